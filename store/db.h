@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * db: an opened database root, and the descriptors of its tables.
+ *
+ * Everything below the root is reached through descriptors with openat2
+ * (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS), falling back
+ * to a component-wise O_NOFOLLOW walk where the kernel lacks it, so no name can
+ * lead outside.  A struct db may be used by several threads at once; it keeps
+ * nothing but the root descriptor.  Internal to the project.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "store/base/err.h"
+#include "store/name.h"
+
+struct db {
+    int root_fd; /* O_RDONLY | O_DIRECTORY */
+    dev_t dev;   /* of the root, when it was opened */
+    ino_t ino;
+    char *path; /* as given, for messages and for db_root_is_same() */
+};
+
+/* Open the database at `path` (a symbolic link to the root itself is
+ * followed).  With `create` missing directories are made (mode 0755 & ~umask).
+ * Failures: ERR_NOTFOUND, ERR_NOTTABLE, ERR_PERM, ERR_IO, ERR_NOMEM. */
+int db_open(struct db *db, const char *path, bool create,
+            struct err *err) MUSTCHECK;
+void db_close(struct db *db);
+
+/* True while db->path still leads to the directory that was opened: false
+ * after an unmount, a mount over it, a move or a removal. */
+bool db_root_is_same(const struct db *db);
+
+/* How table_open() treats a missing directory, and with which modes. */
+struct table_make {
+    bool create;      /* make what is missing, and sync the parents */
+    mode_t dir_mode;  /* 0: 0755 & ~umask, as flockd does; else exactly this */
+    gid_t group;      /* (gid_t)-1: leave */
+};
+
+/* Open a table's directory; returns a descriptor (O_RDONLY | O_DIRECTORY |
+ * O_CLOEXEC) that the caller closes, or ERR_NOTFOUND, ERR_NOTTABLE (a file or
+ * a symbolic link is in the way), ERR_BADTABLE, ERR_PERM, ERR_NOSPACE, ERR_IO.
+ * `make` may be NULL.  *created_out (may be NULL) tells whether the table's
+ * own directory was made by this call. */
+int table_open(const struct db *db, const void *name, size_t len,
+               const struct table_make *make, bool *created_out,
+               struct err *err) MUSTCHECK;
+
+/* Remove an empty table's directory, sync its parent, and remove plain parent
+ * directories that became empty.  A missing table is fine (0).  ERR_EXISTS
+ * with the name of what is still inside when it is not empty. */
+int table_remove_dir(const struct db *db, const void *name, size_t len,
+                     struct err *err) MUSTCHECK;

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * install: put a staged value in place on a replica, or remove a key, under
+ * the exclusive lock of the key's current file.
+ *
+ * A value is staged as a file in META_DIR/stage on the same filesystem, made
+ * durable by the caller (fsync or syncfs), and then renamed over the key while
+ * the key's current inode is exclusive-locked and known to be the one behind
+ * the name.  A key that does not exist yet is renamed in with RENAME_NOREPLACE,
+ * so there is never an empty placeholder.  Nothing here waits: a busy lock is a
+ * condition, and the caller's policy decides.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "store/base/err.h"
+#include "store/value.h"
+
+enum install_result {
+    INSTALL_DONE = 1, /* in place (or removed); the directory is not synced */
+    INSTALL_BUSY,     /* a lock is held: st_out names the inode for
+                         lock_holder(); nothing was changed */
+    INSTALL_ABSENT,   /* remove only: there was no such key */
+};
+
+/* Rename `stage_file` in `stage_fd` to the key in `dir_fd`.  `force` renames
+ * without the lock (policy `replace`): readers keep the old inode.  On
+ * INSTALL_DONE *st_out is the stat of the installed file.  A directory or
+ * other non-file under the key's name: ERR_NOTTABLE. */
+int install_value(int stage_fd, const char *stage_file, int dir_fd,
+                  const void *key, size_t key_len, bool force,
+                  struct stat *st_out, struct err *err) MUSTCHECK;
+
+/* Unlink the key under its exclusive lock. */
+int install_remove(int dir_fd, const void *key, size_t key_len, bool force,
+                   struct stat *st_out, struct err *err) MUSTCHECK;

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lock: flock(2) on key files, with a deadline and the check that the locked
+ * inode is still the one behind the name.
+ *
+ * A lock may be granted on an inode that was replaced meanwhile, so after each
+ * grant fstat(fd) is compared with fstatat(dir, name); a difference closes the
+ * descriptor and begins anew.  Waiting is polling with LOCK_NB and a growing
+ * pause (50 us to 5 ms): no signals, no threads, and it can be cancelled by its
+ * deadline.  timeout_ms 0 tries once; LOCK_FOREVER waits for ever.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "store/base/err.h"
+
+enum { LOCK_FOREVER = -1 };
+enum lock_kind { LOCK_SHARE, LOCK_EXCLUSIVE };
+
+/* Open `file` in `dir_fd` (O_RDONLY, never O_CREAT, O_NOFOLLOW, O_NONBLOCK)
+ * and lock it.  Returns the locked descriptor, which the caller closes to
+ * unlock; *st_out (may be NULL) is its fstat.  Failures: ERR_NOTFOUND (no such
+ * file, also when it vanishes while waiting), ERR_TIMEOUT, ERR_NOTTABLE (not a
+ * regular file), ERR_PERM, ERR_IO. */
+int lock_open(int dir_fd, const char *file, enum lock_kind kind,
+              int64_t timeout_ms, struct stat *st_out,
+              struct err *err) MUSTCHECK;
+
+/* Who holds the flock on the inode of `st`, from /proc/locks: a pid, with the
+ * command's name in `comm` (16 bytes, "" when unknown), or 0 when not found
+ * (another host or pid namespace, or released meanwhile).  `exclusive_only`
+ * skips share locks. */
+pid_t lock_holder(const struct stat *st, int exclusive_only, char comm[16]);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * walk: visit every table and key of a database, and say honestly whether a
+ * table was read completely.
+ *
+ * Tables are visited parents first, each table's keys in directory order.  A
+ * directory on another device than the root (something mounted over or into
+ * the database), an unreadable one, or a readdir error is reported through
+ * table_end with complete = false: nothing may be concluded from what was not
+ * seen there.  Plain directories are entered (tables may lie below them);
+ * META_DIR and symbolic links are not.  Blocking; for a worker thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "store/base/err.h"
+#include "store/db.h"
+
+struct walk_ops {
+    /* A table's directory was opened; dir_fd is borrowed until table_end. */
+    int (*table_begin)(void *arg, const char *table, size_t len, int dir_fd);
+    /* One key.  Its stat is not taken: callers that need one call fstatat. */
+    int (*key)(void *arg, const char *table, size_t len, int dir_fd,
+               const char *key, size_t key_len);
+    /* The table's end.  complete: every entry was seen.  err: why not. */
+    int (*table_end)(void *arg, const char *table, size_t len, bool complete,
+                     const struct err *err);
+    /* A plain directory (not a table) below the root; path relative to the
+     * root. For watches.  Any of these may be NULL. */
+    int (*plain_dir)(void *arg, const char *path, int dir_fd);
+};
+
+struct walk_counts {
+    uint64_t tables;
+    uint64_t keys;
+    uint64_t temps;      /* left-over temporaries of writers */
+    uint64_t ignored;    /* neither key, table, temp nor META_DIR */
+    uint64_t incomplete; /* tables or directories not read completely */
+};
+
+/* Walk the whole database.  A callback's non-zero return stops the walk and is
+ * returned.  0 when all was visited (incomplete tables included: see counts);
+ * ERR_GONE when the root is not the one that was opened, ERR_NOMEM. */
+int walk_db(const struct db *db, const struct walk_ops *ops, void *arg,
+            struct walk_counts *counts_out, struct err *err) MUSTCHECK;
+
+/* The same for one directory and what lies below it: `table` is a table name
+ * (is_table) or a plain directory's path relative to the root. */
+int walk_below(const struct db *db, const char *path, size_t len, bool is_table,
+               const struct walk_ops *ops, void *arg,
+               struct walk_counts *counts_out, struct err *err) MUSTCHECK;

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * scan: bring an index up to date with the database on disk, and find names.
+ *
+ * Both ends use it: at start, periodically, after an inotify overflow, and for
+ * `resync`/`verify`.  A key whose stat equals its index entry is not read; any
+ * other is read under its share lock and its digest put in the index, unless
+ * something newer came in meanwhile (index_put_if).  Blocking; for a worker
+ * thread; any number of reads may run beside it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/db.h"
+#include "store/walk.h"
+#include "sync/index.h"
+
+struct scan_options {
+    bool content;      /* read every value, whatever its stat says */
+    uint16_t scan;     /* this scan's number: differs from the last one's */
+    int64_t settle_ms; /* an empty file younger than this is reported as
+                          doubtful and not indexed (0: trust empty files) */
+    /* Set by another thread to stop the scan (ERR_CLOSED); may be NULL. */
+    const volatile int *stop;
+    /* Counts for progress, updated as the scan goes; may be NULL. */
+    volatile uint64_t *keys_done;
+};
+
+struct scan_result {
+    struct walk_counts counts;
+    uint64_t reread;   /* values read */
+    uint64_t changed;  /* entries whose digest was new or different */
+    uint64_t vanished; /* entries removed: their key was not seen */
+    uint64_t busy;     /* keys whose lock was held or that kept changing */
+    uint64_t errors;   /* keys that could not be read */
+    char first_error[ERR_MSG_BYTES];
+};
+
+/* Told about each key or table that is not settled by the scan alone.  Called
+ * on the scanning thread.  May be NULL. */
+enum scan_note {
+    SCAN_CHANGED = 1, /* digest differs from the index (already put) */
+    SCAN_DOUBTFUL,    /* empty and young: look again after the settle time */
+    SCAN_BUSY,        /* not read: lock held or changing */
+    SCAN_UNREADABLE,  /* not read: error (EACCES...) */
+};
+typedef void (*scan_note_fn)(void *arg, enum scan_note note, const char *table,
+                             size_t table_len, const char *key, size_t key_len);
+
+/* Entries of keys and tables that were not seen are removed from the index
+ * only when every table was read completely (the index does not know which
+ * table a key belongs to); else they stay.  0, or ERR_GONE (root lost: the
+ * index is not touched by removal), ERR_NOMEM, ERR_CLOSED (stopped). */
+int scan_run(const struct db *db, struct index *ix,
+             const struct scan_options *opt, scan_note_fn note, void *arg,
+             struct scan_result *out, struct err *err) MUSTCHECK;
+
+/* Find names by walking: `want` decides by name hash, `found` gets the name.
+ * is_table: key is NULL.  found's non-zero return stops the walk.
+ * *complete_out: every table was read completely. */
+typedef bool (*scan_want_fn)(void *arg, struct digest name);
+typedef int (*scan_found_fn)(void *arg, struct digest name, bool is_table,
+                             const char *table, size_t table_len,
+                             const char *key, size_t key_len);
+int scan_names(const struct db *db, scan_want_fn want, scan_found_fn found,
+               void *arg, bool *complete_out, struct err *err) MUSTCHECK;
