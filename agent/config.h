@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * config: the agent's settings, from an INI file or from the command line.
+ *
+ * Loading checks everything and reports every mistake of a file in one run,
+ * each with file, line and, for an unknown name, the nearest known one.  The
+ * result is never changed afterwards; SIGHUP loads a new one and the daemon
+ * applies the differences.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/base/err.h"
+
+enum replica_kind { REPLICA_SSH, REPLICA_EXEC };
+
+struct config_replica {
+    char *name;
+    enum replica_kind kind;
+    /* ssh */
+    char *host, *user, *identity /* NULL: ssh-agent */, *known_hosts, *path;
+    uint16_t port;
+    char *command;           /* ssh: what is asked for (a forced command ignores
+                                it); default "drover-replica receive PATH" */
+    int64_t connect_timeout_ms, login_timeout_ms;
+    int sndbuf_bytes, rcvbuf_bytes;
+    /* exec: a NULL-terminated vector */
+    char **argv;
+    bool relaxed;            /* durability = relaxed */
+    bool paused;
+};
+
+struct config {
+    char *file;              /* NULL: from the command line */
+    char *name;              /* of the database, for status and paths */
+    char *path;              /* of the database, absolute */
+    char *state_dir;         /* index cache, approvals; absolute */
+    char *socket;            /* control socket, absolute */
+    char *control_group;     /* may be NULL: group that may change things */
+    int64_t lock_timeout_ms; /* a key busy for longer is reported as blocked */
+    int64_t settle_ms;
+    int64_t rescan_ms;       /* periodic safety scan, 0: never */
+    int64_t heartbeat_ms, silence_ms;
+    int64_t backoff_max_ms;
+    unsigned max_delete_percent;
+    uint64_t max_delete_keys;
+    uint64_t log_max_changes, cache_max_bytes;
+    struct config_replica *replicas;
+    size_t replicas_count;
+};
+
+/* Everything wrong with a file, one message per line. */
+struct config_errors {
+    char **lines;
+    size_t count;
+};
+void config_errors_deinit(struct config_errors *e);
+
+/* Load a file; NULL and at least one line in *errors when it is not good. */
+struct config *config_load(const char *file, struct config_errors *errors);
+/* From `drover agent DIR TARGET...`; TARGET = [USER@]HOST[:PORT]:PATH, a local
+ * path (has a '/' before any ':' or begins with '.'), or exec:COMMAND. */
+struct config *config_adhoc(const char *dir, const char *const *targets,
+                            size_t n, struct config_errors *errors);
+void config_free(struct config *c); /* accepts NULL */
+/* The replica of that name, or NULL. */
+const struct config_replica *config_replica(const struct config *c,
+                                            const char *name);
+bool config_replica_equal(const struct config_replica *a,
+                          const struct config_replica *b);

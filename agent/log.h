@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * log: one line per event on stderr, with the priority prefix that systemd
+ * understands when stderr is the journal ("<4>"), or a time and a word when it
+ * is a terminal or a file.
+ *
+ *     2026-01-31 12:00:01.123 warning  link_down replica=eu-1 DR-209 err="..."
+ *
+ * Values are never logged; keys only escaped, and only at debug or on an error.
+ * Repeats of one event for one replica are held back: at most one line in ten
+ * seconds, with the number of those left out.
+ */
+#pragma once
+
+enum log_level { LOG_ERROR = 3, LOG_WARN = 4, LOG_NOTE = 5, LOG_INFORM = 6, LOG_TRACE = 7 };
+
+void log_set_level(int level);       /* default LOG_INFORM */
+int log_level_of(const char *word);  /* "error".."debug"; -1: none of them */
+/* `event`: a short stable word; `replica` may be NULL; dr: DR number or 0. */
+void log_event(int level, const char *event, const char *replica, int dr,
+               const char *fmt, ...) __attribute__((format(printf, 5, 6)));
