@@ -27,7 +27,8 @@ enum {
 int key_check(const void *key, size_t len, struct err *err) MUSTCHECK;
 
 /* 0, or ERR_BADTABLE with the reason: empty, "." or ".." component, NUL, too
- * long (component > 255, last > 251) or too deep.  "" is the root table. */
+ * long (component > 255, last > 251), too deep, or below META_DIR.  "" is the
+ * root table. */
 int table_check(const void *name, size_t len, struct err *err) MUSTCHECK;
 
 /* Write "KEY.kv" and NUL to `out` (KEY_FILE_BYTES); the key was checked. */
@@ -47,6 +48,10 @@ bool name_is_table(const char *entry, size_t *len_out);
 /* True for the left-over temporary of a writer: "NAME.kv<digits>" (flockd),
  * "NAME.kv.tmp<digits>" (older flockd) or libdrover's own.  Never replicated. */
 bool name_is_temp(const char *entry);
+
+/* What libdrover's own temporaries in a table's directory begin with; 16 hex
+ * digits follow.  Neither a key nor a table, and short whatever the key. */
+#define TEMP_PREFIX ".drover-tmp."
 
 /* The metadata directory of drover in a database's root. */
 #define META_DIR ".drover"

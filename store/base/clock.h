@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * clock: the two clocks, in nanoseconds.
+ *
+ * Timers and lags use the monotonic clock; the wall clock is for stamps that
+ * are compared with file times of the same host, and for display.  Clocks of
+ * two hosts are never compared.  Durations and sizes as text: units.h.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "store/base/units.h"
+
+#define NS_PER_US INT64_C(1000)
+#define NS_PER_MS INT64_C(1000000)
+#define NS_PER_S INT64_C(1000000000)
+
+int64_t clock_mono_ns(void);
+int64_t clock_real_ns(void);
+/* Sleep at least `ns`, through signals. */
+void clock_sleep_ns(int64_t ns);
+
+static inline int64_t clock_of_timespec(struct timespec t)
+{
+    return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
+}
