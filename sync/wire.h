@@ -39,6 +39,7 @@ enum {
     WIRE_TEXT_MAX = 1024,              /* largest text in any frame */
     WIRE_NOISE_MAX = 64 * 1024,        /* noise looked through for the magic */
     WIRE_BATCH_MAX = 8192,             /* items in ACK, LISTING, RESOLVE */
+    WIRE_COMM_MAX = 16,                /* command name in BLOCKED */
 };
 
 /* Feature bits of the hello; a bit counts when both sides set it. */
@@ -89,6 +90,11 @@ struct bytes {
     const uint8_t *p;
     size_t len;
 };
+
+static inline struct bytes bytes_of(const void *p, size_t len)
+{
+    return (struct bytes){.p = (const uint8_t *)p, .len = len};
+}
 
 struct wire_hello {
     uint16_t proto_min, proto_max;
@@ -226,7 +232,9 @@ struct wire_error {
     struct bytes hint; /* the next command to type; may be empty */
 };
 
-/* --- encoding: each appends one whole frame to `out` (check out->bad) ----- */
+/* --- encoding: each appends one whole frame to `out` (check out->bad) -----
+ * Names were checked by the caller (key_check, table_check); texts are cut at
+ * WIRE_TEXT_MAX.  TABLE_DROP never names the root table. */
 void wire_put_magic(struct buf *out);
 void wire_put_hello(struct buf *out, const struct wire_hello *m);
 void wire_put_hello_ok(struct buf *out, const struct wire_hello_ok *m);
@@ -281,6 +289,8 @@ struct wire_in {
     bool greeted;     /* the magic was seen */
     bool noisy;       /* bytes came before the magic */
     struct buf noise; /* the first 200 of them, for the error text */
+    const char *peer; /* whom we expect, for the error text: "a drover
+                         receiver" after wire_in_init() */
 };
 
 void wire_in_init(struct wire_in *w);
@@ -295,6 +305,10 @@ int wire_in_next(struct wire_in *w, enum wire_type *type_out,
                  struct bytes *body_out, struct err *err) MUSTCHECK;
 /* Bytes not yet consumed. */
 size_t wire_in_pending(const struct wire_in *w);
+/* The stream ended: sets and returns the error that says so best.  ERR_PROTO
+ * with what was printed instead of the magic, else ERR_CLOSED (in the middle
+ * of a frame, before or after the magic). */
+int wire_in_ended(const struct wire_in *w, struct err *err);
 
 /* Each decodes one body: 0, or ERR_PROTO naming the frame and what is wrong
  * (short, too long, trailing bytes, an impossible key or table, a bound).
@@ -328,6 +342,8 @@ int wire_get_nak(struct bytes b, struct wire_nak *m, struct err *err) MUSTCHECK;
 int wire_get_blocked(struct bytes b, struct wire_blocked *m, struct err *err) MUSTCHECK;
 int wire_get_notice(struct bytes b, struct bytes *text, struct err *err) MUSTCHECK;
 int wire_get_error(struct bytes b, struct wire_error *m, struct err *err) MUSTCHECK;
+int wire_get_bye(struct bytes b, struct err *err) MUSTCHECK;
 
-/* "SET", "HELLO_OK"...; "frame 77" for others (static storage). */
+/* "SET", "HELLO_OK"...; "frame 77" for others (valid until this thread's next
+ * call). */
 const char *wire_type_name(enum wire_type type);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * state: the words and texts of state.h, as tables.  A hint says the next
+ * thing to do, where possible the command to type; REPLICA, HOST, DIR and FILE
+ * stand for the names in the message above it. */
+#include "sync/state.h"
+
+#include <stddef.h>
+
+const char *replica_state_word(enum replica_state s)
+{
+    static const char *const words[] = {
+        [REPLICA_CONNECTING] = "connecting", [REPLICA_INITIAL] = "initial",
+        [REPLICA_CATCHUP] = "catchup",       [REPLICA_STREAMING] = "streaming",
+        [REPLICA_RETRYING] = "retrying",     [REPLICA_PAUSED] = "paused",
+        [REPLICA_HELD] = "held",             [REPLICA_FAILED] = "failed",
+    };
+    size_t n = (size_t)s;
+
+    return n < sizeof words / sizeof words[0] ? words[n] : "unknown";
+}
+
+struct dr_row {
+    enum dr_id id;
+    const char *text;
+    const char *hint;
+};
+
+static const struct dr_row rows[] = {
+    {DR_WATCH_LIMIT, "the kernel allows no more inotify watches",
+     "raise the limit: sysctl fs.inotify.max_user_watches=1048576 (and put it "
+     "in /etc/sysctl.d/)"},
+    {DR_INSTANCE_LIMIT, "the kernel allows no more inotify instances",
+     "raise the limit: sysctl fs.inotify.max_user_instances=1024 (and put it "
+     "in /etc/sysctl.d/)"},
+    {DR_UNREADABLE, "the agent may not read some keys or tables",
+     "run the agent as the database's owner or with CAP_DAC_READ_SEARCH; who "
+     "owns it: ls -ln DIR"},
+    {DR_NOT_OUR_DATABASE,
+     "the directory is not the database the agent was started with",
+     "is it mounted? findmnt -T DIR; nothing is deleted on replicas "
+     "meanwhile; if it was moved on purpose, restart the agent"},
+    {DR_NO_IDENTITY, "the database has no identity and the agent cannot make "
+                     "one",
+     "as the database's owner: drover init DIR"},
+    {DR_STATE_DIR, "the agent's state cannot be written",
+     "check space and owner of the state directory: df -h DIR; ls -ld DIR; "
+     "until then a restart reads every value again"},
+    {DR_CONNECT, "the replica's host cannot be reached",
+     "try by hand: ssh -v -p PORT USER@HOST"},
+    {DR_HOST_KEY_UNKNOWN, "the host's key is not in the known_hosts file",
+     "compare the fingerprint on the host's console (ssh-keygen -lf "
+     "/etc/ssh/ssh_host_ed25519_key.pub), then add it: ssh-keyscan -t ed25519 "
+     "HOST >>FILE"},
+    {DR_HOST_KEY_CHANGED,
+     "the host shows another key than the known_hosts file has",
+     "reinstalled? compare on its console, then: ssh-keygen -R HOST -f FILE "
+     "and add the new key; if not, someone may be in between: change nothing"},
+    {DR_KNOWN_HOSTS, "the known_hosts file cannot be used",
+     "make it readable by the agent and one that ssh accepts too: ssh-keygen "
+     "-l -f FILE"},
+    {DR_AUTH, "the host refused the login key",
+     "is the public key in ~USER/.ssh/authorized_keys there, and the account "
+     "unlocked? on HOST: journalctl -u ssh -n 20"},
+    {DR_RSA_KEY, "an RSA key cannot log in with this SSH library",
+     "make another: ssh-keygen -t ed25519 -N '' -f FILE, and add its .pub to "
+     "authorized_keys on the host"},
+    {DR_KEY_FILE, "the login key's file cannot be used",
+     "the agent must be able to read it and it must have no passphrase: "
+     "ssh-keygen -y -P '' -f FILE"},
+    {DR_HANDSHAKE, "the SSH handshake failed",
+     "on HOST: journalctl -u ssh -n 20; the agent needs aes128-ctr, "
+     "hmac-sha2-256 and curve25519-sha256 there: sshd -T | grep -E "
+     "'ciphers|macs|kex'"},
+    {DR_LINK_LOST, "the link broke or fell silent",
+     "nothing to do: it reconnects by itself; if it repeats: ping HOST, and "
+     "on HOST: journalctl -u ssh -n 20"},
+    {DR_NOISE, "something prints before the receiver speaks",
+     "the login shell or a profile prints, or the account is not allowed to "
+     "log in; must print nothing: ssh USER@HOST true"},
+    {DR_NO_RECEIVER, "the receiver program was not found on the replica",
+     "install drover there, or correct the path in command=\"...\" of "
+     "authorized_keys; on HOST: command -v drover-replica"},
+    {DR_CHILD, "the receiver could not be started as a child process",
+     "run the command of the message by hand; it must be in PATH and "
+     "executable by the agent"},
+    {DR_PROTOCOL, "the two ends do not understand each other",
+     "install the same drover version on both hosts: drover version; on HOST: "
+     "drover-replica version"},
+    {DR_RECEIVER_BUSY, "another receiver is already live on this replica",
+     "two agents with the same target? see who it is on HOST: drover-replica "
+     "status DIR; a left-over one ends by itself when its link falls silent"},
+    {DR_OTHER_DATABASE, "the replica's directory holds another database's copy",
+     "is the target path right? to give the directory up for this database, "
+     "on HOST: move DIR away and make an empty one"},
+    {DR_OLD_EPOCH, "a newer primary has already written to this replica",
+     "only one primary may feed it: stop this agent, or see on HOST: "
+     "drover-replica status DIR"},
+    {DR_REPLICA_DIR, "the replica's directory cannot be used",
+     "on HOST, as the login user: ls -ld DIR; it must exist and belong to "
+     "that user"},
+    {DR_REPLICA_FULL, "the replica's disk or quota is full",
+     "make room on HOST: df -h DIR; df -i DIR; it goes on by itself"},
+    {DR_REPLICA_IO, "the replica's disk fails or became read-only",
+     "on HOST: dmesg | tail; check the disk and mount it writable; the agent "
+     "tries again by itself"},
+    {DR_REPLICA_NOT_EMPTY,
+     "the replica's directory holds keys that did not come from drover",
+     "is the target path right? if its contents may be overwritten, empty it "
+     "first"},
+    {DR_INSTALL, "a change cannot be applied on the replica",
+     "the message names table and key; remove what is in the way on HOST; it "
+     "is tried again by itself"},
+    {DR_BRAKE, "more deletes than allowed are held back",
+     "look first: drover resync REPLICA --dry-run; then let them through: "
+     "drover approve REPLICA"},
+    {DR_DIFFERENT, "the replica differs from the primary",
+     "repair it: drover resync REPLICA"},
+    {DR_CONFIG, "the configuration is not valid",
+     "correct the line of the message, then: drover check-config FILE"},
+    {DR_NO_AGENT, "no agent answers",
+     "is it running? systemctl status 'drover@*'; or name its socket: "
+     "--socket PATH"},
+    {DR_NOT_PERMITTED, "this user may not give the agent orders",
+     "run it as root, as the agent's user or as a member of its group"},
+    {DR_NO_SUCH_REPLICA, "the agent has no replica of that name",
+     "see the names: drover status"},
+    {DR_TIMED_OUT, "it was not done within the time",
+     "see what is behind: drover status; then again with a longer --timeout"},
+};
+
+static const struct dr_row *find(int id)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if ((int)rows[i].id == id) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+const char *dr_hint(int id)
+{
+    const struct dr_row *row = find(id);
+
+    return row != NULL ? row->hint : "";
+}
+
+const char *dr_text(int id)
+{
+    const struct dr_row *row = find(id);
+
+    return row != NULL ? row->text : "";
+}
