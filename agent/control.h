@@ -6,8 +6,46 @@
  * answer: any number of {"progress": {...}} lines, then one
  * {"exit": CODE, "result": {...}} or {"exit": CODE, "error": {"id": 502,
  * "text": "...", "hint": "..."}}.  SO_PEERCRED decides: anyone who can connect
- * may read status without key names; root, the agent's own user and the
- * control group see key names and may change things.
+ * may read status without key names, and wait; root, the agent's own user and
+ * the control group see key names and may change things.
+ *
+ * Requests: status {keys}; version; wait {replicas, timeout_ms};
+ * resync {replicas, content, dry_run}; verify {replicas, content};
+ * approve {replica}; pause, resume {replicas}; reload.
+ *
+ * Objects that the daemon makes and the commands show.  Fields are only ever
+ * added; a field that is not known is null or left out.  Ages and durations
+ * are numbers of seconds (real), sizes numbers of bytes.  A NAME of bytes
+ * (table or key) is "table"/"key" when it is UTF-8, else "table_b64"/"key_b64"
+ * (base64); the root table is "".  An ERROR is {"id": 203, "text", "hint"}.
+ *
+ *   status   {"schema": 1, "version", "pid", "uptime_s", "healthy": bool,
+ *             "database": {"name", "path", "id", "keys", "tables", "bytes",
+ *               "state": "ok" | "scanning" | "lost", "error": ERROR | null,
+ *               "scan_age_s", "scan_running", "watches", "overflows",
+ *               "unreadable"},
+ *             "replicas": [{"name", "target", "state", "lag_s" (null: not
+ *               known), "pending_keys", "pending_bytes", "ack_age_s",
+ *               "silence_s", "rate" (changes/s), "version" (receiver's),
+ *               "host", "equal_as_of" (RFC 3339), "attempts", "next_try_s",
+ *               "held_deletes", "acked_changes", "sent_bytes",
+ *               "received_bytes", "replica_keys", "replica_bytes",
+ *               "latency_p50_us", "latency_p99_us", "phase" (of a comparison),
+ *               "error": ERROR | null}],
+ *             "blocked": [{"side": "primary" | "replica", "replica", NAME...,
+ *               "pid", "comm", "waited_s"}], "blocked_count",
+ *             "warnings": [ERROR]}
+ *   wait     progress and result {"waited_s", "replicas": [{"name", "done":
+ *             bool, "state", "pending_keys", "error": ERROR | null}]}
+ *   compare  (resync, verify) progress and result {"mode": "verify" |
+ *             "dry-run" | "resync", "elapsed_s", "replicas": [{"name", "done",
+ *             "failed", "held", "phase", "compared", "replica_keys",
+ *             "missing", "extra", "different", "to_repair", "repaired",
+ *             "reread", "scan_keys", "error": ERROR | null,
+ *             "names": [{"kind": "missing" | "extra" | "different",
+ *               "is_table": bool, NAME...}]}]}; names only at the end
+ *   approve  {"replica", "count"}   pause, resume  {"replicas": [name]}
+ *   reload   {"changes": [line]}    version  {"version", "pid", "database"}
  */
 #pragma once
 
@@ -16,6 +54,11 @@
 
 #include "agent/daemon.h"
 #include "store/base/err.h"
+
+enum {
+    CONTROL_REQUEST_BYTES = 64 * 1024, /* longest request line */
+    CONTROL_PATH_MAX = 107,            /* sockaddr_un without its NUL */
+};
 
 /* Server: listen at `path` (a left-over socket of a dead agent is replaced; a
  * live one is ERR_EXISTS).  `group` may be NULL. */
@@ -34,3 +77,6 @@ typedef void (*control_progress_fn)(void *arg, const json_t *object);
 int control_call(const char *path, const json_t *request, int64_t timeout_ms,
                  control_progress_fn progress, void *arg, json_t **answer_out,
                  struct err *err) MUSTCHECK;
+
+/* {"id", "text", "hint"} of an error, as in every answer; NULL: no memory. */
+json_t *control_error_json(const struct err *err);
