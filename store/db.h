@@ -57,3 +57,8 @@ int table_open(const struct db *db, const void *name, size_t len,
  * with the name of what is still inside when it is not empty. */
 int table_remove_dir(const struct db *db, const void *name, size_t len,
                      struct err *err) MUSTCHECK;
+
+/* Open a directory by its path relative to the root ("." for the root), under
+ * the same confinement.  `path` must not contain "." or ".." components
+ * besides.  Returns a descriptor, or -1 with errno. */
+int db_open_dir(const struct db *db, const char *path) MUSTCHECK;

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * db: see db.h.
+ *
+ * Two ways lead to a directory below the root.  The usual one is a single
+ * openat2(), where the kernel itself refuses to leave the root or to follow a
+ * link.  The other goes component by component with O_NOFOLLOW, which comes to
+ * the same; it serves kernels before 5.6 and seccomp filters that do not know
+ * openat2 (ENOSYS, EPERM), and it is how missing directories are made. */
+#include "store/db.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/quote.h"
+
+enum {
+    DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW,
+    /* Tries before giving up on a directory that others keep removing. */
+    RACE_TRIES = 20,
+};
+
+/* --- the root ------------------------------------------------------------ */
+
+static int sync_dir(int dir_fd)
+{
+    int rc;
+
+    do {
+        rc = fsync(dir_fd);
+    } while (rc < 0 && errno == EINTR);
+    return rc;
+}
+
+/* Make `path` and its missing parents, and sync the directory above each one
+ * that was made.  Returns 0 or -1 with errno. */
+static int make_root(char *path)
+{
+    if (mkdir(path, 0755) == 0) {
+        char *slash = strrchr(path, '/');
+        const char *parent = ".";
+        if (slash == path) {
+            parent = "/";
+        } else if (slash != NULL) {
+            *slash = '\0';
+            parent = path;
+        }
+        CLEANUP(fd_closep) int fd = open(parent, DIR_FLAGS & ~O_NOFOLLOW);
+        if (slash != NULL && slash != path) {
+            *slash = '/';
+        }
+        return fd < 0 ? -1 : sync_dir(fd);
+    }
+    if (errno == EEXIST) {
+        return 0;
+    }
+    char *slash = strrchr(path, '/');
+    if (errno != ENOENT || slash == NULL || slash == path) {
+        return -1;
+    }
+    *slash = '\0';
+    int rc = make_root(path);
+    *slash = '/';
+    return rc < 0 ? rc : make_root(path);
+}
+
+static int make_root_of(const char *path, struct err *err)
+{
+    CLEANUP(freep) char *copy = strdup(path);
+
+    if (copy == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "out of memory");
+    }
+    for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--) {
+        copy[n - 1] = '\0';
+    }
+    if (make_root(copy) < 0) {
+        return err_sys(err, errno, "create database %s",
+                       QUOTED(path, strlen(path)));
+    }
+    return 0;
+}
+
+int db_open(struct db *db, const char *path, bool create, struct err *err)
+{
+    struct stat st;
+
+    if (create) {
+        int rc = make_root_of(path, err);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    CLEANUP(fd_closep) int fd =
+        open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        return err_sys(err, errno, "open database %s",
+                       QUOTED(path, strlen(path)));
+    }
+    char *copy = strdup(path);
+    if (copy == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "out of memory");
+    }
+    *db = (struct db){.root_fd = TAKE_FD(fd),
+                      .dev = st.st_dev,
+                      .ino = st.st_ino,
+                      .path = copy};
+    return 0;
+}
+
+void db_close(struct db *db)
+{
+    fd_closep(&db->root_fd);
+    free(db->path);
+    db->path = NULL;
+}
+
+bool db_root_is_same(const struct db *db)
+{
+    struct stat st;
+
+    return stat(db->path, &st) == 0 && st.st_dev == db->dev &&
+           st.st_ino == db->ino;
+}
+
+/* --- directories below it ------------------------------------------------ */
+
+static int open_beneath(int root_fd, const char *path)
+{
+    struct open_how how = {
+        .flags = DIR_FLAGS,
+        .resolve =
+            RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
+
+    for (;;) {
+        long fd = syscall(SYS_openat2, root_fd, path, &how, sizeof how);
+        /* EAGAIN: the kernel could not rule out a concurrent rename. */
+        if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) {
+            return (int)fd;
+        }
+    }
+}
+
+/* The first component of *path to `out`; *path moves behind its slash, or
+ * becomes NULL when it was the last. */
+static void next_component(const char **path, char out[NAME_MAX + 1])
+{
+    const char *slash = strchr(*path, '/');
+    size_t n = slash != NULL ? (size_t)(slash - *path) : strlen(*path);
+
+    assert(n <= NAME_MAX);
+    memcpy(out, *path, n);
+    out[n] = '\0';
+    *path = slash != NULL ? slash + 1 : NULL;
+}
+
+static int open_step(int dir_fd, const char *name)
+{
+    int fd;
+
+    do {
+        fd = openat(dir_fd, name, DIR_FLAGS);
+    } while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+static int open_by_steps(int root_fd, const char *path)
+{
+    CLEANUP(fd_closep) int at = open_step(root_fd, ".");
+    char name[NAME_MAX + 1];
+
+    while (at >= 0 && path != NULL) {
+        next_component(&path, name);
+        int next = open_step(at, name);
+        int saved = errno;
+        fd_closep(&at);
+        errno = saved;
+        at = next;
+    }
+    return TAKE_FD(at);
+}
+
+int db_open_dir(const struct db *db, const char *path)
+{
+    int fd = open_beneath(db->root_fd, path);
+
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM)) {
+        fd = open_by_steps(db->root_fd, path);
+    }
+    return fd;
+}
+
+/* --- making them --------------------------------------------------------- */
+
+/* Give the directory just made its group and exact mode.  0 or -1. */
+static int dress(int dir_fd, const struct table_make *make)
+{
+    if (make->group != (gid_t)-1 &&
+        fchown(dir_fd, (uid_t)-1, make->group) < 0) {
+        return -1;
+    }
+    if (make->dir_mode != 0 && fchmod(dir_fd, make->dir_mode) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+/* Make `name` in `dir_fd`, durably.  1 made, 0 was there, -1 with errno.
+ * Until it has its group and mode, nobody else may look inside. */
+static int make_step(int dir_fd, const char *name,
+                     const struct table_make *make)
+{
+    mode_t mode = make->dir_mode != 0 ? make->dir_mode & 0700 : 0755;
+
+    if (mkdirat(dir_fd, name, mode) < 0) {
+        return errno == EEXIST ? 0 : -1;
+    }
+    CLEANUP(fd_closep) int fd = open_step(dir_fd, name);
+    if (fd < 0 || dress(fd, make) < 0 || sync_dir(fd) < 0 ||
+        sync_dir(dir_fd) < 0) {
+        int saved = errno;
+        /* A table with the wrong group would stay so: better none. */
+        (void)unlinkat(dir_fd, name, AT_REMOVEDIR);
+        errno = saved;
+        return -1;
+    }
+    return 1;
+}
+
+static int make_by_steps(int root_fd, const char *path,
+                         const struct table_make *make, bool *created)
+{
+    CLEANUP(fd_closep) int at = open_step(root_fd, ".");
+    char name[NAME_MAX + 1];
+    int made = 0;
+
+    while (at >= 0 && path != NULL) {
+        next_component(&path, name);
+        int next = open_step(at, name);
+        made = 0;
+        if (next < 0 && errno == ENOENT) {
+            made = make_step(at, name, make);
+            next = made < 0 ? -1 : open_step(at, name);
+        }
+        int saved = errno;
+        fd_closep(&at);
+        errno = saved;
+        at = next;
+    }
+    *created = at >= 0 && made == 1;
+    return TAKE_FD(at);
+}
+
+int table_open(const struct db *db, const void *name, size_t len,
+               const struct table_make *make, bool *created_out,
+               struct err *err)
+{
+    char path[TABLE_PATH_BYTES];
+    bool created = false;
+
+    int rc = table_check(name, len, err);
+    if (rc < 0) {
+        return rc;
+    }
+    table_path(name, len, path);
+    int fd = db_open_dir(db, path);
+    /* ENOENT again: somebody removed a directory while we were inside. */
+    for (int i = 0; fd < 0 && errno == ENOENT && i < RACE_TRIES; i++) {
+        if (make == NULL || !make->create) {
+            break;
+        }
+        fd = make_by_steps(db->root_fd, path, make, &created);
+    }
+    if (fd < 0) {
+        return err_sys(err, errno, "table %s", QUOTED_TABLE(name, len));
+    }
+    if (created_out != NULL) {
+        *created_out = created;
+    }
+    return fd;
+}
+
+/* --- removing them ------------------------------------------------------- */
+
+/* The name of something in the directory; false when there is nothing. */
+static bool first_entry(int dir_fd, const char *name, char out[NAME_MAX + 1])
+{
+    bool found = false;
+    int fd = open_step(dir_fd, name);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (dir == NULL) {
+        fd_closep(&fd);
+        return false;
+    }
+    for (struct dirent *e; !found && (e = readdir(dir)) != NULL;) {
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
+            memcpy(out, e->d_name, strlen(e->d_name) + 1);
+            found = true;
+        }
+    }
+    (void)closedir(dir);
+    return found;
+}
+
+static bool ends_in_table(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t len;
+
+    return name_is_table(slash != NULL ? slash + 1 : path, &len);
+}
+
+/* Remove the plain directories that lead to `path` (which is cut) as long as
+ * they are empty.  A failure leaves an empty directory behind, which does no
+ * harm, so it is not reported. */
+static void remove_empty_parents(const struct db *db, char *path)
+{
+    for (char *slash; (slash = strrchr(path, '/')) != NULL;) {
+        *slash = '\0';
+        if (ends_in_table(path)) {
+            return;
+        }
+        char *above = strrchr(path, '/');
+        if (above != NULL) {
+            *above = '\0';
+        }
+        CLEANUP(fd_closep) int fd = db_open_dir(db, above ? path : ".");
+        const char *name = above != NULL ? above + 1 : path;
+        if (fd < 0 || unlinkat(fd, name, AT_REMOVEDIR) < 0 ||
+            sync_dir(fd) < 0) {
+            return;
+        }
+        if (above != NULL) {
+            *above = '/';
+        }
+    }
+}
+
+/* Remove the directory `name` in `dir_fd`. */
+static int remove_one(int dir_fd, const char *name, const char *quoted,
+                      struct err *err)
+{
+    char inside[NAME_MAX + 1];
+
+    if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0) {
+        if (errno == ENOENT) {
+            return 0;
+        }
+        if (errno != ENOTEMPTY && errno != EEXIST) {
+            return err_sys(err, errno, "remove table %s", quoted);
+        }
+        if (!first_entry(dir_fd, name, inside)) {
+            (void)memcpy(inside, "?", 2);
+        }
+        return err_set(err, ERR_EXISTS, 0,
+                       "remove table %s: not empty, it contains %s", quoted,
+                       QUOTED(inside, strlen(inside)));
+    }
+    if (sync_dir(dir_fd) < 0) {
+        return err_sys(err, errno, "sync the directory of table %s", quoted);
+    }
+    return 0;
+}
+
+int table_remove_dir(const struct db *db, const void *name, size_t len,
+                     struct err *err)
+{
+    char path[TABLE_PATH_BYTES];
+    const char *quoted = QUOTED_TABLE(name, len);
+
+    int rc = table_check(name, len, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (len == 0) {
+        return err_set(err, ERR_INVALID, 0, "the root table cannot be removed");
+    }
+    table_path(name, len, path);
+    char *slash = strrchr(path, '/');
+    if (slash != NULL) {
+        *slash = '\0';
+    }
+    CLEANUP(fd_closep) int parent = db_open_dir(db, slash ? path : ".");
+    if (parent < 0) {
+        return errno == ENOENT
+                   ? 0
+                   : err_sys(err, errno, "remove table %s", quoted);
+    }
+    rc = remove_one(parent, slash != NULL ? slash + 1 : path, quoted, err);
+    if (rc == 0 && slash != NULL) {
+        *slash = '/';
+        remove_empty_parents(db, path);
+    }
+    return rc;
+}
