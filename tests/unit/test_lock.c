@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Locks on key files: kinds, deadlines, replaced inodes, holders. */
+#include "tests/unit/store_fixture.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+
+#include "store/base/clock.h"
+#include "store/lock.h"
+
+static void share_locks_go_together_and_stop_exclusive(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+
+    put_text(f->fd, "k.kv", "v");
+    int a = lock_open(f->fd, "k.kv", LOCK_SHARE, 0, &st, &f->err);
+    int b = lock_open(f->fd, "k.kv", LOCK_SHARE, 0, NULL, &f->err);
+    assert_true(a >= 0 && b >= 0);
+    assert_int_equal(st.st_size, 1);
+    assert_int_equal(
+        lock_open(f->fd, "k.kv", LOCK_EXCLUSIVE, 0, NULL, &f->err),
+        ERR_TIMEOUT);
+    assert_non_null(strstr(f->err.msg, "k.kv"));
+    (void)close(a);
+    (void)close(b);
+    a = lock_open(f->fd, "k.kv", LOCK_EXCLUSIVE, 0, NULL, &f->err);
+    assert_true(a >= 0);
+    assert_int_equal(lock_open(f->fd, "k.kv", LOCK_SHARE, 0, NULL, &f->err),
+                     ERR_TIMEOUT);
+    (void)close(a);
+}
+
+static void a_deadline_is_waited_for_and_kept(void **state)
+{
+    struct fixture *f = *state;
+
+    put_text(f->fd, "k.kv", "v");
+    int held = hold_lock(f->fd, "k.kv", LOCK_EX);
+    int64_t t0 = clock_mono_ns();
+    assert_int_equal(lock_open(f->fd, "k.kv", LOCK_SHARE, 30, NULL, &f->err),
+                     ERR_TIMEOUT);
+    assert_true(clock_mono_ns() - t0 >= 30 * NS_PER_MS);
+    (void)close(held);
+}
+
+static void a_missing_key_is_not_made(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(
+        lock_open(f->fd, "k.kv", LOCK_EXCLUSIVE, LOCK_FOREVER, NULL, &f->err),
+        ERR_NOTFOUND);
+    assert_false(exists(f->fd, "k.kv"));
+}
+
+static void only_regular_files_are_locked(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const names[] = {"dir.kv", "fifo.kv", "link.kv"};
+
+    put_text(f->fd, "k.kv", "v");
+    assert_int_equal(mkdirat(f->fd, "dir.kv", 0755), 0);
+    assert_int_equal(mkfifoat(f->fd, "fifo.kv", 0600), 0);
+    assert_int_equal(symlinkat("k.kv", f->fd, "link.kv"), 0);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(
+            lock_open(f->fd, names[i], LOCK_SHARE, 0, NULL, &f->err),
+            ERR_NOTTABLE);
+    }
+}
+
+struct waiter {
+    struct fixture *f;
+    struct stat st;
+    struct err err;
+    int fd;
+};
+
+static void *wait_share(void *arg)
+{
+    struct waiter *w = arg;
+
+    w->fd = lock_open(w->f->fd, "k.kv", LOCK_SHARE, LOCK_FOREVER, &w->st,
+                      &w->err);
+    return NULL;
+}
+
+/* The old inode stays locked for ever; only noticing the new one ends it. */
+static void a_waiter_follows_the_name_to_the_new_inode(void **state)
+{
+    struct fixture *f = *state;
+    struct waiter w = {.f = f};
+    struct stat st;
+    pthread_t thread;
+
+    put_text(f->fd, "k.kv", "old");
+    put_text(f->fd, "new", "newer");
+    int held = hold_lock(f->fd, "k.kv", LOCK_EX);
+    assert_int_equal(pthread_create(&thread, NULL, wait_share, &w), 0);
+    assert_int_equal(renameat(f->fd, "new", f->fd, "k.kv"), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(w.fd >= 0);
+    assert_int_equal(fstatat(f->fd, "k.kv", &st, 0), 0);
+    assert_int_equal(w.st.st_ino, st.st_ino);
+    (void)close(w.fd);
+    (void)close(held);
+}
+
+static void a_waiter_learns_that_the_key_was_removed(void **state)
+{
+    struct fixture *f = *state;
+    struct waiter w = {.f = f};
+    pthread_t thread;
+
+    put_text(f->fd, "k.kv", "old");
+    int held = hold_lock(f->fd, "k.kv", LOCK_EX);
+    assert_int_equal(pthread_create(&thread, NULL, wait_share, &w), 0);
+    assert_int_equal(unlinkat(f->fd, "k.kv", 0), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(w.fd, ERR_NOTFOUND);
+    (void)close(held);
+}
+
+static void the_holder_is_found_by_inode_and_kind(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+    char comm[16];
+
+    put_text(f->fd, "k.kv", "v");
+    int held = lock_open(f->fd, "k.kv", LOCK_SHARE, 0, &st, &f->err);
+    assert_true(held >= 0);
+    pid_t pid = lock_holder(&st, 0, comm);
+    if (pid == 0) {
+        (void)close(held);
+        print_message("skipped: /proc/locks does not show our locks here\n");
+        skip();
+    }
+    assert_int_equal(pid, getpid());
+    assert_string_not_equal(comm, "");
+    assert_int_equal(lock_holder(&st, 1, comm), 0);
+    assert_string_equal(comm, "");
+    (void)close(held);
+    assert_int_equal(lock_holder(&st, 0, comm), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(share_locks_go_together_and_stop_exclusive),
+        FIXTURE_TEST(a_deadline_is_waited_for_and_kept),
+        FIXTURE_TEST(a_missing_key_is_not_made),
+        FIXTURE_TEST(only_regular_files_are_locked),
+        FIXTURE_TEST(a_waiter_follows_the_name_to_the_new_inode),
+        FIXTURE_TEST(a_waiter_learns_that_the_key_was_removed),
+        FIXTURE_TEST(the_holder_is_found_by_inode_and_kind),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
