@@ -88,6 +88,9 @@ int large_open(int dir_fd, const void *key, size_t key_len, int64_t hold_ms,
 enum { LARGE_CHANGED = -1000 };
 int64_t large_read(struct large *l, void *out, size_t room,
                    struct err *err) MUSTCHECK;
+/* Give the share lock back now.  The bound of hold_ms is looked at by each
+ * large_read(), so a caller that pauses calls this first. */
+void large_release(struct large *l);
 /* After the last byte: LOOK_VALUE with the digest when what was read is one
  * committed version of the value: the same inode is behind the name and size,
  * mtime and ctime are what they were, and, where the change was so young that

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Looking at keys: every result, and values that change under the reader. */
+#include "tests/unit/store_fixture.h"
+
+#include "store/base/clock.h"
+#include "store/name.h"
+#include "store/value.h"
+
+static int look(struct fixture *f, const char *key, struct buf *value,
+                struct look *out)
+{
+    return look_key(f->fd, key, strlen(key), 1000, value, out, &f->err);
+}
+
+static void a_value_comes_with_stat_and_digest(void **state)
+{
+    struct fixture *f = *state;
+    struct buf value = BUF_NULL;
+    struct look l;
+    struct stat st;
+
+    put_text(f->fd, "k.kv", "hello");
+    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    assert_int_equal(value.len, 5);
+    assert_memory_equal(value.data, "hello", 5);
+    assert_true(digest_equal(l.digest, digest_of("hello", 5)));
+    assert_int_equal(fstatat(f->fd, "k.kv", &st, 0), 0);
+    assert_true(vstat_equal(l.stat, vstat_of(&st)));
+    assert_int_equal(l.dev, st.st_dev);
+    assert_int_equal(l.mtime_ns, clock_of_timespec(st.st_mtim));
+    buf_deinit(&value);
+}
+
+static void an_empty_value_is_a_value(void **state)
+{
+    struct fixture *f = *state;
+    struct buf value = BUF_NULL;
+    struct look l;
+
+    buf_put(&value, "rest", 4);
+    put_text(f->fd, ".kv", "");
+    assert_int_equal(look(f, "", &value, &l), LOOK_VALUE);
+    assert_int_equal(value.len, 0);
+    assert_true(digest_equal(l.digest, digest_of("", 0)));
+    assert_false(digest_equal(l.digest, (struct digest){0, 0}));
+    buf_deinit(&value);
+}
+
+static void a_missing_key_is_gone_and_stays_missing(void **state)
+{
+    struct fixture *f = *state;
+    struct buf value = BUF_NULL;
+    struct look l;
+
+    assert_int_equal(look(f, "k", &value, &l), LOOK_GONE);
+    assert_false(exists(f->fd, "k.kv"));
+    buf_deinit(&value);
+}
+
+static void an_exclusive_lock_is_busy_and_a_share_lock_is_not(void **state)
+{
+    struct fixture *f = *state;
+    struct buf value = BUF_NULL;
+    struct look l;
+    struct stat st;
+
+    put_text(f->fd, "k.kv", "v");
+    assert_int_equal(fstatat(f->fd, "k.kv", &st, 0), 0);
+    int held = hold_lock(f->fd, "k.kv", LOCK_SH);
+    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    (void)close(held);
+    held = hold_lock(f->fd, "k.kv", LOCK_EX);
+    assert_int_equal(look(f, "k", &value, &l), LOOK_BUSY);
+    assert_int_equal(l.stat.ino, st.st_ino);
+    assert_int_equal(l.dev, st.st_dev);
+    (void)close(held);
+    buf_deinit(&value);
+}
+
+static void no_lock_is_left_behind(void **state)
+{
+    struct fixture *f = *state;
+    struct buf value = BUF_NULL;
+    struct look l;
+
+    put_text(f->fd, "k.kv", "v");
+    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    int fd = openat(f->fd, "k.kv", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    (void)close(fd);
+    buf_deinit(&value);
+}
+
+static void more_than_inline_max_is_large(void **state)
+{
+    struct fixture *f = *state;
+    struct buf value = BUF_NULL;
+    char data[1001] = {0};
+    struct look l;
+
+    put_file(f->fd, "k.kv", data, 1000);
+    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    put_file(f->fd, "k.kv", data, 1001);
+    assert_int_equal(look(f, "k", &value, &l), LOOK_LARGE);
+    assert_int_equal(l.stat.size, 1001);
+    assert_int_equal(value.len, 0);
+    buf_deinit(&value);
+}
+
+static void what_is_no_file_is_not_a_key(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const keys[] = {"dir", "fifo", "link"};
+    struct buf value = BUF_NULL;
+    struct large *large = NULL;
+    struct look l;
+
+    put_text(f->fd, "k.kv", "v");
+    assert_int_equal(mkdirat(f->fd, "dir.kv", 0755), 0);
+    assert_int_equal(mkfifoat(f->fd, "fifo.kv", 0600), 0);
+    assert_int_equal(symlinkat("k.kv", f->fd, "link.kv"), 0);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(look(f, keys[i], &value, &l), LOOK_NOT_A_KEY);
+        assert_int_equal(large_open(f->fd, keys[i], strlen(keys[i]), 100,
+                                    &large, &l, &f->err),
+                         LOOK_NOT_A_KEY);
+    }
+    buf_deinit(&value);
+}
+
+static void an_unreadable_key_is_an_error_with_its_name(void **state)
+{
+    struct fixture *f = *state;
+    struct buf value = BUF_NULL;
+    struct look l;
+
+    if (geteuid() == 0) {
+        print_message("skipped: root may read everything\n");
+        skip();
+    }
+    put_text(f->fd, "secret.kv", "v");
+    assert_int_equal(fchmodat(f->fd, "secret.kv", 0, 0), 0);
+    assert_int_equal(look(f, "secret", &value, &l), ERR_PERM);
+    assert_non_null(strstr(f->err.msg, "secret.kv"));
+    buf_deinit(&value);
+}
+
+static void streamed_digest_equals_digest_at_once(void **state)
+{
+    struct digest_stream *s = digest_stream_new();
+    uint8_t data[5000];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof data; i++) {
+        data[i] = (uint8_t)(i * 7);
+    }
+    assert_non_null(s);
+    for (size_t step = 1; step < 600; step += 37) {
+        digest_stream_reset(s);
+        for (size_t i = 0; i < sizeof data; i += step) {
+            size_t n = sizeof data - i < step ? sizeof data - i : step;
+            digest_stream_update(s, data + i, n);
+        }
+        assert_true(digest_equal(digest_stream_final(s),
+                                 digest_of(data, sizeof data)));
+    }
+    digest_stream_free(s);
+    digest_stream_free(NULL);
+}
+
+static struct large *open_large(struct fixture *f, int64_t hold_ms)
+{
+    struct large *l = NULL;
+    struct look out;
+
+    assert_int_equal(large_open(f->fd, "k", 1, hold_ms, &l, &out, &f->err),
+                     LOOK_VALUE);
+    assert_non_null(l);
+    return l;
+}
+
+/* Make the file's times old, so that equal times count as proof. */
+static bool wait_until_old(int dir_fd)
+{
+    struct stat st;
+
+    assert_int_equal(fstatat(dir_fd, "k.kv", &st, 0), 0);
+    while (clock_real_ns() - clock_of_timespec(st.st_ctim) < 2100 * NS_PER_MS) {
+        clock_sleep_ns(50 * NS_PER_MS);
+    }
+    return true;
+}
+
+static void a_large_value_is_read_in_pieces(void **state)
+{
+    struct fixture *f = *state;
+    char data[10000];
+    char got[10000];
+    struct look out;
+    size_t n = 0;
+
+    memset(data, 'x', sizeof data);
+    put_file(f->fd, "k.kv", data, sizeof data);
+    struct large *l = open_large(f, 10000);
+    for (int64_t rc; (rc = large_read(l, got + n, 777, &f->err)) != 0;) {
+        assert_true(rc > 0);
+        n += (size_t)rc;
+    }
+    assert_int_equal(n, sizeof data);
+    assert_memory_equal(got, data, sizeof data);
+    assert_int_equal(large_finish(l, &out, &f->err), LOOK_VALUE);
+    assert_true(digest_equal(out.digest, digest_of(data, sizeof data)));
+    large_close(l);
+    large_close(NULL);
+}
+
+static void a_large_read_gives_its_lock_back(void **state)
+{
+    struct fixture *f = *state;
+    struct look out;
+    char got[16];
+
+    put_text(f->fd, "k.kv", "0123456789");
+    struct large *l = open_large(f, 0);
+    assert_int_equal(large_read(l, got, 5, &f->err), 5);
+    int fd = openat(f->fd, "k.kv", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    assert_int_equal(large_read(l, got, 16, &f->err), 5);
+    assert_int_equal(large_read(l, got, 16, &f->err), 0);
+    /* A writer is in there: nothing is proven. */
+    assert_int_equal(large_finish(l, &out, &f->err), LOOK_CHANGING);
+    (void)close(fd);
+    assert_int_equal(large_finish(l, &out, &f->err), LOOK_VALUE);
+    assert_true(digest_equal(out.digest, digest_of("0123456789", 10)));
+    large_close(l);
+
+    l = open_large(f, 10000);
+    large_release(l);
+    fd = openat(f->fd, "k.kv", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    (void)close(fd);
+    large_close(l);
+}
+
+static void a_replaced_or_removed_large_value_is_changing(void **state)
+{
+    struct fixture *f = *state;
+    struct look out;
+    char got[16];
+
+    put_text(f->fd, "k.kv", "0123456789");
+    put_text(f->fd, "new", "0123456789");
+    struct large *l = open_large(f, 0);
+    assert_int_equal(large_read(l, got, 10, &f->err), 10);
+    assert_int_equal(renameat(f->fd, "new", f->fd, "k.kv"), 0);
+    assert_int_equal(large_finish(l, &out, &f->err), LOOK_CHANGING);
+    large_close(l);
+
+    l = open_large(f, 0);
+    assert_int_equal(large_read(l, got, 10, &f->err), 10);
+    assert_int_equal(unlinkat(f->fd, "k.kv", 0), 0);
+    assert_int_equal(large_finish(l, &out, &f->err), LOOK_CHANGING);
+    large_close(l);
+}
+
+static void a_shorter_large_value_is_changed(void **state)
+{
+    struct fixture *f = *state;
+    char got[16];
+
+    put_text(f->fd, "k.kv", "0123456789");
+    struct large *l = open_large(f, 0);
+    put_text(f->fd, "k.kv", "0123");
+    assert_int_equal(large_read(l, got, 10, &f->err), LARGE_CHANGED);
+    large_close(l);
+}
+
+/* Rewritten in place between the pieces, perhaps within one clock tick: what
+ * was read never was a value. */
+static void a_mix_of_two_young_versions_is_found(void **state)
+{
+    struct fixture *f = *state;
+    struct look out;
+    char got[16];
+
+    for (int i = 0; i < 50; i++) {
+        put_text(f->fd, "k.kv", "aaaaaaaaaa");
+        struct large *l = open_large(f, 0);
+        assert_int_equal(large_read(l, got, 5, &f->err), 5);
+        put_text(f->fd, "k.kv", "bbbbbbbbbb");
+        assert_int_equal(large_read(l, got, 5, &f->err), 5);
+        assert_int_equal(large_finish(l, &out, &f->err), LOOK_CHANGING);
+        large_close(l);
+    }
+}
+
+static void a_change_of_an_old_large_value_is_found_by_its_times(void **state)
+{
+    struct fixture *f = *state;
+    struct look out;
+    char got[16];
+
+    put_text(f->fd, "k.kv", "aaaaaaaaaa");
+    assert_true(wait_until_old(f->fd));
+    struct large *l = open_large(f, 0);
+    assert_int_equal(large_read(l, got, 10, &f->err), 10);
+    assert_int_equal(large_finish(l, &out, &f->err), LOOK_VALUE);
+    large_close(l);
+    l = open_large(f, 0);
+    assert_int_equal(large_read(l, got, 10, &f->err), 10);
+    put_text(f->fd, "k.kv", "aaaaaaaaaa");
+    assert_int_equal(large_finish(l, &out, &f->err), LOOK_CHANGING);
+    large_close(l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(a_value_comes_with_stat_and_digest),
+        FIXTURE_TEST(an_empty_value_is_a_value),
+        FIXTURE_TEST(a_missing_key_is_gone_and_stays_missing),
+        FIXTURE_TEST(an_exclusive_lock_is_busy_and_a_share_lock_is_not),
+        FIXTURE_TEST(no_lock_is_left_behind),
+        FIXTURE_TEST(more_than_inline_max_is_large),
+        FIXTURE_TEST(what_is_no_file_is_not_a_key),
+        FIXTURE_TEST(an_unreadable_key_is_an_error_with_its_name),
+        cmocka_unit_test(streamed_digest_equals_digest_at_once),
+        FIXTURE_TEST(a_large_value_is_read_in_pieces),
+        FIXTURE_TEST(a_large_read_gives_its_lock_back),
+        FIXTURE_TEST(a_replaced_or_removed_large_value_is_changing),
+        FIXTURE_TEST(a_shorter_large_value_is_changed),
+        FIXTURE_TEST(a_mix_of_two_young_versions_is_found),
+        FIXTURE_TEST(a_change_of_an_old_large_value_is_found_by_its_times),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
