@@ -22,7 +22,8 @@
 enum install_result {
     INSTALL_DONE = 1, /* in place (or removed); the directory is not synced */
     INSTALL_BUSY,     /* a lock is held: st_out names the inode for
-                         lock_holder(); nothing was changed */
+                         lock_holder() (or is zeroed when the key only kept
+                         changing under us); nothing was changed */
     INSTALL_ABSENT,   /* remove only: there was no such key */
 };
 
@@ -37,3 +38,8 @@ int install_value(int stage_fd, const char *stage_file, int dir_fd,
 /* Unlink the key under its exclusive lock. */
 int install_remove(int dir_fd, const void *key, size_t key_len, bool force,
                    struct stat *st_out, struct err *err) MUSTCHECK;
+
+/* Rename `from` to `to`, which must not exist yet: RENAME_NOREPLACE, or link
+ * and unlink where the filesystem lacks it.  0, or -1 with errno (EEXIST). */
+int install_rename_new(int from_fd, const char *from, int to_fd,
+                       const char *to) MUSTCHECK;

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * install: see install.h.
+ *
+ * Both operations look at the key's current file, take its exclusive lock, see
+ * that the name still leads to it, and then act on the name.  Between the check
+ * and the act nobody who respects the locks can change the name, because that
+ * takes the lock we hold.  Where there is no file there is nothing to lock, and
+ * RENAME_NOREPLACE settles who comes first. */
+#include "store/install.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/quote.h"
+#include "store/name.h"
+
+enum { RACE_TRIES = 100 };
+
+/* What is under the key's name. */
+enum target {
+    TARGET_LOCKED = 1, /* our exclusive lock is on it */
+    TARGET_NONE,
+    TARGET_BUSY,
+    TARGET_MOVED, /* replaced while we looked: look again */
+};
+
+static int fail(int sys, const char *what, const char *file, struct err *err)
+{
+    return err_sys(err, sys, "%s %s", what, QUOTED(file, strlen(file)));
+}
+
+static int not_a_file(const char *file, struct err *err)
+{
+    return err_set(err, ERR_NOTTABLE, 0,
+                   "%s: not a regular file; remove what has the key's name",
+                   QUOTED(file, strlen(file)));
+}
+
+static int flock_exclusive(int fd)
+{
+    int rc;
+
+    do {
+        rc = flock(fd, LOCK_EX | LOCK_NB);
+    } while (rc < 0 && errno == EINTR);
+    return rc;
+}
+
+/* Does the name lead to the inode of `st`? */
+static int check_name(int dir_fd, const char *file, const struct stat *st,
+                      struct err *err)
+{
+    struct stat named;
+
+    if (fstatat(dir_fd, file, &named, AT_SYMLINK_NOFOLLOW) < 0) {
+        return errno == ENOENT ? TARGET_MOVED : fail(errno, "stat", file, err);
+    }
+    return named.st_ino == st->st_ino && named.st_dev == st->st_dev
+               ? TARGET_LOCKED
+               : TARGET_MOVED;
+}
+
+/* Lock what is there.  *fd_out holds the lock when TARGET_LOCKED. */
+static int lock_target(int dir_fd, const char *file, int *fd_out,
+                       struct stat *st_out, struct err *err)
+{
+    struct stat st;
+    CLEANUP(fd_closep) int fd = openat(
+        dir_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd < 0) {
+        switch (errno) {
+        case ENOENT:
+            return TARGET_NONE;
+        case EINTR:
+            return TARGET_MOVED;
+        case ELOOP:
+        case ENXIO:
+        case ENODEV:
+            return not_a_file(file, err);
+        default:
+            return fail(errno, "open", file, err);
+        }
+    }
+    bool granted = flock_exclusive(fd) == 0;
+    if (!granted && errno != EWOULDBLOCK) {
+        return fail(errno, "flock", file, err);
+    }
+    if (fstat(fd, &st) < 0) {
+        return fail(errno, "fstat", file, err);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return not_a_file(file, err);
+    }
+    int rc = check_name(dir_fd, file, &st, err);
+    if (rc != TARGET_LOCKED) {
+        return rc;
+    }
+    *st_out = st;
+    if (!granted) {
+        return TARGET_BUSY;
+    }
+    *fd_out = TAKE_FD(fd);
+    return TARGET_LOCKED;
+}
+
+/* Without the lock (force): only see that it is a file. */
+static int see_target(int dir_fd, const char *file, struct stat *st_out,
+                      struct err *err)
+{
+    struct stat st;
+
+    if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        return errno == ENOENT ? TARGET_NONE : fail(errno, "stat", file, err);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return not_a_file(file, err);
+    }
+    *st_out = st;
+    return TARGET_LOCKED;
+}
+
+static int take_target(int dir_fd, const char *file, bool force, int *fd_out,
+                       struct stat *st_out, struct err *err)
+{
+    return force ? see_target(dir_fd, file, st_out, err)
+                 : lock_target(dir_fd, file, fd_out, st_out, err);
+}
+
+/* Give `from` the name `to`, which must not exist.  0, or -1 with EEXIST when
+ * it does. */
+int install_rename_new(int from_fd, const char *from, int to_fd,
+                       const char *to)
+{
+    if (renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) == 0) {
+        return 0;
+    }
+    if (errno != EINVAL && errno != ENOSYS) {
+        return -1;
+    }
+    /* A filesystem without it: link() refuses an existing name as well. */
+    if (linkat(from_fd, from, to_fd, to, 0) < 0) {
+        return -1;
+    }
+    (void)unlinkat(from_fd, from, 0);
+    return 0;
+}
+
+int install_value(int stage_fd, const char *stage_file, int dir_fd,
+                  const void *key, size_t key_len, bool force,
+                  struct stat *st_out, struct err *err)
+{
+    char file[KEY_FILE_BYTES];
+    struct stat st = {0};
+
+    key_file(key, key_len, file);
+    /* Keeps the staged inode identified whatever happens to its names. */
+    CLEANUP(fd_closep) int staged =
+        openat(stage_fd, stage_file, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (staged < 0) {
+        return fail(errno, "open staged value of", file, err);
+    }
+    for (int i = 0; i < RACE_TRIES; i++) {
+        CLEANUP(fd_closep) int lock_fd = -1;
+        int rc = take_target(dir_fd, file, force, &lock_fd, &st, err);
+        if (rc < 0) {
+            return rc;
+        }
+        if (rc == TARGET_BUSY) {
+            break;
+        }
+        if (rc == TARGET_MOVED) {
+            continue;
+        }
+        if (rc == TARGET_NONE) {
+            rc = install_rename_new(stage_fd, stage_file, dir_fd, file);
+            if (rc < 0 && errno == EEXIST) {
+                continue;
+            }
+        } else {
+            rc = renameat(stage_fd, stage_file, dir_fd, file);
+        }
+        if (rc < 0) {
+            return fail(errno, "rename staged value to", file, err);
+        }
+        if (fstat(staged, st_out) < 0) {
+            return fail(errno, "fstat", file, err);
+        }
+        return INSTALL_DONE;
+    }
+    *st_out = st;
+    return INSTALL_BUSY;
+}
+
+int install_remove(int dir_fd, const void *key, size_t key_len, bool force,
+                   struct stat *st_out, struct err *err)
+{
+    char file[KEY_FILE_BYTES];
+    struct stat st = {0};
+
+    key_file(key, key_len, file);
+    for (int i = 0; i < RACE_TRIES; i++) {
+        CLEANUP(fd_closep) int lock_fd = -1;
+        int rc = take_target(dir_fd, file, force, &lock_fd, &st, err);
+        if (rc < 0) {
+            return rc;
+        }
+        if (rc == TARGET_NONE) {
+            return INSTALL_ABSENT;
+        }
+        if (rc == TARGET_BUSY) {
+            break;
+        }
+        if (rc == TARGET_MOVED) {
+            continue;
+        }
+        if (unlinkat(dir_fd, file, 0) < 0) {
+            if (errno == ENOENT) {
+                continue;
+            }
+            return fail(errno, "remove", file, err);
+        }
+        *st_out = st;
+        return INSTALL_DONE;
+    }
+    *st_out = st;
+    return INSTALL_BUSY;
+}
