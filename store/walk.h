@@ -22,15 +22,21 @@
 struct walk_ops {
     /* A table's directory was opened; dir_fd is borrowed until table_end. */
     int (*table_begin)(void *arg, const char *table, size_t len, int dir_fd);
-    /* One key.  Its stat is not taken: callers that need one call fstatat. */
+    /* One key (not terminated).  Its stat is not taken: callers that need one call fstatat. */
     int (*key)(void *arg, const char *table, size_t len, int dir_fd,
                const char *key, size_t key_len);
-    /* The table's end.  complete: every entry was seen.  err: why not. */
+    /* The table's end.  complete: every entry was seen.  err: why not (NULL
+     * when complete).  Comes without a table_begin when the directory could
+     * not be opened or lies on another device. */
     int (*table_end)(void *arg, const char *table, size_t len, bool complete,
                      const struct err *err);
     /* A plain directory (not a table) below the root; path relative to the
      * root. For watches.  Any of these may be NULL. */
     int (*plain_dir)(void *arg, const char *path, int dir_fd);
+    /* A plain directory that could not be read completely: what lies below it
+     * is unknown. */
+    int (*plain_incomplete)(void *arg, const char *path,
+                            const struct err *err);
 };
 
 struct walk_counts {
@@ -47,8 +53,9 @@ struct walk_counts {
 int walk_db(const struct db *db, const struct walk_ops *ops, void *arg,
             struct walk_counts *counts_out, struct err *err) MUSTCHECK;
 
-/* The same for one directory and what lies below it: `table` is a table name
- * (is_table) or a plain directory's path relative to the root. */
+/* The same for one directory and what lies below it: `path` is a table name
+ * (is_table; "" for all) or a plain directory's path relative to the root.
+ * Also ERR_NOTFOUND, ERR_NOTTABLE, ERR_PERM when it cannot be opened. */
 int walk_below(const struct db *db, const char *path, size_t len, bool is_table,
                const struct walk_ops *ops, void *arg,
                struct walk_counts *counts_out, struct err *err) MUSTCHECK;

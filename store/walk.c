@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * walk: see walk.h.
+ *
+ * One directory at a time: its entries are read to the end with getdents64(),
+ * keys are reported as they come, and the names of subdirectories are noted and
+ * entered afterwards.  So a table's begin and end enclose its own keys only,
+ * and at most one descriptor per level is open. */
+#include "store/walk.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/base/buf.h"
+#include "store/base/cleanup.h"
+#include "store/base/quote.h"
+
+enum { ENTRIES_BYTES = 64 * 1024 };
+
+struct walk {
+    const struct db *db;
+    const struct walk_ops *ops;
+    void *arg;
+    struct walk_counts counts;
+    struct err *err;
+    char *entries; /* getdents64 buffer, used by one directory at a time */
+    /* Path of the current directory relative to the root: "" for the root. */
+    char path[TABLE_PATH_BYTES];
+    size_t path_len;
+};
+
+/* One directory being visited. */
+struct place {
+    int fd;
+    bool is_table;
+    int depth;       /* 0: the root */
+    struct buf dirs; /* names of its subdirectories, each with NUL */
+};
+
+/* The current directory's table name: its path without ".tbl". */
+static size_t table_len(const struct walk *w)
+{
+    return w->path_len == 0 ? 0 : w->path_len - (sizeof ".tbl" - 1);
+}
+
+/* --- reports ------------------------------------------------------------- */
+
+static int report_begin(struct walk *w, const struct place *at)
+{
+    if (!at->is_table) {
+        return w->ops->plain_dir != NULL
+                   ? w->ops->plain_dir(w->arg, w->path, at->fd)
+                   : 0;
+    }
+    w->counts.tables++;
+    return w->ops->table_begin != NULL
+               ? w->ops->table_begin(w->arg, w->path, table_len(w), at->fd)
+               : 0;
+}
+
+/* The end of a directory; `why` is NULL when all of it was seen. */
+static int report_end(struct walk *w, bool is_table, const struct err *why)
+{
+    if (why != NULL) {
+        w->counts.incomplete++;
+    }
+    if (is_table) {
+        return w->ops->table_end != NULL
+                   ? w->ops->table_end(w->arg, w->path, table_len(w),
+                                       why == NULL, why)
+                   : 0;
+    }
+    return why != NULL && w->ops->plain_incomplete != NULL
+               ? w->ops->plain_incomplete(w->arg, w->path, why)
+               : 0;
+}
+
+/* --- entries ------------------------------------------------------------- */
+
+/* The entry's type, asked for where the filesystem does not tell; DT_UNKNOWN
+ * with errno when that fails. */
+static unsigned char type_of(int dir_fd, const struct dirent64 *e)
+{
+    struct stat st;
+
+    if (e->d_type != DT_UNKNOWN) {
+        return e->d_type;
+    }
+    if (fstatat(dir_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        return DT_UNKNOWN;
+    }
+    return (unsigned char)IFTODT(st.st_mode);
+}
+
+static bool is_skipped(const struct place *at, const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+           (at->depth == 0 && strcmp(name, META_DIR) == 0);
+}
+
+static int visit_file(struct walk *w, const struct place *at, const char *name)
+{
+    size_t len;
+
+    if (at->is_table && name_is_key(name, &len)) {
+        w->counts.keys++;
+        return w->ops->key != NULL
+                   ? w->ops->key(w->arg, w->path, table_len(w), at->fd, name,
+                                 len)
+                   : 0;
+    }
+    if (at->is_table && name_is_temp(name)) {
+        w->counts.temps++;
+    } else {
+        w->counts.ignored++;
+    }
+    return 0;
+}
+
+static int visit_entry(struct walk *w, struct place *at,
+                       const struct dirent64 *e, struct err *why)
+{
+    if (is_skipped(at, e->d_name)) {
+        return 0;
+    }
+    switch (type_of(at->fd, e)) {
+    case DT_REG:
+        return visit_file(w, at, e->d_name);
+    case DT_DIR:
+        buf_put(&at->dirs, e->d_name, strlen(e->d_name) + 1);
+        if (at->dirs.bad) {
+            return err_set(w->err, ERR_NOMEM, 0, "out of memory in a walk");
+        }
+        return 0;
+    case DT_UNKNOWN:
+        if (errno != ENOENT) { /* else it is gone since it was listed */
+            (void)err_sys(why, errno, "stat %s",
+                          QUOTED(e->d_name, strlen(e->d_name)));
+        }
+        return 0;
+    default:
+        w->counts.ignored++;
+        return 0;
+    }
+}
+
+/* Read the directory to its end.  *why is set (code < 0) when that failed. */
+static int visit_entries(struct walk *w, struct place *at, struct err *why)
+{
+    for (;;) {
+        ssize_t n = getdents64(at->fd, w->entries, ENTRIES_BYTES);
+        if (n == 0) {
+            return 0;
+        }
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            (void)err_sys(why, errno, "list %s",
+                          QUOTED_TABLE(w->path, w->path_len));
+            return 0;
+        }
+        for (ssize_t i = 0; i < n;) {
+            const void *p = w->entries + i;
+            const struct dirent64 *e = p;
+            int rc = visit_entry(w, at, e, why);
+            if (rc != 0) {
+                return rc;
+            }
+            i += e->d_reclen;
+        }
+    }
+}
+
+/* --- directories --------------------------------------------------------- */
+
+static int visit_dir(struct walk *w, int dir_fd, bool is_table, int depth);
+
+/* Extend the path by `name`; false when it becomes too long to be a name. */
+static bool path_push(struct walk *w, const char *name)
+{
+    size_t n = strlen(name);
+    size_t slash = w->path_len > 0 ? 1 : 0;
+
+    if (w->path_len + slash + n >= sizeof w->path) {
+        return false;
+    }
+    if (slash) {
+        w->path[w->path_len] = '/';
+    }
+    memcpy(w->path + w->path_len + slash, name, n + 1);
+    w->path_len += slash + n;
+    return true;
+}
+
+static void path_cut(struct walk *w, size_t len)
+{
+    w->path_len = len;
+    w->path[len] = '\0';
+}
+
+/* Open the subdirectory the path now names, and visit it. */
+static int enter(struct walk *w, int parent_fd, const char *name,
+                 bool is_table, int depth)
+{
+    struct stat st;
+    struct err why;
+    CLEANUP(fd_closep) int fd =
+        openat(parent_fd, name,
+               O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0 && errno == ENOENT) {
+        return 0; /* removed since it was listed */
+    }
+    if (fd < 0 && (errno == ENOTDIR || errno == ELOOP)) {
+        w->counts.ignored++; /* replaced by something that is no directory */
+        return 0;
+    }
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        (void)err_sys(&why, errno, "open %s",
+                      QUOTED_TABLE(w->path, w->path_len));
+        return report_end(w, is_table, &why);
+    }
+    if (st.st_dev != w->db->dev) {
+        (void)err_set(&why, ERR_GONE, 0,
+                      "%s: another filesystem is mounted there",
+                      QUOTED_TABLE(w->path, w->path_len));
+        return report_end(w, is_table, &why);
+    }
+    return visit_dir(w, fd, is_table, depth);
+}
+
+static int enter_all(struct walk *w, const struct place *at)
+{
+    const char *name = (const char *)at->dirs.data;
+    const char *end = name + at->dirs.len;
+    size_t base = w->path_len;
+
+    for (; name != end; name += strlen(name) + 1) {
+        size_t len;
+        bool is_table = name_is_table(name, &len);
+        /* Deeper or longer than a table's name may be: cannot be one. */
+        if (at->depth >= TABLE_MAX_DEPTH || !path_push(w, name) ||
+            (is_table && table_len(w) > TABLE_MAX_BYTES)) {
+            w->counts.ignored++;
+            path_cut(w, base);
+            continue;
+        }
+        int rc = enter(w, at->fd, name, is_table, at->depth + 1);
+        path_cut(w, base);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static int visit_dir(struct walk *w, int dir_fd, bool is_table, int depth)
+{
+    struct err why = {.code = 0};
+    CLEANUP(buf_deinit) struct buf dirs = BUF_NULL;
+    struct place at = {.fd = dir_fd, .is_table = is_table, .depth = depth};
+
+    int rc = report_begin(w, &at);
+    if (rc == 0) {
+        rc = visit_entries(w, &at, &why);
+    }
+    dirs = at.dirs; /* so that it is released whatever follows */
+    if (rc == 0) {
+        rc = report_end(w, is_table, why.code != 0 ? &why : NULL);
+    }
+    return rc != 0 ? rc : enter_all(w, &at);
+}
+
+/* --- starting points ----------------------------------------------------- */
+
+static int check_root(const struct db *db, struct err *err)
+{
+    if (db_root_is_same(db)) {
+        return 0;
+    }
+    return err_set(err, ERR_GONE, 0,
+                   "database %s: its directory is not the one that was opened "
+                   "(unmounted, moved or removed)",
+                   QUOTED(db->path, strlen(db->path)));
+}
+
+/* Walk from `path`, which is set in `w`; before and after it the root must be
+ * the one we know, else what was seen means nothing. */
+static int run(struct walk *w, int dir_fd, bool is_table, int depth)
+{
+    struct stat st;
+    CLEANUP(freep) char *entries = malloc(ENTRIES_BYTES);
+
+    if (entries == NULL) {
+        return err_set(w->err, ERR_NOMEM, 0, "out of memory in a walk");
+    }
+    w->entries = entries;
+    if (fstat(dir_fd, &st) < 0) {
+        return err_sys(w->err, errno, "stat %s",
+                       QUOTED_TABLE(w->path, w->path_len));
+    }
+    int rc;
+    if (st.st_dev != w->db->dev) {
+        struct err why;
+        (void)err_set(&why, ERR_GONE, 0,
+                      "%s: another filesystem is mounted there",
+                      QUOTED_TABLE(w->path, w->path_len));
+        rc = report_end(w, is_table, &why);
+    } else {
+        rc = visit_dir(w, dir_fd, is_table, depth);
+    }
+    return rc != 0 ? rc : check_root(w->db, w->err);
+}
+
+int walk_db(const struct db *db, const struct walk_ops *ops, void *arg,
+            struct walk_counts *counts_out, struct err *err)
+{
+    struct walk w = {.db = db, .ops = ops, .arg = arg, .err = err};
+
+    int rc = check_root(db, err);
+    if (rc < 0) {
+        return rc;
+    }
+    /* A descriptor of its own: the root's position is not ours to move. */
+    CLEANUP(fd_closep) int fd = db_open_dir(db, ".");
+    if (fd < 0) {
+        return err_sys(err, errno, "open database %s",
+                       QUOTED(db->path, strlen(db->path)));
+    }
+    rc = run(&w, fd, true, 0);
+    if (counts_out != NULL) {
+        *counts_out = w.counts;
+    }
+    return rc;
+}
+
+static int depth_of(const char *path)
+{
+    int depth = path[0] != '\0';
+
+    for (; *path != '\0'; path++) {
+        depth += *path == '/';
+    }
+    return depth;
+}
+
+int walk_below(const struct db *db, const char *path, size_t len, bool is_table,
+               const struct walk_ops *ops, void *arg,
+               struct walk_counts *counts_out, struct err *err)
+{
+    struct walk w = {.db = db, .ops = ops, .arg = arg, .err = err};
+
+    /* A plain directory's path obeys the same rules as a table's name. */
+    int rc = table_check(path, len, err);
+    if (rc == 0) {
+        rc = check_root(db, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    if (len > 0 && is_table) {
+        table_path(path, len, w.path);
+    } else if (len > 0) {
+        memcpy(w.path, path, len);
+        w.path[len] = '\0';
+    }
+    w.path_len = strlen(w.path);
+    CLEANUP(fd_closep) int fd = db_open_dir(db, len > 0 ? w.path : ".");
+    if (fd < 0) {
+        return err_sys(err, errno, "open %s",
+                       QUOTED_TABLE(w.path, w.path_len));
+    }
+    rc = run(&w, fd, is_table || len == 0, depth_of(w.path));
+    if (counts_out != NULL) {
+        *counts_out = w.counts;
+    }
+    return rc;
+}
