@@ -16,6 +16,11 @@
  * callback.  `down` is called at most once, before `closed`, and not when the
  * owner closed the link itself.  Callbacks may call link_close() and
  * link_kick().
+ *
+ * Re-entrance: link_kick() may call `fill` before it returns, so that a message
+ * is on its way at once; no other callback ever runs inside a link_*() call.
+ *
+ * The program ignores SIGPIPE (a child may close its end at any time).
  */
 #pragma once
 
@@ -56,8 +61,8 @@ struct link_ssh_config {
     const char *known_hosts;    /* file */
     const char *command;        /* sent as the exec request; a forced command
                                    ignores it */
-    int64_t connect_timeout_ms; /* name lookup and TCP */
-    int64_t login_timeout_ms;   /* handshake, auth, channel: each */
+    int64_t connect_timeout_ms; /* name lookup and TCP; 0: 10 s */
+    int64_t login_timeout_ms;   /* handshake, auth, channel: each; 0: 20 s */
     int sndbuf_bytes;           /* 0: the kernel's default; tests shrink it */
     int rcvbuf_bytes;
 };
@@ -68,7 +73,10 @@ struct link *link_ssh_new(uv_loop_t *loop, const struct link_ssh_config *config,
                           const struct link_events *events, void *arg,
                           struct err *err);
 /* argv[0] is looked up in PATH; argv is copied.  The child gets pipes for
- * stdin, stdout and stderr, default signals and no other descriptor. */
+ * stdin, stdout and stderr, default signals, a session of its own and no other
+ * descriptor (those of the whole program become close-on-exec).  link_close()
+ * closes its pipes, then sends its process group SIGTERM after 0.5 s and
+ * SIGKILL after 3 s; `closed` comes when the group is gone, or after 6 s. */
 struct link *link_exec_new(uv_loop_t *loop, const char *const *argv,
                            const struct link_events *events, void *arg,
                            struct err *err);
