@@ -32,11 +32,25 @@ struct index;
 struct index_entry {
     struct digest name;   /* index_name_key() or index_name_table() */
     struct digest digest; /* of the value; zero for a table */
-    struct vstat stat;    /* zeroed: the digest is right, the stat unproven */
+    struct vstat stat;    /* index_unproven(): the digest is right, but the
+                             stat proves nothing and matches no file */
     uint16_t scan;        /* number of the last scan that saw it */
     uint8_t is_table;
 };
 
+/* `stat` made to match no file: inode and ctime are zero; the size stays, for
+ * index_bytes(). */
+static inline struct vstat index_unproven(struct vstat stat)
+{
+    return (struct vstat){.ino = 0, .ctime_ns = 0, .size = stat.size};
+}
+
+/* A file whose ctime is not older than the look at it by more than this may
+ * change again without a change of its stat: clocks tick in milliseconds. */
+#define INDEX_YOUNG_NS INT64_C(2000000000)
+
+/* The name hash: XXH3-128 of the table's name for a table; of the table's
+ * name, a NUL byte and the key for a key. */
 struct digest index_name_key(const void *table, size_t table_len,
                              const void *key, size_t key_len);
 struct digest index_name_table(const void *table, size_t table_len);
@@ -49,7 +63,8 @@ struct index *index_new(void); /* NULL: out of memory */
 void index_free(struct index *ix);
 
 bool index_get(struct index *ix, struct digest name, struct index_entry *out);
-/* Insert or replace.  ERR_NOMEM leaves the old entry. */
+/* Insert or replace.  ERR_NOMEM leaves the old entry.  e->scan is overridden
+ * while a scan runs, see index_scan_begin(). */
 int index_put(struct index *ix, const struct index_entry *e,
               struct err *err) MUSTCHECK;
 /* Insert or replace only if the current entry still has `was` (digest and
@@ -58,8 +73,26 @@ int index_put(struct index *ix, const struct index_entry *e,
 int index_put_if(struct index *ix, const struct index_entry *was,
                  const struct index_entry *e, struct err *err) MUSTCHECK;
 void index_remove(struct index *ix, struct digest name);
+/* Remove only if the entry still has the digest and stat of `was`. */
+void index_remove_if(struct index *ix, const struct index_entry *was);
 /* Note that scan number `scan` saw the entry. */
 void index_mark(struct index *ix, struct digest name, uint16_t scan);
+
+/* A scan begins: afterwards no entry is marked with `scan`, and until
+ * index_scan_end() whatever is put is marked with it: a key that was set after
+ * its table was listed is not swept.  One scan at a time. */
+void index_scan_begin(struct index *ix, uint16_t scan);
+void index_scan_end(struct index *ix);
+
+/* Many lookups at the price of one lock: `same` tells whether the entry of
+ * `name` has exactly `stat`; such entries are marked with `scan`. */
+struct index_probe {
+    struct digest name;
+    struct vstat stat;
+    bool same;
+};
+void index_mark_same(struct index *ix, struct index_probe *probes, size_t n,
+                     uint16_t scan);
 
 uint64_t index_count(struct index *ix); /* keys, tables not counted */
 uint64_t index_tables(struct index *ix);
@@ -88,12 +121,19 @@ struct index_ident {
 
 /* Write the index to dir_fd/file: temp, fsync, rename, fsync dir; versioned
  * and checksummed.  now_ns is CLOCK_REALTIME: an entry whose ctime is not older
- * than now by more than 2 s is saved with its stat zeroed, so that equal stats
- * never hide a change that came in the same clock tick.  Blocking. */
+ * than now by more than INDEX_YOUNG_NS is saved unproven, so that equal stats
+ * never hide a change that came in the same clock tick.  Marks are not saved.
+ *
+ * Blocking, but the mutex is held for one bucket at a time, so a bucket is
+ * saved as it was at one moment and two buckets maybe at different ones.  That
+ * is enough: an entry says "the file with this stat had this digest", which
+ * stays true however many others change meanwhile, and a scan follows each
+ * load.  One save of a file at a time. */
 int index_save(struct index *ix, int dir_fd, const char *file,
                const struct index_ident *ident, int64_t now_ns,
                struct err *err) MUSTCHECK;
-/* 0 = loaded; ERR_NOTFOUND, ERR_CORRUPT (also: another version), ERR_REFUSED
- * (another identity): the index is left empty and a scan reads everything. */
+/* 0 = loaded, replacing what the index held; ERR_NOTFOUND, ERR_CORRUPT (also:
+ * another version), ERR_REFUSED (another identity), ERR_PERM, ERR_IO,
+ * ERR_NOMEM: the index is as it was (empty), and a scan reads everything. */
 int index_load(struct index *ix, int dir_fd, const char *file,
                const struct index_ident *ident, struct err *err) MUSTCHECK;
