@@ -128,6 +128,26 @@ static int try_grant(int dir_fd, const char *file, int fd, enum lock_kind kind,
     return granted ? GRANT_YES : GRANT_BUSY;
 }
 
+/* The message names the holder, if somebody waited at all: a caller that only
+ * tries is not to pay for reading /proc/locks. */
+static int timed_out(const char *file, enum lock_kind kind, int64_t timeout_ms,
+                     const struct stat *st, struct err *err)
+{
+    const char *what = kind == LOCK_SHARE ? "share" : "exclusive";
+    const char *name = QUOTED(file, strlen(file));
+    char comm[16] = "";
+    pid_t pid = timeout_ms > 0 ? lock_holder(st, kind == LOCK_SHARE, comm) : 0;
+
+    if (pid > 0) {
+        return err_set(err, ERR_TIMEOUT, 0,
+                       "%s: no %s lock within %s, pid %d (%s) holds one", name,
+                       what, DURATION_TEXT(timeout_ms * NS_PER_MS), (int)pid,
+                       QUOTED(comm, strlen(comm)));
+    }
+    return err_set(err, ERR_TIMEOUT, 0, "%s: no %s lock within %s", name, what,
+                   DURATION_TEXT(timeout_ms * NS_PER_MS));
+}
+
 int lock_open(int dir_fd, const char *file, enum lock_kind kind,
               int64_t timeout_ms, struct stat *st_out, struct err *err)
 {
@@ -159,11 +179,7 @@ int lock_open(int dir_fd, const char *file, enum lock_kind kind,
             }
         }
         if (!patience_wait(&patience)) {
-            return err_set(err, ERR_TIMEOUT, 0,
-                           "%s: no %s lock within %s",
-                           QUOTED(file, strlen(file)),
-                           kind == LOCK_SHARE ? "share" : "exclusive",
-                           DURATION_TEXT(timeout_ms * NS_PER_MS));
+            return timed_out(file, kind, timeout_ms, &st, err);
         }
     }
     if (st_out != NULL) {

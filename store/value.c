@@ -29,12 +29,10 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
+#include "store/read.h"
 
 enum {
     LOOK_TRIES = 8,
-    /* A value larger than this is never read by one call (Linux's own bound
-     * on read() is a page less than 2 GiB). */
-    READ_MAX_BYTES = 1 << 30,
     SECOND_PASS_BYTES = 1 << 20,
 };
 
@@ -98,20 +96,6 @@ struct vstat vstat_of(const struct stat *st)
     return (struct vstat){.ino = st->st_ino,
                           .ctime_ns = clock_of_timespec(st->st_ctim),
                           .size = (uint64_t)st->st_size};
-}
-
-static bool same_inode(const struct stat *a, const struct stat *b)
-{
-    return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
-}
-
-static bool same_version(const struct stat *a, const struct stat *b)
-{
-    return a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-           a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
-           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
 static void fill_look(const struct stat *st, struct look *out)
@@ -179,7 +163,7 @@ static int open_once(int dir_fd, const char *file, int *fd_out,
         return errno == ENOENT ? LOOK_CHANGING
                                : fail(errno, "stat", file, err);
     }
-    if (!same_inode(st, &named)) {
+    if (!read_same_inode(st, &named)) {
         return LOOK_CHANGING;
     }
     if (!granted) {
@@ -201,56 +185,7 @@ static int open_settled(int dir_fd, const char *file, int *fd_out,
     return rc;
 }
 
-/* Read up to `n` bytes, as many as there are; ERR_*. */
-static int64_t read_some(int fd, void *out, size_t n, const char *file,
-                         struct err *err)
-{
-    size_t got = 0;
-
-    while (got < n) {
-        size_t want = n - got < READ_MAX_BYTES ? n - got : READ_MAX_BYTES;
-        ssize_t rc = read(fd, (char *)out + got, want);
-        if (rc < 0 && errno == EINTR) {
-            continue;
-        }
-        if (rc < 0) {
-            return fail(errno, "read", file, err);
-        }
-        if (rc == 0) {
-            break;
-        }
-        got += (size_t)rc;
-    }
-    return (int64_t)got;
-}
-
 /* --- small values -------------------------------------------------------- */
-
-/* Read the whole of the locked `fd` and see that nothing moved meanwhile. */
-static int read_whole(int fd, const char *file, const struct stat *st,
-                      struct buf *value, struct err *err)
-{
-    struct stat after;
-    size_t size = (size_t)st->st_size;
-
-    buf_clear(value);
-    if (!buf_reserve(value, size)) {
-        return err_set(err, ERR_NOMEM, 0, "read %s: out of memory for %zu bytes",
-                       QUOTED(file, strlen(file)), size);
-    }
-    int64_t n = read_some(fd, value->data, size, file, err);
-    if (n < 0) {
-        return (int)n;
-    }
-    if (fstat(fd, &after) < 0) {
-        return fail(errno, "fstat", file, err);
-    }
-    if ((size_t)n != size || !same_version(st, &after)) {
-        return LOOK_CHANGING;
-    }
-    value->len = size;
-    return LOOK_VALUE;
-}
 
 static int look_once(int dir_fd, const char *file, size_t inline_max,
                      struct buf *value, struct look *out, struct err *err)
@@ -270,7 +205,11 @@ static int look_once(int dir_fd, const char *file, size_t inline_max,
         return LOOK_LARGE;
     }
     rc = read_whole(fd, file, &st, value, err);
-    if (rc == LOOK_VALUE) {
+    if (rc == READ_CHANGED) {
+        return LOOK_CHANGING;
+    }
+    if (rc == READ_WHOLE) {
+        rc = LOOK_VALUE;
         fd_closep(&fd); /* the lock is given back before the digest is made */
         out->digest = digest_of(value->data, value->len);
     }
@@ -372,7 +311,7 @@ int64_t large_read(struct large *l, void *out, size_t room, struct err *err)
     if (want == 0) {
         return 0;
     }
-    int64_t n = read_some(l->fd, out, want, l->file, err);
+    int64_t n = read_full(l->fd, out, want, l->file, err);
     give_back_when_due(l);
     if (n < 0) {
         return n;
@@ -403,7 +342,7 @@ static int is_unchanged(const struct large *l, struct err *err)
     if (fstat(l->fd, &now) < 0) {
         return fail(errno, "fstat", l->file, err);
     }
-    return same_inode(&named, &l->st) && same_version(&now, &l->st)
+    return read_same_inode(&named, &l->st) && read_same_version(&now, &l->st)
                ? LOOK_VALUE
                : LOOK_CHANGING;
 }

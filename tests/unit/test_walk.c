@@ -243,13 +243,13 @@ static void an_unreadable_directory_is_incomplete(void **state)
         skip();
     }
     make_dir(f, "t.tbl");
-    make_dir(f, "p");
     assert_int_equal(fchmodat(f->fd, "t.tbl", 0, 0), 0);
-    assert_walk(f, "+ - !t (p) ", &c);
+    assert_walk(f, "+ - !t ", &c);
     assert_int_equal(c.incomplete, 1);
-    assert_int_equal(fchmodat(f->fd, "t.tbl", 0755, 0), 0);
+    assert_int_equal(unlinkat(f->fd, "t.tbl", AT_REMOVEDIR), 0);
+    make_dir(f, "p");
     assert_int_equal(fchmodat(f->fd, "p", 0, 0), 0);
-    assert_walk(f, "+ - +t -t !(p) ", &c);
+    assert_walk(f, "+ - !(p) ", &c);
     assert_int_equal(c.incomplete, 1);
     assert_int_equal(fchmodat(f->fd, "p", 0755, 0), 0);
 }
