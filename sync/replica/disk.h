@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * disk: struct receiver_ops on a real directory.
+ *
+ * Owns the replica's descriptors, staged values, open tables and session lock.
+ * What it changes on disk is only beneath the replica's root.
+ *
+ * Thread rule: as the receiver calls it: stage_begin/write/end, identify and
+ * freshness from the reader, everything else from the committer.
+ */
+#pragma once
+
+#include <dirent.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "sync/receiver.h"
+#include "sync/replica/meta.h"
+#include "sync/replica/session.h"
+#include "sync/replica/stages.h"
+#include "sync/replica/sync_group.h"
+#include "sync/replica/tables.h"
+
+struct disk {
+    struct meta meta;
+    struct meta_modes modes;
+    struct session session;
+    struct sync_group *sync;
+    struct stages stages;
+    struct tables tables;
+    struct {
+        char name[TABLE_MAX_BYTES];
+        size_t len;
+        DIR *dir;            /* NULL: no table is being dropped */
+        bool busy;           /* a locked key was passed by */
+        struct stat busy_st; /* the last such key */
+    } drop;
+    struct meta_ident ident; /* set by identify */
+    atomic_uint_fast64_t watermark; /* of the last freshness */
+    char fresh_text[META_TEXT_MAX]; /* what the freshness file says */
+    atomic_uint_fast64_t changes;   /* installs, removals, tables */
+    atomic_bool identified;
+    char host[65];
+};
+
+/* Opens DIR (see meta_open) and starts nothing. */
+int disk_open(struct disk *d, const char *path, const struct meta_modes *modes,
+              struct err *err) MUSTCHECK;
+void disk_close(struct disk *d);
+
+/* Fill in all ops but scan_start, names_start and send; ctx is the disk. */
+void disk_ops(struct receiver_ops *ops);
+
+/* ops->identify, for a caller that does more afterwards. */
+int disk_identify(void *ctx, const struct wire_hello *hello,
+                  struct wire_hello_ok *ok_out, struct err *err) MUSTCHECK;
+
+/* Replace META_DIR/applied if something changed since `*seen`. */
+int disk_tell_applied(struct disk *d, uint64_t *seen,
+                      struct err *err) MUSTCHECK;
+/* Store the watermark in META_DIR/replica. */
+int disk_save_watermark(struct disk *d, struct err *err) MUSTCHECK;

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * main: the commands of drover-replica. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/base/clock.h"
+#include "sync/replica/options.h"
+#include "sync/replica/replica.h"
+
+enum { LOCK_TIMEOUT_DEFAULT_MS = 10000 };
+
+static const char help_text[] =
+    "drover-replica: the replica's side of Drover\n"
+    "\n"
+    "Examples:\n"
+    "  in ~/.ssh/authorized_keys of the replica's user, one line per primary:\n"
+    "    restrict,command=\"drover-replica receive /srv/orders --group "
+    "orders-read\" ssh-ed25519 AAAA...\n"
+    "  in an application's start script:\n"
+    "    drover-replica fresh /srv/orders --max-age 10s || exit 1\n"
+    "  by hand:\n"
+    "    drover-replica status /srv/orders\n"
+    "\n"
+    "Commands:\n"
+    "  receive DIR           take changes from an agent on stdin (for ssh)\n"
+    "    --group G             group of new directories and values\n"
+    "    --dir-mode MODE       mode of new directories (2750)\n"
+    "    --file-mode MODE      mode of values (0640)\n"
+    "    --lock-timeout D      how long a reader's lock is respected before\n"
+    "                          the policy decides (10s)\n"
+    "    --on-lock-timeout P   wait: keep waiting (default); replace: put the\n"
+    "                          value in place anyway, readers keep the old one\n"
+    "    --no-sandbox          run without Landlock\n"
+    "  fresh DIR --max-age D exit 0 fresh, 1 stale, 69 never synced\n"
+    "  status DIR [--json]   whose copy it is, how current, who writes it\n"
+    "  adopt DIR DBID        take a copy made by other means as a replica of\n"
+    "                        the database with this id (drover status shows it)\n"
+    "  version, --help\n"
+    "\n"
+    "Exit codes: 0 good, 1 bad answer, 64 usage, 69 unavailable or never\n"
+    "synced, 75 try again, 76 protocol, 77 not permitted, 78 refused by this\n"
+    "replica's identity.\n";
+
+void replica_say(const char *fmt, ...)
+{
+    char line[ERR_MSG_BYTES + 64];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(line, sizeof line - 1, fmt, ap);
+    va_end(ap);
+    if (n < 0) return;
+    /* One write per line: threads and other processes share stderr. */
+    dprintf(STDERR_FILENO, "drover-replica: %s\n", line);
+}
+
+void replica_say_error(const struct err *err)
+{
+    if (err->id != 0)
+        replica_say("DR-%d: %s", err->id, err->msg);
+    else
+        replica_say("%s", err->msg);
+    const char *hint = dr_hint(err->id);
+    if (hint[0] != '\0') replica_say("hint: %s", hint);
+}
+
+int replica_exit_of(const struct err *err)
+{
+    switch (err->id) {
+    case DR_RECEIVER_BUSY:
+        return EXIT_TEMPORARY;
+    case DR_OTHER_DATABASE:
+    case DR_OLD_EPOCH:
+    case DR_REPLICA_NOT_EMPTY:
+        return EXIT_CONFIG;
+    case DR_REPLICA_DIR:
+        return err->code == ERR_PERM ? EXIT_NOT_PERMITTED : EXIT_CONFIG;
+    case DR_PROTOCOL:
+        return EXIT_PROTOCOL;
+    default:
+        break;
+    }
+    switch (err->code) {
+    case ERR_PROTO:
+        return EXIT_PROTOCOL;
+    case ERR_INVALID:
+        return EXIT_USAGE;
+    case ERR_PERM:
+        return EXIT_NOT_PERMITTED;
+    case ERR_CLOSED:
+    case ERR_TIMEOUT:
+        return EXIT_TEMPORARY;
+    default:
+        return EXIT_UNAVAILABLE;
+    }
+}
+
+enum receive_option {
+    OPT_GROUP = 256,
+    OPT_DIR_MODE,
+    OPT_FILE_MODE,
+    OPT_LOCK_TIMEOUT,
+    OPT_ON_LOCK_TIMEOUT,
+    OPT_NO_SANDBOX,
+};
+
+static const struct option receive_options[] = {
+    {"group", required_argument, NULL, OPT_GROUP},
+    {"dir-mode", required_argument, NULL, OPT_DIR_MODE},
+    {"file-mode", required_argument, NULL, OPT_FILE_MODE},
+    {"lock-timeout", required_argument, NULL, OPT_LOCK_TIMEOUT},
+    {"on-lock-timeout", required_argument, NULL, OPT_ON_LOCK_TIMEOUT},
+    {"no-sandbox", no_argument, NULL, OPT_NO_SANDBOX},
+    {NULL, 0, NULL, 0},
+};
+
+static int set_option(struct replica_settings *set, int option,
+                      struct err *err)
+{
+    int64_t ns;
+    int rc;
+    switch (option) {
+    case OPT_GROUP:
+        return options_group(optarg, &set->modes.group, err);
+    case OPT_DIR_MODE:
+        return options_mode(optarg, 0700, &set->modes.dir_mode, err);
+    case OPT_FILE_MODE:
+        return options_mode(optarg, 0600, &set->modes.file_mode, err);
+    case OPT_LOCK_TIMEOUT:
+        rc = units_parse_duration(optarg, &ns, err);
+        if (rc == 0) set->lock_timeout_ms = ns / NS_PER_MS;
+        return rc;
+    case OPT_ON_LOCK_TIMEOUT:
+        return options_policy(optarg, &set->policy, err);
+    case OPT_NO_SANDBOX:
+        set->sandbox = false;
+        return 0;
+    default: /* getopt has said what is wrong */
+        return err_set(err, ERR_INVALID, 0, "see drover-replica --help");
+    }
+}
+
+int receive_main(int argc, char **argv)
+{
+    struct err err = {0};
+    struct replica_settings set = {
+        .modes = {.dir_mode = META_DIR_MODE,
+                  .file_mode = META_FILE_MODE,
+                  .group = (gid_t)-1},
+        .policy = LOCK_POLICY_WAIT,
+        .lock_timeout_ms = LOCK_TIMEOUT_DEFAULT_MS,
+        .sandbox = true,
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "", receive_options, NULL)) !=
+           -1) {
+        if (set_option(&set, option, &err) != 0) {
+            replica_say_error(&err);
+            return EXIT_USAGE;
+        }
+    }
+    if (optind != argc - 1) {
+        replica_say("receive wants one directory; see drover-replica --help");
+        return EXIT_USAGE;
+    }
+    set.dir = argv[optind];
+    return receive_run(&set);
+}
+
+static int help_main(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    (void)fputs(help_text, stdout);
+    return EXIT_GOOD;
+}
+
+static int version_main(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    (void)printf("drover-replica %s (protocol %d to %d)\n", DROVER_VERSION,
+                 WIRE_PROTO_MIN, WIRE_PROTO_MAX);
+    return EXIT_GOOD;
+}
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"receive", receive_main}, {"fresh", fresh_main},
+    {"status", status_main},   {"adopt", adopt_main},
+    {"version", version_main}, {"--version", version_main},
+    {"help", help_main},       {"--help", help_main},
+    {"-h", help_main},
+};
+
+/* A descriptor 0, 1 or 2 that is closed at the start would become one of our
+ * files, and the protocol would be written into it. */
+static void hold_standard_fds(void)
+{
+    for (;;) {
+        int fd = open("/dev/null", O_RDWR);
+        if (fd < 0) return;
+        if (fd > STDERR_FILENO) {
+            (void)close(fd);
+            return;
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    hold_standard_fds();
+    if (argc < 2) {
+        (void)fputs(help_text, stderr);
+        return EXIT_USAGE;
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(argv[1], commands[i].name) != 0) continue;
+        int code = commands[i].run(argc - 1, argv + 1);
+        if (fflush(stdout) != 0 && code == EXIT_GOOD) code = EXIT_UNAVAILABLE;
+        return code;
+    }
+    replica_say("there is no command %s; see drover-replica --help", argv[1]);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * receive: what the threads of `drover-replica receive` share.  Internal to
+ * receive.c and scanner.c.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sync/index.h"
+#include "sync/receiver.h"
+#include "sync/replica/disk.h"
+#include "sync/replica/replica.h"
+#include "sync/replica/scanner.h"
+
+struct receive {
+    struct disk disk; /* first: it is the ctx of the core's operations */
+    struct receiver_ops disk_ops;
+    struct receiver_ops ops;
+    struct receiver *core;
+    struct index *index;
+    struct scanner scanner;
+
+    pthread_mutex_t out_mutex;      /* one frame at a time to stdout */
+    pthread_mutex_t takeover_mutex; /* session_superseded() */
+
+    pthread_mutex_t mutex;  /* the members down to `error` */
+    pthread_cond_t changed; /* any of them */
+    bool work;              /* input came for the committer */
+    bool reader_waits;      /* for room */
+    bool drain;             /* input ended: commit what there is, then end */
+    bool stop;              /* end at once */
+    bool failed;
+    int64_t ending_ms; /* when the end began; 0: not yet */
+    struct err error;
+
+    pthread_mutex_t watch_mutex;
+    pthread_cond_t watch_wake;
+    bool watch_stop;
+
+    atomic_int_fast64_t input_ms; /* last bytes from the agent */
+    atomic_int_fast64_t silence_ms;
+    int64_t start_ms;
+    int64_t applied_ms; /* watcher's: last look at the changes */
+    int wake_fd;
+    int signal_fd;
+    pthread_t committer;
+    pthread_t watcher;
+    int started;
+};
+
+static inline struct receive *receive_of(void *ctx)
+{
+    return ctx; /* the disk is the first member */
+}
+
+int64_t receive_now_ms(void);
+/* The session cannot go on for a reason outside the core: tell the agent and
+ * stop all threads.  Any thread. */
+void receive_fail(struct receive *rv, const struct err *err);
+/* Ends the process when another receiver may have the lock. */
+void receive_check_takeover(struct receive *rv, int64_t silent_ms);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sandbox: give up, before the first byte from the network is read, whatever
+ * the receiver does not need.
+ *
+ * With Landlock (kernel 5.19 or newer) the process can afterwards open, make,
+ * rename and remove files only beneath the replica's directory, read beneath
+ * /proc (who holds a lock), and use no TCP (kernel 6.7).  Best effort: where
+ * the kernel lacks it the receiver runs on, still confined by openat2 beneath
+ * the directory, and says so in one line.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "store/base/err.h"
+
+/* no_new_privs, no core dumps, as many descriptors as allowed; the file mode
+ * mask is cleared, for modes are always given in full. */
+void sandbox_limits(void);
+
+/* Confine the whole process (call before threads are started).  0 = confined,
+ * SANDBOX_NONE = not, with the reason in `why`. */
+enum { SANDBOX_NONE = 1 };
+int sandbox_enter(int root_fd, char *why, size_t why_room);

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * scanner: see scanner.h.
+ *
+ * A scan that meets unreadable keys is still an answer (READY and SCAN_DONE
+ * carry the count and the first error); only the loss of the database itself,
+ * or of memory, ends the session.
+ */
+#include "sync/replica/scanner.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/base/buf.h"
+#include "store/base/cleanup.h"
+#include "store/base/clock.h"
+#include "sync/replica/receive.h"
+#include "sync/scan.h"
+
+enum {
+    SAVE_EVERY_S = 300,
+    NAMES_AT_ONCE = 64, /* names handed to the core together */
+};
+
+enum job_kind { JOB_SCAN, JOB_NAMES };
+
+struct scanner_job {
+    enum job_kind kind;
+    uint64_t id;
+    bool content;
+    struct digest *names; /* sorted; owned */
+    size_t n;
+    struct scanner_job *next;
+};
+
+static void job_free(struct scanner_job *job)
+{
+    free(job->names);
+    free(job);
+}
+
+static void add_job(struct scanner *s, struct scanner_job *job)
+{
+    pthread_mutex_lock(&s->mutex);
+    struct scanner_job **at = &s->jobs;
+    while (*at != NULL) at = &(*at)->next;
+    *at = job;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+/* --- scan ----------------------------------------------------------------- */
+
+bool scanner_progress(struct scanner *s, uint64_t *keys_out)
+{
+    *keys_out = __atomic_load_n(&s->keys_done, __ATOMIC_RELAXED);
+    return atomic_load(&s->scanning);
+}
+
+static int run_scan(struct receive *rv, const struct scanner_job *job,
+                    struct err *err)
+{
+    struct scanner *s = &rv->scanner;
+    struct scan_options opt = {
+        .content = job->content,
+        .scan = ++s->last_scan,
+        .settle_ms = 0, /* a replica's readers make no placeholders */
+        .stop = &s->stop_scan,
+        .keys_done = &s->keys_done,
+    };
+    struct scan_result result = {.reread = 0};
+    __atomic_store_n(&s->keys_done, 0, __ATOMIC_RELAXED);
+    atomic_store(&s->scanning, true);
+    receiver_progress(rv->core, true, 0);
+    int rc = scan_run(&rv->disk.meta.db, rv->index, &opt, NULL, NULL, &result,
+                      err);
+    atomic_store(&s->scanning, false);
+    receiver_progress(rv->core, false, result.counts.keys);
+    if (rc != 0) return rc;
+    struct wire_ready ready = {
+        .root = index_root(rv->index),
+        .keys = index_count(rv->index),
+        .tables = index_tables(rv->index),
+        .reread = result.reread,
+        .errors = result.errors + result.counts.incomplete,
+        .first_error = bytes_of(result.first_error,
+                                strlen(result.first_error)),
+    };
+    if (result.changed + result.reread + result.vanished > 0)
+        s->saved_changes = UINT64_MAX; /* worth saving now */
+    return receiver_scanned(rv->core, job->id, &ready, err);
+}
+
+/* --- names ---------------------------------------------------------------- */
+
+struct names_run {
+    struct receive *rv;
+    const struct scanner_job *job;
+    struct wire_name out[NAMES_AT_ONCE];
+    size_t at[NAMES_AT_ONCE][2]; /* table and key in `text` */
+    struct buf text;
+    size_t n;
+    struct err *err;
+};
+
+static int by_digest(const void *a, const void *b)
+{
+    const struct digest *x = a, *y = b;
+    if (x->hi != y->hi) return x->hi < y->hi ? -1 : 1;
+    if (x->lo != y->lo) return x->lo < y->lo ? -1 : 1;
+    return 0;
+}
+
+static bool wanted(void *arg, struct digest name)
+{
+    const struct names_run *run = arg;
+    return bsearch(&name, run->job->names, run->job->n, sizeof name,
+                   by_digest) != NULL;
+}
+
+static int hand_over(struct names_run *run, bool last)
+{
+    for (size_t i = 0; i < run->n; i++) {
+        run->out[i].table.p = run->text.data + run->at[i][0];
+        run->out[i].key.p = run->text.data + run->at[i][1];
+    }
+    int rc = receiver_named(run->rv->core, run->job->id, run->out, run->n,
+                            last, run->err);
+    run->n = 0;
+    buf_clear(&run->text);
+    return rc;
+}
+
+static int found(void *arg, struct digest name, bool is_table,
+                 const char *table, size_t table_len, const char *key,
+                 size_t key_len)
+{
+    struct names_run *run = arg;
+    if (__atomic_load_n(&run->rv->scanner.stop_scan, __ATOMIC_RELAXED))
+        return err_set(run->err, ERR_CLOSED, 0, "stopped");
+    struct wire_name *m = &run->out[run->n];
+    m->name = name;
+    m->is_table = is_table;
+    m->table.len = table_len;
+    m->key.len = is_table ? 0 : key_len;
+    run->at[run->n][0] = run->text.len;
+    buf_put(&run->text, table, table_len);
+    run->at[run->n][1] = run->text.len;
+    if (!is_table) buf_put(&run->text, key, key_len);
+    if (run->text.bad)
+        return err_set(run->err, ERR_NOMEM, 0, "no memory for names");
+    run->n++;
+    return run->n == NAMES_AT_ONCE ? hand_over(run, false) : 0;
+}
+
+static int run_names(struct receive *rv, const struct scanner_job *job,
+                     struct err *err)
+{
+    struct names_run *run = calloc(1, sizeof *run);
+    if (run == NULL) return err_set(err, ERR_NOMEM, 0, "no memory for names");
+    run->rv = rv;
+    run->job = job;
+    run->err = err;
+    qsort(job->names, job->n, sizeof *job->names, by_digest);
+    bool complete;
+    int rc = scan_names(&rv->disk.meta.db, wanted, found, run, &complete, err);
+    /* Names that were not found are gone, or unreadable: the agent asks again
+     * when the next comparison still differs. */
+    if (rc == 0) rc = hand_over(run, true);
+    buf_deinit(&run->text);
+    free(run);
+    return rc;
+}
+
+/* --- the saved index ------------------------------------------------------ */
+
+static uint64_t changes(struct receive *rv)
+{
+    return atomic_load_explicit(&rv->disk.changes, memory_order_relaxed);
+}
+
+int scanner_save(struct scanner *s, struct receive *rv, struct err *err)
+{
+    uint64_t now = changes(rv);
+    if (now == s->saved_changes) return 0;
+    int rc = index_save(rv->index, rv->disk.meta.fd, META_FILE_INDEX,
+                        &s->ident, clock_real_ns(), err);
+    if (rc == 0) s->saved_changes = now;
+    return rc;
+}
+
+void scanner_identified(struct scanner *s, struct receive *rv)
+{
+    struct err err;
+    const struct db *db = &rv->disk.meta.db;
+    memcpy(s->ident.db_id, rv->disk.ident.db_id, sizeof s->ident.db_id);
+    s->ident.root_dev = (uint64_t)db->dev;
+    s->ident.root_ino = (uint64_t)db->ino;
+    int rc = index_load(rv->index, rv->disk.meta.fd, META_FILE_INDEX,
+                        &s->ident, &err);
+    if (rc != 0 && rc != ERR_NOTFOUND)
+        replica_say("the saved index is not used (%s); every value is read "
+                    "once", err.msg);
+}
+
+/* --- the thread ----------------------------------------------------------- */
+
+static struct scanner_job *next_job(struct scanner *s, int64_t save_at_s)
+{
+    struct timespec until = {.tv_sec = (time_t)save_at_s};
+    pthread_mutex_lock(&s->mutex);
+    while (s->jobs == NULL && !s->stop &&
+           clock_mono_ns() / NS_PER_S < save_at_s)
+        (void)pthread_cond_clockwait(&s->wake, &s->mutex, CLOCK_MONOTONIC,
+                                     &until);
+    struct scanner_job *job = s->stop ? NULL : s->jobs;
+    if (job != NULL) s->jobs = job->next;
+    pthread_mutex_unlock(&s->mutex);
+    return job;
+}
+
+static bool stopped(struct scanner *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    bool stop = s->stop;
+    pthread_mutex_unlock(&s->mutex);
+    return stop;
+}
+
+static void save_now(struct scanner *s, struct receive *rv)
+{
+    struct err err;
+    if (!atomic_load(&rv->disk.identified)) return;
+    if (scanner_save(s, rv, &err) != 0) replica_say_error(&err);
+    if (disk_save_watermark(&rv->disk, &err) != 0) replica_say_error(&err);
+}
+
+static void *scanner_thread(void *arg)
+{
+    struct receive *rv = arg;
+    struct scanner *s = &rv->scanner;
+    int64_t save_at_s = clock_mono_ns() / NS_PER_S + SAVE_EVERY_S;
+    while (!stopped(s)) {
+        struct scanner_job *job = next_job(s, save_at_s);
+        if (job != NULL) {
+            struct err err = {0};
+            int rc = job->kind == JOB_SCAN ? run_scan(rv, job, &err)
+                                           : run_names(rv, job, &err);
+            job_free(job);
+            if (rc != 0 && !stopped(s)) {
+                receive_fail(rv, &err);
+                break;
+            }
+        }
+        bool due = clock_mono_ns() / NS_PER_S >= save_at_s;
+        if (due || (job != NULL && s->saved_changes == UINT64_MAX)) {
+            save_now(s, rv);
+            save_at_s = clock_mono_ns() / NS_PER_S + SAVE_EVERY_S;
+        }
+    }
+    return NULL;
+}
+
+void scanner_scan(struct scanner *s, uint64_t id, bool content)
+{
+    struct scanner_job *job = calloc(1, sizeof *job);
+    if (job == NULL) abort(); /* nobody would ever answer the scan */
+    job->kind = JOB_SCAN;
+    job->id = id;
+    job->content = content;
+    add_job(s, job);
+}
+
+void scanner_names(struct scanner *s, uint64_t id, struct digest *names,
+                   size_t n)
+{
+    struct scanner_job *job = calloc(1, sizeof *job);
+    if (job == NULL) abort();
+    job->kind = JOB_NAMES;
+    job->id = id;
+    job->names = names;
+    job->n = n;
+    add_job(s, job);
+}
+
+void scanner_init(struct scanner *s)
+{
+    pthread_mutex_init(&s->mutex, NULL);
+    pthread_cond_init(&s->wake, NULL);
+}
+
+void scanner_deinit(struct scanner *s)
+{
+    assert(!s->started && s->jobs == NULL);
+    pthread_cond_destroy(&s->wake);
+    pthread_mutex_destroy(&s->mutex);
+}
+
+int scanner_start(struct scanner *s, struct receive *rv)
+{
+    int sys = pthread_create(&s->thread, NULL, scanner_thread, rv);
+    s->started = sys == 0;
+    return sys;
+}
+
+void scanner_stop(struct scanner *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    s->stop = true;
+    __atomic_store_n(&s->stop_scan, 1, __ATOMIC_RELAXED);
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->mutex);
+    if (s->started) (void)pthread_join(s->thread, NULL);
+    s->started = false;
+    while (s->jobs != NULL) {
+        struct scanner_job *job = s->jobs;
+        s->jobs = job->next;
+        job_free(job);
+    }
+}

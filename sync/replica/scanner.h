@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * scanner: the thread that keeps the replica's index true.
+ *
+ * One job at a time, in the order they came: the scan at start (id 0, answered
+ * with READY), scans that the agent asks for, searches for names; between them the
+ * index is saved when it changed, at most every five minutes.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/base/err.h"
+#include "store/value.h"
+#include "sync/index.h"
+
+struct receive;
+struct scanner_job;
+
+struct scanner {
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    struct scanner_job *jobs; /* oldest first */
+    bool stop;
+    volatile int stop_scan; /* as scan_run() wants it */
+    atomic_bool scanning;
+    volatile uint64_t keys_done; /* of the running scan */
+    uint16_t last_scan;
+    struct index_ident ident;
+    uint64_t saved_changes; /* disk's counter at the last save */
+};
+
+void scanner_init(struct scanner *s);
+void scanner_deinit(struct scanner *s);
+/* Returns 0 or an errno. */
+int scanner_start(struct scanner *s, struct receive *rv);
+void scanner_stop(struct scanner *s);
+
+/* The database is known and locked: load the saved index.  Reader's thread,
+ * before any change is accepted.  The core asks for the scan at start. */
+void scanner_identified(struct scanner *s, struct receive *rv);
+void scanner_scan(struct scanner *s, uint64_t id, bool content);
+void scanner_names(struct scanner *s, uint64_t id, struct digest *names,
+                   size_t n); /* takes names (malloc) */
+/* True while a scan runs, with the keys it has seen. */
+bool scanner_progress(struct scanner *s, uint64_t *keys_out);
+/* Save the index if something changed since; from the scanner's thread, or
+ * after scanner_stop(). */
+int scanner_save(struct scanner *s, struct receive *rv,
+                 struct err *err) MUSTCHECK;

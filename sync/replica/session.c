@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * session: see session.h.
+ *
+ * The lock file has mode 0600: flock works on any descriptor, so a reader of
+ * the replica that could open it could keep the receiver out.
+ */
+#include "sync/replica/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/clock.h"
+#include "store/base/rand.h"
+#include "store/lock.h"
+
+void session_init(struct session *s, int meta_fd)
+{
+    *s = (struct session){.meta_fd = meta_fd, .lock_fd = -1};
+}
+
+void session_deinit(struct session *s)
+{
+    fd_closep(&s->lock_fd);
+}
+
+/* The lock on the file that is behind the name now: 1 = taken, 0 = busy. */
+static int try_lock(struct session *s, struct err *err)
+{
+    for (int i = 0; i < 100; i++) {
+        CLEANUP(fd_closep) int fd =
+            openat(s->meta_fd, META_FILE_LOCK,
+                   O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return err_sys(err, errno, "open " META_DIR "/" META_FILE_LOCK);
+        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+            if (errno == EINTR) continue;
+            if (errno == EWOULDBLOCK) return 0;
+            return err_sys(err, errno, "lock " META_DIR "/" META_FILE_LOCK);
+        }
+        struct stat mine, named;
+        if (fstat(fd, &mine) == 0 &&
+            fstatat(s->meta_fd, META_FILE_LOCK, &named,
+                    AT_SYMLINK_NOFOLLOW) == 0 &&
+            mine.st_ino == named.st_ino && mine.st_dev == named.st_dev) {
+            s->lock_fd = TAKE_FD(fd);
+            return 1;
+        }
+    }
+    return err_set(err, ERR_IO, 0,
+                   META_DIR "/" META_FILE_LOCK " keeps being replaced");
+}
+
+/* A name from the wire, made fit for a line of text. */
+static void printable(struct bytes b, char *out, size_t room)
+{
+    size_t n = b.len < room - 1 ? b.len : room - 1;
+    for (size_t i = 0; i < n; i++)
+        out[i] = b.p[i] > 0x20 && b.p[i] < 0x7f ? (char)b.p[i] : '?';
+    out[n] = '\0';
+}
+
+/* Tell a later newcomer who holds the lock.  Only for its message, so a
+ * failure to write is no reason to refuse the session. */
+static void write_holder(const struct session *s, const struct wire_hello *h)
+{
+    char name[64], text[256];
+    printable(h->replica, name, sizeof name);
+    int n = snprintf(text, sizeof text, "pid=%d since=%jd replica=%s\n",
+                     (int)getpid(), (intmax_t)time(NULL),
+                     name[0] != '\0' ? name : "-");
+    if (ftruncate(s->lock_fd, 0) != 0 ||
+        pwrite(s->lock_fd, text, (size_t)n, 0) != n) {
+        /* The holder is then described without these facts. */
+    }
+}
+
+static int write_takeover(const struct session *s, const char *nonce,
+                          struct err *err)
+{
+    char id[META_ID_TEXT], instance[META_ID_TEXT], text[META_TEXT_MAX];
+    meta_id_text(s->db_id, id);
+    meta_id_text(s->instance, instance);
+    int n = snprintf(text, sizeof text,
+                     "db=%s instance=%s epoch=%" PRIu64 " nonce=%s pid=%d\n",
+                     id, instance, s->epoch, nonce, (int)getpid());
+    /* Written under a name of its own: two newcomers may write at once. */
+    char temp[64];
+    (void)snprintf(temp, sizeof temp, META_FILE_TAKEOVER "-%s", nonce);
+    struct meta_write how = {.mode = 0600, .group = (gid_t)-1};
+    int rc = meta_replace(s->meta_fd, temp, text, (size_t)n, &how, err);
+    if (rc != 0) return rc;
+    if (renameat(s->meta_fd, temp, s->meta_fd, META_FILE_TAKEOVER) != 0) {
+        int sys = errno;
+        (void)unlinkat(s->meta_fd, temp, 0);
+        return err_sys(err, sys, "write " META_DIR "/" META_FILE_TAKEOVER);
+    }
+    return 0;
+}
+
+static void read_holder(int meta_fd, struct session_holder *out)
+{
+    char text[META_TEXT_MAX];
+    struct err err;
+    *out = (struct session_holder){.pid = 0};
+    if (meta_read(meta_fd, META_FILE_LOCK, text, sizeof text, NULL, &err) != 0)
+        return;
+    if (sscanf(text, "pid=%d since=%" SCNd64 " replica=%63s", &out->pid,
+               &out->since_s, out->replica) != 3)
+        *out = (struct session_holder){.pid = 0};
+}
+
+static int refuse_busy(const struct session *s, struct err *err)
+{
+    struct session_holder holder;
+    read_holder(s->meta_fd, &holder);
+    int rc;
+    if (holder.pid == 0) {
+        rc = err_set(err, ERR_REFUSED, 0,
+                     "another receiver is live on this replica");
+    } else {
+        char since[32] = "";
+        struct tm tm;
+        time_t t = (time_t)holder.since_s;
+        if (gmtime_r(&t, &tm) != NULL)
+            (void)strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &tm);
+        rc = err_set(err, ERR_REFUSED, 0,
+                     "another agent's receiver is live on this replica: pid "
+                     "%d since %s (replica %s)",
+                     holder.pid, since, holder.replica);
+    }
+    err->id = DR_RECEIVER_BUSY;
+    return rc;
+}
+
+/* Ask again each second: the live receiver compares stats, and a file written
+ * in the same clock tick as an earlier one could look the same. */
+static int ask_for_lock(struct session *s, int64_t wait_ms, struct err *err)
+{
+    uint8_t raw[META_ID_BYTES];
+    char nonce[META_ID_TEXT];
+    int rc = rand_bytes(raw, sizeof raw, err);
+    if (rc != 0) return rc;
+    meta_id_text(raw, nonce);
+    int64_t start = clock_mono_ns(), asked = start - NS_PER_S;
+    for (;;) {
+        int64_t now = clock_mono_ns();
+        if (now - asked >= NS_PER_S) {
+            rc = write_takeover(s, nonce, err);
+            if (rc != 0) return rc;
+            asked = now;
+        }
+        int got = try_lock(s, err);
+        if (got != 0) return got;
+        if (now - start >= wait_ms * NS_PER_MS) return 0;
+        clock_sleep_ns(10 * NS_PER_MS);
+    }
+}
+
+int session_lock(struct session *s, const struct wire_hello *hello,
+                 int64_t wait_ms, struct err *err)
+{
+    memcpy(s->db_id, hello->db_id, sizeof s->db_id);
+    memcpy(s->instance, hello->instance, sizeof s->instance);
+    s->epoch = hello->epoch;
+    s->heartbeat_ms = hello->heartbeat_ms;
+    int got = try_lock(s, err);
+    if (got == 0) {
+        got = ask_for_lock(s, wait_ms, err);
+    }
+    /* Also what a newcomer that died left behind: it might speak for the same
+     * agent as we do.  One that still waits asks again. */
+    if (got >= 0) (void)unlinkat(s->meta_fd, META_FILE_TAKEOVER, 0);
+    if (got < 0) {
+        err->id = meta_error_id(err);
+        return got;
+    }
+    if (got == 0) return refuse_busy(s, err);
+    write_holder(s, hello);
+    return 0;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+bool session_superseded(struct session *s, int64_t silent_ms, char *why,
+                        size_t why_room)
+{
+    struct stat st;
+    if (fstatat(s->meta_fd, META_FILE_TAKEOVER, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return false;
+    bool silent = s->heartbeat_ms > 0 &&
+                  silent_ms > (int64_t)s->heartbeat_ms * SESSION_HEARTBEATS;
+    if (!silent && same_file(&st, &s->seen)) return false;
+
+    char text[META_TEXT_MAX], hex[META_ID_TEXT], instance_hex[META_ID_TEXT];
+    uint8_t id[META_ID_BYTES], instance[16];
+    uint64_t epoch;
+    struct err err;
+    if (meta_read(s->meta_fd, META_FILE_TAKEOVER, text, sizeof text, NULL,
+                  &err) != 0)
+        return false;
+    s->seen = st;
+    if (sscanf(text,
+               "db=%32[0-9a-f] instance=%32[0-9a-f] epoch=%" SCNu64, hex,
+               instance_hex, &epoch) != 3 ||
+        !meta_id_parse(hex, id) || !meta_id_parse(instance_hex, instance))
+        return false;
+    if (memcmp(id, s->db_id, sizeof id) != 0) return false;
+    if (memcmp(instance, s->instance, sizeof instance) == 0)
+        (void)snprintf(why, why_room, "the same agent has a new connection");
+    else if (epoch > s->epoch)
+        (void)snprintf(why, why_room, "a primary with epoch %" PRIu64
+                       " takes over from epoch %" PRIu64, epoch, s->epoch);
+    else if (silent)
+        (void)snprintf(why, why_room, "another agent asks for the replica and "
+                       "ours has been silent for %" PRId64 " ms", silent_ms);
+    else
+        return false;
+    return true;
+}
+
+static int check_known(const struct meta_ident *ident,
+                       const struct wire_hello *hello, struct err *err)
+{
+    if (memcmp(ident->db_id, hello->db_id, sizeof ident->db_id) != 0) {
+        char mine[META_ID_TEXT], theirs[META_ID_TEXT];
+        meta_id_text(ident->db_id, mine);
+        meta_id_text(hello->db_id, theirs);
+        (void)err_set(err, ERR_REFUSED, 0,
+                      "this replica is a copy of database %s, the agent sends "
+                      "database %s",
+                      mine, theirs);
+        err->id = DR_OTHER_DATABASE;
+        return err->code;
+    }
+    if (hello->epoch < ident->epoch) {
+        (void)err_set(err, ERR_REFUSED, 0,
+                      "this replica has followed a primary with epoch %" PRIu64
+                      ", the agent has epoch %" PRIu64,
+                      ident->epoch, hello->epoch);
+        err->id = DR_OLD_EPOCH;
+        return err->code;
+    }
+    return 0;
+}
+
+int session_check(const struct meta *m, const struct wire_hello *hello,
+                  struct meta_ident *ident_out, struct err *err)
+{
+    struct meta_ident ident;
+    int rc = meta_ident_read(m->fd, &ident, err);
+    if (rc == 0) {
+        rc = check_known(&ident, hello, err);
+        if (rc == 0) *ident_out = ident;
+        return rc;
+    }
+    if (rc != ERR_NOTFOUND) {
+        err->id = DR_REPLICA_DIR;
+        return rc;
+    }
+    int holds = meta_holds_data(&m->db, err);
+    if (holds < 0) {
+        err->id = DR_REPLICA_DIR;
+        return holds;
+    }
+    if (holds > 0) {
+        char hex[META_ID_TEXT];
+        meta_id_text(hello->db_id, hex);
+        (void)err_set(err, ERR_REFUSED, 0,
+                      "%s holds keys or tables but no database id: empty it, "
+                      "or if it is a copy of this database run: "
+                      "drover-replica adopt %s %s",
+                      m->db.path, m->db.path, hex);
+        err->id = DR_REPLICA_NOT_EMPTY;
+        return err->code;
+    }
+    return SESSION_NEW;
+}
+
+int session_live(int meta_fd, struct session_holder *out, struct err *err)
+{
+    struct stat st;
+    *out = (struct session_holder){.pid = 0};
+    if (fstatat(meta_fd, META_FILE_LOCK, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT) return 0;
+        return err_sys(err, errno, "stat " META_DIR "/" META_FILE_LOCK);
+    }
+    char comm[16];
+    pid_t pid = lock_holder(&st, 1, comm);
+    if (pid == 0) {
+        /* Released, or hidden by a pid namespace: a try tells. */
+        CLEANUP(fd_closep) int fd =
+            openat(meta_fd, META_FILE_LOCK,
+                   O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0) {
+            if (errno == EACCES) return 0; /* /proc/locks said: nobody */
+            return err_sys(err, errno, "open " META_DIR "/" META_FILE_LOCK);
+        }
+        if (flock(fd, LOCK_SH | LOCK_NB) == 0) return 0;
+        if (errno != EWOULDBLOCK)
+            return err_sys(err, errno, "lock " META_DIR "/" META_FILE_LOCK);
+    }
+    read_holder(meta_fd, out);
+    if (out->pid == 0) out->pid = (int)pid;
+    return 1;
+}

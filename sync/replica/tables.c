@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tables: see tables.h. */
+#include "sync/replica/tables.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/clock.h"
+#include "store/value.h"
+
+void tables_init(struct tables *t, const struct db *db,
+                 const struct meta_modes *modes, struct sync_group *sync)
+{
+    *t = (struct tables){
+        .db = db,
+        .make = {.create = true,
+                 .dir_mode = modes->dir_mode,
+                 .group = modes->group},
+        .sync = sync,
+    };
+}
+
+static void close_one(struct tables *t, size_t i)
+{
+    if (t->open[i].touched) t->lost = true;
+    fd_closep(&t->open[i].fd);
+    free(t->open[i].name);
+    t->open[i] = t->open[--t->n];
+}
+
+void tables_deinit(struct tables *t)
+{
+    while (t->n > 0) close_one(t, t->n - 1);
+}
+
+static size_t find(const struct tables *t, const void *name, size_t len,
+                   uint64_t hash)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        const struct tables_one *o = &t->open[i];
+        if (o->hash == hash && o->len == len &&
+            (len == 0 || memcmp(o->name, name, len) == 0))
+            return i;
+    }
+    return t->n;
+}
+
+static void make_room(struct tables *t)
+{
+    if (t->n < TABLES_OPEN_MAX) return;
+    size_t oldest = 0;
+    for (size_t i = 1; i < t->n; i++)
+        if (t->open[i].used < t->open[oldest].used) oldest = i;
+    close_one(t, oldest);
+}
+
+/* Found open: does the name still lead there?  Asked anew after a second. */
+static bool still_there(struct tables *t, struct tables_one *o)
+{
+    struct stat mine, named;
+    if (fstat(o->fd, &mine) != 0 || mine.st_nlink == 0) return false;
+    int64_t now = clock_mono_ns();
+    if (now - o->opened_ns < NS_PER_S) return true;
+    struct err ignored;
+    CLEANUP(fd_closep) int fd =
+        table_open(t->db, o->name, o->len, NULL, NULL, &ignored);
+    o->opened_ns = now;
+    return fd >= 0 && fstat(fd, &named) == 0 && named.st_ino == mine.st_ino &&
+           named.st_dev == mine.st_dev;
+}
+
+int tables_get(struct tables *t, const void *name, size_t len, bool create,
+               struct tables_one **out, struct err *err)
+{
+    uint64_t hash = digest_of(name, len).lo;
+    size_t i = find(t, name, len, hash);
+    if (i < t->n && !still_there(t, &t->open[i])) {
+        close_one(t, i);
+        i = t->n;
+    }
+    if (i == t->n) {
+        make_room(t);
+        CLEANUP(fd_closep) int fd = table_open(
+            t->db, name, len, create ? &t->make : NULL, NULL, err);
+        if (fd < 0) return fd;
+        char *copy = malloc(len + 1);
+        if (copy == NULL)
+            return err_set(err, ERR_NOMEM, 0, "no memory to open a table");
+        if (len > 0) memcpy(copy, name, len);
+        i = t->n++;
+        t->open[i] = (struct tables_one){.hash = hash,
+                                         .name = copy,
+                                         .len = len,
+                                         .fd = TAKE_FD(fd),
+                                         .opened_ns = clock_mono_ns()};
+    }
+    t->open[i].used = ++t->uses;
+    *out = &t->open[i];
+    return 0;
+}
+
+void tables_forget(struct tables *t, const void *name, size_t len)
+{
+    size_t i = find(t, name, len, digest_of(name, len).lo);
+    if (i < t->n) close_one(t, i);
+}
+
+int tables_sync(struct tables *t, struct err *err)
+{
+    int fds[TABLES_OPEN_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < t->n; i++)
+        if (t->open[i].touched) fds[n++] = t->open[i].fd;
+    int rc = t->lost ? sync_group_all(t->sync, err)
+                     : sync_group_run(t->sync, fds, n, err);
+    if (rc == 0) {
+        for (size_t i = 0; i < t->n; i++) t->open[i].touched = false;
+    }
+    while (t->n > 0) close_one(t, t->n - 1);
+    t->lost = false;
+    return rc;
+}
