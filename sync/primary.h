@@ -46,7 +46,7 @@ struct primary_config {
     uint8_t db_id[16];
     uint8_t instance[16];
     uint64_t epoch;
-    size_t log_max_changes;   /* default 1,000,000 */
+    size_t log_max_changes;   /* default 250,000 (about 64 MiB) */
     size_t cache_max_bytes;   /* encoded values kept for sending, 16 MiB */
     size_t window_changes;    /* unacknowledged per replica, 4096 */
     size_t window_bytes;      /* 8 MiB */
@@ -57,6 +57,7 @@ struct primary_config {
     uint64_t brake_min;       /* 100: ... and more than this many */
     const char *version;      /* borrowed */
     uint64_t seed;            /* for jitter */
+    int64_t (*clock_us)(void); /* for latency figures only; may be NULL */
 };
 
 void primary_config_default(struct primary_config *c);
@@ -71,9 +72,10 @@ void primary_reconfigure(struct primary *p, const struct primary_config *c);
 /* --- hints: what the watch saw -------------------------------------------- */
 
 enum hint {
-    HINT_COMMITTED, /* MOVED_TO, CLOSE_WRITE: an empty value is a value */
-    HINT_CREATED,   /* CREATE, or found by a scan: empty is doubtful */
     HINT_REMOVED,   /* DELETE, MOVED_FROM */
+    HINT_CREATED,   /* CREATE, or found by a scan: empty is doubtful */
+    HINT_CLOSED,    /* CLOSE_WRITE: empty is doubtful, too */
+    HINT_COMMITTED, /* MOVED_TO: an empty value is a value */
 };
 void primary_hint_key(struct primary *p, const void *table, size_t table_len,
                       const void *key, size_t key_len, enum hint why,
@@ -101,8 +103,8 @@ enum action_type {
     ACT_STREAM_READ,  /* read at most `bytes`: primary_stream_data() */
     ACT_STREAM_CLOSE, /* close it; no answer */
     ACT_WALK,         /* find names: primary_walk_*; see below */
-    ACT_WALK_STOP,    /* the walk's result is not wanted any more; no answer
-                         follows */
+    ACT_WALK_STOP,    /* the walk's result is not wanted any more: end it soon;
+                         primary_walk_ended() must still come */
     ACT_LINK_CLOSE,   /* give the replica's link up: `err` says why; the shell
                          answers with primary_link_down() */
     ACT_LOG,          /* something worth a log line */
@@ -162,9 +164,10 @@ void primary_stream_data(struct primary *p, uint64_t id, const void *data,
                          size_t n, const struct looked *r, int64_t now_ms);
 
 /* ACT_WALK: walk all names (scan_names) with primary_walk_wants() as filter --
- * that one may run on any thread, and only reads what ACT_WALK froze -- and
- * report each found name; then the end. The shell keeps at most
- * primary_walk_room() names unreported: 0 means wait. */
+ * that one may run on any thread, and only reads what ACT_WALK froze, which
+ * stays until primary_walk_ended() -- and report each found name; then the end,
+ * always. The shell keeps at most primary_walk_room() names unreported: 0 means
+ * wait. */
 bool primary_walk_wants(const void *walk, struct digest name);
 const void *primary_walk_filter(struct primary *p, uint64_t id);
 size_t primary_walk_room(struct primary *p, uint64_t id);

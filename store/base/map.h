@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * map: the project's one configured include of uthash and utlist.
+ *
+ * Out of memory is not fatal: HASH_ADD leaves the element out and sets
+ * hh.tbl to NULL, which map_added() tells.  Hashing is XXH3. */
+#pragma once
+
+#include <xxhash.h>
+
+#define HASH_NONFATAL_OOM 1
+#define HASH_FUNCTION(keyptr, keylen, hashv)                                   \
+    ((hashv) = (unsigned)XXH3_64bits((keyptr), (keylen)))
+#include <uthash.h>
+#include <utlist.h>
+
+#define map_added(elt) ((elt)->hh.tbl != NULL)

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * primary: hints in, actions out, barriers and time; see primary.h for the
+ * story and primary_impl.h for the map of the files. */
+#include "sync/primary.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/primary_impl.h"
+
+enum { MARK_EVERY_MS = 20, TICK_MIN_MS = 1 };
+
+void primary_config_default(struct primary_config *c)
+{
+    memset(c, 0, sizeof *c);
+    c->epoch = 1;
+    c->log_max_changes = 250000;
+    c->cache_max_bytes = (size_t)16 << 20;
+    c->window_changes = 4096;
+    c->window_bytes = (size_t)8 << 20;
+    c->heartbeat_ms = 1000;
+    c->silence_ms = 15000;
+    c->settle_ms = 1000;
+    c->brake_percent = 20;
+    c->brake_min = 100;
+    c->version = "";
+}
+
+/* --- life --------------------------------------------------------------------- */
+
+static struct repl *new_repl(struct primary *p, const char *name)
+{
+    struct repl *r = calloc(1, sizeof *r);
+    int id = changelog_join(&p->log);
+
+    if (r != NULL && id >= 0) {
+        r->p = p;
+        r->id = id;
+        r->name = strdup(name);
+        r->latency_us = calloc(LATENCY_SAMPLES, sizeof *r->latency_us);
+        r->rx_ms = r->ack_ms = r->up_ms = -1;
+        wire_in_init(&r->in);
+    }
+    if (r == NULL || id < 0 || r->name == NULL || r->latency_us == NULL) {
+        if (r != NULL) {
+            free(r->name);
+            free(r->latency_us);
+            free(r);
+        }
+        if (id >= 0) {
+            changelog_leave(&p->log, id);
+        }
+        return NULL;
+    }
+    p->repl[id] = r;
+    if (id >= p->repl_top) {
+        p->repl_top = id + 1;
+    }
+    return r;
+}
+
+static void free_repl(struct primary *p, struct repl *r)
+{
+    walk_leave(p, r->id);
+    reconcile_free_jobs(p, r);
+    sender_drop(p, r);
+    changelog_leave(&p->log, r->id);
+    p->repl[r->id] = NULL;
+    wire_in_deinit(&r->in);
+    buf_deinit(&r->out);
+    free(r->latency_us);
+    free(r->name);
+    free(r);
+}
+
+struct primary *primary_new(const struct primary_config *config,
+                            struct index *ix)
+{
+    struct primary *p = calloc(1, sizeof *p);
+
+    if (p == NULL) {
+        return NULL;
+    }
+    p->config = *config;
+    p->ix = ix;
+    p->seed = config->seed;
+    p->actions_tail = &p->actions;
+    changelog_init(&p->log);
+    struct repl *own = new_repl(p, "index");
+    if (own == NULL) {
+        free(p);
+        return NULL;
+    }
+    own->is_index = true;
+    own->session = SESSION_LIVE;
+    p->index_id = own->id;
+    return p;
+}
+
+static void free_actions(struct primary *p)
+{
+    while (p->actions != NULL) {
+        struct action_node *n = p->actions;
+        p->actions = n->next;
+        free(n);
+    }
+}
+
+void primary_free(struct primary *p)
+{
+    struct look_job *job, *tmp;
+
+    if (p == NULL) {
+        return;
+    }
+    HASH_ITER(hh, p->jobs, job, tmp)
+    {
+        job->rec->look_id = 0;
+        HASH_DEL(p->jobs, job);
+        free(job);
+    }
+    for (int i = 0; i < p->repl_top; i++) {
+        if (p->repl[i] != NULL) {
+            free_repl(p, p->repl[i]);
+        }
+    }
+    changelog_deinit(&p->log);
+    walk_free(p);
+    free_actions(p);
+    free(p);
+}
+
+void primary_reconfigure(struct primary *p, const struct primary_config *c)
+{
+    struct primary_config was = p->config;
+
+    p->config = *c;
+    memcpy(p->config.db_id, was.db_id, sizeof was.db_id);
+    memcpy(p->config.instance, was.instance, sizeof was.instance);
+    p->config.epoch = was.epoch;
+}
+
+struct repl *primary_repl(struct primary *p, int replica)
+{
+    assert(replica >= 0 && replica < LOG_REPLICAS_MAX &&
+           p->repl[replica] != NULL && !p->repl[replica]->is_index);
+    return p->repl[replica];
+}
+
+uint64_t primary_id(struct primary *p)
+{
+    return ++p->next_id;
+}
+
+int primary_replica_add(struct primary *p, const struct replica_options *o,
+                        int64_t now_ms, struct err *err)
+{
+    p->now_ms = now_ms;
+    struct repl *r = new_repl(p, o->name);
+    if (r == NULL) {
+        return err_set(err, ERR_TOOBIG, 0,
+                       "no room for replica %s: at most %d, or out of memory",
+                       o->name, PRIMARY_REPLICAS_MAX - 1);
+    }
+    r->durability = (uint8_t)o->durability;
+    r->owed = true;
+    r->forgotten = true; /* it starts with a comparison */
+    return r->id;
+}
+
+void primary_replica_remove(struct primary *p, int replica)
+{
+    free_repl(p, primary_repl(p, replica));
+    sender_advance_all(p);
+}
+
+void primary_set_paused(struct primary *p, int replica, bool paused)
+{
+    primary_repl(p, replica)->paused = paused;
+}
+
+/* --- actions ---------------------------------------------------------------------- */
+
+void primary_act(struct primary *p, const struct action *a)
+{
+    struct action_node *n = malloc(sizeof *n);
+
+    /* Losing an order to the shell would leave the core waiting for ever. */
+    assert(n != NULL || a->type == ACT_LOG);
+    if (n == NULL) {
+        return;
+    }
+    n->next = NULL;
+    n->a = *a;
+    *p->actions_tail = n;
+    p->actions_tail = &n->next;
+}
+
+void primary_log(struct primary *p, int replica, int level, int dr,
+                 const char *fmt, ...)
+{
+    struct action a = {.type = ACT_LOG, .replica = replica, .level = level};
+    va_list ap;
+
+    a.err.id = dr;
+    va_start(ap, fmt);
+    (void)vsnprintf(a.err.msg, sizeof a.err.msg, fmt, ap);
+    va_end(ap);
+    primary_act(p, &a);
+}
+
+static bool next_queued(struct primary *p, struct action *out)
+{
+    struct action_node *n = p->actions;
+
+    if (n == NULL) {
+        return false;
+    }
+    *out = n->a;
+    p->actions = n->next;
+    if (p->actions == NULL) {
+        p->actions_tail = &p->actions;
+    }
+    free(n);
+    if (out->type == ACT_STREAM_OPEN && !stream_names(p, out)) {
+        return next_queued(p, out); /* it was given up meanwhile */
+    }
+    return true;
+}
+
+static bool next_look(struct primary *p, struct action *out)
+{
+    struct record *rec = sender_next_look(p);
+
+    if (rec == NULL) {
+        return false;
+    }
+    struct look_job *job = calloc(1, sizeof *job);
+    if (job == NULL) {
+        sender_retry_later(p, rec, 1000);
+        return false;
+    }
+    job->id = primary_id(p);
+    job->rec = rec;
+    HASH_ADD(hh, p->jobs, id, sizeof job->id, job);
+    rec->look_id = job->id;
+    p->looks_active++;
+    *out = (struct action){
+        .type = rec->is_table ? ACT_LOOK_TABLE : ACT_LOOK,
+        .id = job->id,
+        .replica = -1,
+        .table = {(const uint8_t *)record_table(rec), rec->table_len},
+        .key = {(const uint8_t *)record_key(rec), rec->key_len},
+        .bytes = WIRE_INLINE_MAX,
+    };
+    return true;
+}
+
+bool primary_next_action(struct primary *p, struct action *out)
+{
+    struct repl *r;
+
+    if (next_queued(p, out) || next_look(p, out)) {
+        return true;
+    }
+    EACH_REPL(p, r)
+    {
+        reconcile_step(p, r);
+    }
+    walk_step(p);
+    return next_queued(p, out) || next_look(p, out);
+}
+
+/* --- hints -------------------------------------------------------------------------- */
+
+/* The log is too long: whoever is farthest behind loses its places, and is
+ * brought back by comparison. */
+static void shorten_log(struct primary *p)
+{
+    while (p->log.nodes > p->config.log_max_changes) {
+        uint64_t others = ~(UINT64_C(1) << p->index_id);
+        int slowest = changelog_slowest(&p->log, others);
+        if (slowest < 0) {
+            return;
+        }
+        struct repl *r = p->repl[slowest];
+        primary_log(p, slowest, 5, DR_NONE,
+                    "%llu changes behind: the log is full, it will be compared "
+                    "instead",
+                    (unsigned long long)p->log.pending[slowest]);
+        changelog_forget(&p->log, slowest);
+        reconcile_owe(p, r);
+        r->forgotten = r->session == SESSION_DOWN;
+    }
+}
+
+static uint64_t audience(struct primary *p)
+{
+    uint64_t mask = 0;
+    struct repl *r;
+
+    EACH_REPL(p, r)
+    {
+        if (!r->forgotten) {
+            mask |= repl_bit(r);
+        }
+    }
+    return mask;
+}
+
+static void hint(struct primary *p, struct record *rec, enum hint why,
+                 int64_t now_ms)
+{
+    struct repl *r;
+
+    p->now_ms = now_ms;
+    if (rec == NULL) {
+        EACH_REPL(p, r)
+        {
+            reconcile_owe(p, r);
+        }
+        return;
+    }
+    sender_hint(p, rec, audience(p), why);
+    shorten_log(p);
+    sender_advance_all(p);
+}
+
+void primary_hint_key(struct primary *p, const void *table, size_t table_len,
+                      const void *key, size_t key_len, enum hint why,
+                      int64_t now_ms)
+{
+    hint(p, changelog_record(&p->log, false, table, table_len, key, key_len),
+         why, now_ms);
+}
+
+void primary_hint_table(struct primary *p, const void *table, size_t table_len,
+                        int64_t now_ms)
+{
+    hint(p, changelog_record(&p->log, true, table, table_len, NULL, 0),
+         HINT_COMMITTED, now_ms);
+}
+
+void primary_compare_soon(struct primary *p)
+{
+    struct repl *r;
+
+    EACH_REPL(p, r)
+    {
+        r->owed_soon = true;
+    }
+}
+
+void primary_index_ready(struct primary *p, int64_t now_ms)
+{
+    p->now_ms = now_ms;
+    p->index_ready = true;
+}
+
+void primary_root_lost(struct primary *p, const char *why)
+{
+    if (!p->lost) {
+        primary_log(p, -1, 3, DR_NOT_OUR_DATABASE, "%s", why);
+    }
+    p->lost = true;
+    (void)snprintf(p->lost_why, sizeof p->lost_why, "%.*s",
+                   (int)sizeof p->lost_why - 1, why);
+}
+
+void primary_root_back(struct primary *p, int64_t now_ms)
+{
+    struct repl *r;
+
+    p->now_ms = now_ms;
+    if (!p->lost) {
+        return;
+    }
+    p->lost = false;
+    primary_log(p, -1, 5, DR_NONE, "the database is back");
+    EACH_REPL(p, r)
+    {
+        reconcile_owe(p, r);
+        sender_resume(p, r);
+        stream_start(p, r);
+        stream_more(p, r);
+    }
+}
+
+/* --- time ---------------------------------------------------------------------------- */
+
+void primary_drained(struct primary *p, int64_t wall_ns, int64_t now_ms)
+{
+    struct mark m = {wall_ns, p->log.tail_seq};
+    size_t n = p->marks_count;
+
+    p->now_ms = now_ms;
+    /* The newest mark grows until it is old enough to be worth keeping; a mark
+     * with the same tail only moves on. */
+    if (n > 0 && p->marks[n - 1].tail == m.tail) {
+        p->marks[n - 1] = m;
+        return;
+    }
+    if (n > 1 && p->marks[n - 1].wall_ns - p->marks[n - 2].wall_ns <
+                     (int64_t)MARK_EVERY_MS * 1000000) {
+        p->marks[n - 1] = m;
+        return;
+    }
+    if (n == MARKS_MAX) {
+        memmove(p->marks, p->marks + 1, (MARKS_MAX - 1) * sizeof *p->marks);
+        n--;
+    }
+    p->marks[n] = m;
+    p->marks_count = n + 1;
+}
+
+int64_t primary_tick(struct primary *p, int64_t now_ms)
+{
+    struct repl *r;
+
+    p->now_ms = now_ms;
+    int64_t soonest = sender_tick(p);
+    EACH_REPL(p, r)
+    {
+        int64_t at = r->is_index ? INT64_MAX : session_tick(p, r);
+        soonest = at < soonest ? at : soonest;
+        reconcile_step(p, r);
+    }
+    walk_step(p);
+    sender_advance_all(p);
+    int64_t in_ms = soonest - now_ms;
+    if (in_ms < TICK_MIN_MS) {
+        return TICK_MIN_MS;
+    }
+    return in_ms < p->config.heartbeat_ms ? in_ms : p->config.heartbeat_ms;
+}
+
+/* --- barriers ---------------------------------------------------------------------------- */
+
+uint64_t primary_tail(struct primary *p)
+{
+    return p->log.tail_seq;
+}
+
+bool primary_passed(struct primary *p, int replica, uint64_t barrier)
+{
+    struct repl *r = primary_repl(p, replica);
+
+    return r->session == SESSION_LIVE && !r->owed && p->index_ready &&
+           !p->lost && session_watermark(p, r) >= barrier;
+}

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * primary_impl: what the files of the primary's core share, and nobody else.
+ *
+ *     primary.c         hints, actions, barriers, time
+ *     sender.c          flights: from a place in the log to an acknowledgement
+ *     stream.c          large values in pieces
+ *     session.c         one connection: hello, frames, heartbeats
+ *     reconcile.c       comparing one replica with the index
+ *     reconcile_walk.c  from name hashes to names, for all who wait for it
+ *     primary_status.c  what status shows
+ */
+#pragma once
+
+#include "store/base/buf.h"
+#include "sync/changelog.h"
+#include "sync/primary.h"
+
+enum {
+    LOOKS_MAX = 128,          /* looks under way at once */
+    LATENCY_SAMPLES = 1024,
+    MARKS_MAX = 64,           /* remembered drains */
+    LIST_BATCH = 1024,        /* buckets per LIST */
+    RESOLVE_BATCH = 4096,     /* hashes per RESOLVE frame */
+    REPAIR_ROOM = 8192,       /* repairs in the log per replica at most */
+    NAME_ROUNDS = 2,          /* equal findings in a row that prove a difference */
+    ROUNDS_MAX = 20,
+};
+
+/* --- flights (sender.c) ------------------------------------------------------ */
+
+enum flight_state {
+    FLIGHT_WAIT = 1, /* its record is to be looked at */
+    FLIGHT_READY,    /* in the replica's ready list */
+    FLIGHT_LARGE,    /* in the replica's large list, or streaming */
+    FLIGHT_RIDE,     /* the index' own flight, waiting for another's stream */
+    FLIGHT_HELD,     /* an earlier flight of this key is not acknowledged */
+    FLIGHT_BACKOFF,  /* refused by the replica; again at retry_ms */
+    FLIGHT_SENT,
+};
+
+struct flight {
+    UT_hash_handle hh; /* in replica.flights_by_seq */
+    struct flight *prev, *next;             /* replica.flights, by sequence */
+    struct flight *ready_prev, *ready_next; /* replica.ready or .large */
+    struct flight *rec_next;                /* record.flights */
+    struct record *rec;
+    int replica;
+    uint8_t state;
+    uint8_t relooks;  /* content was stale when its turn came */
+    uint8_t refusals; /* NAKs in a row */
+    uint64_t seq;
+    int64_t time_ms, time_us;
+    int64_t retry_ms;
+    int64_t blocked_ms;  /* since when a reader there holds it up, 0 not */
+    uint32_t pid;
+    char comm[16];
+    size_t bytes;        /* counted against the window while ready or sent */
+};
+
+struct repl;
+struct primary;
+
+void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
+                 enum hint why);
+/* Take places from the log into flights as far as the window allows. */
+void sender_advance(struct primary *p, struct repl *r);
+void sender_advance_all(struct primary *p);
+/* Append frames of ready flights to r->out until it holds `want` bytes. */
+void sender_produce(struct primary *p, struct repl *r, size_t want);
+bool sender_has_output(const struct repl *r);
+/* 1 = acknowledged, 0 = no such flight was sent. */
+int sender_acked(struct primary *p, struct repl *r, uint64_t seq);
+int sender_refused(struct primary *p, struct repl *r,
+                   const struct wire_nak *nak);
+int sender_blocked(struct primary *p, struct repl *r,
+                   const struct wire_blocked *m);
+/* The link went: what was sent must be sent again, in the same places. */
+void sender_rewind(struct primary *p, struct repl *r);
+/* The session is live: what waits from before goes first. */
+void sender_resume(struct primary *p, struct repl *r);
+/* Forget all flights of the replica. */
+void sender_drop(struct primary *p, struct repl *r);
+/* The next record to look at, or NULL. */
+struct record *sender_next_look(struct primary *p);
+int64_t sender_tick(struct primary *p);
+/* A flight's state, and the lists it is on, change only here. */
+void flight_set(struct primary *p, struct flight *f, enum flight_state s);
+/* The flight is over (acknowledged, or not needed): unlink and free it, and
+ * let a held one of the same key go on. */
+void flight_end(struct primary *p, struct flight *f);
+void sender_need_look(struct primary *p, struct record *rec);
+void sender_retry_later(struct primary *p, struct record *rec, int64_t in_ms);
+void sender_fail_look(struct primary *p, struct record *rec,
+                      const struct looked *l);
+
+/* --- streams (stream.c) -------------------------------------------------------- */
+
+enum stream_state { STREAM_NONE, STREAM_OPENING, STREAM_OPEN, STREAM_READING };
+struct stream {
+    enum stream_state state;
+    uint64_t id;
+    struct flight *flight;
+    bool begun;           /* SET_BEGIN was sent */
+    bool dead;            /* an answer is due, but nobody wants it */
+    uint64_t covers;      /* record.hints when it was opened */
+    uint64_t done_bytes;
+};
+/* Put the names into an ACT_STREAM_OPEN that is about to be handed out; false
+ * when its stream is over already. */
+bool stream_names(struct primary *p, struct action *a);
+void stream_start(struct primary *p, struct repl *r);
+void stream_drop(struct primary *p, struct repl *r);
+/* More pieces are wanted (the output has room). */
+void stream_more(struct primary *p, struct repl *r);
+
+/* --- comparisons (reconcile.c, reconcile_walk.c) ---------------------------------- */
+
+struct diff {
+    struct digest name;
+    struct digest here, there; /* zero: absent */
+    uint8_t kind;              /* enum diff_kind */
+    uint8_t is_table;
+    uint8_t rounds;            /* found the same so many times in a row */
+};
+
+enum compare_phase {
+    COMPARE_QUEUED,
+    COMPARE_SCANNING, /* the replica scans */
+    COMPARE_TOP,      /* waiting for the 256 nodes */
+    COMPARE_BUCKETS,  /* ... for bucket digests */
+    COMPARE_LISTING,  /* ... for entries */
+    COMPARE_SETTLING, /* waiting for a barrier before the next round */
+    COMPARE_RESOLVING,/* ... for names of what only the replica has */
+    COMPARE_WALKING,  /* names of what the primary has */
+    COMPARE_DRAINING, /* repairs are on their way */
+    COMPARE_ENDED,
+};
+
+struct compare {
+    struct compare *next;      /* replica.jobs */
+    uint64_t id;
+    int replica;
+    bool automatic;            /* ours: on connect, or roots differ */
+    bool abandoned;            /* the caller freed it while it ran */
+    struct compare_options opt;
+    enum compare_phase phase;
+    uint64_t request;          /* id of the request whose answer is awaited */
+    unsigned round;
+    uint64_t barrier;          /* SETTLING, DRAINING */
+    int64_t began_ms;
+    uint8_t nodes_todo[256];   /* node digests differ */
+    unsigned nodes_left, node_at;
+    uint8_t *buckets_todo;     /* bitmap of INDEX_BUCKETS bits: differ */
+    uint8_t *buckets_all;      /* bitmap: the replica has nothing there */
+    unsigned bucket_at;        /* LISTING: next bucket to ask for */
+    uint16_t *asked;           /* the buckets of the running LIST */
+    unsigned asked_count;
+    struct digest (*got)[2];   /* their entries on the replica */
+    size_t got_count, got_cap;
+    struct diff *diffs;        /* sorted by name when complete */
+    size_t diffs_count, diffs_cap;
+    struct diff *last;         /* the previous round's, sorted */
+    size_t last_count;
+    uint64_t whole_count;      /* entries in buckets_all */
+    bool walk_wanted;
+    bool resolved;
+    struct digest *resolve;    /* EXTRA, still to be resolved */
+    size_t resolve_count, resolve_at;
+    struct compare_result result;
+    struct diff_name *names;
+    size_t names_count, names_cap;
+};
+
+void reconcile_connected(struct primary *p, struct repl *r);
+void reconcile_disconnected(struct primary *p, struct repl *r,
+                            const struct err *err);
+/* Start what may start, go on with what waits for a barrier. */
+void reconcile_step(struct primary *p, struct repl *r);
+void reconcile_owe(struct primary *p, struct repl *r);
+void reconcile_free_jobs(struct primary *p, struct repl *r);
+void reconcile_names_done(struct primary *p, struct compare *c, bool complete,
+                          const struct err *err);
+void reconcile_fail(struct primary *p, struct compare *c, const struct err *err);
+void reconcile_add_name(struct compare *c, enum diff_kind kind, bool is_table,
+                        struct bytes table, struct bytes key);
+bool reconcile_repairs(const struct compare *c);
+void reconcile_repair(struct primary *p, struct compare *c, bool is_table,
+                      struct bytes table, struct bytes key);
+struct compare *reconcile_current(struct repl *r);
+/* Compare again from the start when what is under way has drained. */
+void reconcile_restart(struct compare *c);
+struct diff *reconcile_find(const struct compare *c, struct digest name);
+int reconcile_nodes(struct primary *p, struct repl *r, const struct wire_nodes *m);
+int reconcile_listing(struct primary *p, struct repl *r, struct wire_items *m);
+int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
+                    struct err *err);
+int reconcile_scanned(struct primary *p, struct repl *r,
+                      const struct wire_scan_done *m);
+
+/* The walk under way: one for all comparisons that wait for names.  The filter
+ * is frozen while it runs, because another thread reads it. */
+struct walk_filter {
+    const uint8_t *buckets_all[LOG_REPLICAS_MAX];
+    struct digest *names[LOG_REPLICAS_MAX]; /* sorted */
+    size_t names_count[LOG_REPLICAS_MAX];
+    size_t members;
+};
+struct walk_member {
+    int replica;                /* -1: it left */
+    uint64_t compare;
+    uint8_t *found;             /* bitmap over the filter's names */
+};
+struct walk {
+    uint64_t id;                /* 0: none under way */
+    bool stopping;
+    struct walk_filter *filter;
+    struct walk_member members[LOG_REPLICAS_MAX];
+    int64_t stalled_ms;         /* since when a member has no room, 0 not */
+};
+void walk_step(struct primary *p);
+void walk_leave(struct primary *p, int replica);
+void walk_free(struct primary *p);
+
+/* --- replicas and sessions (session.c) ----------------------------------------------- */
+
+enum session { SESSION_DOWN, SESSION_HELLO, SESSION_LIVE };
+
+struct repl {
+    struct primary *p;
+    int id;
+    bool is_index;        /* the index itself: takes every change, sends none */
+    char *name;
+    uint8_t durability;
+    enum session session;
+    bool digests_known;   /* READY came */
+    bool forgotten;       /* it lost its places in the log while it was down:
+                             no changes are kept for it until it is back */
+    uint64_t live_tail;   /* log tail when the session began: comparisons begin
+                             when the index has seen that */
+    bool paused;
+    bool failed;          /* the last end was permanent */
+    bool closing;         /* ACT_LINK_CLOSE was issued */
+    bool ever_live;
+    bool initial;         /* it was empty when it first came */
+    bool owed;            /* a comparison is due before it counts as equal */
+    bool owed_soon;       /* compare_soon(): when quiet */
+    struct wire_in in;
+    struct buf out;       /* whole frames, out_at bytes are sent */
+    size_t out_at;
+    /* flights */
+    struct flight *flights;        /* utlist DL, by sequence */
+    struct flight *flights_by_seq; /* uthash */
+    struct flight *ready, *large;  /* utlist DL */
+    size_t flights_count;
+    size_t window_bytes;
+    size_t ready_bytes;
+    bool starved;                  /* flights wait unread: enough is ready */
+    struct stream stream;
+    /* comparisons */
+    struct compare *jobs;          /* oldest first */
+    uint64_t held;                 /* deletes held by the brake */
+    int64_t compare_after_ms;      /* not before this time (back-off) */
+    unsigned compare_fails;        /* comparisons in a row that did not end in
+                                      equal roots */
+    unsigned mismatches;           /* heartbeats in a row with other roots */
+    /* heartbeats */
+    int64_t next_ping_ms;
+    uint64_t ping_id;
+    uint64_t ping_tail;            /* log tail at the ping, 0: was not quiet */
+    int64_t ping_wall_ns;
+    int64_t up_ms, rx_ms, ack_ms;
+    int64_t equal_wall_ns;
+    struct digest root;            /* as it last said */
+    uint64_t replica_keys, replica_bytes, replaced;
+    /* figures */
+    uint64_t acked, sent_bytes, received_bytes;
+    unsigned attempts;
+    struct err last_error;
+    char version[32];
+    char host[64];
+    uint32_t *latency_us;          /* ring of LATENCY_SAMPLES */
+    size_t latency_at, latency_count;
+};
+
+void session_ping(struct primary *p, struct repl *r);
+int64_t session_tick(struct primary *p, struct repl *r);
+/* Ask the shell to give the link up. */
+void session_close(struct primary *p, struct repl *r, const struct err *err,
+                   bool permanent);
+/* No change is pending for the replica or for the index. */
+bool session_quiet(const struct primary *p, const struct repl *r);
+uint64_t session_watermark(const struct primary *p, const struct repl *r);
+
+/* --- the core -------------------------------------------------------------------------- */
+
+/* A drain: all changes made before wall_ns have sequences up to tail. */
+struct mark {
+    int64_t wall_ns;
+    uint64_t tail;
+};
+
+struct action_node {
+    struct action_node *next;
+    struct action a;
+};
+
+struct primary {
+    struct primary_config config;
+    struct index *ix;
+    struct changelog log;
+    struct repl *repl[LOG_REPLICAS_MAX];
+    int index_id;                  /* the index' own bit */
+    int repl_top;                  /* one above the highest slot in use */
+    int64_t now_ms;                /* of the call being served */
+    uint64_t next_id;
+    bool index_ready;
+    bool lost;
+    char lost_why[256];
+    struct action_node *actions, **actions_tail;
+    struct record *looks;          /* utlist DL (look_*): to be looked at */
+    struct record *retries;        /* utlist DL (retry_*) */
+    struct look_job *jobs;         /* uthash: id -> record, looks under way */
+    size_t looks_active;
+    struct walk walk;
+    struct mark marks[MARKS_MAX];
+    size_t marks_count;
+    uint64_t looks_done, values_read, bytes_read;
+    char unreadable_text[256];
+    uint64_t seed;
+};
+
+struct look_job {
+    UT_hash_handle hh;
+    uint64_t id;
+    struct record *rec;
+};
+
+static inline uint64_t repl_bit(const struct repl *r)
+{
+    return UINT64_C(1) << r->id;
+}
+
+/* Queue an action; a full heap drops only log lines. */
+void primary_act(struct primary *p, const struct action *a);
+void primary_log(struct primary *p, int replica, int level, int dr,
+                 const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+uint64_t primary_id(struct primary *p);
+struct repl *primary_repl(struct primary *p, int replica);
+/* Iterate over replicas in use (the index included). */
+#define EACH_REPL(p, r)                                                        \
+    for (int each_##r = 0; each_##r < (p)->repl_top;   each_##r++)            \
+        if (((r) = (p)->repl[each_##r]) != NULL)

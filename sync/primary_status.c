@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * primary_status: what `drover status` shows, from counters and short lists;
+ * nothing here scans the database or waits for a replica. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/primary_impl.h"
+
+enum { BLOCKED_SHOWN_AFTER_MS = 1000 };
+
+static enum replica_state state_of(const struct repl *r)
+{
+    if (r->paused) {
+        return REPLICA_PAUSED;
+    }
+    if (r->session != SESSION_LIVE) {
+        if (r->failed) {
+            return REPLICA_FAILED;
+        }
+        return r->attempts > 0 || r->rx_ms >= 0 ? REPLICA_RETRYING
+                                                : REPLICA_CONNECTING;
+    }
+    if (r->held > 0) {
+        return REPLICA_HELD;
+    }
+    if (r->owed) {
+        return r->initial ? REPLICA_INITIAL : REPLICA_CATCHUP;
+    }
+    return REPLICA_STREAMING;
+}
+
+/* Age of the oldest change that is not acknowledged.  Unknown while a
+ * comparison is owed to a replica that is not known to be equal to anything. */
+static int64_t lag_of(struct primary *p, const struct repl *r, int64_t now_ms)
+{
+    const struct log_node *node = changelog_next(&p->log, r->id);
+    int64_t oldest = INT64_MAX;
+
+    if (r->forgotten || r->equal_wall_ns == 0) {
+        return -1;
+    }
+    if (node != NULL) {
+        oldest = node->time_ms;
+    }
+    if (r->flights != NULL && r->flights->time_ms < oldest) {
+        oldest = r->flights->time_ms;
+    }
+    if (oldest == INT64_MAX) {
+        return 0;
+    }
+    return now_ms > oldest ? now_ms - oldest : 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static void latencies(const struct repl *r, struct replica_status *out)
+{
+    uint32_t sorted[LATENCY_SAMPLES];
+    size_t n = r->latency_count;
+
+    out->latency_p50_us = out->latency_p99_us = -1;
+    if (n == 0) {
+        return;
+    }
+    memcpy(sorted, r->latency_us, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, by_value);
+    out->latency_p50_us = sorted[n / 2];
+    out->latency_p99_us = sorted[n * 99 / 100];
+}
+
+void primary_status(struct primary *p, int replica, int64_t now_ms,
+                    struct replica_status *out)
+{
+    const struct repl *r = primary_repl(p, replica);
+
+    memset(out, 0, sizeof *out);
+    out->state = state_of(r);
+    out->lag_ms = lag_of(p, r, now_ms);
+    out->pending_keys = p->log.pending[r->id] + r->flights_count;
+    out->pending_bytes = r->window_bytes;
+    out->ack_age_ms = r->ack_ms < 0 ? -1 : now_ms - r->ack_ms;
+    out->silence_ms = r->rx_ms < 0 ? -1 : now_ms - r->rx_ms;
+    out->equal_wall_ns = r->equal_wall_ns;
+    out->watermark = session_watermark(p, r);
+    out->acked_changes = r->acked;
+    out->sent_bytes = r->sent_bytes;
+    out->received_bytes = r->received_bytes;
+    out->replica_keys = r->replica_keys;
+    out->replica_bytes = r->replica_bytes;
+    out->replaced = r->replaced;
+    out->held_deletes = r->held;
+    out->attempts = r->attempts;
+    out->last_error = r->last_error;
+    out->connected_ms = r->session == SESSION_LIVE ? now_ms - r->up_ms : -1;
+    memcpy(out->version, r->version, sizeof out->version);
+    memcpy(out->host, r->host, sizeof out->host);
+    latencies(r, out);
+}
+
+static struct blocked_key blocked_of(const struct record *rec, bool here,
+                                     int64_t waited_ms, uint32_t pid,
+                                     const char comm[16])
+{
+    struct blocked_key b = {.on_primary = here,
+                            .pid = pid,
+                            .waited_ms = waited_ms};
+
+    b.table = (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
+    b.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
+    memcpy(b.comm, comm, sizeof b.comm);
+    return b;
+}
+
+/* Keep the `max` longest waiting, longest first. */
+static void keep(struct blocked_key *out, size_t *n, size_t max,
+                 struct blocked_key b)
+{
+    size_t at = *n;
+
+    while (at > 0 && out[at - 1].waited_ms < b.waited_ms) {
+        at--;
+    }
+    if (at == max) {
+        return;
+    }
+    if (*n < max) {
+        (*n)++;
+    }
+    memmove(out + at + 1, out + at, (*n - 1 - at) * sizeof *out);
+    out[at] = b;
+}
+
+size_t primary_blocked(struct primary *p, int replica, int64_t now_ms,
+                       struct blocked_key *out, size_t max)
+{
+    size_t n = 0, all = 0;
+
+    if (replica < 0) {
+        const struct record *rec;
+        DL_FOREACH2(p->retries, rec, retry_next)
+        {
+            int64_t waited_ms = now_ms - rec->blocked_ms;
+            if (rec->blocked_ms != 0 && waited_ms >= BLOCKED_SHOWN_AFTER_MS) {
+                all++;
+                keep(out, &n, max,
+                     blocked_of(rec, true, waited_ms, rec->pid, rec->comm));
+            }
+        }
+        return all;
+    }
+    const struct flight *f;
+    DL_FOREACH(primary_repl(p, replica)->flights, f)
+    {
+        if (f->blocked_ms != 0 && f->state == FLIGHT_SENT) {
+            all++;
+            keep(out, &n, max,
+                 blocked_of(f->rec, false, now_ms - f->blocked_ms, f->pid,
+                            f->comm));
+        }
+    }
+    return all;
+}
+
+void primary_counts(struct primary *p, struct primary_counts *out)
+{
+    memset(out, 0, sizeof *out);
+    out->tail = p->log.tail_seq;
+    out->log_changes = p->log.nodes;
+    out->cache_bytes = p->log.body_bytes;
+    out->looks = p->looks_done;
+    out->values_read = p->values_read;
+    out->bytes_read = p->bytes_read;
+    out->unreadable = p->log.unreadable;
+    if (out->unreadable > 0) {
+        memcpy(out->unreadable_text, p->unreadable_text,
+               sizeof out->unreadable_text);
+    }
+    out->lost = p->lost;
+    memcpy(out->lost_why, p->lost_why, sizeof out->lost_why);
+}

@@ -1,0 +1,940 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sender: from a place in the change log to an acknowledgement.
+ *
+ * A *flight* is one change of one key on its way to one replica.  Life:
+ *
+ *   log place --take--> WAIT --looked--> READY --frame--> SENT --ack--> end
+ *                         |                                 |
+ *                         |  HELD: an earlier flight of     +--nak--> BACKOFF
+ *                         |  this key is still SENT              (then WAIT)
+ *                         +--looked: large--> LARGE (stream.c) --> SENT
+ *
+ * - At most one flight of a key is SENT per replica, so a replica can never
+ *   install two versions in the wrong order.
+ * - A flight keeps its sequence through refusals and reconnects, so the
+ *   watermark never passes something that is not acknowledged.
+ * - A key is looked at once for all replicas that are waiting; the encoded
+ *   frame stays in the record while connected replicas still want it.
+ * - A hint that comes while a key's frame waits for its turn makes the frame
+ *   stale: it is looked at again when its turn comes, at most three times, so a
+ *   key that changes faster than we can look still gets through.
+ * - The index is a member of the log with flights of its own that end at
+ *   "looked": so it follows the database even with no replica connected. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/primary_impl.h"
+
+enum {
+    RELOOKS_MAX = 3,
+    BUSY_FIRST_MS = 2,
+    BUSY_MAX_MS = 100,
+    ERROR_FIRST_MS = 500,
+    ERROR_MAX_MS = 30000,
+    REFUSED_FIRST_MS = 100,
+    REFUSED_MAX_MS = 30000,
+    SETTLE_MIN_MS = 20,
+    READY_MAX_BYTES = 1 << 20, /* frames waiting for one replica's turn */
+};
+
+/* --- lists -------------------------------------------------------------------- */
+
+static bool is_fresh(const struct record *rec)
+{
+    return rec->content != CONTENT_UNKNOWN && rec->content_covers == rec->hints;
+}
+
+static struct repl *repl_of(struct primary *p, const struct flight *f)
+{
+    return p->repl[f->replica];
+}
+
+static bool is_live(const struct repl *r)
+{
+    return r->is_index || (r->session == SESSION_LIVE && !r->closing);
+}
+
+static void leave_list(struct repl *r, struct flight *f)
+{
+    if (f->state == FLIGHT_READY) {
+        DL_DELETE2(r->ready, f, ready_prev, ready_next);
+        r->ready_bytes -= f->bytes;
+        r->window_bytes -= f->bytes;
+        f->bytes = 0;
+    } else if (f->state == FLIGHT_LARGE) {
+        if (r->stream.flight != f) {
+            DL_DELETE2(r->large, f, ready_prev, ready_next);
+        }
+    } else if (f->state == FLIGHT_SENT) {
+        r->window_bytes -= f->bytes;
+        f->bytes = 0;
+        f->blocked_ms = 0;
+    }
+}
+
+/* Whether the replica has another unsent flight of the record. */
+static bool has_unsent(const struct record *rec, int replica)
+{
+    for (const struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
+        if (f->replica == replica && f->state != FLIGHT_SENT) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_waiting(struct record *rec, int replica)
+{
+    uint64_t bit = UINT64_C(1) << replica;
+
+    if (has_unsent(rec, replica)) {
+        rec->waiting |= bit;
+    } else {
+        rec->waiting &= ~bit;
+    }
+}
+
+void flight_set(struct primary *p, struct flight *f, enum flight_state s)
+{
+    struct repl *r = repl_of(p, f);
+
+    leave_list(r, f);
+    f->state = (uint8_t)s;
+    if (s == FLIGHT_READY) {
+        f->bytes = f->rec->body_len + 64;
+        r->ready_bytes += f->bytes;
+        r->window_bytes += f->bytes;
+        DL_APPEND2(r->ready, f, ready_prev, ready_next);
+    } else if (s == FLIGHT_LARGE) {
+        DL_APPEND2(r->large, f, ready_prev, ready_next);
+    } else if (s == FLIGHT_SENT) {
+        f->bytes = f->rec->body_len + 64;
+        r->window_bytes += f->bytes;
+    }
+    note_waiting(f->rec, f->replica);
+}
+
+static void drop_content(struct primary *p, struct record *rec)
+{
+    p->log.body_bytes -= rec->body_len;
+    free(rec->body);
+    rec->body = NULL;
+    rec->body_len = 0;
+    rec->content = CONTENT_UNKNOWN;
+}
+
+/* Forget the encoded value when no connected replica wants it any more. */
+static void trim(struct primary *p, struct record *rec)
+{
+    if (rec->content == CONTENT_UNKNOWN) {
+        return;
+    }
+    for (const struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
+        if (f->state == FLIGHT_READY || f->state == FLIGHT_LARGE) {
+            return;
+        }
+    }
+    if (p->log.body_bytes < p->config.cache_max_bytes) {
+        const struct repl *r;
+        EACH_REPL(p, r)
+        {
+            if ((rec->pending & repl_bit(r)) != 0 && is_live(r)) {
+                return;
+            }
+        }
+    }
+    drop_content(p, rec);
+}
+
+static void maybe_release(struct primary *p, struct record *rec)
+{
+    if (rec->nodes != NULL || rec->flights != NULL) {
+        return;
+    }
+    if (rec->queued) {
+        DL_DELETE2(p->looks, rec, look_prev, look_next);
+        rec->queued = false;
+    }
+    if (rec->retrying) {
+        DL_DELETE2(p->retries, rec, retry_prev, retry_next);
+        rec->retrying = false;
+    }
+    changelog_release(&p->log, rec);
+}
+
+/* --- looks ---------------------------------------------------------------------- */
+
+void sender_need_look(struct primary *p, struct record *rec)
+{
+    if (rec->retrying) {
+        DL_DELETE2(p->retries, rec, retry_prev, retry_next);
+        rec->retrying = false;
+    }
+    if (rec->look_id == 0 && !rec->queued) {
+        rec->queued = true;
+        DL_APPEND2(p->looks, rec, look_prev, look_next);
+    }
+}
+
+void sender_retry_later(struct primary *p, struct record *rec, int64_t in_ms)
+{
+    rec->retry_ms = p->now_ms + in_ms;
+    if (!rec->retrying && !rec->queued && rec->look_id == 0) {
+        rec->retrying = true;
+        DL_APPEND2(p->retries, rec, retry_prev, retry_next);
+    }
+}
+
+/* A slow replica must not fill the memory with frames it cannot take yet: its
+ * flights wait unread (`starved`) until it has sent what is ready. */
+static bool can_take(struct repl *r)
+{
+    if (!is_live(r)) {
+        return false;
+    }
+    if (!r->is_index && r->ready_bytes >= READY_MAX_BYTES) {
+        r->starved = true;
+        return false;
+    }
+    return true;
+}
+
+/* Does anyone who can take it wait for this record's content? */
+static bool is_awaited(struct primary *p, const struct record *rec)
+{
+    for (const struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
+        if (f->state == FLIGHT_WAIT && can_take(p->repl[f->replica])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The ready frames went out: look at what waited for that. */
+static void feed(struct primary *p, struct repl *r)
+{
+    struct flight *f;
+
+    if (!r->starved || r->ready_bytes >= READY_MAX_BYTES / 2) {
+        return;
+    }
+    r->starved = false;
+    DL_FOREACH(r->flights, f)
+    {
+        if (f->state == FLIGHT_WAIT && !f->rec->retrying) {
+            sender_need_look(p, f->rec);
+        }
+    }
+}
+
+struct record *sender_next_look(struct primary *p)
+{
+    if (p->lost || p->looks_active >= LOOKS_MAX) {
+        return NULL;
+    }
+    while (p->looks != NULL) {
+        struct record *rec = p->looks;
+        DL_DELETE2(p->looks, rec, look_prev, look_next);
+        rec->queued = false;
+        if (is_awaited(p, rec)) {
+            rec->covers = rec->hints;
+            return rec;
+        }
+        maybe_release(p, rec);
+    }
+    return NULL;
+}
+
+static bool others_will_stream(struct primary *p, const struct flight *own)
+{
+    for (const struct flight *f = own->rec->flights; f; f = f->rec_next) {
+        if (f->replica != own->replica && f->state != FLIGHT_SENT &&
+            f->state != FLIGHT_RIDE && is_live(p->repl[f->replica])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The record's content is known: put one waiting flight where it belongs. */
+static void place(struct primary *p, struct flight *f)
+{
+    struct repl *r = repl_of(p, f);
+
+    if (r->is_index) {
+        if (!is_fresh(f->rec)) {
+            sender_need_look(p, f->rec);
+        } else if (f->rec->content != CONTENT_LARGE) {
+            flight_end(p, f);
+        } else if (others_will_stream(p, f)) {
+            flight_set(p, f, FLIGHT_RIDE);
+        } else {
+            flight_set(p, f, FLIGHT_LARGE);
+            stream_start(p, r);
+        }
+        return;
+    }
+    if (f->rec->content == CONTENT_LARGE) {
+        flight_set(p, f, FLIGHT_LARGE);
+        stream_start(p, r);
+    } else {
+        flight_set(p, f, FLIGHT_READY);
+    }
+}
+
+/* Content arrived: all flights that waited for it go on.  Replicas first, so
+ * that the index sees whether somebody else streams a large value. */
+static void place_all(struct primary *p, struct record *rec)
+{
+    struct flight *own = NULL, *next;
+
+    for (struct flight *f = rec->flights; f != NULL; f = next) {
+        next = f->rec_next;
+        if (f->state != FLIGHT_WAIT || !can_take(repl_of(p, f))) {
+            continue;
+        }
+        if (repl_of(p, f)->is_index) {
+            own = f;
+        } else {
+            place(p, f);
+        }
+    }
+    if (own != NULL) {
+        place(p, own); /* may free the record: last */
+        return;
+    }
+    trim(p, rec);
+    maybe_release(p, rec);
+}
+
+static void look_settled(struct primary *p, struct record *rec)
+{
+    rec->tries = 0;
+    rec->why = HINT_REMOVED;
+    rec->blocked_ms = 0;
+    if (rec->unreadable) {
+        rec->unreadable = false;
+        p->log.unreadable--;
+    }
+    rec->content_covers = rec->covers;
+}
+
+void sender_fail_look(struct primary *p, struct record *rec,
+                      const struct looked *l)
+{
+    int64_t wait_ms = l->result == LOOK_ERROR ? ERROR_FIRST_MS : BUSY_FIRST_MS;
+    int64_t max_ms = l->result == LOOK_ERROR ? ERROR_MAX_MS : BUSY_MAX_MS;
+
+    for (int i = 0; i < rec->tries && wait_ms < max_ms; i++) {
+        wait_ms *= 2;
+    }
+    if (rec->tries < 30) {
+        rec->tries++;
+    }
+    if (l->result == LOOK_ERROR) {
+        if (!rec->unreadable) {
+            rec->unreadable = true;
+            p->log.unreadable++;
+        }
+        (void)snprintf(p->unreadable_text, sizeof p->unreadable_text, "%.*s",
+                       (int)sizeof p->unreadable_text - 1,
+                       l->err != NULL ? l->err->msg : "unreadable");
+        if (rec->tries == 1) {
+            primary_log(p, -1, 4, DR_UNREADABLE, "%s", p->unreadable_text);
+        }
+    } else if (l->result == LOOK_BUSY) {
+        if (rec->blocked_ms == 0) {
+            rec->blocked_ms = p->now_ms;
+        }
+        if (l->pid != 0) {
+            rec->pid = l->pid;
+            memcpy(rec->comm, l->comm, sizeof rec->comm);
+        }
+    }
+    sender_retry_later(p, rec, wait_ms < max_ms ? wait_ms : max_ms);
+}
+
+/* An empty file that no rename brought may be a writer's placeholder: it is a
+ * value only when it stayed so for the settle time.  True: look again later. */
+static bool is_doubtful(struct primary *p, struct record *rec,
+                        const struct looked *l)
+{
+    if (l->value_len > 0 || rec->why == HINT_COMMITTED ||
+        l->age_ms >= p->config.settle_ms) {
+        return false;
+    }
+    int64_t wait_ms = p->config.settle_ms - (l->age_ms > 0 ? l->age_ms : 0);
+    sender_retry_later(p, rec, wait_ms > SETTLE_MIN_MS ? wait_ms : SETTLE_MIN_MS);
+    return true;
+}
+
+static void index_has(struct primary *p, struct record *rec,
+                      const struct looked *l)
+{
+    struct index_entry e = {.name = rec->name,
+                            .digest = l->look.digest,
+                            .stat = l->look.stat,
+                            .is_table = rec->is_table};
+    struct err err;
+
+    if (rec->is_table) {
+        memset(&e.digest, 0, sizeof e.digest);
+        memset(&e.stat, 0, sizeof e.stat);
+    }
+    if (index_put(p->ix, &e, &err) < 0) {
+        primary_log(p, -1, 3, DR_NONE, "%s", err.msg);
+    }
+}
+
+static void take_value(struct primary *p, struct record *rec,
+                       const struct looked *l)
+{
+    struct wire_change m = {0};
+    struct buf body = BUF_NULL;
+
+    m.table = (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
+    m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
+    m.digest = l->look.digest;
+    m.value = (struct bytes){l->value, l->value_len};
+    wire_set_body(&body, &m);
+    if (body.bad) {
+        buf_deinit(&body);
+        sender_retry_later(p, rec, BUSY_MAX_MS);
+        return;
+    }
+    drop_content(p, rec);
+    rec->body = body.data;
+    rec->body_len = body.len;
+    rec->content = CONTENT_VALUE;
+    rec->digest = l->look.digest;
+    rec->size = l->value_len;
+    p->log.body_bytes += body.len;
+    p->values_read++;
+    p->bytes_read += l->value_len;
+    index_has(p, rec, l);
+    look_settled(p, rec);
+    place_all(p, rec);
+}
+
+static struct record *job_done(struct primary *p, uint64_t id)
+{
+    struct look_job *job = NULL;
+
+    HASH_FIND(hh, p->jobs, &id, sizeof id, job);
+    if (job == NULL) {
+        return NULL;
+    }
+    struct record *rec = job->rec;
+    HASH_DEL(p->jobs, job);
+    free(job);
+    rec->look_id = 0;
+    p->looks_active--;
+    p->looks_done++;
+    return rec;
+}
+
+static void take_absent(struct primary *p, struct record *rec)
+{
+    drop_content(p, rec);
+    rec->content = rec->is_table ? CONTENT_NO_TABLE : CONTENT_GONE;
+    index_remove(p->ix, rec->name);
+    look_settled(p, rec);
+    place_all(p, rec);
+}
+
+static void take_present(struct primary *p, struct record *rec,
+                         const struct looked *l, enum content content)
+{
+    drop_content(p, rec);
+    rec->content = (uint8_t)content;
+    rec->size = l->look.stat.size;
+    if (content == CONTENT_TABLE) {
+        index_has(p, rec, l);
+    }
+    look_settled(p, rec);
+    place_all(p, rec);
+}
+
+static void looked(struct primary *p, uint64_t id, const struct looked *l)
+{
+    struct record *rec = job_done(p, id);
+
+    if (rec == NULL) {
+        return;
+    }
+    if (rec->flights == NULL) {
+        maybe_release(p, rec);
+        return;
+    }
+    switch (l->result) {
+    case LOOK_VALUE:
+        if (rec->is_table) {
+            take_present(p, rec, l, CONTENT_TABLE);
+        } else if (!is_doubtful(p, rec, l)) {
+            take_value(p, rec, l);
+        }
+        break;
+    case LOOK_LARGE:
+        take_present(p, rec, l, CONTENT_LARGE);
+        break;
+    case LOOK_GONE:
+    case LOOK_NOT_A_KEY:
+        take_absent(p, rec);
+        break;
+    case LOOK_ROOT_LOST:
+        primary_root_lost(p, l->err != NULL ? l->err->msg : "root lost");
+        sender_need_look(p, rec);
+        break;
+    default:
+        sender_fail_look(p, rec, l);
+        break;
+    }
+}
+
+void primary_looked(struct primary *p, uint64_t id, const struct looked *r,
+                    int64_t now_ms)
+{
+    p->now_ms = now_ms;
+    looked(p, id, r);
+    sender_advance_all(p);
+}
+
+void primary_looked_table(struct primary *p, uint64_t id, int result,
+                          const struct err *err, int64_t now_ms)
+{
+    struct looked l = {.result = result, .err = err};
+
+    p->now_ms = now_ms;
+    looked(p, id, &l);
+    sender_advance_all(p);
+}
+
+/* --- hints and places -------------------------------------------------------------- */
+
+void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
+                 enum hint why)
+{
+    int64_t now_us = p->config.clock_us != NULL ? p->config.clock_us() : 0;
+
+    rec->hints++;
+    if (why > (enum hint)rec->why) {
+        rec->why = (uint8_t)why;
+    }
+    if (!changelog_add(&p->log, rec, mask, p->now_ms, now_us)) {
+        struct repl *r;
+        EACH_REPL(p, r)
+        {
+            reconcile_owe(p, r); /* no memory for the log: compare instead */
+        }
+    }
+    if (rec->retrying) {
+        sender_need_look(p, rec);
+    }
+}
+
+/* Start a flight for what the replica took from the log. */
+static bool take_off(struct primary *p, struct repl *r)
+{
+    struct taken t;
+    struct flight *f = calloc(1, sizeof *f);
+
+    if (f == NULL || !changelog_take(&p->log, r->id, &t)) {
+        free(f);
+        return false;
+    }
+    f->rec = t.rec;
+    f->replica = r->id;
+    f->seq = t.seq;
+    f->time_ms = t.time_ms;
+    f->time_us = t.time_us;
+    bool held = false;
+    for (const struct flight *o = t.rec->flights; o; o = o->rec_next) {
+        held = held || o->replica == r->id;
+    }
+    f->rec_next = t.rec->flights;
+    t.rec->flights = f;
+    DL_APPEND(r->flights, f);
+    r->flights_count++;
+    HASH_ADD(hh, r->flights_by_seq, seq, sizeof f->seq, f);
+    flight_set(p, f, held ? FLIGHT_HELD : FLIGHT_WAIT);
+    if (!held) {
+        if (is_fresh(f->rec)) {
+            place(p, f);
+        } else {
+            sender_need_look(p, f->rec);
+        }
+    }
+    return true;
+}
+
+static bool has_room(struct primary *p, const struct repl *r)
+{
+    if (r->flights_count >= p->config.window_changes ||
+        r->window_bytes >= p->config.window_bytes) {
+        return false;
+    }
+    return p->log.body_bytes < p->config.cache_max_bytes || r->ready_bytes == 0;
+}
+
+void sender_advance(struct primary *p, struct repl *r)
+{
+    if (!is_live(r)) {
+        return;
+    }
+    while (has_room(p, r) && changelog_next(&p->log, r->id) != NULL) {
+        if (!take_off(p, r)) {
+            return;
+        }
+    }
+}
+
+void sender_advance_all(struct primary *p)
+{
+    struct repl *r;
+
+    EACH_REPL(p, r)
+    {
+        sender_advance(p, r);
+    }
+}
+
+/* --- frames --------------------------------------------------------------------------- */
+
+static void put_frame(struct buf *out, const struct flight *f)
+{
+    const struct record *rec = f->rec;
+    struct wire_change m = {.seq = f->seq};
+
+    m.table = (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
+    m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
+    switch ((enum content)rec->content) {
+    case CONTENT_VALUE: {
+        struct buf body = {rec->body, rec->body_len, rec->body_len, false};
+        wire_put_set(out, f->seq, &body);
+        break;
+    }
+    case CONTENT_GONE:
+        wire_put_change(out, WIRE_DELETE, &m);
+        break;
+    case CONTENT_TABLE:
+        wire_put_change(out, WIRE_TABLE_SET, &m);
+        break;
+    case CONTENT_NO_TABLE:
+        wire_put_change(out, WIRE_TABLE_DROP, &m);
+        break;
+    case CONTENT_UNKNOWN:
+    case CONTENT_LARGE:
+        assert(!"a ready flight has content");
+    }
+}
+
+/* One ready flight becomes a frame, or goes back to be looked at. */
+static void produce_one(struct primary *p, struct repl *r, struct flight *f)
+{
+    struct record *rec = f->rec;
+    bool stale = !is_fresh(rec);
+
+    if (rec->content == CONTENT_UNKNOWN || rec->content == CONTENT_LARGE ||
+        (stale && f->relooks < RELOOKS_MAX)) {
+        f->relooks++;
+        flight_set(p, f, FLIGHT_WAIT);
+        sender_need_look(p, rec);
+        return;
+    }
+    put_frame(&r->out, f);
+    flight_set(p, f, FLIGHT_SENT);
+    if (stale && !changelog_add(&p->log, rec, repl_bit(r), p->now_ms, 0)) {
+        reconcile_owe(p, r);
+    }
+    trim(p, rec);
+}
+
+bool sender_has_output(const struct repl *r)
+{
+    return r->ready != NULL;
+}
+
+void sender_produce(struct primary *p, struct repl *r, size_t want)
+{
+    while (r->ready != NULL && r->out.len - r->out_at < want && !p->lost) {
+        produce_one(p, r, r->ready);
+    }
+    feed(p, r);
+}
+
+/* --- ends -------------------------------------------------------------------------------- */
+
+/* An earlier flight of the key is over: the oldest held one may go. */
+static void wake_held(struct primary *p, struct record *rec, int replica)
+{
+    struct flight *oldest = NULL;
+
+    for (struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
+        if (f->replica == replica) {
+            if (f->state != FLIGHT_HELD) {
+                return;
+            }
+            if (oldest == NULL || f->seq < oldest->seq) {
+                oldest = f;
+            }
+        }
+    }
+    if (oldest == NULL) {
+        return;
+    }
+    flight_set(p, oldest, FLIGHT_WAIT);
+    if (!is_live(p->repl[replica])) {
+        return;
+    }
+    if (is_fresh(rec)) {
+        place(p, oldest);
+    } else {
+        sender_need_look(p, rec);
+    }
+}
+
+static void unlink_flight(struct primary *p, struct flight *f)
+{
+    struct repl *r = repl_of(p, f);
+    struct flight **at = &f->rec->flights;
+
+    leave_list(r, f);
+    while (*at != f) {
+        at = &(*at)->rec_next;
+    }
+    *at = f->rec_next;
+    DL_DELETE(r->flights, f);
+    HASH_DEL(r->flights_by_seq, f);
+    r->flights_count--;
+    note_waiting(f->rec, f->replica);
+}
+
+void flight_end(struct primary *p, struct flight *f)
+{
+    struct record *rec = f->rec;
+    int replica = f->replica;
+
+    unlink_flight(p, f);
+    free(f);
+    if (rec->flights != NULL) {
+        wake_held(p, rec, replica);
+    }
+    if (rec->flights == NULL || !is_awaited(p, rec)) {
+        trim(p, rec);
+    }
+    maybe_release(p, rec);
+}
+
+static void note_latency(struct primary *p, struct repl *r,
+                         const struct flight *f)
+{
+    if (p->config.clock_us == NULL || f->time_us == 0 || r->latency_us == NULL) {
+        return;
+    }
+    int64_t us = p->config.clock_us() - f->time_us;
+    r->latency_us[r->latency_at] = us < 0 ? 0 : us > UINT32_MAX ? UINT32_MAX
+                                                                : (uint32_t)us;
+    r->latency_at = (r->latency_at + 1) % LATENCY_SAMPLES;
+    if (r->latency_count < LATENCY_SAMPLES) {
+        r->latency_count++;
+    }
+}
+
+static struct flight *sent_flight(struct repl *r, uint64_t seq)
+{
+    struct flight *f = NULL;
+
+    HASH_FIND(hh, r->flights_by_seq, &seq, sizeof seq, f);
+    return f != NULL && f->state == FLIGHT_SENT ? f : NULL;
+}
+
+int sender_acked(struct primary *p, struct repl *r, uint64_t seq)
+{
+    struct flight *f = sent_flight(r, seq);
+
+    if (f == NULL) {
+        return 0;
+    }
+    note_latency(p, r, f);
+    r->acked++;
+    r->ack_ms = p->now_ms;
+    flight_end(p, f);
+    return 1;
+}
+
+static int dr_of_refusal(const struct wire_nak *nak)
+{
+    switch (-(int)nak->code) {
+    case ERR_NOSPACE:
+        return DR_REPLICA_FULL;
+    case ERR_READONLY:
+    case ERR_IO:
+        return DR_REPLICA_IO;
+    default:
+        return DR_INSTALL;
+    }
+}
+
+int sender_refused(struct primary *p, struct repl *r, const struct wire_nak *nak)
+{
+    struct flight *f = sent_flight(r, nak->seq);
+    int64_t wait_ms = REFUSED_FIRST_MS;
+
+    if (f == NULL) {
+        /* The refusal of a large value that is still being streamed. */
+        HASH_FIND(hh, r->flights_by_seq, &nak->seq, sizeof nak->seq, f);
+        if (f == NULL || f != r->stream.flight || !r->stream.begun) {
+            return 0;
+        }
+        stream_drop(p, r);
+    }
+    for (int i = 0; i < f->refusals && wait_ms < REFUSED_MAX_MS; i++) {
+        wait_ms *= 2;
+    }
+    if (f->refusals < 30) {
+        f->refusals++;
+    }
+    flight_set(p, f, FLIGHT_BACKOFF);
+    f->retry_ms = p->now_ms + wait_ms;
+    f->relooks = 0;
+    int dr = dr_of_refusal(nak);
+    (void)err_set(&r->last_error, ERR_IO, 0, "%.*s", (int)nak->text.len,
+                  (const char *)nak->text.p);
+    r->last_error.id = dr;
+    if (f->refusals == 1) {
+        primary_log(p, r->id, 4, dr, "%s", r->last_error.msg);
+    }
+    return 1;
+}
+
+int sender_blocked(struct primary *p, struct repl *r, const struct wire_blocked *m)
+{
+    struct flight *f = sent_flight(r, m->seq);
+
+    if (f == NULL) {
+        return 0;
+    }
+    size_t n = m->comm.len < sizeof f->comm - 1 ? m->comm.len
+                                                : sizeof f->comm - 1;
+    int64_t waited_ms = m->waited_ms > INT32_MAX ? INT32_MAX
+                                                 : (int64_t)m->waited_ms;
+    f->blocked_ms = p->now_ms - waited_ms;
+    if (f->blocked_ms == 0) {
+        f->blocked_ms = 1;
+    }
+    f->pid = m->pid;
+    memset(f->comm, 0, sizeof f->comm);
+    if (n > 0) {
+        memcpy(f->comm, m->comm.p, n);
+    }
+    return 1;
+}
+
+void sender_rewind(struct primary *p, struct repl *r)
+{
+    struct flight *f;
+
+    stream_drop(p, r);
+    DL_FOREACH(r->flights, f)
+    {
+        f->relooks = 0;
+        if (f->state != FLIGHT_HELD) {
+            flight_set(p, f, FLIGHT_WAIT);
+        }
+        trim(p, f->rec);
+        /* An index flight that rode on this replica's stream looks anew. */
+        for (struct flight *o = f->rec->flights; o != NULL; o = o->rec_next) {
+            if (o->state == FLIGHT_RIDE) {
+                flight_set(p, o, FLIGHT_WAIT);
+                sender_need_look(p, f->rec);
+            }
+        }
+    }
+}
+
+void sender_drop(struct primary *p, struct repl *r)
+{
+    sender_rewind(p, r);
+    while (r->flights != NULL) {
+        struct flight *f = r->flights;
+        struct record *rec = f->rec;
+        unlink_flight(p, f);
+        free(f);
+        trim(p, rec);
+        maybe_release(p, rec);
+    }
+}
+
+/* The session is live: what waits from before goes first. */
+void sender_resume(struct primary *p, struct repl *r)
+{
+    struct flight *f, *next;
+
+    DL_FOREACH_SAFE(r->flights, f, next)
+    {
+        if (f->state == FLIGHT_WAIT) {
+            if (is_fresh(f->rec)) {
+                place(p, f);
+            } else {
+                sender_need_look(p, f->rec);
+            }
+        }
+    }
+    sender_advance(p, r);
+}
+
+/* --- time ---------------------------------------------------------------------------------- */
+
+static int64_t tick_retries(struct primary *p)
+{
+    struct record *rec, *next;
+    int64_t soonest = INT64_MAX;
+
+    DL_FOREACH_SAFE2(p->retries, rec, next, retry_next)
+    {
+        if (rec->retry_ms <= p->now_ms) {
+            sender_need_look(p, rec);
+        } else if (rec->retry_ms < soonest) {
+            soonest = rec->retry_ms;
+        }
+    }
+    return soonest;
+}
+
+static int64_t tick_refused(struct primary *p, struct repl *r)
+{
+    struct flight *f, *next;
+    int64_t soonest = INT64_MAX;
+
+    DL_FOREACH_SAFE(r->flights, f, next)
+    {
+        if (f->state != FLIGHT_BACKOFF) {
+            continue;
+        }
+        if (f->retry_ms > p->now_ms) {
+            soonest = f->retry_ms < soonest ? f->retry_ms : soonest;
+            continue;
+        }
+        flight_set(p, f, FLIGHT_WAIT);
+        if (is_live(r)) {
+            sender_need_look(p, f->rec);
+        }
+    }
+    return soonest;
+}
+
+int64_t sender_tick(struct primary *p)
+{
+    int64_t soonest = tick_retries(p);
+    struct repl *r;
+
+    EACH_REPL(p, r)
+    {
+        int64_t at = tick_refused(p, r);
+        soonest = at < soonest ? at : soonest;
+    }
+    return soonest;
+}

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * session: one connection to one replica.
+ *
+ * Happy path: link up -> magic and HELLO out -> HELLO_OK in: live, changes
+ * flow -> READY in: the replica's digests are known, comparison -> heartbeats:
+ * PING carries "fresh as of", PONG the replica's root digest, which must equal
+ * ours whenever nothing is in flight.
+ * Failures, all of them ending in ACT_LINK_CLOSE: no HELLO_OK or no frame for
+ * silence_ms; a frame that breaks the protocol or acknowledges what was never
+ * sent; an ERROR frame (its number decides whether trying again is of use).
+ * Nothing a replica sends can make this end hang, grow or claim more than it
+ * can prove. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/primary_impl.h"
+
+enum {
+    OUT_AHEAD = 48 * 1024,      /* frames made ahead of one fill */
+    MISMATCHES_PROVE = 2,       /* heartbeats with other roots in a row */
+    PING_BEHIND = 1 << 20,      /* no more pings behind so much output */
+};
+
+/* --- what is known ------------------------------------------------------------- */
+
+static bool is_idle(const struct primary *p, const struct repl *r)
+{
+    return p->log.pending[r->id] == 0 && r->flights == NULL;
+}
+
+bool session_quiet(const struct primary *p, const struct repl *r)
+{
+    return is_idle(p, r) && is_idle(p, p->repl[p->index_id]);
+}
+
+uint64_t session_watermark(const struct primary *p, const struct repl *r)
+{
+    uint64_t first = p->log.tail_seq + 1;
+    const struct log_node *node = p->log.cursor[r->id];
+
+    while (node != NULL && (node->mask & repl_bit(r)) == 0) {
+        node = node->next;
+    }
+    if (node != NULL) {
+        first = node->seq;
+    }
+    if (r->flights != NULL && r->flights->seq < first) {
+        first = r->flights->seq;
+    }
+    return first - 1;
+}
+
+/* --- up and down ------------------------------------------------------------------ */
+
+void session_close(struct primary *p, struct repl *r, const struct err *err,
+                   bool permanent)
+{
+    struct action a = {.type = ACT_LINK_CLOSE,
+                       .replica = r->id,
+                       .permanent = permanent,
+                       .err = *err};
+
+    if (r->closing) {
+        return;
+    }
+    r->closing = true;
+    primary_act(p, &a);
+}
+
+void primary_link_up(struct primary *p, int replica, int64_t now_ms)
+{
+    struct repl *r = primary_repl(p, replica);
+    struct wire_hello hello = {
+        .proto_min = WIRE_PROTO_MIN,
+        .proto_max = WIRE_PROTO_MAX,
+        .features = WIRE_FEATURE_NONE,
+        .epoch = p->config.epoch,
+        .heartbeat_ms = (uint32_t)p->config.heartbeat_ms,
+        .silence_ms = (uint32_t)p->config.silence_ms,
+        .durability = r->durability,
+    };
+
+    p->now_ms = now_ms;
+    assert(r->session == SESSION_DOWN);
+    memcpy(hello.db_id, p->config.db_id, sizeof hello.db_id);
+    memcpy(hello.instance, p->config.instance, sizeof hello.instance);
+    hello.replica = (struct bytes){(const uint8_t *)r->name, strlen(r->name)};
+    hello.version = (struct bytes){(const uint8_t *)p->config.version,
+                                   strlen(p->config.version)};
+    wire_in_deinit(&r->in);
+    wire_in_init(&r->in);
+    buf_clear(&r->out);
+    r->out_at = 0;
+    r->closing = false;
+    r->session = SESSION_HELLO;
+    r->up_ms = r->rx_ms = now_ms;
+    wire_put_magic(&r->out);
+    wire_put_hello(&r->out, &hello);
+}
+
+void primary_link_down(struct primary *p, int replica, const struct err *err,
+                       bool permanent, int64_t now_ms)
+{
+    struct repl *r = primary_repl(p, replica);
+    struct err lost;
+
+    p->now_ms = now_ms;
+    if (err == NULL) {
+        (void)err_set(&lost, ERR_CLOSED, 0, "the link was closed");
+        lost.id = DR_LINK_LOST;
+        err = &lost;
+    }
+    r->session = SESSION_DOWN;
+    r->digests_known = false;
+    r->closing = false;
+    r->failed = permanent;
+    r->ping_tail = 0;
+    r->last_error = *err;
+    r->attempts++;
+    buf_clear(&r->out);
+    r->out_at = 0;
+    sender_rewind(p, r);
+    reconcile_disconnected(p, r, err);
+    walk_leave(p, r->id);
+    sender_advance_all(p);
+}
+
+static void copy_text(char *out, size_t room, struct bytes b)
+{
+    size_t n = b.len < room - 1 ? b.len : room - 1;
+
+    for (size_t i = 0; i < n; i++) {
+        out[i] = b.p[i] >= 0x20 && b.p[i] < 0x7f ? (char)b.p[i] : '?';
+    }
+    out[n] = '\0';
+}
+
+static int on_hello_ok(struct primary *p, struct repl *r, struct bytes body,
+                       struct err *err)
+{
+    struct wire_hello_ok ok;
+    int rc = wire_get_hello_ok(body, &ok, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (ok.proto < WIRE_PROTO_MIN || ok.proto > WIRE_PROTO_MAX) {
+        return err_set(err, ERR_PROTO, 0,
+                       "the receiver chose protocol %u, we speak %d to %d",
+                       ok.proto, WIRE_PROTO_MIN, WIRE_PROTO_MAX);
+    }
+    copy_text(r->version, sizeof r->version, ok.version);
+    copy_text(r->host, sizeof r->host, ok.host);
+    r->session = SESSION_LIVE;
+    r->forgotten = false;
+    r->live_tail = p->log.tail_seq;
+    r->initial = r->initial || ok.was_empty;
+    r->failed = false;
+    r->attempts = 0;
+    r->next_ping_ms = p->now_ms;
+    memset(&r->last_error, 0, sizeof r->last_error);
+    r->owed = true;
+    primary_log(p, r->id, 6, DR_NONE, "session open, receiver %s on %s",
+                r->version, r->host);
+    sender_resume(p, r);
+    return 0;
+}
+
+/* --- frames in -------------------------------------------------------------------- */
+
+static int on_ready(struct primary *p, struct repl *r, struct bytes body,
+                    struct err *err)
+{
+    struct wire_ready m;
+    int rc = wire_get_ready(body, &m, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    r->digests_known = true;
+    r->root = m.root;
+    r->replica_keys = m.keys;
+    if (m.errors > 0) {
+        primary_log(p, r->id, 4, DR_REPLICA_IO,
+                    "%llu keys cannot be read on the replica: %.*s",
+                    (unsigned long long)m.errors, (int)m.first_error.len,
+                    (const char *)m.first_error.p);
+    }
+    reconcile_connected(p, r);
+    return 0;
+}
+
+static int on_ack(struct primary *p, struct repl *r, struct bytes body,
+                  struct err *err)
+{
+    struct wire_items m;
+    uint64_t seq;
+    int rc = wire_get_items(WIRE_ACK, body, &m, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    while (wire_item_ack(&m, &seq) == 1) {
+        if (sender_acked(p, r, seq) == 0) {
+            return err_set(err, ERR_PROTO, 0,
+                           "the receiver acknowledged change %llu, which was "
+                           "not in flight",
+                           (unsigned long long)seq);
+        }
+    }
+    return 0;
+}
+
+/* The digests of both ends may be compared: nothing was in flight when the
+ * ping went out, and nothing has changed since. */
+static void compare_roots(struct primary *p, struct repl *r)
+{
+    if (digest_equal(r->root, index_root(p->ix))) {
+        r->equal_wall_ns = r->ping_wall_ns;
+        r->mismatches = 0;
+        r->compare_fails = 0;
+        r->owed_soon = false;
+        return;
+    }
+    r->mismatches++;
+    if (r->mismatches >= MISMATCHES_PROVE && r->held == 0) {
+        r->owed_soon = true;
+    }
+}
+
+static int on_pong(struct primary *p, struct repl *r, struct bytes body,
+                   struct err *err)
+{
+    struct wire_pong m;
+    int rc = wire_get_pong(body, &m, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    r->root = m.root;
+    r->replica_keys = m.keys;
+    r->replica_bytes = m.bytes;
+    r->replaced = m.replaced;
+    if (r->jobs != NULL && r->jobs->phase == COMPARE_SCANNING) {
+        r->jobs->result.scan_keys = m.scan_keys;
+    }
+    if (m.id == r->ping_id && r->ping_tail == p->log.tail_seq + 1 &&
+        !m.scanning && r->digests_known && p->index_ready &&
+        session_quiet(p, r)) {
+        compare_roots(p, r);
+    }
+    return 0;
+}
+
+static int on_nak(struct primary *p, struct repl *r, struct bytes body,
+                  struct err *err)
+{
+    struct wire_nak m;
+    int rc = wire_get_nak(body, &m, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (sender_refused(p, r, &m) == 0) {
+        return err_set(err, ERR_PROTO, 0,
+                       "the receiver refused change %llu, which was not in "
+                       "flight",
+                       (unsigned long long)m.seq);
+    }
+    return 0;
+}
+
+static int on_blocked(struct primary *p, struct repl *r, struct bytes body,
+                      struct err *err)
+{
+    struct wire_blocked m;
+    int rc = wire_get_blocked(body, &m, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    (void)sender_blocked(p, r, &m); /* it may just have gone through */
+    return 0;
+}
+
+static bool is_permanent(int dr)
+{
+    return dr == DR_OTHER_DATABASE || dr == DR_OLD_EPOCH ||
+           dr == DR_REPLICA_DIR || dr == DR_REPLICA_NOT_EMPTY ||
+           dr == DR_PROTOCOL;
+}
+
+static int on_error(struct primary *p, struct repl *r, struct bytes body,
+                    struct err *err)
+{
+    struct wire_error m;
+    struct err theirs;
+    int rc = wire_get_error(body, &m, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    (void)err_set(&theirs, ERR_REFUSED, 0, "%.*s", (int)m.text.len,
+                  (const char *)m.text.p);
+    theirs.id = m.id;
+    session_close(p, r, &theirs, is_permanent(m.id));
+    return 0;
+}
+
+static int on_notice(struct primary *p, struct repl *r, struct bytes body,
+                     struct err *err)
+{
+    struct bytes text;
+    int rc = wire_get_notice(body, &text, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    primary_log(p, r->id, 5, DR_NONE, "receiver: %.*s", (int)text.len,
+                (const char *)text.p);
+    return 0;
+}
+
+static int on_nodes(struct primary *p, struct repl *r, struct bytes body,
+                    struct err *err)
+{
+    struct wire_nodes *m = malloc(sizeof *m);
+
+    if (m == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "out of memory for tree digests");
+    }
+    int rc = wire_get_nodes(body, m, err);
+    if (rc == 0) {
+        (void)reconcile_nodes(p, r, m);
+    }
+    free(m);
+    return rc;
+}
+
+static int on_items(struct primary *p, struct repl *r, enum wire_type type,
+                    struct bytes body, struct err *err)
+{
+    struct wire_items m;
+    int rc = wire_get_items(type, body, &m, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    return type == WIRE_LISTING ? reconcile_listing(p, r, &m)
+                                : reconcile_names(p, r, &m, err);
+}
+
+static int on_scan_done(struct primary *p, struct repl *r, struct bytes body,
+                        struct err *err)
+{
+    struct wire_scan_done m;
+    int rc = wire_get_scan_done(body, &m, err);
+
+    return rc < 0 ? rc : reconcile_scanned(p, r, &m);
+}
+
+static int on_bye(struct primary *p, struct repl *r)
+{
+    struct err bye;
+
+    (void)err_set(&bye, ERR_CLOSED, 0, "the receiver ended the session");
+    bye.id = DR_LINK_LOST;
+    session_close(p, r, &bye, false);
+    return 0;
+}
+
+static int on_frame(struct primary *p, struct repl *r, enum wire_type type,
+                    struct bytes b, struct err *err)
+{
+    if (type == WIRE_ERROR) {
+        return on_error(p, r, b, err);
+    }
+    if (r->session == SESSION_HELLO && type != WIRE_HELLO_OK &&
+        type != WIRE_NOTICE) {
+        return err_set(err, ERR_PROTO, 0, "%s came before HELLO_OK",
+                       wire_type_name(type));
+    }
+    if (r->session == SESSION_LIVE && type == WIRE_HELLO_OK) {
+        return err_set(err, ERR_PROTO, 0, "a second HELLO_OK came");
+    }
+    /* Types are the wire's numbers; the default is the point here. */
+    switch ((int)type) {
+    case WIRE_HELLO_OK:
+        return on_hello_ok(p, r, b, err);
+    case WIRE_READY:
+        return on_ready(p, r, b, err);
+    case WIRE_ACK:
+        return on_ack(p, r, b, err);
+    case WIRE_NAK:
+        return on_nak(p, r, b, err);
+    case WIRE_BLOCKED:
+        return on_blocked(p, r, b, err);
+    case WIRE_PONG:
+        return on_pong(p, r, b, err);
+    case WIRE_SCAN_DONE:
+        return on_scan_done(p, r, b, err);
+    case WIRE_NODES:
+        return on_nodes(p, r, b, err);
+    case WIRE_LISTING:
+    case WIRE_NAMES:
+        return on_items(p, r, type, b, err);
+    case WIRE_NOTICE:
+        return on_notice(p, r, b, err);
+    case WIRE_BYE:
+        return on_bye(p, r);
+    default:
+        return err_set(err, ERR_PROTO, 0, "%s is not for the agent",
+                       wire_type_name(type));
+    }
+}
+
+static int read_frames(struct primary *p, struct repl *r, struct err *err)
+{
+    enum wire_type type;
+    struct bytes body;
+    int rc;
+
+    while ((rc = wire_in_next(&r->in, &type, &body, err)) == 1) {
+        rc = on_frame(p, r, type, body, err);
+        if (rc < 0 || r->closing) {
+            return rc;
+        }
+    }
+    return rc;
+}
+
+void primary_input(struct primary *p, int replica, const void *data, size_t n,
+                   int64_t now_ms)
+{
+    struct repl *r = primary_repl(p, replica);
+    struct err err;
+
+    p->now_ms = now_ms;
+    if (r->session == SESSION_DOWN || r->closing) {
+        return;
+    }
+    r->rx_ms = now_ms;
+    r->received_bytes += n;
+    int rc = wire_in_add(&r->in, data, n, &err);
+    if (rc == 0) {
+        rc = read_frames(p, r, &err);
+    }
+    if (rc < 0) {
+        if (err.id == 0) {
+            err.id = r->in.greeted ? DR_PROTOCOL : DR_NOISE;
+        }
+        session_close(p, r, &err, err.id == DR_NOISE);
+        return;
+    }
+    reconcile_step(p, r);
+    sender_advance(p, r);
+    walk_step(p);
+}
+
+/* --- frames out ----------------------------------------------------------------------- */
+
+bool primary_wants_fill(struct primary *p, int replica)
+{
+    struct repl *r = primary_repl(p, replica);
+
+    if (r->session == SESSION_DOWN || r->closing) {
+        return false;
+    }
+    return r->out.len > r->out_at ||
+           (r->session == SESSION_LIVE && !p->lost && sender_has_output(r));
+}
+
+size_t primary_fill(struct primary *p, int replica, uint8_t *out, size_t room,
+                    int64_t now_ms)
+{
+    struct repl *r = primary_repl(p, replica);
+
+    p->now_ms = now_ms;
+    if (r->session == SESSION_DOWN || r->closing) {
+        return 0;
+    }
+    if (r->session == SESSION_LIVE) {
+        sender_produce(p, r, room > OUT_AHEAD ? room : OUT_AHEAD);
+    }
+    if (r->out.bad) {
+        struct err err;
+        (void)err_set(&err, ERR_NOMEM, 0, "out of memory for output");
+        session_close(p, r, &err, false);
+        return 0;
+    }
+    size_t n = r->out.len - r->out_at;
+    n = n < room ? n : room;
+    if (n > 0) {
+        memcpy(out, r->out.data + r->out_at, n);
+    }
+    r->out_at += n;
+    r->sent_bytes += n;
+    if (r->out_at == r->out.len) {
+        buf_clear(&r->out);
+        r->out_at = 0;
+    } else if (r->out_at > OUT_AHEAD) {
+        buf_drop(&r->out, r->out_at);
+        r->out_at = 0;
+    }
+    stream_more(p, r);
+    sender_advance(p, r);
+    return n;
+}
+
+/* --- heartbeats ------------------------------------------------------------------------- */
+
+/* The newest drain that this replica's watermark covers. */
+static const struct mark *fresh_mark(const struct primary *p,
+                                     const struct repl *r)
+{
+    uint64_t watermark = session_watermark(p, r);
+
+    for (size_t i = p->marks_count; i > 0; i--) {
+        if (p->marks[i - 1].tail <= watermark) {
+            return &p->marks[i - 1];
+        }
+    }
+    return NULL;
+}
+
+static enum replica_state word_for_freshness(const struct repl *r)
+{
+    if (r->held > 0) {
+        return REPLICA_HELD;
+    }
+    return r->owed ? REPLICA_CATCHUP : REPLICA_STREAMING;
+}
+
+void session_ping(struct primary *p, struct repl *r)
+{
+    struct wire_ping m = {.id = ++r->ping_id};
+    /* "Fresh as of" needs a comparison since the connect: before it, the
+     * watermark says nothing about what happened while we were apart. */
+    const struct mark *mark = r->owed || p->lost || !p->index_ready
+                                  ? NULL
+                                  : fresh_mark(p, r);
+
+    if (mark != NULL) {
+        m.fresh_ns = mark->wall_ns;
+        m.seq = mark->tail;
+        r->ping_wall_ns = mark->wall_ns;
+    }
+    m.state = (uint8_t)word_for_freshness(r);
+    r->ping_tail = session_quiet(p, r) && mark != NULL ? p->log.tail_seq + 1 : 0;
+    wire_put_ping(&r->out, &m);
+    r->next_ping_ms = p->now_ms + p->config.heartbeat_ms;
+}
+
+int64_t session_tick(struct primary *p, struct repl *r)
+{
+    struct err err;
+
+    if (r->session == SESSION_DOWN || r->closing) {
+        return INT64_MAX;
+    }
+    int64_t silent_ms = p->now_ms - r->rx_ms;
+    if (silent_ms >= p->config.silence_ms) {
+        (void)err_set(&err, ERR_CLOSED, 0, "no word from the receiver for %lld s",
+                      (long long)(silent_ms / 1000));
+        err.id = DR_LINK_LOST;
+        session_close(p, r, &err, false);
+        return INT64_MAX;
+    }
+    if (r->session != SESSION_LIVE) {
+        return r->rx_ms + p->config.silence_ms;
+    }
+    if (p->now_ms >= r->next_ping_ms) {
+        if (r->out.len - r->out_at < PING_BEHIND) {
+            session_ping(p, r);
+        } else {
+            r->next_ping_ms = p->now_ms + p->config.heartbeat_ms;
+        }
+    }
+    return r->next_ping_ms;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * stream: a value too large for one frame, sent in pieces.
+ *
+ * One stream at a time per replica; small keys pass between its pieces
+ * (session.c takes turns).  Happy path: OPEN -> SET_BEGIN, READ -> PIECE while
+ * the output has room, end of file and validation -> SET_END, then the flight
+ * waits for its acknowledgement like any other.
+ * Failures: the value changed while it was read, or cannot be read ->
+ * SET_ABORT, and the key is looked at again; the link goes down -> the stream
+ * is forgotten, an answer that is still due is thrown away; the replica
+ * refuses it -> the same, with back-off.
+ * The index streams, too, to learn the digest, when no replica does. */
+#include <assert.h>
+
+#include "sync/primary_impl.h"
+
+enum {
+    CHANGING_RETRY_MS = 50,
+    PIECE_BYTES = 128 * 1024,
+    AHEAD_BYTES = 2 * PIECE_BYTES, /* read ahead of the link */
+    BETWEEN_BYTES = 64 * 1024,     /* small frames let in before a piece */
+};
+
+static void ask(struct primary *p, struct repl *r, enum action_type type)
+{
+    struct action a = {.type = type, .id = r->stream.id, .replica = r->id};
+
+    if (type == ACT_STREAM_READ) {
+        a.bytes = PIECE_BYTES;
+    }
+    primary_act(p, &a);
+}
+
+void stream_start(struct primary *p, struct repl *r)
+{
+    struct stream *s = &r->stream;
+
+    if (s->state != STREAM_NONE || r->large == NULL || p->lost) {
+        return;
+    }
+    s->flight = r->large;
+    DL_DELETE2(r->large, s->flight, ready_prev, ready_next);
+    s->state = STREAM_OPENING;
+    s->id = primary_id(p);
+    s->begun = false;
+    s->done_bytes = 0;
+    s->covers = s->flight->rec->hints;
+    ask(p, r, ACT_STREAM_OPEN);
+}
+
+/* The stream is over; an answer still due will find no stream of its id. */
+static struct flight *stop(struct primary *p, struct repl *r)
+{
+    struct flight *f = r->stream.flight;
+
+    if (r->stream.state != STREAM_NONE) {
+        ask(p, r, ACT_STREAM_CLOSE);
+    }
+    r->stream = (struct stream){.state = STREAM_NONE};
+    return f;
+}
+
+void stream_drop(struct primary *p, struct repl *r)
+{
+    struct flight *f = r->stream.flight;
+
+    if (f == NULL) {
+        return;
+    }
+    /* Back on the list, so that leaving the state finds it there. */
+    (void)stop(p, r);
+    DL_APPEND2(r->large, f, ready_prev, ready_next);
+    flight_set(p, f, FLIGHT_WAIT);
+}
+
+static struct repl *stream_of(struct primary *p, uint64_t id)
+{
+    struct repl *r;
+
+    EACH_REPL(p, r)
+    {
+        if (r->stream.state != STREAM_NONE && r->stream.id == id) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
+bool stream_names(struct primary *p, struct action *a)
+{
+    struct repl *r = stream_of(p, a->id);
+
+    if (r == NULL) {
+        return false;
+    }
+    const struct record *rec = r->stream.flight->rec;
+    a->table = (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
+    a->key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
+    return true;
+}
+
+/* It cannot go on: tell the replica and look at the key again. */
+static void abort_stream(struct primary *p, struct repl *r,
+                         const struct looked *l)
+{
+    struct record *rec = r->stream.flight->rec;
+
+    if (r->stream.begun && !r->is_index) {
+        wire_put_set_abort(&r->out, r->stream.flight->seq);
+    }
+    stream_drop(p, r);
+    rec->content = CONTENT_UNKNOWN;
+    if (l->result == LOOK_ROOT_LOST) {
+        primary_root_lost(p, l->err != NULL ? l->err->msg : "root lost");
+        sender_need_look(p, rec);
+    } else if (l->result == LOOK_ERROR || l->result == LOOK_BUSY) {
+        sender_fail_look(p, rec, l);
+    } else if (l->result == LOOK_CHANGING) {
+        sender_retry_later(p, rec, CHANGING_RETRY_MS);
+    } else {
+        sender_need_look(p, rec);
+    }
+    stream_start(p, r);
+}
+
+static void read_on(struct primary *p, struct repl *r)
+{
+    r->stream.state = STREAM_READING;
+    ask(p, r, ACT_STREAM_READ);
+}
+
+void primary_stream_opened(struct primary *p, uint64_t id,
+                           const struct looked *l, int64_t now_ms)
+{
+    struct repl *r = stream_of(p, id);
+
+    p->now_ms = now_ms;
+    if (r == NULL) {
+        return;
+    }
+    if (l->result != LOOK_VALUE) {
+        abort_stream(p, r, l);
+        return;
+    }
+    const struct flight *f = r->stream.flight;
+    const struct record *rec = f->rec;
+    if (!r->is_index) {
+        struct wire_change m = {.seq = f->seq, .size = l->look.stat.size};
+        m.table = (struct bytes){(const uint8_t *)record_table(rec),
+                                 rec->table_len};
+        m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
+        wire_put_change(&r->out, WIRE_SET_BEGIN, &m);
+    }
+    r->stream.begun = true;
+    r->stream.state = STREAM_OPEN;
+    read_on(p, r);
+}
+
+/* The whole value was read and is one committed version of it. */
+static void finish(struct primary *p, struct repl *r, const struct looked *l)
+{
+    struct flight *f = r->stream.flight;
+    struct record *rec = f->rec;
+    bool fresh = r->stream.covers == rec->hints;
+    struct index_entry e = {
+        .name = rec->name, .digest = l->look.digest, .stat = l->look.stat};
+    struct err err;
+
+    if (index_put(p->ix, &e, &err) < 0) {
+        primary_log(p, -1, 3, DR_NONE, "%s", err.msg);
+    }
+    rec->size = l->look.stat.size;
+    p->values_read++;
+    (void)stop(p, r);
+    DL_APPEND2(r->large, f, ready_prev, ready_next);
+    if (r->is_index) {
+        flight_set(p, f, FLIGHT_WAIT);
+        if (fresh) {
+            flight_end(p, f);
+        } else {
+            sender_need_look(p, rec);
+        }
+        stream_start(p, r);
+        return;
+    }
+    wire_put_set_end(&r->out, f->seq, l->look.digest);
+    flight_set(p, f, FLIGHT_SENT);
+    if (!fresh) {
+        rec->content = CONTENT_UNKNOWN;
+        if (!changelog_add(&p->log, rec, repl_bit(r), p->now_ms, 0)) {
+            reconcile_owe(p, r);
+        }
+    }
+    for (struct flight *o = rec->flights; o != NULL; o = o->rec_next) {
+        if (o->state == FLIGHT_RIDE) {
+            flight_set(p, o, FLIGHT_WAIT);
+            if (fresh) {
+                flight_end(p, o);
+            } else {
+                sender_need_look(p, rec);
+            }
+            break; /* there is one index, so one rider */
+        }
+    }
+    stream_start(p, r);
+}
+
+void primary_stream_data(struct primary *p, uint64_t id, const void *data,
+                         size_t n, const struct looked *l, int64_t now_ms)
+{
+    struct repl *r = stream_of(p, id);
+
+    p->now_ms = now_ms;
+    if (r == NULL) {
+        return;
+    }
+    if (n == 0 || l != NULL) {
+        if (l->result == LOOK_VALUE) {
+            finish(p, r, l);
+        } else {
+            abort_stream(p, r, l);
+        }
+        sender_advance_all(p);
+        return;
+    }
+    assert(n <= WIRE_PIECE_MAX);
+    if (!r->is_index) {
+        sender_produce(p, r, r->out.len - r->out_at + BETWEEN_BYTES);
+        wire_put_piece(&r->out, r->stream.flight->seq, data, n);
+    }
+    r->stream.done_bytes += n;
+    p->bytes_read += n;
+    r->stream.state = STREAM_OPEN;
+    stream_more(p, r);
+}
+
+void stream_more(struct primary *p, struct repl *r)
+{
+    if (r->stream.state == STREAM_OPEN && !p->lost &&
+        r->out.len - r->out_at < AHEAD_BYTES) {
+        read_on(p, r);
+    }
+}
