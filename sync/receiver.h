@@ -30,7 +30,11 @@
 #include "sync/wire.h"
 
 /* What the core does to the replica's disk.  All return 0 or ERR_*, except
- * where said.  `stage` numbers are chosen by the core and unique in a session. */
+ * where said.  `stage` numbers are chosen by the core and unique in a session.
+ * A failure is answered with NAK for its change; these end the session: EIO,
+ * EROFS, EUCLEAN, ERR_READONLY, ERR_GONE (not our directory any more),
+ * ERR_REFUSED and ERR_CLOSED (another receiver takes over; told to the agent
+ * when err->id is set). */
 struct receiver_ops {
     int (*stage_begin)(void *ctx, uint64_t stage, uint64_t size_hint, struct err *err);
     int (*stage_write)(void *ctx, uint64_t stage, const void *p, size_t n, struct err *err);
@@ -51,11 +55,12 @@ struct receiver_ops {
     int (*table_make)(void *ctx, struct bytes table, struct err *err);
     /* Remove the table's directory; when keys are left, remove one of them
      * (its name goes to key_out, *key_len) and return TABLE_DROP_MORE.
-     * TABLE_DROP_BUSY: that key is locked. */
+     * TABLE_DROP_BUSY: that key is locked.  key_out has KEY_FILE_BYTES. */
     int (*table_drop)(void *ctx, struct bytes table, bool force, char *key_out,
                       size_t *key_len, uint32_t *pid_out, char comm[16],
                       struct err *err);
-    /* Make every directory touched since the last call durable. */
+    /* Make every directory touched since the last call that succeeded
+     * durable.  A remove() that finds nothing touches its directory, too. */
     int (*dirs_sync)(void *ctx, struct err *err);
     /* The current stat of a key, to see whether the index still tells the
      * truth; 0 or ERR_NOTFOUND... */
@@ -64,7 +69,8 @@ struct receiver_ops {
     /* Touch META_DIR/freshness: mtime fresh_ns, one line of text. */
     int (*freshness)(void *ctx, int64_t fresh_ns, uint64_t seq, uint8_t state, struct err *err);
     /* Check the hello's database id and epoch against META_DIR/replica, and
-     * store them.  Refusals: ERR_REFUSED with err->id set (DR_*).  */
+     * store them.  Sets epoch, was_empty and host of *ok_out.  Refusals:
+     * ERR_REFUSED with err->id set (DR_*).  */
     int (*identify)(void *ctx, const struct wire_hello *hello,
                     struct wire_hello_ok *ok_out, struct err *err);
     /* Start a scan (content: read everything) or a walk for names; the shell
@@ -117,7 +123,9 @@ bool receiver_has_work(struct receiver *r);
 /* Once a second: silence, BLOCKED reports.  ERR_CLOSED after silence_ms. */
 int receiver_tick(struct receiver *r, int64_t now_ms, struct err *err) MUSTCHECK;
 
-/* A scan ended (id 0: the one at start, answered with READY). */
+/* A scan ended (id 0: the one at start, answered with READY).  Root, keys and
+ * tables of the answer are taken from the index.  One scan and one walk for
+ * names run at a time: the core starts the next one from here. */
 int receiver_scanned(struct receiver *r, uint64_t id, const struct wire_ready *result,
                      struct err *err) MUSTCHECK;
 /* The names found for a RESOLVE; each call sends some, the last has last=true. */
