@@ -132,10 +132,10 @@ bool db_root_is_same(const struct db *db)
 
 /* --- directories below it ------------------------------------------------ */
 
-static int open_beneath(int root_fd, const char *path)
+static int open_beneath(int root_fd, const char *path, int flags)
 {
     struct open_how how = {
-        .flags = DIR_FLAGS,
+        .flags = (uint64_t)(unsigned)flags,
         .resolve =
             RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
@@ -190,12 +190,18 @@ static int open_by_steps(int root_fd, const char *path)
 
 int db_open_dir(const struct db *db, const char *path)
 {
-    int fd = open_beneath(db->root_fd, path);
+    int fd = open_beneath(db->root_fd, path, DIR_FLAGS);
 
     if (fd < 0 && (errno == ENOSYS || errno == EPERM)) {
         fd = open_by_steps(db->root_fd, path);
     }
     return fd;
+}
+
+int db_open_file(const struct db *db, const char *path)
+{
+    return open_beneath(db->root_fd, path,
+                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 }
 
 /* --- making them --------------------------------------------------------- */

@@ -62,3 +62,8 @@ int table_remove_dir(const struct db *db, const void *name, size_t len,
  * the same confinement.  `path` must not contain "." or ".." components
  * besides.  Returns a descriptor, or -1 with errno. */
 int db_open_dir(const struct db *db, const char *path) MUSTCHECK;
+
+/* Open a file for reading by its path relative to the root with one openat2.
+ * A short cut: -1 with errno ENOSYS or EPERM where the kernel lacks it, and
+ * the caller goes by way of its table's directory. */
+int db_open_file(const struct db *db, const char *path) MUSTCHECK;

@@ -57,7 +57,8 @@ int read_whole(int fd, const char *file, const struct stat *st,
     size_t size = (size_t)st->st_size;
 
     buf_clear(value);
-    if (!buf_reserve(value, size)) {
+    /* One more, for callers that put a NUL behind it. */
+    if (!buf_reserve(value, size + 1)) {
         return err_set(err, ERR_NOMEM, 0,
                        "read %s: out of memory for %zu bytes",
                        QUOTED(file, strlen(file)), size);
