@@ -7,12 +7,19 @@
  *     2026-01-31 12:00:01.123 warning  link_down replica=eu-1 DR-209 err="..."
  *
  * Values are never logged; keys only escaped, and only at debug or on an error.
- * Repeats of one event for one replica are held back: at most one line in ten
- * seconds, with the number of those left out.
+ * Repeats of one event for one replica are held back: a few lines in ten
+ * seconds pass, and the next one tells how many were left out.  Debug lines are
+ * not held back.  May be called from any thread.
  */
 #pragma once
 
-enum log_level { LOG_ERROR = 3, LOG_WARN = 4, LOG_NOTE = 5, LOG_INFORM = 6, LOG_TRACE = 7 };
+enum log_level {
+    LOG_ERROR = 3,
+    LOG_WARN = 4,
+    LOG_NOTE = 5,
+    LOG_INFORM = 6,
+    LOG_TRACE = 7
+};
 
 void log_set_level(int level);       /* default LOG_INFORM */
 int log_level_of(const char *word);  /* "error".."debug"; -1: none of them */

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * identity: see identity.h.
+ *
+ * Files are written as a temporary, synced, and given their name with a rename
+ * (the id with RENAME_NOREPLACE: two agents started at once agree on one id).
+ */
+#include "agent/identity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/base/buf.h"
+#include "store/base/cleanup.h"
+#include "store/base/hex.h"
+#include "store/base/rand.h"
+#include "store/name.h"
+#include "sync/state.h"
+
+enum { RECORD_MAX_BYTES = 8192 };
+
+/* Read a small regular file whole; NUL-terminated.  Returns its length. */
+static int read_small(int dir_fd, const char *file, char *out, size_t room,
+                      struct err *err)
+{
+    CLEANUP(fd_closep)
+    int fd = openat(dir_fd, file,
+                    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return err_sys(err, errno, "%s", file);
+    size_t have = 0;
+    while (have < room - 1) {
+        ssize_t n = read(fd, out + have, room - 1 - have);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(err, errno, "read %s", file);
+        if (n == 0)
+            break;
+        have += (size_t)n;
+    }
+    out[have] = '\0';
+    return (int)have;
+}
+
+/* Write `text` as dir_fd/file, durably.  `replace` false: ERR_EXISTS when the
+ * name is taken. */
+static int write_small(int dir_fd, const char *file, const void *text,
+                       size_t len, mode_t mode, bool replace, struct err *err)
+{
+    char tmp[64];
+    (void)snprintf(tmp, sizeof tmp, "%s.tmp%ld", file, (long)getpid());
+    (void)unlinkat(dir_fd, tmp, 0);
+    CLEANUP(fd_closep)
+    int fd = openat(dir_fd, tmp,
+                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_sys(err, errno, "create %s", tmp);
+    ssize_t n = write(fd, text, len);
+    int rc = 0;
+    if (n < 0 || (size_t)n != len)
+        rc = err_sys(err, n < 0 ? errno : ENOSPC, "write %s", tmp);
+    else if (fchmod(fd, mode) != 0 || fsync(fd) != 0)
+        rc = err_sys(err, errno, "write %s", tmp);
+    else if (replace ? renameat(dir_fd, tmp, dir_fd, file) != 0
+                     : renameat2(dir_fd, tmp, dir_fd, file,
+                                 RENAME_NOREPLACE) != 0)
+        rc = errno == EEXIST ? err_set(err, ERR_EXISTS, 0, "%s exists", file)
+                             : err_sys(err, errno, "rename %s", tmp);
+    else if (fsync(dir_fd) != 0)
+        return err_sys(err, errno, "sync the directory of %s", file);
+    if (rc < 0)
+        (void)unlinkat(dir_fd, tmp, 0);
+    return rc;
+}
+
+static int meta_open(const struct db *db, struct err *err)
+{
+    int fd = openat(db->root_fd, META_DIR,
+                    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return err_sys(err, errno, META_DIR);
+    return fd;
+}
+
+static int read_id(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
+                   struct err *err)
+{
+    CLEANUP(fd_closep) int meta = meta_open(db, err);
+    if (meta < 0)
+        return err->code;
+    char text[128];
+    int n = read_small(meta, "id", text, sizeof text, err);
+    if (n < 0)
+        return err_wrap(err, META_DIR);
+    size_t len = strcspn(text, "\n");
+    if (!hex_decode(id_out, IDENTITY_BYTES, text, len))
+        return err_set(err, ERR_CORRUPT, 0,
+                       META_DIR "/id does not hold 32 hexadecimal digits");
+    return 0;
+}
+
+int identity_read(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
+                  struct err *err)
+{
+    if (read_id(db, id_out, err) == 0)
+        return 0;
+    (void)err_wrap(err, "%s", db->path);
+    err->id = DR_NOT_OUR_DATABASE;
+    return err->code;
+}
+
+static int make_id(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
+                   struct err *err)
+{
+    if (mkdirat(db->root_fd, META_DIR, 0755) == 0) {
+        /* The umask must not hide it from those who list the database. */
+        if (fchmodat(db->root_fd, META_DIR, 0755, 0) != 0 ||
+            fsync(db->root_fd) != 0)
+            return err_sys(err, errno, "make " META_DIR);
+    } else if (errno != EEXIST) {
+        return err_sys(err, errno, "make " META_DIR);
+    }
+    CLEANUP(fd_closep) int meta = meta_open(db, err);
+    if (meta < 0)
+        return err->code;
+    uint8_t id[IDENTITY_BYTES];
+    int rc = rand_bytes(id, sizeof id, err);
+    if (rc < 0)
+        return rc;
+    char text[IDENTITY_HEX_BYTES + 1];
+    (void)hex_encode(text, id, sizeof id);
+    text[IDENTITY_HEX_BYTES - 1] = '\n';
+    rc = write_small(meta, "id", text, IDENTITY_HEX_BYTES, 0644, false, err);
+    if (rc == ERR_EXISTS) {
+        rc = read_id(db, id_out, err);
+        return rc < 0 ? rc : IDENTITY_THERE;
+    }
+    if (rc < 0)
+        return err_wrap(err, META_DIR);
+    memcpy(id_out, id, sizeof id);
+    return 0;
+}
+
+int identity_make(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
+                  struct err *err)
+{
+    int rc = make_id(db, id_out, err);
+    if (rc >= 0)
+        return rc;
+    (void)err_wrap(err, "make the id of database %s", db->path);
+    err->id = DR_NO_IDENTITY;
+    return err->code;
+}
+
+int identity_check(const struct db *db, const uint8_t id[IDENTITY_BYTES],
+                   struct err *err)
+{
+    if (!db_root_is_same(db)) {
+        (void)err_set(err, ERR_GONE, 0,
+                      "%s is not the directory it was: unmounted, moved, "
+                      "removed or mounted over",
+                      db->path);
+        err->id = DR_NOT_OUR_DATABASE;
+        return ERR_GONE;
+    }
+    uint8_t there[IDENTITY_BYTES];
+    if (read_id(db, there, err) < 0) {
+        (void)err_wrap(err, "%s is not our database", db->path);
+    } else if (memcmp(there, id, sizeof there) != 0) {
+        char a[IDENTITY_HEX_BYTES], b[IDENTITY_HEX_BYTES];
+        (void)err_set(err, ERR_GONE, 0,
+                      "%s is not our database: its id is %s, ours is %s",
+                      db->path, hex_encode(a, there, sizeof there),
+                      hex_encode(b, id, IDENTITY_BYTES));
+    } else {
+        return 0;
+    }
+    err->code = ERR_GONE;
+    err->id = DR_NOT_OUR_DATABASE;
+    return ERR_GONE;
+}
+
+int identity_epoch(const struct db *db, uint64_t *epoch_out, struct err *err)
+{
+    *epoch_out = 1;
+    CLEANUP(fd_closep) int meta = meta_open(db, err);
+    if (meta < 0)
+        return err->code == ERR_NOTFOUND ? 0 : err->code;
+    char text[64];
+    int n = read_small(meta, "epoch", text, sizeof text, err);
+    if (n == ERR_NOTFOUND)
+        return 0;
+    if (n < 0)
+        return err_wrap(err, META_DIR);
+    size_t digits = strspn(text, "0123456789");
+    errno = 0;
+    unsigned long long value = strtoull(text, NULL, 10);
+    if (digits == 0 || strspn(text + digits, "\n") != strlen(text + digits) ||
+        errno != 0 || value == 0)
+        return err_set(err, ERR_CORRUPT, 0,
+                       "%s/" META_DIR "/epoch does not hold a number above 0",
+                       db->path);
+    *epoch_out = value;
+    return 0;
+}
+
+/* The record: the id in hexadecimal, a space, and the path to the end of the
+ * file (a path may hold any byte but NUL). */
+int identity_recall(int state_fd, const char *path,
+                    uint8_t id_out[IDENTITY_BYTES], struct err *err)
+{
+    char text[RECORD_MAX_BYTES];
+    int n = read_small(state_fd, IDENTITY_RECORD, text, sizeof text, err);
+    if (n < 0)
+        return err_wrap(err, "state directory");
+    uint8_t id[IDENTITY_BYTES];
+    const size_t digits = IDENTITY_HEX_BYTES - 1;
+    if ((size_t)n <= digits || text[digits] != ' ' ||
+        !hex_decode(id, sizeof id, text, digits))
+        return err_set(err, ERR_CORRUPT, 0,
+                       "the record \"" IDENTITY_RECORD
+                       "\" in the state directory is damaged; remove it to "
+                       "accept what is at %s now",
+                       path);
+    if (strcmp(text + digits + 1, path) != 0)
+        return err_set(err, ERR_NOTFOUND, 0, "no record of %s", path);
+    memcpy(id_out, id, sizeof id);
+    return 0;
+}
+
+int identity_record(int state_fd, const char *path,
+                    const uint8_t id[IDENTITY_BYTES], struct err *err)
+{
+    CLEANUP(buf_deinit) struct buf b = BUF_NULL;
+    char hex[IDENTITY_HEX_BYTES];
+    buf_printf(&b, "%s %s", hex_encode(hex, id, IDENTITY_BYTES), path);
+    if (b.bad)
+        return err_set(err, ERR_NOMEM, 0, "out of memory");
+    if (b.len >= RECORD_MAX_BYTES)
+        return err_set(err, ERR_TOOBIG, 0, "the path %.80s... is too long",
+                       path);
+    int rc = write_small(state_fd, IDENTITY_RECORD, b.data, b.len, 0600, true,
+                         err);
+    return rc < 0 ? err_wrap(err, "state directory") : 0;
+}

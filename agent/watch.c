@@ -1,0 +1,667 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * watch: see watch.h.
+ *
+ * Happy path: the descriptor becomes readable, watch_drain() reads what is in
+ * the queue and turns each event into a hint.  A new directory is opened
+ * component by component below the root, the watch is put on that very inode
+ * (through /proc/self/fd), and it is listed afterwards.
+ *
+ * Moves: MOVED_FROM of a directory takes its node out of the tree, MOVED_TO with
+ * the same cookie puts it in its new place, where everything in it is reported
+ * anew.  What has no new place at the end of the drain left the database (or the
+ * other half is still to come: then it is treated as moved in, which costs a
+ * listing and loses nothing).
+ *
+ * Failures.  Overflow: the directories are walked again and the owner is told to
+ * scan.  The root moved, removed or unmounted: everything is dropped and the
+ * owner told; no hint comes from it.  Limits: the directory stays known but
+ * unwatched; watch_resync() tries again.  A watch descriptor that turns up in a
+ * second place means that the directory was moved and we learned of it from a
+ * listing first: the older place is forgotten.
+ */
+#include "agent/watch.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "agent/watch_impl.h"
+#include "store/base/cleanup.h"
+#include "store/base/clock.h"
+#include "store/base/quote.h"
+#include "store/name.h"
+#include "sync/state.h"
+
+/* No MODIFY, ATTRIB, OPEN, ACCESS or CLOSE_NOWRITE: our own reads would flood
+ * the queue.  EXCL_UNLINK: writers close replaced inodes later. */
+#define WATCH_MASK                                                             \
+    (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE |    \
+     IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK |             \
+     IN_DONT_FOLLOW)
+
+enum { READ_BYTES = 65536, EXTRA_READS = 8 };
+
+/* --- directories ------------------------------------------------------------ */
+
+int watch_open_dir(const struct db *db, const char *path)
+{
+    CLEANUP(fd_closep)
+    int fd = openat(db->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd >= 0 && *path != '\0') {
+        char name[NAME_MAX + 1];
+        size_t len = strcspn(path, "/");
+        if (len >= sizeof name) {
+            errno = ENAMETOOLONG;
+            return -1;
+        }
+        memcpy(name, path, len);
+        name[len] = '\0';
+        path += path[len] == '/' ? len + 1 : len;
+        int next = openat(fd, name,
+                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int sys = errno;
+        fd_closep(&fd);
+        fd = next;
+        errno = sys;
+    }
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return -1;
+    if (st.st_dev != db->dev) {
+        errno = EXDEV;
+        return -1;
+    }
+    return TAKE_FD(fd);
+}
+
+static void tell_table(void *arg, struct wnode *n)
+{
+    struct watch *w = arg;
+    if (n->is_table && n != w->tree.root)
+        w->on.table(w->arg, n->path, n->table_len);
+}
+
+/* A node is about to be freed. */
+static void on_gone(void *arg, struct wnode *n)
+{
+    struct watch *w = arg;
+    if (n->listing != NULL)
+        list_orphan(w, n->listing);
+    /* EINVAL when the kernel dropped it already. */
+    if (n->wd >= 0 && w->in != NULL)
+        (void)inotify_rm_watch(w->in->fd, n->wd);
+}
+
+void watch_forget(struct watch *w, struct wnode *n)
+{
+    for (size_t i = 0; i < w->moves_count; i++)
+        if (w->moves[i].node == n)
+            w->moves[i] = w->moves[--w->moves_count];
+    wtree_each(n, tell_table, w);
+    wtree_remove(&w->tree, n, on_gone, w);
+}
+
+/* Told when all directories have been found, so that the numbers are right. */
+void watch_tell_limit(struct watch *w)
+{
+    int sys = w->limit_sys;
+    w->limit_sys = 0;
+    if (sys == 0 || w->trouble_told)
+        return;
+    w->trouble_told = true;
+    struct err err = {0};
+    if (sys != ENOSPC)
+        (void)err_set(&err, ERR_NOSPACE, sys,
+                      "no inotify instance for %s (%zu tables): raise the "
+                      "sysctl fs.inotify.max_user_instances; until then the "
+                      "database is scanned every few seconds",
+                      w->db->path, w->tree.tables);
+    else
+        (void)err_set(&err, ERR_NOSPACE, sys,
+                      "%zu of %zu directories (%zu tables) of %s cannot be "
+                      "watched: raise the sysctl fs.inotify.max_user_watches; "
+                      "until then the database is scanned every few seconds",
+                      w->tree.nodes - w->tree.watched, w->tree.nodes,
+                      w->tree.tables, w->db->path);
+    err.id = sys != ENOSPC ? DR_INSTANCE_LIMIT : DR_WATCH_LIMIT;
+    w->on.trouble(w->arg, &err);
+}
+
+static void tell_trouble(struct watch *w, int sys, const char *path)
+{
+    if (w->trouble_told)
+        return;
+    w->trouble_told = true;
+    struct err err = {0};
+    (void)err_sys(&err, sys, "watch %s in %s", QUOTED(path, strlen(path)),
+                  w->db->path);
+    err.id = err.code == ERR_PERM ? DR_UNREADABLE : 0;
+    w->on.trouble(w->arg, &err);
+}
+
+/* The descriptor turned up at `n` and was known at `other`. */
+static bool settle_twin(struct watch *w, struct wnode *n, struct wnode *other)
+{
+    /* A directory cannot be below itself but for bind mounts; following them
+     * would never end. */
+    if (wnode_is_below(n, other))
+        return false;
+    (void)wtree_set_wd(&w->tree, other, -1);
+    watch_forget(w, other);
+    return true;
+}
+
+enum put_result {
+    PUT_SAME = 1, /* it was watched already, or cannot be watched */
+    PUT_NEW,
+    PUT_TWIN,     /* new here, and known at another place until now */
+    PUT_LOOP,     /* it contains itself: leave it alone */
+};
+
+/* Put the watch on an open directory. */
+static enum put_result put_watch(struct watch *w, struct wnode *n, int fd)
+{
+    char path[64];
+    if (w->in == NULL)
+        return PUT_SAME;
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d/.", fd);
+    int wd = inotify_add_watch(w->in->fd, path, WATCH_MASK);
+    if (wd < 0) {
+        if (errno == ENOSPC)
+            w->limit_sys = ENOSPC;
+        else
+            tell_trouble(w, errno, n->path);
+        return PUT_SAME;
+    }
+    if (wd == n->wd)
+        return PUT_SAME;
+    if (n->wd >= 0)
+        (void)inotify_rm_watch(w->in->fd, n->wd);
+    struct wnode *other = wtree_by_wd(&w->tree, wd);
+    if (other != NULL && !settle_twin(w, n, other))
+        return PUT_LOOP;
+    if (!wtree_set_wd(&w->tree, n, wd))
+        (void)inotify_rm_watch(w->in->fd, wd);
+    return other != NULL ? PUT_TWIN : PUT_NEW;
+}
+
+/* There is no directory of ours by this name (any more). */
+static void no_directory(struct watch *w, struct wnode *n, const char *path)
+{
+    int sys = errno;
+    if (n != NULL)
+        watch_forget(w, n);
+    if (sys == ENOENT || sys == ENOTDIR || sys == ELOOP)
+        return;
+    w->counts.unreadable++;
+    if (sys != EXDEV)
+        tell_trouble(w, sys, path);
+}
+
+void watch_directory(struct watch *w, struct wnode *parent, const char *name,
+                     enum list_mode mode)
+{
+    if (parent == w->tree.root && strcmp(name, META_DIR) == 0)
+        return;
+    struct wnode *n = wtree_child(parent, name);
+    bool known = n != NULL;
+    if (!known)
+        n = wtree_add(&w->tree, parent, name);
+    if (n == NULL) {
+        w->counts.ignored++; /* too long or too deep for a table */
+        return;
+    }
+    n->seen = w->numbers;
+    CLEANUP(fd_closep) int fd = watch_open_dir(w->db, n->path);
+    if (fd < 0) {
+        if (!known)
+            wtree_remove(&w->tree, n, on_gone, w);
+        no_directory(w, known ? n : NULL, name);
+        return;
+    }
+    enum put_result put = put_watch(w, n, fd);
+    if (put == PUT_LOOP) {
+        watch_forget(w, n);
+        return;
+    }
+    /* A known directory that is another one now, or could not be watched until
+     * now, or has moved: report what is in it. */
+    if (mode == LIST_SYNC && (put == PUT_TWIN || (put == PUT_NEW && known)))
+        mode = LIST_HINT;
+    if (n->is_table && (mode == LIST_HINT || (mode == LIST_SYNC && !known)))
+        w->on.table(w->arg, n->path, n->table_len);
+    list_ask(w, n, mode,
+             parent->listing != NULL && parent->listing->number != 0
+                 ? parent->listing->ticket
+                 : ++w->tickets);
+}
+
+/* --- events ------------------------------------------------------------------- */
+
+static struct wnode *take_move(struct watch *w, uint32_t cookie)
+{
+    for (size_t i = 0; i < w->moves_count; i++) {
+        if (w->moves[i].cookie != cookie)
+            continue;
+        struct wnode *n = w->moves[i].node;
+        w->moves[i] = w->moves[--w->moves_count];
+        return n;
+    }
+    return NULL;
+}
+
+static void directory_left(struct watch *w, struct wnode *parent,
+                           const char *name, uint32_t cookie)
+{
+    struct wnode *n = wtree_child(parent, name);
+    if (n == NULL)
+        return;
+    if (w->moves_count == PENDING_MOVES) {
+        watch_forget(w, n);
+        return;
+    }
+    wtree_each(n, tell_table, w);
+    wtree_detach(&w->tree, n);
+    w->moves[w->moves_count++] =
+        (struct pending_move){.cookie = cookie, .node = n};
+    /* Two directories that were exchanged: the other one is here already, and
+     * its own events may have been handled before. */
+    watch_directory(w, parent, name, LIST_HINT);
+}
+
+static void directory_arrived(struct watch *w, struct wnode *parent,
+                              const char *name, uint32_t cookie)
+{
+    struct wnode *n = take_move(w, cookie);
+    if (n != NULL) {
+        struct wnode *there = wtree_child(parent, name);
+        if (there != NULL)
+            watch_forget(w, there);
+        if (wnode_is_below(parent, n) ||
+            !wtree_attach(&w->tree, n, parent, name))
+            watch_forget(w, n);
+    }
+    watch_directory(w, parent, name, LIST_HINT);
+}
+
+static void directory_event(struct watch *w, struct wnode *n,
+                            const struct inotify_event *e)
+{
+    if (e->mask & IN_CREATE)
+        watch_directory(w, n, e->name, LIST_HINT);
+    else if (e->mask & IN_MOVED_TO)
+        directory_arrived(w, n, e->name, e->cookie);
+    else if (e->mask & IN_MOVED_FROM)
+        directory_left(w, n, e->name, e->cookie);
+    else if (e->mask & IN_DELETE) {
+        struct wnode *child = wtree_child(n, e->name);
+        if (child != NULL)
+            watch_forget(w, child);
+    }
+}
+
+static void file_event(struct watch *w, struct wnode *n,
+                       const struct inotify_event *e)
+{
+    size_t len;
+    if (!n->is_table || !name_is_key(e->name, &len)) {
+        if (name_is_temp(e->name))
+            w->counts.temps++;
+        else
+            w->counts.ignored++;
+        return;
+    }
+    enum hint why = HINT_COMMITTED;
+    if (e->mask & (IN_MOVED_FROM | IN_DELETE))
+        why = HINT_REMOVED;
+    else if (e->mask & IN_CREATE)
+        why = HINT_CREATED;
+    w->on.key(w->arg, n->path, n->table_len, e->name, len, why);
+}
+
+static void root_gone(struct watch *w, const char *what)
+{
+    if (w->lost[0] == '\0')
+        (void)snprintf(w->lost, sizeof w->lost,
+                       "the database's directory was %s", what);
+}
+
+/* An event of the directory itself. */
+static void self_event(struct watch *w, struct wnode *n, uint32_t mask)
+{
+    bool root = n == w->tree.root;
+    if (root && (mask & IN_MOVE_SELF))
+        root_gone(w, "moved away");
+    if (root && (mask & IN_DELETE_SELF))
+        root_gone(w, "removed");
+    if (root && (mask & IN_UNMOUNT))
+        root_gone(w, "unmounted");
+    if (mask & IN_IGNORED) {
+        (void)wtree_set_wd(&w->tree, n, -1);
+        if (root)
+            root_gone(w, "removed");
+    }
+    /* Else the parent's event tells, except for what was mounted there. */
+    if (!root && (mask & IN_UNMOUNT))
+        watch_forget(w, n);
+}
+
+static void handle(struct watch *w, const struct inotify_event *e)
+{
+    w->counts.events++;
+    if (e->mask & IN_Q_OVERFLOW) {
+        w->counts.overflows++;
+        w->overflowed = true;
+        return;
+    }
+    struct wnode *n = wtree_by_wd(&w->tree, e->wd);
+    if (n == NULL || w->lost[0] != '\0')
+        return; /* of a watch that was removed */
+    if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)) {
+        self_event(w, n, e->mask);
+        return;
+    }
+    if (e->len == 0)
+        return;
+    if (e->mask & IN_ISDIR)
+        directory_event(w, n, e);
+    else
+        file_event(w, n, e);
+}
+
+/* One read of the queue; false when it is empty. */
+static bool read_some(struct watch *w, size_t *got_out)
+{
+    ssize_t n = read(w->in->fd, w->read_buf, READ_BYTES);
+    if (n <= 0) {
+        /* EINTR counts as data: come again.  Nothing else but EAGAIN happens
+         * on a good descriptor and a large enough buffer. */
+        return n < 0 && errno == EINTR;
+    }
+    size_t at = 0;
+    while (at + sizeof(struct inotify_event) <= (size_t)n) {
+        /* The kernel pads names, so records stay aligned; the cast goes
+         * through void * for that reason. */
+        const struct inotify_event *e = (const void *)(w->read_buf + at);
+        handle(w, e);
+        at += sizeof *e + e->len;
+    }
+    *got_out += (size_t)n;
+    return true;
+}
+
+/* Read until the queue is empty, or until everything has been read that was in
+ * it at the call: writers that never pause must not hold the loop. */
+static void read_queue(struct watch *w)
+{
+    int queued = 0;
+    if (ioctl(w->in->fd, FIONREAD, &queued) != 0)
+        queued = INT_MAX;
+    size_t got = 0;
+    unsigned extra = 0;
+    while (read_some(w, &got)) {
+        if (got < (size_t)queued)
+            continue;
+        /* The second half of a move is right behind the first. */
+        if (extra++ >= (w->moves_count > 0 ? EXTRA_READS : 1))
+            break;
+    }
+    while (w->moves_count > 0) {
+        struct wnode *n = w->moves[--w->moves_count].node;
+        wtree_remove(&w->tree, n, on_gone, w);
+    }
+}
+
+static void after_events(struct watch *w)
+{
+    if (w->lost[0] != '\0') {
+        char why[sizeof w->lost];
+        memcpy(why, w->lost, sizeof why);
+        watch_stop(w);
+        w->on.root_lost(w->arg, why);
+        return;
+    }
+    if (w->overflowed) {
+        w->overflowed = false;
+        watch_resync(w);
+        w->on.overflow(w->arg);
+    }
+    list_run(w);
+}
+
+void watch_drain(struct watch *w)
+{
+    if (w->db == NULL)
+        return;
+    int64_t wall_ns = clock_real_ns();
+    if (w->in != NULL)
+        read_queue(w);
+    after_events(w);
+    if (w->db != NULL && w->in != NULL && w->listings == NULL &&
+        w->running == NULL)
+        w->on.drained(w->arg, wall_ns);
+}
+
+void watch_check_root(struct watch *w)
+{
+    if (w->db == NULL || db_root_is_same(w->db))
+        return;
+    root_gone(w, "removed, moved or mounted over");
+    after_events(w);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    struct inotify *in = poll->data;
+    if (in->watch != NULL)
+        watch_drain(in->watch);
+}
+
+/* --- life ---------------------------------------------------------------------- */
+
+static void on_inotify_closed(uv_handle_t *handle)
+{
+    struct inotify *in = handle->data;
+    struct watch *w = in->watch;
+    (void)close(in->fd);
+    free(in);
+    w->closing--;
+    watch_try_free(w);
+}
+
+/* Closing the descriptor drops all watches at once; uv has to let go of it
+ * first. */
+static void inotify_shut(struct watch *w)
+{
+    if (w->in == NULL)
+        return;
+    w->closing++;
+    uv_close((uv_handle_t *)&w->in->poll, on_inotify_closed);
+    w->in = NULL;
+}
+
+/* An instance of inotify, on the loop.  Without one everything is unwatched. */
+static void inotify_open(struct watch *w)
+{
+    int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (fd < 0) {
+        w->limit_sys = errno == ENOSPC ? EMFILE : errno;
+        return;
+    }
+    struct inotify *in = calloc(1, sizeof *in);
+    if (in == NULL || uv_poll_init(w->loop, &in->poll, fd) != 0) {
+        (void)close(fd);
+        free(in);
+        return;
+    }
+    in->fd = fd;
+    in->watch = w;
+    in->poll.data = in;
+    w->in = in;
+    if (uv_poll_start(&in->poll, UV_READABLE, on_readable) != 0)
+        inotify_shut(w);
+}
+
+/* Watch the root itself; false when it is gone. */
+static bool watch_root(struct watch *w)
+{
+    CLEANUP(fd_closep) int fd = watch_open_dir(w->db, "");
+    if (fd < 0)
+        return false;
+    (void)put_watch(w, w->tree.root, fd);
+    return true;
+}
+
+struct watch *watch_new(uv_loop_t *loop, const struct watch_events *events,
+                        void *arg)
+{
+    struct watch *w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return NULL;
+    /* malloc aligns for any type, so for struct inotify_event too. */
+    w->read_buf = malloc(READ_BYTES);
+    if (w->read_buf == NULL) {
+        free(w);
+        return NULL;
+    }
+    w->loop = loop;
+    w->on = *events;
+    w->arg = arg;
+    return w;
+}
+
+int watch_start(struct watch *w, const struct db *db, struct err *err)
+{
+    assert(w->db == NULL);
+    w->lost[0] = '\0';
+    w->overflowed = false;
+    w->trouble_told = false;
+    w->limit_sys = 0;
+    w->counts.unreadable = 0;
+    if (!wtree_init(&w->tree))
+        return err_set(err, ERR_NOMEM, 0, "out of memory");
+    w->db = db;
+    inotify_open(w);
+    if (!watch_root(w)) {
+        int sys = errno;
+        watch_stop(w);
+        return err_set(err, ERR_GONE, sys, "%s", db->path);
+    }
+    list_ask(w, w->tree.root, LIST_QUIET, ++w->tickets);
+    list_run_later(w);
+    return 0;
+}
+
+void watch_stop(struct watch *w)
+{
+    if (w->db == NULL)
+        return;
+    list_drop_all(w);
+    inotify_shut(w);
+    while (w->moves_count > 0) {
+        struct wnode *n = w->moves[--w->moves_count].node;
+        wtree_remove(&w->tree, n, NULL, NULL);
+    }
+    wtree_deinit(&w->tree, NULL, NULL);
+    w->db = NULL;
+}
+
+bool watch_started(const struct watch *w)
+{
+    return w->db != NULL;
+}
+
+void watch_try_free(struct watch *w)
+{
+    if (!w->freeing || w->closing > 0 || w->running != NULL)
+        return;
+    void (*freed)(void *arg) = w->freed;
+    void *arg = w->freed_arg;
+    free(w->read_buf);
+    free(w);
+    if (freed != NULL)
+        freed(arg);
+}
+
+void watch_free(struct watch *w, void (*freed)(void *arg), void *arg)
+{
+    watch_stop(w);
+    w->freeing = true;
+    w->freed = freed;
+    w->freed_arg = arg;
+    watch_try_free(w);
+}
+
+void watch_resync(struct watch *w)
+{
+    if (w->db == NULL)
+        return;
+    w->counts.unreadable = 0;
+    if (w->tree.watched == w->tree.nodes)
+        w->trouble_told = false;
+    if (w->in == NULL)
+        inotify_open(w);
+    if (watch_root(w))
+        list_ask(w, w->tree.root, LIST_SYNC, ++w->tickets);
+    list_run_later(w);
+}
+
+uint64_t watch_fence(const struct watch *w)
+{
+    return w->tickets;
+}
+
+bool watch_fence_passed(const struct watch *w, uint64_t fence)
+{
+    const struct listing *l;
+    if (w->running != NULL && w->running->ticket <= fence)
+        return false;
+    DL_FOREACH (w->listings, l)
+        if (l->ticket <= fence)
+            return false;
+    return true;
+}
+
+void watch_counts(const struct watch *w, struct watch_counts *out)
+{
+    *out = w->counts;
+    out->directories = w->tree.nodes;
+    out->tables = w->tree.tables;
+    out->watched = w->tree.watched;
+    out->unwatched = w->tree.nodes - w->tree.watched;
+}
+
+const char *watch_poor_filesystem(const struct db *db)
+{
+    static const struct {
+        unsigned long magic;
+        const char *name;
+    } poor[] = {
+        {NFS_SUPER_MAGIC, "NFS"},      {SMB_SUPER_MAGIC, "SMB"},
+        {0xff534d42UL, "CIFS"},        {0xfe534d42UL, "SMB"},
+        {FUSE_SUPER_MAGIC, "FUSE"},    {OVERLAYFS_SUPER_MAGIC, "overlayfs"},
+        {V9FS_MAGIC, "9p"},            {CEPH_SUPER_MAGIC, "Ceph"},
+        {AFS_SUPER_MAGIC, "AFS"},
+    };
+    struct statfs fs;
+    if (fstatfs(db->root_fd, &fs) != 0)
+        return NULL;
+    for (size_t i = 0; i < sizeof poor / sizeof poor[0]; i++)
+        if ((unsigned long)fs.f_type == poor[i].magic)
+            return poor[i].name;
+    return NULL;
+}
