@@ -71,3 +71,56 @@ const struct config_replica *config_replica(const struct config *c,
                                             const char *name);
 bool config_replica_equal(const struct config_replica *a,
                           const struct config_replica *b);
+
+/* --- the table of settings ------------------------------------------------- */
+
+enum setting_type {
+    SETTING_TEXT,     /* any text */
+    SETTING_PATH,     /* relative ones start at the config file's folder */
+    SETTING_NAME,     /* letters, digits, '.', '_', '-' */
+    SETTING_DURATION, /* to int64_t milliseconds */
+    SETTING_SIZE,     /* to uint64_t bytes */
+    SETTING_BUFFER,   /* a size, to int */
+    SETTING_COUNT,    /* to uint64_t */
+    SETTING_PERCENT,  /* to unsigned */
+    SETTING_PORT,     /* to uint16_t */
+    SETTING_BOOL,     /* yes or no */
+    SETTING_RELAXED,  /* durable or relaxed, to bool */
+};
+
+struct setting {
+    const char *section; /* "database" or "replica" */
+    const char *name;
+    enum setting_type type;
+    size_t offset;       /* in struct config or struct config_replica */
+    uint64_t min, max;   /* in the unit of what is stored */
+    const char *preset;  /* default, as it would be written; "": none */
+    const char *help;
+};
+
+/* All settings, in the order of the manual; ends with a NULL name. */
+extern const struct setting CONFIG_SETTINGS[];
+const struct setting *config_setting(const char *section, const char *name);
+/* Parse `text` into the field of `object`, which is freed first where it is
+ * text.  `dir` is where relative paths start. */
+int config_set(const struct setting *s, void *object, const char *text,
+               const char *dir, struct err *err) MUSTCHECK;
+
+/* Split into words as a shell would: blanks, '...', "..." and backslash; no
+ * expansion of any kind.  A NULL-terminated vector for config_free_words(). */
+int config_split_words(const char *text, char ***words_out,
+                       struct err *err) MUSTCHECK;
+void config_free_words(char **words);
+/* Letters, digits, '.', '_', '-', at most 64, not beginning with '.' or '-'. */
+bool config_name_is_good(const char *name);
+void config_error_add(struct config_errors *e, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Make state_dir (0700) and the socket's folder where they are missing. */
+int config_make_dirs(const struct config *c, struct err *err) MUSTCHECK;
+/* Where ad hoc agents of this user have their sockets: a new string. */
+char *config_adhoc_socket_dir(void);
+/* New objects with every default in place (nothing that depends on others). */
+struct config *config_preset(struct err *err);
+bool config_preset_replica(struct config_replica *r, struct err *err);
+/* "drover-replica receive 'PATH'": a new string. */
+char *config_receive_command(const char *path);

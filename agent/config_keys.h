@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * config_keys: every setting of drover.conf(5), once.  The parser, check-config
+ * and (through a test) the manual page all read this table.
+ *
+ *   X(name, TYPE, field, min, max, default, help)
+ *
+ * Durations are in ms.  A default of "" is either required or worked out from
+ * other settings; the help says which.
+ */
+#pragma once
+
+#define MS_S 1000
+#define MS_H (3600 * 1000)
+#define MS_YEAR (UINT64_C(366) * 24 * MS_H)
+
+#define CONFIG_DATABASE_SETTINGS(X)                                            \
+    X("path", PATH, path, 0, 0, "", "the database on this host; required")     \
+    X("name", NAME, name, 0, 0, "",                                            \
+      "its name; default: the file's name without .conf")                      \
+    X("state-dir", PATH, state_dir, 0, 0, "",                                  \
+      "index cache; default: $STATE_DIRECTORY, else /var/lib/drover/NAME")     \
+    X("socket", PATH, socket, 0, 0, "",                                        \
+      "control socket; default: $RUNTIME_DIRECTORY/control.sock, "             \
+      "else /run/drover/NAME/control.sock")                                    \
+    X("control-group", TEXT, control_group, 0, 0, "",                          \
+      "members of this group may see key names and change things")             \
+    X("lock-timeout", DURATION, lock_timeout_ms, 10, MS_H, "5s",               \
+      "a key locked for longer is shown as blocked")                           \
+    X("settle", DURATION, settle_ms, 10, MS_H, "1s",                           \
+      "how long a new empty file must stay empty to count as a value")         \
+    X("rescan", DURATION, rescan_ms, 0, MS_YEAR, "6h",                         \
+      "time between safety scans; 0 is never")                                 \
+    X("heartbeat", DURATION, heartbeat_ms, 50, MS_H, "1s",                     \
+      "time between heartbeats")                                               \
+    X("silence", DURATION, silence_ms, 150, 24 * MS_H, "15s",                  \
+      "a replica that is silent for so long is connected again")               \
+    X("backoff-max", DURATION, backoff_max_ms, 100, 24 * MS_H, "1m",           \
+      "longest pause between two attempts to connect")                         \
+    X("max-delete", PERCENT, max_delete_percent, 0, 100, "20%",                \
+      "the brake: more deletes than this part of a replica's keys are held")   \
+    X("max-delete-keys", COUNT, max_delete_keys, 0, UINT64_MAX, "100",         \
+      "the brake lets so many deletes through whatever their part")            \
+    X("log-max-changes", COUNT, log_max_changes, 1000, UINT64_C(1) << 32,      \
+      "1000000", "changes remembered for replicas that are behind")            \
+    X("cache", SIZE, cache_max_bytes, 64 * 1024, UINT64_C(1) << 40, "16M",     \
+      "memory for values read once and sent to several replicas")
+
+#define CONFIG_REPLICA_SETTINGS(X)                                             \
+    X("host", TEXT, host, 0, 0, "", "the replica's host: connect with SSH")    \
+    X("port", PORT, port, 1, 65535, "22", "its SSH port")                      \
+    X("user", TEXT, user, 0, 0, "drover-recv", "the account to log in to")     \
+    X("path", TEXT, path, 0, 0, "",                                            \
+      "the database there; default: the same path as here")                    \
+    X("identity", PATH, identity, 0, 0, "",                                    \
+      "private key file, or the word agent for ssh-agent; "                    \
+      "default: STATE-DIR/id_ed25519")                                         \
+    X("known-hosts", PATH, known_hosts, 0, 0, "/etc/drover/known_hosts",       \
+      "file with the host's key")                                              \
+    X("command", TEXT, command, 0, 0, "",                                      \
+      "with host: asked for instead of drover-replica receive PATH; "          \
+      "without host: run here, spoken to over its stdin and stdout")           \
+    X("connect-timeout", DURATION, connect_timeout_ms, 100, MS_H, "10s",       \
+      "for name lookup and the TCP connection")                                \
+    X("login-timeout", DURATION, login_timeout_ms, 100, MS_H, "20s",           \
+      "for each step of the SSH login")                                        \
+    X("durability", RELAXED, relaxed, 0, 0, "durable",                         \
+      "durable: acknowledged changes survive power loss; relaxed: not")        \
+    X("paused", BOOL, paused, 0, 0, "no", "begin paused")                      \
+    X("sndbuf", BUFFER, sndbuf_bytes, 0, 64 * 1024 * 1024, "0",                \
+      "socket send buffer; 0 is the kernel's choice")                          \
+    X("rcvbuf", BUFFER, rcvbuf_bytes, 0, 64 * 1024 * 1024, "0",                \
+      "socket receive buffer; 0 is the kernel's choice")
