@@ -522,7 +522,6 @@ static int serve(struct receive *rv, struct err *err)
                      "the input ended before an agent said hello; this "
                      "command is for `drover agent`, through ssh or as its "
                      "child");
-        err->id = DR_PROTOCOL;
         replica_say_error(err);
     }
     return rc;

@@ -1,5 +1,32 @@
+# Tests of sync/.  Included by tests/CMakeLists.txt.
+
+function(drover_sync_test name)
+  add_executable(unit_sync_${name} ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/test_${name}.c)
+  target_link_libraries(unit_sync_${name} PRIVATE drover_sync PkgConfig::CMOCKA
+                        drover_flags)
+  add_test(NAME unit_sync_${name} COMMAND unit_sync_${name})
+  set_tests_properties(unit_sync_${name} PROPERTIES TIMEOUT 180)
+endfunction()
+
+# One line per module that drover_sync holds.
+drover_sync_test(index)
+drover_sync_test(scan)
+# The test moves the clock, and comes between a scan and what it calls.
+target_link_options(unit_sync_scan PRIVATE -Wl,--wrap=clock_real_ns
+                    -Wl,--wrap=look_key -Wl,--wrap=walk_db)
+
 # Links.
 add_executable(unit_link_exec ${CMAKE_CURRENT_LIST_DIR}/test_link_exec.c)
 target_link_libraries(unit_link_exec PRIVATE drover_link PkgConfig::CMOCKA drover_flags)
 add_test(NAME unit_link_exec COMMAND unit_link_exec)
 set_tests_properties(unit_link_exec PROPERTIES TIMEOUT 240)
+
+# drover-replica's parts.
+foreach(module IN ITEMS meta sync_group session disk)
+  add_executable(unit_replica_${module}
+                 ${CMAKE_CURRENT_LIST_DIR}/test_replica_${module}.c)
+  target_link_libraries(unit_replica_${module} PRIVATE drover_replica
+                        PkgConfig::CMOCKA drover_flags)
+  add_test(NAME unit_replica_${module} COMMAND unit_replica_${module})
+  set_tests_properties(unit_replica_${module} PROPERTIES TIMEOUT 180)
+endforeach()

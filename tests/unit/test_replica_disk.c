@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * disk: the receiver's operations on a real directory, and the sandbox around
+ * them. */
+#include "store_fixture.h"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "store/install.h"
+#include "sync/replica/disk.h"
+#include "sync/replica/sandbox.h"
+
+struct rig {
+    struct fixture f;
+    struct disk d;
+    struct receiver_ops ops;
+    uint64_t next;
+};
+
+static struct meta_modes modes(void)
+{
+    return (struct meta_modes){.dir_mode = META_DIR_MODE,
+                               .file_mode = META_FILE_MODE,
+                               .group = (gid_t)-1};
+}
+
+static int setup(void **state)
+{
+    struct rig *r = calloc(1, sizeof *r);
+    struct meta_modes m = modes();
+
+    assert_non_null(r);
+    fixture_begin(&r->f);
+    assert_int_equal(disk_open(&r->d, r->f.path, &m, &r->f.err), 0);
+    disk_ops(&r->ops);
+    *state = r;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct rig *r = *state;
+
+    disk_close(&r->d);
+    fixture_end(&r->f);
+    free(r);
+    return 0;
+}
+
+static struct bytes text(const char *s)
+{
+    return bytes_of(s, strlen(s));
+}
+
+static uint64_t stage(struct rig *r, const void *p, size_t n)
+{
+    uint64_t number = ++r->next;
+
+    assert_int_equal(r->ops.stage_begin(&r->d, number, n, &r->f.err), 0);
+    assert_int_equal(r->ops.stage_write(&r->d, number, p, n, &r->f.err), 0);
+    assert_int_equal(r->ops.stage_end(&r->d, number, &r->f.err), 0);
+    return number;
+}
+
+static uint64_t stage_synced(struct rig *r, const char *value)
+{
+    uint64_t number = stage(r, value, strlen(value));
+
+    assert_int_equal(r->ops.stage_sync(&r->d, &number, 1, &r->f.err), 0);
+    return number;
+}
+
+static int install(struct rig *r, const char *table, const char *key,
+                   uint64_t number, bool force)
+{
+    struct vstat st;
+    uint32_t pid = 0;
+    char comm[16];
+    int rc = r->ops.install(&r->d, number, text(table), text(key), force, &st,
+                            &pid, comm, &r->f.err);
+
+    if (rc == INSTALL_BUSY) {
+        assert_int_equal(pid, getpid());
+    }
+    return rc;
+}
+
+static void set(struct rig *r, const char *table, const char *key,
+                const char *value)
+{
+    assert_int_equal(install(r, table, key, stage_synced(r, value), false),
+                     INSTALL_DONE);
+    assert_int_equal(r->ops.dirs_sync(&r->d, &r->f.err), 0);
+}
+
+static int drop(struct rig *r, const char *table, bool force)
+{
+    char key[KEY_FILE_BYTES], comm[16];
+    size_t len = 0;
+    uint32_t pid = 0;
+
+    return r->ops.table_drop(&r->d, text(table), force, key, &len, &pid, comm,
+                             &r->f.err);
+}
+
+static void a_value_is_installed_with_its_modes_in_a_new_table(void **state)
+{
+    struct rig *r = *state;
+    struct stat st;
+
+    set(r, "a/b", "k", "value");
+    assert_file(r->f.fd, "a/b.tbl/k.kv", "value");
+    assert_int_equal(fstatat(r->f.fd, "a/b.tbl/k.kv", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_int_equal(fstatat(r->f.fd, "a", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 02750);
+    assert_int_equal(fstatat(r->f.fd, "a/b.tbl", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 02750);
+    assert_int_equal(stages_count(r->d.meta.stage_fd), 0);
+}
+
+static void modes_do_not_depend_on_the_umask(void **state)
+{
+    struct rig *r = *state;
+    struct stat st;
+    mode_t was = umask(077);
+
+    set(r, "t", "k", "value");
+    (void)umask(was);
+    assert_int_equal(fstatat(r->f.fd, "t.tbl/k.kv", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+}
+
+static void values_get_the_group_of_the_settings(void **state)
+{
+    struct rig *r = *state;
+    struct meta_modes m = modes();
+    struct stat st;
+
+    if (geteuid() != 0) {
+        print_message("skipped: giving files to a group needs root\n");
+        skip();
+    }
+    disk_close(&r->d);
+    m.group = 4321;
+    assert_int_equal(disk_open(&r->d, r->f.path, &m, &r->f.err), 0);
+    set(r, "t", "k", "value");
+    assert_int_equal(fstatat(r->f.fd, "t.tbl/k.kv", &st, 0), 0);
+    assert_int_equal(st.st_gid, 4321);
+    assert_int_equal(fstatat(r->f.fd, "t.tbl", &st, 0), 0);
+    assert_int_equal(st.st_gid, 4321);
+    assert_int_equal(fstatat(r->f.fd, ".drover", &st, 0), 0);
+    assert_int_equal(st.st_gid, 4321);
+}
+
+static void a_locked_key_is_busy_names_the_holder_and_can_be_forced(
+    void **state)
+{
+    struct rig *r = *state;
+
+    set(r, "", "k", "old");
+    int fd = hold_lock(r->f.fd, "k.kv", LOCK_SH);
+    uint64_t number = stage_synced(r, "new");
+    assert_int_equal(install(r, "", "k", number, false), INSTALL_BUSY);
+    assert_file(r->f.fd, "k.kv", "old");
+    assert_int_equal(install(r, "", "k", number, true), INSTALL_DONE);
+    assert_file(r->f.fd, "k.kv", "new");
+    (void)close(fd);
+}
+
+static void groups_of_many_values_and_tables_are_installed(void **state)
+{
+    enum { MANY = 700 };
+    struct rig *r = *state;
+    static uint64_t numbers[MANY];
+
+    for (int i = 0; i < MANY; i++) {
+        char value[16];
+        int n = snprintf(value, sizeof value, "v%d", i);
+        numbers[i] = stage(r, value, (size_t)n);
+    }
+    assert_int_equal(r->ops.stage_sync(&r->d, numbers, MANY, &r->f.err), 0);
+    for (int i = 0; i < MANY; i++) {
+        char table[16];
+        (void)snprintf(table, sizeof table, "t%d", i % 300);
+        char key[16];
+        (void)snprintf(key, sizeof key, "k%d", i);
+        assert_int_equal(install(r, table, key, numbers[i], false),
+                         INSTALL_DONE);
+    }
+    assert_int_equal(r->ops.dirs_sync(&r->d, &r->f.err), 0);
+    assert_int_equal(r->d.tables.n, 0);
+    assert_file(r->f.fd, "t299.tbl/k299.kv", "v299");
+    assert_file(r->f.fd, "t0.tbl/k600.kv", "v600");
+    assert_int_equal(stages_count(r->d.meta.stage_fd), 0);
+}
+
+/* Descriptors run out: staged values are closed and opened again. */
+static void few_descriptors_are_enough_for_many_values(void **state)
+{
+    enum { MANY = 200 };
+    struct rig *r = *state;
+    uint64_t numbers[MANY];
+
+    r->d.stages.open_max = 5;
+    for (int i = 0; i < MANY; i++) {
+        numbers[i] = stage(r, "v", 1);
+    }
+    assert_true(r->d.stages.open <= 5);
+    assert_int_equal(r->ops.stage_sync(&r->d, numbers, MANY, &r->f.err), 0);
+    assert_int_equal(r->d.stages.open, 0);
+    assert_int_equal(install(r, "", "k", numbers[MANY - 1], false),
+                     INSTALL_DONE);
+}
+
+static void a_failed_sync_drops_all_values_of_its_group(void **state)
+{
+    struct rig *r = *state;
+    uint64_t numbers[3] = {stage(r, "a", 1), stage(r, "b", 1),
+                           stage(r, "c", 1)};
+    char name[STAGE_NAME_BYTES];
+
+    /* The second one's file vanished, and it must be opened again. */
+    r->d.stages.open_max = 0;
+    uint64_t lost = stage(r, "d", 1);
+    stages_name(lost, name);
+    assert_int_equal(unlinkat(r->d.meta.stage_fd, name, 0), 0);
+    numbers[1] = lost;
+    assert_true(r->ops.stage_sync(&r->d, numbers, 3, &r->f.err) < 0);
+    assert_true(r->f.err.id != 0);
+    assert_int_equal(stages_count(r->d.meta.stage_fd), 1);
+    r->ops.stage_drop(&r->d, numbers[0]); /* once more is harmless */
+}
+
+static void removing_what_is_not_there_is_fine(void **state)
+{
+    struct rig *r = *state;
+    uint32_t pid;
+    char comm[16];
+
+    assert_int_equal(r->ops.remove(&r->d, text("no"), text("k"), false, &pid,
+                                   comm, &r->f.err), INSTALL_ABSENT);
+    assert_int_equal(r->ops.remove(&r->d, text(""), text("k"), false, &pid,
+                                   comm, &r->f.err), INSTALL_ABSENT);
+    assert_false(exists(r->f.fd, "no.tbl"));
+}
+
+static void a_table_removed_under_us_is_made_again(void **state)
+{
+    struct rig *r = *state;
+
+    assert_int_equal(install(r, "t", "a", stage_synced(r, "1"), false),
+                     INSTALL_DONE);
+    assert_int_equal(unlinkat(r->f.fd, "t.tbl/a.kv", 0), 0);
+    assert_int_equal(unlinkat(r->f.fd, "t.tbl", AT_REMOVEDIR), 0);
+    /* The same group. */
+    assert_int_equal(install(r, "t", "b", stage_synced(r, "2"), false),
+                     INSTALL_DONE);
+    assert_int_equal(r->ops.dirs_sync(&r->d, &r->f.err), 0);
+    assert_file(r->f.fd, "t.tbl/b.kv", "2");
+}
+
+static void links_in_place_of_a_table_or_key_are_refused(void **state)
+{
+    struct rig *r = *state;
+
+    assert_int_equal(mkdirat(r->f.fd, "outside", 0755), 0);
+    put_text(r->f.fd, "outside/secret", "secret");
+    assert_int_equal(symlinkat("outside", r->f.fd, "t.tbl"), 0);
+    assert_int_equal(symlinkat("outside/secret", r->f.fd, "k.kv"), 0);
+    uint64_t number = stage_synced(r, "evil");
+    assert_true(install(r, "t", "k", number, false) < 0);
+    assert_true(install(r, "", "k", number, false) < 0);
+    assert_true(install(r, "", "k", number, true) < 0);
+    assert_true(drop(r, "t", false) < 0);
+    assert_false(exists(r->f.fd, "outside/k.kv"));
+    assert_file(r->f.fd, "outside/secret", "secret");
+}
+
+static void a_link_planted_between_two_groups_is_not_followed(void **state)
+{
+    struct rig *r = *state;
+
+    set(r, "t", "k", "1");
+    assert_int_equal(mkdirat(r->f.fd, "outside", 0755), 0);
+    assert_int_equal(renameat(r->f.fd, "t.tbl", r->f.fd, "moved"), 0);
+    assert_int_equal(symlinkat("outside", r->f.fd, "t.tbl"), 0);
+    assert_true(install(r, "t", "k", stage_synced(r, "2"), false) < 0);
+    assert_false(exists(r->f.fd, "outside/k.kv"));
+    assert_file(r->f.fd, "moved/k.kv", "1");
+}
+
+static void a_table_is_dropped_key_by_key(void **state)
+{
+    struct rig *r = *state;
+    int steps = 0;
+
+    for (int i = 0; i < 5; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "k%d", i);
+        set(r, "t", key, "v");
+    }
+    put_text(r->f.fd, "t.tbl/k0.kv123", "left over");
+    while (drop(r, "t", false) == TABLE_DROP_MORE) {
+        steps++;
+    }
+    assert_int_equal(steps, 5);
+    assert_false(exists(r->f.fd, "t.tbl"));
+    assert_int_equal(drop(r, "t", false), TABLE_DROP_DONE);
+}
+
+static void a_locked_key_does_not_keep_the_others_from_being_dropped(
+    void **state)
+{
+    struct rig *r = *state;
+    int rc, steps = 0;
+
+    set(r, "t", "a", "v");
+    set(r, "t", "b", "v");
+    set(r, "t", "c", "v");
+    int fd = hold_lock(r->f.fd, "t.tbl/b.kv", LOCK_SH);
+    while ((rc = drop(r, "t", false)) == TABLE_DROP_MORE) {
+        steps++;
+    }
+    assert_int_equal(rc, TABLE_DROP_BUSY);
+    assert_int_equal(steps, 2);
+    assert_true(exists(r->f.fd, "t.tbl/b.kv"));
+    assert_int_equal(drop(r, "t", true), TABLE_DROP_MORE);
+    assert_int_equal(drop(r, "t", true), TABLE_DROP_DONE);
+    assert_false(exists(r->f.fd, "t.tbl"));
+    (void)close(fd);
+}
+
+static void a_foreign_file_keeps_the_table_and_is_named(void **state)
+{
+    struct rig *r = *state;
+
+    assert_int_equal(r->ops.table_make(&r->d, text("t"), &r->f.err), 0);
+    put_text(r->f.fd, "t.tbl/notes.txt", "mine");
+    assert_true(drop(r, "t", false) < 0);
+    assert_non_null(strstr(r->f.err.msg, "notes.txt"));
+    assert_file(r->f.fd, "t.tbl/notes.txt", "mine");
+    assert_true(drop(r, "", false) < 0);
+}
+
+static void freshness_carries_the_primarys_time(void **state)
+{
+    struct rig *r = *state;
+    struct meta_freshness f;
+
+    assert_int_equal(r->ops.freshness(&r->d, 0, 1, REPLICA_INITIAL, &r->f.err),
+                     0);
+    assert_int_equal(meta_freshness_read(r->d.meta.fd, &f, &r->f.err), 0);
+    assert_true(f.fresh_ns == 0);
+    assert_string_equal(f.state, "initial");
+    assert_int_equal(r->ops.freshness(&r->d, 1000000007, 9, REPLICA_STREAMING,
+                                      &r->f.err), 0);
+    assert_int_equal(meta_freshness_read(r->d.meta.fd, &f, &r->f.err), 0);
+    assert_true(f.fresh_ns == 1000000007 && f.seq == 9);
+    /* Same text, later time; then unknown time keeps the last one. */
+    assert_int_equal(r->ops.freshness(&r->d, 2000000000, 9, REPLICA_STREAMING,
+                                      &r->f.err), 0);
+    assert_int_equal(r->ops.freshness(&r->d, 0, 10, REPLICA_CATCHUP,
+                                      &r->f.err), 0);
+    assert_int_equal(meta_freshness_read(r->d.meta.fd, &f, &r->f.err), 0);
+    assert_true(f.fresh_ns == 2000000000 && f.seq == 10);
+}
+
+static void applied_is_replaced_only_by_a_change(void **state)
+{
+    struct rig *r = *state;
+    uint64_t seen = 0;
+    struct stat a, b;
+
+    assert_int_equal(disk_tell_applied(&r->d, &seen, &r->f.err), 0);
+    assert_false(exists(r->d.meta.fd, "applied"));
+    set(r, "", "k", "v");
+    assert_int_equal(disk_tell_applied(&r->d, &seen, &r->f.err), 0);
+    assert_int_equal(fstatat(r->d.meta.fd, "applied", &a, 0), 0);
+    assert_int_equal(disk_tell_applied(&r->d, &seen, &r->f.err), 0);
+    assert_int_equal(fstatat(r->d.meta.fd, "applied", &b, 0), 0);
+    assert_true(a.st_ino == b.st_ino && a.st_ctim.tv_nsec == b.st_ctim.tv_nsec);
+}
+
+static void identify_stores_the_identity_and_sweeps_the_stage(void **state)
+{
+    struct rig *r = *state;
+    struct wire_hello hello = {.epoch = 4};
+    struct wire_hello_ok ok = {0};
+    struct meta_ident ident;
+
+    memset(hello.db_id, 7, sizeof hello.db_id);
+    put_text(r->d.meta.stage_fd, "s99", "left over");
+    assert_int_equal(disk_identify(&r->d, &hello, &ok, &r->f.err), 0);
+    assert_true(ok.was_empty && ok.epoch == 4);
+    assert_int_equal(stages_count(r->d.meta.stage_fd), 0);
+    assert_int_equal(meta_ident_read(r->d.meta.fd, &ident, &r->f.err), 0);
+    assert_true(ident.epoch == 4 && ident.db_id[0] == 7);
+    session_deinit(&r->d.session);
+    hello.epoch = 6;
+    assert_int_equal(disk_identify(&r->d, &hello, &ok, &r->f.err), 0);
+    assert_false(ok.was_empty);
+    assert_int_equal(meta_ident_read(r->d.meta.fd, &ident, &r->f.err), 0);
+    assert_true(ident.epoch == 6);
+}
+
+/* In a child: the sandbox cannot be left again.  Exit 0 when all is as it
+ * should be, 99 when there is no Landlock, else the number of what failed. */
+static int try_sandbox(struct rig *r, const char *outside)
+{
+    char why[160], comm[16];
+    struct stat st;
+    char path[300];
+
+    sandbox_limits();
+    int held = openat(r->f.fd, "held.kv", O_RDONLY | O_CREAT, 0600);
+    if (held < 0 || flock(held, LOCK_SH) != 0 || fstat(held, &st) != 0) {
+        return 1;
+    }
+    if (sandbox_enter(r->d.meta.db.root_fd, why, sizeof why) != 0) {
+        return 99;
+    }
+    (void)snprintf(path, sizeof path, "%s/new", outside);
+    if (open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0) {
+        return 2;
+    }
+    (void)snprintf(path, sizeof path, "%s/there", outside);
+    if (open(path, O_RDONLY | O_CLOEXEC) >= 0 || unlink(path) == 0) {
+        return 3;
+    }
+    if (open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0) {
+        return 4;
+    }
+    /* Inside, everything works: from the stage into a new nested table. */
+    uint64_t number = ++r->next;
+    struct vstat vst;
+    uint32_t pid;
+    if (r->ops.stage_begin(&r->d, number, 2 << 20, &r->f.err) != 0 ||
+        r->ops.stage_write(&r->d, number, "x", 1, &r->f.err) != 0 ||
+        r->ops.stage_end(&r->d, number, &r->f.err) != 0 ||
+        r->ops.stage_sync(&r->d, &number, 1, &r->f.err) != 0) {
+        return 5;
+    }
+    if (r->ops.install(&r->d, number, text("a/b"), text("k"), false, &vst,
+                       &pid, comm, &r->f.err) != INSTALL_DONE ||
+        r->ops.dirs_sync(&r->d, &r->f.err) != 0) {
+        return 6;
+    }
+    if (r->ops.remove(&r->d, text(""), text("held"), false, &pid, comm,
+                      &r->f.err) != INSTALL_BUSY ||
+        pid != (uint32_t)getpid() || comm[0] == '\0') {
+        return 7; /* /proc/locks must stay readable */
+    }
+    if (r->ops.freshness(&r->d, 5, 1, REPLICA_STREAMING, &r->f.err) != 0) {
+        return 8;
+    }
+    struct rlimit core;
+    if (getrlimit(RLIMIT_CORE, &core) != 0 || core.rlim_max != 0) {
+        return 9;
+    }
+    return 0;
+}
+
+static void in_the_sandbox_only_the_database_can_be_reached(void **state)
+{
+    struct rig *r = *state;
+    struct fixture outside;
+    int status;
+
+    fixture_begin(&outside);
+    put_text(outside.fd, "there", "x");
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        _exit(try_sandbox(r, outside.path));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    fixture_end(&outside);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 99) {
+        print_message("skipped: this kernel has no Landlock (ABI 2)\n");
+        skip();
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+#define RIG_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(a_value_is_installed_with_its_modes_in_a_new_table),
+        RIG_TEST(modes_do_not_depend_on_the_umask),
+        RIG_TEST(values_get_the_group_of_the_settings),
+        RIG_TEST(a_locked_key_is_busy_names_the_holder_and_can_be_forced),
+        RIG_TEST(groups_of_many_values_and_tables_are_installed),
+        RIG_TEST(few_descriptors_are_enough_for_many_values),
+        RIG_TEST(a_failed_sync_drops_all_values_of_its_group),
+        RIG_TEST(removing_what_is_not_there_is_fine),
+        RIG_TEST(a_table_removed_under_us_is_made_again),
+        RIG_TEST(links_in_place_of_a_table_or_key_are_refused),
+        RIG_TEST(a_link_planted_between_two_groups_is_not_followed),
+        RIG_TEST(a_table_is_dropped_key_by_key),
+        RIG_TEST(a_locked_key_does_not_keep_the_others_from_being_dropped),
+        RIG_TEST(a_foreign_file_keeps_the_table_and_is_named),
+        RIG_TEST(freshness_carries_the_primarys_time),
+        RIG_TEST(applied_is_replaced_only_by_a_change),
+        RIG_TEST(identify_stores_the_identity_and_sweeps_the_stage),
+        RIG_TEST(in_the_sandbox_only_the_database_can_be_reached),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

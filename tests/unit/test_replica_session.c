@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * session: who may be the live receiver, and of which database.  The live
+ * receiver of these tests is another struct session in the same process: two
+ * opens of the lock file conflict like two processes do. */
+#include "store_fixture.h"
+
+#include "sync/replica/session.h"
+
+static const struct meta_modes modes = {
+    .dir_mode = META_DIR_MODE, .file_mode = META_FILE_MODE, .group = (gid_t)-1};
+
+struct pair {
+    struct fixture f;
+    struct meta m;
+    struct session live, newcomer;
+    char why[200];
+};
+
+static int setup(void **state)
+{
+    struct pair *p = calloc(1, sizeof *p);
+
+    assert_non_null(p);
+    fixture_begin(&p->f);
+    assert_int_equal(meta_open(&p->m, p->f.path, &modes, &p->f.err), 0);
+    session_init(&p->live, p->m.fd);
+    session_init(&p->newcomer, p->m.fd);
+    *state = p;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct pair *p = *state;
+
+    session_deinit(&p->live);
+    session_deinit(&p->newcomer);
+    meta_close(&p->m);
+    fixture_end(&p->f);
+    free(p);
+    return 0;
+}
+
+static struct wire_hello hello_of(uint8_t db, uint8_t instance, uint64_t epoch)
+{
+    struct wire_hello h = {.epoch = epoch,
+                           .heartbeat_ms = 1000,
+                           .silence_ms = 10000,
+                           .replica = bytes_of("eu 1", 4)};
+
+    memset(h.db_id, db, sizeof h.db_id);
+    memset(h.instance, instance, sizeof h.instance);
+    return h;
+}
+
+static int lock(struct session *s, struct wire_hello h, struct err *err)
+{
+    return session_lock(s, &h, 20, err);
+}
+
+/* A newcomer asks while `live` holds the lock; what the live one sees then is
+ * written again, because a newcomer that gives up takes its question back. */
+static bool asks(struct pair *p, struct wire_hello h, int64_t silent_ms)
+{
+    char text[META_TEXT_MAX], db[META_ID_TEXT], instance[META_ID_TEXT];
+    struct meta_write how = {.mode = 0600, .group = (gid_t)-1};
+
+    assert_int_equal(lock(&p->newcomer, h, &p->f.err), ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_RECEIVER_BUSY);
+    assert_false(exists(p->m.fd, "takeover"));
+    meta_id_text(h.db_id, db);
+    meta_id_text(h.instance, instance);
+    int n = snprintf(text, sizeof text,
+                     "db=%s instance=%s epoch=%ju nonce=0 pid=1\n", db,
+                     instance, (uintmax_t)h.epoch);
+    assert_int_equal(meta_replace(p->m.fd, "takeover", text, (size_t)n, &how,
+                                  &p->f.err), 0);
+    return session_superseded(&p->live, silent_ms, p->why, sizeof p->why);
+}
+
+static void the_first_gets_the_lock_and_the_second_is_told_who_has_it(
+    void **state)
+{
+    struct pair *p = *state;
+    char pid[32];
+
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 1), &p->f.err), 0);
+    assert_int_equal(lock(&p->newcomer, hello_of(1, 2, 1), &p->f.err),
+                     ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_RECEIVER_BUSY);
+    (void)snprintf(pid, sizeof pid, "pid %d since 2", (int)getpid());
+    assert_non_null(strstr(p->f.err.msg, pid));
+    assert_non_null(strstr(p->f.err.msg, "replica eu?1"));
+}
+
+static void the_lock_ends_with_its_holder(void **state)
+{
+    struct pair *p = *state;
+
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 1), &p->f.err), 0);
+    session_deinit(&p->live);
+    assert_int_equal(lock(&p->newcomer, hello_of(1, 2, 1), &p->f.err), 0);
+}
+
+static void a_lock_file_that_was_removed_does_not_let_two_in(void **state)
+{
+    struct pair *p = *state;
+
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 1), &p->f.err), 0);
+    session_deinit(&p->live);
+    assert_int_equal(unlinkat(p->m.fd, "lock", 0), 0);
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 1), &p->f.err), 0);
+    assert_int_equal(lock(&p->newcomer, hello_of(1, 2, 1), &p->f.err),
+                     ERR_REFUSED);
+}
+
+static void nobody_asks_nobody_leaves(void **state)
+{
+    struct pair *p = *state;
+
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 1), &p->f.err), 0);
+    assert_false(session_superseded(&p->live, 1000000, p->why, sizeof p->why));
+}
+
+static void the_same_agent_takes_over(void **state)
+{
+    struct pair *p = *state;
+
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 1), &p->f.err), 0);
+    assert_true(asks(p, hello_of(1, 1, 1), 0));
+    assert_non_null(strstr(p->why, "same agent"));
+}
+
+static void a_higher_epoch_takes_over(void **state)
+{
+    struct pair *p = *state;
+
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 1), &p->f.err), 0);
+    assert_true(asks(p, hello_of(1, 2, 2), 0));
+}
+
+static void another_agent_of_the_same_epoch_does_not(void **state)
+{
+    struct pair *p = *state;
+
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 5), &p->f.err), 0);
+    assert_false(asks(p, hello_of(1, 2, 5), 3000));
+    assert_false(asks(p, hello_of(1, 2, 4), 3000));
+}
+
+static void another_agent_takes_over_from_a_silent_one(void **state)
+{
+    struct pair *p = *state;
+
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 5), &p->f.err), 0);
+    assert_false(asks(p, hello_of(1, 2, 5), 3000));
+    /* The same question, a moment later. */
+    assert_true(
+        session_superseded(&p->live, 3001, p->why, sizeof p->why));
+}
+
+static void another_database_never_takes_over(void **state)
+{
+    struct pair *p = *state;
+
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 5), &p->f.err), 0);
+    assert_false(asks(p, hello_of(2, 1, 9), 1000000));
+}
+
+static void a_question_of_a_dead_newcomer_is_forgotten(void **state)
+{
+    struct pair *p = *state;
+
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 1), &p->f.err), 0);
+    assert_true(asks(p, hello_of(1, 1, 1), 0));
+    session_deinit(&p->live);
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 1), &p->f.err), 0);
+    assert_false(session_superseded(&p->live, 0, p->why, sizeof p->why));
+}
+
+static void a_question_that_makes_no_sense_is_ignored(void **state)
+{
+    struct pair *p = *state;
+
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 1), &p->f.err), 0);
+    put_text(p->m.fd, "takeover", "hello");
+    assert_false(session_superseded(&p->live, 1000000, p->why, sizeof p->why));
+}
+
+static int check(struct pair *p, struct wire_hello h)
+{
+    struct meta_ident ident;
+
+    memset(&p->f.err, 0, sizeof p->f.err);
+    return session_check(&p->m, &h, &ident, &p->f.err);
+}
+
+static void an_empty_directory_is_a_new_replica(void **state)
+{
+    assert_int_equal(check(*state, hello_of(1, 1, 1)), SESSION_NEW);
+}
+
+static void keys_without_an_identity_are_refused_with_the_way_out(void **state)
+{
+    struct pair *p = *state;
+
+    put_text(p->f.fd, "k.kv", "v");
+    assert_int_equal(check(p, hello_of(1, 1, 1)), ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_REPLICA_NOT_EMPTY);
+    assert_non_null(strstr(p->f.err.msg, "drover-replica adopt"));
+    assert_non_null(
+        strstr(p->f.err.msg, "01010101010101010101010101010101"));
+}
+
+static void another_database_and_an_older_epoch_are_refused(void **state)
+{
+    struct pair *p = *state;
+    struct meta_ident ident = {.epoch = 5};
+
+    memset(ident.db_id, 1, sizeof ident.db_id);
+    assert_int_equal(meta_ident_write(p->m.fd, &ident, &modes, &p->f.err), 0);
+    assert_int_equal(check(p, hello_of(1, 1, 5)), 0);
+    assert_int_equal(check(p, hello_of(1, 1, 6)), 0);
+    assert_int_equal(check(p, hello_of(1, 1, 4)), ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_OLD_EPOCH);
+    assert_int_equal(check(p, hello_of(2, 1, 9)), ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_OTHER_DATABASE);
+}
+
+static void a_damaged_identity_refuses_everybody(void **state)
+{
+    struct pair *p = *state;
+
+    put_text(p->m.fd, "replica", "?");
+    assert_int_equal(check(p, hello_of(1, 1, 1)), ERR_CORRUPT);
+    assert_int_equal(p->f.err.id, DR_REPLICA_DIR);
+}
+
+static void a_live_receiver_is_seen(void **state)
+{
+    struct pair *p = *state;
+    struct session_holder holder;
+
+    assert_int_equal(session_live(p->m.fd, &holder, &p->f.err), 0);
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 1), &p->f.err), 0);
+    assert_int_equal(session_live(p->m.fd, &holder, &p->f.err), 1);
+    assert_int_equal(holder.pid, getpid());
+    assert_string_equal(holder.replica, "eu?1");
+    session_deinit(&p->live);
+    assert_int_equal(session_live(p->m.fd, &holder, &p->f.err), 0);
+}
+
+#define PAIR_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PAIR_TEST(the_first_gets_the_lock_and_the_second_is_told_who_has_it),
+        PAIR_TEST(the_lock_ends_with_its_holder),
+        PAIR_TEST(a_lock_file_that_was_removed_does_not_let_two_in),
+        PAIR_TEST(nobody_asks_nobody_leaves),
+        PAIR_TEST(the_same_agent_takes_over),
+        PAIR_TEST(a_higher_epoch_takes_over),
+        PAIR_TEST(another_agent_of_the_same_epoch_does_not),
+        PAIR_TEST(another_agent_takes_over_from_a_silent_one),
+        PAIR_TEST(another_database_never_takes_over),
+        PAIR_TEST(a_question_of_a_dead_newcomer_is_forgotten),
+        PAIR_TEST(a_question_that_makes_no_sense_is_ignored),
+        PAIR_TEST(an_empty_directory_is_a_new_replica),
+        PAIR_TEST(keys_without_an_identity_are_refused_with_the_way_out),
+        PAIR_TEST(another_database_and_an_older_epoch_are_refused),
+        PAIR_TEST(a_damaged_identity_refuses_everybody),
+        PAIR_TEST(a_live_receiver_is_seen),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
