@@ -394,11 +394,11 @@ static void sweep_bucket(struct index *ix, struct bucket *b, uint16_t scan,
 void index_sweep(struct index *ix, uint16_t scan,
                  bool (*fn)(void *arg, const struct index_entry *e), void *arg)
 {
-    lock(ix);
     for (size_t i = 0; i < INDEX_BUCKETS; i++) {
+        lock(ix);
         sweep_bucket(ix, &ix->buckets[i], scan, fn, arg);
+        unlock(ix);
     }
-    unlock(ix);
 }
 
 /* --- sums, as others see them ------------------------------------------- */

@@ -108,7 +108,8 @@ void index_buckets(struct index *ix, unsigned node,
 int index_list(struct index *ix, unsigned bucket, struct index_entry **out,
                size_t *cap, struct err *err) MUSTCHECK;
 /* Call `fn` for every entry not marked with `scan`; when it returns true the
- * entry is removed.  The mutex is held: fn must not call index_*. */
+ * entry is removed.  The mutex is held by each call (and free between two
+ * buckets): fn must not call index_*. */
 void index_sweep(struct index *ix, uint16_t scan,
                  bool (*fn)(void *arg, const struct index_entry *e), void *arg);
 

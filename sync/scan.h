@@ -19,7 +19,7 @@
 
 struct scan_options {
     bool content;      /* read every value, whatever its stat says */
-    uint16_t scan;     /* this scan's number: differs from the last one's */
+    uint16_t scan;     /* this scan's number, for index_scan_begin() */
     int64_t settle_ms; /* an empty file younger than this is reported as
                           doubtful and not indexed (0: trust empty files) */
     /* Set by another thread to stop the scan (ERR_CLOSED); may be NULL. */
@@ -51,14 +51,21 @@ typedef void (*scan_note_fn)(void *arg, enum scan_note note, const char *table,
 
 /* Entries of keys and tables that were not seen are removed from the index
  * only when every table was read completely (the index does not know which
- * table a key belongs to); else they stay.  0, or ERR_GONE (root lost: the
- * index is not touched by removal), ERR_NOMEM, ERR_CLOSED (stopped). */
+ * table a key belongs to), twice; else they stay.  0, or ERR_GONE (root lost:
+ * the index is not touched by removal), ERR_NOMEM, ERR_CLOSED (stopped).
+ *
+ * One scan of an index at a time.  A table that could not be read completely
+ * is told as SCAN_UNREADABLE with key NULL, and counted in counts.incomplete
+ * alone; a new one as SCAN_CHANGED with key NULL.  A value whose ctime is not
+ * older than the read by INDEX_YOUNG_NS gets an unproven entry, so the next
+ * scan reads it again. */
 int scan_run(const struct db *db, struct index *ix,
              const struct scan_options *opt, scan_note_fn note, void *arg,
              struct scan_result *out, struct err *err) MUSTCHECK;
 
 /* Find names by walking: `want` decides by name hash, `found` gets the name.
- * is_table: key is NULL.  found's non-zero return stops the walk.
+ * is_table: key is NULL.  found's non-zero return stops the walk and is
+ * returned.
  * *complete_out: every table was read completely. */
 typedef bool (*scan_want_fn)(void *arg, struct digest name);
 typedef int (*scan_found_fn)(void *arg, struct digest name, bool is_table,
