@@ -1,0 +1,776 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * control: the server's end of the control socket; see control.h for what is
+ * said on it.
+ *
+ * Happy path: on_connection() accepts a client and asks the kernel who it is
+ * (SO_PEERCRED, SO_PEERGROUPS: the peer's true groups, without a name service
+ * that could hang the loop); on_read() collects a line; run_line() parses it
+ * and either answers at once or starts a job of the daemon, whose progress and
+ * end come back as job_progress() and job_done().  One request at a time per
+ * client: while a job runs the client is still read, to see it leave, and what
+ * it sends waits in its buffer.
+ *
+ * Failures: a line that is too long or not JSON is answered and the client
+ * closed.  A client that does not read what it is sent loses progress lines
+ * first and then its connection.  A client that leaves cancels its job.
+ * At most CLIENTS_MAX strangers and as many operators are served, so that
+ * strangers cannot lock operators out.
+ *
+ * Owns the socket's file and, for the agent's life, a lock on PATH.lock: the
+ * lock tells a left-over socket from a live one without a race.  Everything
+ * runs on the loop's thread.
+ */
+#include "agent/control.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "store/base/cleanup.h"
+#include "sync/state.h"
+
+enum {
+    CLIENTS_MAX = 128,          /* of each kind */
+    QUEUE_SOFT = 256 * 1024,    /* progress is dropped above this */
+    QUEUE_HARD = 4 * 1024 * 1024, /* the client is dropped above this */
+    NAMES_MAX = 64,             /* replicas named in one request */
+};
+
+struct client {
+    struct control *control;
+    struct client *next, *prev;
+    uv_pipe_t pipe;
+    bool trusted;  /* sees key names, may change things */
+    bool closing;
+    bool reading;
+    bool ending;   /* close once everything written is out */
+    unsigned writes; /* in flight */
+    struct job *job;
+    char *in;      /* CONTROL_REQUEST_BYTES + 1, for one line and more */
+    size_t in_len;
+};
+
+struct control {
+    struct daemon *daemon;
+    uv_pipe_t pipe;
+    char *path;
+    int lock_fd;
+    gid_t group;   /* (gid_t)-1: none */
+    struct client *clients;
+    unsigned trusted, strangers; /* how many */
+    unsigned open_handles;
+    bool closing;
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+struct write {
+    uv_write_t req;
+    struct client *client;
+    char *text;
+};
+
+json_t *control_error_json(const struct err *err)
+{
+    return json_pack("{s:i, s:s+, s:s}", "id", err->id, "text", "", err->msg,
+                     "hint", dr_hint(err->id));
+}
+
+/* --- ends ----------------------------------------------------------------------- */
+
+static void maybe_closed(struct control *c)
+{
+    if (c->open_handles > 0) {
+        return;
+    }
+    void (*closed)(void *) = c->closed;
+    void *arg = c->closed_arg;
+
+    fd_closep(&c->lock_fd);
+    free(c->path);
+    free(c);
+    if (closed != NULL) {
+        closed(arg);
+    }
+}
+
+static void on_client_closed(uv_handle_t *handle)
+{
+    struct client *cl = handle->data;
+    struct control *c = cl->control;
+
+    free(cl->in);
+    free(cl);
+    c->open_handles--;
+    if (c->closing) {
+        maybe_closed(c);
+    }
+}
+
+static void client_close(struct client *cl)
+{
+    struct control *c = cl->control;
+
+    if (cl->closing) {
+        return;
+    }
+    cl->closing = true;
+    if (cl->job != NULL) {
+        daemon_job_cancel(c->daemon, cl->job);
+        cl->job = NULL;
+    }
+    if (cl->prev != NULL) {
+        cl->prev->next = cl->next;
+    } else {
+        c->clients = cl->next;
+    }
+    if (cl->next != NULL) {
+        cl->next->prev = cl->prev;
+    }
+    if (cl->trusted) {
+        c->trusted--;
+    } else {
+        c->strangers--;
+    }
+    uv_close((uv_handle_t *)&cl->pipe, on_client_closed);
+}
+
+/* --- answers ---------------------------------------------------------------------- */
+
+static void on_written(uv_write_t *req, int status)
+{
+    struct write *w = req->data;
+    struct client *cl = w->client;
+
+    free(w->text);
+    free(w);
+    assert(cl->writes > 0);
+    cl->writes--;
+    if (status < 0 || (cl->ending && cl->writes == 0)) {
+        client_close(cl);
+    }
+}
+
+/* One line to the client.  Takes `object`. */
+static void client_send(struct client *cl, json_t *object, bool may_drop)
+{
+    char *text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+    struct write *w = calloc(1, sizeof *w);
+    size_t queued = cl->closing
+                        ? 0
+                        : uv_stream_get_write_queue_size(
+                              (const uv_stream_t *)&cl->pipe);
+
+    json_decref(object);
+    if (cl->closing || text == NULL || w == NULL || queued > QUEUE_HARD ||
+        (may_drop && queued > QUEUE_SOFT)) {
+        free(text);
+        free(w);
+        if (!may_drop || queued > QUEUE_HARD) {
+            client_close(cl);
+        }
+        return;
+    }
+    size_t len = strlen(text);
+    text[len] = '\n'; /* in the place of the NUL */
+    w->text = text;
+    w->client = cl;
+    w->req.data = w;
+    uv_buf_t buf = uv_buf_init(text, (unsigned)(len + 1));
+    if (uv_write(&w->req, (uv_stream_t *)&cl->pipe, &buf, 1, on_written) != 0) {
+        free(text);
+        free(w);
+        client_close(cl);
+        return;
+    }
+    cl->writes++;
+}
+
+static int exit_code_of(const struct err *err)
+{
+    switch (err->id) {
+    case DR_NO_SUCH_REPLICA:
+        return EX_USAGE;
+    case DR_NOT_PERMITTED:
+        return EX_NOPERM;
+    case DR_CONFIG:
+        return EX_CONFIG;
+    case DR_TIMED_OUT:
+        return EX_TEMPFAIL;
+    default:
+        break;
+    }
+    return err->code == ERR_INVALID   ? EX_USAGE
+           : err->code == ERR_TIMEOUT ? EX_TEMPFAIL
+                                      : 1;
+}
+
+static void answer_error(struct client *cl, const struct err *err)
+{
+    client_send(cl,
+                json_pack("{s:i, s:o}", "exit", exit_code_of(err), "error",
+                          control_error_json(err)),
+                false);
+}
+
+/* Takes `result`. */
+static void answer(struct client *cl, int exit_code, json_t *result)
+{
+    client_send(cl, json_pack("{s:i, s:o}", "exit", exit_code, "result", result),
+                false);
+}
+
+/* --- jobs -------------------------------------------------------------------------- */
+
+static void client_run(struct client *cl);
+
+static void job_progress(void *arg, json_t *object)
+{
+    client_send(arg, json_pack("{s:o}", "progress", object), true);
+}
+
+static void job_done(void *arg, int exit_code, json_t *object)
+{
+    struct client *cl = arg;
+
+    cl->job = NULL;
+    answer(cl, exit_code, object);
+    client_run(cl);
+}
+
+static const struct job_events JOB_EVENTS = {
+    .progress = job_progress,
+    .done = job_done,
+};
+
+/* --- requests ------------------------------------------------------------------------ */
+
+struct names {
+    const char *list[NAMES_MAX]; /* borrowed from the request */
+    size_t count;
+};
+
+static int read_names(const json_t *request, struct names *out, struct err *err)
+{
+    const json_t *list = json_object_get(request, "replicas");
+    const json_t *name;
+    size_t i;
+
+    out->count = 0;
+    if (list == NULL || json_is_null(list)) {
+        return 0;
+    }
+    if (!json_is_array(list) || json_array_size(list) > NAMES_MAX) {
+        return err_set(err, ERR_INVALID, 0,
+                       "\"replicas\" is no list of at most %d names",
+                       NAMES_MAX);
+    }
+    json_array_foreach(list, i, name) {
+        if (!json_is_string(name)) {
+            return err_set(err, ERR_INVALID, 0,
+                           "\"replicas\" holds something else than names");
+        }
+        out->list[out->count++] = json_string_value(name);
+    }
+    return 0;
+}
+
+static bool flag(const json_t *request, const char *name)
+{
+    return json_is_true(json_object_get(request, name));
+}
+
+static int run_status(struct client *cl, const json_t *request, struct err *err)
+{
+    json_t *status = daemon_status(cl->control->daemon,
+                                   cl->trusted && flag(request, "keys"));
+
+    if (status == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "out of memory");
+    }
+    const json_t *healthy = json_object_get(status, "healthy");
+    answer(cl, healthy != NULL && json_is_false(healthy) ? 1 : 0, status);
+    return 0;
+}
+
+static int run_version(struct client *cl, const json_t *request,
+                       struct err *err)
+{
+    const struct config *config = daemon_config(cl->control->daemon);
+
+    (void)request;
+    (void)err;
+    answer(cl, 0,
+           json_pack("{s:s, s:i, s:s}", "version", DROVER_VERSION, "pid",
+                     (int)getpid(), "database", config->name));
+    return 0;
+}
+
+static int run_wait(struct client *cl, const json_t *request, struct err *err)
+{
+    const json_t *timeout = json_object_get(request, "timeout_ms");
+    struct names names;
+    int rc = read_names(request, &names, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (timeout != NULL && !json_is_integer(timeout)) {
+        return err_set(err, ERR_INVALID, 0, "\"timeout_ms\" is no number");
+    }
+    cl->job = daemon_wait(cl->control->daemon, names.list, names.count,
+                          timeout != NULL ? json_integer_value(timeout) : -1,
+                          &JOB_EVENTS, cl, err);
+    return cl->job != NULL ? 0 : err->code;
+}
+
+static int run_compare(struct client *cl, const json_t *request,
+                       enum job_compare what, struct err *err)
+{
+    struct names names;
+    int rc = read_names(request, &names, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    cl->job = daemon_compare(cl->control->daemon, what,
+                             flag(request, "content"), names.list, names.count,
+                             &JOB_EVENTS, cl, err);
+    return cl->job != NULL ? 0 : err->code;
+}
+
+static int run_resync(struct client *cl, const json_t *request, struct err *err)
+{
+    return run_compare(
+        cl, request,
+        flag(request, "dry_run") ? JOB_RESYNC_DRY_RUN : JOB_RESYNC, err);
+}
+
+static int run_verify(struct client *cl, const json_t *request, struct err *err)
+{
+    return run_compare(cl, request, JOB_VERIFY, err);
+}
+
+static int run_approve(struct client *cl, const json_t *request,
+                       struct err *err)
+{
+    const char *replica =
+        json_string_value(json_object_get(request, "replica"));
+    uint64_t count = 0;
+
+    if (replica == NULL) {
+        return err_set(err, ERR_INVALID, 0, "\"replica\" is missing");
+    }
+    int rc = daemon_approve(cl->control->daemon, replica, &count, err);
+    if (rc < 0) {
+        return rc;
+    }
+    answer(cl, 0,
+           json_pack("{s:s, s:I}", "replica", replica, "count",
+                     (json_int_t)count));
+    return 0;
+}
+
+static int run_pausing(struct client *cl, const json_t *request, bool paused,
+                       struct err *err)
+{
+    struct names names;
+    const json_t *list = json_object_get(request, "replicas");
+    int rc = read_names(request, &names, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    rc = daemon_pause(cl->control->daemon, names.list, names.count, paused,
+                      err);
+    if (rc < 0) {
+        return rc;
+    }
+    answer(cl, 0,
+           json_pack("{s:o}", "replicas",
+                     json_is_array(list) ? json_deep_copy(list)
+                                         : json_array()));
+    return 0;
+}
+
+static int run_pause(struct client *cl, const json_t *request, struct err *err)
+{
+    return run_pausing(cl, request, true, err);
+}
+
+static int run_resume(struct client *cl, const json_t *request, struct err *err)
+{
+    return run_pausing(cl, request, false, err);
+}
+
+static int run_reload(struct client *cl, const json_t *request, struct err *err)
+{
+    json_t *changes = NULL;
+
+    (void)request;
+    int rc = daemon_reload(cl->control->daemon, &changes, err);
+    if (rc < 0) {
+        return rc;
+    }
+    answer(cl, 0, json_pack("{s:o}", "changes", changes));
+    return 0;
+}
+
+static const struct request {
+    const char *name;
+    bool anyone; /* also for those who may not see key names */
+    int (*run)(struct client *cl, const json_t *request, struct err *err);
+} REQUESTS[] = {
+    {"status", true, run_status},    {"version", true, run_version},
+    {"wait", true, run_wait},        {"resync", false, run_resync},
+    {"verify", false, run_verify},   {"approve", false, run_approve},
+    {"pause", false, run_pause},     {"resume", false, run_resume},
+    {"reload", false, run_reload},   {NULL, false, NULL},
+};
+
+static int run_request(struct client *cl, const json_t *request,
+                       struct err *err)
+{
+    const char *cmd = json_string_value(json_object_get(request, "cmd"));
+    const struct request *r = REQUESTS;
+
+    if (cmd == NULL) {
+        return err_set(err, ERR_INVALID, 0, "no \"cmd\" in the request");
+    }
+    while (r->name != NULL && strcmp(r->name, cmd) != 0) {
+        r++;
+    }
+    if (r->name == NULL) {
+        return err_set(err, ERR_INVALID, 0,
+                       "this agent (%s) knows no request \"%.40s\"",
+                       DROVER_VERSION, cmd);
+    }
+    if (!cl->trusted && !r->anyone) {
+        err->id = DR_NOT_PERMITTED;
+        (void)err_set(err, ERR_PERM, 0,
+                      "%s is for root, the agent's own user and the control "
+                      "group",
+                      r->name);
+        err->id = DR_NOT_PERMITTED;
+        return err->code;
+    }
+    return r->run(cl, request, err);
+}
+
+static void run_line(struct client *cl, const char *line, size_t len)
+{
+    struct err err = {0};
+    json_error_t why;
+    json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &why);
+    int rc;
+
+    if (request == NULL) {
+        rc = err_set(&err, ERR_INVALID, 0, "the request is no JSON: %s",
+                     why.text);
+    } else {
+        rc = run_request(cl, request, &err);
+    }
+    json_decref(request);
+    if (rc < 0) {
+        answer_error(cl, &err);
+    }
+}
+
+/* Run the complete lines in the buffer, until one starts a job. */
+static void client_run(struct client *cl)
+{
+    while (!cl->closing && !cl->ending && cl->job == NULL) {
+        char *end = memchr(cl->in, '\n', cl->in_len);
+        if (end == NULL) {
+            break;
+        }
+        size_t used = (size_t)(end - cl->in) + 1;
+        run_line(cl, cl->in, used - 1);
+        /* The client's memory lives until its handle is closed by the loop. */
+        memmove(cl->in, cl->in + used, cl->in_len - used);
+        cl->in_len -= used;
+    }
+}
+
+/* --- reading ---------------------------------------------------------------------------- */
+
+static void on_alloc(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)
+{
+    struct client *cl = handle->data;
+
+    (void)wanted;
+    *buf = uv_buf_init(cl->in + cl->in_len,
+                       (unsigned)(CONTROL_REQUEST_BYTES - cl->in_len));
+}
+
+static void refuse_long(struct client *cl)
+{
+    struct err err = {0};
+
+    if (cl->job != NULL) {
+        client_close(cl); /* it talks instead of listening */
+        return;
+    }
+    (void)err_set(&err, ERR_INVALID, 0, "a request is longer than %d bytes",
+                  CONTROL_REQUEST_BYTES);
+    cl->ending = true;
+    cl->in_len = 0;
+    (void)uv_read_stop((uv_stream_t *)&cl->pipe);
+    answer_error(cl, &err);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct client *cl = stream->data;
+
+    (void)buf;
+    if (n < 0) {
+        /* End of input: answers that are on their way still go out. */
+        cl->ending = true;
+        (void)uv_read_stop(stream);
+        if (n != UV_EOF || cl->writes == 0 || cl->job != NULL) {
+            client_close(cl);
+        }
+        return;
+    }
+    cl->in_len += (size_t)n;
+    client_run(cl);
+    if (!cl->closing && cl->in_len == CONTROL_REQUEST_BYTES) {
+        refuse_long(cl);
+    }
+}
+
+/* --- who is it ------------------------------------------------------------------------- */
+
+static bool in_group(int fd, gid_t group)
+{
+    socklen_t len = 0;
+    bool found = false;
+
+    /* Asks for the size first; the answer for "no groups" is a length of 0. */
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) == 0 ||
+        errno != ERANGE) {
+        return false;
+    }
+    CLEANUP(freep) gid_t *groups = malloc(len);
+    if (groups == NULL ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < len / sizeof *groups; i++) {
+        found = found || groups[i] == group;
+    }
+    return found;
+}
+
+static bool is_trusted(const struct control *c, uv_pipe_t *pipe)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    uv_os_fd_t fd;
+
+    if (uv_fileno((const uv_handle_t *)pipe, &fd) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0) {
+        return false;
+    }
+    if (peer.uid == 0 || peer.uid == geteuid()) {
+        return true;
+    }
+    return c->group != (gid_t)-1 &&
+           (peer.gid == c->group || in_group(fd, c->group));
+}
+
+static void link_client(struct control *c, struct client *cl)
+{
+    cl->next = c->clients;
+    if (cl->next != NULL) {
+        cl->next->prev = cl;
+    }
+    c->clients = cl;
+}
+
+static void refuse_crowd(struct client *cl)
+{
+    struct err err = {0};
+
+    (void)err_set(&err, ERR_TIMEOUT, 0,
+                  "the agent serves %d connections already; try again",
+                  CLIENTS_MAX);
+    cl->ending = true;
+    answer_error(cl, &err);
+}
+
+static void on_connection(uv_stream_t *server, int status)
+{
+    struct control *c = server->data;
+    struct client *cl;
+
+    if (status < 0 || c->closing) {
+        return;
+    }
+    cl = calloc(1, sizeof *cl);
+    if (cl == NULL || (cl->in = malloc(CONTROL_REQUEST_BYTES)) == NULL) {
+        free(cl);
+        return; /* out of memory: it stays in the listener, unaccepted */
+    }
+    cl->control = c;
+    (void)uv_pipe_init(server->loop, &cl->pipe, 0);
+    cl->pipe.data = cl;
+    c->open_handles++;
+    if (uv_accept(server, (uv_stream_t *)&cl->pipe) != 0) {
+        uv_close((uv_handle_t *)&cl->pipe, on_client_closed);
+        cl->closing = true;
+        return;
+    }
+    cl->trusted = is_trusted(c, &cl->pipe);
+    link_client(c, cl);
+    unsigned *count = cl->trusted ? &c->trusted : &c->strangers;
+    if (++*count > CLIENTS_MAX) {
+        refuse_crowd(cl);
+    } else if (uv_read_start((uv_stream_t *)&cl->pipe, on_alloc, on_read) !=
+               0) {
+        client_close(cl);
+    }
+}
+
+/* --- listening --------------------------------------------------------------------------- */
+
+static int find_group(const char *name, gid_t *out, struct err *err)
+{
+    *out = (gid_t)-1;
+    if (name == NULL) {
+        return 0;
+    }
+    const struct group *gr = getgrnam(name);
+    if (gr == NULL) {
+        (void)err_set(err, ERR_INVALID, 0, "control-group = %s: no such group",
+                      name);
+        err->id = DR_CONFIG;
+        return err->code;
+    }
+    *out = gr->gr_gid;
+    return 0;
+}
+
+/* Only one agent may have the socket: a lock beside it says so and is given
+ * back by the kernel whatever becomes of the agent. */
+static int take_lock(struct control *c, struct err *err)
+{
+    CLEANUP(freep) char *name = NULL;
+
+    if (asprintf(&name, "%s.lock", c->path) < 0) {
+        name = NULL;
+        return err_set(err, ERR_NOMEM, 0, "out of memory");
+    }
+    c->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (c->lock_fd < 0) {
+        return err_sys(err, errno, "open %s", name);
+    }
+    if (flock(c->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) {
+            return err_set(err, ERR_EXISTS, 0,
+                           "another agent answers on %s; stop it first",
+                           c->path);
+        }
+        return err_sys(err, errno, "flock %s", name);
+    }
+    return 0;
+}
+
+static int remove_left_over(const char *path, struct err *err)
+{
+    struct stat st;
+
+    if (lstat(path, &st) != 0) {
+        return errno == ENOENT ? 0 : err_sys(err, errno, "stat %s", path);
+    }
+    if (!S_ISSOCK(st.st_mode)) {
+        return err_set(err, ERR_EXISTS, 0,
+                       "%s is in the way and is no socket", path);
+    }
+    return unlink(path) == 0 ? 0 : err_sys(err, errno, "unlink %s", path);
+}
+
+static int listen_at(struct control *c, struct err *err)
+{
+    int rc;
+
+    if (strlen(c->path) > CONTROL_PATH_MAX) {
+        return err_set(err, ERR_INVALID, 0,
+                       "%s: longer than the %d bytes that a socket's path may "
+                       "have",
+                       c->path, CONTROL_PATH_MAX);
+    }
+    rc = take_lock(c, err);
+    if (rc == 0) {
+        rc = remove_left_over(c->path, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    rc = uv_pipe_bind(&c->pipe, c->path);
+    if (rc != 0) {
+        return err_sys(err, -rc, "bind %s", c->path);
+    }
+    /* Nobody can connect before listen(), so there is no moment with other
+     * rights.  Who may do what is decided per connection. */
+    if (chmod(c->path, 0666) != 0) {
+        return err_sys(err, errno, "chmod %s", c->path);
+    }
+    rc = uv_listen((uv_stream_t *)&c->pipe, 128, on_connection);
+    return rc != 0 ? err_sys(err, -rc, "listen %s", c->path) : 0;
+}
+
+struct control *control_listen(struct daemon *d, uv_loop_t *loop,
+                               const char *path, const char *group,
+                               struct err *err)
+{
+    struct control *c = calloc(1, sizeof *c);
+
+    if (c == NULL || (c->path = strdup(path)) == NULL) {
+        free(c);
+        (void)err_set(err, ERR_NOMEM, 0, "out of memory");
+        return NULL;
+    }
+    c->daemon = d;
+    c->lock_fd = -1;
+    (void)uv_pipe_init(loop, &c->pipe, 0);
+    c->pipe.data = c;
+    c->open_handles = 1;
+    if (find_group(group, &c->group, err) < 0 || listen_at(c, err) < 0) {
+        (void)err_wrap(err, "control socket");
+        control_close(c, NULL, NULL);
+        return NULL;
+    }
+    return c;
+}
+
+static void on_server_closed(uv_handle_t *handle)
+{
+    struct control *c = handle->data;
+
+    c->open_handles--;
+    maybe_closed(c);
+}
+
+void control_close(struct control *c, void (*closed)(void *arg), void *arg)
+{
+    assert(!c->closing);
+    c->closing = true;
+    c->closed = closed;
+    c->closed_arg = arg;
+    while (c->clients != NULL) {
+        client_close(c->clients);
+    }
+    uv_close((uv_handle_t *)&c->pipe, on_server_closed); /* unlinks the file */
+}
