@@ -141,7 +141,7 @@ static int noise_error(const struct wire_in *w, struct err *err)
     return err->code;
 }
 
-/* Keep the start of what came before the magic. */
+/* Keep the start of the first `n` bytes: they came before the magic. */
 static void keep_noise(struct wire_in *w, size_t n)
 {
     size_t want = n < NOISE_KEPT_BYTES ? n : NOISE_KEPT_BYTES;
@@ -149,6 +149,8 @@ static void keep_noise(struct wire_in *w, size_t n)
     w->noisy = n > 0;
     if (want > w->noise.len) {
         buf_put(&w->noise, w->in.data + w->noise.len, want - w->noise.len);
+    } else {
+        w->noise.len = want; /* its tail was the start of the magic */
     }
 }
 

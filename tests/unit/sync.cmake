@@ -15,6 +15,11 @@ drover_sync_test(scan)
 target_link_options(unit_sync_scan PRIVATE -Wl,--wrap=clock_real_ns
                     -Wl,--wrap=look_key -Wl,--wrap=walk_db)
 
+# Speed and memory, by hand: cmake --build BUILD --target bench_index
+add_executable(bench_index EXCLUDE_FROM_ALL
+               ${CMAKE_CURRENT_LIST_DIR}/../bench/bench_index.c)
+target_link_libraries(bench_index PRIVATE drover_sync drover_flags)
+
 # Links.
 add_executable(unit_link_exec ${CMAKE_CURRENT_LIST_DIR}/test_link_exec.c)
 target_link_libraries(unit_link_exec PRIVATE drover_link PkgConfig::CMOCKA drover_flags)
@@ -29,4 +34,14 @@ foreach(module IN ITEMS meta sync_group session disk)
                         PkgConfig::CMOCKA drover_flags)
   add_test(NAME unit_replica_${module} COMMAND unit_replica_${module})
   set_tests_properties(unit_replica_${module} PROPERTIES TIMEOUT 180)
+endforeach()
+
+# Wire and receiver.
+add_library(drover_sync_support STATIC
+  ${CMAKE_CURRENT_LIST_DIR}/../support/memstore.c
+  ${CMAKE_CURRENT_LIST_DIR}/../support/wire_recode.c)
+target_link_libraries(drover_sync_support PUBLIC drover_sync drover_flags)
+foreach(module IN ITEMS state wire)
+  drover_sync_test(${module})
+  target_link_libraries(unit_sync_${module} PRIVATE drover_sync_support)
 endforeach()
