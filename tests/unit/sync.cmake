@@ -45,3 +45,15 @@ foreach(module IN ITEMS state wire)
   drover_sync_test(${module})
   target_link_libraries(unit_sync_${module} PRIVATE drover_sync_support)
 endforeach()
+
+# The real program over pipes.
+add_executable(integration_replica
+               ${CMAKE_CURRENT_LIST_DIR}/../integration/test_replica.c
+               ${CMAKE_CURRENT_LIST_DIR}/../support/replica_drive.c)
+target_compile_definitions(integration_replica PRIVATE
+                           DROVER_REPLICA_PROGRAM="$<TARGET_FILE:drover-replica>")
+target_link_libraries(integration_replica PRIVATE drover_replica
+                      PkgConfig::CMOCKA drover_flags)
+add_dependencies(integration_replica drover-replica)
+add_test(NAME integration_replica COMMAND integration_replica)
+set_tests_properties(integration_replica PROPERTIES TIMEOUT 600)

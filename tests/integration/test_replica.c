@@ -1,0 +1,676 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_replica: the real `drover-replica receive` over pipes, driven with
+ * frames as an agent makes them. */
+#include "../unit/store_fixture.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "../support/replica_drive.h"
+#include "store/base/clock.h"
+#include "sync/replica/meta.h"
+#include "sync/state.h"
+
+struct rig {
+    struct fixture f; /* holds the replica and its stderr */
+    char dir[300];
+    int dir_fd;
+    struct drive d, other;
+};
+
+static int setup(void **state)
+{
+    struct rig *r = calloc(1, sizeof *r);
+
+    assert_non_null(r);
+    fixture_begin(&r->f);
+    (void)snprintf(r->dir, sizeof r->dir, "%s/db", r->f.path);
+    assert_int_equal(mkdir(r->dir, 0750), 0);
+    r->dir_fd = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(r->dir_fd >= 0);
+    *state = r;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct rig *r = *state;
+
+    if (r->d.pid > 0) {
+        drive_kill(&r->d, SIGKILL);
+    }
+    if (r->other.pid > 0) {
+        drive_kill(&r->other, SIGKILL);
+    }
+    (void)close(r->dir_fd);
+    fixture_end(&r->f);
+    free(r);
+    return 0;
+}
+
+static void start(struct rig *r, const char *const *options)
+{
+    drive_start(&r->d, r->dir, options);
+    drive_hello(&r->d, 1, 1, 1);
+}
+
+static void restart(struct rig *r)
+{
+    start(r, NULL);
+}
+
+static size_t staged(const struct rig *r)
+{
+    size_t n = 0;
+    int fd = openat(r->dir_fd, ".drover/stage", O_RDONLY | O_DIRECTORY);
+
+    assert_true(fd >= 0);
+    DIR *dir = fdopendir(fd);
+    assert_non_null(dir);
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
+        n += e->d_name[0] != '.';
+    }
+    (void)closedir(dir);
+    return n;
+}
+
+/* --- what is installed ------------------------------------------------------- */
+
+static void values_tables_and_deletes_arrive(void **state)
+{
+    struct rig *r = *state;
+    struct drive *d = &r->d;
+    struct stat st;
+
+    start(r, NULL);
+    assert_true(d->was_empty);
+    drive_set_text(d, "", "root", "in the root");
+    drive_set_text(d, "users", "bob", "hello");
+    drive_set_text(d, "a/b/c", "deep", "nested");
+    drive_set_text(d, "users", "empty", "");
+    drive_change(d, WIRE_TABLE_SET, "void", "");
+    drive_set_text(d, "users", "gone", "soon");
+    drive_wait_all_acked(d, d->seq);
+    drive_change(d, WIRE_DELETE, "users", "gone");
+    drive_wait_all_acked(d, d->seq);
+    assert_file(r->dir_fd, "root.kv", "in the root");
+    assert_file(r->dir_fd, "users.tbl/bob.kv", "hello");
+    assert_file(r->dir_fd, "a/b/c.tbl/deep.kv", "nested");
+    assert_file(r->dir_fd, "users.tbl/empty.kv", "");
+    assert_true(exists(r->dir_fd, "void.tbl"));
+    assert_false(exists(r->dir_fd, "users.tbl/gone.kv"));
+    assert_int_equal(fstatat(r->dir_fd, "users.tbl/bob.kv", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_int_equal(fstatat(r->dir_fd, "users.tbl", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 02750);
+    assert_int_equal(fstatat(r->dir_fd, ".drover", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 02750);
+    drive_change(d, WIRE_TABLE_DROP, "users", "");
+    drive_wait_all_acked(d, d->seq);
+    assert_false(exists(r->dir_fd, "users.tbl"));
+    drive_ping(d, 0, REPLICA_STREAMING);
+    assert_int_equal(d->pong.keys, 2);
+    assert_int_equal(drive_bye(d), 0);
+    assert_int_equal(staged(r), 0);
+}
+
+static void modes_and_group_come_from_the_command_line(void **state)
+{
+    struct rig *r = *state;
+    const char *options[] = {"--file-mode", "0600", "--dir-mode", "0700",
+                             "--group",     "0",    NULL};
+    struct stat st;
+
+    if (geteuid() != 0) {
+        options[4] = NULL;
+    }
+    start(r, options);
+    drive_set_text(&r->d, "t", "k", "v");
+    drive_wait_all_acked(&r->d, r->d.seq);
+    assert_int_equal(fstatat(r->dir_fd, "t.tbl/k.kv", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(fstatat(r->dir_fd, "t.tbl", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_int_equal(drive_bye(&r->d), 0);
+}
+
+static void odd_keys_arrive_byte_for_byte(void **state)
+{
+    struct rig *r = *state;
+    char longest[KEY_MAX_BYTES], file[KEY_FILE_BYTES];
+    static const struct {
+        const char *key;
+        size_t len;
+    } keys[] = {{"", 0},         {" a b ", 5},       {"new\nline", 8},
+                {"\xff\xfe", 2}, {"\xc3\xa9t\xc3\xa9", 5}, {".hidden", 7},
+                {"..", 2},       {"*?[", 3},         {"x.kv", 4}};
+
+    start(r, NULL);
+    memset(longest, 'k', sizeof longest);
+    drive_set(&r->d, "t", longest, sizeof longest, "long", 4);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        drive_set(&r->d, "t", keys[i].key, keys[i].len, "odd", 3);
+    }
+    drive_wait_all_acked(&r->d, r->d.seq);
+    int fd = openat(r->dir_fd, "t.tbl", O_RDONLY | O_DIRECTORY);
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        key_file(keys[i].key, keys[i].len, file);
+        assert_file(fd, file, "odd");
+    }
+    key_file(longest, sizeof longest, file);
+    assert_file(fd, file, "long");
+    (void)close(fd);
+    assert_int_equal(drive_bye(&r->d), 0);
+}
+
+enum { PIECES = 200 };
+
+/* 50 MiB in pieces, with small keys between them. */
+static void a_large_value_streams_while_small_keys_pass(void **state)
+{
+    struct rig *r = *state;
+    struct drive *d = &r->d;
+    static uint8_t piece[WIRE_PIECE_MAX];
+    struct digest_stream *ds = digest_stream_new();
+    struct stat st;
+
+    assert_non_null(ds);
+    start(r, NULL);
+    struct wire_change m = {.seq = ++d->seq,
+                            .table = bytes_of("t", 1),
+                            .key = bytes_of("large", 5),
+                            .size = (uint64_t)PIECES * sizeof piece};
+    uint64_t large = m.seq, small = 0;
+    wire_put_change(&d->tx, WIRE_SET_BEGIN, &m);
+    for (int i = 0; i < PIECES; i++) {
+        memset(piece, i, sizeof piece);
+        digest_stream_update(ds, piece, sizeof piece);
+        wire_put_piece(&d->tx, large, piece, sizeof piece);
+        if (i == PIECES / 2) {
+            small = drive_set_text(d, "t", "small", "v");
+            drive_until(d, drive_is_acked, small);
+            assert_false(exists(r->dir_fd, "t.tbl/large.kv"));
+        }
+        drive_flush(d);
+    }
+    wire_put_set_end(&d->tx, large, digest_stream_final(ds));
+    digest_stream_free(ds);
+    drive_until(d, drive_is_acked, large);
+    assert_int_equal(fstatat(r->dir_fd, "t.tbl/large.kv", &st, 0), 0);
+    assert_int_equal(st.st_size, PIECES * (int)sizeof piece);
+    assert_int_equal(drive_bye(d), 0);
+}
+
+static void many_changes_in_many_tables_are_acknowledged(void **state)
+{
+    enum { MANY = 6000 };
+    struct rig *r = *state;
+
+    start(r, NULL);
+    for (int i = 0; i < MANY; i++) {
+        char table[32], key[32];
+        (void)snprintf(table, sizeof table, "t%d", i % 7);
+        (void)snprintf(key, sizeof key, "k%d", i);
+        drive_set_text(&r->d, table, key, key);
+    }
+    drive_wait_all_acked(&r->d, r->d.seq);
+    assert_file(r->dir_fd, "t0.tbl/k0.kv", "k0");
+    drive_ping(&r->d, 0, REPLICA_STREAMING);
+    assert_int_equal(r->d.pong.keys, MANY);
+    assert_int_equal(drive_bye(&r->d), 0);
+}
+
+/* --- locks -------------------------------------------------------------------- */
+
+static void a_held_key_waits_is_reported_and_others_flow(void **state)
+{
+    struct rig *r = *state;
+    struct drive *d = &r->d;
+
+    start(r, NULL);
+    drive_set_text(d, "", "held", "old");
+    drive_wait_all_acked(d, d->seq);
+    int fd = hold_lock(r->dir_fd, "held.kv", LOCK_SH);
+    uint64_t held = drive_set_text(d, "", "held", "new");
+    uint64_t other = drive_set_text(d, "", "other", "v");
+    drive_until(d, drive_is_acked, other);
+    drive_until(d, drive_is_blocked, held);
+    assert_int_equal(d->blocked_pid, getpid());
+    assert_true(d->blocked_comm[0] != '\0');
+    assert_false(drive_is_acked(d, held));
+    assert_file(r->dir_fd, "held.kv", "old");
+    (void)close(fd);
+    drive_until(d, drive_is_acked, held);
+    assert_file(r->dir_fd, "held.kv", "new");
+    assert_int_equal(drive_bye(d), 0);
+}
+
+static void policy_replace_goes_past_a_reader_that_keeps_its_value(
+    void **state)
+{
+    static const char *const options[] = {
+        "--on-lock-timeout", "replace", "--lock-timeout", "50ms", NULL};
+    struct rig *r = *state;
+    struct drive *d = &r->d;
+    char got[4] = "";
+
+    start(r, options);
+    drive_set_text(d, "", "held", "old");
+    drive_wait_all_acked(d, d->seq);
+    int fd = hold_lock(r->dir_fd, "held.kv", LOCK_SH);
+    drive_set_text(d, "", "held", "new");
+    drive_wait_all_acked(d, d->seq);
+    assert_file(r->dir_fd, "held.kv", "new");
+    assert_int_equal(read(fd, got, 3), 3);
+    assert_string_equal(got, "old");
+    (void)close(fd);
+    drive_ping(d, 0, REPLICA_STREAMING);
+    assert_int_equal(d->pong.replaced, 1);
+    assert_int_equal(drive_bye(d), 0);
+}
+
+/* --- ends and beginnings ------------------------------------------------------- */
+
+static void the_end_in_mid_frame_keeps_whole_changes_only(void **state)
+{
+    struct rig *r = *state;
+    struct drive *d = &r->d;
+
+    start(r, NULL);
+    uint64_t whole = drive_set_text(d, "", "whole", "v");
+    drive_set_text(d, "", "torn", "vvvvvvvvvv");
+    d->tx.len -= 5;
+    assert_int_equal(drive_end(d), 0);
+    assert_true(drive_is_acked(d, whole));
+    assert_file(r->dir_fd, "whole.kv", "v");
+    assert_false(exists(r->dir_fd, "torn.kv"));
+    assert_int_equal(staged(r), 0);
+}
+
+static void a_stream_that_was_cut_leaves_nothing(void **state)
+{
+    struct rig *r = *state;
+    struct drive *d = &r->d;
+
+    start(r, NULL);
+    struct wire_change m = {.seq = ++d->seq,
+                            .key = bytes_of("large", 5),
+                            .size = 1000000};
+    wire_put_change(&d->tx, WIRE_SET_BEGIN, &m);
+    wire_put_piece(&d->tx, m.seq, "abc", 3);
+    assert_int_equal(drive_end(d), 0);
+    assert_false(exists(r->dir_fd, "large.kv"));
+    assert_int_equal(staged(r), 0);
+}
+
+static void a_kill_leaves_no_half_value_and_the_next_start_sweeps(void **state)
+{
+    struct rig *r = *state;
+    struct drive *d = &r->d;
+
+    start(r, NULL);
+    drive_set_text(d, "", "k", "acknowledged");
+    drive_wait_all_acked(d, d->seq);
+    struct wire_change m = {.seq = ++d->seq,
+                            .key = bytes_of("large", 5),
+                            .size = 3};
+    wire_put_change(&d->tx, WIRE_SET_BEGIN, &m);
+    wire_put_piece(&d->tx, m.seq, "abc", 3);
+    drive_ping(d, 0, REPLICA_STREAMING);
+    assert_int_equal(staged(r), 1);
+    drive_kill(d, SIGKILL);
+    assert_int_equal(staged(r), 1);
+    restart(r);
+    assert_int_equal(staged(r), 0);
+    assert_false(r->d.was_empty);
+    assert_int_equal(r->d.ready_keys, 1);
+    assert_file(r->dir_fd, "k.kv", "acknowledged");
+    assert_int_equal(drive_bye(&r->d), 0);
+}
+
+static void a_signal_to_end_is_a_clean_end(void **state)
+{
+    struct rig *r = *state;
+
+    start(r, NULL);
+    drive_set_text(&r->d, "", "k", "v");
+    drive_wait_all_acked(&r->d, r->d.seq);
+    (void)kill(r->d.pid, SIGTERM);
+    drive_until(&r->d, drive_is_eof, 0);
+    assert_int_equal(drive_end(&r->d), 0);
+    assert_true(exists(r->dir_fd, ".drover/index"));
+}
+
+/* Values written by hand must be found by a scan though an index was saved. */
+static void an_edit_on_the_replica_is_seen_by_the_next_session(void **state)
+{
+    struct rig *r = *state;
+    struct digest before;
+
+    start(r, NULL);
+    drive_set_text(&r->d, "", "k", "right");
+    drive_wait_all_acked(&r->d, r->d.seq);
+    drive_ping(&r->d, 0, REPLICA_STREAMING);
+    before = r->d.pong.root;
+    assert_int_equal(drive_bye(&r->d), 0);
+    restart(r);
+    drive_ping(&r->d, 0, REPLICA_STREAMING);
+    assert_true(digest_equal(before, r->d.pong.root));
+    assert_int_equal(drive_bye(&r->d), 0);
+    put_text(r->dir_fd, "k.kv", "wrong");
+    restart(r);
+    drive_ping(&r->d, 0, REPLICA_STREAMING);
+    assert_false(digest_equal(before, r->d.pong.root));
+    assert_int_equal(drive_bye(&r->d), 0);
+}
+
+/* Run the program with stdin from this file; its exit code. */
+static int run_with_stdin(const struct rig *r, const char *file, char *said,
+                          size_t room)
+{
+    char err_path[350];
+    int status;
+
+    (void)snprintf(err_path, sizeof err_path, "%s/said", r->f.path);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        int in = open(file, O_RDONLY);
+        int out = open("/dev/null", O_WRONLY);
+        int err = open(err_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        (void)dup2(in, 0);
+        (void)dup2(out, 1);
+        (void)dup2(err, 2);
+        (void)execl(drive_program(), "drover-replica", "receive", r->dir,
+                    (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    int fd = open(err_path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    ssize_t n = read(fd, said, room - 1);
+    said[n > 0 ? n : 0] = '\0';
+    (void)close(fd);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void stdin_may_be_a_file_or_nothing(void **state)
+{
+    struct rig *r = *state;
+    char path[350], said[2000];
+    struct drive d = {.in = -1, .out = -1};
+
+    assert_int_equal(run_with_stdin(r, "/dev/null", said, sizeof said), 76);
+    assert_non_null(strstr(said, "before an agent said hello"));
+    drive_put_hello(&d, 1, 1, 1, 1000);
+    drive_set_text(&d, "t", "k", "from a file");
+    wire_put_bye(&d.tx);
+    put_file(r->f.fd, "input", d.tx.data, d.tx.len);
+    buf_deinit(&d.tx);
+    (void)snprintf(path, sizeof path, "%s/input", r->f.path);
+    assert_int_equal(run_with_stdin(r, path, said, sizeof said), 0);
+    assert_file(r->dir_fd, "t.tbl/k.kv", "from a file");
+    put_text(r->f.fd, "input", "GET / HTTP/1.0\r\n\r\n");
+    assert_int_equal(run_with_stdin(r, path, said, sizeof said), 76);
+}
+
+/* --- two receivers -------------------------------------------------------------- */
+
+static void the_same_agent_takes_over_its_own_replica(void **state)
+{
+    struct rig *r = *state;
+
+    start(r, NULL);
+    drive_start(&r->other, r->dir, NULL);
+    drive_hello(&r->other, 1, 1, 1);
+    drive_until(&r->d, drive_is_eof, 0);
+    assert_int_equal(drive_end(&r->d), 75);
+    drive_set_text(&r->other, "", "k", "v");
+    drive_wait_all_acked(&r->other, 1);
+    assert_int_equal(drive_bye(&r->other), 0);
+}
+
+static void another_agent_is_refused_and_told_who_is_there(void **state)
+{
+    struct rig *r = *state;
+    char pid[32];
+
+    start(r, NULL);
+    (void)snprintf(pid, sizeof pid, "pid %d ", (int)r->d.pid);
+    drive_start(&r->other, r->dir, NULL);
+    drive_put_hello(&r->other, 1, 2, 1, 1000);
+    drive_until(&r->other, drive_is_eof, 0);
+    assert_int_equal(r->other.error_id, DR_RECEIVER_BUSY);
+    assert_non_null(strstr(r->other.error_text, pid));
+    assert_int_equal(drive_end(&r->other), 75);
+    drive_set_text(&r->d, "", "k", "v");
+    drive_wait_all_acked(&r->d, 1);
+    assert_int_equal(drive_bye(&r->d), 0);
+}
+
+static void a_newer_primary_takes_over_and_the_older_is_locked_out(void **state)
+{
+    struct rig *r = *state;
+
+    start(r, NULL);
+    drive_start(&r->other, r->dir, NULL);
+    drive_hello(&r->other, 1, 2, 2);
+    drive_until(&r->d, drive_is_eof, 0);
+    assert_int_equal(drive_end(&r->d), 75);
+    drive_start(&r->d, r->dir, NULL);
+    drive_put_hello(&r->d, 1, 1, 1, 1000);
+    drive_until(&r->d, drive_is_eof, 0);
+    assert_int_equal(r->d.error_id, DR_OLD_EPOCH);
+    assert_int_equal(drive_end(&r->d), 78);
+    assert_int_equal(drive_bye(&r->other), 0);
+}
+
+/* --- identity -------------------------------------------------------------------- */
+
+static void refused(struct rig *r, uint8_t db, int dr, int code)
+{
+    drive_start(&r->d, r->dir, NULL);
+    drive_put_hello(&r->d, db, 1, 1, 1000);
+    drive_until(&r->d, drive_is_eof, 0);
+    assert_int_equal(r->d.error_id, dr);
+    assert_int_equal(drive_end(&r->d), code);
+}
+
+static void another_database_is_refused(void **state)
+{
+    struct rig *r = *state;
+
+    start(r, NULL);
+    assert_int_equal(drive_bye(&r->d), 0);
+    refused(r, 2, DR_OTHER_DATABASE, 78);
+}
+
+static int run(const char *a, const char *b, const char *c)
+{
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        int null_fd = open("/dev/null", O_WRONLY);
+        (void)dup2(null_fd, 1);
+        (void)dup2(null_fd, 2);
+        (void)execl(drive_program(), "drover-replica", a, b, c, (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void a_directory_with_keys_is_refused_until_it_is_adopted(void **state)
+{
+    struct rig *r = *state;
+
+    put_text(r->dir_fd, "k.kv", "mine");
+    refused(r, 1, DR_REPLICA_NOT_EMPTY, 78);
+    assert_file(r->dir_fd, "k.kv", "mine");
+    assert_int_equal(
+        run("adopt", r->dir, "01010101-0101-0101-0101-010101010101"), 0);
+    assert_int_equal(
+        run("adopt", r->dir, "02020202020202020202020202020202"), 78);
+    restart(r);
+    assert_int_equal(r->d.ready_keys, 1);
+    assert_int_equal(drive_bye(&r->d), 0);
+}
+
+static void a_primary_is_never_written_as_a_replica(void **state)
+{
+    struct rig *r = *state;
+
+    assert_int_equal(mkdirat(r->dir_fd, ".drover", 0750), 0);
+    put_text(r->dir_fd, ".drover/id", "x");
+    refused(r, 1, DR_REPLICA_DIR, 78);
+    assert_false(exists(r->dir_fd, ".drover/lock"));
+}
+
+static void a_directory_that_cannot_be_written_says_so(void **state)
+{
+    struct rig *r = *state;
+
+    if (geteuid() == 0) {
+        print_message("skipped: root may write everywhere\n");
+        skip();
+    }
+    assert_int_equal(fchmod(r->dir_fd, 0550), 0);
+    refused(r, 1, DR_REPLICA_DIR, 77);
+    assert_int_equal(fchmod(r->dir_fd, 0750), 0);
+}
+
+/* --- hostile surroundings --------------------------------------------------------- */
+
+static void planted_links_are_refused_and_nothing_outside_changes(void **state)
+{
+    struct rig *r = *state;
+    struct drive *d = &r->d;
+
+    assert_int_equal(mkdirat(r->f.fd, "outside", 0755), 0);
+    put_text(r->f.fd, "outside/secret", "secret");
+    start(r, NULL);
+    assert_int_equal(symlinkat("../outside", r->dir_fd, "t.tbl"), 0);
+    assert_int_equal(symlinkat("../outside/secret", r->dir_fd, "k.kv"), 0);
+    uint64_t table = drive_set_text(d, "t", "x", "evil");
+    uint64_t key = drive_set_text(d, "", "k", "evil");
+    uint64_t drop = drive_change(d, WIRE_TABLE_DROP, "t", "");
+    uint64_t good = drive_set_text(d, "", "good", "v");
+    drive_until(d, drive_is_naked, table);
+    drive_until(d, drive_is_naked, key);
+    drive_until(d, drive_is_naked, drop);
+    drive_until(d, drive_is_acked, good);
+    assert_false(exists(r->f.fd, "outside/x.kv"));
+    assert_file(r->f.fd, "outside/secret", "secret");
+    assert_int_equal(drive_bye(d), 0);
+    assert_int_equal(staged(r), 0);
+}
+
+static void a_full_disk_refuses_values_and_goes_on_when_there_is_room(
+    void **state)
+{
+    struct rig *r = *state;
+    struct drive *d = &r->d;
+    static uint8_t value[200 * 1024];
+
+    if (mount("none", r->dir, "tmpfs", 0, "size=1m,mode=0750") != 0) {
+        print_message("skipped: no permission to mount a tmpfs\n");
+        skip();
+    }
+    start(r, NULL);
+    uint64_t first = 0, seq = 0;
+    for (int i = 0; i < 10; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "k%d", i);
+        seq = drive_set(d, "", key, strlen(key), value, sizeof value);
+        first = first == 0 ? seq : first;
+    }
+    drive_until(d, drive_is_naked, seq);
+    assert_int_equal(d->nak_sys, ENOSPC);
+    assert_non_null(strstr(d->nak_text, "k9"));
+    drive_until(d, drive_is_acked, first);
+    for (int i = 0; i < 10; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "k%d", i);
+        seq = drive_change(d, WIRE_DELETE, "", key);
+    }
+    drive_until(d, drive_is_acked, seq);
+    seq = drive_set(d, "", "again", 5, value, sizeof value);
+    drive_until(d, drive_is_acked, seq);
+    int code = drive_bye(d);
+    (void)umount2(r->dir, MNT_DETACH);
+    assert_int_equal(code, 0);
+}
+
+/* --- for readers -------------------------------------------------------------------- */
+
+static void fresh_and_status_tell_readers_the_truth(void **state)
+{
+    struct rig *r = *state;
+    struct drive *d = &r->d;
+    struct stat st;
+    int64_t now = clock_real_ns();
+
+    assert_int_equal(run("fresh", "--max-age=10s", r->dir), 69);
+    start(r, NULL);
+    assert_int_equal(run("fresh", "--max-age=10s", r->dir), 69);
+    drive_ping(d, now, REPLICA_STREAMING);
+    assert_int_equal(fstatat(r->dir_fd, ".drover/freshness", &st, 0), 0);
+    assert_true(clock_of_timespec(st.st_mtim) == now);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_int_equal(run("fresh", "--max-age=1h", r->dir), 0);
+    drive_ping(d, now - 7200 * NS_PER_S, REPLICA_CATCHUP);
+    assert_int_equal(run("fresh", "--max-age=1h", r->dir), 1);
+    assert_int_equal(run("fresh", "--max-age=3h", r->dir), 0);
+    assert_int_equal(run("fresh", "--max-age=10", r->dir), 64);
+    assert_int_equal(run("status", "--json", r->dir), 0);
+    assert_int_equal(run("status", r->f.path, NULL), 69);
+    assert_int_equal(run("nonsense", NULL, NULL), 64);
+    drive_set_text(d, "", "k", "v");
+    drive_wait_all_acked(d, d->seq);
+    assert_int_equal(drive_bye(d), 0);
+    assert_true(exists(r->dir_fd, ".drover/applied"));
+    assert_true(exists(r->dir_fd, ".drover/index"));
+}
+
+#define RIG_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(values_tables_and_deletes_arrive),
+        RIG_TEST(modes_and_group_come_from_the_command_line),
+        RIG_TEST(odd_keys_arrive_byte_for_byte),
+        RIG_TEST(a_large_value_streams_while_small_keys_pass),
+        RIG_TEST(many_changes_in_many_tables_are_acknowledged),
+        RIG_TEST(a_held_key_waits_is_reported_and_others_flow),
+        RIG_TEST(policy_replace_goes_past_a_reader_that_keeps_its_value),
+        RIG_TEST(the_end_in_mid_frame_keeps_whole_changes_only),
+        RIG_TEST(a_stream_that_was_cut_leaves_nothing),
+        RIG_TEST(a_kill_leaves_no_half_value_and_the_next_start_sweeps),
+        RIG_TEST(a_signal_to_end_is_a_clean_end),
+        RIG_TEST(an_edit_on_the_replica_is_seen_by_the_next_session),
+        RIG_TEST(stdin_may_be_a_file_or_nothing),
+        RIG_TEST(the_same_agent_takes_over_its_own_replica),
+        RIG_TEST(another_agent_is_refused_and_told_who_is_there),
+        RIG_TEST(a_newer_primary_takes_over_and_the_older_is_locked_out),
+        RIG_TEST(another_database_is_refused),
+        RIG_TEST(a_directory_with_keys_is_refused_until_it_is_adopted),
+        RIG_TEST(a_primary_is_never_written_as_a_replica),
+        RIG_TEST(a_directory_that_cannot_be_written_says_so),
+        RIG_TEST(planted_links_are_refused_and_nothing_outside_changes),
+        RIG_TEST(a_full_disk_refuses_values_and_goes_on_when_there_is_room),
+        RIG_TEST(fresh_and_status_tell_readers_the_truth),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
