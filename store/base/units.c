@@ -203,7 +203,7 @@ char *units_bytes(char *out, uint64_t bytes)
         i++;
     }
     (void)snprintf(out, UNITS_TEXT_BYTES, "%" PRIu64 ".%" PRIu64 " %s",
-                   bytes / unit, bytes % unit / (unit / 10 + 1), names[i]);
+                   bytes / unit, bytes % unit * 10 / unit, names[i]);
     return out;
 }
 

@@ -8,6 +8,6 @@ function(drover_store_test name)
   set_tests_properties(unit_store_${name} PROPERTIES TIMEOUT 120)
 endfunction()
 
-foreach(module IN ITEMS name db lock value walk install)
+foreach(module IN ITEMS base drover quote name db lock value walk install)
   drover_store_test(${module})
 endforeach()
