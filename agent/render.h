@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * render: the agent's JSON objects (control.h) as text for people.
+ *
+ * Pure: objects in, text out.  Fields that are missing or of another type are
+ * shown as "-", so that a newer or older agent is still readable.  Text from
+ * outside (keys, error messages) is made harmless for a terminal.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "store/base/buf.h"
+
+/* drover status. */
+void render_status(FILE *out, const json_t *status, bool color);
+/* drover resync, verify: the summary; at most `names_max` differing names. */
+void render_compare(FILE *out, const json_t *result, size_t names_max);
+/* drover wait. */
+void render_wait(FILE *out, const json_t *result);
+/* A job's progress as one line without its newline. */
+void render_progress(struct buf *out, const json_t *object);
+/* "drover: DR-502 text" and "  HINT: ...", of {"id", "text", "hint"}. */
+void render_error(FILE *out, const json_t *error);
+/* The shell word for the NAME in `object`: TABLE/KEY, or TABLE alone. */
+void render_name(struct buf *out, const json_t *object);
+
+/* --- text tables --- */
+
+enum { TABLE_COLUMNS_MAX = 10 };
+struct table {
+    size_t columns;
+    size_t rows;
+    char **cells; /* rows * columns */
+    bool bad;     /* out of memory: rows are missing */
+};
+
+/* Append a row; NULL cells end it and are shown empty. */
+void table_row(struct table *t, const char *const *cells);
+/* Columns are two blanks apart; no blanks at the end of a line.  `decorate`
+ * (may be NULL) may print before and after a cell. */
+void table_print(const struct table *t, FILE *out,
+                 void (*decorate)(FILE *out, size_t row, size_t column,
+                                  const char *cell, bool before));
+void table_deinit(struct table *t);

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * render: objects of the agent as text. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/render.h"
+
+/* The text that `print` makes of the JSON text `in`; caller frees. */
+static char *rendered(const char *in, int which, bool color)
+{
+    json_error_t why;
+    json_t *o = json_loads(in, 0, &why);
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    if (o == NULL) {
+        fail_msg("bad test: %s", why.text);
+    }
+    assert_non_null(out);
+    switch (which) {
+    case 0:
+        render_status(out, o, color);
+        break;
+    case 1:
+        render_compare(out, o, 2);
+        break;
+    case 2:
+        render_wait(out, o);
+        break;
+    default:
+        render_error(out, o);
+        break;
+    }
+    (void)fclose(out);
+    json_decref(o);
+    return text;
+}
+
+static void expect(const char *in, int which, const char *want)
+{
+    char *text = rendered(in, which, false);
+    assert_string_equal(text, want);
+    free(text);
+}
+
+static const char STATUS[] =
+    "{\"schema\":1,\"version\":\"0.1.0\",\"uptime_s\":1036800,"
+    "\"database\":{\"name\":\"orders\",\"path\":\"/srv/orders\",\"keys\":48211,"
+    "\"bytes\":91540684,\"tables\":12,\"state\":\"ok\",\"scan_age_s\":5},"
+    "\"replicas\":["
+    "{\"name\":\"eu-1\",\"state\":\"streaming\",\"lag_s\":0,\"pending_keys\":0,"
+    "\"ack_age_s\":0.8,\"silence_s\":0.8,\"rate\":41,\"version\":\"0.1.0\"},"
+    "{\"name\":\"us-1\",\"state\":\"retrying\",\"lag_s\":247,"
+    "\"pending_keys\":1312,\"pending_bytes\":1468006,\"ack_age_s\":null,"
+    "\"attempts\":8,\"next_try_s\":22,"
+    "\"error\":{\"id\":203,\"text\":\"host key differs\",\"hint\":\"look\"}}],"
+    "\"blocked\":[{\"side\":\"primary\",\"table\":\"users\",\"key\":\"al ice\","
+    "\"pid\":8123,\"comm\":\"billing\",\"waited_s\":41}],\"blocked_count\":3,"
+    "\"warnings\":[]}";
+
+static void status_is_a_table_with_errors_and_hints_below(void **state)
+{
+    (void)state;
+    expect(STATUS, 0,
+           "orders  /srv/orders   48,211 keys, 87.2 MiB in 12 tables   agent "
+           "0.1.0, up 12 d   scanned 5.0 s ago\n"
+           "REPLICA  STATE      LAG      PENDING          LAST ACK  SILENT  "
+           "RATE       RECEIVER\n"
+           "eu-1     streaming  0 s      -                800 ms    800 ms  "
+           "41 keys/s  0.1.0\n"
+           "us-1     retrying   4 m 7 s  1,312 / 1.3 MiB  -         -       "
+           "-          -\n"
+           "blocked  'users/al ice'  41.0 s  on primary: pid 8123 billing\n"
+           "blocked  3 keys in all\n"
+           "us-1: DR-203 host key differs. Next try in 22.0 s (attempt 9)\n"
+           "      HINT: look\n");
+}
+
+static void colors_appear_only_when_asked_for(void **state)
+{
+    (void)state;
+    char *plain = rendered(STATUS, 0, false);
+    char *colored = rendered(STATUS, 0, true);
+
+    assert_null(strchr(plain, '\033'));
+    assert_non_null(strstr(colored, "\033[32mstreaming\033[0m"));
+    free(plain);
+    free(colored);
+}
+
+static void missing_fields_are_shown_as_dashes(void **state)
+{
+    (void)state;
+    expect("{}", 0, "?  ?   agent ?, up -\nno replicas are set up\n");
+    expect("{\"database\":{\"state\":\"lost\",\"error\":{\"id\":104,\"text\":"
+           "\"gone\"}},\"replicas\":[{}]}",
+           0,
+           "?  ?   agent ?, up -   DATABASE LOST\n"
+           "REPLICA  STATE    LAG  PENDING  LAST ACK  SILENT  RATE  RECEIVER\n"
+           "?        unknown  -    -        -         -       -     -\n"
+           "database: DR-104 gone\n");
+}
+
+static void text_from_outside_cannot_drive_the_terminal(void **state)
+{
+    (void)state;
+    char *text = rendered("{\"id\":210,\"text\":\"said \\u001b[2J\\n\\\"x\\\"\","
+                          "\"hint\":\"\\u0007\"}",
+                          3, false);
+
+    assert_null(strchr(text, '\033'));
+    assert_null(strchr(text, '\007'));
+    assert_non_null(strstr(text, "drover: DR-210 said "));
+    assert_non_null(strstr(text, "\"x\""));
+    free(text);
+}
+
+static void a_comparison_lists_names_up_to_the_bound(void **state)
+{
+    (void)state;
+    expect("{\"mode\":\"verify\",\"replicas\":[{\"name\":\"eu\",\"done\":true,"
+           "\"compared\":1234},{\"name\":\"us\",\"done\":true,\"missing\":2,"
+           "\"extra\":1,\"different\":0,\"names\":[{\"kind\":\"missing\","
+           "\"table\":\"\",\"key_b64\":\"/2E=\"},{\"kind\":\"extra\","
+           "\"is_table\":true,\"table\":\"a/b\"},{\"kind\":\"missing\","
+           "\"table\":\"t\",\"key\":\"k\"}]}]}",
+           1,
+           "eu: equal, 1,234 keys compared\n"
+           "us: 3 differences: 2 missing, 1 extra, 0 different\n"
+           "  missing    $'\\xffa'\n"
+           "  extra      table a/b\n"
+           "  and 1 more\n");
+}
+
+static void a_resync_tells_repairs_failures_and_the_brake(void **state)
+{
+    (void)state;
+    expect("{\"mode\":\"resync\",\"replicas\":[{\"name\":\"eu\",\"done\":true,"
+           "\"missing\":1,\"repaired\":1,\"reread\":7},{\"name\":\"us\","
+           "\"failed\":true,\"error\":{\"id\":209,\"text\":\"cut\",\"hint\":"
+           "\"wait\"}},{\"name\":\"ap\",\"done\":true,\"held\":true,"
+           "\"extra\":500}]}",
+           1,
+           "eu: 1 difference: 1 missing, 0 extra, 0 different; 1 repaired; 7 "
+           "values read there\n"
+           "us: failed\n"
+           "      DR-209 cut\n"
+           "      HINT: wait\n"
+           "ap: 500 differences: 0 missing, 500 extra, 0 different; 0 "
+           "repaired\n"
+           "      The brake holds 500 deletes. If they are right: drover "
+           "approve ap\n");
+    expect("{\"mode\":\"dry-run\",\"replicas\":[]}", 1,
+           "Nothing was changed. Run without --dry-run to do it.\n");
+}
+
+static void a_wait_tells_who_is_behind(void **state)
+{
+    (void)state;
+    expect("{\"replicas\":[{\"name\":\"eu\",\"done\":true},{\"name\":\"us\","
+           "\"done\":false,\"state\":\"catchup\",\"pending_keys\":1200}]}",
+           2,
+           "eu: has every change\nus: not yet, catchup, 1,200 keys pending\n");
+}
+
+static void progress_is_one_line_for_all_replicas(void **state)
+{
+    struct buf b = BUF_NULL;
+    json_t *o = json_loads(
+        "{\"replicas\":[{\"name\":\"a\",\"phase\":\"repairing\",\"repaired\":5,"
+        "\"to_repair\":1000},{\"name\":\"b\",\"phase\":\"scanning\","
+        "\"scan_keys\":7},{\"name\":\"c\",\"done\":true}]}",
+        0, NULL);
+
+    (void)state;
+    assert_non_null(o);
+    render_progress(&b, o);
+    buf_u8(&b, '\0');
+    assert_false(b.bad);
+    assert_string_equal((char *)b.data,
+                        "a repairing 5 of 1,000  b scanning 7 keys  c done");
+    buf_deinit(&b);
+    json_decref(o);
+}
+
+static void columns_count_characters_and_lines_have_no_tail(void **state)
+{
+    struct table t = {.columns = 3};
+    const char *one[] = {"\xc3\xa4", "b", "c"};
+    const char *two[] = {"xyz", NULL};
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    (void)state;
+    assert_non_null(out);
+    table_row(&t, one);
+    table_row(&t, two);
+    table_print(&t, out, NULL);
+    (void)fclose(out);
+    assert_string_equal(text, "\xc3\xa4    b  c\nxyz\n");
+    free(text);
+    table_deinit(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(status_is_a_table_with_errors_and_hints_below),
+        cmocka_unit_test(colors_appear_only_when_asked_for),
+        cmocka_unit_test(missing_fields_are_shown_as_dashes),
+        cmocka_unit_test(text_from_outside_cannot_drive_the_terminal),
+        cmocka_unit_test(a_comparison_lists_names_up_to_the_bound),
+        cmocka_unit_test(a_resync_tells_repairs_failures_and_the_brake),
+        cmocka_unit_test(a_wait_tells_who_is_behind),
+        cmocka_unit_test(progress_is_one_line_for_all_replicas),
+        cmocka_unit_test(columns_count_characters_and_lines_have_no_tail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
