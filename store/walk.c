@@ -237,10 +237,13 @@ static int enter(struct walk *w, int parent_fd, const char *name,
 
 static int enter_all(struct walk *w, const struct place *at)
 {
-    const char *name = (const char *)at->dirs.data;
-    const char *end = name + at->dirs.len;
     size_t base = w->path_len;
 
+    if (at->dirs.len == 0) {
+        return 0; /* data is NULL then */
+    }
+    const char *name = (const char *)at->dirs.data;
+    const char *end = name + at->dirs.len;
     for (; name != end; name += strlen(name) + 1) {
         size_t len;
         bool is_table = name_is_table(name, &len);
