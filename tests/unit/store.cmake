@@ -8,6 +8,18 @@ function(drover_store_test name)
   set_tests_properties(unit_store_${name} PROPERTIES TIMEOUT 120)
 endfunction()
 
-foreach(module IN ITEMS base drover quote name db lock value walk install)
+foreach(module IN ITEMS base drover quote name db lock value walk install share)
   drover_store_test(${module})
 endforeach()
+
+add_test(NAME unit_store_kv
+  COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/../integration/test_kv.sh $<TARGET_FILE:drover-kv>)
+set_tests_properties(unit_store_kv PROPERTIES TIMEOUT 300)
+
+# A sanitizer's run-time is not what others link.
+if(NOT DROVER_SANITIZE)
+  add_test(NAME unit_store_install_lib
+    COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/../integration/test_install_lib.sh
+            ${CMAKE_BINARY_DIR} ${CMAKE_COMMAND} ${CMAKE_C_COMPILER})
+  set_tests_properties(unit_store_install_lib PROPERTIES TIMEOUT 300)
+endif()
