@@ -39,9 +39,11 @@ endforeach()
 # Wire and receiver.
 add_library(drover_sync_support STATIC
   ${CMAKE_CURRENT_LIST_DIR}/../support/memstore.c
+  ${CMAKE_CURRENT_LIST_DIR}/../support/receiver_rig.c
   ${CMAKE_CURRENT_LIST_DIR}/../support/wire_recode.c)
 target_link_libraries(drover_sync_support PUBLIC drover_sync drover_flags)
-foreach(module IN ITEMS state wire)
+foreach(module IN ITEMS state wire wire_hostile receiver receiver_aside
+                        receiver_query)
   drover_sync_test(${module})
   target_link_libraries(unit_sync_${module} PRIVATE drover_sync_support)
 endforeach()
@@ -57,3 +59,6 @@ target_link_libraries(integration_replica PRIVATE drover_replica
 add_dependencies(integration_replica drover-replica)
 add_test(NAME integration_replica COMMAND integration_replica)
 set_tests_properties(integration_replica PROPERTIES TIMEOUT 600)
+
+# The primary's core.
+drover_sync_test(changelog)
