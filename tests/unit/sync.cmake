@@ -62,3 +62,5 @@ set_tests_properties(integration_replica PROPERTIES TIMEOUT 600)
 
 # The primary's core.
 drover_sync_test(changelog)
+drover_sync_test(primary)
+target_link_libraries(unit_sync_primary PRIVATE drover_sync_support)
