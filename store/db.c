@@ -98,8 +98,7 @@ int db_open(struct db *db, const char *path, bool create, struct err *err)
             return rc;
         }
     }
-    CLEANUP(fd_closep) int fd =
-        open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0) {
         return err_sys(err, errno, "open database %s",
                        QUOTED(path, strlen(path)));
@@ -397,9 +396,8 @@ int table_remove_dir(const struct db *db, const void *name, size_t len,
     }
     CLEANUP(fd_closep) int parent = db_open_dir(db, slash ? path : ".");
     if (parent < 0) {
-        return errno == ENOENT
-                   ? 0
-                   : err_sys(err, errno, "remove table %s", quoted);
+        return errno == ENOENT ? 0
+                               : err_sys(err, errno, "remove table %s", quoted);
     }
     rc = remove_one(parent, slash != NULL ? slash + 1 : path, quoted, err);
     if (rc == 0 && slash != NULL) {

@@ -38,9 +38,9 @@ bool db_root_is_same(const struct db *db);
 
 /* How table_open() treats a missing directory, and with which modes. */
 struct table_make {
-    bool create;      /* make what is missing, and sync the parents */
-    mode_t dir_mode;  /* 0: 0755 & ~umask, as flockd does; else exactly this */
-    gid_t group;      /* (gid_t)-1: leave */
+    bool create;     /* make what is missing, and sync the parents */
+    mode_t dir_mode; /* 0: 0755 & ~umask, as flockd does; else exactly this */
+    gid_t group;     /* (gid_t)-1: leave */
 };
 
 /* Open a table's directory; returns a descriptor (O_RDONLY | O_DIRECTORY |

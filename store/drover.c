@@ -49,12 +49,15 @@ const char *drover_version(void)
 const char *drover_error_name(int code)
 {
     static const char *const names[] = {
-        "DROVER_OK",         "DROVER_E_IO",       "DROVER_E_NOMEM",
-        "DROVER_E_NOTFOUND", "DROVER_E_EXISTS",   "DROVER_E_BADKEY",
-        "DROVER_E_BADTABLE", "DROVER_E_TIMEOUT",  "DROVER_E_NOTTABLE",
-        "DROVER_E_PERM",     "DROVER_E_NOSPACE",  "DROVER_E_READONLY",
-        "DROVER_E_INVALID",  NULL,                "DROVER_E_CORRUPT",
-        NULL,                "DROVER_E_TOOBIG",   "DROVER_E_GONE",
+        "DROVER_OK",         "DROVER_E_IO",
+        "DROVER_E_NOMEM",    "DROVER_E_NOTFOUND",
+        "DROVER_E_EXISTS",   "DROVER_E_BADKEY",
+        "DROVER_E_BADTABLE", "DROVER_E_TIMEOUT",
+        "DROVER_E_NOTTABLE", "DROVER_E_PERM",
+        "DROVER_E_NOSPACE",  "DROVER_E_READONLY",
+        "DROVER_E_INVALID",  NULL,
+        "DROVER_E_CORRUPT",  NULL,
+        "DROVER_E_TOOBIG",   "DROVER_E_GONE",
     };
     int n = code <= 0 && code > -64 ? -code : 63;
 
@@ -82,8 +85,7 @@ int drover_wrap(struct err *err, const char *what, struct drover_bytes table,
         return err_wrap(err, "%s key %s", what, QUOTED(key.data, key.len));
     }
     return err_wrap(err, "%s key %s in table %s", what,
-                    QUOTED(key.data, key.len),
-                    QUOTED(table.data, table.len));
+                    QUOTED(key.data, key.len), QUOTED(table.data, table.len));
 }
 
 int drover_check(struct drover_bytes table, struct drover_bytes key,
@@ -109,8 +111,7 @@ int drover_sync(int fd, const char *what, struct err *err)
 int drover_check_writable(const struct drover *db, struct err *err)
 {
     if (db->flags & DROVER_OPEN_READONLY) {
-        return err_set(err, ERR_READONLY, 0,
-                       "database %s was opened read-only",
+        return err_set(err, ERR_READONLY, 0, "database %s was opened read-only",
                        QUOTED(db->db.path, strlen(db->db.path)));
     }
     return 0;
@@ -220,8 +221,9 @@ static int freshness_impl(const struct db *db, struct drover_freshness *out,
     struct drover_freshness f = {.time_ns = 0};
     struct stat st;
     char line[512];
-    CLEANUP(fd_closep) int fd = openat(db->root_fd, META_FRESHNESS,
-                                       O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    CLEANUP(fd_closep)
+    int fd =
+        openat(db->root_fd, META_FRESHNESS, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
     if (fd < 0 && errno == ENOENT) {
         return err_set(err, ERR_NOTFOUND, 0,

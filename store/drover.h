@@ -71,21 +71,21 @@ extern "C" {
 
 enum {
     DROVER_OK = 0,
-    DROVER_E_IO = -1,        /* a system call failed; err->sys is its errno */
-    DROVER_E_NOMEM = -2,     /* out of memory */
-    DROVER_E_NOTFOUND = -3,  /* no such key, table or database */
-    DROVER_E_EXISTS = -4,    /* the key exists already; the table is not empty */
-    DROVER_E_BADKEY = -5,    /* not a possible key: '/', NUL or too long */
-    DROVER_E_BADTABLE = -6,  /* not a possible table name */
-    DROVER_E_TIMEOUT = -7,   /* a lock was not granted in time: try again */
-    DROVER_E_NOTTABLE = -8,  /* something else has the table's or key's name */
-    DROVER_E_PERM = -9,      /* permission denied */
-    DROVER_E_NOSPACE = -10,  /* disk or quota full */
+    DROVER_E_IO = -1,       /* a system call failed; err->sys is its errno */
+    DROVER_E_NOMEM = -2,    /* out of memory */
+    DROVER_E_NOTFOUND = -3, /* no such key, table or database */
+    DROVER_E_EXISTS = -4,   /* the key exists already; the table is not empty */
+    DROVER_E_BADKEY = -5,   /* not a possible key: '/', NUL or too long */
+    DROVER_E_BADTABLE = -6, /* not a possible table name */
+    DROVER_E_TIMEOUT = -7,  /* a lock was not granted in time: try again */
+    DROVER_E_NOTTABLE = -8, /* something else has the table's or key's name */
+    DROVER_E_PERM = -9,     /* permission denied */
+    DROVER_E_NOSPACE = -10, /* disk or quota full */
     DROVER_E_READONLY = -11, /* opened read-only, a replica, or such a disk */
     DROVER_E_INVALID = -12,  /* a bad argument */
     DROVER_E_CORRUPT = -14,  /* drover's own metadata is damaged */
     DROVER_E_TOOBIG = -16,   /* the value does not fit in the caller's buffer */
-    DROVER_E_GONE = -17      /* the database's directory is not there any more */
+    DROVER_E_GONE = -17      /* the database's directory is gone */
 };
 
 /* Why a call failed.  Owned by the caller, usually on the stack; never
@@ -204,21 +204,17 @@ DROVER_API DROVER_CHECK int drover_has(struct drover *db,
 /* Get a value in memory of its own, followed by a NUL that *len_out does not
  * count.  Free it with drover_free().  The share lock is held while the value
  * is read.  Errors: NOTFOUND, TIMEOUT, BADKEY, BADTABLE, PERM, NOMEM. */
-DROVER_API DROVER_CHECK int drover_get(struct drover *db,
-                                       struct drover_bytes table,
-                                       struct drover_bytes key,
-                                       int64_t timeout_ms, void **value_out,
-                                       size_t *len_out,
-                                       struct drover_error *err);
+DROVER_API DROVER_CHECK int
+drover_get(struct drover *db, struct drover_bytes table,
+           struct drover_bytes key, int64_t timeout_ms, void **value_out,
+           size_t *len_out, struct drover_error *err);
 
 /* Get a value into `room` bytes at `out`; *len_out is its length.  When it
  * does not fit: DROVER_E_TOOBIG, and *len_out is the room it needed. */
-DROVER_API DROVER_CHECK int drover_get_into(struct drover *db,
-                                            struct drover_bytes table,
-                                            struct drover_bytes key,
-                                            int64_t timeout_ms, void *out,
-                                            size_t room, size_t *len_out,
-                                            struct drover_error *err);
+DROVER_API DROVER_CHECK int
+drover_get_into(struct drover *db, struct drover_bytes table,
+                struct drover_bytes key, int64_t timeout_ms, void *out,
+                size_t room, size_t *len_out, struct drover_error *err);
 
 /* Free what drover_get() returned; accepts NULL. */
 DROVER_API void drover_free(void *value);
@@ -239,25 +235,21 @@ typedef int (*drover_pair_fn)(void *arg, struct drover_bytes key,
 
 /* drover_keys() with values.  A key deleted meanwhile is left out; one whose
  * lock is not granted within timeout_ms ends it with DROVER_E_TIMEOUT. */
-DROVER_API DROVER_CHECK int drover_each(struct drover *db,
-                                        struct drover_bytes table,
-                                        struct drover_bytes prefix,
-                                        unsigned flags, int64_t timeout_ms,
-                                        drover_pair_fn fn, void *arg,
-                                        struct drover_error *err);
+DROVER_API DROVER_CHECK int
+drover_each(struct drover *db, struct drover_bytes table,
+            struct drover_bytes prefix, unsigned flags, int64_t timeout_ms,
+            drover_pair_fn fn, void *arg, struct drover_error *err);
 
 /* A large value read in pieces.  The share lock is held from open to close,
  * and keeps writers of this key waiting: do not wait for anything slow. */
 struct drover_reader;
 
 /* *size_out (may be NULL) is the value's length.  Errors as of drover_get(). */
-DROVER_API DROVER_CHECK int drover_read_open(struct drover *db,
-                                             struct drover_bytes table,
-                                             struct drover_bytes key,
-                                             int64_t timeout_ms,
-                                             struct drover_reader **reader_out,
-                                             uint64_t *size_out,
-                                             struct drover_error *err);
+DROVER_API DROVER_CHECK int
+drover_read_open(struct drover *db, struct drover_bytes table,
+                 struct drover_bytes key, int64_t timeout_ms,
+                 struct drover_reader **reader_out, uint64_t *size_out,
+                 struct drover_error *err);
 
 /* Read up to `room` (> 0) bytes.  > 0 how many, 0 at the end.  At the end the
  * file must be as it was at first, else DROVER_E_TIMEOUT: a program that does
@@ -278,12 +270,10 @@ DROVER_API void drover_read_close(struct drover_reader *reader);
 
 /* Set a key, whether it exists or not.
  * Errors: TIMEOUT, BADKEY, BADTABLE, NOTTABLE, NOSPACE, PERM, READONLY. */
-DROVER_API DROVER_CHECK int drover_set(struct drover *db,
-                                       struct drover_bytes table,
-                                       struct drover_bytes key,
-                                       struct drover_bytes value,
-                                       int64_t timeout_ms,
-                                       struct drover_error *err);
+DROVER_API DROVER_CHECK int
+drover_set(struct drover *db, struct drover_bytes table,
+           struct drover_bytes key, struct drover_bytes value,
+           int64_t timeout_ms, struct drover_error *err);
 
 /* Set a key that does not exist; else DROVER_E_EXISTS.  Of several callers
  * exactly one succeeds, and nobody ever sees the key without its value.
@@ -295,12 +285,10 @@ DROVER_API DROVER_CHECK int drover_create(struct drover *db,
                                           struct drover_error *err);
 
 /* Set a key that exists; else DROVER_E_NOTFOUND. */
-DROVER_API DROVER_CHECK int drover_update(struct drover *db,
-                                          struct drover_bytes table,
-                                          struct drover_bytes key,
-                                          struct drover_bytes value,
-                                          int64_t timeout_ms,
-                                          struct drover_error *err);
+DROVER_API DROVER_CHECK int
+drover_update(struct drover *db, struct drover_bytes table,
+              struct drover_bytes key, struct drover_bytes value,
+              int64_t timeout_ms, struct drover_error *err);
 
 /* Delete a key.  1 deleted, 0 there was none. */
 DROVER_API DROVER_CHECK int drover_delete(struct drover *db,

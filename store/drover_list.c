@@ -203,8 +203,8 @@ static int find_keys(struct drover *db, struct drover_bytes table,
     if (rc < 0) {
         return rc;
     }
-    CLEANUP(fd_closep) int dir_fd =
-        table_open(&db->db, table.data, table.len, NULL, NULL, err);
+    CLEANUP(fd_closep)
+    int dir_fd = table_open(&db->db, table.data, table.len, NULL, NULL, err);
     if (dir_fd < 0) {
         return dir_fd;
     }
@@ -281,8 +281,8 @@ static int create_impl(struct drover *db, struct drover_bytes table,
     if (rc < 0) {
         return rc;
     }
-    CLEANUP(fd_closep) int fd =
-        table_open(&db->db, table.data, table.len, &make, &created, err);
+    CLEANUP(fd_closep)
+    int fd = table_open(&db->db, table.data, table.len, &make, &created, err);
     return fd < 0 ? fd : created;
 }
 
@@ -298,8 +298,8 @@ int drover_table_has(struct drover *db, struct drover_bytes table,
                      struct drover_error *err)
 {
     struct err e;
-    CLEANUP(fd_closep) int fd =
-        table_open(&db->db, table.data, table.len, NULL, NULL, &e);
+    CLEANUP(fd_closep)
+    int fd = table_open(&db->db, table.data, table.len, NULL, NULL, &e);
 
     if (fd == ERR_NOTFOUND || fd == ERR_NOTTABLE) {
         return 0;
@@ -312,8 +312,8 @@ struct table_search {
     struct err first; /* why something could not be seen; code 0: nothing */
 };
 
-static int on_table_end(void *arg, const char *table, size_t len,
-                        bool complete, const struct err *err)
+static int on_table_end(void *arg, const char *table, size_t len, bool complete,
+                        const struct err *err)
 {
     struct table_search *s = arg;
 
@@ -338,9 +338,8 @@ static int on_plain_incomplete(void *arg, const char *path,
 int drover_tables(struct drover *db, unsigned flags, drover_name_fn fn,
                   void *arg, struct drover_error *err)
 {
-    static const struct walk_ops ops = {.table_end = on_table_end,
-                                        .plain_incomplete =
-                                            on_plain_incomplete};
+    static const struct walk_ops ops = {
+        .table_end = on_table_end, .plain_incomplete = on_plain_incomplete};
     CLEANUP(names_freep) struct names *names = names_new();
     struct table_search search = {.names = names};
     struct drover_bytes table;
@@ -392,8 +391,9 @@ static int drop_temp(void *arg, int dir_fd, const struct dirent *e,
     if (!name_is_temp(e->d_name)) {
         return 0;
     }
-    CLEANUP(fd_closep) int fd = openat(
-        dir_fd, e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    CLEANUP(fd_closep)
+    int fd = openat(dir_fd, e->d_name,
+                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
         (void)unlinkat(dir_fd, e->d_name, 0);
     }
@@ -432,8 +432,8 @@ static int drop_impl(struct drover *db, struct drover_bytes table,
     if (table.len == 0) {
         return err_set(err, ERR_INVALID, 0, "the root table cannot be dropped");
     }
-    CLEANUP(fd_closep) int dir_fd =
-        table_open(&db->db, table.data, table.len, NULL, NULL, err);
+    CLEANUP(fd_closep)
+    int dir_fd = table_open(&db->db, table.data, table.len, NULL, NULL, err);
     if (dir_fd < 0) {
         return dir_fd == ERR_NOTFOUND ? 0 : dir_fd;
     }

@@ -68,8 +68,8 @@ static int open_locked(const struct db *db, struct drover_bytes table,
     if (fd >= 0) {
         return fd;
     }
-    CLEANUP(fd_closep) int dir_fd =
-        table_open(db, table.data, table.len, NULL, NULL, err);
+    CLEANUP(fd_closep)
+    int dir_fd = table_open(db, table.data, table.len, NULL, NULL, err);
     if (dir_fd < 0) {
         return dir_fd;
     }
@@ -108,8 +108,8 @@ int drover_get_buf(struct drover *db, struct drover_bytes table,
     key_file(key.data, key.len, file);
     for (int i = 0; i < CHANGE_TRIES; i++) {
         struct stat st;
-        CLEANUP(fd_closep) int fd =
-            open_locked(&db->db, table, key, timeout_ms, &st, err);
+        CLEANUP(fd_closep)
+        int fd = open_locked(&db->db, table, key, timeout_ms, &st, err);
         rc = fd < 0 ? fd : read_whole(fd, file, &st, value, err);
         if (rc < 0) {
             return drover_wrap(err, "get", table, key);
@@ -146,8 +146,8 @@ int drover_get(struct drover *db, struct drover_bytes table,
 }
 
 /* Read the value into the caller's buffer.  READ_WHOLE, READ_CHANGED, ERR_*. */
-static int read_into(int fd, const char *file, const struct stat *st,
-                     void *out, size_t room, struct err *err)
+static int read_into(int fd, const char *file, const struct stat *st, void *out,
+                     size_t room, struct err *err)
 {
     struct stat after;
 
@@ -183,8 +183,8 @@ static int get_into_impl(struct drover *db, struct drover_bytes table,
     key_file(key.data, key.len, file);
     for (int i = 0; i < CHANGE_TRIES; i++) {
         struct stat st;
-        CLEANUP(fd_closep) int fd =
-            open_locked(&db->db, table, key, timeout_ms, &st, err);
+        CLEANUP(fd_closep)
+        int fd = open_locked(&db->db, table, key, timeout_ms, &st, err);
         rc = fd < 0 ? fd : read_into(fd, file, &st, out, room, err);
         if (rc == READ_WHOLE || rc == ERR_TOOBIG) {
             *len_out = (size_t)st.st_size;
@@ -206,9 +206,9 @@ int drover_get_into(struct drover *db, struct drover_bytes table,
 {
     struct err e;
 
-    return drover_report(get_into_impl(db, table, key, timeout_ms, out, room,
-                                       len_out, &e),
-                         &e, err);
+    return drover_report(
+        get_into_impl(db, table, key, timeout_ms, out, room, len_out, &e), &e,
+        err);
 }
 
 static int has_impl(const struct db *db, struct drover_bytes table,
@@ -221,8 +221,8 @@ static int has_impl(const struct db *db, struct drover_bytes table,
     if (rc < 0) {
         return rc;
     }
-    CLEANUP(fd_closep) int dir_fd =
-        table_open(db, table.data, table.len, NULL, NULL, err);
+    CLEANUP(fd_closep)
+    int dir_fd = table_open(db, table.data, table.len, NULL, NULL, err);
     if (dir_fd < 0) {
         return dir_fd == ERR_NOTFOUND ? 0 : dir_fd;
     }

@@ -74,9 +74,9 @@ static int open_temp(struct drover_writer *w, struct err *err)
             return rc;
         }
         (void)hex_encode(w->temp + sizeof TEMP_PREFIX - 1, id, sizeof id);
-        w->fd = openat(w->dir_fd, w->temp,
-                       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                       0600);
+        w->fd =
+            openat(w->dir_fd, w->temp,
+                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (w->fd >= 0) {
             /* Nobody else knows it: the lock only tells a live writer's
              * temporary from one that a crash left behind. */
@@ -203,8 +203,7 @@ static int64_t left_ms(int64_t deadline_ns)
     return left > 0 ? (left + NS_PER_MS - 1) / NS_PER_MS : 0;
 }
 
-static int place_new(struct drover_writer *w, const char *file,
-                     struct err *err)
+static int place_new(struct drover_writer *w, const char *file, struct err *err)
 {
     if (install_rename_new(w->dir_fd, w->temp, w->dir_fd, file) == 0) {
         return 0;
@@ -220,8 +219,9 @@ static int place_new(struct drover_writer *w, const char *file,
 static int place_over(struct drover_writer *w, const char *file,
                       int64_t timeout_ms, struct err *err)
 {
-    CLEANUP(fd_closep) int lock_fd = lock_open(
-        w->dir_fd, file, LOCK_EXCLUSIVE, timeout_ms, NULL, err);
+    CLEANUP(fd_closep)
+    int lock_fd =
+        lock_open(w->dir_fd, file, LOCK_EXCLUSIVE, timeout_ms, NULL, err);
 
     if (lock_fd < 0) {
         return lock_fd;
@@ -297,8 +297,9 @@ static int commit(struct drover_writer *w, int64_t timeout_ms, struct err *err)
     }
     /* In place: give up the lock before the slow part. */
     fd_closep(&w->fd);
-    rc = drover_sync(w->dir_fd, "the table's directory (the new value is in "
-                                "place, but may not survive a power cut)",
+    rc = drover_sync(w->dir_fd,
+                     "the table's directory (the new value is in "
+                     "place, but may not survive a power cut)",
                      err);
     return rc < 0 ? wrap(w, err) : 0;
 }
@@ -437,8 +438,8 @@ static int import_impl(struct drover *db, struct drover_bytes table,
 }
 
 int drover_import(struct drover *db, struct drover_bytes table,
-                  struct drover_bytes key, const char *path,
-                  int64_t timeout_ms, struct drover_error *err)
+                  struct drover_bytes key, const char *path, int64_t timeout_ms,
+                  struct drover_error *err)
 {
     struct err e;
 
@@ -457,7 +458,8 @@ int drover_delete_at(int dir_fd, struct drover_bytes key, int64_t timeout_ms,
         return err_set(err, ERR_INVALID, 0, "a timeout cannot be negative");
     }
     key_file(key.data, key.len, file);
-    CLEANUP(fd_closep) int lock_fd =
+    CLEANUP(fd_closep)
+    int lock_fd =
         lock_open(dir_fd, file, LOCK_EXCLUSIVE, timeout_ms, NULL, err);
     if (lock_fd < 0) {
         return lock_fd == ERR_NOTFOUND ? 0 : lock_fd;
@@ -479,8 +481,8 @@ static int delete_impl(struct drover *db, struct drover_bytes table,
     if (rc < 0) {
         return rc;
     }
-    CLEANUP(fd_closep) int dir_fd =
-        table_open(&db->db, table.data, table.len, NULL, NULL, err);
+    CLEANUP(fd_closep)
+    int dir_fd = table_open(&db->db, table.data, table.len, NULL, NULL, err);
     if (dir_fd == ERR_NOTFOUND) {
         return 0;
     }

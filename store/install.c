@@ -71,8 +71,9 @@ static int lock_target(int dir_fd, const char *file, int *fd_out,
                        struct stat *st_out, struct err *err)
 {
     struct stat st;
-    CLEANUP(fd_closep) int fd = openat(
-        dir_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    CLEANUP(fd_closep)
+    int fd =
+        openat(dir_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
     if (fd < 0) {
         switch (errno) {
@@ -135,8 +136,7 @@ static int take_target(int dir_fd, const char *file, bool force, int *fd_out,
 
 /* Give `from` the name `to`, which must not exist.  0, or -1 with EEXIST when
  * it does. */
-int install_rename_new(int from_fd, const char *from, int to_fd,
-                       const char *to)
+int install_rename_new(int from_fd, const char *from, int to_fd, const char *to)
 {
     if (renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) == 0) {
         return 0;
@@ -161,8 +161,8 @@ int install_value(int stage_fd, const char *stage_file, int dir_fd,
 
     key_file(key, key_len, file);
     /* Keeps the staged inode identified whatever happens to its names. */
-    CLEANUP(fd_closep) int staged =
-        openat(stage_fd, stage_file, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    CLEANUP(fd_closep)
+    int staged = openat(stage_fd, stage_file, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (staged < 0) {
         return fail(errno, "open staged value of", file, err);
     }

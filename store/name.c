@@ -97,7 +97,8 @@ int table_check(const void *name, size_t len, struct err *err)
     const char *fault = len > 0 ? table_fault(name, len) : NULL;
 
     if (fault != NULL) {
-        return err_set(err, ERR_BADTABLE, 0, "table %s: not a possible name: %s",
+        return err_set(err, ERR_BADTABLE, 0,
+                       "table %s: not a possible name: %s",
                        QUOTED_TABLE(name, len), fault);
     }
     return 0;
@@ -171,7 +172,6 @@ bool name_is_temp(const char *entry)
     if (len >= 4 && memcmp(entry + len - 4, ".tmp", 4) == 0) {
         len -= 4;
     }
-    return len >= KEY_SUFFIX_BYTES &&
-           memcmp(entry + len - KEY_SUFFIX_BYTES, KEY_SUFFIX,
-                  KEY_SUFFIX_BYTES) == 0;
+    return len >= KEY_SUFFIX_BYTES && memcmp(entry + len - KEY_SUFFIX_BYTES,
+                                             KEY_SUFFIX, KEY_SUFFIX_BYTES) == 0;
 }

@@ -46,7 +46,8 @@ bool name_is_key(const char *entry, size_t *len_out);
 bool name_is_table(const char *entry, size_t *len_out);
 
 /* True for the left-over temporary of a writer: "NAME.kv<digits>" (flockd),
- * "NAME.kv.tmp<digits>" (older flockd) or libdrover's own.  Never replicated. */
+ * "NAME.kv.tmp<digits>" (older flockd) or libdrover's own.  Never replicated.
+ */
 bool name_is_temp(const char *entry);
 
 /* What libdrover's own temporaries in a table's directory begin with; 16 hex

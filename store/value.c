@@ -128,12 +128,13 @@ static int try_share(int fd, const char *file, struct err *err)
 
 /* Open, share-lock and identify the key's file, once.  LOOK_VALUE: *fd_out is
  * locked and is what the name leads to.  LOOK_CHANGING: try again. */
-static int open_once(int dir_fd, const char *file, int *fd_out,
-                     struct stat *st, struct err *err)
+static int open_once(int dir_fd, const char *file, int *fd_out, struct stat *st,
+                     struct err *err)
 {
     struct stat named;
-    CLEANUP(fd_closep) int fd = openat(
-        dir_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    CLEANUP(fd_closep)
+    int fd =
+        openat(dir_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
     if (fd < 0) {
         switch (errno) {
@@ -160,8 +161,7 @@ static int open_once(int dir_fd, const char *file, int *fd_out,
         return LOOK_NOT_A_KEY;
     }
     if (fstatat(dir_fd, file, &named, AT_SYMLINK_NOFOLLOW) < 0) {
-        return errno == ENOENT ? LOOK_CHANGING
-                               : fail(errno, "stat", file, err);
+        return errno == ENOENT ? LOOK_CHANGING : fail(errno, "stat", file, err);
     }
     if (!read_same_inode(st, &named)) {
         return LOOK_CHANGING;
@@ -266,8 +266,7 @@ static void give_back_when_due(struct large *l)
 }
 
 int large_open(int dir_fd, const void *key, size_t key_len, int64_t hold_ms,
-               struct large **large_out, struct look *look_out,
-               struct err *err)
+               struct large **large_out, struct look *look_out, struct err *err)
 {
     char file[KEY_FILE_BYTES];
     CLEANUP(fd_closep) int fd = -1;

@@ -109,10 +109,9 @@ static int visit_file(struct walk *w, const struct place *at, const char *name)
 
     if (at->is_table && name_is_key(name, &len)) {
         w->counts.keys++;
-        return w->ops->key != NULL
-                   ? w->ops->key(w->arg, w->path, table_len(w), at->fd, name,
-                                 len)
-                   : 0;
+        return w->ops->key != NULL ? w->ops->key(w->arg, w->path, table_len(w),
+                                                 at->fd, name, len)
+                                   : 0;
     }
     if (at->is_table && name_is_temp(name)) {
         w->counts.temps++;
@@ -205,14 +204,14 @@ static void path_cut(struct walk *w, size_t len)
 }
 
 /* Open the subdirectory the path now names, and visit it. */
-static int enter(struct walk *w, int parent_fd, const char *name,
-                 bool is_table, int depth)
+static int enter(struct walk *w, int parent_fd, const char *name, bool is_table,
+                 int depth)
 {
     struct stat st;
     struct err why;
-    CLEANUP(fd_closep) int fd =
-        openat(parent_fd, name,
-               O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    CLEANUP(fd_closep)
+    int fd = openat(parent_fd, name,
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
     if (fd < 0 && errno == ENOENT) {
         return 0; /* removed since it was listed */
@@ -376,8 +375,7 @@ int walk_below(const struct db *db, const char *path, size_t len, bool is_table,
     w.path_len = strlen(w.path);
     CLEANUP(fd_closep) int fd = db_open_dir(db, len > 0 ? w.path : ".");
     if (fd < 0) {
-        return err_sys(err, errno, "open %s",
-                       QUOTED_TABLE(w.path, w.path_len));
+        return err_sys(err, errno, "open %s", QUOTED_TABLE(w.path, w.path_len));
     }
     rc = run(&w, fd, is_table || len == 0, depth_of(w.path));
     if (counts_out != NULL) {

@@ -128,7 +128,8 @@ static void emit_raw_byte(struct sink *s, uint8_t c)
 }
 
 /* Everything between $' and ', or in a log line; `also` needs a backslash. */
-static void emit_escaped(struct sink *s, const uint8_t *p, size_t len, char also)
+static void emit_escaped(struct sink *s, const uint8_t *p, size_t len,
+                         char also)
 {
     while (len > 0) {
         size_t n;

@@ -15,14 +15,14 @@
 
 enum kv_exit {
     KV_OK = 0,
-    KV_NO = 1,           /* done, and the answer is no */
-    KV_USAGE = 64,       /* wrong command line, impossible key or table */
-    KV_DATA = 65,        /* something else has the name; damaged metadata */
-    KV_NO_DB = 66,       /* no such database, table or input file */
-    KV_OS = 71,          /* out of memory */
-    KV_NO_SPACE = 73,    /* disk or quota full */
-    KV_IO = 74,          /* input or output failed */
-    KV_TIMEOUT = 75,     /* lock not granted in time: try again */
+    KV_NO = 1,            /* done, and the answer is no */
+    KV_USAGE = 64,        /* wrong command line, impossible key or table */
+    KV_DATA = 65,         /* something else has the name; damaged metadata */
+    KV_NO_DB = 66,        /* no such database, table or input file */
+    KV_OS = 71,           /* out of memory */
+    KV_NO_SPACE = 73,     /* disk or quota full */
+    KV_IO = 74,           /* input or output failed */
+    KV_TIMEOUT = 75,      /* lock not granted in time: try again */
     KV_NO_PERMISSION = 77 /* not permitted, read-only, or a replica */
 };
 

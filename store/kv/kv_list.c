@@ -29,8 +29,8 @@ int kv_keys(struct kv *kv)
 {
     struct drover_error err;
 
-    return end_of(drover_keys(kv->db, kv->table, kv->prefix,
-                              DROVER_LIST_SORTED, on_key, kv, &err),
+    return end_of(drover_keys(kv->db, kv->table, kv->prefix, DROVER_LIST_SORTED,
+                              on_key, kv, &err),
                   &err);
 }
 
@@ -62,9 +62,8 @@ int kv_each(struct kv *kv)
 {
     struct drover_error err;
 
-    return end_of(drover_each(kv->db, kv->table, kv->prefix,
-                              DROVER_LIST_SORTED, kv->timeout_ms, on_pair, kv,
-                              &err),
+    return end_of(drover_each(kv->db, kv->table, kv->prefix, DROVER_LIST_SORTED,
+                              kv->timeout_ms, on_pair, kv, &err),
                   &err);
 }
 

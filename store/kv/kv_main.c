@@ -79,7 +79,8 @@ static const char HELP_TAIL[] =
     "  -V, --version        the version\n"
     "\n"
     "Exit status: 0 done; 1 the answer is no (get, update, has, keys: no such\n"
-    "key or table; create: it exists; drop: something else is in it); 64 wrong\n"
+    "key or table; create: it exists; drop: something else is in it); 64 "
+    "wrong\n"
     "usage or impossible name; 65 something else has the name; 66 no such\n"
     "database or file; 71 out of memory; 73 disk full; 74 input or output\n"
     "failed; 75 lock not granted in time; 77 not permitted, or a replica.\n";
@@ -279,8 +280,8 @@ static int finish(struct kv *kv, int rc)
 
 int main(int argc, char **argv)
 {
-    struct line line = {.kv = {.timeout_ms = DEFAULT_TIMEOUT_MS,
-                               .line = BUF_NULL}};
+    struct line line = {
+        .kv = {.timeout_ms = DEFAULT_TIMEOUT_MS, .line = BUF_NULL}};
 
     int rc = take_options(&line, argc, argv);
     if (rc == KV_OK && !line.done) {

@@ -40,8 +40,8 @@ static int print_value(struct kv *kv, struct drover_bytes key)
     void *value;
     size_t len;
 
-    if (drover_get(kv->db, kv->table, key, kv->timeout_ms, &value, &len,
-                   &err) < 0) {
+    if (drover_get(kv->db, kv->table, key, kv->timeout_ms, &value, &len, &err) <
+        0) {
         return kv_fail(&err);
     }
     if (kv->json) {
@@ -64,8 +64,8 @@ int kv_get(struct kv *kv)
     struct drover_error err;
     uint64_t size;
 
-    if (drover_read_open(kv->db, kv->table, key, kv->timeout_ms, &reader,
-                         &size, &err) < 0) {
+    if (drover_read_open(kv->db, kv->table, key, kv->timeout_ms, &reader, &size,
+                         &err) < 0) {
         return kv_fail(&err);
     }
     int rc = KV_OK;

@@ -82,8 +82,8 @@ static inline int flockd_set(int dir_fd, const char *file, const void *value,
 }
 
 /* 0 created, 1 it exists, -1 failed (and perhaps left its placeholder). */
-static inline int flockd_create(int dir_fd, const char *file,
-                                const void *value, size_t len)
+static inline int flockd_create(int dir_fd, const char *file, const void *value,
+                                size_t len)
 {
     char temp[300];
     int fd = openat(dir_fd, file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

@@ -78,8 +78,8 @@ static inline int fixture_teardown(void **state)
 static inline void put_file(int dir_fd, const char *name, const void *data,
                             size_t len)
 {
-    int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                    0600);
+    int fd =
+        openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
     assert_true(fd >= 0);
     assert_int_equal(write(fd, data, len), (ssize_t)len);

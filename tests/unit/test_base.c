@@ -63,10 +63,12 @@ static void sizes_need_a_unit(void **state)
         const char *text;
         int64_t bytes; /* -1: refused */
     } rows[] = {
-        {"0", 0},          {"512B", 512},        {"64K", 65536},
-        {"64KiB", 65536},  {"20M", 20 << 20},    {"1G", 1 << 30},
-        {"1.5K", 1536},    {"2T", INT64_C(2) << 40}, {"64", -1},
-        {"64k", -1},       {"64KB", -1},         {"K", -1},
+        {"0", 0},          {"512B", 512},
+        {"64K", 65536},    {"64KiB", 65536},
+        {"20M", 20 << 20}, {"1G", 1 << 30},
+        {"1.5K", 1536},    {"2T", INT64_C(2) << 40},
+        {"64", -1},        {"64k", -1},
+        {"64KB", -1},      {"K", -1},
         {"-1K", -1},       {"99999999T", -1},
     };
     struct err err;
@@ -90,8 +92,7 @@ static void numbers_are_printed_for_people(void **state)
     assert_string_equal(DURATION_TEXT(247 * NS_PER_S), "4 m 7 s");
     assert_string_equal(DURATION_TEXT(300 * NS_PER_S), "5 m");
     assert_string_equal(DURATION_TEXT(21780 * NS_PER_S), "6 h 3 m");
-    assert_string_equal(DURATION_TEXT(INT64_C(1051200) * NS_PER_S),
-                        "12 d 4 h");
+    assert_string_equal(DURATION_TEXT(INT64_C(1051200) * NS_PER_S), "12 d 4 h");
     assert_string_equal(DURATION_TEXT(-12 * NS_PER_MS), "-12 ms");
     assert_string_equal(DURATION_TEXT(INT64_MAX), "106751 d 23 h");
     assert_string_equal(BYTES_TEXT(0), "0 B");

@@ -146,9 +146,8 @@ static void a_read_creates_nothing(void **state)
 
     assert_int_equal(drover_get(b->db, ROOT, T("k"), 50, &value, &len, &b->e),
                      DROVER_E_NOTFOUND);
-    assert_int_equal(
-        drover_get(b->db, T("t"), T("k"), 50, &value, &len, &b->e),
-        DROVER_E_NOTFOUND);
+    assert_int_equal(drover_get(b->db, T("t"), T("k"), 50, &value, &len, &b->e),
+                     DROVER_E_NOTFOUND);
     assert_non_null(strstr(b->e.message, "get key k in table t"));
     assert_int_equal(count_entries(b->f.fd, "."), 0);
 }
@@ -215,11 +214,10 @@ static void bad_names_are_refused_everywhere(void **state)
         assert_int_equal(drover_create(b->db, t, k, T("v"), &b->e), want);
         assert_int_equal(drover_update(b->db, t, k, T("v"), 0, &b->e), want);
         assert_int_equal(drover_delete(b->db, t, k, 0, &b->e), want);
-        assert_int_equal(
-            drover_import(b->db, t, k, "/dev/null", 0, &b->e), want);
-        assert_int_equal(drover_write_begin(b->db, t, k, DROVER_WRITE_SET, &w,
-                                            &b->e),
+        assert_int_equal(drover_import(b->db, t, k, "/dev/null", 0, &b->e),
                          want);
+        assert_int_equal(
+            drover_write_begin(b->db, t, k, DROVER_WRITE_SET, &w, &b->e), want);
         assert_int_equal(drover_set(b->db, t, k, T("v"), 0, NULL), want);
         if (want == DROVER_E_BADTABLE) {
             assert_int_equal(drover_table_create(b->db, t, &b->e), want);
@@ -259,14 +257,12 @@ static void what_is_no_file_is_said_to_be_none(void **state)
     assert_int_equal(mkdirat(b->f.fd, "dir.kv", 0700), 0);
     assert_int_equal(symlinkat("/etc/passwd", b->f.fd, "link.kv"), 0);
     put_text(b->f.fd, "file.tbl", "");
-    assert_int_equal(
-        drover_get(b->db, ROOT, T("dir"), 0, &value, &len, &b->e),
-        DROVER_E_NOTTABLE);
+    assert_int_equal(drover_get(b->db, ROOT, T("dir"), 0, &value, &len, &b->e),
+                     DROVER_E_NOTTABLE);
     assert_int_equal(drover_set(b->db, ROOT, T("dir"), T("v"), 0, &b->e),
                      DROVER_E_NOTTABLE);
-    assert_int_equal(
-        drover_get(b->db, ROOT, T("link"), 0, &value, &len, &b->e),
-        DROVER_E_NOTTABLE);
+    assert_int_equal(drover_get(b->db, ROOT, T("link"), 0, &value, &len, &b->e),
+                     DROVER_E_NOTTABLE);
     assert_int_equal(drover_set(b->db, ROOT, T("link"), T("v"), 0, &b->e),
                      DROVER_E_NOTTABLE);
     assert_int_equal(drover_delete(b->db, ROOT, T("dir"), 0, &b->e),
@@ -313,18 +309,18 @@ static void a_value_written_in_pieces_appears_at_the_commit(void **state)
     struct box *b = *state;
     struct drover_writer *w;
 
-    assert_int_equal(drover_write_begin(b->db, ROOT, T("k"), DROVER_WRITE_SET,
-                                        &w, &b->e),
-                     0);
+    assert_int_equal(
+        drover_write_begin(b->db, ROOT, T("k"), DROVER_WRITE_SET, &w, &b->e),
+        0);
     assert_int_equal(drover_write(w, T("one "), &b->e), 0);
     assert_int_equal(drover_write(w, T("two"), &b->e), 0);
     assert_int_equal(drover_has(b->db, ROOT, T("k"), &b->e), 0);
     assert_int_equal(drover_write_commit(w, 0, &b->e), 0);
     assert_value(b, "", "k", "one two");
 
-    assert_int_equal(drover_write_begin(b->db, ROOT, T("k"),
-                                        DROVER_WRITE_UPDATE, &w, &b->e),
-                     0);
+    assert_int_equal(
+        drover_write_begin(b->db, ROOT, T("k"), DROVER_WRITE_UPDATE, &w, &b->e),
+        0);
     assert_int_equal(drover_write(w, T("lost"), &b->e), 0);
     drover_write_abort(w);
     drover_write_abort(NULL);
@@ -339,9 +335,9 @@ static void a_commit_that_timed_out_can_be_repeated(void **state)
 
     assert_int_equal(drover_set(b->db, ROOT, T("k"), T("1"), 0, &b->e), 0);
     int held = hold_lock(b->f.fd, "k.kv", LOCK_SH);
-    assert_int_equal(drover_write_begin(b->db, ROOT, T("k"), DROVER_WRITE_SET,
-                                        &w, &b->e),
-                     0);
+    assert_int_equal(
+        drover_write_begin(b->db, ROOT, T("k"), DROVER_WRITE_SET, &w, &b->e),
+        0);
     assert_int_equal(drover_write(w, T("2"), &b->e), 0);
     assert_int_equal(drover_write_commit(w, 0, &b->e), DROVER_E_TIMEOUT);
     assert_value(b, "", "k", "1");
@@ -410,17 +406,16 @@ static void a_file_is_imported(void **state)
     put_file(b->f.fd, "input", data, size);
     (void)snprintf(path, sizeof path, "%s/input", b->f.path);
     assert_int_equal(drover_import(b->db, T("t"), T("k"), path, 0, &b->e), 0);
-    assert_int_equal(
-        drover_get(b->db, T("t"), T("k"), 0, &value, &len, &b->e), 0);
+    assert_int_equal(drover_get(b->db, T("t"), T("k"), 0, &value, &len, &b->e),
+                     0);
     assert_int_equal(len, size);
     assert_memory_equal(value, data, size);
     drover_free(value);
     free(data);
     assert_int_equal(drover_import(b->db, T("u"), T("k"), "/none", 0, &b->e),
                      DROVER_E_NOTFOUND);
-    assert_int_equal(
-        drover_import(b->db, T("t"), T("k2"), b->f.path, 0, &b->e),
-        DROVER_E_IO);
+    assert_int_equal(drover_import(b->db, T("t"), T("k2"), b->f.path, 0, &b->e),
+                     DROVER_E_IO);
     assert_int_equal(count_entries(b->f.fd, "t.tbl"), 1);
     assert_false(exists(b->f.fd, "u.tbl"));
 }
@@ -581,9 +576,9 @@ static void a_writer_whose_table_was_dropped_is_told(void **state)
     struct box *b = *state;
     struct drover_writer *w;
 
-    assert_int_equal(drover_write_begin(b->db, T("t"), T("k"),
-                                        DROVER_WRITE_SET, &w, &b->e),
-                     0);
+    assert_int_equal(
+        drover_write_begin(b->db, T("t"), T("k"), DROVER_WRITE_SET, &w, &b->e),
+        0);
     /* Its temporary is alive, so the drop stops. */
     assert_int_equal(drover_table_drop(b->db, T("t"), 0, &b->e),
                      DROVER_E_EXISTS);
@@ -600,21 +595,20 @@ static void read_only_and_replicas_refuse_to_write(void **state)
     struct drover_writer *w;
 
     assert_int_equal(drover_set(b->db, ROOT, T("k"), T("1"), 0, &b->e), 0);
-    assert_int_equal(
-        drover_open(b->f.path, DROVER_OPEN_READONLY, &db, &b->e), 0);
+    assert_int_equal(drover_open(b->f.path, DROVER_OPEN_READONLY, &db, &b->e),
+                     0);
     assert_int_equal(drover_set(db, ROOT, T("k"), T("2"), 0, &b->e),
                      DROVER_E_READONLY);
     assert_int_equal(drover_create(db, ROOT, T("k"), T("2"), &b->e),
                      DROVER_E_READONLY);
     assert_int_equal(drover_delete(db, ROOT, T("k"), 0, &b->e),
                      DROVER_E_READONLY);
-    assert_int_equal(drover_table_create(db, T("t"), &b->e),
-                     DROVER_E_READONLY);
+    assert_int_equal(drover_table_create(db, T("t"), &b->e), DROVER_E_READONLY);
     assert_int_equal(drover_table_drop(db, T("t"), 0, &b->e),
                      DROVER_E_READONLY);
-    assert_int_equal(drover_write_begin(db, ROOT, T("k"), DROVER_WRITE_SET, &w,
-                                        &b->e),
-                     DROVER_E_READONLY);
+    assert_int_equal(
+        drover_write_begin(db, ROOT, T("k"), DROVER_WRITE_SET, &w, &b->e),
+        DROVER_E_READONLY);
     assert_value(b, "", "k", "1");
     drover_close(db);
 
@@ -622,8 +616,8 @@ static void read_only_and_replicas_refuse_to_write(void **state)
     put_text(b->f.fd, ".drover/replica", "");
     assert_int_equal(drover_open(b->f.path, 0, &db, &b->e), DROVER_E_READONLY);
     assert_non_null(strstr(b->e.message, "replica"));
-    assert_int_equal(
-        drover_open(b->f.path, DROVER_OPEN_READONLY, &db, &b->e), 0);
+    assert_int_equal(drover_open(b->f.path, DROVER_OPEN_READONLY, &db, &b->e),
+                     0);
     drover_close(db);
     assert_int_equal(drover_open(b->f.path, DROVER_OPEN_FORCE, &db, &b->e), 0);
     assert_int_equal(drover_set(db, ROOT, T("k"), T("2"), 0, &b->e), 0);
@@ -645,10 +639,10 @@ static void open_reports_what_is_wrong(void **state)
                      DROVER_E_NOTFOUND);
     assert_int_equal(drover_open(path, DROVER_OPEN_CREATE, &db, &b->e), 0);
     drover_close(db);
-    assert_int_equal(
-        drover_open(path, DROVER_OPEN_CREATE | DROVER_OPEN_READONLY, &db,
-                    &b->e),
-        DROVER_E_INVALID);
+    assert_int_equal(drover_open(path,
+                                 DROVER_OPEN_CREATE | DROVER_OPEN_READONLY, &db,
+                                 &b->e),
+                     DROVER_E_INVALID);
     assert_int_equal(drover_open(path, 64, &db, &b->e), DROVER_E_INVALID);
     assert_string_equal(drover_error_name(DROVER_E_INVALID),
                         "DROVER_E_INVALID");
@@ -682,8 +676,7 @@ static void freshness_is_read_from_the_file_and_its_time(void **state)
     assert_true(f.age_ns > 0);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         put_text(b->f.fd, ".drover/freshness", bad[i]);
-        assert_int_equal(drover_freshness(b->db, &f, &b->e),
-                         DROVER_E_CORRUPT);
+        assert_int_equal(drover_freshness(b->db, &f, &b->e), DROVER_E_CORRUPT);
     }
 }
 

@@ -103,9 +103,9 @@ static void what_is_no_file_is_left_alone(void **state)
         bool force = i >= 3;
         const char *key = keys[i % 3];
         assert_int_equal(install(f, key, force, &st), ERR_NOTTABLE);
-        assert_int_equal(install_remove(f->fd, key, strlen(key), force, &st,
-                                        &f->err),
-                         ERR_NOTTABLE);
+        assert_int_equal(
+            install_remove(f->fd, key, strlen(key), force, &st, &f->err),
+            ERR_NOTTABLE);
     }
     assert_true(exists(f->fd, "dir.kv") && exists(f->fd, "fifo.kv") &&
                 exists(f->fd, "link.kv"));

@@ -19,9 +19,8 @@ static void share_locks_go_together_and_stop_exclusive(void **state)
     int b = lock_open(f->fd, "k.kv", LOCK_SHARE, 0, NULL, &f->err);
     assert_true(a >= 0 && b >= 0);
     assert_int_equal(st.st_size, 1);
-    assert_int_equal(
-        lock_open(f->fd, "k.kv", LOCK_EXCLUSIVE, 0, NULL, &f->err),
-        ERR_TIMEOUT);
+    assert_int_equal(lock_open(f->fd, "k.kv", LOCK_EXCLUSIVE, 0, NULL, &f->err),
+                     ERR_TIMEOUT);
     assert_non_null(strstr(f->err.msg, "k.kv"));
     (void)close(a);
     (void)close(b);
@@ -82,8 +81,8 @@ static void *wait_share(void *arg)
 {
     struct waiter *w = arg;
 
-    w->fd = lock_open(w->f->fd, "k.kv", LOCK_SHARE, LOCK_FOREVER, &w->st,
-                      &w->err);
+    w->fd =
+        lock_open(w->f->fd, "k.kv", LOCK_SHARE, LOCK_FOREVER, &w->st, &w->err);
     return NULL;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Names of tables and keys: what is possible, and what directory entries are. */
+ * Names of tables and keys: what is possible, and what directory entries are.
+ */
 #include "tests/unit/store_fixture.h"
 
 #include "store/name.h"
@@ -14,10 +15,11 @@ struct key_row {
 static void key_check_accepts_any_bytes_but_slash_and_nul(void **state)
 {
     static const struct key_row rows[] = {
-        {"", 0, 0},           {"bob", 3, 0},          {"a b\n\t'\"", 7, 0},
-        {"\xff\xfe", 2, 0},   {".hidden", 7, 0},      {"..", 2, 0},
-        {"x.kv", 4, 0},       {"a/b", 3, ERR_BADKEY}, {"/", 1, ERR_BADKEY},
-        {"a\0b", 3, ERR_BADKEY},
+        {"", 0, 0},           {"bob", 3, 0},
+        {"a b\n\t'\"", 7, 0}, {"\xff\xfe", 2, 0},
+        {".hidden", 7, 0},    {"..", 2, 0},
+        {"x.kv", 4, 0},       {"a/b", 3, ERR_BADKEY},
+        {"/", 1, ERR_BADKEY}, {"a\0b", 3, ERR_BADKEY},
     };
     struct err err;
 

@@ -27,8 +27,10 @@ static void shell_words_are_bare_quoted_or_escaped(void **state)
         {"a\nb", "$'a\\nb'"},
         {"\x1b[31m", "$'\\x1b[31m'"},
         {"\xff'\\", "$'\\xff\\'\\\\'"},
-        {"\xc2\x9b", "$'\\xc2\\x9b'"},             /* C1: a terminal's CSI */
-        {"a\xe2\x80\xae" "b", "$'a\\xe2\\x80\\xaeb'"}, /* right-to-left */
+        {"\xc2\x9b", "$'\\xc2\\x9b'"}, /* C1: a terminal's CSI */
+        {"a\xe2\x80\xae"
+         "b",
+         "$'a\\xe2\\x80\\xaeb'"}, /* right-to-left */
     };
     char out[200];
 
@@ -74,13 +76,16 @@ static void log_text_has_no_line_ends_or_quotes_left(void **state)
 
 static void utf8_is_judged_strictly(void **state)
 {
-    static const char *const good[] = {"", "a", "\xc3\xa4", "\xe2\x82\xac",
-                                       "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"};
-    static const char *const bad[] = {"\xff",         "\xc3",
-                                      "\xc0\x80",     "\xc1\xbf",
-                                      "\xe0\x80\x80", "\xed\xa0\x80",
-                                      "\xf4\x90\x80\x80", "\xf8\x88\x80\x80",
-                                      "\x80",         "a\xe2\x82"};
+    static const char *const good[] = {"",
+                                       "a",
+                                       "\xc3\xa4",
+                                       "\xe2\x82\xac",
+                                       "\xf0\x9f\x98\x80",
+                                       "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {
+        "\xff",         "\xc3",         "\xc0\x80",         "\xc1\xbf",
+        "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80",
+        "\x80",         "a\xe2\x82"};
 
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {

@@ -26,7 +26,7 @@ struct shared {
     long done[PROCS_MAX];
     long wrong[PROCS_MAX];
     long empty[PROCS_MAX];
-    char what[PROCS_MAX][200];
+    char what[PROCS_MAX][720];
 };
 
 struct play {
@@ -69,8 +69,8 @@ static bool stopped(const struct play *p)
 static void wrong(struct play *p, int me, const char *what, const char *detail)
 {
     if (p->s->wrong[me]++ == 0) {
-        (void)snprintf(p->s->what[me], sizeof p->s->what[me], "%s: %s", what,
-                       detail);
+        (void)snprintf(p->s->what[me], sizeof p->s->what[me], "%.60s: %.640s",
+                       what, detail);
     }
 }
 
@@ -255,8 +255,8 @@ static void role_looker(struct play *p, int me, struct drover *db)
         const char *key = KEYS[prng_below(&prng, 3)];
         struct look look;
         struct err e;
-        int rc = look_key(p->f.fd, key, strlen(key), 1 << 20, &value, &look,
-                          &e);
+        int rc =
+            look_key(p->f.fd, key, strlen(key), 1 << 20, &value, &look, &e);
         if (rc < 0) {
             wrong(p, me, "look", e.msg);
         } else if (rc == LOOK_VALUE && value.len == 0) {

@@ -162,8 +162,8 @@ static void streamed_digest_equals_digest_at_once(void **state)
             size_t n = sizeof data - i < step ? sizeof data - i : step;
             digest_stream_update(s, data + i, n);
         }
-        assert_true(digest_equal(digest_stream_final(s),
-                                 digest_of(data, sizeof data)));
+        assert_true(
+            digest_equal(digest_stream_final(s), digest_of(data, sizeof data)));
     }
     digest_stream_free(s);
     digest_stream_free(NULL);

@@ -193,13 +193,13 @@ static void a_lost_root_says_so(void **state)
     (void)snprintf(path, sizeof path, "%s/db", f->path);
     assert_int_equal(db_open(&db, path, true, &f->err), 0);
     assert_int_equal(unlinkat(f->fd, "db", AT_REMOVEDIR), 0);
-    assert_int_equal(walk_db(&db, &(struct walk_ops){.key = NULL}, NULL, &c,
-                             &f->err),
-                     ERR_GONE);
+    assert_int_equal(
+        walk_db(&db, &(struct walk_ops){.key = NULL}, NULL, &c, &f->err),
+        ERR_GONE);
     make_dir(f, "db");
-    assert_int_equal(walk_db(&db, &(struct walk_ops){.key = NULL}, NULL, &c,
-                             &f->err),
-                     ERR_GONE);
+    assert_int_equal(
+        walk_db(&db, &(struct walk_ops){.key = NULL}, NULL, &c, &f->err),
+        ERR_GONE);
     db_close(&db);
 }
 
@@ -227,9 +227,9 @@ static void a_root_lost_in_mid_walk_says_so(void **state)
     (void)snprintf(path, sizeof path, "%s/db", f->path);
     assert_int_equal(db_open(&db, path, true, &f->err), 0);
     put_text(db.root_fd, "k.kv", "");
-    assert_int_equal(walk_db(&db, &(struct walk_ops){.key = on_key_swap}, f,
-                             &c, &f->err),
-                     ERR_GONE);
+    assert_int_equal(
+        walk_db(&db, &(struct walk_ops){.key = on_key_swap}, f, &c, &f->err),
+        ERR_GONE);
     db_close(&db);
 }
 
@@ -288,8 +288,7 @@ static void walk_below_begins_at_a_table_or_plain_directory(void **state)
     make_dir(f, "p/t.tbl/u.tbl");
     make_dir(f, "other.tbl");
     assert_int_equal(db_open(&db, f->path, false, &f->err), 0);
-    assert_int_equal(
-        walk_below(&db, "p/t", 3, true, &OPS, &s, &c, &f->err), 0);
+    assert_int_equal(walk_below(&db, "p/t", 3, true, &OPS, &s, &c, &f->err), 0);
     assert_int_equal(walk_below(&db, "p", 1, false, &OPS, &s, &c, &f->err), 0);
     buf_u8(&s.text, 0);
     assert_string_equal((char *)s.text.data,
