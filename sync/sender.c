@@ -782,6 +782,7 @@ int sender_refused(struct primary *p, struct repl *r, const struct wire_nak *nak
 {
     struct flight *f = sent_flight(r, nak->seq);
     int64_t wait_ms = REFUSED_FIRST_MS;
+    bool streamed = f == NULL;
 
     if (f == NULL) {
         /* The refusal of a large value that is still being streamed. */
@@ -800,6 +801,9 @@ int sender_refused(struct primary *p, struct repl *r, const struct wire_nak *nak
     flight_set(p, f, FLIGHT_BACKOFF);
     f->retry_ms = p->now_ms + wait_ms;
     f->relooks = 0;
+    if (streamed) {
+        stream_start(p, r); /* the next large value's turn */
+    }
     int dr = dr_of_refusal(nak);
     (void)err_set(&r->last_error, ERR_IO, 0, "%.*s", (int)nak->text.len,
                   (const char *)nak->text.p);
