@@ -139,7 +139,9 @@ void primary_stream_opened(struct primary *p, uint64_t id,
     if (r == NULL) {
         return;
     }
-    if (l->result != LOOK_VALUE) {
+    /* An empty file is no large value any more: it may be a writer's
+     * placeholder, which a look can tell and a stream cannot. */
+    if (l->result != LOOK_VALUE || l->look.stat.size == 0) {
         abort_stream(p, r, l);
         return;
     }
