@@ -33,7 +33,8 @@ enum flight_state {
     FLIGHT_WAIT = 1, /* its record is to be looked at */
     FLIGHT_READY,    /* in the replica's ready list */
     FLIGHT_LARGE,    /* in the replica's large list, or streaming */
-    FLIGHT_RIDE,     /* the index' own flight, waiting for another's stream */
+    FLIGHT_RIDE,     /* the index' own flight, waiting for another's stream
+                        until retry_ms */
     FLIGHT_HELD,     /* an earlier flight of this key is not acknowledged */
     FLIGHT_BACKOFF,  /* refused by the replica; again at retry_ms */
     FLIGHT_SENT,

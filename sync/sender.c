@@ -38,6 +38,7 @@ enum {
     REFUSED_MAX_MS = 30000,
     SETTLE_MIN_MS = 20,
     READY_MAX_BYTES = 1 << 20, /* frames waiting for one replica's turn */
+    RIDE_MAX_MS = 1000,        /* then the index streams by itself */
 };
 
 /* --- lists -------------------------------------------------------------------- */
@@ -271,6 +272,7 @@ static void place(struct primary *p, struct flight *f)
             flight_end(p, f);
         } else if (others_will_stream(p, f)) {
             flight_set(p, f, FLIGHT_RIDE);
+            f->retry_ms = p->now_ms + RIDE_MAX_MS;
         } else {
             flight_set(p, f, FLIGHT_LARGE);
             stream_start(p, r);
@@ -908,18 +910,25 @@ static int64_t tick_retries(struct primary *p)
     return soonest;
 }
 
-static int64_t tick_refused(struct primary *p, struct repl *r)
+/* Flights whose time has come: refused ones are tried again, and the index
+ * waits no longer for a replica that makes no headway. */
+static int64_t tick_flights(struct primary *p, struct repl *r)
 {
     struct flight *f, *next;
     int64_t soonest = INT64_MAX;
 
     DL_FOREACH_SAFE(r->flights, f, next)
     {
-        if (f->state != FLIGHT_BACKOFF) {
+        if (f->state != FLIGHT_BACKOFF && f->state != FLIGHT_RIDE) {
             continue;
         }
         if (f->retry_ms > p->now_ms) {
             soonest = f->retry_ms < soonest ? f->retry_ms : soonest;
+            continue;
+        }
+        if (f->state == FLIGHT_RIDE) {
+            flight_set(p, f, FLIGHT_LARGE);
+            stream_start(p, r);
             continue;
         }
         flight_set(p, f, FLIGHT_WAIT);
@@ -937,7 +946,7 @@ int64_t sender_tick(struct primary *p)
 
     EACH_REPL(p, r)
     {
-        int64_t at = tick_refused(p, r);
+        int64_t at = tick_flights(p, r);
         soonest = at < soonest ? at : soonest;
     }
     return soonest;
