@@ -430,6 +430,10 @@ static void a_failed_directory_sync_refuses_what_was_applied(void **state)
     struct rig *g = *state;
     struct bytes v;
 
+    rig_set(g, 9, "t", "a", "0");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_settle(g), 0);
+    assert_string_equal(rig_answers(g), "ACK 9\n");
     memstore_fail(g->m, MEMOP_DIRS_SYNC, 0, 1, ERR_NOSPACE, ENOSPC);
     rig_set(g, 1, "t", "a", "1");
     rig_change(g, WIRE_TABLE_SET, 2, "u", "");
