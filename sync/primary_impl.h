@@ -53,6 +53,8 @@ struct flight {
     uint64_t seq;
     int64_t time_ms, time_us;
     int64_t retry_ms;
+    uint64_t fence;      /* an aborted stream: until the PONG to this ping the
+                            replica may still refuse it; 0 none */
     int64_t blocked_ms;  /* since when a reader there holds it up, 0 not */
     uint32_t pid;
     char comm[16];
@@ -74,6 +76,10 @@ bool sender_has_output(const struct repl *r);
 int sender_acked(struct primary *p, struct repl *r, uint64_t seq);
 int sender_refused(struct primary *p, struct repl *r,
                    const struct wire_nak *nak);
+/* The flight's stream was aborted: it is not sent again before the replica has
+ * answered a ping, and what it says of the aborted attempt is ignored. */
+void sender_fence(struct primary *p, struct repl *r, struct flight *f);
+void sender_ponged(struct primary *p, struct repl *r, uint64_t ping);
 int sender_blocked(struct primary *p, struct repl *r,
                    const struct wire_blocked *m);
 /* The link went: what was sent must be sent again, in the same places. */
@@ -256,6 +262,7 @@ struct repl {
     size_t flights_count;
     size_t window_bytes;
     size_t ready_bytes;
+    uint64_t last_fence;           /* the newest flight.fence, 0: none is set */
     bool starved;                  /* flights wait unread: enough is ready */
     struct stream stream;
     /* comparisons */

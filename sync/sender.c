@@ -789,6 +789,9 @@ int sender_refused(struct primary *p, struct repl *r, const struct wire_nak *nak
     if (f == NULL) {
         /* The refusal of a large value that is still being streamed. */
         HASH_FIND(hh, r->flights_by_seq, &nak->seq, sizeof nak->seq, f);
+        if (f != NULL && f->fence != 0) {
+            return 1; /* it crossed our abort */
+        }
         if (f == NULL || f != r->stream.flight || !r->stream.begun) {
             return 0;
         }
@@ -814,6 +817,37 @@ int sender_refused(struct primary *p, struct repl *r, const struct wire_nak *nak
         primary_log(p, r->id, 4, dr, "%s", r->last_error.msg);
     }
     return 1;
+}
+
+void sender_fence(struct primary *p, struct repl *r, struct flight *f)
+{
+    session_ping(p, r);
+    f->fence = r->last_fence = r->ping_id;
+    flight_set(p, f, FLIGHT_BACKOFF);
+    f->retry_ms = INT64_MAX;
+}
+
+void sender_ponged(struct primary *p, struct repl *r, uint64_t ping)
+{
+    struct flight *f;
+
+    if (r->last_fence == 0) {
+        return;
+    }
+    DL_FOREACH(r->flights, f)
+    {
+        if (f->fence == 0 || f->fence > ping) {
+            continue;
+        }
+        f->fence = 0;
+        flight_set(p, f, FLIGHT_WAIT);
+        if (!f->rec->retrying) {
+            sender_need_look(p, f->rec);
+        }
+    }
+    if (ping >= r->last_fence) {
+        r->last_fence = 0;
+    }
 }
 
 int sender_blocked(struct primary *p, struct repl *r, const struct wire_blocked *m)
@@ -844,9 +878,11 @@ void sender_rewind(struct primary *p, struct repl *r)
     struct flight *f;
 
     stream_drop(p, r);
+    r->last_fence = 0;
     DL_FOREACH(r->flights, f)
     {
         f->relooks = 0;
+        f->fence = 0;
         if (f->state != FLIGHT_HELD) {
             flight_set(p, f, FLIGHT_WAIT);
         }

@@ -240,6 +240,7 @@ static int on_pong(struct primary *p, struct repl *r, struct bytes body,
     if (rc < 0) {
         return rc;
     }
+    sender_ponged(p, r, m.id);
     r->root = m.root;
     r->replica_keys = m.keys;
     r->replica_bytes = m.bytes;

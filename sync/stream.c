@@ -104,12 +104,15 @@ bool stream_names(struct primary *p, struct action *a)
 static void abort_stream(struct primary *p, struct repl *r,
                          const struct looked *l)
 {
-    struct record *rec = r->stream.flight->rec;
+    struct flight *f = r->stream.flight;
+    struct record *rec = f->rec;
+    bool told = r->stream.begun && !r->is_index;
 
-    if (r->stream.begun && !r->is_index) {
-        wire_put_set_abort(&r->out, r->stream.flight->seq);
-    }
     stream_drop(p, r);
+    if (told) {
+        wire_put_set_abort(&r->out, f->seq);
+        sender_fence(p, r, f);
+    }
     rec->content = CONTENT_UNKNOWN;
     if (l->result == LOOK_ROOT_LOST) {
         primary_root_lost(p, l->err != NULL ? l->err->msg : "root lost");

@@ -87,6 +87,112 @@ static void test_a_new_replica_gets_everything_and_is_proven_equal(void **state)
     fx_free(f);
 }
 
+/* --- large values ---------------------------------------------------------------- */
+
+/* A large value whose look and stream were answered up to its first piece. */
+static void begin_large(struct fx *f, const char *key)
+{
+    fx_put_large(f, "t", key, key, 20000);
+    fx_hint(f, "t", key, HINT_COMMITTED);
+    assert_true(fx_stream(f)); /* opened */
+    fx_pump(f);
+    assert_true(fx_stream(f)); /* the first piece */
+    fx_pump(f);
+}
+
+static void test_a_refused_large_value_lets_the_next_begin(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->streams_by_hand = true;
+    begin_large(f, "x");
+    fx_heard(r, "SET_BEGIN t/x #1\n");
+    fx_put_large(f, "t", "y", "y", 20000);
+    fx_hint(f, "t", "y", HINT_COMMITTED);
+    fx_nak(f, r, 1);
+    f->streams_by_hand = false;
+    fx_pump(f);
+    fx_heard(r, "SET_BEGIN t/y #2\nSET_END #2\n");
+    fx_free(f);
+}
+
+static void test_a_refusal_that_crosses_an_abort_is_no_protocol_error(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->streams_by_hand = true;
+    begin_large(f, "x");
+    fx_put_large(f, "t", "x", "new", 20000); /* changes while it is read */
+    while (fx_stream(f)) {
+        fx_pump(f);
+    }
+    fx_heard(r, "SET_BEGIN t/x #1\nSET_ABORT #1\n");
+    uint64_t fence = r->ping_id;
+    fx_wait(f, 100);
+    fx_heard(r, ""); /* not again before the replica has answered */
+    fx_nak(f, r, 1);
+    assert_false(f->closed[r->replica]);
+    struct wire_pong pong = {.id = fence};
+    wire_put_pong(&r->say, &pong);
+    f->streams_by_hand = false;
+    fx_pump(f);
+    fx_wait(f, 100);
+    fx_heard(r, "SET_BEGIN t/x #1\nSET_END #1\n");
+    fx_ack(f, r, 1);
+    assert_false(f->closed[r->replica]);
+    fx_free(f);
+}
+
+static void test_the_index_waits_for_nobodys_stream_for_long(void **state)
+{
+    struct fx *f = fx_new();
+    struct index_entry e;
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->streams_by_hand = true;
+    begin_large(f, "x");
+    fx_nak(f, r, 1); /* its disk is full, and stays so */
+    for (int i = 0; i < 200; i++) {
+        buf_clear(&r->heard);
+        fx_wait(f, 50);
+        (void)fx_stream(f);
+        fx_pump(f);
+        if (r->heard.len > 0) {
+            fx_nak(f, r, 1);
+        }
+    }
+    assert_true(index_get(f->ix, index_name_key("t", 1, "x", 1), &e));
+    fx_free(f);
+}
+
+static void test_an_empty_file_is_never_streamed(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->streams_by_hand = true;
+    fx_put_large(f, "t", "x", "x", 20000);
+    fx_hint(f, "t", "x", HINT_COMMITTED);
+    /* Deleted, and a writer's placeholder is in its place. */
+    fx_put(f, "t", "x", "");
+    f->streams_by_hand = false;
+    fx_pump(f);
+    fx_heard(r, "");
+    fx_set(f, "t", "x", "two");
+    fx_heard(r, "SET t/x=two #1\n");
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -94,6 +200,10 @@ int main(void)
         cmocka_unit_test(test_a_removed_key_is_deleted_once_the_look_proved_it),
         cmocka_unit_test(test_one_look_serves_all_replicas),
         cmocka_unit_test(test_a_new_replica_gets_everything_and_is_proven_equal),
+        cmocka_unit_test(test_a_refused_large_value_lets_the_next_begin),
+        cmocka_unit_test(test_a_refusal_that_crosses_an_abort_is_no_protocol_error),
+        cmocka_unit_test(test_the_index_waits_for_nobodys_stream_for_long),
+        cmocka_unit_test(test_an_empty_file_is_never_streamed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
