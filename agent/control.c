@@ -80,12 +80,6 @@ struct write {
     char *text;
 };
 
-json_t *control_error_json(const struct err *err)
-{
-    return json_pack("{s:i, s:s+, s:s}", "id", err->id, "text", "", err->msg,
-                     "hint", dr_hint(err->id));
-}
-
 /* --- ends ----------------------------------------------------------------------- */
 
 static void maybe_closed(struct control *c)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * control_client: the operator's end of the control socket: blocking, with one
- * deadline for the whole call.  Owns nothing beyond a call.
+ * deadline for the whole call; and the JSON form of errors that both ends use.
+ * Owns nothing beyond a call.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,9 +16,24 @@
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
+#include "store/base/quote.h"
 #include "sync/state.h"
 
 enum { ANSWER_MAX = 256 * 1024 * 1024, READ_BYTES = 64 * 1024 };
+
+/* A message may quote bytes of a key or of a stranger's greeting; JSON holds
+ * UTF-8 only. */
+json_t *control_error_json(const struct err *err)
+{
+    char text[QUOTE_ROOM(ERR_MSG_BYTES)];
+    const char *msg = err->msg;
+
+    if (!quote_is_utf8(msg, strlen(msg))) {
+        msg = quote_log(text, sizeof text, msg, strlen(msg));
+    }
+    return json_pack("{s:i, s:s, s:s}", "id", err->id, "text", msg, "hint",
+                     dr_hint(err->id));
+}
 
 static int dr_err(struct err *err, int id)
 {

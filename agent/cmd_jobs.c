@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cmd_jobs: resync, verify and wait: requests that take a while.  The agent
+ * works and reports; Ctrl-C closes the connection, which ends the job there.
+ */
+#include "agent/command.h"
+#include "agent/render.h"
+#include "store/base/clock.h"
+
+enum {
+    NAMES_SHOWN = 50,
+    NAMES_VERBOSE = 10000,
+    GRACE_MS = 10000, /* the agent's own timeout comes first */
+};
+
+static int run_compare(struct cli *cli, const char *cmd)
+{
+    json_t *request = cli_request_of(cli, cmd);
+    json_t *result = NULL;
+
+    cli_on_interrupt(cli->live ? "\n" : NULL);
+    (void)json_object_set_new(request, "content", json_boolean(cli->content));
+    (void)json_object_set_new(request, "dry_run", json_boolean(cli->dry_run));
+    int rc = cli_request(cli, request, -1, &result);
+    if (result == NULL) {
+        return rc;
+    }
+    if (cli->json) {
+        cli_print_json(cli, result);
+    } else if (!cli->quiet) {
+        render_compare(cli->out, result,
+                       cli->verbose > 0 ? NAMES_VERBOSE : NAMES_SHOWN);
+    }
+    json_decref(result);
+    return rc;
+}
+
+int cmd_resync(struct cli *cli)
+{
+    return run_compare(cli, "resync");
+}
+
+int cmd_verify(struct cli *cli)
+{
+    return run_compare(cli, "verify");
+}
+
+int cmd_wait(struct cli *cli)
+{
+    json_t *result = NULL;
+    struct err err = {0};
+    int64_t ns = -1;
+
+    if (cli->timeout != NULL &&
+        units_parse_duration(cli->timeout, &ns, &err) < 0) {
+        return cli_fail(cli, EX_USAGE, "--timeout %s", err.msg);
+    }
+    int64_t ms = ns < 0 ? -1 : ns / NS_PER_MS;
+    json_t *request = cli_request_of(cli, "wait");
+    (void)json_object_set_new(request, "timeout_ms", json_integer(ms));
+    cli_on_interrupt(cli->live ? "\n" : NULL);
+    int rc = cli_request(cli, request, ms < 0 ? -1 : ms + GRACE_MS, &result);
+    if (result == NULL) {
+        return rc;
+    }
+    if (cli->json) {
+        cli_print_json(cli, result);
+    } else if (!cli->quiet && (rc != 0 || cli->verbose > 0)) {
+        render_wait(rc != 0 ? cli->err : cli->out, result);
+    }
+    json_decref(result);
+    return rc;
+}

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * command: command lines, exit codes, and finding the agent.  The agent is a
+ * thread that answers each request with a given line. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/command.h"
+#include "agent/daemon.h"
+
+/* What `drover agent` would have run. */
+static char ran[256];
+
+int daemon_run(struct config *config)
+{
+    (void)snprintf(ran, sizeof ran, "%s %zu", config->name,
+                   config->replicas_count);
+    config_free(config);
+    return 0;
+}
+
+struct fix {
+    char dir[80];
+    char *out, *err;
+    size_t out_len, err_len;
+    /* the agent */
+    char path[CONTROL_PATH_MAX + 1];
+    const char *answer;
+    char asked[4096];
+    int fd;
+    pthread_t thread;
+};
+
+static int setup(void **state)
+{
+    struct fix *f = calloc(1, sizeof *f);
+    const char *tmp = getenv("TMPDIR");
+
+    assert_non_null(f);
+    (void)snprintf(f->dir, sizeof f->dir, "%s/drover-cmd-XXXXXX",
+                   tmp != NULL && strlen(tmp) < 40 ? tmp : "/tmp");
+    assert_non_null(mkdtemp(f->dir));
+    (void)setenv("XDG_RUNTIME_DIR", f->dir, 1);
+    (void)setenv("XDG_STATE_HOME", f->dir, 1);
+    (void)unsetenv("DROVER_SOCKET");
+    f->fd = -1;
+    *state = f;
+    return 0;
+}
+
+static void stop_agent(struct fix *f)
+{
+    if (f->fd >= 0) {
+        (void)shutdown(f->fd, SHUT_RDWR);
+        (void)pthread_join(f->thread, NULL);
+        (void)close(f->fd);
+        f->fd = -1;
+    }
+}
+
+static int teardown(void **state)
+{
+    struct fix *f = *state;
+    char command[200];
+
+    stop_agent(f);
+    free(f->out);
+    free(f->err);
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", f->dir);
+    assert_int_equal(system(command), 0);
+    free(f);
+    return 0;
+}
+
+static void *serve(void *arg)
+{
+    struct fix *f = arg;
+    int fd;
+
+    while ((fd = accept(f->fd, NULL, NULL)) >= 0) {
+        char line[4096];
+        size_t len = 0;
+
+        while (len < sizeof line - 1 && read(fd, line + len, 1) == 1 &&
+               line[len] != '\n') {
+            len++;
+        }
+        line[len] = '\0';
+        if (len > 0) { /* not just someone who looks whether we live */
+            memcpy(f->asked, line, len + 1);
+            ssize_t n = write(fd, f->answer, strlen(f->answer));
+            assert_int_equal(n, strlen(f->answer));
+        }
+        (void)close(fd);
+    }
+    return NULL;
+}
+
+/* An agent at DIR/run/NAME/control.sock. */
+static void start_agent(struct fix *f, const char *name, const char *answer)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    char dir[100];
+
+    (void)snprintf(dir, sizeof dir, "%s/run", f->dir);
+    (void)mkdir(dir, 0700);
+    (void)snprintf(dir, sizeof dir, "%s/run/%.8s", f->dir, name);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    int n = snprintf(f->path, sizeof f->path, "%s/run/%.8s/control.sock",
+                     f->dir, name);
+    assert_true(n > 0 && (size_t)n < sizeof f->path);
+    memcpy(addr.sun_path, f->path, strlen(f->path) + 1);
+    f->fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(f->fd, (struct sockaddr *)&addr, sizeof addr), 0);
+    assert_int_equal(listen(f->fd, 8), 0);
+    f->answer = answer;
+    assert_int_equal(pthread_create(&f->thread, NULL, serve, f), 0);
+}
+
+/* Run `drover WORDS...`; what it printed is in f->out and f->err. */
+static int run(struct fix *f, ...)
+{
+    char *argv[20] = {(char *)(uintptr_t) "drover"};
+    char run_dir[100];
+    char etc_dir[100];
+    int argc = 1;
+    va_list args;
+    const char *word;
+
+    va_start(args, f);
+    while ((word = va_arg(args, const char *)) != NULL) {
+        argv[argc++] = (char *)(uintptr_t)word;
+    }
+    va_end(args);
+    free(f->out);
+    free(f->err);
+    f->out = f->err = NULL;
+    (void)snprintf(run_dir, sizeof run_dir, "%s/run", f->dir);
+    (void)snprintf(etc_dir, sizeof etc_dir, "%s/etc", f->dir);
+    struct cli cli = {
+        .out = open_memstream(&f->out, &f->out_len),
+        .err = open_memstream(&f->err, &f->err_len),
+        .run_dir = run_dir,
+        .etc_dir = etc_dir,
+    };
+    assert_non_null(cli.out);
+    assert_non_null(cli.err);
+    int rc = command_main(&cli, argc, argv);
+    (void)fclose(cli.out);
+    (void)fclose(cli.err);
+    return rc;
+}
+
+#define RUN(...) run(f, __VA_ARGS__, (const char *)NULL)
+
+static void assert_has(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL) {
+        fail_msg("no \"%s\" in: %s", part, text);
+    }
+}
+
+static void write_file(struct fix *f, const char *name, const char *text)
+{
+    char path[200];
+
+    (void)snprintf(path, sizeof path, "%s/etc", f->dir);
+    (void)mkdir(path, 0700);
+    (void)snprintf(path, sizeof path, "%s/etc/%s", f->dir, name);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    (void)fputs(text, out);
+    assert_int_equal(fclose(out), 0);
+}
+
+/* --- command lines --------------------------------------------------------------- */
+
+static void help_names_every_command_examples_first(void **state)
+{
+    struct fix *f = *state;
+
+    assert_int_equal(RUN("help"), 0);
+    for (const struct command *c = COMMANDS; c->name != NULL; c++) {
+        assert_has(f->out, c->name);
+        assert_has(f->out, c->summary);
+    }
+    for (const struct command *c = COMMANDS; c->name != NULL; c++) {
+        assert_int_equal(RUN("help", c->name), 0);
+        char *examples = strstr(f->out, "Examples:\n");
+        char *usage = strstr(f->out, "Usage:");
+        assert_non_null(examples);
+        assert_true(usage > examples);
+        assert_int_equal(RUN(c->name, "--help"), 0);
+        assert_string_equal(f->err, "");
+    }
+}
+
+static void mistyped_words_get_a_suggestion_and_code_64(void **state)
+{
+    struct fix *f = *state;
+
+    assert_int_equal(RUN("resinc"), EX_USAGE);
+    assert_has(f->err, "do you mean resync?");
+    assert_int_equal(RUN("frobnicate"), EX_USAGE);
+    assert_has(f->err, "drover help");
+    assert_int_equal(RUN("status", "--wach"), EX_USAGE);
+    assert_has(f->err, "do you mean --watch?");
+    assert_int_equal(RUN("verify", "--dry-run"), EX_USAGE);
+    assert_int_equal(RUN("-z", "status"), EX_USAGE);
+    assert_has(f->err, "-z");
+    assert_int_equal(RUN("status", "--config"), EX_USAGE);
+    assert_has(f->err, "--config needs an argument");
+    assert_int_equal(RUN("--json=yes", "status"), EX_USAGE);
+    assert_has(f->err, "--json takes no argument");
+    assert_int_equal(RUN("status", "extra"), EX_USAGE);
+    assert_int_equal(RUN("approve"), EX_USAGE);
+    assert_has(f->err, "usage: drover approve REPLICA");
+    assert_int_equal(RUN("status", "--color", "blue"), EX_USAGE);
+    assert_int_equal(RUN("wait", "--timeout", "30"), EX_USAGE);
+    assert_has(f->err, "needs a unit");
+    assert_int_equal(RUN("status", "--db", "a", "--config", "b"), EX_USAGE);
+    assert_int_equal(RUN("agent", "/tmp"), EX_USAGE);
+    assert_int_equal(RUN("agent", "--log-level", "loud", "/tmp", "h:/x"),
+                     EX_USAGE);
+}
+
+static void no_agent_is_code_69_with_number_and_hint(void **state)
+{
+    struct fix *f = *state;
+
+    assert_int_equal(RUN("status"), EX_UNAVAILABLE);
+    assert_has(f->err, "DR-502 no agent answers");
+    assert_has(f->err, "HINT: ");
+    assert_int_equal(RUN("--socket", "/nonexistent/s", "verify"),
+                     EX_UNAVAILABLE);
+    assert_has(f->err, "/nonexistent/s");
+    assert_int_equal(RUN("status", "--json"), EX_UNAVAILABLE);
+    assert_has(f->out, "\"id\":502");
+    assert_int_equal(run(f, (const char *)NULL), 0);
+    assert_has(f->out, "Commands:");
+}
+
+/* --- with an agent ------------------------------------------------------------------ */
+
+static void the_only_agent_is_found_and_shown_without_a_command(void **state)
+{
+    struct fix *f = *state;
+
+    start_agent(f, "orders", "{\"exit\":1,\"result\":{\"database\":{\"name\":"
+                             "\"orders\"}}}\n");
+    assert_int_equal(run(f, (const char *)NULL), 1);
+    assert_has(f->out, "orders");
+    assert_int_equal(RUN("--db", "orders", "status", "--json"), 1);
+    assert_string_equal(f->out, "{\"database\":{\"name\":\"orders\"}}\n");
+    assert_int_equal(RUN("status", "-q", "--socket", f->path), 1);
+    assert_string_equal(f->out, "");
+    assert_int_equal(setenv("DROVER_SOCKET", f->path, 1), 0);
+    assert_int_equal(RUN("status"), 1);
+}
+
+static void of_several_agents_one_must_be_named(void **state)
+{
+    struct fix *f = *state;
+    struct fix other = *f;
+
+    start_agent(f, "orders", "{\"exit\":0,\"result\":{}}\n");
+    start_agent(&other, "users", "{\"exit\":0,\"result\":{}}\n");
+    assert_int_equal(RUN("status"), EX_USAGE);
+    assert_has(f->err, "several agents run");
+    assert_has(f->err, f->path);
+    assert_has(f->err, other.path);
+    assert_int_equal(RUN("status", "--db", "users"), 0);
+    stop_agent(&other);
+    /* A dead agent's socket is no agent. */
+    assert_int_equal(RUN("status"), 0);
+}
+
+static void requests_carry_what_was_typed(void **state)
+{
+    struct fix *f = *state;
+
+    start_agent(f, "o", "{\"exit\":0,\"result\":{}}\n");
+    assert_int_equal(RUN("resync", "eu", "us", "--dry-run", "--content"), 0);
+    assert_has(f->asked, "\"cmd\":\"resync\"");
+    assert_has(f->asked, "\"replicas\":[\"eu\",\"us\"]");
+    assert_has(f->asked, "\"dry_run\":true");
+    assert_has(f->asked, "\"content\":true");
+    assert_int_equal(RUN("resync", "-n"), 0);
+    assert_has(f->asked, "\"dry_run\":true");
+    assert_int_equal(RUN("verify"), 0);
+    assert_has(f->asked, "\"content\":false");
+    assert_int_equal(RUN("wait", "--timeout", "1.5s"), 0);
+    assert_has(f->asked, "\"timeout_ms\":1500");
+    assert_int_equal(RUN("wait"), 0);
+    assert_has(f->asked, "\"timeout_ms\":-1");
+    assert_int_equal(RUN("approve", "eu"), 0);
+    assert_has(f->asked, "\"replica\":\"eu\"");
+    assert_int_equal(RUN("pause", "eu"), 0);
+    assert_string_equal(f->out, "eu: paused\n");
+    assert_int_equal(RUN("resume"), 0);
+    assert_string_equal(f->out, "all replicas: resumed\n");
+}
+
+static void the_agents_exit_code_and_error_are_passed_on(void **state)
+{
+    struct fix *f = *state;
+
+    start_agent(f, "o", "{\"progress\":{\"replicas\":[{\"name\":\"eu\","
+                        "\"phase\":\"scanning\"}]}}\n{\"exit\":75,\"error\":"
+                        "{\"id\":505,\"text\":\"too slow\",\"hint\":\"later\"}"
+                        "}\n");
+    assert_int_equal(RUN("wait"), EX_TEMPFAIL);
+    assert_has(f->err, "eu scanning\n");
+    assert_has(f->err, "drover: DR-505 too slow\n      HINT: later\n");
+    assert_int_equal(RUN("wait", "-q"), EX_TEMPFAIL);
+    assert_null(strstr(f->err, "scanning"));
+    f->answer = "{\"exit\":1,\"result\":{\"mode\":\"verify\",\"replicas\":[{"
+                "\"name\":\"eu\",\"done\":true,\"missing\":1}]}}\n";
+    assert_int_equal(RUN("verify"), 1);
+    assert_has(f->out, "eu: 1 difference");
+    f->answer = "hello\n";
+    assert_int_equal(RUN("verify"), EX_PROTOCOL);
+    f->answer = "";
+    assert_int_equal(RUN("verify"), EX_UNAVAILABLE);
+    assert_has(f->err, "closed the connection");
+}
+
+static void reload_and_version_show_what_the_agent_says(void **state)
+{
+    struct fix *f = *state;
+
+    assert_int_equal(RUN("version"), 0);
+    assert_string_equal(f->out, "drover " DROVER_VERSION "\n");
+    start_agent(f, "o", "{\"exit\":0,\"result\":{\"changes\":[\"+us-2\"],"
+                        "\"version\":\"9.9\",\"database\":\"o\",\"pid\":7}}\n");
+    assert_int_equal(RUN("reload"), 0);
+    assert_string_equal(f->out, "+us-2\n");
+    assert_int_equal(RUN("version"), 0);
+    assert_has(f->out, "agent 9.9 of o, pid 7");
+}
+
+/* --- without an agent ------------------------------------------------------------------ */
+
+static void check_config_tells_all_mistakes_with_code_78(void **state)
+{
+    struct fix *f = *state;
+
+    write_file(f, "good.conf", "[database]\npath = /nonexistent\n");
+    write_file(f, "bad.conf", "[database]\npth = /x\nsettle = 1\n");
+    assert_int_equal(RUN("check-config", "--db", "good"), 0);
+    assert_has(f->out, "is good: database good, 0 replicas");
+    assert_has(f->err, "note: path = /nonexistent");
+    assert_int_equal(RUN("--db", "bad", "check-config"), EX_CONFIG);
+    assert_has(f->err, "DR-501");
+    assert_has(f->err, "bad.conf:2: unknown setting pth; do you mean path?");
+    assert_has(f->err, "bad.conf:3: settle");
+    assert_int_equal(RUN("check-config", "/nonexistent.conf"), EX_CONFIG);
+    assert_int_equal(RUN("check-config"), EX_USAGE);
+    assert_int_equal(RUN("check-config", "--list-settings"), 0);
+    assert_has(f->out, "database\tlock-timeout\t5s\t");
+    assert_int_equal(RUN("status", "--db", "bad"), EX_CONFIG);
+    assert_int_equal(RUN("status", "--db", "../bad"), EX_CONFIG);
+}
+
+static void agent_runs_a_file_or_a_folder_with_targets(void **state)
+{
+    struct fix *f = *state;
+    char text[400];
+    char db[120];
+
+    (void)snprintf(db, sizeof db, "%s/db", f->dir);
+    assert_int_equal(mkdir(db, 0700), 0);
+    (void)snprintf(text, sizeof text,
+                   "[database]\npath = %s\nstate-dir = %s/state/a\n"
+                   "socket = %s/sock/s\n[replica a]\ncommand = true\n",
+                   db, f->dir, f->dir);
+    write_file(f, "orders.conf", text);
+    assert_int_equal(RUN("agent", "--db", "orders"), 0);
+    assert_string_equal(ran, "orders 1");
+    struct stat st;
+    (void)snprintf(text, sizeof text, "%s/state/a", f->dir);
+    assert_int_equal(stat(text, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+    if (geteuid() != 0) { /* root's ad hoc places are not ours to make */
+        assert_int_equal(RUN("agent", db, "h:/x", "exec:true"), 0);
+        assert_string_equal(ran, "db 2");
+    }
+    assert_int_equal(RUN("agent", db, "h"), EX_USAGE);
+    assert_has(f->err, "./h");
+    assert_int_equal(RUN("agent", "--db", "none"), EX_CONFIG);
+}
+
+static void init_makes_an_id_once(void **state)
+{
+    struct fix *f = *state;
+
+    assert_int_equal(RUN("init", f->dir), 0);
+    assert_has(f->out, "was given database id ");
+    assert_int_equal(RUN("init", f->dir), 0);
+    assert_has(f->out, "has database id ");
+    assert_int_not_equal(RUN("init", "/nonexistent/db"), 0);
+    assert_has(f->err, "No such file");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(help_names_every_command_examples_first),
+        TEST(mistyped_words_get_a_suggestion_and_code_64),
+        TEST(no_agent_is_code_69_with_number_and_hint),
+        TEST(the_only_agent_is_found_and_shown_without_a_command),
+        TEST(of_several_agents_one_must_be_named),
+        TEST(requests_carry_what_was_typed),
+        TEST(the_agents_exit_code_and_error_are_passed_on),
+        TEST(reload_and_version_show_what_the_agent_says),
+        TEST(check_config_tells_all_mistakes_with_code_78),
+        TEST(agent_runs_a_file_or_a_folder_with_targets),
+        TEST(init_makes_an_id_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
