@@ -21,14 +21,15 @@
 #include "store/base/clock.h"
 #include "store/base/quote.h"
 #include "store/install.h"
-#include "store/lock.h"
 
 int disk_open(struct disk *d, const char *path, const struct meta_modes *modes,
               struct err *err)
 {
     *d = (struct disk){.modes = *modes};
     int rc = meta_open(&d->meta, path, modes, err);
-    if (rc != 0) return rc;
+    if (rc != 0) {
+        return rc;
+    }
     d->sync = sync_group_new(d->meta.db.root_fd);
     if (d->sync == NULL) {
         meta_close(&d->meta);
@@ -42,13 +43,17 @@ int disk_open(struct disk *d, const char *path, const struct meta_modes *modes,
     }
     tables_init(&d->tables, &d->meta.db, modes, d->sync);
     session_init(&d->session, d->meta.fd);
-    if (gethostname(d->host, sizeof d->host - 1) != 0) d->host[0] = '\0';
+    if (gethostname(d->host, sizeof d->host - 1) != 0) {
+        d->host[0] = '\0';
+    }
     return 0;
 }
 
 static void drop_end(struct disk *d)
 {
-    if (d->drop.dir != NULL) (void)closedir(d->drop.dir);
+    if (d->drop.dir != NULL) {
+        (void)closedir(d->drop.dir);
+    }
     d->drop.dir = NULL;
     d->drop.busy = false;
 }
@@ -66,7 +71,9 @@ void disk_close(struct disk *d)
 /* Every failure that leaves here carries an operator's number. */
 static int numbered(int rc, struct err *err)
 {
-    if (rc < 0 && err->id == 0) err->id = meta_error_id(err);
+    if (rc < 0 && err->id == 0) {
+        err->id = meta_error_id(err);
+    }
     return rc;
 }
 
@@ -108,17 +115,6 @@ static void changed(struct disk *d)
     atomic_fetch_add_explicit(&d->changes, 1, memory_order_relaxed);
 }
 
-/* Who holds the lock; store/lock.h tells 0 when it cannot be known. */
-static void name_holder(const struct stat *st, uint32_t *pid_out,
-                        char comm[16])
-{
-    *pid_out = 0;
-    comm[0] = '\0';
-    if (st->st_ino == 0) return;
-    pid_t pid = lock_holder(st, 0, comm);
-    if (pid > 0) *pid_out = (uint32_t)pid;
-}
-
 static int op_install(void *ctx, uint64_t stage, struct bytes table,
                       struct bytes key, bool force, struct vstat *stat_out,
                       uint32_t *pid_out, char comm[16], struct err *err)
@@ -128,15 +124,19 @@ static int op_install(void *ctx, uint64_t stage, struct bytes table,
     stages_name(stage, name);
     struct tables_one *t;
     int rc = tables_get(&d->tables, table.p, table.len, true, &t, err);
-    if (rc != 0) return numbered(rc, err);
+    if (rc != 0) {
+        return numbered(rc, err);
+    }
     struct stat st;
     rc = install_value(d->meta.stage_fd, name, t->fd, key.p, key.len, force,
                        &st, err);
     if (rc == INSTALL_BUSY) {
-        name_holder(&st, pid_out, comm);
+        holders_find(&d->holders, &st, pid_out, comm);
         return rc;
     }
-    if (rc != INSTALL_DONE) return numbered(rc, err);
+    if (rc != INSTALL_DONE) {
+        return numbered(rc, err);
+    }
     t->touched = true;
     changed(d);
     stages_used(&d->stages, stage);
@@ -151,11 +151,17 @@ static int op_remove(void *ctx, struct bytes table, struct bytes key,
     struct disk *d = ctx;
     struct tables_one *t;
     int rc = tables_get(&d->tables, table.p, table.len, false, &t, err);
-    if (rc == ERR_NOTFOUND) return INSTALL_ABSENT;
-    if (rc != 0) return numbered(rc, err);
+    if (rc == ERR_NOTFOUND) {
+        return INSTALL_ABSENT;
+    }
+    if (rc != 0) {
+        return numbered(rc, err);
+    }
     struct stat st;
     rc = install_remove(t->fd, key.p, key.len, force, &st, err);
-    if (rc == INSTALL_BUSY) name_holder(&st, pid_out, comm);
+    if (rc == INSTALL_BUSY) {
+        holders_find(&d->holders, &st, pid_out, comm);
+    }
     if (rc == INSTALL_DONE) {
         t->touched = true;
         changed(d);
@@ -167,10 +173,15 @@ static int op_table_make(void *ctx, struct bytes table, struct err *err)
 {
     struct disk *d = ctx;
     bool created = false;
-    CLEANUP(fd_closep) int fd = table_open(&d->meta.db, table.p, table.len,
-                                           &d->tables.make, &created, err);
-    if (fd < 0) return numbered(fd, err);
-    if (created) changed(d);
+    CLEANUP(fd_closep)
+    int fd = table_open(&d->meta.db, table.p, table.len, &d->tables.make,
+                        &created, err);
+    if (fd < 0) {
+        return numbered(fd, err);
+    }
+    if (created) {
+        changed(d);
+    }
     return 0;
 }
 
@@ -179,14 +190,19 @@ static int op_table_make(void *ctx, struct bytes table, struct err *err)
 static int drop_begin(struct disk *d, struct bytes table, struct err *err)
 {
     if (d->drop.dir != NULL && d->drop.len == table.len &&
-        memcmp(d->drop.name, table.p, table.len) == 0)
+        memcmp(d->drop.name, table.p, table.len) == 0) {
         return 0;
+    }
     drop_end(d);
-    CLEANUP(fd_closep) int fd =
-        table_open(&d->meta.db, table.p, table.len, NULL, NULL, err);
-    if (fd < 0) return fd;
+    CLEANUP(fd_closep)
+    int fd = table_open(&d->meta.db, table.p, table.len, NULL, NULL, err);
+    if (fd < 0) {
+        return fd;
+    }
     d->drop.dir = fdopendir(fd);
-    if (d->drop.dir == NULL) return err_sys(err, errno, "read the table");
+    if (d->drop.dir == NULL) {
+        return err_sys(err, errno, "read the table");
+    }
     (void)TAKE_FD(fd);
     assert(table.len <= sizeof d->drop.name);
     memcpy(d->drop.name, table.p, table.len);
@@ -196,31 +212,41 @@ static int drop_begin(struct disk *d, struct bytes table, struct err *err)
 
 /* Take the next key out of the table being dropped: TABLE_DROP_MORE, or at the
  * directory's end TABLE_DROP_BUSY when keys that are locked were passed by,
- * else TABLE_DROP_DONE.  Left-over temporaries of other writers go on the way. */
-static int drop_next(struct disk *d, bool force, char *key_out,
-                     size_t *key_len, uint32_t *pid_out, char comm[16],
-                     struct err *err)
+ * else TABLE_DROP_DONE.  Left-over temporaries of other writers go on the way.
+ */
+static int drop_next(struct disk *d, bool force, char *key_out, size_t *key_len,
+                     uint32_t *pid_out, char comm[16], struct err *err)
 {
     int fd = dirfd(d->drop.dir);
     for (;;) {
         errno = 0;
         const struct dirent *e = readdir(d->drop.dir);
-        if (e == NULL && errno != 0)
+        if (e == NULL && errno != 0) {
             return err_sys(err, errno, "read the table");
-        if (e == NULL) break;
+        }
+        if (e == NULL) {
+            break;
+        }
         if (name_is_temp(e->d_name)) {
             if (unlinkat(fd, e->d_name, 0) != 0 && errno != ENOENT &&
-                errno != EISDIR)
+                errno != EISDIR) {
                 return err_sys(err, errno, "remove %s",
                                QUOTED(e->d_name, strlen(e->d_name)));
+            }
             continue;
         }
         size_t len;
-        if (!name_is_key(e->d_name, &len)) continue;
+        if (!name_is_key(e->d_name, &len)) {
+            continue;
+        }
         struct stat st;
         int rc = install_remove(fd, e->d_name, len, force, &st, err);
-        if (rc == INSTALL_ABSENT) continue;
-        if (rc < 0) return rc;
+        if (rc == INSTALL_ABSENT) {
+            continue;
+        }
+        if (rc < 0) {
+            return rc;
+        }
         if (rc == INSTALL_BUSY) {
             d->drop.busy = true;
             d->drop.busy_st = st;
@@ -231,9 +257,11 @@ static int drop_next(struct disk *d, bool force, char *key_out,
         changed(d);
         return TABLE_DROP_MORE;
     }
-    if (!d->drop.busy) return TABLE_DROP_DONE;
+    if (!d->drop.busy) {
+        return TABLE_DROP_DONE;
+    }
     *key_len = 0;
-    name_holder(&d->drop.busy_st, pid_out, comm);
+    holders_find(&d->holders, &d->drop.busy_st, pid_out, comm);
     return TABLE_DROP_BUSY;
 }
 
@@ -242,20 +270,32 @@ static int op_table_drop(void *ctx, struct bytes table, bool force,
                          char comm[16], struct err *err)
 {
     struct disk *d = ctx;
-    if (table.len == 0)
-        return numbered(err_set(err, ERR_INVALID, 0,
-                                "the root table cannot be dropped"), err);
+    if (table.len == 0) {
+        return numbered(
+            err_set(err, ERR_INVALID, 0, "the root table cannot be dropped"),
+            err);
+    }
     int rc = drop_begin(d, table, err);
-    if (rc == ERR_NOTFOUND) return TABLE_DROP_DONE;
-    if (rc != 0) return numbered(rc, err);
+    if (rc == ERR_NOTFOUND) {
+        return TABLE_DROP_DONE;
+    }
+    if (rc != 0) {
+        return numbered(rc, err);
+    }
     rc = drop_next(d, force, key_out, key_len, pid_out, comm, err);
-    if (rc == TABLE_DROP_MORE) return rc;
+    if (rc == TABLE_DROP_MORE) {
+        return rc;
+    }
     /* The next call begins anew: it meets the keys that were locked again. */
     drop_end(d);
-    if (rc != TABLE_DROP_DONE) return numbered(rc, err);
+    if (rc != TABLE_DROP_DONE) {
+        return numbered(rc, err);
+    }
     tables_forget(&d->tables, table.p, table.len);
     rc = table_remove_dir(&d->meta.db, table.p, table.len, err);
-    if (rc != 0) return numbered(rc, err);
+    if (rc != 0) {
+        return numbered(rc, err);
+    }
     changed(d);
     return TABLE_DROP_DONE;
 }
@@ -272,15 +312,19 @@ static int op_stat(void *ctx, struct bytes table, struct bytes key,
     struct disk *d = ctx;
     char file[KEY_FILE_BYTES];
     struct stat st;
-    CLEANUP(fd_closep) int fd =
-        table_open(&d->meta.db, table.p, table.len, NULL, NULL, err);
-    if (fd < 0) return fd;
+    CLEANUP(fd_closep)
+    int fd = table_open(&d->meta.db, table.p, table.len, NULL, NULL, err);
+    if (fd < 0) {
+        return fd;
+    }
     key_file(key.p, key.len, file);
-    if (fstatat(fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0)
+    if (fstatat(fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         return err_sys(err, errno, "stat %s", QUOTED(file, strlen(file)));
-    if (!S_ISREG(st.st_mode))
+    }
+    if (!S_ISREG(st.st_mode)) {
         return err_set(err, ERR_NOTTABLE, 0, "%s is not a file",
                        QUOTED(file, strlen(file)));
+    }
     *stat_out = vstat_of(&st);
     return 0;
 }
@@ -301,26 +345,34 @@ static int op_freshness(void *ctx, int64_t fresh_ns, uint64_t seq,
     int64_t mtime_ns = fresh_ns;
     struct stat st;
     bool there = fstatat(d->meta.fd, META_FILE_FRESHNESS, &st,
-                         AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
-    if (fresh_ns <= 0) mtime_ns = there ? clock_of_timespec(st.st_mtim) : 0;
+                         AT_SYMLINK_NOFOLLOW) == 0 &&
+                 S_ISREG(st.st_mode);
+    if (fresh_ns <= 0) {
+        mtime_ns = there ? clock_of_timespec(st.st_mtim) : 0;
+    }
     if (there && strcmp(text, d->fresh_text) == 0) {
-        if (mtime_ns == clock_of_timespec(st.st_mtim)) return 0;
+        if (mtime_ns == clock_of_timespec(st.st_mtim)) {
+            return 0;
+        }
         struct timespec ts[2] = {
             {.tv_nsec = UTIME_OMIT},
             {.tv_sec = (time_t)(mtime_ns / NS_PER_S),
              .tv_nsec = (long)(mtime_ns % NS_PER_S)},
         };
         if (utimensat(d->meta.fd, META_FILE_FRESHNESS, ts,
-                      AT_SYMLINK_NOFOLLOW) == 0)
+                      AT_SYMLINK_NOFOLLOW) == 0) {
             return 0;
+        }
     }
     struct meta_write how = {.mode = d->modes.file_mode,
                              .group = d->modes.group,
                              .set_mtime = true,
                              .mtime_ns = mtime_ns};
-    int rc = meta_replace(d->meta.fd, META_FILE_FRESHNESS, text, len, &how,
-                          err);
-    if (rc == 0) memcpy(d->fresh_text, text, sizeof text);
+    int rc =
+        meta_replace(d->meta.fd, META_FILE_FRESHNESS, text, len, &how, err);
+    if (rc == 0) {
+        memcpy(d->fresh_text, text, sizeof text);
+    }
     return numbered(rc, err);
 }
 
@@ -332,20 +384,30 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
     struct disk *d = ctx;
     struct meta_ident ident = {.epoch = 0};
     int rc = session_check(&d->meta, hello, &ident, err);
-    if (rc < 0) return rc;
+    if (rc < 0) {
+        return rc;
+    }
     rc = session_lock(&d->session, hello, SESSION_TAKEOVER_MS, err);
-    if (rc < 0) return rc;
+    if (rc < 0) {
+        return rc;
+    }
     rc = session_check(&d->meta, hello, &ident, err);
-    if (rc < 0) return rc;
+    if (rc < 0) {
+        return rc;
+    }
     ok_out->was_empty = rc == SESSION_NEW;
     rc = stages_sweep(d->meta.stage_fd, err);
-    if (rc != 0) return numbered(rc, err);
+    if (rc != 0) {
+        return numbered(rc, err);
+    }
     if (ok_out->was_empty || ident.epoch != hello->epoch) {
         memcpy(ident.db_id, hello->db_id, sizeof ident.db_id);
         ident.epoch = hello->epoch;
         ident.watermark = 0;
         rc = meta_ident_write(d->meta.fd, &ident, &d->modes, err);
-        if (rc != 0) return numbered(rc, err);
+        if (rc != 0) {
+            return numbered(rc, err);
+        }
     }
     d->ident = ident;
     ok_out->epoch = ident.epoch;
@@ -357,25 +419,29 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
 int disk_tell_applied(struct disk *d, uint64_t *seen, struct err *err)
 {
     uint64_t now = atomic_load_explicit(&d->changes, memory_order_relaxed);
-    if (now == *seen) return 0;
+    if (now == *seen) {
+        return 0;
+    }
     *seen = now;
     char text[META_TEXT_MAX];
     int n = snprintf(text, sizeof text, "changes=%" PRIu64 " time=%jd\n", now,
                      (intmax_t)time(NULL));
     struct meta_write how = {.mode = d->modes.file_mode,
                              .group = d->modes.group};
-    return numbered(meta_replace(d->meta.fd, META_FILE_APPLIED, text,
-                                 (size_t)n, &how, err), err);
+    return numbered(
+        meta_replace(d->meta.fd, META_FILE_APPLIED, text, (size_t)n, &how, err),
+        err);
 }
 
 int disk_save_watermark(struct disk *d, struct err *err)
 {
     struct meta_ident ident = d->ident;
     uint64_t watermark = atomic_load(&d->watermark);
-    if (watermark <= ident.watermark) return 0;
+    if (watermark <= ident.watermark) {
+        return 0;
+    }
     ident.watermark = watermark;
-    return numbered(meta_ident_write(d->meta.fd, &ident, &d->modes, err),
-                    err);
+    return numbered(meta_ident_write(d->meta.fd, &ident, &d->modes, err), err);
 }
 
 void disk_ops(struct receiver_ops *ops)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "sync/receiver.h"
+#include "sync/replica/holders.h"
 #include "sync/replica/meta.h"
 #include "sync/replica/session.h"
 #include "sync/replica/stages.h"
@@ -35,7 +36,8 @@ struct disk {
         bool busy;           /* a locked key was passed by */
         struct stat busy_st; /* the last such key */
     } drop;
-    struct meta_ident ident; /* set by identify */
+    struct holders holders;
+    struct meta_ident ident;        /* set by identify */
     atomic_uint_fast64_t watermark; /* of the last freshness */
     char fresh_text[META_TEXT_MAX]; /* what the freshness file says */
     atomic_uint_fast64_t changes;   /* installs, removals, tables */

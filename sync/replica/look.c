@@ -44,8 +44,12 @@ static int judge(const struct meta *m, const char *dir, int64_t max_age_ns)
     struct err err = {0};
     struct meta_freshness f;
     int rc = meta_freshness_read(m->fd, &f, &err);
-    if (rc != 0) return never_synced(dir, &err);
-    if (f.fresh_ns <= 0) return never_synced(dir, NULL);
+    if (rc != 0) {
+        return never_synced(dir, &err);
+    }
+    if (f.fresh_ns <= 0) {
+        return never_synced(dir, NULL);
+    }
     int64_t age = clock_real_ns() - f.fresh_ns;
     if (age < 0) {
         (void)printf("%s: fresh (the primary's clock is %s ahead), %s\n", dir,
@@ -66,17 +70,22 @@ int fresh_main(int argc, char **argv)
     int64_t max_age_ns = -1;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option != 'a') return usage("fresh takes DIR and --max-age");
+        if (option != 'a') {
+            return usage("fresh takes DIR and --max-age");
+        }
         if (units_parse_duration(optarg, &max_age_ns, &err) != 0) {
             replica_say_error(&err);
             return EXIT_USAGE;
         }
     }
-    if (optind != argc - 1 || max_age_ns < 0)
+    if (optind != argc - 1 || max_age_ns < 0) {
         return usage("fresh wants a directory and --max-age, such as 10s");
+    }
     const char *dir = argv[optind];
     struct meta m;
-    if (meta_look(&m, dir, &err) != 0) return never_synced(dir, &err);
+    if (meta_look(&m, dir, &err) != 0) {
+        return never_synced(dir, &err);
+    }
     int code = judge(&m, dir, max_age_ns);
     meta_close(&m);
     return code;
@@ -98,11 +107,15 @@ struct facts {
 static int gather(const struct meta *m, struct facts *f, struct err *err)
 {
     int rc = meta_ident_read(m->fd, &f->ident, err);
-    if (rc != 0 && rc != ERR_NOTFOUND) return rc;
+    if (rc != 0 && rc != ERR_NOTFOUND) {
+        return rc;
+    }
     f->known = rc == 0;
     rc = meta_freshness_read(m->fd, &f->fresh, err);
     f->fresh_known = rc == 0 && f->fresh.fresh_ns > 0;
-    if (rc != 0 && rc != ERR_NOTFOUND && rc != ERR_CORRUPT) return rc;
+    if (rc != 0 && rc != ERR_NOTFOUND && rc != ERR_CORRUPT) {
+        return rc;
+    }
     f->live = session_live(m->fd, &f->holder, err);
     f->staged = -1;
     int stage_fd = openat(m->fd, META_STAGE,
@@ -119,23 +132,29 @@ static void utc(int64_t seconds, char out[32])
     struct tm tm;
     time_t t = (time_t)seconds;
     out[0] = '\0';
-    if (gmtime_r(&t, &tm) != NULL)
+    if (gmtime_r(&t, &tm) != NULL) {
         (void)strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    }
 }
 
 static void print_text(const struct facts *f)
 {
     char id[META_ID_TEXT] = "none yet", since[32];
-    if (f->known) meta_id_text(f->ident.db_id, id);
+    if (f->known) {
+        meta_id_text(f->ident.db_id, id);
+    }
     (void)printf("replica    %s\ndatabase   %s\n", f->dir, id);
-    if (f->known) (void)printf("epoch      %" PRIu64 "\n", f->ident.epoch);
-    if (f->fresh_known)
+    if (f->known) {
+        (void)printf("epoch      %" PRIu64 "\n", f->ident.epoch);
+    }
+    if (f->fresh_known) {
         (void)printf("state      %s, sequence %" PRIu64 "\n"
                      "fresh      %s ago\n",
                      f->fresh.state, f->fresh.seq,
                      DURATION_TEXT(clock_real_ns() - f->fresh.fresh_ns));
-    else
+    } else {
         (void)printf("fresh      never synced\n");
+    }
     if (f->live > 0) {
         utc(f->holder.since_s, since);
         (void)printf("receiver   live: pid %d since %s (replica %s)\n",
@@ -143,8 +162,9 @@ static void print_text(const struct facts *f)
     } else {
         (void)printf("receiver   %s\n", f->live == 0 ? "none" : "unknown");
     }
-    if (f->staged >= 0)
+    if (f->staged >= 0) {
         (void)printf("staged     %" PRId64 "\n", f->staged);
+    }
 }
 
 static void json_string(const char *s)
@@ -154,14 +174,15 @@ static void json_string(const char *s)
     (void)putchar('"');
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)s[i];
-        if (c == '"' || c == '\\')
+        if (c == '"' || c == '\\') {
             (void)printf("\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
+        } else if (c < 0x20 || c == 0x7f) {
             (void)printf("\\u%04x", c);
-        else if (c >= 0x80 && !utf8)
+        } else if (c >= 0x80 && !utf8) {
             (void)fputs("\\ufffd", stdout);
-        else
+        } else {
             (void)putchar(c);
+        }
     }
     (void)putchar('"');
 }
@@ -172,31 +193,38 @@ static void print_json(const struct facts *f)
     meta_id_text(f->ident.db_id, id);
     (void)printf("{\"version\": 1, \"path\": ");
     json_string(f->dir);
-    if (f->known)
+    if (f->known) {
         (void)printf(", \"database\": \"%s\", \"epoch\": %" PRIu64
                      ", \"watermark\": %" PRIu64,
                      id, f->ident.epoch, f->ident.watermark);
-    else
+    } else {
         (void)printf(", \"database\": null");
-    if (f->fresh_known)
+    }
+    if (f->fresh_known) {
         (void)printf(", \"state\": \"%s\", \"seq\": %" PRIu64
                      ", \"fresh_ns\": %" PRId64 ", \"age_ms\": %" PRId64,
                      f->fresh.state, f->fresh.seq, f->fresh.fresh_ns,
                      (clock_real_ns() - f->fresh.fresh_ns) / NS_PER_MS);
-    else
+    } else {
         (void)printf(", \"fresh_ns\": null");
-    if (f->live < 0)
+    }
+    if (f->live < 0) {
         (void)printf(", \"receiver\": null");
-    else
+    } else {
         (void)printf(", \"receiver\": {\"live\": %s",
                      f->live > 0 ? "true" : "false");
+    }
     if (f->live > 0) {
         (void)printf(", \"pid\": %d, \"since\": %" PRId64 ", \"replica\": ",
                      f->holder.pid, f->holder.since_s);
         json_string(f->holder.replica);
     }
-    if (f->live >= 0) (void)putchar('}');
-    if (f->staged >= 0) (void)printf(", \"staged\": %" PRId64, f->staged);
+    if (f->live >= 0) {
+        (void)putchar('}');
+    }
+    if (f->staged >= 0) {
+        (void)printf(", \"staged\": %" PRId64, f->staged);
+    }
     (void)printf("}\n");
 }
 
@@ -207,10 +235,14 @@ int status_main(int argc, char **argv)
     bool json = false;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option != 'j') return usage("status takes DIR and --json");
+        if (option != 'j') {
+            return usage("status takes DIR and --json");
+        }
         json = true;
     }
-    if (optind != argc - 1) return usage("status wants one directory");
+    if (optind != argc - 1) {
+        return usage("status wants one directory");
+    }
     struct err err = {0};
     struct facts f = {.dir = argv[optind]};
     struct meta m;
@@ -220,16 +252,18 @@ int status_main(int argc, char **argv)
         meta_close(&m);
     }
     if (rc != 0) {
-        if (rc == ERR_NOTFOUND)
+        if (rc == ERR_NOTFOUND) {
             replica_say("%s is not a replica: %s", f.dir, err.msg);
-        else
+        } else {
             replica_say_error(&err);
+        }
         return rc == ERR_PERM ? EXIT_NOT_PERMITTED : EXIT_UNAVAILABLE;
     }
-    if (json)
+    if (json) {
         print_json(&f);
-    else
+    } else {
         print_text(&f);
+    }
     return f.fresh_known ? EXIT_GOOD : EXIT_UNAVAILABLE;
 }
 
@@ -246,7 +280,9 @@ static int adopt(const char *dir, const uint8_t id[META_ID_BYTES],
     struct meta m;
     struct meta_ident ident = {.epoch = 0};
     int rc = meta_open(&m, dir, &modes, err);
-    if (rc != 0) return rc;
+    if (rc != 0) {
+        return rc;
+    }
     rc = meta_ident_read(m.fd, &ident, err);
     if (rc == 0 && memcmp(ident.db_id, id, META_ID_BYTES) != 0) {
         char hex[META_ID_TEXT];
@@ -268,15 +304,19 @@ int adopt_main(int argc, char **argv)
 {
     uint8_t id[META_ID_BYTES];
     struct err err = {0};
-    if (argc != 3) return usage("adopt wants a directory and a database id");
-    if (!meta_id_parse(argv[2], id))
+    if (argc != 3) {
+        return usage("adopt wants a directory and a database id");
+    }
+    if (!meta_id_parse(argv[2], id)) {
         return usage("a database id has 32 hexadecimal digits");
+    }
     int rc = adopt(argv[1], id, &err);
     if (rc != 0) {
         replica_say_error(&err);
         return replica_exit_of(&err);
     }
     (void)printf("%s: a replica of %s; the first session compares and repairs "
-                 "it\n", argv[1], argv[2]);
+                 "it\n",
+                 argv[1], argv[2]);
     return EXIT_GOOD;
 }

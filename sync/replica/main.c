@@ -36,12 +36,14 @@ static const char help_text[] =
     "    --lock-timeout D      how long a reader's lock is respected before\n"
     "                          the policy decides (10s)\n"
     "    --on-lock-timeout P   wait: keep waiting (default); replace: put the\n"
-    "                          value in place anyway, readers keep the old one\n"
+    "                          value in place anyway, readers keep the old "
+    "one\n"
     "    --no-sandbox          run without Landlock\n"
     "  fresh DIR --max-age D exit 0 fresh, 1 stale, 69 never synced\n"
     "  status DIR [--json]   whose copy it is, how current, who writes it\n"
     "  adopt DIR DBID        take a copy made by other means as a replica of\n"
-    "                        the database with this id (drover status shows it)\n"
+    "                        the database with this id (drover status shows "
+    "it)\n"
     "  version, --help\n"
     "\n"
     "Exit codes: 0 good, 1 bad answer, 64 usage, 69 unavailable or never\n"
@@ -55,19 +57,24 @@ void replica_say(const char *fmt, ...)
     va_start(ap, fmt);
     int n = vsnprintf(line, sizeof line - 1, fmt, ap);
     va_end(ap);
-    if (n < 0) return;
+    if (n < 0) {
+        return;
+    }
     /* One write per line: threads and other processes share stderr. */
     dprintf(STDERR_FILENO, "drover-replica: %s\n", line);
 }
 
 void replica_say_error(const struct err *err)
 {
-    if (err->id != 0)
+    if (err->id != 0) {
         replica_say("DR-%d: %s", err->id, err->msg);
-    else
+    } else {
         replica_say("%s", err->msg);
+    }
     const char *hint = dr_hint(err->id);
-    if (hint[0] != '\0') replica_say("hint: %s", hint);
+    if (hint[0] != '\0') {
+        replica_say("hint: %s", hint);
+    }
 }
 
 int replica_exit_of(const struct err *err)
@@ -120,8 +127,7 @@ static const struct option receive_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int set_option(struct replica_settings *set, int option,
-                      struct err *err)
+static int set_option(struct replica_settings *set, int option, struct err *err)
 {
     int64_t ns;
     int rc;
@@ -134,7 +140,9 @@ static int set_option(struct replica_settings *set, int option,
         return options_mode(optarg, 0600, &set->modes.file_mode, err);
     case OPT_LOCK_TIMEOUT:
         rc = units_parse_duration(optarg, &ns, err);
-        if (rc == 0) set->lock_timeout_ms = ns / NS_PER_MS;
+        if (rc == 0) {
+            set->lock_timeout_ms = ns / NS_PER_MS;
+        }
         return rc;
     case OPT_ON_LOCK_TIMEOUT:
         return options_policy(optarg, &set->policy, err);
@@ -205,7 +213,9 @@ static void hold_standard_fds(void)
 {
     for (;;) {
         int fd = open("/dev/null", O_RDWR);
-        if (fd < 0) return;
+        if (fd < 0) {
+            return;
+        }
         if (fd > STDERR_FILENO) {
             (void)close(fd);
             return;
@@ -221,9 +231,13 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (strcmp(argv[1], commands[i].name) != 0) continue;
+        if (strcmp(argv[1], commands[i].name) != 0) {
+            continue;
+        }
         int code = commands[i].run(argc - 1, argv + 1);
-        if (fflush(stdout) != 0 && code == EXIT_GOOD) code = EXIT_UNAVAILABLE;
+        if (fflush(stdout) != 0 && code == EXIT_GOOD) {
+            code = EXIT_UNAVAILABLE;
+        }
         return code;
     }
     replica_say("there is no command %s; see drover-replica --help", argv[1]);

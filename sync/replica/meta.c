@@ -21,7 +21,9 @@
 
 int meta_error_id(const struct err *err)
 {
-    if (err->code == ERR_NOSPACE) return DR_REPLICA_FULL;
+    if (err->code == ERR_NOSPACE) {
+        return DR_REPLICA_FULL;
+    }
     switch (err->sys) {
     case EIO:
     case EROFS:
@@ -39,7 +41,9 @@ static int refuse_dir(struct err *err, const char *path)
 {
     int id = meta_error_id(err);
     err->id = id == DR_REPLICA_FULL ? id : DR_REPLICA_DIR;
-    if (err->sys == EIO || err->sys == EUCLEAN) err->id = DR_REPLICA_IO;
+    if (err->sys == EIO || err->sys == EUCLEAN) {
+        err->id = DR_REPLICA_IO;
+    }
     return err_wrap(err, "replica directory %s", path);
 }
 
@@ -48,22 +52,29 @@ static int refuse_dir(struct err *err, const char *path)
 static int open_dir(int at, const char *name, const struct meta_modes *modes,
                     struct err *err)
 {
-    if (mkdirat(at, name, modes->dir_mode & 0777) != 0 && errno != EEXIST)
+    if (mkdirat(at, name, modes->dir_mode & 0777) != 0 && errno != EEXIST) {
         return err_sys(err, errno, "mkdir %s", name);
-    CLEANUP(fd_closep) int fd =
-        openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) return err_sys(err, errno, "open %s", name);
+    }
+    CLEANUP(fd_closep)
+    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        return err_sys(err, errno, "open %s", name);
+    }
     struct stat st;
-    if (fstat(fd, &st) != 0) return err_sys(err, errno, "stat %s", name);
+    if (fstat(fd, &st) != 0) {
+        return err_sys(err, errno, "stat %s", name);
+    }
     if (modes->group != (gid_t)-1 && st.st_gid != modes->group &&
-        fchown(fd, (uid_t)-1, modes->group) != 0)
+        fchown(fd, (uid_t)-1, modes->group) != 0) {
         return err_sys(err, errno,
                        "give %s to group %ju (is the receiver's user a member "
                        "of it?)",
                        name, (uintmax_t)modes->group);
+    }
     if ((st.st_mode & 07777) != modes->dir_mode &&
-        fchmod(fd, modes->dir_mode) != 0 && errno != EPERM)
+        fchmod(fd, modes->dir_mode) != 0 && errno != EPERM) {
         return err_sys(err, errno, "chmod %s", name);
+    }
     return TAKE_FD(fd);
 }
 
@@ -73,18 +84,29 @@ static int make_root(const char *path, const struct meta_modes *modes,
                      struct err *err)
 {
     struct stat st;
-    if (stat(path, &st) == 0) return 0;
-    if (errno != ENOENT) return err_sys(err, errno, "stat");
+    if (stat(path, &st) == 0) {
+        return 0;
+    }
+    if (errno != ENOENT) {
+        return err_sys(err, errno, "stat");
+    }
     if (mkdir(path, modes->dir_mode & 0777) != 0) {
-        if (errno == EEXIST) return 0;
+        if (errno == EEXIST) {
+            return 0;
+        }
         return err_sys(err, errno, "does not exist and cannot be made");
     }
     CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return err_sys(err, errno, "open");
-    if (modes->group != (gid_t)-1 && fchown(fd, (uid_t)-1, modes->group) != 0)
+    if (fd < 0) {
+        return err_sys(err, errno, "open");
+    }
+    if (modes->group != (gid_t)-1 && fchown(fd, (uid_t)-1, modes->group) != 0) {
         return err_sys(err, errno, "give it to group %ju",
                        (uintmax_t)modes->group);
-    if (fchmod(fd, modes->dir_mode) != 0) return err_sys(err, errno, "chmod");
+    }
+    if (fchmod(fd, modes->dir_mode) != 0) {
+        return err_sys(err, errno, "chmod");
+    }
     return 0;
 }
 
@@ -93,20 +115,27 @@ static int open_below(struct meta *m, const struct meta_modes *modes,
 {
     struct stat st;
     if (fstatat(m->db.root_fd, META_DIR "/" META_FILE_PRIMARY, &st,
-                AT_SYMLINK_NOFOLLOW) == 0)
+                AT_SYMLINK_NOFOLLOW) == 0) {
         return err_set(err, ERR_REFUSED, 0,
                        "is a primary (it has " META_DIR "/" META_FILE_PRIMARY
                        "); a replica must be another directory, and a "
                        "copy of a primary must come without " META_DIR);
-    if (faccessat(m->db.root_fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) != 0)
+    }
+    if (faccessat(m->db.root_fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
         return err_sys(err, errno, "is not writable for the receiver's user");
+    }
     m->fd = open_dir(m->db.root_fd, META_DIR, modes, err);
-    if (m->fd < 0) return m->fd;
+    if (m->fd < 0) {
+        return m->fd;
+    }
     m->stage_fd = open_dir(m->fd, META_STAGE, modes, err);
-    if (m->stage_fd < 0) return err_wrap(err, META_DIR);
+    if (m->stage_fd < 0) {
+        return err_wrap(err, META_DIR);
+    }
     if (faccessat(m->fd, ".", W_OK | X_OK, AT_EACCESS) != 0 ||
-        faccessat(m->stage_fd, ".", W_OK | X_OK, AT_EACCESS) != 0)
+        faccessat(m->stage_fd, ".", W_OK | X_OK, AT_EACCESS) != 0) {
         return err_sys(err, errno, META_DIR " is not writable");
+    }
     return 0;
 }
 
@@ -114,7 +143,9 @@ int meta_open(struct meta *m, const char *path, const struct meta_modes *modes,
               struct err *err)
 {
     *m = (struct meta){.fd = -1, .stage_fd = -1};
-    if (make_root(path, modes, err) != 0) return refuse_dir(err, path);
+    if (make_root(path, modes, err) != 0) {
+        return refuse_dir(err, path);
+    }
     if (db_open(&m->db, path, false, err) != 0) {
         (void)refuse_dir(err, path);
         return err->code;
@@ -131,7 +162,9 @@ int meta_look(struct meta *m, const char *path, struct err *err)
 {
     *m = (struct meta){.fd = -1, .stage_fd = -1};
     int rc = db_open(&m->db, path, false, err);
-    if (rc != 0) return rc;
+    if (rc != 0) {
+        return rc;
+    }
     m->fd = openat(m->db.root_fd, META_DIR,
                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (m->fd < 0) {
@@ -153,8 +186,12 @@ static int write_all(int fd, const void *text, size_t len)
     const char *p = text;
     while (len > 0) {
         ssize_t n = write(fd, p, len);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return errno;
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return errno;
+        }
         p += n;
         len -= (size_t)n;
     }
@@ -165,19 +202,28 @@ static int fill(int fd, const void *text, size_t len,
                 const struct meta_write *how)
 {
     int sys = write_all(fd, text, len);
-    if (sys != 0) return sys;
-    if (how->group != (gid_t)-1 && fchown(fd, (uid_t)-1, how->group) != 0)
+    if (sys != 0) {
+        return sys;
+    }
+    if (how->group != (gid_t)-1 && fchown(fd, (uid_t)-1, how->group) != 0) {
         return errno;
-    if (fchmod(fd, how->mode) != 0) return errno;
+    }
+    if (fchmod(fd, how->mode) != 0) {
+        return errno;
+    }
     if (how->set_mtime) {
         struct timespec ts[2] = {
             {.tv_nsec = UTIME_OMIT},
             {.tv_sec = (time_t)(how->mtime_ns / NS_PER_S),
              .tv_nsec = (long)(how->mtime_ns % NS_PER_S)},
         };
-        if (futimens(fd, ts) != 0) return errno;
+        if (futimens(fd, ts) != 0) {
+            return errno;
+        }
     }
-    if (how->durable && fsync(fd) != 0) return errno;
+    if (how->durable && fsync(fd) != 0) {
+        return errno;
+    }
     return 0;
 }
 
@@ -188,42 +234,60 @@ int meta_replace(int meta_fd, const char *file, const void *text, size_t len,
     int n = snprintf(temp, sizeof temp, "%s.new", file);
     assert(n > 0 && (size_t)n < sizeof temp);
     (void)unlinkat(meta_fd, temp, 0);
-    CLEANUP(fd_closep) int fd =
-        openat(meta_fd, temp,
-               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0) return err_sys(err, errno, "create " META_DIR "/%s", temp);
+    CLEANUP(fd_closep)
+    int fd = openat(meta_fd, temp,
+                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return err_sys(err, errno, "create " META_DIR "/%s", temp);
+    }
     int sys = fill(fd, text, len, how);
-    if (sys == 0 && renameat(meta_fd, temp, meta_fd, file) != 0) sys = errno;
+    if (sys == 0 && renameat(meta_fd, temp, meta_fd, file) != 0) {
+        sys = errno;
+    }
     if (sys != 0) {
         (void)unlinkat(meta_fd, temp, 0);
         return err_sys(err, sys, "write " META_DIR "/%s", file);
     }
-    if (how->durable && fsync(meta_fd) != 0)
+    if (how->durable && fsync(meta_fd) != 0) {
         return err_sys(err, errno, "sync " META_DIR);
+    }
     return 0;
 }
 
 int meta_read(int meta_fd, const char *file, char *out, size_t room,
               struct stat *st_out, struct err *err)
 {
-    CLEANUP(fd_closep) int fd =
+    CLEANUP(fd_closep)
+    int fd =
         openat(meta_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0) return err_sys(err, errno, "open " META_DIR "/%s", file);
+    if (fd < 0) {
+        return err_sys(err, errno, "open " META_DIR "/%s", file);
+    }
     struct stat st;
-    if (fstat(fd, &st) != 0)
+    if (fstat(fd, &st) != 0) {
         return err_sys(err, errno, "stat " META_DIR "/%s", file);
+    }
     size_t len = 0;
     while (len < room) {
         ssize_t n = read(fd, out + len, room - len);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return err_sys(err, errno, "read " META_DIR "/%s", file);
-        if (n == 0) break;
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return err_sys(err, errno, "read " META_DIR "/%s", file);
+        }
+        if (n == 0) {
+            break;
+        }
         len += (size_t)n;
     }
-    if (len == room)
+    if (len == room) {
         return err_set(err, ERR_CORRUPT, 0, META_DIR "/%s is too long", file);
+    }
     out[len] = '\0';
-    if (st_out != NULL) *st_out = st;
+    if (st_out != NULL) {
+        *st_out = st;
+    }
     return 0;
 }
 
@@ -237,8 +301,12 @@ bool meta_id_parse(const char *text, uint8_t out[META_ID_BYTES])
     char digits[META_ID_TEXT];
     size_t n = 0;
     for (; *text != '\0'; text++) {
-        if (*text == '-' && n > 0) continue;
-        if (n == sizeof digits - 1) return false;
+        if (*text == '-' && n > 0) {
+            continue;
+        }
+        if (n == sizeof digits - 1) {
+            return false;
+        }
         digits[n++] = *text;
     }
     return hex_decode(out, META_ID_BYTES, digits, n);
@@ -247,18 +315,21 @@ bool meta_id_parse(const char *text, uint8_t out[META_ID_BYTES])
 int meta_ident_read(int meta_fd, struct meta_ident *out, struct err *err)
 {
     char text[META_TEXT_MAX];
-    int rc = meta_read(meta_fd, META_FILE_REPLICA, text, sizeof text, NULL,
-                       err);
-    if (rc != 0) return rc;
+    int rc =
+        meta_read(meta_fd, META_FILE_REPLICA, text, sizeof text, NULL, err);
+    if (rc != 0) {
+        return rc;
+    }
     struct meta_ident id;
     char hex[META_ID_TEXT];
     int n = sscanf(text,
                    "drover-replica 1\ndatabase %32[0-9a-f]\nepoch %" SCNu64
                    "\nwatermark %" SCNu64,
                    hex, &id.epoch, &id.watermark);
-    if (n != 3 || !meta_id_parse(hex, id.db_id))
+    if (n != 3 || !meta_id_parse(hex, id.db_id)) {
         return err_set(err, ERR_CORRUPT, 0,
                        META_DIR "/" META_FILE_REPLICA " makes no sense");
+    }
     *out = id;
     return 0;
 }
@@ -273,11 +344,9 @@ int meta_ident_write(int meta_fd, const struct meta_ident *ident,
                      "\nwatermark %" PRIu64 "\n",
                      hex, ident->epoch, ident->watermark);
     assert(n > 0 && (size_t)n < sizeof text);
-    struct meta_write how = {.mode = modes->file_mode,
-                             .group = modes->group,
-                             .durable = true};
-    return meta_replace(meta_fd, META_FILE_REPLICA, text, (size_t)n, &how,
-                        err);
+    struct meta_write how = {
+        .mode = modes->file_mode, .group = modes->group, .durable = true};
+    return meta_replace(meta_fd, META_FILE_REPLICA, text, (size_t)n, &how, err);
 }
 
 size_t meta_freshness_text(const struct meta_freshness *f,
@@ -297,17 +366,19 @@ int meta_freshness_read(int meta_fd, struct meta_freshness *out,
 {
     char text[META_TEXT_MAX], hex[META_ID_TEXT];
     struct stat st;
-    int rc = meta_read(meta_fd, META_FILE_FRESHNESS, text, sizeof text, &st,
-                       err);
-    if (rc != 0) return rc;
+    int rc =
+        meta_read(meta_fd, META_FILE_FRESHNESS, text, sizeof text, &st, err);
+    if (rc != 0) {
+        return rc;
+    }
     struct meta_freshness f = {.fresh_ns = 0};
-    int n = sscanf(text,
-                   "db=%32[0-9a-f] epoch=%" SCNu64 " seq=%" SCNu64
-                   " state=%15[a-z]",
-                   hex, &f.epoch, &f.seq, f.state);
-    if (n != 4 || !meta_id_parse(hex, f.db_id))
+    int n = sscanf(
+        text, "db=%32[0-9a-f] epoch=%" SCNu64 " seq=%" SCNu64 " state=%15[a-z]",
+        hex, &f.epoch, &f.seq, f.state);
+    if (n != 4 || !meta_id_parse(hex, f.db_id)) {
         return err_set(err, ERR_CORRUPT, 0,
                        META_DIR "/" META_FILE_FRESHNESS " makes no sense");
+    }
     f.fresh_ns = clock_of_timespec(st.st_mtim);
     *out = f;
     return 0;
@@ -330,15 +401,17 @@ static int on_key(void *arg, const char *table, size_t len, int dir_fd,
 
 int meta_holds_data(const struct db *db, struct err *err)
 {
-    static const struct walk_ops ops = {.table_begin = on_table,
-                                        .key = on_key};
+    static const struct walk_ops ops = {.table_begin = on_table, .key = on_key};
     struct walk_counts counts = {0};
     int rc = walk_db(db, &ops, NULL, &counts, err);
-    if (rc != 0) return rc;
-    if (counts.incomplete > 0)
+    if (rc != 0) {
+        return rc;
+    }
+    if (counts.incomplete > 0) {
         return err_set(err, ERR_PERM, 0,
                        "parts of %s cannot be read, so it is not known to be "
                        "empty",
                        db->path);
+    }
     return 0;
 }

@@ -71,9 +71,9 @@ void meta_close(struct meta *m);
 /* How meta_replace() writes. */
 struct meta_write {
     mode_t mode;
-    gid_t group;      /* (gid_t)-1: leave */
-    bool durable;     /* fsync the file and META_DIR */
-    bool set_mtime;   /* to mtime_ns */
+    gid_t group;    /* (gid_t)-1: leave */
+    bool durable;   /* fsync the file and META_DIR */
+    bool set_mtime; /* to mtime_ns */
     int64_t mtime_ns;
 };
 
@@ -96,8 +96,7 @@ struct meta_ident {
 int meta_ident_read(int meta_fd, struct meta_ident *out,
                     struct err *err) MUSTCHECK;
 int meta_ident_write(int meta_fd, const struct meta_ident *ident,
-                     const struct meta_modes *modes,
-                     struct err *err) MUSTCHECK;
+                     const struct meta_modes *modes, struct err *err) MUSTCHECK;
 
 /* The freshness file's text and time. */
 struct meta_freshness {

@@ -6,30 +6,21 @@
  * them to receiver_input(), which stages values as they come; the committer
  * runs receiver_commit() whenever there is work, so a group forms of what
  * came in while the one before was made durable; a change that comes alone is
- * committed at once, without a timer in between.  The scanner (scanner.c) keeps the
- * index true; the watcher looks twice a second whether another receiver asks
- * for the lock, whether the agent is silent, and tells local applications
- * about changes.
+ * committed at once, without a timer in between.  The scanner (scanner.c) keeps
+ * the index true; the watcher (watcher.c) looks whether this receiver must
+ * leave.
  *
  * End: stdin's end, BYE or a signal stop the reader; the committer finishes
  * what was received whole; index and watermark are saved.  Values not
  * received whole are dropped.
  * Failures: whoever meets one reports it once, sets `failed` and wakes all.
- * Superseded, or stuck at the end: the watcher ends the process on the spot,
- * which is safe at any moment because every change on disk is one rename.
- *
- * Blocking writes to stdout may hang when the agent stops reading.  Nobody
- * waits for such a thread: the watcher never writes to stdout.
  */
 #include "sync/replica/receive.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -41,83 +32,7 @@
 enum {
     READ_BYTES = 256 * 1024,
     TICK_MS = 1000,
-    WATCH_MS = 500,
-    HELLO_MS = 60 * 1000,  /* from start to HELLO */
-    ENDING_MS = 60 * 1000, /* from the end of input to the end of all */
-    LINGER_MS = 2000,      /* for the agent to read a refusal */
 };
-
-int64_t receive_now_ms(void)
-{
-    return clock_mono_ns() / NS_PER_MS;
-}
-
-/* --- output --------------------------------------------------------------- */
-
-static int write_stdout(const void *p, size_t n, struct err *err)
-{
-    const uint8_t *at = p;
-    while (n > 0) {
-        ssize_t done = write(STDOUT_FILENO, at, n);
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0 && errno == EAGAIN) {
-            /* The other end shares the file description and made it
-             * non-blocking. */
-            struct pollfd pfd = {.fd = STDOUT_FILENO, .events = POLLOUT};
-            (void)poll(&pfd, 1, -1);
-            continue;
-        }
-        if (done < 0)
-            return err_set(err, ERR_CLOSED, errno, "write to the agent");
-        at += done;
-        n -= (size_t)done;
-    }
-    return 0;
-}
-
-/* Frames of several threads must not mix. */
-static int op_send(void *ctx, const void *p, size_t n, struct err *err)
-{
-    struct receive *rv = receive_of(ctx);
-    pthread_mutex_lock(&rv->out_mutex);
-    int rc = write_stdout(p, n, err);
-    pthread_mutex_unlock(&rv->out_mutex);
-    return rc;
-}
-
-static void send_error(const struct err *err, bool with_magic)
-{
-    struct buf out = BUF_NULL;
-    struct err ignored;
-    const char *hint = dr_hint(err->id);
-    struct wire_error frame = {
-        .id = (uint16_t)err->id,
-        .text = bytes_of(err->msg, strlen(err->msg)),
-        .hint = bytes_of(hint, strlen(hint)),
-    };
-    if (with_magic) wire_put_magic(&out);
-    wire_put_error(&out, &frame);
-    if (!out.bad) (void)write_stdout(out.data, out.len, &ignored);
-    buf_deinit(&out);
-}
-
-/* Before the core exists: say why, in the protocol and on stderr.  The agent
- * is still writing its hello; closing on it would lose our words. */
-static int refuse(const struct err *err)
-{
-    replica_say_error(err);
-    send_error(err, true);
-    int64_t until = receive_now_ms() + LINGER_MS;
-    for (;;) {
-        int64_t left = until - receive_now_ms();
-        struct pollfd pfd = {.fd = STDIN_FILENO, .events = POLLIN};
-        char junk[4096];
-        if (left <= 0 || poll(&pfd, 1, (int)left) <= 0) break;
-        ssize_t n = read(STDIN_FILENO, junk, sizeof junk);
-        if (n == 0 || (n < 0 && errno != EINTR)) break;
-    }
-    return replica_exit_of(err);
-}
 
 /* --- ending --------------------------------------------------------------- */
 
@@ -131,12 +46,15 @@ static void wake_reader(struct receive *rv)
 static void stop_all(struct receive *rv)
 {
     rv->stop = true;
-    if (rv->ending_ms == 0) rv->ending_ms = receive_now_ms();
+    if (rv->ending_ms == 0) {
+        rv->ending_ms = receive_now_ms();
+    }
     pthread_cond_broadcast(&rv->changed);
     wake_reader(rv);
 }
 
-/* The first failure is the session's; what follows from it is not told. */
+/* The first failure is the session's; what follows from it is not told.  A
+ * failure of the core: it has told the agent already. */
 static bool fail_once(struct receive *rv, const struct err *err)
 {
     pthread_mutex_lock(&rv->mutex);
@@ -147,21 +65,19 @@ static bool fail_once(struct receive *rv, const struct err *err)
     }
     stop_all(rv);
     pthread_mutex_unlock(&rv->mutex);
-    if (first) replica_say_error(err);
+    if (first) {
+        replica_say_error(err);
+    }
     return first;
-}
-
-/* The core has told the agent already. */
-static void core_failed(struct receive *rv, const struct err *err)
-{
-    (void)fail_once(rv, err);
 }
 
 void receive_fail(struct receive *rv, const struct err *err)
 {
-    if (!fail_once(rv, err)) return;
+    if (!fail_once(rv, err)) {
+        return;
+    }
     pthread_mutex_lock(&rv->out_mutex);
-    send_error(err, false);
+    receive_send_error(err, false);
     pthread_mutex_unlock(&rv->out_mutex);
 }
 
@@ -177,8 +93,8 @@ static bool wait_for_work(struct receive *rv, int64_t due_ms)
             .tv_sec = (time_t)(due_ms / 1000),
             .tv_nsec = (long)(due_ms % 1000) * (long)NS_PER_MS,
         };
-        (void)pthread_cond_clockwait(&rv->changed, &rv->mutex,
-                                     CLOCK_MONOTONIC, &ts);
+        (void)pthread_cond_clockwait(&rv->changed, &rv->mutex, CLOCK_MONOTONIC,
+                                     &ts);
     }
     rv->work = false;
     bool go_on = !rv->stop;
@@ -196,9 +112,13 @@ static bool draining(struct receive *rv)
 
 static void let_reader_go_on(struct receive *rv)
 {
-    if (receiver_full(rv->core)) return;
+    if (receiver_full(rv->core)) {
+        return;
+    }
     pthread_mutex_lock(&rv->mutex);
-    if (rv->reader_waits) pthread_cond_broadcast(&rv->changed);
+    if (rv->reader_waits) {
+        pthread_cond_broadcast(&rv->changed);
+    }
     pthread_mutex_unlock(&rv->mutex);
 }
 
@@ -224,87 +144,20 @@ static void *committer(void *arg)
             tick_ms = now + TICK_MS;
         }
         if (rc != 0) {
-            core_failed(rv, &err);
+            (void)fail_once(rv, &err);
             break;
         }
         let_reader_go_on(rv);
         /* What waits for a reader's lock is not waited for at the end. */
-        if (last && again_ms != 0) break;
+        if (last && again_ms != 0) {
+            break;
+        }
         due_ms = tick_ms;
         now = receive_now_ms();
-        if (again_ms >= 0 && now + again_ms < due_ms) due_ms = now + again_ms;
-    }
-    return NULL;
-}
-
-/* --- watcher -------------------------------------------------------------- */
-
-/* Not a normal end: the lock is wanted or a thread hangs in a write. */
-static _Noreturn void leave_now(const char *why, int code)
-{
-    replica_say("leaving: %s", why);
-    _exit(code);
-}
-
-static void watch_once(struct receive *rv, uint64_t *applied)
-{
-    struct err err;
-    int64_t now = receive_now_ms();
-    pthread_mutex_lock(&rv->mutex);
-    int64_t ending_ms = rv->ending_ms;
-    pthread_mutex_unlock(&rv->mutex);
-    int64_t silent_ms = now - atomic_load(&rv->input_ms);
-    if (ending_ms != 0 && now - ending_ms > ENDING_MS)
-        leave_now("the end took too long", EXIT_TEMPORARY);
-    if (!atomic_load(&rv->disk.identified)) {
-        if (ending_ms == 0 && now - rv->start_ms > HELLO_MS)
-            leave_now("no agent said hello", EXIT_PROTOCOL);
-        return;
-    }
-    receive_check_takeover(rv, silent_ms);
-    int64_t limit = atomic_load(&rv->silence_ms);
-    if (limit > 0 && silent_ms > limit + 2 * TICK_MS)
-        leave_now("the agent is silent", EXIT_TEMPORARY);
-    if (now - rv->applied_ms >= TICK_MS &&
-        disk_tell_applied(&rv->disk, applied, &err) == 0)
-        rv->applied_ms = now;
-}
-
-void receive_check_takeover(struct receive *rv, int64_t silent_ms)
-{
-    char why[160];
-    pthread_mutex_lock(&rv->takeover_mutex);
-    bool leave = session_superseded(&rv->disk.session, silent_ms, why,
-                                    sizeof why);
-    pthread_mutex_unlock(&rv->takeover_mutex);
-    if (leave) leave_now(why, EXIT_TEMPORARY);
-}
-
-static void *watcher(void *arg)
-{
-    struct receive *rv = arg;
-    uint64_t applied = 0;
-    bool stop = false;
-    while (!stop) {
-        watch_once(rv, &applied);
-        struct timespec ts;
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        ts.tv_nsec += WATCH_MS * (long)NS_PER_MS;
-        if (ts.tv_nsec >= NS_PER_S) {
-            ts.tv_sec++;
-            ts.tv_nsec -= (long)NS_PER_S;
+        if (again_ms >= 0 && now + again_ms < due_ms) {
+            due_ms = now + again_ms;
         }
-        pthread_mutex_lock(&rv->watch_mutex);
-        if (!rv->watch_stop)
-            (void)pthread_cond_clockwait(&rv->watch_wake, &rv->watch_mutex,
-                                         CLOCK_MONOTONIC, &ts);
-        stop = rv->watch_stop;
-        pthread_mutex_unlock(&rv->watch_mutex);
     }
-    struct err err;
-    if (atomic_load(&rv->disk.identified) &&
-        disk_tell_applied(&rv->disk, &applied, &err) != 0)
-        replica_say_error(&err);
     return NULL;
 }
 
@@ -315,7 +168,9 @@ static int op_identify(void *ctx, const struct wire_hello *hello,
 {
     struct receive *rv = receive_of(ctx);
     int rc = disk_identify(&rv->disk, hello, ok_out, err);
-    if (rc != 0) return rc;
+    if (rc != 0) {
+        return rc;
+    }
     atomic_store(&rv->silence_ms, hello->silence_ms);
     scanner_identified(&rv->scanner, rv);
     return 0;
@@ -357,11 +212,17 @@ static bool wait_for_input(struct receive *rv)
             {.fd = rv->signal_fd, .events = POLLIN},
         };
         if (poll(pfd, 3, -1) < 0) {
-            if (errno == EINTR) continue;
+            if (errno == EINTR) {
+                continue;
+            }
             return false;
         }
-        if (pfd[1].revents != 0 || pfd[2].revents != 0) return false;
-        if (pfd[0].revents != 0) return true;
+        if (pfd[1].revents != 0 || pfd[2].revents != 0) {
+            return false;
+        }
+        if (pfd[0].revents != 0) {
+            return true;
+        }
     }
 }
 
@@ -379,17 +240,23 @@ static bool wait_for_room(struct receive *rv)
     bool go_on = !rv->stop;
     pthread_mutex_unlock(&rv->mutex);
     /* We did not listen; that the agent said nothing is not known. */
-    if (waited) atomic_store(&rv->input_ms, receive_now_ms());
+    if (waited) {
+        atomic_store(&rv->input_ms, receive_now_ms());
+    }
     return go_on;
 }
 
 static void wake_committer(struct receive *rv)
 {
-    if (!receiver_has_work(rv->core)) return;
+    if (!receiver_has_work(rv->core)) {
+        return;
+    }
     pthread_mutex_lock(&rv->mutex);
     bool was = rv->work;
     rv->work = true;
-    if (!was) pthread_cond_broadcast(&rv->changed);
+    if (!was) {
+        pthread_cond_broadcast(&rv->changed);
+    }
     pthread_mutex_unlock(&rv->mutex);
 }
 
@@ -398,14 +265,21 @@ static int read_all(struct receive *rv, uint8_t *buf, struct err *err)
 {
     while (wait_for_room(rv) && wait_for_input(rv)) {
         ssize_t n = read(STDIN_FILENO, buf, READ_BYTES);
-        if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-        if (n < 0)
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
+            continue;
+        }
+        if (n < 0) {
             return err_set(err, ERR_CLOSED, errno, "read from the agent");
-        if (n == 0) return 0;
+        }
+        if (n == 0) {
+            return 0;
+        }
         int64_t now = receive_now_ms();
         atomic_store(&rv->input_ms, now);
         int rc = receiver_input(rv->core, buf, (size_t)n, now, err);
-        if (rc != 0) return rc;
+        if (rc != 0) {
+            return rc;
+        }
         wake_committer(rv);
     }
     return 0;
@@ -423,8 +297,9 @@ static int open_signals(struct receive *rv, struct err *err)
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     rv->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
     rv->wake_fd = eventfd(0, EFD_CLOEXEC);
-    if (rv->signal_fd < 0 || rv->wake_fd < 0)
+    if (rv->signal_fd < 0 || rv->wake_fd < 0) {
         return err_sys(err, errno, "signalfd");
+    }
     return 0;
 }
 
@@ -437,7 +312,7 @@ static int make_core(struct receive *rv, const struct replica_settings *set,
     rv->ops.stage_sync = op_stage_sync;
     rv->ops.scan_start = op_scan_start;
     rv->ops.names_start = op_names_start;
-    rv->ops.send = op_send;
+    rv->ops.send = receive_send;
     struct receiver_config config = {
         .policy = set->policy,
         .lock_timeout_ms = set->lock_timeout_ms,
@@ -448,27 +323,41 @@ static int make_core(struct receive *rv, const struct replica_settings *set,
         .version = DROVER_VERSION,
     };
     rv->index = index_new();
-    if (rv->index != NULL)
+    if (rv->index != NULL) {
         rv->core = receiver_new(&config, &rv->ops, &rv->disk, rv->index);
-    if (rv->core == NULL)
+    }
+    if (rv->core == NULL) {
         return err_set(err, ERR_NOMEM, 0, "no memory for the receiver");
+    }
     return 0;
 }
 
 static int start_threads(struct receive *rv, struct err *err)
 {
     int sys = pthread_create(&rv->committer, NULL, committer, rv);
-    if (sys == 0) rv->started++;
-    if (sys == 0) sys = pthread_create(&rv->watcher, NULL, watcher, rv);
-    if (sys == 0) rv->started++;
-    if (sys == 0) sys = scanner_start(&rv->scanner, rv);
-    if (sys != 0) return err_sys(err, sys, "start a thread");
+    if (sys == 0) {
+        rv->started++;
+    }
+    if (sys == 0) {
+        sys = pthread_create(&rv->watcher, NULL, receive_watcher, rv);
+    }
+    if (sys == 0) {
+        rv->started++;
+    }
+    if (sys == 0) {
+        sys = scanner_start(&rv->scanner, rv);
+    }
+    if (sys != 0) {
+        return err_sys(err, sys, "start a thread");
+    }
     return 0;
 }
 
 static void join_threads(struct receive *rv)
 {
-    if (rv->started > 0) (void)pthread_join(rv->committer, NULL);
+    if (rv->started > 0) {
+        (void)pthread_join(rv->committer, NULL);
+    }
     scanner_stop(&rv->scanner);
     if (rv->started > 1) {
         /* Last: it ends the process should one of the others hang. */
@@ -483,12 +372,14 @@ static void join_threads(struct receive *rv)
 static void end_input(struct receive *rv, int rc, const struct err *err)
 {
     if (rc < 0) {
-        core_failed(rv, err);
+        (void)fail_once(rv, err);
         return;
     }
     pthread_mutex_lock(&rv->mutex);
     rv->drain = true;
-    if (rv->ending_ms == 0) rv->ending_ms = receive_now_ms();
+    if (rv->ending_ms == 0) {
+        rv->ending_ms = receive_now_ms();
+    }
     pthread_cond_broadcast(&rv->changed);
     pthread_mutex_unlock(&rv->mutex);
 }
@@ -496,20 +387,32 @@ static void end_input(struct receive *rv, int rc, const struct err *err)
 static void save(struct receive *rv)
 {
     struct err err;
-    if (!atomic_load(&rv->disk.identified)) return;
-    if (scanner_save(&rv->scanner, rv, &err) != 0) replica_say_error(&err);
-    if (disk_save_watermark(&rv->disk, &err) != 0) replica_say_error(&err);
+    if (!atomic_load(&rv->disk.identified)) {
+        return;
+    }
+    if (scanner_save(&rv->scanner, rv, &err) != 0) {
+        replica_say_error(&err);
+    }
+    if (disk_save_watermark(&rv->disk, &err) != 0) {
+        replica_say_error(&err);
+    }
 }
 
 static int serve(struct receive *rv, struct err *err)
 {
     CLEANUP(freep) uint8_t *buf = malloc(READ_BYTES);
-    if (buf == NULL) return err_set(err, ERR_NOMEM, 0, "no memory");
+    if (buf == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "no memory");
+    }
     rv->start_ms = receive_now_ms();
     atomic_store(&rv->input_ms, rv->start_ms);
     int rc = receiver_start(rv->core, err);
-    if (rc == 0) rc = start_threads(rv, err);
-    if (rc == 0) rc = read_all(rv, buf, err);
+    if (rc == 0) {
+        rc = start_threads(rv, err);
+    }
+    if (rc == 0) {
+        rc = read_all(rv, buf, err);
+    }
     end_input(rv, rc, err);
     join_threads(rv);
     if (rv->failed) {
@@ -541,7 +444,9 @@ static void init(struct receive *rv)
 
 static void deinit(struct receive *rv)
 {
-    if (rv->core != NULL) receiver_free(rv->core);
+    if (rv->core != NULL) {
+        receiver_free(rv->core);
+    }
     index_free(rv->index);
     disk_close(&rv->disk);
     fd_closep(&rv->wake_fd);
@@ -558,9 +463,10 @@ static void deinit(struct receive *rv)
 static void confine(const struct receive *rv, bool wanted)
 {
     char why[160] = "switched off by --no-sandbox";
-    if (wanted && sandbox_enter(rv->disk.meta.db.root_fd, why,
-                                sizeof why) == 0)
+    if (wanted &&
+        sandbox_enter(rv->disk.meta.db.root_fd, why, sizeof why) == 0) {
         return;
+    }
     replica_say("running without the Landlock sandbox: %s", why);
 }
 
@@ -572,21 +478,23 @@ int receive_run(const struct replica_settings *settings)
     struct receive *rv = calloc(1, sizeof *rv);
     if (rv == NULL) {
         (void)err_set(&err, ERR_NOMEM, 0, "no memory");
-        return refuse(&err);
+        return receive_refuse(&err);
     }
     init(rv);
     int rc = disk_open(&rv->disk, settings->dir, &settings->modes, &err);
     if (rc != 0) {
         free(rv);
-        return refuse(&err);
+        return receive_refuse(&err);
     }
     confine(rv, settings->sandbox);
     rc = open_signals(rv, &err);
-    if (rc == 0) rc = make_core(rv, settings, &err);
+    if (rc == 0) {
+        rc = make_core(rv, settings, &err);
+    }
     if (rc == 0) {
         rc = serve(rv, &err);
     } else {
-        (void)refuse(&err);
+        (void)receive_refuse(&err);
     }
     deinit(rv);
     free(rv);

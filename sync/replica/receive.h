@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * receive: what the threads of `drover-replica receive` share.  Internal to
- * receive.c and scanner.c.
+ * receive.c, output.c, watcher.c and scanner.c.
  */
 #pragma once
 
@@ -58,6 +58,18 @@ static inline struct receive *receive_of(void *ctx)
 }
 
 int64_t receive_now_ms(void);
+
+/* ops->send. */
+int receive_send(void *ctx, const void *p, size_t n, struct err *err);
+/* Tell the agent why the session ends; ignores failures.  rv->out_mutex is
+ * held, or there is one thread. */
+void receive_send_error(const struct err *err, bool with_magic);
+/* Before the core exists: say why, in the protocol and on stderr, and give the
+ * agent time to read it.  Returns the exit code. */
+int receive_refuse(const struct err *err);
+/* The watcher's thread; arg is the struct receive. */
+void *receive_watcher(void *arg);
+
 /* The session cannot go on for a reason outside the core: tell the agent and
  * stop all threads.  Any thread. */
 void receive_fail(struct receive *rv, const struct err *err);

@@ -16,13 +16,13 @@
  * names. */
 enum replica_exit {
     EXIT_GOOD = 0,
-    EXIT_BAD = 1,          /* done, and the answer is bad: stale */
+    EXIT_BAD = 1, /* done, and the answer is bad: stale */
     EXIT_USAGE = 64,
     EXIT_UNAVAILABLE = 69, /* never synced, disk full or failing */
     EXIT_TEMPORARY = 75,   /* another receiver is live; try again */
     EXIT_PROTOCOL = 76,
     EXIT_NOT_PERMITTED = 77,
-    EXIT_CONFIG = 78,      /* this replica refuses this agent */
+    EXIT_CONFIG = 78, /* this replica refuses this agent */
 };
 
 struct replica_settings {

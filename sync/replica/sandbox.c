@@ -101,34 +101,48 @@ static int none(char *why, size_t room, const char *what)
 int sandbox_enter(int root_fd, char *why, size_t why_room)
 {
     long abi = syscall(CREATE_RULESET, NULL, (size_t)0, RULESET_VERSION);
-    if (abi < 0) return none(why, why_room, "the kernel has no Landlock");
+    if (abi < 0) {
+        return none(why, why_room, "the kernel has no Landlock");
+    }
     if (abi < 2) {
-        (void)snprintf(why, why_room, "this kernel's Landlock (ABI %ld) is "
-                       "too old", abi);
+        (void)snprintf(why, why_room,
+                       "this kernel's Landlock (ABI %ld) is "
+                       "too old",
+                       abi);
         return SANDBOX_NONE;
     }
     struct ruleset_attr attr = {.handled_fs = FS_ABI_1 | FS_REFER};
     size_t size = sizeof attr.handled_fs;
-    if (abi >= 3) attr.handled_fs |= FS_TRUNCATE;
+    if (abi >= 3) {
+        attr.handled_fs |= FS_TRUNCATE;
+    }
     if (abi >= 4) {
         attr.handled_net = NET_TCP;
         size = 2 * sizeof(uint64_t);
     }
-    if (abi >= 5) attr.handled_fs |= FS_IOCTL_DEV;
+    if (abi >= 5) {
+        attr.handled_fs |= FS_IOCTL_DEV;
+    }
     if (abi >= 6) {
         attr.scoped = SCOPES;
         size = sizeof attr;
     }
-    CLEANUP(fd_closep) int ruleset =
-        (int)syscall(CREATE_RULESET, &attr, size, 0);
-    if (ruleset < 0) return none(why, why_room, "landlock_create_ruleset");
-    if (add_rule(ruleset, root_fd, FS_RECEIVER & attr.handled_fs) != 0)
+    CLEANUP(fd_closep)
+    int ruleset = (int)syscall(CREATE_RULESET, &attr, size, 0);
+    if (ruleset < 0) {
+        return none(why, why_room, "landlock_create_ruleset");
+    }
+    if (add_rule(ruleset, root_fd, FS_RECEIVER & attr.handled_fs) != 0) {
         return none(why, why_room, "landlock_add_rule");
+    }
     /* Lock holders in messages; without /proc they are just unknown. */
-    CLEANUP(fd_closep) int proc =
-        open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (proc >= 0) (void)add_rule(ruleset, proc, FS_PROC);
-    if (syscall(RESTRICT_SELF, ruleset, 0) != 0)
+    CLEANUP(fd_closep)
+    int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (proc >= 0) {
+        (void)add_rule(ruleset, proc, FS_PROC);
+    }
+    if (syscall(RESTRICT_SELF, ruleset, 0) != 0) {
         return none(why, why_room, "landlock_restrict_self");
+    }
     return 0;
 }

@@ -45,7 +45,9 @@ static void add_job(struct scanner *s, struct scanner_job *job)
 {
     pthread_mutex_lock(&s->mutex);
     struct scanner_job **at = &s->jobs;
-    while (*at != NULL) at = &(*at)->next;
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
     *at = job;
     pthread_cond_signal(&s->wake);
     pthread_mutex_unlock(&s->mutex);
@@ -74,22 +76,24 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
     __atomic_store_n(&s->keys_done, 0, __ATOMIC_RELAXED);
     atomic_store(&s->scanning, true);
     receiver_progress(rv->core, true, 0);
-    int rc = scan_run(&rv->disk.meta.db, rv->index, &opt, NULL, NULL, &result,
-                      err);
+    int rc =
+        scan_run(&rv->disk.meta.db, rv->index, &opt, NULL, NULL, &result, err);
     atomic_store(&s->scanning, false);
     receiver_progress(rv->core, false, result.counts.keys);
-    if (rc != 0) return rc;
+    if (rc != 0) {
+        return rc;
+    }
     struct wire_ready ready = {
         .root = index_root(rv->index),
         .keys = index_count(rv->index),
         .tables = index_tables(rv->index),
         .reread = result.reread,
         .errors = result.errors + result.counts.incomplete,
-        .first_error = bytes_of(result.first_error,
-                                strlen(result.first_error)),
+        .first_error = bytes_of(result.first_error, strlen(result.first_error)),
     };
-    if (result.changed + result.reread + result.vanished > 0)
+    if (result.changed + result.reread + result.vanished > 0) {
         s->saved_changes = UINT64_MAX; /* worth saving now */
+    }
     return receiver_scanned(rv->core, job->id, &ready, err);
 }
 
@@ -108,8 +112,12 @@ struct names_run {
 static int by_digest(const void *a, const void *b)
 {
     const struct digest *x = a, *y = b;
-    if (x->hi != y->hi) return x->hi < y->hi ? -1 : 1;
-    if (x->lo != y->lo) return x->lo < y->lo ? -1 : 1;
+    if (x->hi != y->hi) {
+        return x->hi < y->hi ? -1 : 1;
+    }
+    if (x->lo != y->lo) {
+        return x->lo < y->lo ? -1 : 1;
+    }
     return 0;
 }
 
@@ -126,8 +134,8 @@ static int hand_over(struct names_run *run, bool last)
         run->out[i].table.p = run->text.data + run->at[i][0];
         run->out[i].key.p = run->text.data + run->at[i][1];
     }
-    int rc = receiver_named(run->rv->core, run->job->id, run->out, run->n,
-                            last, run->err);
+    int rc = receiver_named(run->rv->core, run->job->id, run->out, run->n, last,
+                            run->err);
     run->n = 0;
     buf_clear(&run->text);
     return rc;
@@ -138,8 +146,9 @@ static int found(void *arg, struct digest name, bool is_table,
                  size_t key_len)
 {
     struct names_run *run = arg;
-    if (__atomic_load_n(&run->rv->scanner.stop_scan, __ATOMIC_RELAXED))
+    if (__atomic_load_n(&run->rv->scanner.stop_scan, __ATOMIC_RELAXED)) {
         return err_set(run->err, ERR_CLOSED, 0, "stopped");
+    }
     struct wire_name *m = &run->out[run->n];
     m->name = name;
     m->is_table = is_table;
@@ -148,9 +157,12 @@ static int found(void *arg, struct digest name, bool is_table,
     run->at[run->n][0] = run->text.len;
     buf_put(&run->text, table, table_len);
     run->at[run->n][1] = run->text.len;
-    if (!is_table) buf_put(&run->text, key, key_len);
-    if (run->text.bad)
+    if (!is_table) {
+        buf_put(&run->text, key, key_len);
+    }
+    if (run->text.bad) {
         return err_set(run->err, ERR_NOMEM, 0, "no memory for names");
+    }
     run->n++;
     return run->n == NAMES_AT_ONCE ? hand_over(run, false) : 0;
 }
@@ -159,7 +171,9 @@ static int run_names(struct receive *rv, const struct scanner_job *job,
                      struct err *err)
 {
     struct names_run *run = calloc(1, sizeof *run);
-    if (run == NULL) return err_set(err, ERR_NOMEM, 0, "no memory for names");
+    if (run == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "no memory for names");
+    }
     run->rv = rv;
     run->job = job;
     run->err = err;
@@ -168,7 +182,9 @@ static int run_names(struct receive *rv, const struct scanner_job *job,
     int rc = scan_names(&rv->disk.meta.db, wanted, found, run, &complete, err);
     /* Names that were not found are gone, or unreadable: the agent asks again
      * when the next comparison still differs. */
-    if (rc == 0) rc = hand_over(run, true);
+    if (rc == 0) {
+        rc = hand_over(run, true);
+    }
     buf_deinit(&run->text);
     free(run);
     return rc;
@@ -184,10 +200,14 @@ static uint64_t changes(struct receive *rv)
 int scanner_save(struct scanner *s, struct receive *rv, struct err *err)
 {
     uint64_t now = changes(rv);
-    if (now == s->saved_changes) return 0;
-    int rc = index_save(rv->index, rv->disk.meta.fd, META_FILE_INDEX,
-                        &s->ident, clock_real_ns(), err);
-    if (rc == 0) s->saved_changes = now;
+    if (now == s->saved_changes) {
+        return 0;
+    }
+    int rc = index_save(rv->index, rv->disk.meta.fd, META_FILE_INDEX, &s->ident,
+                        clock_real_ns(), err);
+    if (rc == 0) {
+        s->saved_changes = now;
+    }
     return rc;
 }
 
@@ -198,11 +218,13 @@ void scanner_identified(struct scanner *s, struct receive *rv)
     memcpy(s->ident.db_id, rv->disk.ident.db_id, sizeof s->ident.db_id);
     s->ident.root_dev = (uint64_t)db->dev;
     s->ident.root_ino = (uint64_t)db->ino;
-    int rc = index_load(rv->index, rv->disk.meta.fd, META_FILE_INDEX,
-                        &s->ident, &err);
-    if (rc != 0 && rc != ERR_NOTFOUND)
+    int rc = index_load(rv->index, rv->disk.meta.fd, META_FILE_INDEX, &s->ident,
+                        &err);
+    if (rc != 0 && rc != ERR_NOTFOUND) {
         replica_say("the saved index is not used (%s); every value is read "
-                    "once", err.msg);
+                    "once",
+                    err.msg);
+    }
 }
 
 /* --- the thread ----------------------------------------------------------- */
@@ -212,11 +234,14 @@ static struct scanner_job *next_job(struct scanner *s, int64_t save_at_s)
     struct timespec until = {.tv_sec = (time_t)save_at_s};
     pthread_mutex_lock(&s->mutex);
     while (s->jobs == NULL && !s->stop &&
-           clock_mono_ns() / NS_PER_S < save_at_s)
+           clock_mono_ns() / NS_PER_S < save_at_s) {
         (void)pthread_cond_clockwait(&s->wake, &s->mutex, CLOCK_MONOTONIC,
                                      &until);
+    }
     struct scanner_job *job = s->stop ? NULL : s->jobs;
-    if (job != NULL) s->jobs = job->next;
+    if (job != NULL) {
+        s->jobs = job->next;
+    }
     pthread_mutex_unlock(&s->mutex);
     return job;
 }
@@ -232,9 +257,15 @@ static bool stopped(struct scanner *s)
 static void save_now(struct scanner *s, struct receive *rv)
 {
     struct err err;
-    if (!atomic_load(&rv->disk.identified)) return;
-    if (scanner_save(s, rv, &err) != 0) replica_say_error(&err);
-    if (disk_save_watermark(&rv->disk, &err) != 0) replica_say_error(&err);
+    if (!atomic_load(&rv->disk.identified)) {
+        return;
+    }
+    if (scanner_save(s, rv, &err) != 0) {
+        replica_say_error(&err);
+    }
+    if (disk_save_watermark(&rv->disk, &err) != 0) {
+        replica_say_error(&err);
+    }
 }
 
 static void *scanner_thread(void *arg)
@@ -266,7 +297,9 @@ static void *scanner_thread(void *arg)
 void scanner_scan(struct scanner *s, uint64_t id, bool content)
 {
     struct scanner_job *job = calloc(1, sizeof *job);
-    if (job == NULL) abort(); /* nobody would ever answer the scan */
+    if (job == NULL) {
+        abort(); /* nobody would ever answer the scan */
+    }
     job->kind = JOB_SCAN;
     job->id = id;
     job->content = content;
@@ -277,7 +310,9 @@ void scanner_names(struct scanner *s, uint64_t id, struct digest *names,
                    size_t n)
 {
     struct scanner_job *job = calloc(1, sizeof *job);
-    if (job == NULL) abort();
+    if (job == NULL) {
+        abort();
+    }
     job->kind = JOB_NAMES;
     job->id = id;
     job->names = names;
@@ -312,7 +347,9 @@ void scanner_stop(struct scanner *s)
     __atomic_store_n(&s->stop_scan, 1, __ATOMIC_RELAXED);
     pthread_cond_signal(&s->wake);
     pthread_mutex_unlock(&s->mutex);
-    if (s->started) (void)pthread_join(s->thread, NULL);
+    if (s->started) {
+        (void)pthread_join(s->thread, NULL);
+    }
     s->started = false;
     while (s->jobs != NULL) {
         struct scanner_job *job = s->jobs;

@@ -3,8 +3,8 @@
  * scanner: the thread that keeps the replica's index true.
  *
  * One job at a time, in the order they came: the scan at start (id 0, answered
- * with READY), scans that the agent asks for, searches for names; between them the
- * index is saved when it changed, at most every five minutes.
+ * with READY), scans that the agent asks for, searches for names; between them
+ * the index is saved when it changed, at most every five minutes.
  */
 #pragma once
 

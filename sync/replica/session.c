@@ -35,20 +35,25 @@ void session_deinit(struct session *s)
 static int try_lock(struct session *s, struct err *err)
 {
     for (int i = 0; i < 100; i++) {
-        CLEANUP(fd_closep) int fd =
-            openat(s->meta_fd, META_FILE_LOCK,
-                   O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (fd < 0)
+        CLEANUP(fd_closep)
+        int fd = openat(s->meta_fd, META_FILE_LOCK,
+                        O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0) {
             return err_sys(err, errno, "open " META_DIR "/" META_FILE_LOCK);
+        }
         if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-            if (errno == EINTR) continue;
-            if (errno == EWOULDBLOCK) return 0;
+            if (errno == EINTR) {
+                continue;
+            }
+            if (errno == EWOULDBLOCK) {
+                return 0;
+            }
             return err_sys(err, errno, "lock " META_DIR "/" META_FILE_LOCK);
         }
         struct stat mine, named;
         if (fstat(fd, &mine) == 0 &&
-            fstatat(s->meta_fd, META_FILE_LOCK, &named,
-                    AT_SYMLINK_NOFOLLOW) == 0 &&
+            fstatat(s->meta_fd, META_FILE_LOCK, &named, AT_SYMLINK_NOFOLLOW) ==
+                0 &&
             mine.st_ino == named.st_ino && mine.st_dev == named.st_dev) {
             s->lock_fd = TAKE_FD(fd);
             return 1;
@@ -62,8 +67,9 @@ static int try_lock(struct session *s, struct err *err)
 static void printable(struct bytes b, char *out, size_t room)
 {
     size_t n = b.len < room - 1 ? b.len : room - 1;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         out[i] = b.p[i] > 0x20 && b.p[i] < 0x7f ? (char)b.p[i] : '?';
+    }
     out[n] = '\0';
 }
 
@@ -96,7 +102,9 @@ static int write_takeover(const struct session *s, const char *nonce,
     (void)snprintf(temp, sizeof temp, META_FILE_TAKEOVER "-%s", nonce);
     struct meta_write how = {.mode = 0600, .group = (gid_t)-1};
     int rc = meta_replace(s->meta_fd, temp, text, (size_t)n, &how, err);
-    if (rc != 0) return rc;
+    if (rc != 0) {
+        return rc;
+    }
     if (renameat(s->meta_fd, temp, s->meta_fd, META_FILE_TAKEOVER) != 0) {
         int sys = errno;
         (void)unlinkat(s->meta_fd, temp, 0);
@@ -110,11 +118,14 @@ static void read_holder(int meta_fd, struct session_holder *out)
     char text[META_TEXT_MAX];
     struct err err;
     *out = (struct session_holder){.pid = 0};
-    if (meta_read(meta_fd, META_FILE_LOCK, text, sizeof text, NULL, &err) != 0)
+    if (meta_read(meta_fd, META_FILE_LOCK, text, sizeof text, NULL, &err) !=
+        0) {
         return;
+    }
     if (sscanf(text, "pid=%d since=%" SCNd64 " replica=%63s", &out->pid,
-               &out->since_s, out->replica) != 3)
+               &out->since_s, out->replica) != 3) {
         *out = (struct session_holder){.pid = 0};
+    }
 }
 
 static int refuse_busy(const struct session *s, struct err *err)
@@ -129,8 +140,9 @@ static int refuse_busy(const struct session *s, struct err *err)
         char since[32] = "";
         struct tm tm;
         time_t t = (time_t)holder.since_s;
-        if (gmtime_r(&t, &tm) != NULL)
+        if (gmtime_r(&t, &tm) != NULL) {
             (void)strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &tm);
+        }
         rc = err_set(err, ERR_REFUSED, 0,
                      "another agent's receiver is live on this replica: pid "
                      "%d since %s (replica %s)",
@@ -147,19 +159,27 @@ static int ask_for_lock(struct session *s, int64_t wait_ms, struct err *err)
     uint8_t raw[META_ID_BYTES];
     char nonce[META_ID_TEXT];
     int rc = rand_bytes(raw, sizeof raw, err);
-    if (rc != 0) return rc;
+    if (rc != 0) {
+        return rc;
+    }
     meta_id_text(raw, nonce);
     int64_t start = clock_mono_ns(), asked = start - NS_PER_S;
     for (;;) {
         int64_t now = clock_mono_ns();
         if (now - asked >= NS_PER_S) {
             rc = write_takeover(s, nonce, err);
-            if (rc != 0) return rc;
+            if (rc != 0) {
+                return rc;
+            }
             asked = now;
         }
         int got = try_lock(s, err);
-        if (got != 0) return got;
-        if (now - start >= wait_ms * NS_PER_MS) return 0;
+        if (got != 0) {
+            return got;
+        }
+        if (now - start >= wait_ms * NS_PER_MS) {
+            return 0;
+        }
         clock_sleep_ns(10 * NS_PER_MS);
     }
 }
@@ -177,12 +197,16 @@ int session_lock(struct session *s, const struct wire_hello *hello,
     }
     /* Also what a newcomer that died left behind: it might speak for the same
      * agent as we do.  One that still waits asks again. */
-    if (got >= 0) (void)unlinkat(s->meta_fd, META_FILE_TAKEOVER, 0);
+    if (got >= 0) {
+        (void)unlinkat(s->meta_fd, META_FILE_TAKEOVER, 0);
+    }
     if (got < 0) {
         err->id = meta_error_id(err);
         return got;
     }
-    if (got == 0) return refuse_busy(s, err);
+    if (got == 0) {
+        return refuse_busy(s, err);
+    }
     write_holder(s, hello);
     return 0;
 }
@@ -197,36 +221,48 @@ bool session_superseded(struct session *s, int64_t silent_ms, char *why,
                         size_t why_room)
 {
     struct stat st;
-    if (fstatat(s->meta_fd, META_FILE_TAKEOVER, &st, AT_SYMLINK_NOFOLLOW) != 0)
+    if (fstatat(s->meta_fd, META_FILE_TAKEOVER, &st, AT_SYMLINK_NOFOLLOW) !=
+        0) {
         return false;
+    }
     bool silent = s->heartbeat_ms > 0 &&
                   silent_ms > (int64_t)s->heartbeat_ms * SESSION_HEARTBEATS;
-    if (!silent && same_file(&st, &s->seen)) return false;
+    if (!silent && same_file(&st, &s->seen)) {
+        return false;
+    }
 
     char text[META_TEXT_MAX], hex[META_ID_TEXT], instance_hex[META_ID_TEXT];
     uint8_t id[META_ID_BYTES], instance[16];
     uint64_t epoch;
     struct err err;
     if (meta_read(s->meta_fd, META_FILE_TAKEOVER, text, sizeof text, NULL,
-                  &err) != 0)
+                  &err) != 0) {
         return false;
+    }
     s->seen = st;
-    if (sscanf(text,
-               "db=%32[0-9a-f] instance=%32[0-9a-f] epoch=%" SCNu64, hex,
+    if (sscanf(text, "db=%32[0-9a-f] instance=%32[0-9a-f] epoch=%" SCNu64, hex,
                instance_hex, &epoch) != 3 ||
-        !meta_id_parse(hex, id) || !meta_id_parse(instance_hex, instance))
+        !meta_id_parse(hex, id) || !meta_id_parse(instance_hex, instance)) {
         return false;
-    if (memcmp(id, s->db_id, sizeof id) != 0) return false;
-    if (memcmp(instance, s->instance, sizeof instance) == 0)
+    }
+    if (memcmp(id, s->db_id, sizeof id) != 0) {
+        return false;
+    }
+    if (memcmp(instance, s->instance, sizeof instance) == 0) {
         (void)snprintf(why, why_room, "the same agent has a new connection");
-    else if (epoch > s->epoch)
-        (void)snprintf(why, why_room, "a primary with epoch %" PRIu64
-                       " takes over from epoch %" PRIu64, epoch, s->epoch);
-    else if (silent)
-        (void)snprintf(why, why_room, "another agent asks for the replica and "
-                       "ours has been silent for %" PRId64 " ms", silent_ms);
-    else
+    } else if (epoch > s->epoch) {
+        (void)snprintf(why, why_room,
+                       "a primary with epoch %" PRIu64
+                       " takes over from epoch %" PRIu64,
+                       epoch, s->epoch);
+    } else if (silent) {
+        (void)snprintf(why, why_room,
+                       "another agent asks for the replica and "
+                       "ours has been silent for %" PRId64 " ms",
+                       silent_ms);
+    } else {
         return false;
+    }
     return true;
 }
 
@@ -262,7 +298,9 @@ int session_check(const struct meta *m, const struct wire_hello *hello,
     int rc = meta_ident_read(m->fd, &ident, err);
     if (rc == 0) {
         rc = check_known(&ident, hello, err);
-        if (rc == 0) *ident_out = ident;
+        if (rc == 0) {
+            *ident_out = ident;
+        }
         return rc;
     }
     if (rc != ERR_NOTFOUND) {
@@ -293,25 +331,34 @@ int session_live(int meta_fd, struct session_holder *out, struct err *err)
     struct stat st;
     *out = (struct session_holder){.pid = 0};
     if (fstatat(meta_fd, META_FILE_LOCK, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-        if (errno == ENOENT) return 0;
+        if (errno == ENOENT) {
+            return 0;
+        }
         return err_sys(err, errno, "stat " META_DIR "/" META_FILE_LOCK);
     }
     char comm[16];
     pid_t pid = lock_holder(&st, 1, comm);
     if (pid == 0) {
         /* Released, or hidden by a pid namespace: a try tells. */
-        CLEANUP(fd_closep) int fd =
-            openat(meta_fd, META_FILE_LOCK,
-                   O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        CLEANUP(fd_closep)
+        int fd = openat(meta_fd, META_FILE_LOCK,
+                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0) {
-            if (errno == EACCES) return 0; /* /proc/locks said: nobody */
+            if (errno == EACCES) {
+                return 0; /* /proc/locks said: nobody */
+            }
             return err_sys(err, errno, "open " META_DIR "/" META_FILE_LOCK);
         }
-        if (flock(fd, LOCK_SH | LOCK_NB) == 0) return 0;
-        if (errno != EWOULDBLOCK)
+        if (flock(fd, LOCK_SH | LOCK_NB) == 0) {
+            return 0;
+        }
+        if (errno != EWOULDBLOCK) {
             return err_sys(err, errno, "lock " META_DIR "/" META_FILE_LOCK);
+        }
     }
     read_holder(meta_fd, out);
-    if (out->pid == 0) out->pid = (int)pid;
+    if (out->pid == 0) {
+        out->pid = (int)pid;
+    }
     return 1;
 }

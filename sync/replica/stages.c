@@ -47,10 +47,13 @@ int stages_init(struct stages *s, int dir_fd, const struct meta_modes *modes,
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
         files.rlim_cur > OPEN_OTHERS + s->open_max) {
         s->open_max = files.rlim_cur - OPEN_OTHERS;
-        if (s->open_max > OPEN_MAX_WANTED) s->open_max = OPEN_MAX_WANTED;
+        if (s->open_max > OPEN_MAX_WANTED) {
+            s->open_max = OPEN_MAX_WANTED;
+        }
     }
-    if (pthread_mutex_init(&s->mutex, NULL) != 0)
+    if (pthread_mutex_init(&s->mutex, NULL) != 0) {
         return err_set(err, ERR_NOMEM, 0, "no memory for staging");
+    }
     return 0;
 }
 
@@ -69,11 +72,14 @@ void stages_deinit(struct stages *s)
 }
 
 /* Calls `fn` for each file in the stage directory. */
-static int each_staged(int dir_fd, void (*fn)(int fd, const char *name,
-                                              void *arg), void *arg)
+static int each_staged(int dir_fd,
+                       void (*fn)(int fd, const char *name, void *arg),
+                       void *arg)
 {
     int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return errno;
+    if (fd < 0) {
+        return errno;
+    }
     DIR *dir = fdopendir(fd);
     if (dir == NULL) {
         int sys = errno;
@@ -88,8 +94,9 @@ static int each_staged(int dir_fd, void (*fn)(int fd, const char *name,
             sys = errno;
             break;
         }
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
             fn(dirfd(dir), e->d_name, arg);
+        }
     }
     (void)closedir(dir);
     return sys;
@@ -98,17 +105,21 @@ static int each_staged(int dir_fd, void (*fn)(int fd, const char *name,
 static void sweep_one(int fd, const char *name, void *arg)
 {
     int *sys = arg;
-    if (unlinkat(fd, name, 0) != 0 && errno != ENOENT && errno != EISDIR)
+    if (unlinkat(fd, name, 0) != 0 && errno != ENOENT && errno != EISDIR) {
         *sys = errno;
+    }
 }
 
 int stages_sweep(int dir_fd, struct err *err)
 {
     int failed = 0;
     int sys = each_staged(dir_fd, sweep_one, &failed);
-    if (sys == 0) sys = failed;
-    if (sys != 0)
+    if (sys == 0) {
+        sys = failed;
+    }
+    if (sys != 0) {
         return err_sys(err, sys, "sweep " META_DIR "/" META_STAGE);
+    }
     return 0;
 }
 
@@ -145,8 +156,9 @@ int stages_begin(struct stages *s, uint64_t number, uint64_t size_hint,
     char name[STAGE_NAME_BYTES];
     stages_name(number, name);
     struct stage *st = calloc(1, sizeof *st);
-    if (st == NULL)
+    if (st == NULL) {
         return err_set(err, ERR_NOMEM, 0, "no memory to stage a value");
+    }
     st->number = number;
     st->fd = openat(s->dir_fd, name,
                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -159,7 +171,9 @@ int stages_begin(struct stages *s, uint64_t number, uint64_t size_hint,
     pthread_mutex_lock(&s->mutex);
     HASH_ADD(hh, s->by_number, number, sizeof st->number, st);
     bool added = map_added(st);
-    if (added) s->open++;
+    if (added) {
+        s->open++;
+    }
     pthread_mutex_unlock(&s->mutex);
     if (!added) {
         fd_closep(&st->fd);
@@ -182,7 +196,9 @@ int stages_begin(struct stages *s, uint64_t number, uint64_t size_hint,
  * hold up the others and memory is not filled with it. */
 static void start_writeback(struct stage *st)
 {
-    if (st->written - st->flushed < WRITEBACK_EVERY_BYTES) return;
+    if (st->written - st->flushed < WRITEBACK_EVERY_BYTES) {
+        return;
+    }
     (void)sync_file_range(st->fd, (off_t)st->flushed,
                           (off_t)(st->written - st->flushed),
                           SYNC_FILE_RANGE_WRITE);
@@ -197,8 +213,12 @@ int stages_write(struct stages *s, uint64_t number, const void *p, size_t n,
     const uint8_t *at = p;
     while (n > 0) {
         ssize_t done = write(st->fd, at, n);
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return fail(err, errno, "write");
+        if (done < 0 && errno == EINTR) {
+            continue;
+        }
+        if (done < 0) {
+            return fail(err, errno, "write");
+        }
         at += done;
         n -= (size_t)done;
         st->written += (uint64_t)done;
@@ -212,11 +232,13 @@ int stages_end(struct stages *s, uint64_t number, struct err *err)
     struct stage *st = find(s, number);
     assert(st != NULL && st->fd >= 0);
     if (s->modes.group != (gid_t)-1 &&
-        fchown(st->fd, (uid_t)-1, s->modes.group) != 0)
+        fchown(st->fd, (uid_t)-1, s->modes.group) != 0) {
         return fail(err, errno, "set the group of");
+    }
     /* Not left to open(): a default ACL of the directory would cut it. */
-    if (fchmod(st->fd, s->modes.file_mode) != 0)
+    if (fchmod(st->fd, s->modes.file_mode) != 0) {
         return fail(err, errno, "set the mode of");
+    }
     pthread_mutex_lock(&s->mutex);
     if (s->open > s->open_max) {
         fd_closep(&st->fd);
@@ -228,13 +250,20 @@ int stages_end(struct stages *s, uint64_t number, struct err *err)
 
 static int make_room(struct stages *s, size_t n, struct err *err)
 {
-    if (n <= s->batch_room) return 0;
+    if (n <= s->batch_room) {
+        return 0;
+    }
     struct stage **batch = realloc(s->batch, n * sizeof *batch);
-    if (batch != NULL) s->batch = batch;
+    if (batch != NULL) {
+        s->batch = batch;
+    }
     int *fds = realloc(s->fds, n * sizeof *fds);
-    if (fds != NULL) s->fds = fds;
-    if (batch == NULL || fds == NULL)
+    if (fds != NULL) {
+        s->fds = fds;
+    }
+    if (batch == NULL || fds == NULL) {
         return err_set(err, ERR_NOMEM, 0, "no memory to sync staged values");
+    }
     s->batch_room = n;
     return 0;
 }
@@ -244,7 +273,9 @@ static int reopen(struct stages *s, struct stage *st, struct err *err)
     char name[STAGE_NAME_BYTES];
     stages_name(st->number, name);
     st->fd = openat(s->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (st->fd < 0) return fail(err, errno, "reopen");
+    if (st->fd < 0) {
+        return fail(err, errno, "reopen");
+    }
     s->open++;
     return 0;
 }
@@ -259,7 +290,9 @@ static int collect(struct stages *s, const uint64_t *numbers, size_t n,
         HASH_FIND(hh, s->by_number, &numbers[i], sizeof numbers[i],
                   s->batch[i]);
         assert(s->batch[i] != NULL);
-        if (s->batch[i]->fd < 0) rc = reopen(s, s->batch[i], err);
+        if (s->batch[i]->fd < 0) {
+            rc = reopen(s, s->batch[i], err);
+        }
         s->fds[i] = s->batch[i]->fd;
     }
     pthread_mutex_unlock(&s->mutex);
@@ -269,11 +302,17 @@ static int collect(struct stages *s, const uint64_t *numbers, size_t n,
 int stages_sync(struct stages *s, const uint64_t *numbers, size_t n,
                 struct err *err)
 {
-    if (n == 0) return 0;
+    if (n == 0) {
+        return 0;
+    }
     int rc = collect(s, numbers, n, err);
-    if (rc == 0) rc = sync_group_run(s->sync, s->fds, n, err);
+    if (rc == 0) {
+        rc = sync_group_run(s->sync, s->fds, n, err);
+    }
     if (rc != 0) {
-        for (size_t i = 0; i < n; i++) stages_drop(s, numbers[i]);
+        for (size_t i = 0; i < n; i++) {
+            stages_drop(s, numbers[i]);
+        }
         return rc;
     }
     pthread_mutex_lock(&s->mutex);
@@ -292,10 +331,14 @@ static bool forget(struct stages *s, uint64_t number)
     HASH_FIND(hh, s->by_number, &number, sizeof number, st);
     if (st != NULL) {
         HASH_DEL(s->by_number, st);
-        if (st->fd >= 0) s->open--;
+        if (st->fd >= 0) {
+            s->open--;
+        }
     }
     pthread_mutex_unlock(&s->mutex);
-    if (st == NULL) return false;
+    if (st == NULL) {
+        return false;
+    }
     fd_closep(&st->fd);
     free(st);
     return true;
@@ -308,7 +351,9 @@ void stages_used(struct stages *s, uint64_t number)
 
 void stages_drop(struct stages *s, uint64_t number)
 {
-    if (!forget(s, number)) return;
+    if (!forget(s, number)) {
+        return;
+    }
     char name[STAGE_NAME_BYTES];
     stages_name(number, name);
     (void)unlinkat(s->dir_fd, name, 0);

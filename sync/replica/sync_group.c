@@ -40,20 +40,32 @@ struct sync_group {
 
 static size_t size_class(size_t n)
 {
-    if (n < 16) return 0;
-    if (n < 64) return 1;
+    if (n < 16) {
+        return 0;
+    }
+    if (n < 64) {
+        return 1;
+    }
     return n < 256 ? 2 : 3;
 }
 
 enum sync_way sync_choice_next(struct sync_choice *c, size_t n)
 {
     size_t k = size_class(n);
-    if (c->size[k].cost_ns[SYNC_WAY_SYNCFS] == 0) return SYNC_WAY_SYNCFS;
-    if (c->size[k].cost_ns[SYNC_WAY_THREADS] == 0) return SYNC_WAY_THREADS;
+    if (c->size[k].cost_ns[SYNC_WAY_SYNCFS] == 0) {
+        return SYNC_WAY_SYNCFS;
+    }
+    if (c->size[k].cost_ns[SYNC_WAY_THREADS] == 0) {
+        return SYNC_WAY_THREADS;
+    }
     bool syncfs_wins = c->size[k].cost_ns[SYNC_WAY_SYNCFS] <=
                        c->size[k].cost_ns[SYNC_WAY_THREADS];
-    if (c->size[k].interval == 0) c->size[k].interval = INTERVAL_MIN;
-    if (++c->size[k].since >= c->size[k].interval) syncfs_wins = !syncfs_wins;
+    if (c->size[k].interval == 0) {
+        c->size[k].interval = INTERVAL_MIN;
+    }
+    if (++c->size[k].since >= c->size[k].interval) {
+        syncfs_wins = !syncfs_wins;
+    }
     return syncfs_wins ? SYNC_WAY_SYNCFS : SYNC_WAY_THREADS;
 }
 
@@ -63,21 +75,24 @@ void sync_choice_took(struct sync_choice *c, size_t n, enum sync_way way,
     assert(n > 0);
     size_t k = size_class(n);
     int64_t cost = ns / (int64_t)n;
-    if (cost < 1) cost = 1;
+    if (cost < 1) {
+        cost = 1;
+    }
     int64_t *mine = &c->size[k].cost_ns[way];
-    int64_t other = c->size[k].cost_ns[way == SYNC_WAY_SYNCFS
-                                           ? SYNC_WAY_THREADS
-                                           : SYNC_WAY_SYNCFS];
+    int64_t other =
+        c->size[k].cost_ns[way == SYNC_WAY_SYNCFS ? SYNC_WAY_THREADS
+                                                  : SYNC_WAY_SYNCFS];
     bool tried = c->size[k].since >= c->size[k].interval && other != 0;
     if (tried) {
         /* A try of the slower way: what it took now counts, not what it took
          * long ago; still slower, and it is tried less often. */
         *mine = cost;
         c->size[k].since = 0;
-        if (cost < other)
+        if (cost < other) {
             c->size[k].interval = INTERVAL_MIN;
-        else if (c->size[k].interval < INTERVAL_MAX)
+        } else if (c->size[k].interval < INTERVAL_MAX) {
             c->size[k].interval *= 2;
+        }
         return;
     }
     *mine = *mine == 0 ? cost : (*mine * 3 + cost) / 4;
@@ -86,7 +101,9 @@ void sync_choice_took(struct sync_choice *c, size_t n, enum sync_way way,
 struct sync_group *sync_group_new(int fs_fd)
 {
     struct sync_group *g = calloc(1, sizeof *g);
-    if (g == NULL) return NULL;
+    if (g == NULL) {
+        return NULL;
+    }
     g->fs_fd = fs_fd;
     if (pthread_mutex_init(&g->mutex, NULL) != 0 ||
         pthread_cond_init(&g->work, NULL) != 0 ||
@@ -99,13 +116,16 @@ struct sync_group *sync_group_new(int fs_fd)
 
 void sync_group_free(struct sync_group *g)
 {
-    if (g == NULL) return;
+    if (g == NULL) {
+        return;
+    }
     pthread_mutex_lock(&g->mutex);
     g->stop = true;
     pthread_cond_broadcast(&g->work);
     pthread_mutex_unlock(&g->mutex);
-    for (size_t i = 0; i < g->started; i++)
+    for (size_t i = 0; i < g->started; i++) {
         (void)pthread_join(g->threads[i], NULL);
+    }
     pthread_cond_destroy(&g->done);
     pthread_cond_destroy(&g->work);
     pthread_mutex_destroy(&g->mutex);
@@ -130,8 +150,12 @@ static void *sync_thread(void *arg)
         pthread_mutex_unlock(&g->mutex);
         int sys = fsync_fd(fd);
         pthread_mutex_lock(&g->mutex);
-        if (sys != 0 && g->sys == 0) g->sys = sys;
-        if (--g->left == 0) pthread_cond_signal(&g->done);
+        if (sys != 0 && g->sys == 0) {
+            g->sys = sys;
+        }
+        if (--g->left == 0) {
+            pthread_cond_signal(&g->done);
+        }
     }
     pthread_mutex_unlock(&g->mutex);
     return NULL;
@@ -140,15 +164,19 @@ static void *sync_thread(void *arg)
 static int by_threads(struct sync_group *g, const int *fds, size_t n)
 {
     while (g->started < SYNC_GROUP_THREADS && g->started < n) {
-        if (pthread_create(&g->threads[g->started], NULL, sync_thread, g) != 0)
+        if (pthread_create(&g->threads[g->started], NULL, sync_thread, g) !=
+            0) {
             break;
+        }
         g->started++;
     }
     if (g->started == 0) {
         int first = 0;
         for (size_t i = 0; i < n; i++) {
             int sys = fsync_fd(fds[i]);
-            if (first == 0) first = sys;
+            if (first == 0) {
+                first = sys;
+            }
         }
         return first;
     }
@@ -159,7 +187,9 @@ static int by_threads(struct sync_group *g, const int *fds, size_t n)
     g->left = n;
     g->sys = 0;
     pthread_cond_broadcast(&g->work);
-    while (g->left > 0) pthread_cond_wait(&g->done, &g->mutex);
+    while (g->left > 0) {
+        pthread_cond_wait(&g->done, &g->mutex);
+    }
     g->fds = NULL;
     g->next = g->n = 0;
     int sys = g->sys;
@@ -173,17 +203,23 @@ int sync_group_run(struct sync_group *g, const int *fds, size_t n,
     if (n <= SYNC_GROUP_FEW) {
         for (size_t i = 0; i < n; i++) {
             int sys = fsync_fd(fds[i]);
-            if (sys != 0) return err_sys(err, sys, "fsync");
+            if (sys != 0) {
+                return err_sys(err, sys, "fsync");
+            }
         }
         return 0;
     }
     enum sync_way way = sync_choice_next(&g->choice, n);
     int64_t start = clock_mono_ns();
     if (way == SYNC_WAY_SYNCFS) {
-        if (syncfs(g->fs_fd) != 0) return err_sys(err, errno, "syncfs");
+        if (syncfs(g->fs_fd) != 0) {
+            return err_sys(err, errno, "syncfs");
+        }
     } else {
         int sys = by_threads(g, fds, n);
-        if (sys != 0) return err_sys(err, sys, "fsync");
+        if (sys != 0) {
+            return err_sys(err, sys, "fsync");
+        }
     }
     sync_choice_took(&g->choice, n, way, clock_mono_ns() - start);
     return 0;
@@ -191,6 +227,8 @@ int sync_group_run(struct sync_group *g, const int *fds, size_t n,
 
 int sync_group_all(struct sync_group *g, struct err *err)
 {
-    if (syncfs(g->fs_fd) != 0) return err_sys(err, errno, "syncfs");
+    if (syncfs(g->fs_fd) != 0) {
+        return err_sys(err, errno, "syncfs");
+    }
     return 0;
 }

@@ -43,7 +43,8 @@ int sync_group_run(struct sync_group *g, const int *fds, size_t n,
 /* Everything on the file system, by one syncfs. */
 int sync_group_all(struct sync_group *g, struct err *err) MUSTCHECK;
 
-/* --- the choice, apart from the disk, for tests ---------------------------- */
+/* --- the choice, apart from the disk, for tests ----------------------------
+ */
 enum sync_way { SYNC_WAY_SYNCFS, SYNC_WAY_THREADS };
 
 struct sync_choice {

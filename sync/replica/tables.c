@@ -26,7 +26,9 @@ void tables_init(struct tables *t, const struct db *db,
 
 static void close_one(struct tables *t, size_t i)
 {
-    if (t->open[i].touched) t->lost = true;
+    if (t->open[i].touched) {
+        t->lost = true;
+    }
     fd_closep(&t->open[i].fd);
     free(t->open[i].name);
     t->open[i] = t->open[--t->n];
@@ -34,7 +36,9 @@ static void close_one(struct tables *t, size_t i)
 
 void tables_deinit(struct tables *t)
 {
-    while (t->n > 0) close_one(t, t->n - 1);
+    while (t->n > 0) {
+        close_one(t, t->n - 1);
+    }
 }
 
 static size_t find(const struct tables *t, const void *name, size_t len,
@@ -43,18 +47,24 @@ static size_t find(const struct tables *t, const void *name, size_t len,
     for (size_t i = 0; i < t->n; i++) {
         const struct tables_one *o = &t->open[i];
         if (o->hash == hash && o->len == len &&
-            (len == 0 || memcmp(o->name, name, len) == 0))
+            (len == 0 || memcmp(o->name, name, len) == 0)) {
             return i;
+        }
     }
     return t->n;
 }
 
 static void make_room(struct tables *t)
 {
-    if (t->n < TABLES_OPEN_MAX) return;
+    if (t->n < TABLES_OPEN_MAX) {
+        return;
+    }
     size_t oldest = 0;
-    for (size_t i = 1; i < t->n; i++)
-        if (t->open[i].used < t->open[oldest].used) oldest = i;
+    for (size_t i = 1; i < t->n; i++) {
+        if (t->open[i].used < t->open[oldest].used) {
+            oldest = i;
+        }
+    }
     close_one(t, oldest);
 }
 
@@ -62,12 +72,16 @@ static void make_room(struct tables *t)
 static bool still_there(struct tables *t, struct tables_one *o)
 {
     struct stat mine, named;
-    if (fstat(o->fd, &mine) != 0 || mine.st_nlink == 0) return false;
+    if (fstat(o->fd, &mine) != 0 || mine.st_nlink == 0) {
+        return false;
+    }
     int64_t now = clock_mono_ns();
-    if (now - o->opened_ns < NS_PER_S) return true;
+    if (now - o->opened_ns < NS_PER_S) {
+        return true;
+    }
     struct err ignored;
-    CLEANUP(fd_closep) int fd =
-        table_open(t->db, o->name, o->len, NULL, NULL, &ignored);
+    CLEANUP(fd_closep)
+    int fd = table_open(t->db, o->name, o->len, NULL, NULL, &ignored);
     o->opened_ns = now;
     return fd >= 0 && fstat(fd, &named) == 0 && named.st_ino == mine.st_ino &&
            named.st_dev == mine.st_dev;
@@ -84,13 +98,19 @@ int tables_get(struct tables *t, const void *name, size_t len, bool create,
     }
     if (i == t->n) {
         make_room(t);
-        CLEANUP(fd_closep) int fd = table_open(
-            t->db, name, len, create ? &t->make : NULL, NULL, err);
-        if (fd < 0) return fd;
+        CLEANUP(fd_closep)
+        int fd =
+            table_open(t->db, name, len, create ? &t->make : NULL, NULL, err);
+        if (fd < 0) {
+            return fd;
+        }
         char *copy = malloc(len + 1);
-        if (copy == NULL)
+        if (copy == NULL) {
             return err_set(err, ERR_NOMEM, 0, "no memory to open a table");
-        if (len > 0) memcpy(copy, name, len);
+        }
+        if (len > 0) {
+            memcpy(copy, name, len);
+        }
         i = t->n++;
         t->open[i] = (struct tables_one){.hash = hash,
                                          .name = copy,
@@ -106,21 +126,30 @@ int tables_get(struct tables *t, const void *name, size_t len, bool create,
 void tables_forget(struct tables *t, const void *name, size_t len)
 {
     size_t i = find(t, name, len, digest_of(name, len).lo);
-    if (i < t->n) close_one(t, i);
+    if (i < t->n) {
+        close_one(t, i);
+    }
 }
 
 int tables_sync(struct tables *t, struct err *err)
 {
     int fds[TABLES_OPEN_MAX];
     size_t n = 0;
-    for (size_t i = 0; i < t->n; i++)
-        if (t->open[i].touched) fds[n++] = t->open[i].fd;
+    for (size_t i = 0; i < t->n; i++) {
+        if (t->open[i].touched) {
+            fds[n++] = t->open[i].fd;
+        }
+    }
     int rc = t->lost ? sync_group_all(t->sync, err)
                      : sync_group_run(t->sync, fds, n, err);
     if (rc == 0) {
-        for (size_t i = 0; i < t->n; i++) t->open[i].touched = false;
+        for (size_t i = 0; i < t->n; i++) {
+            t->open[i].touched = false;
+        }
     }
-    while (t->n > 0) close_one(t, t->n - 1);
+    while (t->n > 0) {
+        close_one(t, t->n - 1);
+    }
     t->lost = false;
     return rc;
 }

@@ -169,6 +169,21 @@ static void a_locked_key_is_busy_names_the_holder_and_can_be_forced(
     (void)close(fd);
 }
 
+static void a_lock_holder_is_looked_up_once_for_many_tries(void **state)
+{
+    struct rig *r = *state;
+
+    set(r, "", "k", "old");
+    int fd = hold_lock(r->f.fd, "k.kv", LOCK_SH);
+    uint64_t number = stage_synced(r, "new");
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(install(r, "", "k", number, false), INSTALL_BUSY);
+    }
+    /* Once more for each two seconds that a slow machine needed. */
+    assert_true(r->d.holders.looks < 10);
+    (void)close(fd);
+}
+
 static void groups_of_many_values_and_tables_are_installed(void **state)
 {
     enum { MANY = 700 };
@@ -494,6 +509,7 @@ int main(void)
         RIG_TEST(modes_do_not_depend_on_the_umask),
         RIG_TEST(values_get_the_group_of_the_settings),
         RIG_TEST(a_locked_key_is_busy_names_the_holder_and_can_be_forced),
+        RIG_TEST(a_lock_holder_is_looked_up_once_for_many_tries),
         RIG_TEST(groups_of_many_values_and_tables_are_installed),
         RIG_TEST(few_descriptors_are_enough_for_many_values),
         RIG_TEST(a_failed_sync_drops_all_values_of_its_group),
