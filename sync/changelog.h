@@ -68,10 +68,14 @@ struct record {
     uint64_t look_id;        /* the running look, 0 none */
     int64_t retry_ms;        /* look again at this time, 0: not waiting */
     int64_t blocked_ms;      /* since when its lock is busy here, 0 not */
+    uint64_t empty_ino;      /* a renamed empty file that a look found ... */
+    uint64_t empty_hints;    /* ... with these hints ... */
+    uint64_t empty_drains;   /* ... after so many drains */
     uint32_t pid;            /* who holds it */
     char comm[16];
     uint8_t content;         /* enum content */
-    uint8_t why;             /* strongest enum hint since the last look */
+    uint8_t why;             /* the last enum hint since the last look began */
+    uint8_t look_why;        /* `why` when the present look began */
     uint8_t tries;           /* failed looks in a row */
     bool is_table;
     bool queued;             /* in the sender's look queue */

@@ -398,6 +398,7 @@ void primary_drained(struct primary *p, int64_t wall_ns, int64_t now_ms)
     size_t n = p->marks_count;
 
     p->now_ms = now_ms;
+    p->drains++;
     /* The newest mark grows until it is old enough to be worth keeping; a mark
      * with the same tail only moves on. */
     if (n > 0 && p->marks[n - 1].tail == m.tail) {

@@ -333,6 +333,7 @@ struct primary {
     struct walk walk;
     struct mark marks[MARKS_MAX];
     size_t marks_count;
+    uint64_t drains;               /* calls of primary_drained() */
     uint64_t looks_done, values_read, bytes_read;
     char unreadable_text[256];
     uint64_t seed;

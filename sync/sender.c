@@ -242,6 +242,8 @@ struct record *sender_next_look(struct primary *p)
         rec->queued = false;
         if (is_awaited(p, rec)) {
             rec->covers = rec->hints;
+            rec->look_why = rec->why;
+            rec->why = HINT_REMOVED;
             return rec;
         }
         maybe_release(p, rec);
@@ -315,7 +317,6 @@ static void place_all(struct primary *p, struct record *rec)
 static void look_settled(struct primary *p, struct record *rec)
 {
     rec->tries = 0;
-    rec->why = HINT_REMOVED;
     rec->blocked_ms = 0;
     if (rec->unreadable) {
         rec->unreadable = false;
@@ -324,9 +325,18 @@ static void look_settled(struct primary *p, struct record *rec)
     rec->content_covers = rec->covers;
 }
 
+/* The look told nothing: what was known before it counts for the next. */
+static void look_failed(struct record *rec)
+{
+    if (rec->hints == rec->covers) {
+        rec->why = rec->look_why;
+    }
+}
+
 void sender_fail_look(struct primary *p, struct record *rec,
                       const struct looked *l)
 {
+    look_failed(rec);
     int64_t wait_ms = l->result == LOOK_ERROR ? ERROR_FIRST_MS : BUSY_FIRST_MS;
     int64_t max_ms = l->result == LOOK_ERROR ? ERROR_MAX_MS : BUSY_MAX_MS;
 
@@ -359,16 +369,46 @@ void sender_fail_look(struct primary *p, struct record *rec,
     sender_retry_later(p, rec, wait_ms < max_ms ? wait_ms : max_ms);
 }
 
+/* The last event of the key was a rename, but did it bring this empty file?
+ * The key may have been removed since, and the file be a writer's placeholder
+ * whose event is still in the queue.  Proven when a drain after a look at it
+ * told nothing new of the key. */
+static bool was_renamed(struct primary *p, struct record *rec,
+                        const struct looked *l)
+{
+    if (rec->empty_ino == l->look.stat.ino && rec->empty_hints == rec->covers &&
+        rec->empty_drains < p->drains) {
+        return true;
+    }
+    if (rec->empty_ino != l->look.stat.ino || rec->empty_hints != rec->covers) {
+        rec->empty_ino = l->look.stat.ino;
+        rec->empty_hints = rec->covers;
+        rec->empty_drains = p->drains;
+    }
+    return false;
+}
+
 /* An empty file that no rename brought may be a writer's placeholder: it is a
  * value only when it stayed so for the settle time.  True: look again later. */
 static bool is_doubtful(struct primary *p, struct record *rec,
                         const struct looked *l)
 {
-    if (l->value_len > 0 || rec->why == HINT_COMMITTED ||
-        l->age_ms >= p->config.settle_ms) {
+    int64_t wait_ms = p->config.settle_ms - (l->age_ms > 0 ? l->age_ms : 0);
+
+    if (l->value_len > 0 || wait_ms <= 0) {
         return false;
     }
-    int64_t wait_ms = p->config.settle_ms - (l->age_ms > 0 ? l->age_ms : 0);
+    if (rec->look_why == HINT_COMMITTED) {
+        if (was_renamed(p, rec, l)) {
+            return false;
+        }
+        wait_ms = 0;
+    }
+    if (rec->hints != rec->covers) {
+        sender_need_look(p, rec); /* there is news already */
+        return true;
+    }
+    look_failed(rec);
     sender_retry_later(p, rec, wait_ms > SETTLE_MIN_MS ? wait_ms : SETTLE_MIN_MS);
     return true;
 }
@@ -522,9 +562,7 @@ void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
     int64_t now_us = p->config.clock_us != NULL ? p->config.clock_us() : 0;
 
     rec->hints++;
-    if (why > (enum hint)rec->why) {
-        rec->why = (uint8_t)why;
-    }
+    rec->why = (uint8_t)why;
     if (!changelog_add(&p->log, rec, mask, p->now_ms, now_us)) {
         struct repl *r;
         EACH_REPL(p, r)

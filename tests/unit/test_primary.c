@@ -193,6 +193,106 @@ static void test_an_empty_file_is_never_streamed(void **state)
     fx_free(f);
 }
 
+/* --- empty files ------------------------------------------------------------------ */
+
+static void test_an_empty_file_waits_for_the_settle_time(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    fx_put(f, "t", "x", "");
+    fx_hint(f, "t", "x", HINT_CREATED);
+    fx_wait(f, 500);
+    fx_drained(f);
+    fx_heard(r, "");
+    fx_wait(f, 600);
+    fx_heard(r, "SET t/x= #1\n");
+    fx_free(f);
+}
+
+static void test_a_renamed_empty_file_is_a_value_after_the_next_drain(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    fx_set(f, "t", "x", "");
+    fx_drained(f);
+    fx_wait(f, 30);
+    fx_heard(r, "SET t/x= #1\n");
+    fx_free(f);
+}
+
+static void test_a_commit_seen_after_the_look_proves_nothing_about_it(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->by_hand = true;
+    fx_put(f, "t", "x", "");
+    fx_hint(f, "t", "x", HINT_CREATED);
+    /* The look reads the placeholder; its answer comes after the rename. */
+    struct index_entry e;
+    primary_hint_key(f->p, "t", 1, "x", 1, HINT_COMMITTED, f->now_ms);
+    fx_answer(f, "t", "x");
+    fx_drained(f);
+    assert_false(index_get(f->ix, index_name_key("t", 1, "x", 1), &e));
+    fx_heard(r, "");
+    fx_put(f, "t", "x", "one");
+    fx_answer(f, "t", "x");
+    fx_heard(r, "SET t/x=one #1\n");
+    fx_free(f);
+}
+
+static void test_a_placeholder_after_a_commit_is_doubted(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->by_hand = true;
+    fx_put(f, "t", "x", "one");
+    fx_hint(f, "t", "x", HINT_COMMITTED);
+    fx_put(f, "t", "x", ""); /* deleted, and about to be written again */
+    fx_hint(f, "t", "x", HINT_REMOVED);
+    fx_hint(f, "t", "x", HINT_CREATED);
+    fx_answer(f, "t", "x");
+    f->by_hand = false;
+    fx_drained(f);
+    fx_wait(f, 100);
+    fx_heard(r, "");
+    fx_free(f);
+}
+
+static void test_a_placeholder_that_no_event_has_told_of_is_doubted(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->by_hand = true;
+    fx_put(f, "t", "x", "one");
+    fx_hint(f, "t", "x", HINT_COMMITTED);
+    /* Deleted and about to be written again: the events are in the queue. */
+    fx_put(f, "t", "x", "");
+    fx_answer(f, "t", "x");
+    fx_heard(r, "");
+    primary_hint_key(f->p, "t", 1, "x", 1, HINT_REMOVED, f->now_ms);
+    primary_hint_key(f->p, "t", 1, "x", 1, HINT_CREATED, f->now_ms);
+    f->by_hand = false;
+    fx_drained(f);
+    fx_wait(f, 100);
+    fx_heard(r, "");
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +304,11 @@ int main(void)
         cmocka_unit_test(test_a_refusal_that_crosses_an_abort_is_no_protocol_error),
         cmocka_unit_test(test_the_index_waits_for_nobodys_stream_for_long),
         cmocka_unit_test(test_an_empty_file_is_never_streamed),
+        cmocka_unit_test(test_an_empty_file_waits_for_the_settle_time),
+        cmocka_unit_test(test_a_renamed_empty_file_is_a_value_after_the_next_drain),
+        cmocka_unit_test(test_a_commit_seen_after_the_look_proves_nothing_about_it),
+        cmocka_unit_test(test_a_placeholder_after_a_commit_is_doubted),
+        cmocka_unit_test(test_a_placeholder_that_no_event_has_told_of_is_doubted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
