@@ -3,7 +3,9 @@
  * Locks on key files: kinds, deadlines, replaced inodes, holders. */
 #include "tests/unit/store_fixture.h"
 
+#include <dirent.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
 
 #include "store/base/clock.h"
@@ -81,9 +83,29 @@ static void *wait_share(void *arg)
 {
     struct waiter *w = arg;
 
-    w->fd =
-        lock_open(w->f->fd, "k.kv", LOCK_SHARE, LOCK_FOREVER, &w->st, &w->err);
+    w->fd = lock_open(w->f->fd, "k.kv", LOCK_SHARE, 20000, &w->st, &w->err);
     return NULL;
+}
+
+/* Return once some descriptor besides `held` is open on its file: the waiter's.
+ * From then on it can only wait, for the lock is ours. */
+static void wait_until_opened(int held)
+{
+    struct stat want;
+    bool found = false;
+
+    assert_int_equal(fstat(held, &want), 0);
+    while (!found) {
+        DIR *dir = opendir("/proc/self/fd");
+        assert_non_null(dir);
+        for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+            int fd = (int)strtol(e->d_name, NULL, 10);
+            struct stat st;
+            found |= fd != held && e->d_name[0] != '.' && fstat(fd, &st) == 0 &&
+                     st.st_ino == want.st_ino && st.st_dev == want.st_dev;
+        }
+        (void)closedir(dir);
+    }
 }
 
 /* The old inode stays locked for ever; only noticing the new one ends it. */
@@ -98,6 +120,7 @@ static void a_waiter_follows_the_name_to_the_new_inode(void **state)
     put_text(f->fd, "new", "newer");
     int held = hold_lock(f->fd, "k.kv", LOCK_EX);
     assert_int_equal(pthread_create(&thread, NULL, wait_share, &w), 0);
+    wait_until_opened(held);
     assert_int_equal(renameat(f->fd, "new", f->fd, "k.kv"), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_true(w.fd >= 0);
@@ -116,10 +139,64 @@ static void a_waiter_learns_that_the_key_was_removed(void **state)
     put_text(f->fd, "k.kv", "old");
     int held = hold_lock(f->fd, "k.kv", LOCK_EX);
     assert_int_equal(pthread_create(&thread, NULL, wait_share, &w), 0);
+    wait_until_opened(held);
     assert_int_equal(unlinkat(f->fd, "k.kv", 0), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(w.fd, ERR_NOTFOUND);
     (void)close(held);
+}
+
+struct crowd {
+    struct fixture *f;
+    int inside;   /* how many believe to have the lock; atomic */
+    int overlaps; /* how often it was more than one; atomic */
+    int passed;   /* atomic */
+};
+
+/* Lock, be alone, replace the file: the next one may come to a file that has
+ * lost its name, and must not believe its lock. */
+static void *replace_often(void *arg)
+{
+    struct crowd *c = arg;
+    char temp[32];
+
+    for (int i = 0; i < 500; i++) {
+        struct err err;
+        int fd = lock_open(c->f->fd, "k.kv", LOCK_EXCLUSIVE, LOCK_FOREVER, NULL,
+                           &err);
+        if (fd < 0) {
+            return NULL;
+        }
+        if (__atomic_add_fetch(&c->inside, 1, __ATOMIC_ACQ_REL) != 1) {
+            __atomic_add_fetch(&c->overlaps, 1, __ATOMIC_RELAXED);
+        }
+        (void)snprintf(temp, sizeof temp, "temp-%lx", (long)pthread_self());
+        int made = openat(c->f->fd, temp, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        (void)close(made);
+        (void)sched_yield();
+        __atomic_sub_fetch(&c->inside, 1, __ATOMIC_ACQ_REL);
+        (void)renameat(c->f->fd, temp, c->f->fd, "k.kv");
+        (void)close(fd);
+        __atomic_add_fetch(&c->passed, 1, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+static void a_lock_on_a_replaced_inode_is_not_believed(void **state)
+{
+    struct crowd c = {.f = *state};
+    pthread_t threads[4];
+
+    put_text(c.f->fd, "k.kv", "v");
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, replace_often, &c),
+                         0);
+    }
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    assert_int_equal(c.passed, 2000);
+    assert_int_equal(c.overlaps, 0);
 }
 
 static void the_holder_is_found_by_inode_and_kind(void **state)
@@ -154,6 +231,7 @@ int main(void)
         FIXTURE_TEST(only_regular_files_are_locked),
         FIXTURE_TEST(a_waiter_follows_the_name_to_the_new_inode),
         FIXTURE_TEST(a_waiter_learns_that_the_key_was_removed),
+        FIXTURE_TEST(a_lock_on_a_replaced_inode_is_not_believed),
         FIXTURE_TEST(the_holder_is_found_by_inode_and_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
