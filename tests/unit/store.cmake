@@ -16,8 +16,14 @@ add_test(NAME unit_store_kv
   COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/../integration/test_kv.sh $<TARGET_FILE:drover-kv>)
 set_tests_properties(unit_store_kv PROPERTIES TIMEOUT 300)
 
-# A sanitizer's run-time is not what others link.
+# A sanitizer's run-time is not what others link, and cannot be traced.
 if(NOT DROVER_SANITIZE)
+  add_test(NAME unit_store_kv_faults
+    COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/../integration/test_kv_faults.sh
+            $<TARGET_FILE:drover-kv> $<TARGET_FILE:unit_store_db>
+            $<TARGET_FILE:unit_store_install> $<TARGET_FILE:unit_store_drover>)
+  set_tests_properties(unit_store_kv_faults PROPERTIES
+    TIMEOUT 300 SKIP_RETURN_CODE 77)
   add_test(NAME unit_store_install_lib
     COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/../integration/test_install_lib.sh
             ${CMAKE_BINARY_DIR} ${CMAKE_COMMAND} ${CMAKE_C_COMPILER})
