@@ -31,6 +31,13 @@ enum { LOG_REPLICAS_MAX = 64 };
 
 struct flight;
 
+/* The first hint that something read does not account for: it has a sequence
+ * of its own, so that what is sent on its behalf takes the right place. */
+struct news {
+    uint64_t seq; /* 0: there is none */
+    int64_t time_ms, time_us;
+};
+
 struct log_node {
     struct log_node *prev, *next; /* the log, by sequence */
     struct log_node *rec_next;    /* other places of the same record */
@@ -61,6 +68,8 @@ struct record {
     uint64_t hints;          /* number of hints ever */
     uint64_t covers;         /* `hints` when the present look began */
     uint64_t content_covers; /* `hints` that the content accounts for */
+    struct news look_news;    /* since the present look began */
+    struct news content_news; /* since the look that gave the content began */
     uint8_t *body;           /* encoded SET, for CONTENT_VALUE */
     size_t body_len;
     struct digest digest;    /* of the value */

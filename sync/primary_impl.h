@@ -96,6 +96,10 @@ void flight_set(struct primary *p, struct flight *f, enum flight_state s);
 /* The flight is over (acknowledged, or not needed): unlink and free it, and
  * let a held one of the same key go on. */
 void flight_end(struct primary *p, struct flight *f);
+/* What was just sent does not account for `news`: the replica gets a flight of
+ * its own for that, in the place where the news came. */
+void sender_follow(struct primary *p, struct repl *r, struct record *rec,
+                   struct news news);
 void sender_need_look(struct primary *p, struct record *rec);
 void sender_retry_later(struct primary *p, struct record *rec, int64_t in_ms);
 void sender_fail_look(struct primary *p, struct record *rec,
@@ -111,6 +115,7 @@ struct stream {
     bool begun;           /* SET_BEGIN was sent */
     bool dead;            /* an answer is due, but nobody wants it */
     uint64_t covers;      /* record.hints when it was opened */
+    struct news news;     /* since then */
     uint64_t done_bytes;
 };
 /* Put the names into an ACT_STREAM_OPEN that is about to be handed out; false

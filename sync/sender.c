@@ -18,7 +18,9 @@
  *   frame stays in the record while connected replicas still want it.
  * - A hint that comes while a key's frame waits for its turn makes the frame
  *   stale: it is looked at again when its turn comes, at most three times, so a
- *   key that changes faster than we can look still gets through.
+ *   key that changes faster than we can look still gets through.  What a stale
+ *   frame does not account for follows in a flight with the sequence of the
+ *   first hint it misses, so a barrier after that hint waits for it.
  * - The index is a member of the log with flights of its own that end at
  *   "looked": so it follows the database even with no replica connected. */
 #include <assert.h>
@@ -242,6 +244,7 @@ struct record *sender_next_look(struct primary *p)
         rec->queued = false;
         if (is_awaited(p, rec)) {
             rec->covers = rec->hints;
+            rec->look_news.seq = 0;
             rec->look_why = rec->why;
             rec->why = HINT_REMOVED;
             return rec;
@@ -323,6 +326,7 @@ static void look_settled(struct primary *p, struct record *rec)
         p->log.unreadable--;
     }
     rec->content_covers = rec->covers;
+    rec->content_news = rec->look_news;
 }
 
 /* The look told nothing: what was known before it counts for the next. */
@@ -556,6 +560,32 @@ void primary_looked_table(struct primary *p, uint64_t id, int result,
 
 /* --- hints and places -------------------------------------------------------------- */
 
+/* Whatever was read or is being read does not account for this hint. */
+static void note_news(struct primary *p, struct record *rec, int64_t now_us)
+{
+    struct news news = {p->log.tail_seq + 1, p->now_ms, now_us};
+    struct repl *r;
+    bool used = false;
+
+    if (rec->look_id != 0 && rec->look_news.seq == 0) {
+        rec->look_news = news;
+        used = true;
+    }
+    if (rec->content != CONTENT_UNKNOWN && rec->content_news.seq == 0) {
+        rec->content_news = news;
+        used = true;
+    }
+    EACH_REPL(p, r)
+    {
+        struct stream *s = &r->stream;
+        if (s->flight != NULL && s->flight->rec == rec && s->news.seq == 0) {
+            s->news = news;
+            used = true;
+        }
+    }
+    p->log.tail_seq += used ? 1 : 0;
+}
+
 void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
                  enum hint why)
 {
@@ -570,9 +600,65 @@ void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
             reconcile_owe(p, r); /* no memory for the log: compare instead */
         }
     }
+    note_news(p, rec, now_us);
     if (rec->retrying) {
         sender_need_look(p, rec);
     }
+}
+
+static void link_flight(struct repl *r, struct flight *f)
+{
+    struct flight *after = r->flights == NULL ? NULL : r->flights->prev;
+
+    f->replica = r->id;
+    f->rec_next = f->rec->flights;
+    f->rec->flights = f;
+    while (after != NULL && after->seq > f->seq) {
+        after = after == r->flights ? NULL : after->prev;
+    }
+    if (after == NULL) {
+        DL_PREPEND(r->flights, f);
+    } else {
+        DL_APPEND_ELEM(r->flights, after, f);
+    }
+    r->flights_count++;
+    HASH_ADD(hh, r->flights_by_seq, seq, sizeof f->seq, f);
+}
+
+/* Has the replica an earlier place for the record than `seq`? */
+static bool is_due_before(const struct record *rec, int replica, uint64_t seq)
+{
+    for (const struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
+        if (f->replica == replica && f->state != FLIGHT_SENT && f->seq < seq) {
+            return true;
+        }
+    }
+    for (const struct log_node *n = rec->nodes; n != NULL; n = n->rec_next) {
+        if (((n->mask >> replica) & 1) != 0 && n->seq < seq) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void sender_follow(struct primary *p, struct repl *r, struct record *rec,
+                   struct news news)
+{
+    assert(news.seq != 0);
+    if (is_due_before(rec, r->id, news.seq)) {
+        return;
+    }
+    struct flight *f = calloc(1, sizeof *f);
+    if (f == NULL) {
+        reconcile_owe(p, r); /* no memory: compare instead */
+        return;
+    }
+    f->rec = rec;
+    f->seq = news.seq;
+    f->time_ms = news.time_ms;
+    f->time_us = news.time_us;
+    link_flight(r, f);
+    flight_set(p, f, FLIGHT_HELD);
 }
 
 /* Start a flight for what the replica took from the log. */
@@ -586,7 +672,6 @@ static bool take_off(struct primary *p, struct repl *r)
         return false;
     }
     f->rec = t.rec;
-    f->replica = r->id;
     f->seq = t.seq;
     f->time_ms = t.time_ms;
     f->time_us = t.time_us;
@@ -594,11 +679,7 @@ static bool take_off(struct primary *p, struct repl *r)
     for (const struct flight *o = t.rec->flights; o; o = o->rec_next) {
         held = held || o->replica == r->id;
     }
-    f->rec_next = t.rec->flights;
-    t.rec->flights = f;
-    DL_APPEND(r->flights, f);
-    r->flights_count++;
-    HASH_ADD(hh, r->flights_by_seq, seq, sizeof f->seq, f);
+    link_flight(r, f);
     flight_set(p, f, held ? FLIGHT_HELD : FLIGHT_WAIT);
     if (!held) {
         if (is_fresh(f->rec)) {
@@ -686,8 +767,8 @@ static void produce_one(struct primary *p, struct repl *r, struct flight *f)
     }
     put_frame(&r->out, f);
     flight_set(p, f, FLIGHT_SENT);
-    if (stale && !changelog_add(&p->log, rec, repl_bit(r), p->now_ms, 0)) {
-        reconcile_owe(p, r);
+    if (stale) {
+        sender_follow(p, r, rec, rec->content_news);
     }
     trim(p, rec);
 }

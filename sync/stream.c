@@ -46,6 +46,7 @@ void stream_start(struct primary *p, struct repl *r)
     s->begun = false;
     s->done_bytes = 0;
     s->covers = s->flight->rec->hints;
+    s->news.seq = 0;
     ask(p, r, ACT_STREAM_OPEN);
 }
 
@@ -168,6 +169,7 @@ static void finish(struct primary *p, struct repl *r, const struct looked *l)
     struct flight *f = r->stream.flight;
     struct record *rec = f->rec;
     bool fresh = r->stream.covers == rec->hints;
+    struct news news = r->stream.news;
     struct index_entry e = {
         .name = rec->name, .digest = l->look.digest, .stat = l->look.stat};
     struct err err;
@@ -193,9 +195,7 @@ static void finish(struct primary *p, struct repl *r, const struct looked *l)
     flight_set(p, f, FLIGHT_SENT);
     if (!fresh) {
         rec->content = CONTENT_UNKNOWN;
-        if (!changelog_add(&p->log, rec, repl_bit(r), p->now_ms, 0)) {
-            reconcile_owe(p, r);
-        }
+        sender_follow(p, r, rec, news);
     }
     for (struct flight *o = rec->flights; o != NULL; o = o->rec_next) {
         if (o->state == FLIGHT_RIDE) {

@@ -293,22 +293,91 @@ static void test_a_placeholder_that_no_event_has_told_of_is_doubted(void **state
     fx_free(f);
 }
 
+/* --- barriers ------------------------------------------------------------------- */
+
+/* Change `x` without a word to anybody but the core. */
+static void change_quietly(struct fx *f, const char *value)
+{
+    fx_put(f, "t", "x", value);
+    primary_hint_key(f->p, "t", 1, "x", 1, HINT_COMMITTED, f->now_ms);
+}
+
+static void test_a_barrier_covers_a_key_that_changes_faster_than_it_is_sent(
+    void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->by_hand = true;
+    fx_set(f, "t", "x", "one");
+    for (int i = 0; i < 3; i++) {
+        change_quietly(f, "two");
+        fx_answer(f, "t", "x");
+        fx_heard(r, ""); /* it has changed since: looked at again */
+    }
+    change_quietly(f, "three");
+    uint64_t barrier = primary_tail(f->p);
+    fx_answer(f, "t", "x"); /* and so goes out as it is */
+    fx_heard(r, "SET t/x=three #1\n");
+    fx_ack(f, r, 1);
+    assert_false(primary_passed(f->p, r->replica, barrier));
+    fx_answer(f, "t", "x");
+    char want[64];
+    (void)snprintf(want, sizeof want, "SET t/x=three #%" PRIu64 "\n", barrier);
+    fx_heard(r, want);
+    fx_ack(f, r, barrier);
+    assert_true(primary_passed(f->p, r->replica, barrier));
+    fx_free(f);
+}
+
+static void test_a_barrier_covers_a_change_during_a_stream(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->streams_by_hand = true;
+    begin_large(f, "x");
+    /* An event without a change of the file. */
+    primary_hint_key(f->p, "t", 1, "x", 1, HINT_CLOSED, f->now_ms);
+    uint64_t barrier = primary_tail(f->p);
+    f->streams_by_hand = false;
+    fx_pump(f);
+    fx_heard(r, "SET_BEGIN t/x #1\nSET_END #1\n");
+    fx_ack(f, r, 1);
+    assert_false(primary_passed(f->p, r->replica, barrier));
+    fx_ack(f, r, barrier);
+    assert_true(primary_passed(f->p, r->replica, barrier));
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_change_is_looked_at_sent_and_acknowledged),
         cmocka_unit_test(test_a_removed_key_is_deleted_once_the_look_proved_it),
         cmocka_unit_test(test_one_look_serves_all_replicas),
-        cmocka_unit_test(test_a_new_replica_gets_everything_and_is_proven_equal),
+        cmocka_unit_test(
+            test_a_new_replica_gets_everything_and_is_proven_equal),
         cmocka_unit_test(test_a_refused_large_value_lets_the_next_begin),
-        cmocka_unit_test(test_a_refusal_that_crosses_an_abort_is_no_protocol_error),
+        cmocka_unit_test(
+            test_a_refusal_that_crosses_an_abort_is_no_protocol_error),
         cmocka_unit_test(test_the_index_waits_for_nobodys_stream_for_long),
         cmocka_unit_test(test_an_empty_file_is_never_streamed),
         cmocka_unit_test(test_an_empty_file_waits_for_the_settle_time),
-        cmocka_unit_test(test_a_renamed_empty_file_is_a_value_after_the_next_drain),
-        cmocka_unit_test(test_a_commit_seen_after_the_look_proves_nothing_about_it),
+        cmocka_unit_test(
+            test_a_renamed_empty_file_is_a_value_after_the_next_drain),
+        cmocka_unit_test(
+            test_a_commit_seen_after_the_look_proves_nothing_about_it),
         cmocka_unit_test(test_a_placeholder_after_a_commit_is_doubted),
-        cmocka_unit_test(test_a_placeholder_that_no_event_has_told_of_is_doubted),
+        cmocka_unit_test(
+            test_a_placeholder_that_no_event_has_told_of_is_doubted),
+        cmocka_unit_test(
+            test_a_barrier_covers_a_key_that_changes_faster_than_it_is_sent),
+        cmocka_unit_test(test_a_barrier_covers_a_change_during_a_stream),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
