@@ -328,6 +328,8 @@ static void file_event(struct watch *w, struct wnode *n,
         why = HINT_REMOVED;
     else if (e->mask & IN_CREATE)
         why = HINT_CREATED;
+    else if (e->mask & IN_CLOSE_WRITE)
+        why = HINT_CLOSED;
     w->on.key(w->arg, n->path, n->table_len, e->name, len, why);
 }
 

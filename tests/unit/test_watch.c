@@ -21,7 +21,8 @@ struct bench {
     uv_loop_t loop;
     struct watch *watch;
     struct db db;
-    char **seen; /* "C table|key", "M ...", "D ...", "T table" */
+    char **seen; /* "C table|key" created, "W" closed, "M" committed,
+                    "D" removed, "T table" */
     size_t count, cap;
     unsigned settled, overflows, lost, troubles, drained;
     char why[200];
@@ -46,8 +47,9 @@ static void note(struct bench *b, char what, const char *table, size_t tlen,
 static void on_key(void *arg, const char *table, size_t tlen, const char *key,
                    size_t klen, enum hint why)
 {
-    note(arg, why == HINT_CREATED ? 'C' : why == HINT_REMOVED ? 'D' : 'M',
-         table, tlen, key, klen);
+    static const char words[] = {[HINT_CREATED] = 'C', [HINT_CLOSED] = 'W',
+                                 [HINT_COMMITTED] = 'M', [HINT_REMOVED] = 'D'};
+    note(arg, words[why], table, tlen, key, klen);
 }
 
 static void on_table(void *arg, const char *table, size_t tlen)
@@ -225,19 +227,19 @@ static void flockd_set_gives_created_then_committed(void **state)
     assert_string_equal(b->seen[0], "M t|k");
 }
 
-static void writing_in_place_gives_committed_at_close(void **state)
+static void writing_in_place_gives_closed(void **state)
 {
     struct bench *b = *state;
     begin(b);
     write_file(b, "k.kv", "one");
     settle(b);
     assert_seen(b, "C |k");
-    assert_string_equal(b->seen[b->count - 1], "M |k");
+    assert_string_equal(b->seen[b->count - 1], "W |k");
     forget(b);
     write_file(b, "k.kv", "two");
     settle(b);
     assert_int_equal(b->count, 1);
-    assert_string_equal(b->seen[0], "M |k");
+    assert_string_equal(b->seen[0], "W |k");
 }
 
 static void closing_a_replaced_inode_gives_nothing(void **state)
@@ -320,10 +322,10 @@ static void odd_keys_keep_their_bytes(void **state)
     write_file(b, "\xff\xfe.kv", "no UTF-8");
     write_file(b, long_name, "longest");
     settle(b);
-    assert_seen(b, "M |");
-    assert_seen(b, "M |a\nb c");
-    assert_seen(b, "M |\xff\xfe");
-    (void)snprintf(line, sizeof line, "M |%.252s", long_name);
+    assert_seen(b, "W |");
+    assert_seen(b, "W |a\nb c");
+    assert_seen(b, "W |\xff\xfe");
+    (void)snprintf(line, sizeof line, "W |%.252s", long_name);
     assert_seen(b, line);
 }
 
@@ -389,7 +391,7 @@ static void new_nested_table_is_reported_with_what_is_in_it(void **state)
     forget(b);
     write_file(b, "plain/in.tbl/deep.tbl/k.kv", "two");
     settle(b);
-    assert_seen(b, "M plain/in.tbl/deep|k");
+    assert_seen(b, "W plain/in.tbl/deep|k");
 }
 
 static void table_moved_within_keeps_reporting_under_its_new_name(void **state)
@@ -411,7 +413,7 @@ static void table_moved_within_keeps_reporting_under_its_new_name(void **state)
     write_file(b, "b.tbl/sub.tbl/s.kv", "two");
     settle(b);
     assert_int_equal(b->count, 1);
-    assert_string_equal(b->seen[0], "M b.tbl/sub|s");
+    assert_string_equal(b->seen[0], "W b.tbl/sub|s");
     struct watch_counts c;
     watch_counts(b->watch, &c);
     assert_int_equal(c.directories, 3);
@@ -476,9 +478,9 @@ static void swapped_tables_change_places(void **state)
     write_file(b, "a.tbl/y.kv", "one");
     write_file(b, "b.tbl/x.kv", "two");
     settle(b);
-    assert_seen(b, "M a|y");
-    assert_seen(b, "M b|x");
-    assert_int_equal(times(b, "M b|y"), 0);
+    assert_seen(b, "W a|y");
+    assert_seen(b, "W b|x");
+    assert_int_equal(times(b, "W b|y"), 0);
 }
 
 static void symbolic_link_to_a_table_is_not_followed(void **state)
@@ -629,7 +631,7 @@ static void overflow_is_told_and_directories_are_put_in_order(void **state)
     forget(b);
     write_file(b, "new.tbl/in.tbl/k.kv", "one");
     settle(b);
-    assert_seen(b, "M new.tbl/in|k");
+    assert_seen(b, "W new.tbl/in|k");
     struct watch_counts c;
     watch_counts(b->watch, &c);
     assert_int_equal(c.overflows, 1);
@@ -663,7 +665,7 @@ static void removed_root_is_lost_without_a_hint(void **state)
         (void)uv_run(&b->loop, UV_RUN_ONCE);
     write_file(b, "aside/t.tbl/k.kv", "two");
     settle(b);
-    assert_seen(b, "M t|k");
+    assert_seen(b, "W t|k");
     /* Removed for good. */
     forget(b);
     remove_file(b, "aside/t.tbl/k.kv");
@@ -788,7 +790,7 @@ int main(void)
         T(watch_limit_names_the_sysctl),
         T(instance_limit_names_the_sysctl),
         T(flockd_set_gives_created_then_committed),
-        T(writing_in_place_gives_committed_at_close),
+        T(writing_in_place_gives_closed),
         T(closing_a_replaced_inode_gives_nothing),
         T(placeholder_gives_created_only),
         T(link_gives_created_only),

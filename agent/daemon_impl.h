@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * daemon_impl: the daemon's parts, for the files that make it up:
+ *
+ *     daemon.c         start and stop
+ *     daemon_pump.c    glue between the core and the watch, looks and scans
+ *     daemon_root.c    the root: its identity, losing it, finding it again
+ *     daemon_manage.c  reload, pause, approve
+ *     replica.c        one replica's links
+ *     jobs.c, jobs_compare.c   wait, resync, verify
+ *     status.c         what status shows
+ *
+ * Everything here is used on the loop's thread alone.
+ */
+#pragma once
+
+#include "agent/config.h"
+#include "agent/control.h"
+#include "agent/daemon.h"
+#include "agent/looks.h"
+#include "agent/root.h"
+#include "agent/scans.h"
+#include "agent/watch.h"
+#include "store/base/clock.h"
+#include "sync/primary.h"
+
+struct replica;
+struct job;
+
+#define INDEX_FILE "index"
+
+enum {
+    EXIT_GOOD = 0,
+    EXIT_BAD = 1,
+    EXIT_UNAVAILABLE = 69,
+    EXIT_TRY_AGAIN = 75,
+    EXIT_NOT_PERMITTED = 77,
+    EXIT_CONFIG = 78,
+};
+
+/* How far the start has come, or the return of a lost root. */
+enum root_state {
+    ROOT_LOST,     /* not there, or not ours: tried again every second */
+    ROOT_WATCHING, /* watches are being put in place */
+    ROOT_HERE,
+};
+
+struct daemon {
+    uv_loop_t loop;
+    struct config *config;
+    int state_fd, lock_fd;
+    uint8_t id[16];
+    uint64_t epoch;
+    int64_t began_ms;
+    int exit_code;
+
+    struct root *root; /* NULL while lost */
+    enum root_state root_state;
+    bool root_seen;    /* it was here once since the start */
+    bool index_ready;
+    bool core_lost;    /* the core was told */
+    bool suspect;      /* a look says that the root is not ours */
+    struct err root_err; /* why it is lost */
+    struct err watch_err; /* a limit, code 0: none */
+    struct err state_err; /* the index cannot be saved */
+    int64_t identity_checked_ms;
+
+    struct index *ix;
+    struct primary *core;
+    struct watch *watch;
+    struct looks *looks;
+    struct scans *scans;
+    struct control *control;
+    struct replica *replicas; /* utlist DL */
+    struct job *jobs;         /* utlist DL */
+    size_t links;             /* links not closed yet */
+
+    /* A scan is owed before it may be said that everything was seen. */
+    bool debt;
+    struct scan_report last_scan; /* took_ms < 0: none yet */
+    int64_t last_scan_ms;         /* when it ended */
+    int64_t next_rescan_ms;
+    struct digest saved_root;
+    int64_t saved_ms;
+
+    bool dirty; /* the core was called: pump */
+    bool ticked; /* ... only by a tick */
+    bool pumping;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle;     /* runs while the pump has more to do */
+    uv_timer_t tick;
+    uv_timer_t heartbeat;
+    uv_timer_t second;
+    uv_timer_t watchdog;
+    uv_timer_t stopper;
+    uv_signal_t sigterm, sigint, sighup;
+
+    bool ready_told;
+    bool stopping;
+    bool stepping;
+    bool parts_freed; /* watch, looks, scans are not to be touched */
+    int stop_phase;
+    unsigned closing;   /* parts being freed */
+    char status_line[200];
+};
+
+static inline int64_t daemon_ms(void)
+{
+    return clock_mono_ns() / NS_PER_MS;
+}
+
+/* daemon_pump.c */
+int daemon_pump_init(struct daemon *d, struct err *err) MUSTCHECK;
+/* The core was called: there may be actions and output. */
+static inline void daemon_dirty(struct daemon *d)
+{
+    d->dirty = true;
+}
+extern const struct watch_events daemon_watch_events;
+extern const struct looks_events daemon_looks_events;
+extern const struct scans_events daemon_scans_events;
+/* Scan now; `debt`: until it is over nothing may be said to be seen. */
+void daemon_scan(struct daemon *d, bool debt);
+/* Watch and scans cover everything up to what was drained last. */
+bool daemon_sees_all(const struct daemon *d);
+void daemon_save_index(struct daemon *d);
+
+/* daemon_root.c */
+/* The first opening: decides whose database this is.  Exit code, 0 = go on
+ * (also with a lost root). */
+int daemon_root_first(struct daemon *d, struct err *err);
+/* Put watches in place; daemon_root_settled() goes on. */
+void daemon_root_start(struct daemon *d);
+void daemon_root_settled(struct daemon *d);
+void daemon_root_lost(struct daemon *d, const struct err *why);
+/* Once a second: is it still ours?  Or is it back? */
+void daemon_root_second(struct daemon *d);
+
+/* daemon.c */
+/* Everything is in place: listen, tell the manager, connect. */
+void daemon_open_doors(struct daemon *d);
+void daemon_stop(struct daemon *d, int exit_code);
+void daemon_stop_step(struct daemon *d);
+/* The replica of that name, or ERR_NOTFOUND naming those there are. */
+int daemon_named(struct daemon *d, const char *name, struct replica **out,
+                 struct err *err) MUSTCHECK;
+/* The core's configuration from ours. */
+void daemon_core_config(const struct daemon *d, struct primary_config *out);
+/* "2 streaming, 1 retrying (us-1 DR-203); worst lag 4 m 7 s" */
+void daemon_summary(struct daemon *d, char *out, size_t room);

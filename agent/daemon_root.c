@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * daemon_root: whose database is at the configured path, what happens when it
+ * is gone, and when it is back.
+ *
+ * At the first start (no record in the state directory for this path) the id in
+ * the root is taken on, or made.  From then on a root without that id is not
+ * our database: nothing is read there, nothing deleted anywhere; the agent
+ * waits, shows why, and looks again every second.
+ * Coming back: open, check the id, watch, scan (until it is over nothing is
+ * claimed to be seen), tell the core, compare.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "agent/daemon_impl.h"
+#include "agent/log.h"
+#include "agent/replica.h"
+#include "store/base/hex.h"
+
+enum { IDENTITY_CHECK_MS = 5000, POLL_MS = 3000 };
+
+static const char *const take_on_hint =
+    "if it is meant to be there, remove the file " IDENTITY_RECORD
+    " in the state directory and restart";
+
+/* The root is there: has it the right id?  Exit code, 0: yes, or lost. */
+static int first_identity(struct daemon *d, struct root *root, bool known,
+                          struct err *err)
+{
+    uint8_t id[IDENTITY_BYTES];
+    if (known) {
+        if (identity_check(&root->db, d->id, err) == 0)
+            return EXIT_GOOD;
+        (void)err_set(&d->root_err, ERR_GONE, 0, "%s; %s", err->msg,
+                      take_on_hint);
+        d->root_err.id = DR_NOT_OUR_DATABASE;
+        return EXIT_GOOD;
+    }
+    int rc = identity_make(&root->db, id, err);
+    if (rc < 0) {
+        if (rc == ERR_PERM || rc == ERR_READONLY)
+            (void)err_set(err, rc, 0,
+                          "%s has no id yet and the agent may not write one: "
+                          "run once, as the owner: drover init %s",
+                          d->config->path, d->config->path);
+        err->id = DR_NO_IDENTITY;
+        return rc == ERR_PERM || rc == ERR_READONLY ? EXIT_NOT_PERMITTED
+                                                    : EXIT_BAD;
+    }
+    memcpy(d->id, id, sizeof id);
+    rc = identity_record(d->state_fd, d->config->path, id, err);
+    if (rc < 0) {
+        err->id = DR_STATE_DIR;
+        return EXIT_BAD;
+    }
+    char hex[IDENTITY_HEX_BYTES];
+    log_event(LOG_NOTE, rc == IDENTITY_THERE ? "identity" : "identity_new",
+              NULL, 0, "database=%s id=%s", d->config->path,
+              hex_encode(hex, id, sizeof id));
+    return EXIT_GOOD;
+}
+
+static int open_failed(struct daemon *d, bool known, struct err *err)
+{
+    if (known) {
+        d->root_err = *err;
+        d->root_err.id = DR_NOT_OUR_DATABASE;
+        return EXIT_GOOD;
+    }
+    err->id = DR_NOT_OUR_DATABASE;
+    return err->code == ERR_PERM ? EXIT_NOT_PERMITTED
+           : err->code == ERR_NOTFOUND || err->code == ERR_NOTTABLE
+               ? EXIT_CONFIG
+               : EXIT_BAD;
+}
+
+static void load_index(struct daemon *d)
+{
+    struct err err = {0};
+    struct index_ident ident = {
+        .root_dev = (uint64_t)d->root->db.dev,
+        .root_ino = (uint64_t)d->root->db.ino,
+    };
+    memcpy(ident.db_id, d->id, sizeof ident.db_id);
+    int rc = index_load(d->ix, d->state_fd, INDEX_FILE, &ident, &err);
+    if (rc == 0) {
+        log_event(LOG_INFORM, "index_loaded", NULL, 0, "keys=%llu",
+                  (unsigned long long)index_count(d->ix));
+        d->saved_root = index_root(d->ix);
+    } else if (rc != ERR_NOTFOUND) {
+        log_event(LOG_NOTE, "index_not_used", NULL, 0,
+                  "err=\"%s\"; every value is read again", err.msg);
+    }
+}
+
+int daemon_root_first(struct daemon *d, struct err *err)
+{
+    d->epoch = 1;
+    d->root_state = ROOT_LOST;
+    int rc = identity_recall(d->state_fd, d->config->path, d->id, err);
+    if (rc < 0 && rc != ERR_NOTFOUND) {
+        err->id = DR_STATE_DIR;
+        return EXIT_BAD;
+    }
+    bool known = rc == 0;
+    struct root *root = root_open(d->config->path, err);
+    if (root == NULL)
+        return open_failed(d, known, err);
+    int code = first_identity(d, root, known, err);
+    if (code != EXIT_GOOD || d->root_err.code != 0) {
+        root_unref(root);
+        return code;
+    }
+    if (identity_epoch(&root->db, &d->epoch, err) < 0) {
+        root_unref(root);
+        return EXIT_CONFIG;
+    }
+    memcpy(root->id, d->id, sizeof root->id);
+    d->root = root;
+    const char *poor = watch_poor_filesystem(&root->db);
+    if (poor != NULL)
+        log_event(LOG_WARN, "poor_filesystem", NULL, 0,
+                  "%s is on %s, where changes made by other hosts (or below "
+                  "it) are not seen at once, only by the periodic scan",
+                  d->config->path, poor);
+    return EXIT_GOOD;
+}
+
+void daemon_root_start(struct daemon *d)
+{
+    struct err err = {0};
+    assert(d->root != NULL);
+    if (!d->root_seen)
+        load_index(d);
+    d->root_state = ROOT_WATCHING;
+    d->identity_checked_ms = daemon_ms();
+    looks_set_root(d->looks, d->root);
+    scans_set_root(d->scans, d->root);
+    if (watch_start(d->watch, &d->root->db, &err) < 0)
+        daemon_root_lost(d, &err);
+}
+
+void daemon_root_settled(struct daemon *d)
+{
+    struct watch_counts c;
+    bool back = d->root_seen;
+    watch_counts(d->watch, &c);
+    log_event(LOG_INFORM, "watching", NULL, 0, "directories=%zu tables=%zu",
+              c.watched, c.tables);
+    d->root_state = ROOT_HERE;
+    d->root_seen = true;
+    d->root_err = (struct err){0};
+    if (d->core_lost) {
+        d->core_lost = false;
+        primary_root_back(d->core, daemon_ms());
+        log_event(LOG_NOTE, "root_back", NULL, 0, "%s is back",
+                  d->config->path);
+    }
+    if (back)
+        primary_compare_soon(d->core);
+    daemon_scan(d, true);
+    daemon_dirty(d);
+    daemon_open_doors(d);
+}
+
+void daemon_root_lost(struct daemon *d, const struct err *why)
+{
+    if (d->root_state == ROOT_LOST && d->root == NULL)
+        return;
+    log_event(LOG_ERROR, "root_lost", NULL, DR_NOT_OUR_DATABASE,
+              "err=\"%s\"; nothing is read or deleted until it is back",
+              why->msg);
+    d->root_err = *why;
+    d->root_err.id = DR_NOT_OUR_DATABASE;
+    d->root_state = ROOT_LOST;
+    d->core_lost = true;
+    primary_root_lost(d->core, why->msg);
+    daemon_dirty(d);
+    watch_stop(d->watch);
+    looks_set_root(d->looks, NULL);
+    scans_set_root(d->scans, NULL);
+    root_unref(d->root);
+    d->root = NULL;
+}
+
+/* Is it back?  Quietly, since this is tried every second. */
+static void try_again(struct daemon *d)
+{
+    struct err err = {0};
+    uint64_t epoch;
+    struct root *root = root_open(d->config->path, &err);
+    if (root != NULL && identity_check(&root->db, d->id, &err) == 0 &&
+        identity_epoch(&root->db, &epoch, &err) == 0) {
+        memcpy(root->id, d->id, sizeof root->id);
+        d->root = root;
+        if (epoch != d->epoch) {
+            /* Sessions carry the epoch they began with. */
+            log_event(LOG_NOTE, "epoch", NULL, 0,
+                      "the database's epoch is %llu now: restarting",
+                      (unsigned long long)epoch);
+            daemon_stop(d, EXIT_BAD);
+            return;
+        }
+        daemon_root_start(d);
+        return;
+    }
+    root_unref(root);
+    err.id = DR_NOT_OUR_DATABASE;
+    d->root_err = err;
+}
+
+/* Directories without a watch are scanned instead. */
+static void poll_unwatched(struct daemon *d)
+{
+    struct watch_counts c;
+    int64_t now_ms = daemon_ms();
+    int64_t pause_ms = d->last_scan.took_ms * 5;
+    watch_counts(d->watch, &c);
+    if (c.unwatched == 0 || !d->index_ready || scans_busy(d->scans) ||
+        now_ms - d->last_scan_ms < (pause_ms > POLL_MS ? pause_ms : POLL_MS))
+        return;
+    watch_resync(d->watch);
+    daemon_scan(d, false);
+}
+
+void daemon_root_second(struct daemon *d)
+{
+    int64_t now_ms = daemon_ms();
+    if (d->stopping)
+        return;
+    if (d->root_state == ROOT_LOST) {
+        try_again(d);
+        return;
+    }
+    watch_check_root(d->watch);
+    if (d->root_state != ROOT_HERE)
+        return;
+    if (now_ms - d->identity_checked_ms >= IDENTITY_CHECK_MS) {
+        struct err err = {0};
+        d->identity_checked_ms = now_ms;
+        if (identity_check(&d->root->db, d->id, &err) < 0) {
+            daemon_root_lost(d, &err);
+            return;
+        }
+    }
+    if (d->next_rescan_ms != 0 && now_ms >= d->next_rescan_ms &&
+        !scans_busy(d->scans)) {
+        d->next_rescan_ms = 0;
+        watch_resync(d->watch);
+        daemon_scan(d, false);
+        return;
+    }
+    poll_unwatched(d);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * root: an opened database root that work on other threads may still be using
+ * when the daemon opens another one in its place.  References are counted on
+ * the loop thread alone: take one before handing work out, give it back in its
+ * completion.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "agent/identity.h"
+#include "store/db.h"
+
+struct root {
+    struct db db;
+    uint8_t id[IDENTITY_BYTES]; /* of the database that belongs here */
+    unsigned refs;
+};
+
+/* Open the database at `path`; one reference.  Failures as db_open(). */
+struct root *root_open(const char *path, struct err *err);
+struct root *root_ref(struct root *r);
+void root_unref(struct root *r); /* accepts NULL */

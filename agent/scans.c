@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * scans: see scans.h.  (Walks are in scans_walk.c.)
+ *
+ * Happy path: scans_ask() queues a waiter; when no scan runs, all waiters go
+ * with the next one.  The thread runs scan_run(), collecting notes in `notes`
+ * under the mutex and waking the loop; at the end it wakes the loop once more,
+ * which joins it, tells the waiters and begins the next.
+ * Failures: a lost root ends the scan with ERR_GONE (scan_run() removes nothing
+ * then); notes beyond NOTES_MAX_BYTES are dropped and the owner told.
+ */
+#include "agent/scans.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "agent/scans_impl.h"
+#include "store/base/clock.h"
+
+enum { NOTES_MAX_BYTES = 4 * 1024 * 1024 };
+
+static void on_async(uv_async_t *async);
+
+struct scans *scans_new(uv_loop_t *loop, struct index *ix,
+                        const struct scans_events *events, void *arg)
+{
+    struct scans *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
+    s->loop = loop;
+    s->ix = ix;
+    s->on = *events;
+    s->arg = arg;
+    if (uv_mutex_init(&s->lock) != 0) {
+        free(s);
+        return NULL;
+    }
+    if (uv_async_init(loop, &s->async, on_async) != 0) {
+        uv_mutex_destroy(&s->lock);
+        free(s);
+        return NULL;
+    }
+    s->async.data = s;
+    return s;
+}
+
+void scans_set_root(struct scans *s, struct root *root)
+{
+    root_unref(s->root);
+    s->root = root != NULL ? root_ref(root) : NULL;
+    if (root == NULL)
+        s->stop = 1; /* what runs would end with ERR_GONE anyway */
+}
+
+void scans_set_settle(struct scans *s, int64_t settle_ms)
+{
+    s->settle_ms = settle_ms;
+}
+
+/* --- notes ------------------------------------------------------------------------- */
+
+static void put_note(struct scans *s, const char *table, size_t table_len,
+                     const char *key, size_t key_len)
+{
+    bool wake;
+    uv_mutex_lock(&s->lock);
+    wake = s->notes.len == 0;
+    if (s->notes.len >= NOTES_MAX_BYTES || s->notes.bad) {
+        s->notes_missed = true;
+    } else {
+        buf_u8(&s->notes, key != NULL);
+        buf_u16(&s->notes, (uint16_t)table_len);
+        buf_u16(&s->notes, (uint16_t)key_len);
+        buf_put(&s->notes, table, table_len);
+        if (key != NULL)
+            buf_put(&s->notes, key, key_len);
+    }
+    uv_mutex_unlock(&s->lock);
+    if (wake)
+        (void)uv_async_send(&s->async);
+}
+
+/* On the scanning thread. */
+static void on_note(void *arg, enum scan_note note, const char *table,
+                    size_t table_len, const char *key, size_t key_len)
+{
+    struct scans *s = arg;
+    if (note == SCAN_CHANGED && s->first)
+        return;
+    /* An unreadable key is looked at too: the core keeps the list of what
+     * cannot be read.  For an unreadable table there is nothing to look at. */
+    if (note == SCAN_UNREADABLE && key == NULL)
+        return;
+    put_note(s, table, table_len, key, key_len);
+}
+
+static void deliver_notes(struct scans *s)
+{
+    struct buf notes;
+    bool missed;
+    uv_mutex_lock(&s->lock);
+    notes = s->notes;
+    missed = s->notes_missed || s->notes.bad;
+    s->notes = (struct buf)BUF_NULL;
+    s->notes_missed = false;
+    uv_mutex_unlock(&s->lock);
+    struct cur c = cur_of(notes.data, notes.bad ? 0 : notes.len);
+    while (c.left > 0) {
+        bool is_key = cur_u8(&c) != 0;
+        struct bytes table, key;
+        table.len = cur_u16(&c);
+        key.len = cur_u16(&c);
+        table.p = cur_take(&c, table.len);
+        key.p = cur_take(&c, key.len);
+        assert(!c.bad);
+        s->on.hint(s->arg, table, is_key ? &key : NULL);
+    }
+    buf_deinit(&notes);
+    if (missed)
+        s->on.missed(s->arg);
+}
+
+/* --- the scan ------------------------------------------------------------------------ */
+
+static void scan_thread(void *arg)
+{
+    struct scans *s = arg;
+    struct scan_options opt = {
+        .content = s->report.content,
+        .scan = s->number,
+        .settle_ms = s->settle_ms,
+        .stop = &s->stop,
+        .keys_done = &s->keys_done,
+    };
+    int64_t began_ns = clock_mono_ns();
+    s->report.began_wall_ns = clock_real_ns();
+    s->report.rc = scan_run(&s->scan_root->db, s->ix, &opt, on_note, s,
+                            &s->report.result, &s->report.err);
+    s->report.took_ms = (clock_mono_ns() - began_ns) / NS_PER_MS;
+    uv_mutex_lock(&s->lock);
+    s->scan_over = true;
+    uv_mutex_unlock(&s->lock);
+    (void)uv_async_send(&s->async);
+}
+
+static void tell_waiters(struct scans *s)
+{
+    struct scan_report report = s->report;
+    s->on.ended(s->arg, &report);
+    struct waiter *w, *next;
+    /* A waiter may ask again: only those that were there count. */
+    struct waiter *going = NULL;
+    DL_FOREACH_SAFE (s->waiters, w, next) {
+        if (w->with_scan) {
+            DL_DELETE(s->waiters, w);
+            DL_APPEND(going, w);
+        }
+    }
+    s->telling = &going;
+    while (going != NULL) {
+        w = going;
+        DL_DELETE(going, w);
+        if (w->done != NULL)
+            w->done(w->arg, &report);
+        free(w);
+    }
+    s->telling = NULL;
+}
+
+static void begin_scan(struct scans *s)
+{
+    struct waiter *w;
+    if (s->scanning || s->waiters == NULL || s->freeing || s->telling != NULL)
+        return;
+    s->first = true;
+    s->report = (struct scan_report){0};
+    DL_FOREACH (s->waiters, w) {
+        w->with_scan = true;
+        s->first = s->first && w->first;
+        s->report.content = s->report.content || w->content;
+    }
+    if (s->root == NULL) {
+        s->report.rc = err_set(&s->report.err, ERR_GONE, 0,
+                               "the database is not there");
+        s->lost_answer = true;
+        (void)uv_async_send(&s->async);
+        return;
+    }
+    s->number = (uint16_t)(s->number % UINT16_MAX + 1);
+    s->stop = 0;
+    s->keys_done = 0;
+    s->scan_over = false;
+    s->scan_root = root_ref(s->root);
+    s->scanning = true;
+    if (uv_thread_create(&s->thread, scan_thread, s) != 0) {
+        s->scanning = false;
+        root_unref(s->scan_root);
+        s->report.rc = err_set(&s->report.err, ERR_NOMEM, 0,
+                               "cannot start a thread to scan");
+        s->lost_answer = true;
+        (void)uv_async_send(&s->async);
+    }
+}
+
+void scans_ask(struct scans *s, bool content, bool first, scans_done_fn done,
+               void *done_arg)
+{
+    struct waiter *w = calloc(1, sizeof *w);
+    if (w == NULL) {
+        s->on.missed(s->arg);
+        return;
+    }
+    *w = (struct waiter){.content = content, .first = first, .done = done,
+                         .arg = done_arg};
+    DL_APPEND(s->waiters, w);
+    if (!s->lost_answer)
+        begin_scan(s);
+}
+
+void scans_forget(struct scans *s, void *done_arg)
+{
+    struct waiter *w;
+    DL_FOREACH (s->waiters, w)
+        if (w->arg == done_arg)
+            w->done = NULL;
+    if (s->telling != NULL)
+        DL_FOREACH (*s->telling, w)
+            if (w->arg == done_arg)
+                w->done = NULL;
+}
+
+bool scans_busy(const struct scans *s)
+{
+    return s->waiters != NULL;
+}
+
+bool scans_waiting(const struct scans *s)
+{
+    const struct waiter *w;
+    DL_FOREACH (s->waiters, w)
+        if (!w->with_scan)
+            return true;
+    return false;
+}
+
+uint64_t scans_progress(const struct scans *s)
+{
+    return s->scanning ? s->keys_done : 0;
+}
+
+static void scan_ended(struct scans *s)
+{
+    (void)uv_thread_join(&s->thread);
+    s->scanning = false;
+    root_unref(s->scan_root);
+    s->scan_root = NULL;
+    if (s->freeing) {
+        scans_try_free(s);
+        return;
+    }
+    deliver_notes(s);
+    tell_waiters(s);
+    begin_scan(s);
+}
+
+static void on_async(uv_async_t *async)
+{
+    struct scans *s = async->data;
+    if (!s->freeing)
+        deliver_notes(s);
+    uv_mutex_lock(&s->lock);
+    bool over = s->scanning && s->scan_over;
+    uv_mutex_unlock(&s->lock);
+    if (s->lost_answer && !s->freeing) {
+        s->lost_answer = false;
+        tell_waiters(s);
+        begin_scan(s);
+    }
+    scans_walk_pump(s);
+    if (over)
+        scan_ended(s);
+}
+
+/* --- saving ---------------------------------------------------------------------------- */
+
+static void on_save(uv_work_t *work)
+{
+    struct scans *s = work->data;
+    s->save_rc = index_save(s->ix, s->save_fd, s->save_file, &s->save_ident,
+                            clock_real_ns(), &s->save_err);
+}
+
+static void on_saved(uv_work_t *work, int status)
+{
+    struct scans *s = work->data;
+    (void)status;
+    s->saving = false;
+    if (s->freeing) {
+        scans_try_free(s);
+        return;
+    }
+    s->saved(s->saved_arg, s->save_rc, &s->save_err);
+}
+
+void scans_save(struct scans *s, int dir_fd, const char *file,
+                const struct index_ident *ident, scans_saved_fn saved,
+                void *arg)
+{
+    assert(!s->saving);
+    s->save_fd = dir_fd;
+    s->save_file = file;
+    s->save_ident = *ident;
+    s->saved = saved;
+    s->saved_arg = arg;
+    s->save.data = s;
+    s->save_err = (struct err){0};
+    if (uv_queue_work(s->loop, &s->save, on_save, on_saved) == 0)
+        s->saving = true;
+}
+
+bool scans_saving(const struct scans *s)
+{
+    return s->saving;
+}
+
+/* --- end ------------------------------------------------------------------------------- */
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct scans *s = handle->data;
+    struct waiter *w, *next;
+    DL_FOREACH_SAFE (s->waiters, w, next)
+        free(w);
+    root_unref(s->root);
+    buf_deinit(&s->notes);
+    uv_mutex_destroy(&s->lock);
+    void (*freed)(void *arg) = s->freed;
+    void *arg = s->freed_arg;
+    free(s);
+    if (freed != NULL)
+        freed(arg);
+}
+
+void scans_try_free(struct scans *s)
+{
+    if (!s->freeing || s->scanning || s->saving || s->walk != NULL ||
+        uv_is_closing((uv_handle_t *)&s->async))
+        return;
+    uv_close((uv_handle_t *)&s->async, on_closed);
+}
+
+void scans_free(struct scans *s, void (*freed)(void *arg), void *arg)
+{
+    s->freeing = true;
+    s->freed = freed;
+    s->freed_arg = arg;
+    s->stop = 1;
+    if (s->walk != NULL)
+        scans_walk_stop(s, s->walk->id);
+    scans_try_free(s);
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * status: see status.h; the object is described in control.h.
+ *
+ * Reads counters only: it walks no table, takes no lock that is held for long,
+ * and asks no replica, so it answers at once whatever they do.  In addition to
+ * what control.h names, "database" has "epoch", "directories", "unwatched",
+ * "temps" and "ignored" (of the last scan), "scan_progress" (keys),
+ * "index_memory_bytes", "log_changes", "cache_bytes", and the top has
+ * "rss_bytes".
+ */
+#include "agent/status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "store/base/hex.h"
+#include "store/base/quote.h"
+#include "sync/state.h"
+
+enum { BLOCKED_MAX = 20 };
+
+json_t *status_error(const struct err *err)
+{
+    if (err->code == 0)
+        return json_null();
+    json_t *e = control_error_json(err);
+    /* A message with bytes that are no UTF-8 must not take the rest along. */
+    return e != NULL ? e
+                     : json_pack("{s:i, s:s, s:s}", "id", err->id, "text",
+                                 "(not printable)", "hint", dr_hint(err->id));
+}
+
+static json_t *base64(struct bytes b)
+{
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *text = malloc(b.len / 3 * 4 + 5);
+    size_t at = 0;
+    if (text == NULL)
+        return NULL;
+    for (size_t i = 0; i < b.len; i += 3) {
+        size_t left = b.len - i;
+        unsigned v = (unsigned)b.p[i] << 16;
+        v |= left > 1 ? (unsigned)b.p[i + 1] << 8 : 0;
+        v |= left > 2 ? (unsigned)b.p[i + 2] : 0;
+        text[at++] = digits[v >> 18];
+        text[at++] = digits[v >> 12 & 63];
+        text[at++] = left > 1 ? digits[v >> 6 & 63] : '=';
+        text[at++] = left > 2 ? digits[v & 63] : '=';
+    }
+    json_t *s = json_stringn_nocheck(text, at);
+    free(text);
+    return s;
+}
+
+void status_set_name(json_t *object, const char *field, struct bytes name)
+{
+    char other[32];
+    const char *p = name.len > 0 ? (const char *)name.p : "";
+    if (quote_is_utf8(p, name.len)) {
+        (void)json_object_set_new(object, field, json_stringn(p, name.len));
+        return;
+    }
+    (void)snprintf(other, sizeof other, "%s_b64", field);
+    (void)json_object_set_new(object, other, base64(name));
+}
+
+json_t *status_seconds(int64_t ms)
+{
+    return ms < 0 ? json_null() : json_real((double)ms / 1000.0);
+}
+
+static json_t *number(uint64_t n)
+{
+    return json_integer((json_int_t)n);
+}
+
+static json_t *text_or_null(const char *s)
+{
+    return s[0] != '\0' && quote_is_utf8(s, strlen(s)) ? json_string(s)
+                                                        : json_null();
+}
+
+static json_t *micros(int64_t us)
+{
+    return us < 0 ? json_null() : json_integer((json_int_t)us);
+}
+
+static json_t *moment(int64_t wall_ns)
+{
+    char out[64], whole[32];
+    struct tm tm;
+    time_t seconds = (time_t)(wall_ns / NS_PER_S);
+    if (wall_ns <= 0 || gmtime_r(&seconds, &tm) == NULL)
+        return json_null();
+    (void)strftime(whole, sizeof whole, "%Y-%m-%dT%H:%M:%S", &tm);
+    (void)snprintf(out, sizeof out, "%s.%03dZ", whole,
+                   (int)(wall_ns % NS_PER_S / NS_PER_MS));
+    return json_string(out);
+}
+
+static uint64_t resident_bytes(void)
+{
+    unsigned long long total, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f == NULL)
+        return 0;
+    if (fscanf(f, "%llu %llu", &total, &resident) != 2)
+        resident = 0;
+    (void)fclose(f);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static const char *database_state(const struct daemon *d)
+{
+    if (d->root_state == ROOT_LOST)
+        return "lost";
+    return d->index_ready && d->root_state == ROOT_HERE ? "ok" : "scanning";
+}
+
+static json_t *database_json(struct daemon *d)
+{
+    struct watch_counts w;
+    struct primary_counts p;
+    char id[IDENTITY_HEX_BYTES];
+    const struct scan_result *scan = &d->last_scan.result;
+    bool scanned = d->last_scan.took_ms >= 0;
+    watch_counts(d->watch, &w);
+    primary_counts(d->core, &p);
+    json_t *o = json_pack(
+        "{s:s?, s:s?, s:s, s:s, s:o, s:b}", "name", d->config->name, "path",
+        d->config->path, "id", hex_encode(id, d->id, sizeof d->id), "state",
+        database_state(d), "error", status_error(&d->root_err),
+        "scan_running", scans_busy(d->scans));
+    if (o == NULL)
+        return json_object();
+    (void)json_object_set_new(o, "scan_age_s",
+                              scanned ? status_seconds(daemon_ms() -
+                                                       d->last_scan_ms)
+                                      : json_null());
+    const struct {
+        const char *name;
+        uint64_t value;
+    } numbers[] = {
+        {"epoch", d->epoch},
+        {"keys", index_count(d->ix)},
+        {"tables", index_tables(d->ix)},
+        {"bytes", index_bytes(d->ix)},
+        {"watches", w.watched},
+        {"directories", w.directories},
+        {"unwatched", w.unwatched},
+        {"overflows", w.overflows},
+        {"events", w.events},
+        {"unreadable", p.unreadable},
+        {"temps", scan->counts.temps},
+        {"ignored", scan->counts.ignored},
+        {"scan_progress", scans_progress(d->scans)},
+        {"index_memory_bytes", index_memory_bytes(d->ix)},
+        {"log_changes", p.log_changes},
+        {"cache_bytes", p.cache_bytes},
+        {"looks", p.looks},
+        {"values_read", p.values_read},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        (void)json_object_set_new(o, numbers[i].name,
+                                  number(numbers[i].value));
+    return o;
+}
+
+static void set_numbers(json_t *o, const struct replica *r,
+                        const struct replica_status *st)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } numbers[] = {
+        {"pending_keys", st->pending_keys},
+        {"pending_bytes", st->pending_bytes},
+        {"attempts", st->attempts},
+        {"held_deletes", st->held_deletes},
+        {"acked_changes", st->acked_changes},
+        {"sent_bytes", st->sent_bytes},
+        {"received_bytes", st->received_bytes},
+        {"replica_keys", st->replica_keys},
+        {"replica_bytes", st->replica_bytes},
+        {"replaced", st->replaced},
+        {"watermark", st->watermark},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        (void)json_object_set_new(o, numbers[i].name,
+                                  number(numbers[i].value));
+    (void)json_object_set_new(o, "rate", json_real(r->rate));
+    (void)json_object_set_new(o, "lag_s", status_seconds(st->lag_ms));
+    (void)json_object_set_new(o, "ack_age_s", status_seconds(st->ack_age_ms));
+    (void)json_object_set_new(o, "silence_s", status_seconds(st->silence_ms));
+    (void)json_object_set_new(o, "latency_p50_us", micros(st->latency_p50_us));
+    (void)json_object_set_new(o, "latency_p99_us", micros(st->latency_p99_us));
+}
+
+static json_t *replica_json(struct replica *r, const struct replica_status *st)
+{
+    char target[300];
+    int64_t next_ms = r->next_try_ms != 0 ? r->next_try_ms - daemon_ms() : -1;
+    bool quiet = st->state == REPLICA_STREAMING || st->state == REPLICA_PAUSED;
+    json_t *o = json_object();
+    (void)json_object_set_new(o, "name", json_string(r->name));
+    (void)json_object_set_new(
+        o, "target", text_or_null(replica_target(r, target, sizeof target)));
+    (void)json_object_set_new(o, "state",
+                              json_string(replica_state_word(st->state)));
+    set_numbers(o, r, st);
+    (void)json_object_set_new(o, "version", text_or_null(st->version));
+    (void)json_object_set_new(o, "host", text_or_null(st->host));
+    (void)json_object_set_new(o, "equal_as_of", moment(st->equal_wall_ns));
+    (void)json_object_set_new(
+        o, "next_try_s",
+        r->next_try_ms != 0 ? status_seconds(next_ms > 0 ? next_ms : 0)
+                            : json_null());
+    /* What went wrong before is history once it works again. */
+    (void)json_object_set_new(
+        o, "error", quiet ? json_null() : status_error(&st->last_error));
+    return o;
+}
+
+static json_t *blocked_json(const struct blocked_key *b, const char *replica,
+                            bool with_keys)
+{
+    json_t *o = json_object();
+    (void)json_object_set_new(
+        o, "side", json_string(b->on_primary ? "primary" : "replica"));
+    (void)json_object_set_new(o, "replica", replica != NULL
+                                                ? json_string(replica)
+                                                : json_null());
+    if (with_keys) {
+        status_set_name(o, "table", b->table);
+        status_set_name(o, "key", b->key);
+    }
+    (void)json_object_set_new(o, "pid",
+                              b->pid != 0 ? number(b->pid) : json_null());
+    (void)json_object_set_new(o, "comm", text_or_null(b->comm));
+    (void)json_object_set_new(o, "waited_s", status_seconds(b->waited_ms));
+    return o;
+}
+
+static void add_blocked(struct daemon *d, struct replica *r, bool with_keys,
+                        json_t *list, uint64_t *count)
+{
+    struct blocked_key keys[BLOCKED_MAX];
+    size_t n = primary_blocked(d->core, r != NULL ? r->number : -1,
+                               daemon_ms(), keys, BLOCKED_MAX);
+    size_t have = n < BLOCKED_MAX ? n : BLOCKED_MAX;
+    *count += n;
+    for (size_t i = 0; i < have; i++) {
+        /* A lock held for a moment is how a database works. */
+        if (keys[i].waited_ms < d->config->lock_timeout_ms) {
+            --*count;
+            continue;
+        }
+        if (json_array_size(list) < BLOCKED_MAX)
+            (void)json_array_append_new(
+                list, blocked_json(&keys[i], r != NULL ? r->name : NULL,
+                                   with_keys));
+    }
+}
+
+static json_t *warnings_json(struct daemon *d, bool with_keys)
+{
+    struct primary_counts p;
+    json_t *list = json_array();
+    primary_counts(d->core, &p);
+    if (d->watch_err.code != 0)
+        (void)json_array_append_new(list, status_error(&d->watch_err));
+    if (d->state_err.code != 0)
+        (void)json_array_append_new(list, status_error(&d->state_err));
+    if (p.unreadable > 0) {
+        struct err err = {0};
+        (void)err_set(&err, ERR_PERM, 0, "%llu keys cannot be read%s%s",
+                      (unsigned long long)p.unreadable,
+                      with_keys && p.unreadable_text[0] != '\0' ? ": " : "",
+                      with_keys ? p.unreadable_text : "");
+        err.id = DR_UNREADABLE;
+        (void)json_array_append_new(list, status_error(&err));
+    }
+    return list;
+}
+
+json_t *daemon_status(struct daemon *d, bool with_keys)
+{
+    json_t *replicas = json_array();
+    json_t *blocked = json_array();
+    uint64_t blocked_count = 0;
+    bool healthy = d->root_state == ROOT_HERE && d->index_ready;
+    struct replica *r;
+    add_blocked(d, NULL, with_keys, blocked, &blocked_count);
+    DL_FOREACH (d->replicas, r) {
+        struct replica_status st;
+        primary_status(d->core, r->number, daemon_ms(), &st);
+        healthy = healthy && (st.state == REPLICA_STREAMING ||
+                              st.state == REPLICA_PAUSED);
+        (void)json_array_append_new(replicas, replica_json(r, &st));
+        add_blocked(d, r, with_keys, blocked, &blocked_count);
+    }
+    return json_pack("{s:i, s:s, s:i, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o}",
+                     "schema", 1, "version", DROVER_VERSION, "pid",
+                     (int)getpid(), "uptime_s",
+                     status_seconds(daemon_ms() - d->began_ms), "rss_bytes",
+                     number(resident_bytes()), "healthy", healthy, "database",
+                     database_json(d), "replicas", replicas, "blocked",
+                     blocked, "blocked_count", number(blocked_count),
+                     "warnings", warnings_json(d, with_keys));
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * status: what the agent knows, as JSON (the objects of control.h).
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "agent/daemon_impl.h"
+#include "agent/replica.h"
+
+/* ERROR, or JSON null when err->code is 0. */
+json_t *status_error(const struct err *err);
+/* Set "table"/"key", or "table_b64"/"key_b64" for what is not UTF-8. */
+void status_set_name(json_t *object, const char *field, struct bytes name);
+/* Seconds from ms; null when negative. */
+json_t *status_seconds(int64_t ms);
