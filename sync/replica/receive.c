@@ -122,14 +122,6 @@ static void let_reader_go_on(struct receive *rv)
     pthread_mutex_unlock(&rv->mutex);
 }
 
-static int tick(struct receive *rv, int64_t now, struct err *err)
-{
-    uint64_t keys;
-    bool scanning = scanner_progress(&rv->scanner, &keys);
-    receiver_progress(rv->core, scanning, keys);
-    return receiver_tick(rv->core, now, err);
-}
-
 static void *committer(void *arg)
 {
     struct receive *rv = arg;
@@ -140,7 +132,8 @@ static void *committer(void *arg)
         int64_t again_ms = -1, now = receive_now_ms();
         int rc = receiver_commit(rv->core, now, &again_ms, &err);
         if (rc == 0 && now >= tick_ms) {
-            rc = tick(rv, now, &err);
+            scanner_report(&rv->scanner, rv);
+            rc = receiver_tick(rv->core, now, &err);
             tick_ms = now + TICK_MS;
         }
         if (rc != 0) {

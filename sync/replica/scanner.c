@@ -55,10 +55,24 @@ static void add_job(struct scanner *s, struct scanner_job *job)
 
 /* --- scan ----------------------------------------------------------------- */
 
-bool scanner_progress(struct scanner *s, uint64_t *keys_out)
+/* The mutex keeps a report of the running scan from coming after its end. */
+static void set_scanning(struct receive *rv, bool scanning, uint64_t keys)
 {
-    *keys_out = __atomic_load_n(&s->keys_done, __ATOMIC_RELAXED);
-    return atomic_load(&s->scanning);
+    struct scanner *s = &rv->scanner;
+    pthread_mutex_lock(&s->progress_mutex);
+    s->scanning = scanning;
+    receiver_progress(rv->core, scanning, keys);
+    pthread_mutex_unlock(&s->progress_mutex);
+}
+
+void scanner_report(struct scanner *s, struct receive *rv)
+{
+    pthread_mutex_lock(&s->progress_mutex);
+    if (s->scanning) {
+        receiver_progress(rv->core, true,
+                          __atomic_load_n(&s->keys_done, __ATOMIC_RELAXED));
+    }
+    pthread_mutex_unlock(&s->progress_mutex);
 }
 
 static int run_scan(struct receive *rv, const struct scanner_job *job,
@@ -74,12 +88,10 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
     };
     struct scan_result result = {.reread = 0};
     __atomic_store_n(&s->keys_done, 0, __ATOMIC_RELAXED);
-    atomic_store(&s->scanning, true);
-    receiver_progress(rv->core, true, 0);
+    set_scanning(rv, true, 0);
     int rc =
         scan_run(&rv->disk.meta.db, rv->index, &opt, NULL, NULL, &result, err);
-    atomic_store(&s->scanning, false);
-    receiver_progress(rv->core, false, result.counts.keys);
+    set_scanning(rv, false, result.counts.keys);
     if (rc != 0) {
         return rc;
     }
@@ -323,6 +335,7 @@ void scanner_names(struct scanner *s, uint64_t id, struct digest *names,
 void scanner_init(struct scanner *s)
 {
     pthread_mutex_init(&s->mutex, NULL);
+    pthread_mutex_init(&s->progress_mutex, NULL);
     pthread_cond_init(&s->wake, NULL);
 }
 
@@ -330,6 +343,7 @@ void scanner_deinit(struct scanner *s)
 {
     assert(!s->started && s->jobs == NULL);
     pthread_cond_destroy(&s->wake);
+    pthread_mutex_destroy(&s->progress_mutex);
     pthread_mutex_destroy(&s->mutex);
 }
 

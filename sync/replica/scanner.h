@@ -9,7 +9,6 @@
 #pragma once
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,7 +27,8 @@ struct scanner {
     struct scanner_job *jobs; /* oldest first */
     bool stop;
     volatile int stop_scan; /* as scan_run() wants it */
-    atomic_bool scanning;
+    pthread_mutex_t progress_mutex; /* what the core was told last is true */
+    bool scanning;                  /* under progress_mutex */
     volatile uint64_t keys_done; /* of the running scan */
     uint16_t last_scan;
     struct index_ident ident;
@@ -47,8 +47,8 @@ void scanner_identified(struct scanner *s, struct receive *rv);
 void scanner_scan(struct scanner *s, uint64_t id, bool content);
 void scanner_names(struct scanner *s, uint64_t id, struct digest *names,
                    size_t n); /* takes names (malloc) */
-/* True while a scan runs, with the keys it has seen. */
-bool scanner_progress(struct scanner *s, uint64_t *keys_out);
+/* Tell the core how far a running scan is.  Committer's thread. */
+void scanner_report(struct scanner *s, struct receive *rv);
 /* Save the index if something changed since; from the scanner's thread, or
  * after scanner_stop(). */
 int scanner_save(struct scanner *s, struct receive *rv,

@@ -14,6 +14,7 @@
 #include "../support/replica_drive.h"
 #include "store/base/clock.h"
 #include "sync/replica/meta.h"
+#include "sync/index.h"
 #include "sync/state.h"
 
 struct rig {
@@ -370,6 +371,38 @@ static void an_edit_on_the_replica_is_seen_by_the_next_session(void **state)
     assert_int_equal(drive_bye(&r->d), 0);
 }
 
+static void scans_and_names_are_answered_on_demand(void **state)
+{
+    enum { MANY = 300 };
+    struct rig *r = *state;
+    struct drive *d = &r->d;
+    static struct digest names[MANY + 2];
+
+    start(r, NULL);
+    for (int i = 0; i < MANY; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "k%d", i);
+        drive_set_text(d, "a/b", key, "v");
+        names[i] = index_name_key("a/b", 3, key, strlen(key));
+    }
+    drive_wait_all_acked(d, d->seq);
+    names[MANY] = index_name_table("a/b", 3);
+    names[MANY + 1] = index_name_table("no such table", 13);
+    struct wire_scan scan = {.id = 7, .content = 1};
+    wire_put_scan(&d->tx, &scan);
+    drive_until(d, drive_is_scanned, 7);
+    assert_int_equal(d->scan_reread, MANY);
+    wire_put_resolve(&d->tx, 8, true, names, MANY + 2);
+    drive_until(d, drive_is_named, 8);
+    assert_int_equal(d->names, MANY + 1);
+    d->names = 0;
+    wire_put_resolve(&d->tx, 9, true, &names[5], 1);
+    drive_until(d, drive_is_named, 9);
+    assert_int_equal(d->names, 1);
+    assert_string_equal(d->name, "a/b/k5");
+    assert_int_equal(drive_bye(d), 0);
+}
+
 /* Run the program with stdin from this file; its exit code. */
 static int run_with_stdin(const struct rig *r, const char *file, char *said,
                           size_t room)
@@ -659,6 +692,7 @@ int main(void)
         RIG_TEST(a_kill_leaves_no_half_value_and_the_next_start_sweeps),
         RIG_TEST(a_signal_to_end_is_a_clean_end),
         RIG_TEST(an_edit_on_the_replica_is_seen_by_the_next_session),
+        RIG_TEST(scans_and_names_are_answered_on_demand),
         RIG_TEST(stdin_may_be_a_file_or_nothing),
         RIG_TEST(the_same_agent_takes_over_its_own_replica),
         RIG_TEST(another_agent_is_refused_and_told_who_is_there),

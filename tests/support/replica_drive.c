@@ -130,6 +130,33 @@ static void take_blocked(struct drive *d, struct bytes body, struct err *err)
     copy_text(d->blocked_comm, sizeof d->blocked_comm, m.comm);
 }
 
+static void take_names(struct drive *d, struct bytes body, struct err *err)
+{
+    static struct wire_name name;
+    struct wire_items items;
+
+    assert_int_equal(wire_get_items(WIRE_NAMES, body, &items, err), 0);
+    while (wire_item_name(&items, &name, err) == 1) {
+        d->names++;
+        (void)snprintf(d->name, sizeof d->name, "%.*s/%.*s",
+                       (int)name.table.len, (const char *)name.table.p,
+                       (int)name.key.len,
+                       name.key.len > 0 ? (const char *)name.key.p : "");
+    }
+    if (items.last) {
+        d->names_done = items.id;
+    }
+}
+
+static void take_scan_done(struct drive *d, struct bytes body, struct err *err)
+{
+    struct wire_scan_done m;
+
+    assert_int_equal(wire_get_scan_done(body, &m, err), 0);
+    d->scan_done = m.id;
+    d->scan_reread = m.result.reread;
+}
+
 static void take(struct drive *d, enum wire_type type, struct bytes body)
 {
     struct err err;
@@ -143,6 +170,10 @@ static void take(struct drive *d, enum wire_type type, struct bytes body)
         take_nak(d, body, &err);
     } else if (type == WIRE_BLOCKED) {
         take_blocked(d, body, &err);
+    } else if (type == WIRE_NAMES) {
+        take_names(d, body, &err);
+    } else if (type == WIRE_SCAN_DONE) {
+        take_scan_done(d, body, &err);
     } else if (type == WIRE_PONG) {
         assert_int_equal(wire_get_pong(body, &d->pong, &err), 0);
     } else if (type == WIRE_HELLO_OK) {
@@ -260,6 +291,16 @@ bool drive_is_eof(const struct drive *d, uint64_t seq)
 bool drive_is_blocked(const struct drive *d, uint64_t seq)
 {
     return d->blocked_seq == seq;
+}
+
+bool drive_is_scanned(const struct drive *d, uint64_t id)
+{
+    return d->scan_done == id;
+}
+
+bool drive_is_named(const struct drive *d, uint64_t id)
+{
+    return d->names_done == id;
 }
 
 static bool is_ready(const struct drive *d, uint64_t seq)

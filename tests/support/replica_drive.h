@@ -39,6 +39,11 @@ struct drive {
     uint16_t error_id;     /* of an ERROR frame */
     char error_text[1100];
     struct wire_pong pong;
+    uint64_t scan_done;    /* id of the last SCAN_DONE */
+    uint64_t scan_reread;
+    uint64_t names_done;   /* id of the last complete NAMES answer */
+    size_t names;          /* items of NAMES so far */
+    char name[600];        /* "table/key" of the last one */
     bool eof;
 };
 
@@ -76,6 +81,9 @@ bool drive_is_blocked(const struct drive *d, uint64_t seq);
 void drive_wait_all_acked(struct drive *d, uint64_t seq);
 /* One PING, answered; afterwards everything sent before was read. */
 void drive_ping(struct drive *d, int64_t fresh_ns, uint8_t state);
+
+bool drive_is_scanned(const struct drive *d, uint64_t id);
+bool drive_is_named(const struct drive *d, uint64_t id);
 
 /* Close the program's stdin, read to the end, reap: its exit code, or -signal. */
 int drive_end(struct drive *d);
