@@ -62,6 +62,12 @@ struct receiver_ops {
     /* Make every directory touched since the last call that succeeded
      * durable.  A remove() that finds nothing touches its directory, too. */
     int (*dirs_sync)(void *ctx, struct err *err);
+    /* Make everything in the database durable, as one syncfs() does: an
+     * earlier receiver may have died between a rename and its directory's
+     * sync, or was told to acknowledge without.  Called once per session,
+     * before READY, on the thread of receiver_scanned() and beside the others;
+     * not with WIRE_RELAXED.  NULL: there is nothing to do. */
+    int (*sync_all)(void *ctx, struct err *err);
     /* The current stat of a key, to see whether the index still tells the
      * truth; 0 or ERR_NOTFOUND... */
     int (*stat)(void *ctx, struct bytes table, struct bytes key,

@@ -123,9 +123,29 @@ static bool next_scan(struct receiver *r, struct wire_scan *next_out)
     return more;
 }
 
+/* READY counts what the scan found as if we had acknowledged it. */
+static int sync_found(struct receiver *r, uint64_t id, struct err *err)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    bool relaxed = r->relaxed;
+    (void)pthread_mutex_unlock(&r->mutex);
+    if (id != 0 || relaxed || r->ops->sync_all == NULL) {
+        return 0;
+    }
+    int rc = r->ops->sync_all(r->ctx, err);
+    if (rc != 0) {
+        err_wrap(err, "make the database durable");
+        receiver_end(r, err);
+    }
+    return rc;
+}
+
 int receiver_scanned(struct receiver *r, uint64_t id,
                      const struct wire_ready *result, struct err *err)
 {
+    if (sync_found(r, id, err) != 0) {
+        return err->code;
+    }
     struct buf b = BUF_NULL;
     struct wire_scan_done m = {.id = id, .result = *result};
     struct wire_scan next;

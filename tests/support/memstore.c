@@ -463,6 +463,28 @@ static int op_dirs_sync(void *ctx, struct err *err)
     return 0;
 }
 
+static int op_sync_all(void *ctx, struct err *err)
+{
+    struct memstore *m = ctx;
+    struct mem_entry *e;
+
+    int rc = enter(m, MEMOP_SYNC_ALL, err);
+    trace(m, "sync_all%s", rc == 0 ? "" : " fails");
+    if (rc != 0) {
+        return rc;
+    }
+    DL_FOREACH(m->entries, e)
+    {
+        e->exists_safe = e->exists;
+        value_unref(e->safe);
+        e->safe = value_ref(e->now);
+        if (e->now != NULL) {
+            e->now->durable = true;
+        }
+    }
+    return 0;
+}
+
 static int op_stat(void *ctx, struct bytes table, struct bytes key,
                    struct vstat *stat_out, struct err *err)
 {
@@ -582,6 +604,7 @@ const struct receiver_ops memstore_ops = {
     .table_make = op_table_make,
     .table_drop = op_table_drop,
     .dirs_sync = op_dirs_sync,
+    .sync_all = op_sync_all,
     .stat = op_stat,
     .freshness = op_freshness,
     .identify = op_identify,

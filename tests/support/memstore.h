@@ -5,7 +5,7 @@
  *
  * It keeps, per key and per table, what is visible and what would survive a
  * power loss: a rename becomes durable with dirs_sync(), a staged value with
- * stage_sync().  memstore_crash() drops what was not synced; where a new name
+ * stage_sync() (sync_all() does both).  memstore_crash() drops what was not synced; where a new name
  * survives without its value being durable the key is found EMPTY, as on a
  * real file system.
  *
@@ -41,6 +41,7 @@ enum memop {
     MEMOP_TABLE_MAKE,
     MEMOP_TABLE_DROP,
     MEMOP_DIRS_SYNC,
+    MEMOP_SYNC_ALL,
     MEMOP_STAT,
     MEMOP_FRESHNESS,
     MEMOP_IDENTIFY,

@@ -355,11 +355,8 @@ static void sample_names(struct buf *out)
 
 static void sample_nodes(struct buf *out)
 {
-    struct digest d[256];
+    static const struct digest d[256] = {[0] = {1, 2}, [1] = {3, 4}};
 
-    for (unsigned i = 0; i < 256; i++) {
-        d[i] = (struct digest){i, i * 3};
-    }
     wire_put_nodes(out, 22, 255, d);
 }
 

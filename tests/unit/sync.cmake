@@ -43,10 +43,12 @@ add_library(drover_sync_support STATIC
   ${CMAKE_CURRENT_LIST_DIR}/../support/wire_recode.c)
 target_link_libraries(drover_sync_support PUBLIC drover_sync drover_flags)
 foreach(module IN ITEMS state wire wire_hostile receiver receiver_aside
-                        receiver_query receiver_threads)
+                        receiver_query receiver_threads protocol_doc)
   drover_sync_test(${module})
   target_link_libraries(unit_sync_${module} PRIVATE drover_sync_support)
 endforeach()
+target_compile_definitions(unit_sync_protocol_doc PRIVATE
+  DROVER_PROTOCOL_MD="${PROJECT_SOURCE_DIR}/sync/PROTOCOL.md")
 
 # The real program over pipes.
 add_executable(integration_replica

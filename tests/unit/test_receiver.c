@@ -286,6 +286,28 @@ static void relaxed_durability_syncs_nothing(void **state)
     assert_string_equal(rig_answers(g), "ACK 1\n");
 }
 
+static void what_the_scan_at_start_finds_is_durable_before_ready(void **state)
+{
+    struct rig *g = *state;
+
+    g->hello.durability = WIRE_RELAXED;
+    regreet(g);
+    rig_set(g, 1, "t", "a", "1");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_commit(g), 0);
+    g->hello.durability = WIRE_DURABLE;
+    regreet(g); /* READY says that the value is here */
+    rig_restart(g);
+    memstore_crash(g->m, 0);
+    assert_value(g, "t", "a", "1");
+    /* And no READY without. */
+    memstore_fail(g->m, MEMOP_SYNC_ALL, 0, 1, ERR_IO, EIO);
+    assert_int_equal(greet_with(g), 0);
+    (void)rig_answers(g);
+    assert_int_equal(memstore_scan_answer(g->m, g->r, g->ix, &g->err), ERR_IO);
+    assert_prefix(rig_answers(g), "ERROR 306 make the database durable");
+}
+
 static void groups_are_bounded_in_changes_and_bytes(void **state)
 {
     struct rig *g = *state;
@@ -526,6 +548,7 @@ int main(void)
         GREETED(an_ack_comes_after_values_names_and_directories_are_durable),
         GREETED(what_is_acknowledged_survives_a_power_loss),
         GREETED(relaxed_durability_syncs_nothing),
+        GREETED(what_the_scan_at_start_finds_is_durable_before_ready),
         GREETED(groups_are_bounded_in_changes_and_bytes),
         GREETED(one_byte_at_a_time_changes_nothing),
         GREETED(a_full_queue_is_said_and_ends_with_a_commit),

@@ -91,6 +91,11 @@ static int sync_dirs(void *c, struct err *e)
     lock();
     return unlock(memstore_ops.dirs_sync(c, e));
 }
+static int sync_all(void *c, struct err *e)
+{
+    lock();
+    return unlock(memstore_ops.sync_all(c, e));
+}
 static int stat_key(void *c, struct bytes t, struct bytes k, struct vstat *st,
                     struct err *e)
 {
@@ -131,7 +136,8 @@ static const struct receiver_ops ops = {
     .stage_begin = begin, .stage_write = write_some, .stage_end = finish,
     .stage_drop = drop, .stage_sync = sync_stages, .install = install,
     .remove = remove_key, .table_make = make, .table_drop = drop_table,
-    .dirs_sync = sync_dirs, .stat = stat_key, .freshness = freshness,
+    .dirs_sync = sync_dirs, .sync_all = sync_all,
+    .stat = stat_key, .freshness = freshness,
     .identify = identify, .scan_start = scan_start,
     .names_start = names_start, .send = send_bytes,
 };
