@@ -21,10 +21,22 @@ add_executable(bench_index EXCLUDE_FROM_ALL
 target_link_libraries(bench_index PRIVATE drover_sync drover_flags)
 
 # Links.
+add_library(drover_link_support STATIC
+  ${CMAKE_CURRENT_LIST_DIR}/../support/link_peer.c
+  ${CMAKE_CURRENT_LIST_DIR}/../support/link_proxy.c)
+target_link_libraries(drover_link_support PUBLIC drover_link PkgConfig::CMOCKA
+                      Threads::Threads drover_flags)
 add_executable(unit_link_exec ${CMAKE_CURRENT_LIST_DIR}/test_link_exec.c)
-target_link_libraries(unit_link_exec PRIVATE drover_link PkgConfig::CMOCKA drover_flags)
+target_link_libraries(unit_link_exec PRIVATE drover_link_support)
 add_test(NAME unit_link_exec COMMAND unit_link_exec)
 set_tests_properties(unit_link_exec PROPERTIES TIMEOUT 240)
+# Against a throwaway sshd; skipped, saying why, where none can be had.
+add_executable(integration_link_ssh
+               ${CMAKE_CURRENT_LIST_DIR}/../integration/test_link_ssh.c)
+target_link_libraries(integration_link_ssh PRIVATE drover_link_support)
+add_test(NAME integration_link_ssh COMMAND integration_link_ssh)
+set_tests_properties(integration_link_ssh PROPERTIES TIMEOUT 900 ENVIRONMENT
+  "SSH_LAB=${CMAKE_CURRENT_LIST_DIR}/../integration/ssh_lab.sh")
 
 # drover-replica's parts.
 foreach(module IN ITEMS meta sync_group session disk)

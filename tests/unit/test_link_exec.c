@@ -5,11 +5,13 @@
  * Every test runs a real child on a loop of its own.  A stuck link fails the
  * test through a watchdog timer of a minute, which no healthy run comes near.
  */
-#include <cmocka.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,189 +22,30 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "store/base/buf.h"
-#include "sync/link.h"
 #include "sync/state.h"
+#include "tests/support/link_peer.h"
 
-enum when {
-    CLOSE_NEVER,
-    CLOSE_AT_UP,
-    CLOSE_AT_INPUT,
-    CLOSE_AT_FILL,
-    CLOSE_AT_DOWN,
-    CLOSE_AT_BYTES
-};
-
-struct peer {
-    uv_loop_t loop;
-    uv_timer_t watchdog;
-    struct link *link;
-    enum when close_when;
-    uint64_t close_bytes;
-    uint64_t to_send; /* pattern bytes still to be filled */
-    uint64_t sent;
-    uint64_t got;
-    bool check_echo;
-    bool echo_wrong;
-    struct buf input; /* when check_echo is off */
-    struct buf lines; /* stderr, newline after each */
-    unsigned ups, downs, closes;
-    bool late; /* a callback after `closed` or after link_close() */
-    bool close_called;
-    bool permanent;
-    struct err err;
-    int pid;
-};
-
-static uint8_t pattern(uint64_t i)
-{
-    return (uint8_t)(i * 131 + (i >> 13) * 7);
-}
-
-static void close_it(struct peer *p)
-{
-    p->close_called = true;
-    link_close(p->link);
-}
-
-static void note(struct peer *p)
-{
-    if (p->close_called || p->closes > 0) {
-        p->late = true;
-    }
-}
-
-static void up(void *arg, const char *what)
-{
-    struct peer *p = arg;
-    note(p);
-    p->ups++;
-    assert_int_equal(sscanf(what, "child %d", &p->pid), 1);
-    if (p->close_when == CLOSE_AT_UP) {
-        close_it(p);
-    }
-}
-
-static void input(void *arg, const uint8_t *b, size_t n)
-{
-    struct peer *p = arg;
-    note(p);
-    if (p->check_echo) {
-        for (size_t i = 0; i < n && !p->echo_wrong; i++) {
-            p->echo_wrong = b[i] != pattern(p->got + i);
-        }
-    } else {
-        buf_put(&p->input, b, n);
-    }
-    p->got += n;
-    if (p->close_when == CLOSE_AT_INPUT ||
-        (p->close_when == CLOSE_AT_BYTES && p->got >= p->close_bytes)) {
-        close_it(p);
-    }
-}
-
-static size_t fill(void *arg, uint8_t *out, size_t room)
-{
-    struct peer *p = arg;
-    note(p);
-    if (p->close_when == CLOSE_AT_FILL) {
-        close_it(p);
-        return 0;
-    }
-    size_t n = p->to_send < room ? (size_t)p->to_send : room;
-    for (size_t i = 0; i < n; i++) {
-        out[i] = pattern(p->sent + i);
-    }
-    p->sent += n;
-    p->to_send -= n;
-    return n;
-}
-
-static void stderr_line(void *arg, const char *line, size_t len)
-{
-    struct peer *p = arg;
-    note(p);
-    buf_put(&p->lines, line, len);
-    buf_u8(&p->lines, '\n');
-}
-
-static void down(void *arg, const struct err *err, bool permanent)
-{
-    struct peer *p = arg;
-    note(p);
-    p->downs++;
-    p->err = *err;
-    p->permanent = permanent;
-    close_it(p);
-}
-
-static void closed(void *arg)
-{
-    struct peer *p = arg;
-    p->closes++;
-    (void)uv_timer_stop(&p->watchdog);
-}
-
-static const struct link_events events = {
-    .up = up,
-    .input = input,
-    .fill = fill,
-    .stderr_line = stderr_line,
-    .down = down,
-    .closed = closed,
-};
-
-static void on_watchdog(uv_timer_t *t)
-{
-    (void)t;
-    fail_msg("the link is stuck");
-}
-
-static void peer_init(struct peer *p, const char *const *argv)
+static void exec_init(struct peer *p, const char *const *argv)
 {
     struct err err;
 
-    memset(p, 0, sizeof *p);
-    assert_int_equal(uv_loop_init(&p->loop), 0);
-    uv_timer_init(&p->loop, &p->watchdog);
-    uv_timer_start(&p->watchdog, on_watchdog, 60000, 0);
-    p->link = link_exec_new(&p->loop, argv, &events, p, &err);
+    peer_init(p);
+    p->link = link_exec_new(&p->loop, argv, &peer_events, p, &err);
     assert_non_null(p->link);
 }
 
-static void peer_init_sh(struct peer *p, const char *script)
+static void exec_init_sh(struct peer *p, const char *script)
 {
     const char *const argv[] = {"sh", "-c", script, NULL};
-    peer_init(p, argv);
+    exec_init(p, argv);
 }
 
-static void peer_run(struct peer *p)
+static int child_of(const struct peer *p)
 {
-    assert_int_equal(uv_run(&p->loop, UV_RUN_DEFAULT), 0);
-    assert_int_equal(p->closes, 1);
-    assert_false(p->late);
-    assert_true(p->downs <= 1);
-    uv_close((uv_handle_t *)&p->watchdog, NULL);
-    assert_int_equal(uv_run(&p->loop, UV_RUN_DEFAULT), 0);
-    assert_int_equal(uv_loop_close(&p->loop), 0);
-}
+    int pid = 0;
 
-static void peer_deinit(struct peer *p)
-{
-    buf_deinit(&p->input);
-    buf_deinit(&p->lines);
-}
-
-static void start_and_run(struct peer *p)
-{
-    link_start(p->link);
-    assert_int_equal(p->ups + p->downs, 0); /* nothing before it returns */
-    peer_run(p);
-}
-
-static bool has(const struct buf *b, const char *text)
-{
-    return memmem(b->data, b->len, text, strlen(text)) != NULL;
+    assert_int_equal(sscanf(p->what, "child %d", &pid), 1);
+    return pid;
 }
 
 /* A process of this number is neither there nor a zombie of ours. */
@@ -219,17 +62,17 @@ static void echo_returns_every_byte_in_order(void **state)
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         const char *const argv[] = {"cat", NULL};
         struct peer p;
-        peer_init(&p, argv);
+        exec_init(&p, argv);
         p.to_send = sizes[i];
         p.check_echo = true;
         p.close_when = CLOSE_AT_BYTES;
         p.close_bytes = sizes[i];
-        start_and_run(&p);
+        peer_start(&p);
         assert_int_equal(p.ups, 1);
         assert_int_equal(p.downs, 0);
         assert_int_equal(p.got, sizes[i]);
         assert_false(p.echo_wrong);
-        assert_true(gone(p.pid));
+        assert_true(gone(child_of(&p)));
         peer_deinit(&p);
     }
 }
@@ -251,14 +94,14 @@ static void kick_on_an_idle_link_fills_before_it_returns(void **state)
     struct peer p;
     uv_timer_t t;
 
-    peer_init(&p, argv);
+    exec_init(&p, argv);
     uv_timer_init(&p.loop, &t);
     t.data = &p;
     uv_timer_start(&t, on_later_kick, 50, 0);
     p.check_echo = true;
     p.close_when = CLOSE_AT_BYTES;
     p.close_bytes = 10;
-    start_and_run(&p);
+    peer_start(&p);
     assert_int_equal(p.got, 10);
     assert_false(p.echo_wrong);
     peer_deinit(&p);
@@ -269,9 +112,9 @@ static void input_before_an_exit_is_delivered_whole(void **state)
     (void)state;
     struct peer p;
 
-    peer_init_sh(&p, "i=0; while [ $i -lt 20000 ]; do echo 0123456789; "
+    exec_init_sh(&p, "i=0; while [ $i -lt 20000 ]; do echo 0123456789; "
                      "i=$((i+1)); done; exit 3");
-    start_and_run(&p);
+    peer_start(&p);
     assert_int_equal(p.got, 220000);
     assert_int_equal(p.downs, 1);
     assert_false(p.permanent);
@@ -286,8 +129,8 @@ static void down_names_the_last_stderr_line_printably(void **state)
     (void)state;
     struct peer p;
 
-    peer_init_sh(&p, "echo one >&2; echo >&2; printf 'tw\\033o' >&2; exit 1");
-    start_and_run(&p);
+    exec_init_sh(&p, "echo one >&2; echo >&2; printf 'tw\\033o' >&2; exit 1");
+    peer_start(&p);
     assert_int_equal(p.lines.len, strlen("one\ntw\033o\n"));
     assert_memory_equal(p.lines.data, "one\ntw\033o\n", p.lines.len);
     assert_non_null(strstr(p.err.msg, "last line on stderr: tw?o"));
@@ -300,8 +143,8 @@ static void long_stderr_lines_are_cut_at_512_bytes(void **state)
     (void)state;
     struct peer p;
 
-    peer_init_sh(&p, "printf '%01500d\\n' 7 >&2");
-    start_and_run(&p);
+    exec_init_sh(&p, "printf '%01500d\\n' 7 >&2");
+    peer_start(&p);
     assert_int_equal(p.lines.len, 1503);
     assert_int_equal(p.lines.data[512], '\n');
     assert_int_equal(p.lines.data[1025], '\n');
@@ -314,8 +157,8 @@ static void missing_program_is_permanent_and_named(void **state)
     const char *const argv[] = {"drover-no-such-program", "x", NULL};
     struct peer p;
 
-    peer_init(&p, argv);
-    start_and_run(&p);
+    exec_init(&p, argv);
+    peer_start(&p);
     assert_int_equal(p.ups, 0);
     assert_int_equal(p.downs, 1);
     assert_true(p.permanent);
@@ -329,8 +172,8 @@ static void exit_status_127_means_no_receiver(void **state)
     (void)state;
     struct peer p;
 
-    peer_init_sh(&p, "exec drover-no-such-program receive");
-    start_and_run(&p);
+    exec_init_sh(&p, "exec drover-no-such-program receive");
+    peer_start(&p);
     assert_int_equal(p.ups, 1);
     assert_true(p.permanent);
     assert_int_equal(p.err.id, DR_NO_RECEIVER);
@@ -343,8 +186,8 @@ static void death_by_signal_is_named(void **state)
     (void)state;
     struct peer p;
 
-    peer_init_sh(&p, "echo x; kill -KILL $$");
-    start_and_run(&p);
+    exec_init_sh(&p, "echo x; kill -KILL $$");
+    peer_start(&p);
     assert_non_null(strstr(p.err.msg, "signal 9"));
     assert_false(p.permanent);
     peer_deinit(&p);
@@ -355,12 +198,12 @@ static void a_child_that_reads_no_more_is_down(void **state)
     (void)state;
     struct peer p;
 
-    peer_init_sh(&p, "exec <&-; sleep 1000");
+    exec_init_sh(&p, "exec <&-; sleep 1000");
     p.to_send = 10u << 20;
-    start_and_run(&p);
+    peer_start(&p);
     assert_int_equal(p.downs, 1);
     assert_non_null(strstr(p.err.msg, "reads no more"));
-    assert_true(gone(p.pid));
+    assert_true(gone(child_of(&p)));
     peer_deinit(&p);
 }
 
@@ -369,10 +212,10 @@ static void a_child_that_closes_its_output_is_down(void **state)
     (void)state;
     struct peer p;
 
-    peer_init_sh(&p, "exec >&-; sleep 1000");
-    start_and_run(&p);
+    exec_init_sh(&p, "exec >&-; sleep 1000");
+    peer_start(&p);
     assert_non_null(strstr(p.err.msg, "closed its output"));
-    assert_true(gone(p.pid));
+    assert_true(gone(child_of(&p)));
     peer_deinit(&p);
 }
 
@@ -383,13 +226,13 @@ a_child_that_ignores_sigterm_is_killed_with_its_children(void **state)
     struct peer p;
     int grandchild = 0;
 
-    peer_init_sh(&p, "trap '' TERM; (while :; do sleep 1; done) & "
+    exec_init_sh(&p, "trap '' TERM; (while :; do sleep 1; done) & "
                      "echo $!; while :; do sleep 1; done");
     p.close_when = CLOSE_AT_INPUT;
-    start_and_run(&p);
+    peer_start(&p);
     buf_u8(&p.input, 0);
     assert_int_equal(sscanf((char *)p.input.data, "%d", &grandchild), 1);
-    assert_true(gone(p.pid));
+    assert_true(gone(child_of(&p)));
     /* It belongs to init now; killed, perhaps not yet reaped by it. */
     char path[64], stat[256] = "";
     (void)snprintf(path, sizeof path, "/proc/%d/stat", grandchild);
@@ -414,9 +257,9 @@ static void grandchildren_get_sigterm(void **state)
                    "(trap 'echo > %s/told; exit' TERM; echo ready; "
                    "while :; do sleep 0.05; done) </dev/null 2>/dev/null & cat",
                    dir);
-    peer_init_sh(&p, script);
+    exec_init_sh(&p, script);
     p.close_when = CLOSE_AT_INPUT;
-    start_and_run(&p);
+    peer_start(&p);
     (void)snprintf(path, sizeof path, "%s/told", dir);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(dir), 0);
@@ -432,10 +275,10 @@ the_child_inherits_three_descriptors_and_default_signals(void **state)
 
     assert_true(leaky >= 0);
     /* `ls` itself has one open: the directory, as 3. */
-    peer_init_sh(&p, "ls /proc/self/fd | tr '\\n' ' '; "
+    exec_init_sh(&p, "ls /proc/self/fd | tr '\\n' ' '; "
                      "grep SigIgn /proc/self/status");
-    start_and_run(&p);
-    assert_true(has(&p.input, "0 1 2 3 SigIgn:\t0000000000000000"));
+    peer_start(&p);
+    assert_true(peer_has(&p.input, "0 1 2 3 SigIgn:\t0000000000000000"));
     (void)close(leaky);
     peer_deinit(&p);
 }
@@ -455,12 +298,12 @@ static void paused_input_waits_even_when_the_child_is_gone(void **state)
     struct peer p;
     uv_timer_t t;
 
-    peer_init_sh(&p, "echo all is said");
+    exec_init_sh(&p, "echo all is said");
     uv_timer_init(&p.loop, &t);
     t.data = &p;
     uv_timer_start(&t, on_unpause, 1500, 0);
     link_pause_input(p.link, true);
-    start_and_run(&p);
+    peer_start(&p);
     assert_int_equal(p.got, strlen("all is said\n"));
     assert_int_equal(p.downs, 1);
     peer_deinit(&p);
@@ -471,8 +314,8 @@ static void close_before_start_only_closes(void **state)
     (void)state;
     struct peer p;
 
-    peer_init_sh(&p, "cat");
-    close_it(&p);
+    exec_init_sh(&p, "cat");
+    peer_close(&p);
     peer_run(&p);
     assert_int_equal(p.ups + p.downs, 0);
     peer_deinit(&p);
@@ -483,9 +326,9 @@ static void close_right_after_start_only_closes(void **state)
     (void)state;
     struct peer p;
 
-    peer_init_sh(&p, "cat");
+    exec_init_sh(&p, "cat");
     link_start(p.link);
-    close_it(&p);
+    peer_close(&p);
     peer_run(&p);
     assert_int_equal(p.ups + p.downs, 0);
     peer_deinit(&p);
@@ -499,14 +342,14 @@ static void close_inside_any_callback_is_the_last_word(void **state)
 
     for (size_t i = 0; i < sizeof whens / sizeof whens[0]; i++) {
         struct peer p;
-        peer_init_sh(&p, "echo hello >&2; exec cat");
+        exec_init_sh(&p, "echo hello >&2; exec cat");
         p.close_when = whens[i];
         p.close_bytes = 1u << 20; /* with writes in flight */
         p.to_send = 64u << 20;
-        start_and_run(&p);
+        peer_start(&p);
         assert_int_equal(p.ups, 1);
         assert_int_equal(p.downs, 0);
-        assert_true(gone(p.pid));
+        assert_true(gone(child_of(&p)));
         peer_deinit(&p);
     }
 }
@@ -518,7 +361,7 @@ static void an_empty_command_is_refused(void **state)
     struct peer p = {.to_send = 0};
     struct err err;
 
-    assert_null(link_exec_new(uv_default_loop(), none, &events, &p, &err));
+    assert_null(link_exec_new(uv_default_loop(), none, &peer_events, &p, &err));
     assert_int_equal(err.code, ERR_INVALID);
     assert_int_equal(uv_loop_close(uv_default_loop()), 0);
 }
@@ -529,9 +372,9 @@ static void describe_shows_the_command(void **state)
     const char *const argv[] = {"cat", "-u", NULL};
     struct peer p;
 
-    peer_init(&p, argv);
+    exec_init(&p, argv);
     assert_string_equal(link_describe(p.link), "cat -u");
-    close_it(&p);
+    peer_close(&p);
     peer_run(&p);
     peer_deinit(&p);
 }
