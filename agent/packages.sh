@@ -1,0 +1,129 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# packages.sh: the one list of Debian 12 packages this project needs.
+#
+#   sh agent/packages.sh build     to compile
+#   sh agent/packages.sh demo      ... and to try it with ssh on one host
+#   sh agent/packages.sh test      ... and to run every test
+#   sh agent/packages.sh ci        the same as test
+#   sh agent/packages.sh list [build|demo|test]   only print the names
+#   sh agent/packages.sh sshd DIR  fetch OpenSSH's server and unpack it below DIR
+#                                  (not installed: nothing is started); prints
+#                                  the path of the program
+#
+# Installs only what is missing, so a second run needs neither network nor root.
+set -eu
+
+BUILD="gcc cmake make pkg-config libc6-dev libuv1-dev libssh2-1-dev
+       libcmocka-dev libxxhash-dev uthash-dev libinih-dev libjansson-dev
+       libsystemd-dev"
+DEMO="openssh-client"
+TEST="clang libclang-rt-14-dev strace mandoc systemd shellcheck python3"
+
+say() { printf 'packages.sh: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+names() {
+    case $1 in
+    build) echo $BUILD ;;
+    demo) echo $BUILD $DEMO ;;
+    test | ci) echo $BUILD $DEMO $TEST ;;
+    *) die "no such set: $1 (build, demo, test, ci)" ;;
+    esac
+}
+
+# The names among "$@" that are not installed.
+missing() {
+    for p in "$@"; do
+        state=$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null) || state=
+        [ "$state" = installed ] || echo "$p"
+    done
+}
+
+need_debian() {
+    command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
+        die "this is not Debian (no apt-get); the packages are: $(names "$1")"
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "needs root for: $*
+packages.sh: run it as root, or install sudo, or ask an administrator"
+    fi
+}
+
+install_set() {
+    need_debian "$1"
+    # shellcheck disable=SC2046  # names hold no blanks
+    set -- $(missing $(names "$1"))
+    if [ $# = 0 ]; then
+        say "nothing is missing"
+        return
+    fi
+    say "installing: $*"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q -y --no-install-recommends install "$@"
+}
+
+# The package archives of "$@" into the current directory.
+download() {
+    apt-get -q download "$@" >&2 2>/dev/null && return
+    say "the package lists are old or missing: updating them"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update >&2
+    apt-get -q download "$@" >&2
+}
+
+# Shared libraries that "$1" lacks, as sonames.
+lacks() {
+    LD_LIBRARY_PATH=$2 ldd "$1" | sed -n 's/^[[:space:]]*\([^ ]*\) => not found$/\1/p'
+}
+
+# libwrap.so.0 -> libwrap0: the names of Debian's library packages.
+library_package() {
+    printf '%s\n' "$1" | sed 's/\.so\.\([0-9]*\).*/\1/; s/\([0-9]\)\([0-9]*\)$/\1\2/; s/_/-/g' |
+        tr '[:upper:]' '[:lower:]'
+}
+
+fetch_sshd() {
+    [ -n "${1:-}" ] || die "usage: packages.sh sshd DIR"
+    mkdir -p "$1"
+    dir=$(cd "$1" && pwd)
+    sshd=$dir/usr/sbin/sshd
+    libs=$dir/usr/lib/$(gcc -print-multiarch 2>/dev/null || dpkg-architecture -qDEB_HOST_MULTIARCH)
+    if [ ! -x "$sshd" ]; then
+        need_debian demo
+        fetch=$(mktemp -d "$dir/fetch.XXXXXX")
+        trap 'rm -rf "$fetch"' EXIT
+        (cd "$fetch" && download openssh-server)
+        dpkg -x "$fetch"/openssh-server_*.deb "$dir/new"
+        for so in $(lacks "$dir/new/usr/sbin/sshd" "$libs"); do
+            package=$(library_package "$so")
+            say "sshd needs $so: unpacking $package beside it"
+            (cd "$fetch" && download "$package")
+            dpkg -x "$fetch/$package"_*.deb "$dir"
+        done
+        # Last of all and at once, so that an interrupted run is repeated.
+        mkdir -p "$dir/usr/sbin"
+        mv "$dir/new/usr/sbin/sshd" "$sshd"
+        rm -rf "$dir/new"
+    fi
+    [ -z "$(lacks "$sshd" "$libs")" ] ||
+        die "$sshd lacks: $(lacks "$sshd" "$libs" | tr '\n' ' ')"
+    echo "$sshd"
+}
+
+case ${1:-} in
+build | demo | test | ci) install_set "$1" ;;
+list) names "${2:-test}" | tr ' ' '\n' ;;
+sshd) fetch_sshd "${2:-}" ;;
+*)
+    sed -n '4,16s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+    ;;
+esac
