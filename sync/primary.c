@@ -167,7 +167,7 @@ int primary_replica_add(struct primary *p, const struct replica_options *o,
                        o->name, PRIMARY_REPLICAS_MAX - 1);
     }
     r->durability = (uint8_t)o->durability;
-    r->owed = true;
+    r->owed = r->blind = true;
     r->forgotten = true; /* it starts with a comparison */
     return r->id;
 }
@@ -351,7 +351,7 @@ void primary_compare_soon(struct primary *p)
 
     EACH_REPL(p, r)
     {
-        r->owed_soon = true;
+        reconcile_owe_soon(p, r);
     }
 }
 
@@ -450,6 +450,6 @@ bool primary_passed(struct primary *p, int replica, uint64_t barrier)
 {
     struct repl *r = primary_repl(p, replica);
 
-    return r->session == SESSION_LIVE && !r->owed && p->index_ready &&
-           !p->lost && session_watermark(p, r) >= barrier;
+    return r->session == SESSION_LIVE && !reconcile_is_owed(r) &&
+           p->index_ready && !p->lost && session_watermark(p, r) >= barrier;
 }

@@ -160,6 +160,7 @@ struct compare {
     uint64_t request;          /* id of the request whose answer is awaited */
     unsigned round;
     uint64_t barrier;          /* SETTLING, DRAINING */
+    unsigned debts;            /* of the replica when it began */
     int64_t began_ms;
     uint8_t nodes_todo[256];   /* node digests differ */
     unsigned nodes_left, node_at;
@@ -189,7 +190,14 @@ void reconcile_disconnected(struct primary *p, struct repl *r,
                             const struct err *err);
 /* Start what may start, go on with what waits for a barrier. */
 void reconcile_step(struct primary *p, struct repl *r);
+/* The replica lacks something that is not in the log for it: compare. */
 void reconcile_owe(struct primary *p, struct repl *r);
+/* The same, at the next quiet moment, or after a while. */
+void reconcile_owe_soon(struct primary *p, struct repl *r);
+/* It is not known to have all that was hinted. */
+bool reconcile_is_owed(const struct repl *r);
+/* Proven equal: what was owed up to `debts` is done. */
+void reconcile_settled(struct repl *r, unsigned debts);
 void reconcile_free_jobs(struct primary *p, struct repl *r);
 void reconcile_names_done(struct primary *p, struct compare *c, bool complete,
                           const struct err *err);
@@ -248,15 +256,19 @@ struct repl {
     bool digests_known;   /* READY came */
     bool forgotten;       /* it lost its places in the log while it was down:
                              no changes are kept for it until it is back */
-    uint64_t live_tail;   /* log tail when the session began: comparisons begin
-                             when the index has seen that */
+    uint64_t live_tail;   /* log tail when the session began or a place was
+                             lost: comparisons wait until the index has seen
+                             that */
     bool paused;
     bool failed;          /* the last end was permanent */
     bool closing;         /* ACT_LINK_CLOSE was issued */
     bool ever_live;
     bool initial;         /* it was empty when it first came */
     bool owed;            /* a comparison is due before it counts as equal */
-    bool owed_soon;       /* compare_soon(): when quiet */
+    bool owed_soon;       /* the same, when quiet or after a while */
+    bool blind;           /* what it lacks is not in the log: lag is unknown */
+    unsigned debts;       /* grows with each reason to compare anew */
+    int64_t owed_soon_ms; /* since when */
     struct wire_in in;
     struct buf out;       /* whole frames, out_at bytes are sent */
     size_t out_at;
@@ -280,7 +292,8 @@ struct repl {
     /* heartbeats */
     int64_t next_ping_ms;
     uint64_t ping_id;
-    uint64_t ping_tail;            /* log tail at the ping, 0: was not quiet */
+    uint64_t ping_tail;            /* log tail at the ping + 1, 0: not quiet */
+    unsigned ping_debts;
     int64_t ping_wall_ns;
     int64_t up_ms, rx_ms, ack_ms;
     int64_t equal_wall_ns;

@@ -25,20 +25,21 @@ static enum replica_state state_of(const struct repl *r)
     if (r->held > 0) {
         return REPLICA_HELD;
     }
-    if (r->owed) {
+    if (reconcile_is_owed(r)) {
         return r->initial ? REPLICA_INITIAL : REPLICA_CATCHUP;
     }
     return REPLICA_STREAMING;
 }
 
-/* Age of the oldest change that is not acknowledged.  Unknown while a
- * comparison is owed to a replica that is not known to be equal to anything. */
+/* Age of the oldest change that is not acknowledged.  Unknown while there may
+ * be some that the log does not hold. */
 static int64_t lag_of(struct primary *p, const struct repl *r, int64_t now_ms)
 {
     const struct log_node *node = changelog_next(&p->log, r->id);
     int64_t oldest = INT64_MAX;
 
-    if (r->forgotten || r->equal_wall_ns == 0) {
+    if (r->forgotten || r->blind || r->held > 0 || r->equal_wall_ns == 0 ||
+        p->lost) {
         return -1;
     }
     if (node != NULL) {

@@ -34,6 +34,7 @@ enum {
     AGAIN_FIRST_MS = 1000,
     AGAIN_MAX_MS = 60000,
     RESOLVE_CHUNK = 65536,      /* names asked for at once */
+    SOON_MS = 10000,            /* wait no longer for a quiet moment */
 };
 
 static bool bit_get(const uint8_t *map, unsigned i)
@@ -243,8 +244,7 @@ static void finish(struct primary *p, struct compare *c)
                         (unsigned long long)res->different,
                         res->held ? " (deletes held by the brake)" : "");
         }
-        r->owed = false;
-        r->owed_soon = false;
+        reconcile_settled(r, c->debts);
         r->initial = false;
         r->mismatches = 0;
         note_again(p, r, found);
@@ -849,6 +849,7 @@ static void begin(struct primary *p, struct compare *c)
 {
     struct repl *r = p->repl[c->replica];
 
+    c->debts = r->debts;
     if (c->opt.scan || c->opt.content) {
         c->phase = COMPARE_SCANNING;
         c->request = primary_id(p);
@@ -889,9 +890,11 @@ int reconcile_scanned(struct primary *p, struct repl *r,
 static void maybe_own(struct primary *p, struct repl *r)
 {
     const struct compare_options o = {.mode = COMPARE_REPAIR, .names_max = 20};
+    bool now = r->owed ||
+               (r->owed_soon && (session_quiet(p, r) ||
+                                 p->now_ms - r->owed_soon_ms >= SOON_MS));
 
-    if (!(r->owed || (r->owed_soon && session_quiet(p, r))) ||
-        p->now_ms < r->compare_after_ms) {
+    if (!now || p->now_ms < r->compare_after_ms) {
         return;
     }
     struct compare *c = add_job(p, r, &o);
@@ -948,13 +951,39 @@ void reconcile_step(struct primary *p, struct repl *r)
 
 void reconcile_owe(struct primary *p, struct repl *r)
 {
-    (void)p;
     r->owed = true;
+    r->blind = true;
+    r->debts++;
+    r->live_tail = p->log.tail_seq;
+}
+
+void reconcile_owe_soon(struct primary *p, struct repl *r)
+{
+    if (!r->owed_soon) {
+        r->owed_soon_ms = p->now_ms;
+    }
+    r->owed_soon = true;
+    r->blind = true;
+    r->debts++;
+    r->live_tail = p->log.tail_seq;
+}
+
+bool reconcile_is_owed(const struct repl *r)
+{
+    return r->owed || r->owed_soon || r->held > 0;
+}
+
+void reconcile_settled(struct repl *r, unsigned debts)
+{
+    if (r->debts == debts) {
+        r->owed = r->owed_soon = r->blind = false;
+    }
 }
 
 void reconcile_connected(struct primary *p, struct repl *r)
 {
     r->owed = true;
+    r->debts++;
     r->compare_after_ms = 0;
     r->compare_fails = 0;
     reconcile_step(p, r);

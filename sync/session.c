@@ -222,12 +222,13 @@ static void compare_roots(struct primary *p, struct repl *r)
         r->equal_wall_ns = r->ping_wall_ns;
         r->mismatches = 0;
         r->compare_fails = 0;
-        r->owed_soon = false;
+        r->held = 0;
+        reconcile_settled(r, r->ping_debts);
         return;
     }
     r->mismatches++;
-    if (r->mismatches >= MISMATCHES_PROVE && r->held == 0) {
-        r->owed_soon = true;
+    if (r->mismatches >= MISMATCHES_PROVE && !reconcile_is_owed(r)) {
+        reconcile_owe_soon(p, r);
     }
 }
 
@@ -532,23 +533,25 @@ static enum replica_state word_for_freshness(const struct repl *r)
     if (r->held > 0) {
         return REPLICA_HELD;
     }
-    return r->owed ? REPLICA_CATCHUP : REPLICA_STREAMING;
+    return reconcile_is_owed(r) ? REPLICA_CATCHUP : REPLICA_STREAMING;
 }
 
 void session_ping(struct primary *p, struct repl *r)
 {
     struct wire_ping m = {.id = ++r->ping_id};
+    const struct mark *mark = p->lost || !p->index_ready ? NULL
+                                                          : fresh_mark(p, r);
+
     /* "Fresh as of" needs a comparison since the connect: before it, the
      * watermark says nothing about what happened while we were apart. */
-    const struct mark *mark = r->owed || p->lost || !p->index_ready
-                                  ? NULL
-                                  : fresh_mark(p, r);
-
-    if (mark != NULL) {
+    if (mark != NULL && !reconcile_is_owed(r)) {
         m.fresh_ns = mark->wall_ns;
         m.seq = mark->tail;
+    }
+    if (mark != NULL) {
         r->ping_wall_ns = mark->wall_ns;
     }
+    r->ping_debts = r->debts;
     m.state = (uint8_t)word_for_freshness(r);
     r->ping_tail = session_quiet(p, r) && mark != NULL ? p->log.tail_seq + 1 : 0;
     wire_put_ping(&r->out, &m);
