@@ -121,8 +121,8 @@ static void a_damaged_identity_is_not_believed(void **state)
 {
     static const char *const texts[] = {
         "", "drover-replica 1\n", "drover-replica 1\ndatabase 00\nepoch 1\n",
-        "drover-replica 2\ndatabase 00000000000000000000000000000000\n"
-        "epoch 1\nwatermark 0\n"};
+        ("drover-replica 2\ndatabase 00000000000000000000000000000000\n"
+         "epoch 1\nwatermark 0\n")};
     struct fixture *f = *state;
     struct meta_ident out;
 
