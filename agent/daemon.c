@@ -204,8 +204,9 @@ static int open_state(struct daemon *d, struct err *err)
     }
     if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0) {
         (void)err_set(err, ERR_EXISTS, 0,
-                      "another agent uses the state directory %s", dir);
-        err->id = DR_STATE_DIR;
+                      "another agent uses the state directory %s: one agent "
+                      "per database",
+                      dir);
         return EXIT_BAD;
     }
     return EXIT_GOOD;

@@ -141,6 +141,7 @@ void daemon_root_second(struct daemon *d);
 /* Everything is in place: listen, tell the manager, connect. */
 void daemon_open_doors(struct daemon *d);
 void daemon_stop(struct daemon *d, int exit_code);
+/* Go on with stopping when what it waits for has come; only from the loop. */
 void daemon_stop_step(struct daemon *d);
 /* The replica of that name, or ERR_NOTFOUND naming those there are. */
 int daemon_named(struct daemon *d, const char *name, struct replica **out,

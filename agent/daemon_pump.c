@@ -424,7 +424,10 @@ static void pump(struct daemon *d)
 
 static void on_prepare(uv_prepare_t *prepare)
 {
-    pump(prepare->data);
+    struct daemon *d = prepare->data;
+    pump(d);
+    /* From here, where no part is in one of its callbacks, parts may be freed. */
+    daemon_stop_step(d);
 }
 
 static void on_check(uv_check_t *check)

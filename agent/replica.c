@@ -91,8 +91,6 @@ static void ended(struct replica *r, const struct err *err, bool permanent)
                   was_up ? "link_down" : "connect_failed", r->name, err->id,
                   "err=\"%s\" next_try=\"%s\"", err->msg,
                   DURATION_TEXT(ms * NS_PER_MS));
-    if (r->daemon->stopping)
-        daemon_stop_step(r->daemon);
 }
 
 /* --- the link's events -------------------------------------------------------------- */
@@ -174,8 +172,6 @@ static void on_closed(void *arg)
         a->replica->attempt = NULL;
     free(a);
     d->links--;
-    if (d->stopping)
-        daemon_stop_step(d);
 }
 
 static const struct link_events link_events = {
