@@ -190,29 +190,6 @@ static void end(struct primary *p, struct compare *c)
     primary_act(p, &a);
 }
 
-void reconcile_fail(struct primary *p, struct compare *c, const struct err *err)
-{
-    struct repl *r = p->repl[c->replica];
-
-    c->result.failed = true;
-    c->result.err = *err;
-    r->compare_after_ms = p->now_ms + AGAIN_FIRST_MS;
-    if (c->automatic) {
-        primary_log(p, r->id, 4, err->id, "comparison: %s", err->msg);
-    }
-    end(p, c);
-}
-
-static void no_memory(struct primary *p, struct compare *c)
-{
-    struct err err;
-
-    (void)err_set(&err, ERR_NOMEM, 0, "out of memory for a comparison");
-    reconcile_fail(p, c, &err);
-}
-
-/* --- the answer, once both sides are known ------------------------------------------ */
-
 static void note_again(struct primary *p, struct repl *r, bool found)
 {
     int64_t wait_ms = AGAIN_FIRST_MS;
@@ -228,6 +205,31 @@ static void note_again(struct primary *p, struct repl *r, bool found)
     r->compare_after_ms =
         p->now_ms + (wait_ms < AGAIN_MAX_MS ? wait_ms : AGAIN_MAX_MS);
 }
+
+void reconcile_fail(struct primary *p, struct compare *c, const struct err *err)
+{
+    struct repl *r = p->repl[c->replica];
+
+    c->result.failed = true;
+    c->result.err = *err;
+    if (reconcile_repairs(c)) {
+        note_again(p, r, true);
+    }
+    if (c->automatic) {
+        primary_log(p, r->id, 4, err->id, "comparison: %s", err->msg);
+    }
+    end(p, c);
+}
+
+static void no_memory(struct primary *p, struct compare *c)
+{
+    struct err err;
+
+    (void)err_set(&err, ERR_NOMEM, 0, "out of memory for a comparison");
+    reconcile_fail(p, c, &err);
+}
+
+/* --- the answer, once both sides are known ------------------------------------------ */
 
 static void finish(struct primary *p, struct compare *c)
 {
@@ -636,8 +638,11 @@ static bool merge_asked(struct primary *p, struct compare *c)
         int n = index_list(p->ix, bucket, &here, &cap, &err);
         if (n < 0) {
             ok = false;
-        } else if (at == from && reconcile_repairs(c)) {
-            /* The replica has nothing there: every name of it is wanted. */
+        } else if (at == from && reconcile_repairs(c) &&
+                   p->repl[c->replica]->compare_fails == 0) {
+            /* The replica has nothing there: every name of it is wanted.  That
+             * spares the list of a first copy; but who compares in vain needs
+             * the list, to find names that only the index has. */
             if (n > 0) {
                 bit_set(c->buckets_all, bucket);
                 c->whole_count += (uint64_t)n;
