@@ -314,11 +314,20 @@ static void drain(struct primary *p, struct compare *c)
 void reconcile_names_done(struct primary *p, struct compare *c, bool complete,
                           const struct err *err)
 {
-    if (err != NULL && err->code != 0 && !complete) {
-        reconcile_fail(p, c, err);
+    struct err own;
+
+    if (complete || (err == NULL && !reconcile_repairs(c))) {
+        drain(p, c);
         return;
     }
-    drain(p, c);
+    if (err == NULL || err->code == 0) {
+        (void)err_set(&own, ERR_IO, 0,
+                      "not all tables could be read, so not all differences "
+                      "have names");
+        own.id = DR_UNREADABLE;
+        err = &own;
+    }
+    reconcile_fail(p, c, err);
 }
 
 static void begin_walk(struct primary *p, struct compare *c)

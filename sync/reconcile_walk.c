@@ -321,6 +321,7 @@ void primary_walk_found(struct primary *p, uint64_t id, struct digest name,
         reconcile_add_name(c, kind_of(c, name), is_table, table, key);
         if (reconcile_repairs(c)) {
             reconcile_repair(p, c, is_table, table, key);
+            sender_advance(p, p->repl[c->replica]);
         }
     }
 }
@@ -342,6 +343,19 @@ static void sweep(struct primary *p, const struct walk_filter *f, size_t m,
     }
 }
 
+/* Whatever a table could not tell, this member has all names it wanted. */
+static bool found_all(const struct walk_filter *f, size_t m,
+                      const struct walk_member *member,
+                      const struct compare *c)
+{
+    for (size_t i = 0; i < f->names_count[m]; i++) {
+        if (((member->found[i / 8] >> (i % 8)) & 1) == 0) {
+            return false;
+        }
+    }
+    return c->whole_count == 0;
+}
+
 void primary_walk_ended(struct primary *p, uint64_t id, bool complete,
                         const struct err *err, int64_t now_ms)
 {
@@ -360,7 +374,8 @@ void primary_walk_ended(struct primary *p, uint64_t id, bool complete,
         if (complete && !done.stopping) {
             sweep(p, done.filter, i, &done.members[i], c);
         }
-        reconcile_names_done(p, c, complete, err);
+        bool all = complete || found_all(done.filter, i, &done.members[i], c);
+        reconcile_names_done(p, c, all, err);
     }
     free_filter(&done);
 }
