@@ -357,8 +357,21 @@ void primary_compare_soon(struct primary *p)
 
 void primary_index_ready(struct primary *p, int64_t now_ms)
 {
+    struct repl *r;
+
     p->now_ms = now_ms;
     p->index_ready = true;
+    EACH_REPL(p, r)
+    {
+        /* The scan may have changed the index behind the log. */
+        reconcile_owe_soon(p, r);
+    }
+}
+
+void primary_index_stale(struct primary *p)
+{
+    p->index_ready = false;
+    primary_compare_soon(p);
 }
 
 void primary_root_lost(struct primary *p, const char *why)

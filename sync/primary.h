@@ -89,6 +89,12 @@ void primary_compare_soon(struct primary *p);
 /* The index is complete (the scan at start is done): comparisons may begin.
  * Until then only live changes flow. */
 void primary_index_ready(struct primary *p, int64_t now_ms);
+/* Events were lost, so the index lacks something until the scan that the shell
+ * starts now has ended with primary_index_ready().  Until then changes flow,
+ * but nothing is compared and nothing claimed: no freshness, no lag, no barrier
+ * is passed.  Every replica is compared afterwards.  primary_drained() must not
+ * be called meanwhile: what it says is not true. */
+void primary_index_stale(struct primary *p);
 /* The root is not (or again) our database.  While lost, nothing is looked at
  * and no delete is sent; `why` is shown. */
 void primary_root_lost(struct primary *p, const char *why);

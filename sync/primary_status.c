@@ -39,7 +39,7 @@ static int64_t lag_of(struct primary *p, const struct repl *r, int64_t now_ms)
     int64_t oldest = INT64_MAX;
 
     if (r->forgotten || r->blind || r->held > 0 || r->equal_wall_ns == 0 ||
-        p->lost) {
+        p->lost || !p->index_ready) {
         return -1;
     }
     if (node != NULL) {

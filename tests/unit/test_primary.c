@@ -604,6 +604,29 @@ static void test_a_hold_ends_when_there_is_nothing_left_to_delete(void **state)
     fx_free(f);
 }
 
+static void test_nothing_is_claimed_while_the_index_is_stale(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_put(f, "t", "x", "one");
+    struct fx_peer *r = real_equal(f);
+    fx_put(f, "t", "x", "two"); /* its event was lost */
+    primary_index_stale(f->p);
+    for (int i = 0; i < 20; i++) {
+        fx_wait(f, 1000);
+        assert_false(passed(f, r));
+        assert_int_equal(lag_of(f, r), -1);
+    }
+    fx_ready(f); /* the scan saw it */
+    assert_false(passed(f, r));
+    beat(f, 5);
+    assert_string_equal(fx_there(r, "t", "x"), "two");
+    assert_true(passed(f, r));
+    assert_int_equal(lag_of(f, r), 0);
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -637,6 +660,7 @@ int main(void)
             test_a_table_that_vanished_whole_is_swept_from_the_index),
         cmocka_unit_test(test_held_deletes_are_not_counted_as_done),
         cmocka_unit_test(test_a_hold_ends_when_there_is_nothing_left_to_delete),
+        cmocka_unit_test(test_nothing_is_claimed_while_the_index_is_stale),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
