@@ -120,6 +120,7 @@ fetch_sshd() {
 
 case ${1:-} in
 build | demo | test | ci) install_set "$1" ;;
+missing) missing $(names "${2:-demo}") ;;
 list) names "${2:-test}" | tr ' ' '\n' ;;
 sshd) fetch_sshd "${2:-}" ;;
 *)
