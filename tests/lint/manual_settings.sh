@@ -1,0 +1,27 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# manual_settings.sh ROOT PROGRAM: drover.conf(5) has exactly the settings of
+# the program, in its order, with its defaults.
+drover=$2
+. "$(dirname "$0")/lib.sh"
+
+page=agent/drover.conf.5
+want=$("$drover" check-config --list-settings | awk -F '\t' '{print $1, $2, $3}')
+have=$(awk '
+    function flush() { if (name != "") print section, name, preset; name = "" }
+    /^\.Sh /                     { flush(); section = tolower($2) }
+    /^\.It Cm / && (section == "database" || section == "replica") {
+        flush(); name = $3; preset = "-" }
+    /^Default: / && name != ""   { preset = $2; sub(/\.$/, "", preset) }
+    END { flush() }
+' $page)
+[ -n "$want" ] || bad "the program lists no settings"
+if [ "$want" != "$have" ]; then
+    bad "$page differs from drover check-config --list-settings:"
+    tmp=$(mktemp -d)
+    printf '%s\n' "$want" >"$tmp/program"
+    printf '%s\n' "$have" >"$tmp/manual"
+    diff "$tmp/program" "$tmp/manual" || :
+    rm -rf "$tmp"
+fi
+verdict

@@ -1,0 +1,15 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Shell scripts are understood by dash and clean for shellcheck.
+. "$(dirname "$0")/lib.sh"
+
+scripts=$(find agent store sync tests systemd .ci -name '*.sh' -o -path '.ci/run' | sort)
+for s in $scripts; do
+    sh -n "$s" || bad "$s: syntax"
+done
+command -v shellcheck >/dev/null || { [ "$FINDINGS" = 0 ] && skip "shellcheck is not installed"; verdict; }
+for s in $scripts; do
+    found=$(shellcheck -S warning -e SC1090,SC1091 -s sh "$s" || :)
+    [ -z "$found" ] || bad "$found"
+done
+verdict

@@ -1,0 +1,28 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# units.sh ROOT BUILT-UNITS: systemd accepts the units, and finds them hardened.
+built=$2
+. "$(dirname "$0")/lib.sh"
+
+command -v systemd-analyze >/dev/null || skip "systemd-analyze is not installed"
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+# The programs need not be installed for this.
+for u in drover@.service drover-verify@.service; do
+    sed 's,^\(Exec[A-Za-z]*=\)[^ ]*/drover ,\1/bin/true ,' "$built/$u" >"$tmp/$u"
+done
+cp systemd/drover-verify@.timer "$tmp"
+for u in drover@orders.service drover-verify@orders.service drover-verify@orders.timer; do
+    found=$(SYSTEMD_UNIT_PATH="$tmp:" systemd-analyze verify --man=no --recursive-errors=no "$tmp/$u" 2>&1) ||
+        bad "$u: exit status $?"
+    [ -z "$found" ] || bad "$found"
+done
+for u in drover@.service drover-verify@.service; do
+    text=$(systemd-analyze security --offline=true --no-pager "$tmp/$u" 2>&1) ||
+        { bad "systemd-analyze security $u: $text"; continue; }
+    score=$(printf '%s\n' "$text" | sed -n 's/.*exposure level for [^:]*: \([0-9.]*\).*/\1/p')
+    printf '%s: exposure %s\n' "$u" "$score"
+    awk -v s="${score:-99}" 'BEGIN { exit !(s <= 2.0) }' || bad "$u: exposure $score, more than 2.0"
+done
+grep -q '^ProcSubset=pid' "$tmp/drover@.service" && bad "ProcSubset=pid hides /proc/locks from the agent"
+verdict

@@ -1,0 +1,238 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# run.sh: install what is missing, build, and run every test.
+#
+#   sh tests/run.sh                  everything (below 15 minutes on 2 cores)
+#   sh tests/run.sh --quick          one gcc build, its tests once
+#   sh tests/run.sh --only SUITE     one of gcc, asan, clang, tsan, user
+#   sh tests/run.sh --filter REGEX   only tests whose ctest name matches
+#   sh tests/run.sh --no-install     look for no packages
+#
+# Suites:  gcc    warnings are errors; all tests
+#          asan   all tests under AddressSanitizer and UBSan
+#          clang  build only: warnings are errors
+#          tsan   tests of threaded parts under ThreadSanitizer
+#          user   when root: the unit tests once more as an ordinary user
+#
+# Builds are kept in build/test-SUITE.  The last line is
+# "N passed, N failed, N skipped"; the exit status is 0 only when none failed.
+set -eu
+
+ROOT=$(cd "$(dirname "$0")/.." && pwd)
+cd "$ROOT"
+
+SUITES="gcc asan clang tsan user"
+FILTER=
+INSTALL=yes
+JOBS=$(nproc 2>/dev/null || echo 2)
+# What runs on several threads; everything else has one.
+TSAN_TESTS='threads|share|control|command|looks|scans|replica|receiver'
+
+usage() {
+    sed -n '4,20s/^# \{0,1\}//p' "$0"
+    exit "$1"
+}
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --quick) SUITES=gcc ;;
+    --only)
+        [ $# -ge 2 ] || usage 64 >&2
+        case " $SUITES " in *" $2 "*) SUITES=$2 ;; *) usage 64 >&2 ;; esac
+        shift
+        ;;
+    --asan) SUITES=asan ;;
+    --filter)
+        [ $# -ge 2 ] || usage 64 >&2
+        FILTER=$2
+        shift
+        ;;
+    --filter=*) FILTER=${1#--filter=} ;;
+    --no-install) INSTALL=no ;;
+    -h | --help) usage 0 ;;
+    *) usage 64 >&2 ;;
+    esac
+    shift
+done
+
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+chmod 711 "$WORK"
+mkdir -m 1777 "$WORK/out" # the user suite writes its report there, too
+: >"$WORK/counts" # one line per suite: passed failed skipped
+: >"$WORK/skips"
+: >"$WORK/failures"
+
+say() { printf '\n== %s\n' "$*"; }
+
+# A suite that could not even run counts as one failure.
+broken() {
+    printf '%s\n' "$1" >>"$WORK/failures"
+    echo "0 1 0" >>"$WORK/counts"
+}
+
+# build SUITE CMAKE-OPTION...: quiet unless it fails.
+build() {
+    suite=$1
+    shift
+    say "$suite: build"
+    if cmake -S . -B "build/test-$suite" -DDROVER_WERROR=ON "$@" >"$WORK/log" 2>&1 &&
+        cmake --build "build/test-$suite" -j "$JOBS" >>"$WORK/log" 2>&1; then
+        return 0
+    fi
+    grep -E -A5 'error|Error|warning' "$WORK/log" | head -n 60
+    tail -n 5 "$WORK/log"
+    broken "$suite: the build failed"
+    return 1
+}
+
+# Sum up ctest's JUnit report (its own log calls a skipped test passed):
+# cmocka's counts where a test prints them, else one test each.  Skips and
+# failures are collected with names and reasons.
+count() {
+    awk -v suite="$1" -v skips="$WORK/skips" -v failures="$WORK/failures" '
+    function number(line, word,   s) {
+        if (!match(line, "\\[  " word " ?\\] [0-9]+ test")) return 0
+        s = substr(line, RSTART, RLENGTH)
+        sub(/.*\] /, "", s)
+        return s + 0
+    }
+    function finish() {
+        if (status == "run") {
+            passed += p + f + s > 0 ? p : 1
+        } else if (status == "notrun" && note ~ /^SKIP/) {
+            skipped++; s = 0
+            print suite ": " name ": " (why == "" ? "no reason given" : why) >>skips
+        } else if (status != "disabled") {
+            passed += p
+            if (f == 0) f = 1
+            print suite ": " name (note != "" ? ": " note : "") bad >>failures
+        }
+        if (s > 0)
+            print suite ": " name ": " s " of its tests: " (why == "" ? "no reason given" : why) >>skips
+        failed += f; skipped += s
+    }
+    /^\t<testcase / {
+        name = $0; sub(/.*<testcase name="/, "", name); sub(/".*/, "", name)
+        status = $0; sub(/.* status="/, "", status); sub(/".*/, "", status)
+        p = f = s = 0; why = note = bad = ""
+        next
+    }
+    /^\t\t<(skipped|failure) message="/ {
+        note = $0; sub(/.* message="/, "", note); sub(/".*/, "", note)
+        next
+    }
+    /^\t<\/testcase>/ { finish(); next }
+    {
+        p += number($0, "PASSED "); f += number($0, "FAILED "); s += number($0, "SKIPPED")
+        if (match($0, /\[  FAILED  \] [A-Za-z_][A-Za-z0-9_]*/)) {
+            one = substr($0, RSTART + 13, RLENGTH - 13)
+            if (index(bad " ", " " one " ") == 0) bad = bad " " one
+        }
+        if (match($0, /(SKIP|skip|skipped): .*/)) {
+            one = substr($0, RSTART); sub(/^[A-Za-z]*: */, "", one)
+            if (index(why, one) == 0) why = why (why == "" ? "" : "; ") one
+        }
+    }
+    END { print passed + 0, failed + 0, skipped + 0 }
+    ' "$2" >>"$WORK/counts"
+}
+
+# tests SUITE DIR CTEST-OPTION...
+tests() {
+    suite=$1 dir=$2
+    shift 2
+    say "$suite: tests"
+    rc=0
+    # No test may wait for a terminal.
+    $AS ctest --test-dir "$dir" -j 2 --output-on-failure --no-tests=ignore \
+        --output-junit "$WORK/out/report.xml" --test-output-size-passed 4000000 \
+        --test-output-size-failed 4000000 ${FILTER:+-R "$FILTER"} "$@" \
+        </dev/null >"$WORK/log" 2>&1 || rc=$?
+    cat "$WORK/log"
+    if [ -s "$WORK/out/report.xml" ]; then
+        count "$suite" "$WORK/out/report.xml"
+        rm -f "$WORK/out/report.xml"
+    elif ! grep -q 'No tests were found' "$WORK/log"; then
+        broken "$suite: ctest failed ($rc)"
+    fi
+}
+
+AS=
+# Reports name file and line, and end the test.
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:strict_string_checks=1}"
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}"
+
+suite_gcc() {
+    build gcc && tests gcc build/test-gcc
+}
+
+suite_asan() {
+    build asan "-DDROVER_SANITIZE=address,undefined" && tests asan build/test-asan -LE lint
+}
+
+suite_clang() {
+    command -v clang >/dev/null || {
+        echo "clang: not installed" >>"$WORK/skips"
+        echo "0 0 1" >>"$WORK/counts"
+        return
+    }
+    build clang -DCMAKE_C_COMPILER=clang && echo "1 0 0" >>"$WORK/counts"
+}
+
+suite_tsan() {
+    build tsan -DDROVER_SANITIZE=thread &&
+        FILTER=${FILTER:-"^unit_.*($TSAN_TESTS)"} && tests tsan build/test-tsan -LE lint
+    FILTER=$GIVEN_FILTER
+}
+
+suite_user() {
+    if [ "$(id -u)" != 0 ]; then
+        return # the others ran as an ordinary user already
+    fi
+    if ! command -v setpriv >/dev/null; then
+        echo "user: setpriv is not installed" >>"$WORK/skips"
+        echo "0 0 1" >>"$WORK/counts"
+        return
+    fi
+    drop="setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs"
+    [ -d build/test-gcc ] || build gcc || return
+    if ! $drop test -x build/test-gcc/tests; then
+        echo "user: user nobody cannot reach $ROOT" >>"$WORK/skips"
+        echo "0 0 1" >>"$WORK/counts"
+        return
+    fi
+    # ctest writes its logs as that user.
+    rm -rf build/test-gcc/Testing
+    install -d -o 65534 -g 65534 build/test-gcc/Testing
+    AS="env HOME=/nonexistent $drop"
+    FILTER=${FILTER:-'^unit_'}
+    tests user build/test-gcc -LE lint
+    FILTER=$GIVEN_FILTER
+    AS=
+    rm -rf build/test-gcc/Testing
+}
+
+GIVEN_FILTER=$FILTER
+if [ "$INSTALL" = yes ]; then
+    say "packages"
+    sh agent/packages.sh test
+fi
+for suite in $SUITES; do
+    suite_"$suite" || :
+done
+
+if [ -s "$WORK/skips" ]; then
+    say "skipped"
+    cat "$WORK/skips"
+fi
+if [ -s "$WORK/failures" ]; then
+    say "failed"
+    cat "$WORK/failures"
+fi
+echo
+# Nothing run is no success either.
+awk '{ p += $1; f += $2; s += $3 }
+    END { printf "%d passed, %d failed, %d skipped\n", p, f, s; exit !(f == 0 && p > 0) }' "$WORK/counts"
