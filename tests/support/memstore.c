@@ -542,6 +542,10 @@ static int op_identify(void *ctx, const struct wire_hello *hello,
         return refuse(err, DR_OLD_EPOCH,
                       "this replica has followed a newer primary");
     }
+    /* A new session: the last one's requests are nobody's. */
+    m->scan_wanted = m->names_wanted = false;
+    free(m->names);
+    m->names = NULL;
     ok_out->was_empty = !m->has_id;
     m->has_id = true;
     memcpy(m->db_id, hello->db_id, sizeof m->db_id);

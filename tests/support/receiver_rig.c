@@ -47,7 +47,6 @@ static void end(struct rig *g)
     wire_in_deinit(&g->in);
     buf_clear(&g->out);
     buf_clear(&g->m->sent);
-    g->m->scan_wanted = g->m->names_wanted = false;
 }
 
 void rig_deinit(struct rig *g)

@@ -55,7 +55,8 @@ add_library(drover_sync_support STATIC
   ${CMAKE_CURRENT_LIST_DIR}/../support/wire_recode.c)
 target_link_libraries(drover_sync_support PUBLIC drover_sync drover_flags)
 foreach(module IN ITEMS state wire wire_hostile receiver receiver_aside
-                        receiver_query receiver_threads protocol_doc)
+                        receiver_query receiver_threads receiver_random
+                        protocol_doc)
   drover_sync_test(${module})
   target_link_libraries(unit_sync_${module} PRIVATE drover_sync_support)
 endforeach()
