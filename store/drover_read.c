@@ -2,9 +2,10 @@
  *
  * drover_read: has, get, and values read in pieces; see drover.h.
  *
- * A get first tries the shortest way: one openat2() of "users.tbl/bob.kv"
- * from the root, and the lock at once.  Whatever goes differently (busy, just
- * replaced, an error, an old kernel) is left to the way with a wait. */
+ * A get first tries the shortest way: one openat2() of "users.tbl/bob.kv" from
+ * the root, the lock at once, and read_quick().  Whatever goes differently (a
+ * young or large value, busy, an error, an old kernel) is left to the way that
+ * verifies, and that to the way with a wait. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -39,17 +40,42 @@ static void file_path(struct drover_bytes table, struct drover_bytes key,
     key_file(key.data, key.len, out + n);
 }
 
-/* The short way: a share-locked descriptor, or -1 whatever the reason. */
-static int open_fast(const struct db *db, struct drover_bytes table,
-                     struct drover_bytes key, struct stat *st)
+/* Open by one openat2() from the root and lock at once; -1 whatever is in the
+ * way. */
+static int open_fast(const struct db *db, const char *path)
+{
+    CLEANUP(fd_closep) int fd = db_open_file(db, path);
+
+    return fd < 0 || flock(fd, LOCK_SH | LOCK_NB) < 0 ? -1 : TAKE_FD(fd);
+}
+
+/* A small value that nobody touched lately: its length, or -1. */
+static int64_t get_fast(const struct db *db, struct drover_bytes table,
+                        struct drover_bytes key, void *out, size_t room)
+{
+    char path[FILE_PATH_BYTES];
+    int64_t opened_ns = read_clock();
+    struct stat st;
+
+    file_path(table, key, path);
+    CLEANUP(fd_closep) int fd = open_fast(db, path);
+    return fd < 0
+               ? -1
+               : read_quick(fd, opened_ns, out,
+                            room < READ_QUICK_BYTES ? room : READ_QUICK_BYTES,
+                            &st);
+}
+
+/* open_fast(), verified: a share-locked descriptor and its stat, or -1. */
+static int open_verified(const struct db *db, struct drover_bytes table,
+                         struct drover_bytes key, struct stat *st)
 {
     char path[FILE_PATH_BYTES];
     struct stat named;
 
     file_path(table, key, path);
-    CLEANUP(fd_closep) int fd = db_open_file(db, path);
-    if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) < 0 || fstat(fd, st) < 0 ||
-        !S_ISREG(st->st_mode) ||
+    CLEANUP(fd_closep) int fd = open_fast(db, path);
+    if (fd < 0 || fstat(fd, st) < 0 || !S_ISREG(st->st_mode) ||
         fstatat(db->root_fd, path, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
         !read_same_inode(st, &named)) {
         return -1;
@@ -63,7 +89,7 @@ static int open_locked(const struct db *db, struct drover_bytes table,
                        struct stat *st, struct err *err)
 {
     char file[KEY_FILE_BYTES];
-    int fd = open_fast(db, table, key, st);
+    int fd = open_verified(db, table, key, st);
 
     if (fd >= 0) {
         return fd;
@@ -92,25 +118,27 @@ static int check_timeout(int64_t timeout_ms, struct err *err)
     return 0;
 }
 
-int drover_get_buf(struct drover *db, struct drover_bytes table,
-                   struct drover_bytes key, int64_t timeout_ms,
-                   struct buf *value, struct err *err)
+static int check(struct drover_bytes table, struct drover_bytes key,
+                 int64_t timeout_ms, struct err *err)
+{
+    int rc = check_timeout(timeout_ms, err);
+
+    return rc < 0 ? rc : drover_check(table, key, err);
+}
+
+/* The way with a wait, and with repetitions. */
+static int get_slowly(struct drover *db, struct drover_bytes table,
+                      struct drover_bytes key, int64_t timeout_ms,
+                      struct buf *value, struct err *err)
 {
     char file[KEY_FILE_BYTES];
 
-    int rc = check_timeout(timeout_ms, err);
-    if (rc == 0) {
-        rc = drover_check(table, key, err);
-    }
-    if (rc < 0) {
-        return rc;
-    }
     key_file(key.data, key.len, file);
     for (int i = 0; i < CHANGE_TRIES; i++) {
         struct stat st;
         CLEANUP(fd_closep)
         int fd = open_locked(&db->db, table, key, timeout_ms, &st, err);
-        rc = fd < 0 ? fd : read_whole(fd, file, &st, value, err);
+        int rc = fd < 0 ? fd : read_whole(fd, file, &st, value, err);
         if (rc < 0) {
             return drover_wrap(err, "get", table, key);
         }
@@ -122,27 +150,74 @@ int drover_get_buf(struct drover *db, struct drover_bytes table,
     return drover_wrap(err, "get", table, key);
 }
 
+int drover_get_buf(struct drover *db, struct drover_bytes table,
+                   struct drover_bytes key, int64_t timeout_ms,
+                   struct buf *value, struct err *err)
+{
+    int rc = check(table, key, timeout_ms, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    buf_clear(value);
+    if (buf_reserve(value, READ_QUICK_BYTES)) {
+        int64_t n =
+            get_fast(&db->db, table, key, value->data, READ_QUICK_BYTES);
+        if (n >= 0) {
+            value->len = (size_t)n;
+            return 0;
+        }
+    }
+    return get_slowly(db, table, key, timeout_ms, value, err);
+}
+
+/* A copy of the caller's own, no larger than it must be, ended by a NUL. */
+static int get_copy(struct drover *db, struct drover_bytes table,
+                    struct drover_bytes key, int64_t timeout_ms,
+                    void **value_out, size_t *len_out, struct err *err)
+{
+    char quick[READ_QUICK_BYTES];
+    CLEANUP(buf_deinit) struct buf value = BUF_NULL;
+    const void *data = quick;
+
+    int rc = check(table, key, timeout_ms, err);
+    if (rc < 0) {
+        return rc;
+    }
+    int64_t n = get_fast(&db->db, table, key, quick, sizeof quick);
+    if (n < 0) {
+        rc = get_slowly(db, table, key, timeout_ms, &value, err);
+        if (rc < 0) {
+            return rc;
+        }
+        data = value.data;
+        n = (int64_t)value.len;
+    }
+    size_t len = (size_t)n;
+    /* A large one is not copied; read_whole() left room for the NUL. */
+    char *copy = data == quick ? malloc(len + 1) : realloc(value.data, len + 1);
+    if (copy == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "out of memory");
+    }
+    if (data == quick) {
+        memcpy(copy, quick, len);
+    } else {
+        value = (struct buf)BUF_NULL;
+    }
+    copy[len] = '\0';
+    *value_out = copy;
+    *len_out = len;
+    return 0;
+}
+
 int drover_get(struct drover *db, struct drover_bytes table,
                struct drover_bytes key, int64_t timeout_ms, void **value_out,
                size_t *len_out, struct drover_error *err)
 {
-    struct buf value = BUF_NULL;
     struct err e;
 
-    int rc = drover_get_buf(db, table, key, timeout_ms, &value, &e);
-    if (rc == 0) {
-        *len_out = value.len;
-        buf_u8(&value, 0);
-        if (value.bad) {
-            rc = err_set(&e, ERR_NOMEM, 0, "out of memory");
-        }
-    }
-    if (rc < 0) {
-        buf_deinit(&value);
-        return drover_report(rc, &e, err);
-    }
-    *value_out = value.data;
-    return 0;
+    return drover_report(
+        get_copy(db, table, key, timeout_ms, value_out, len_out, &e), &e, err);
 }
 
 /* Read the value into the caller's buffer.  READ_WHOLE, READ_CHANGED, ERR_*. */
@@ -155,6 +230,9 @@ static int read_into(int fd, const char *file, const struct stat *st, void *out,
         return err_set(err, ERR_TOOBIG, 0,
                        "the value has %lld bytes, the buffer %zu",
                        (long long)st->st_size, room);
+    }
+    if (lseek(fd, 0, SEEK_SET) < 0) {
+        return err_sys(err, errno, "seek");
     }
     int64_t n = read_full(fd, out, (size_t)st->st_size, file, err);
     if (n < 0) {
@@ -173,12 +251,14 @@ static int get_into_impl(struct drover *db, struct drover_bytes table,
 {
     char file[KEY_FILE_BYTES];
 
-    int rc = check_timeout(timeout_ms, err);
-    if (rc == 0) {
-        rc = drover_check(table, key, err);
-    }
+    int rc = check(table, key, timeout_ms, err);
     if (rc < 0) {
         return rc;
+    }
+    int64_t n = get_fast(&db->db, table, key, out, room);
+    if (n >= 0) {
+        *len_out = (size_t)n;
+        return 0;
     }
     key_file(key.data, key.len, file);
     for (int i = 0; i < CHANGE_TRIES; i++) {
@@ -258,10 +338,7 @@ static int read_open_impl(struct drover *db, struct drover_bytes table,
                           struct drover_bytes key, int64_t timeout_ms,
                           struct drover_reader **out, struct err *err)
 {
-    int rc = check_timeout(timeout_ms, err);
-    if (rc == 0) {
-        rc = drover_check(table, key, err);
-    }
+    int rc = check(table, key, timeout_ms, err);
     if (rc < 0) {
         return rc;
     }

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/base/quote.h"
@@ -26,6 +27,27 @@ bool read_same_version(const struct stat *a, const struct stat *b)
 {
     return a->st_size == b->st_size && same_time(a->st_mtim, b->st_mtim) &&
            same_time(a->st_ctim, b->st_ctim);
+}
+
+int64_t read_clock(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &t);
+    return clock_of_timespec(t);
+}
+
+int64_t read_quick(int fd, int64_t opened_ns, void *out, size_t room,
+                   struct stat *st)
+{
+    ssize_t n = read(fd, out, room);
+
+    if (n < 0 || fstat(fd, st) < 0 || n != st->st_size ||
+        !S_ISREG(st->st_mode) || st->st_nlink == 0 ||
+        clock_of_timespec(st->st_ctim) >= opened_ns - READ_RACY_NS) {
+        return -1;
+    }
+    return n;
 }
 
 int64_t read_full(int fd, void *out, size_t n, const char *file,
@@ -62,6 +84,9 @@ int read_whole(int fd, const char *file, const struct stat *st,
         return err_set(err, ERR_NOMEM, 0,
                        "read %s: out of memory for %zu bytes",
                        QUOTED(file, strlen(file)), size);
+    }
+    if (lseek(fd, 0, SEEK_SET) < 0) {
+        return err_sys(err, errno, "seek %s", QUOTED(file, strlen(file)));
     }
     int64_t n = read_full(fd, value->data, size, file, err);
     if (n < 0) {

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "store/base/buf.h"
+#include "store/base/clock.h"
 #include "store/base/err.h"
 
 bool read_same_inode(const struct stat *a, const struct stat *b);
@@ -22,12 +23,31 @@ bool read_same_version(const struct stat *a, const struct stat *b);
 int64_t read_full(int fd, void *out, size_t n, const char *file,
                   struct err *err) MUSTCHECK;
 
+/* Nothing about a file that was opened at `opened_ns` (by read_clock()) has
+ * changed since before that, when its ctime is this much older: neither bytes
+ * nor names.  File times move in steps of some milliseconds; this is ample. */
+#define READ_RACY_NS (2 * NS_PER_S)
+enum { READ_QUICK_BYTES = 16 * 1024 };
+
+/* The wall clock, cheaply, and never ahead of the one that file times have. */
+int64_t read_clock(void);
+
+/* Read a small value that nobody touched lately, with no more calls than one
+ * read and one fstat: an old ctime proves at once that the bytes are of one
+ * version and that the name the file was opened by still leads to it (renaming
+ * over it, renaming or unlinking it would have set its ctime).  Returns the
+ * value's length, with *st its stat; or -1 when this way does not decide, and
+ * the file's position has moved. */
+int64_t read_quick(int fd, int64_t opened_ns, void *out, size_t room,
+                   struct stat *st);
+
 enum read_result {
     READ_WHOLE = 1,
     READ_CHANGED, /* longer, shorter or touched: what was read means nothing */
 };
 
-/* Read the whole file, whose stat is `st`, to `value` (cleared first).
+/* Read the whole file from its begin, whose stat is `st`, to `value` (cleared
+ * first).
  * Returns an enum read_result, ERR_IO, ERR_NOMEM. */
 int read_whole(int fd, const char *file, const struct stat *st,
                struct buf *value, struct err *err) MUSTCHECK;

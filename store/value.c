@@ -7,11 +7,16 @@
  *   openat   never O_CREAT (a read makes no ghost), O_NOFOLLOW (no way out of
  *            the table), O_NONBLOCK (a FIFO must not stop us)
  *   flock    share lock, never waiting
+ *   read     a small value, at a venture
+ *   fstat    a ctime older than the look by 2 s proves that neither the bytes
+ *            nor the name changed since before the open: done (read_quick())
+ * and only for a value that is younger, or larger:
  *   fstat    what we hold
  *   fstatat  what the name leads to: an unequal inode was replaced before we
  *            had the lock, and its lock protects nothing
  *   read     exactly the size seen
  *   fstat    unequal size, mtime or ctime: somebody writes without locking
+ * and last
  *   close    unlocks
  */
 #include "store/value.h"
@@ -35,10 +40,6 @@ enum {
     LOOK_TRIES = 8,
     SECOND_PASS_BYTES = 1 << 20,
 };
-
-/* An equal ctime proves nothing when it is this close to the moment of the
- * look: file times move in steps of some milliseconds. */
-#define RACY_NS (2 * NS_PER_S)
 
 /* --- digests ------------------------------------------------------------- */
 
@@ -126,12 +127,12 @@ static int try_share(int fd, const char *file, struct err *err)
     }
 }
 
-/* Open, share-lock and identify the key's file, once.  LOOK_VALUE: *fd_out is
- * locked and is what the name leads to.  LOOK_CHANGING: try again. */
-static int open_once(int dir_fd, const char *file, int *fd_out, struct stat *st,
-                     struct err *err)
+/* Open the key's file and try its share lock.  LOOK_VALUE: *fd_out is locked;
+ * LOOK_BUSY: it is open, but not locked.  Whether the name still leads to it is
+ * not known yet. */
+static int open_share(int dir_fd, const char *file, int *fd_out,
+                      struct err *err)
 {
-    struct stat named;
     CLEANUP(fd_closep)
     int fd =
         openat(dir_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -154,6 +155,16 @@ static int open_once(int dir_fd, const char *file, int *fd_out, struct stat *st,
     if (granted < 0) {
         return granted;
     }
+    *fd_out = TAKE_FD(fd);
+    return granted ? LOOK_VALUE : LOOK_BUSY;
+}
+
+/* See that `fd` is what the name leads to: `rc` as it was, with *st set. */
+static int identify(int dir_fd, const char *file, int fd, int rc,
+                    struct stat *st, struct err *err)
+{
+    struct stat named;
+
     if (fstat(fd, st) < 0) {
         return fail(errno, "fstat", file, err);
     }
@@ -163,14 +174,23 @@ static int open_once(int dir_fd, const char *file, int *fd_out, struct stat *st,
     if (fstatat(dir_fd, file, &named, AT_SYMLINK_NOFOLLOW) < 0) {
         return errno == ENOENT ? LOOK_CHANGING : fail(errno, "stat", file, err);
     }
-    if (!read_same_inode(st, &named)) {
-        return LOOK_CHANGING;
+    return read_same_inode(st, &named) ? rc : LOOK_CHANGING;
+}
+
+/* Both, once.  *fd_out is set for LOOK_VALUE only. */
+static int open_once(int dir_fd, const char *file, int *fd_out, struct stat *st,
+                     struct err *err)
+{
+    CLEANUP(fd_closep) int fd = -1;
+
+    int rc = open_share(dir_fd, file, &fd, err);
+    if (rc == LOOK_VALUE || rc == LOOK_BUSY) {
+        rc = identify(dir_fd, file, fd, rc, st, err);
     }
-    if (!granted) {
-        return LOOK_BUSY;
+    if (rc == LOOK_VALUE) {
+        *fd_out = TAKE_FD(fd);
     }
-    *fd_out = TAKE_FD(fd);
-    return LOOK_VALUE;
+    return rc;
 }
 
 /* open_once() until it is settled. */
@@ -187,33 +207,61 @@ static int open_settled(int dir_fd, const char *file, int *fd_out,
 
 /* --- small values -------------------------------------------------------- */
 
-static int look_once(int dir_fd, const char *file, size_t inline_max,
-                     struct buf *value, struct look *out, struct err *err)
+/* The value is in `value`: give the lock back, then make the digest. */
+static int settle(int *fd, const struct stat *st, const struct buf *value,
+                  struct look *out)
 {
-    CLEANUP(fd_closep) int fd = -1;
+    fd_closep(fd);
+    fill_look(st, out);
+    out->digest = digest_of(value->data, value->len);
+    return LOOK_VALUE;
+}
+
+/* The careful way: identify, read, see that nothing moved. */
+static int look_slowly(int dir_fd, const char *file, int *fd, int rc,
+                       size_t inline_max, struct buf *value, struct look *out,
+                       struct err *err)
+{
     struct stat st;
 
-    int rc = open_once(dir_fd, file, &fd, &st, err);
-    if (rc == LOOK_BUSY) {
-        fill_look(&st, out);
-    }
-    if (rc != LOOK_VALUE) {
+    rc = identify(dir_fd, file, *fd, rc, &st, err);
+    if (rc != LOOK_VALUE && rc != LOOK_BUSY) {
         return rc;
     }
     fill_look(&st, out);
+    if (rc == LOOK_BUSY) {
+        return LOOK_BUSY;
+    }
     if ((uint64_t)st.st_size > inline_max) {
         return LOOK_LARGE;
     }
-    rc = read_whole(fd, file, &st, value, err);
+    rc = read_whole(*fd, file, &st, value, err);
     if (rc == READ_CHANGED) {
         return LOOK_CHANGING;
     }
-    if (rc == READ_WHOLE) {
-        rc = LOOK_VALUE;
-        fd_closep(&fd); /* the lock is given back before the digest is made */
-        out->digest = digest_of(value->data, value->len);
+    return rc == READ_WHOLE ? settle(fd, &st, value, out) : rc;
+}
+
+static int look_once(int dir_fd, const char *file, size_t inline_max,
+                     struct buf *value, struct look *out, struct err *err)
+{
+    int64_t opened_ns = read_clock();
+    CLEANUP(fd_closep) int fd = -1;
+    struct stat st;
+
+    int rc = open_share(dir_fd, file, &fd, err);
+    if (rc != LOOK_VALUE && rc != LOOK_BUSY) {
+        return rc;
     }
-    return rc;
+    if (rc == LOOK_VALUE && buf_reserve(value, READ_QUICK_BYTES)) {
+        int64_t n =
+            read_quick(fd, opened_ns, value->data, READ_QUICK_BYTES, &st);
+        if (n >= 0 && (uint64_t)n <= inline_max) {
+            value->len = (size_t)n;
+            return settle(&fd, &st, value, out);
+        }
+    }
+    return look_slowly(dir_fd, file, &fd, rc, inline_max, value, out, err);
 }
 
 int look_key(int dir_fd, const void *key, size_t key_len, size_t inline_max,
@@ -293,7 +341,7 @@ int large_open(int dir_fd, const void *key, size_t key_len, int64_t hold_ms,
     l->locked = true;
     l->hold_ns = hold_ms * NS_PER_MS;
     l->locked_ns = clock_mono_ns();
-    l->racy = clock_real_ns() - clock_of_timespec(st.st_ctim) < RACY_NS;
+    l->racy = clock_real_ns() - clock_of_timespec(st.st_ctim) < READ_RACY_NS;
     l->st = st;
     l->digest = digest;
     memcpy(l->file, file, sizeof file);

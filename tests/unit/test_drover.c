@@ -171,6 +171,37 @@ static void get_into_says_how_much_room_it_needs(void **state)
     assert_int_equal(len, 8);
 }
 
+/* Two seconds after the last change a shorter way is taken. */
+static void an_old_value_is_got_the_same_way(void **state)
+{
+    struct box *b = *state;
+    char out[8] = "";
+    size_t len = 0;
+    struct stat st;
+
+    assert_int_equal(drover_set(b->db, T("t"), T("k"), T("1234"), 0, &b->e), 0);
+    do {
+        clock_sleep_ns(100 * NS_PER_MS);
+        assert_int_equal(fstatat(b->f.fd, "t.tbl/k.kv", &st, 0), 0);
+    } while (clock_real_ns() - clock_of_timespec(st.st_ctim) <
+             2100 * NS_PER_MS);
+    assert_value(b, "t", "k", "1234");
+    assert_int_equal(
+        drover_get_into(b->db, T("t"), T("k"), 0, out, 4, &len, &b->e), 0);
+    assert_int_equal(len, 4);
+    assert_memory_equal(out, "1234", 4);
+    assert_int_equal(
+        drover_get_into(b->db, T("t"), T("k"), 0, out, 3, &len, &b->e),
+        DROVER_E_TOOBIG);
+    int held = hold_lock(b->f.fd, "t.tbl/k.kv", LOCK_EX);
+    assert_int_equal(
+        drover_get_into(b->db, T("t"), T("k"), 0, out, 4, &len, &b->e),
+        DROVER_E_TIMEOUT);
+    (void)close(held);
+    assert_int_equal(drover_set(b->db, T("t"), T("k"), T("5"), 0, &b->e), 0);
+    assert_value(b, "t", "k", "5");
+}
+
 /* Every way to name something impossible, for every function. */
 static void bad_names_are_refused_everywhere(void **state)
 {
@@ -711,6 +742,7 @@ int main(void)
         BOX_TEST(delete_and_has_know_what_is_there),
         BOX_TEST(a_read_creates_nothing),
         BOX_TEST(get_into_says_how_much_room_it_needs),
+        BOX_TEST(an_old_value_is_got_the_same_way),
         BOX_TEST(bad_names_are_refused_everywhere),
         BOX_TEST(the_longest_key_works),
         BOX_TEST(what_is_no_file_is_said_to_be_none),

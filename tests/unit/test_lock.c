@@ -101,8 +101,11 @@ static void wait_until_opened(int held)
         for (struct dirent *e; (e = readdir(dir)) != NULL;) {
             int fd = (int)strtol(e->d_name, NULL, 10);
             struct stat st;
-            found |= fd != held && e->d_name[0] != '.' && fstat(fd, &st) == 0 &&
-                     st.st_ino == want.st_ino && st.st_dev == want.st_dev;
+            char path[300];
+            (void)snprintf(path, sizeof path, "/proc/self/fd/%s", e->d_name);
+            found |= fd != held && e->d_name[0] != '.' &&
+                     stat(path, &st) == 0 && st.st_ino == want.st_ino &&
+                     st.st_dev == want.st_dev;
         }
         (void)closedir(dir);
     }

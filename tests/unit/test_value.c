@@ -4,7 +4,7 @@
 #include "tests/unit/store_fixture.h"
 
 #include "store/base/clock.h"
-#include "store/name.h"
+#include "store/read.h"
 #include "store/value.h"
 
 static int look(struct fixture *f, const char *key, struct buf *value,
@@ -181,7 +181,7 @@ static struct large *open_large(struct fixture *f, int64_t hold_ms)
 }
 
 /* Make the file's times old, so that equal times count as proof. */
-static bool wait_until_old(int dir_fd)
+static void wait_until_old(int dir_fd)
 {
     struct stat st;
 
@@ -189,7 +189,6 @@ static bool wait_until_old(int dir_fd)
     while (clock_real_ns() - clock_of_timespec(st.st_ctim) < 2100 * NS_PER_MS) {
         clock_sleep_ns(50 * NS_PER_MS);
     }
-    return true;
 }
 
 static void a_large_value_is_read_in_pieces(void **state)
@@ -295,6 +294,87 @@ static void a_mix_of_two_young_versions_is_found(void **state)
     }
 }
 
+/* After two seconds equal times prove something and a shorter way is taken;
+ * it must see the same as the long one. */
+static void an_old_value_is_seen_as_a_young_one_is(void **state)
+{
+    struct fixture *f = *state;
+    struct buf value = BUF_NULL;
+    char data[READ_QUICK_BYTES + 1];
+    struct look l;
+
+    memset(data, 'x', sizeof data);
+    put_file(f->fd, "full.kv", data, READ_QUICK_BYTES);
+    put_file(f->fd, "over.kv", data, READ_QUICK_BYTES + 1);
+    put_text(f->fd, "empty.kv", "");
+    put_text(f->fd, "moved.kv", "m");
+    put_text(f->fd, "gone.kv", "g");
+    put_text(f->fd, "new", "n");
+    put_text(f->fd, "k.kv", "old");
+    wait_until_old(f->fd);
+
+    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    assert_memory_equal(value.data, "old", 3);
+    assert_true(digest_equal(l.digest, digest_of("old", 3)));
+    assert_int_equal(l.stat.size, 3);
+    assert_int_equal(look_key(f->fd, "k", 1, 2, &value, &l, &f->err),
+                     LOOK_LARGE);
+    assert_int_equal(value.len, 0);
+    assert_int_equal(look(f, "empty", &value, &l), LOOK_VALUE);
+    assert_int_equal(value.len, 0);
+    for (size_t n = 0; n < 2; n++) {
+        const char *key = n == 0 ? "full" : "over";
+        assert_int_equal(
+            look_key(f->fd, key, 4, sizeof data, &value, &l, &f->err),
+            LOOK_VALUE);
+        assert_int_equal(value.len, READ_QUICK_BYTES + n);
+        assert_memory_equal(value.data, data, value.len);
+    }
+    assert_int_equal(renameat(f->fd, "moved.kv", f->fd, "elsewhere"), 0);
+    assert_int_equal(look(f, "moved", &value, &l), LOOK_GONE);
+    assert_int_equal(unlinkat(f->fd, "gone.kv", 0), 0);
+    assert_int_equal(look(f, "gone", &value, &l), LOOK_GONE);
+    int held = hold_lock(f->fd, "k.kv", LOCK_EX);
+    assert_int_equal(look(f, "k", &value, &l), LOOK_BUSY);
+    (void)close(held);
+    put_text(f->fd, "k.kv", "newer");
+    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    assert_memory_equal(value.data, "newer", 5);
+    buf_deinit(&value);
+}
+
+/* What the short way rests on: whoever takes a file's name away, or its bytes,
+ * sets its ctime. */
+static void the_short_way_gives_up_on_what_lost_its_name(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const names[] = {"renamed", "unlinked", "replaced",
+                                        "written", "k.kv"};
+    int fds[5];
+    char out[16];
+    struct stat st;
+
+    for (int i = 0; i < 5; i++) {
+        put_text(f->fd, names[i], "old");
+    }
+    wait_until_old(f->fd);
+    int64_t now = read_clock();
+    for (int i = 0; i < 5; i++) {
+        fds[i] = openat(f->fd, names[i], O_RDONLY | O_CLOEXEC);
+        assert_true(fds[i] >= 0);
+    }
+    put_text(f->fd, "new", "new");
+    assert_int_equal(renameat(f->fd, "renamed", f->fd, "away"), 0);
+    assert_int_equal(unlinkat(f->fd, "unlinked", 0), 0);
+    assert_int_equal(renameat(f->fd, "new", f->fd, "replaced"), 0);
+    put_text(f->fd, "written", "NEW");
+    for (int i = 0; i < 5; i++) {
+        int64_t n = read_quick(fds[i], now, out, sizeof out, &st);
+        assert_int_equal(n, i == 4 ? 3 : -1);
+        (void)close(fds[i]);
+    }
+}
+
 static void a_change_of_an_old_large_value_is_found_by_its_times(void **state)
 {
     struct fixture *f = *state;
@@ -302,7 +382,7 @@ static void a_change_of_an_old_large_value_is_found_by_its_times(void **state)
     char got[16];
 
     put_text(f->fd, "k.kv", "aaaaaaaaaa");
-    assert_true(wait_until_old(f->fd));
+    wait_until_old(f->fd);
     struct large *l = open_large(f, 0);
     assert_int_equal(large_read(l, got, 10, &f->err), 10);
     assert_int_equal(large_finish(l, &out, &f->err), LOOK_VALUE);
@@ -331,6 +411,8 @@ int main(void)
         FIXTURE_TEST(a_replaced_or_removed_large_value_is_changing),
         FIXTURE_TEST(a_shorter_large_value_is_changed),
         FIXTURE_TEST(a_mix_of_two_young_versions_is_found),
+        FIXTURE_TEST(an_old_value_is_seen_as_a_young_one_is),
+        FIXTURE_TEST(the_short_way_gives_up_on_what_lost_its_name),
         FIXTURE_TEST(a_change_of_an_old_large_value_is_found_by_its_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
