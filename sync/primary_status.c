@@ -38,8 +38,7 @@ static int64_t lag_of(struct primary *p, const struct repl *r, int64_t now_ms)
     const struct log_node *node = changelog_next(&p->log, r->id);
     int64_t oldest = INT64_MAX;
 
-    if (r->forgotten || r->blind || r->held > 0 || r->equal_wall_ns == 0 ||
-        p->lost || !p->index_ready) {
+    if (r->forgotten || r->blind || r->held > 0 || p->lost || !p->index_ready) {
         return -1;
     }
     if (node != NULL) {
