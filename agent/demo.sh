@@ -106,6 +106,7 @@ set_up() {
 [database]
 name = demo
 path = $primary
+lock-timeout = 1s
 state-dir = $demo/state
 socket = $demo/control.sock
 
