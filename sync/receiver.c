@@ -28,7 +28,8 @@ enum {
     QUEUED_GROUPS = 8, /* as many group_bytes may be staged ahead */
 };
 
-/* --- life ------------------------------------------------------------------- */
+/* --- life -------------------------------------------------------------------
+ */
 
 static struct receiver_config with_defaults(const struct receiver_config *c)
 {
@@ -108,7 +109,8 @@ void receiver_free(struct receiver *r)
     free(r);
 }
 
-/* --- sending ---------------------------------------------------------------- */
+/* --- sending ----------------------------------------------------------------
+ */
 
 int receiver_send(struct receiver *r, struct buf *b, struct err *err)
 {
@@ -215,7 +217,8 @@ int receiver_start(struct receiver *r, struct err *err)
     return rc;
 }
 
-/* --- hello ------------------------------------------------------------------ */
+/* --- hello ------------------------------------------------------------------
+ */
 
 static int64_t silence_of(const struct wire_hello *hello)
 {
@@ -247,8 +250,8 @@ static int check_hello(struct receiver *r, const struct wire_hello *hello,
     if (rc != 0) {
         return rc;
     }
-    ok->proto = hello->proto_max < WIRE_PROTO_MAX ? hello->proto_max
-                                                  : WIRE_PROTO_MAX;
+    ok->proto =
+        hello->proto_max < WIRE_PROTO_MAX ? hello->proto_max : WIRE_PROTO_MAX;
     ok->features = hello->features & WIRE_FEATURE_NONE;
     ok->version = bytes_of(r->config.version, strlen(r->config.version));
     return 0;
@@ -277,7 +280,8 @@ static int on_hello(struct receiver *r, struct bytes body, struct err *err)
     return rc != 0 ? rc : query_scan_begin(r, 0, false, err);
 }
 
-/* --- frames in --------------------------------------------------------------- */
+/* --- frames in ---------------------------------------------------------------
+ */
 
 static int on_error(struct bytes body, struct err *err)
 {
@@ -423,7 +427,8 @@ int receiver_input(struct receiver *r, const void *p, size_t n, int64_t now_ms,
     return rc;
 }
 
-/* --- what the shell asks ------------------------------------------------------ */
+/* --- what the shell asks
+ * ------------------------------------------------------ */
 
 static bool full_locked(const struct receiver *r)
 {

@@ -47,8 +47,8 @@ static int try_key(struct receiver *r, struct change *c, bool force,
     int rc;
 
     if (c->type == WIRE_DELETE) {
-        rc = r->ops->remove(r->ctx, change_table(c), change_key(c), force,
-                            &pid, comm, err);
+        rc = r->ops->remove(r->ctx, change_table(c), change_key(c), force, &pid,
+                            comm, err);
         if (rc == ERR_NOTFOUND) {
             rc = INSTALL_ABSENT;
         }

@@ -59,8 +59,8 @@ static void back_off(struct receiver *r, struct change *c, bool at_once)
     if (at_once) {
         c->due_us = now_us;
     } else {
-        c->backoff_us = c->backoff_us == 0 ? BACKOFF_FIRST_US
-                                           : c->backoff_us * 2;
+        c->backoff_us =
+            c->backoff_us == 0 ? BACKOFF_FIRST_US : c->backoff_us * 2;
         c->backoff_us = c->backoff_us < most ? c->backoff_us : most;
         c->due_us = now_us + c->backoff_us;
     }
@@ -73,8 +73,8 @@ bool aside_put(struct receiver *r, struct change *c, bool busy, bool at_once)
 {
     (void)pthread_mutex_lock(&r->mutex);
     /* Half of what may be pending: the rest must find its way past. */
-    bool room = c->aside || at_once ||
-                r->aside_count < (r->config.pending_max + 1) / 2;
+    bool room =
+        c->aside || at_once || r->aside_count < (r->config.pending_max + 1) / 2;
     if (room && !c->aside) {
         if (r->aside == NULL) {
             r->aside_due_us = INT64_MAX;

@@ -18,7 +18,8 @@
 #include "sync/receiver_core.h"
 #include "sync/state.h"
 
-/* --- answers -------------------------------------------------------------------- */
+/* --- answers
+ * -------------------------------------------------------------------- */
 
 static void put_nak(struct receiver *r, const struct change *c,
                     const struct err *err)
@@ -56,7 +57,8 @@ static void refuse(struct receiver *r, struct change *c, const struct err *err)
     release(r, c);
 }
 
-/* --- the group -------------------------------------------------------------------- */
+/* --- the group
+ * -------------------------------------------------------------------- */
 
 static void take_group(struct receiver *r)
 {
@@ -118,7 +120,8 @@ static int sync_values(struct receiver *r, struct err *err)
     return receiver_fatal(err) ? err->code : 0;
 }
 
-/* --- one change ------------------------------------------------------------------- */
+/* --- one change
+ * ------------------------------------------------------------------- */
 
 static int too_many_aside(const struct change *c, struct err *err)
 {
@@ -183,7 +186,8 @@ static int apply_group(struct receiver *r, struct err *err)
     return rc;
 }
 
-/* --- the end of a group --------------------------------------------------------------- */
+/* --- the end of a group
+ * --------------------------------------------------------------- */
 
 static void forget(struct receiver *r, const struct change *c)
 {

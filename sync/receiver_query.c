@@ -22,7 +22,8 @@ static int broken(struct err *err, const char *what)
     return err->code;
 }
 
-/* --- heartbeat --------------------------------------------------------------- */
+/* --- heartbeat ---------------------------------------------------------------
+ */
 
 /* Tell the readers how current the copy is.  When that cannot be written the
  * file grows old, which is the truth for a reader; the agent hears it once. */
@@ -74,7 +75,8 @@ void receiver_progress(struct receiver *r, bool scanning, uint64_t keys)
     (void)pthread_mutex_unlock(&r->mutex);
 }
 
-/* --- scans ---------------------------------------------------------------------- */
+/* --- scans
+ * ---------------------------------------------------------------------- */
 
 int query_scan_begin(struct receiver *r, uint64_t id, bool content,
                      struct err *err)
@@ -171,7 +173,8 @@ int receiver_scanned(struct receiver *r, uint64_t id,
     return rc;
 }
 
-/* --- digests and listings --------------------------------------------------------- */
+/* --- digests and listings
+ * --------------------------------------------------------- */
 
 int query_tree(struct receiver *r, struct bytes body, struct err *err)
 {
@@ -202,8 +205,8 @@ static int flush_listing(struct lister *l, bool last, struct err *err)
 {
     struct receiver *r = l->r;
 
-    wire_put_listing(&r->out, l->id, last,
-                     (const struct digest(*)[2])r->items, l->count);
+    wire_put_listing(&r->out, l->id, last, (const struct digest(*)[2])r->items,
+                     l->count);
     l->count = 0;
     return receiver_send(r, &r->out, err);
 }
@@ -239,7 +242,8 @@ int query_list(struct receiver *r, struct bytes body, struct err *err)
     return rc != 0 ? rc : flush_listing(&l, true, err);
 }
 
-/* --- names -------------------------------------------------------------------------- */
+/* --- names
+ * -------------------------------------------------------------------------- */
 
 static void free_resolve(struct resolve *q)
 {
@@ -258,8 +262,7 @@ void query_close(struct receiver *r)
 }
 
 /* The request being collected under this id, made if it is new. */
-static struct resolve *collect(struct receiver *r, uint64_t id,
-                               struct err *err)
+static struct resolve *collect(struct receiver *r, uint64_t id, struct err *err)
 {
     struct resolve *q;
 

@@ -17,7 +17,8 @@
 #include "sync/receiver_core.h"
 #include "sync/state.h"
 
-/* --- changes ------------------------------------------------------------------ */
+/* --- changes
+ * ------------------------------------------------------------------ */
 
 static struct change *change_new(struct receiver *r, enum wire_type type,
                                  const struct wire_change *m, struct err *err)
@@ -82,7 +83,8 @@ static int refuse(struct receiver *r, const struct wire_change *m,
     return 0;
 }
 
-/* --- small values --------------------------------------------------------------- */
+/* --- small values
+ * --------------------------------------------------------------- */
 
 /* Is this very value in place already?  Only an equal stat proves it, and only
  * when no table drop is under way that could take the key with it.  Looked at
@@ -103,8 +105,8 @@ static bool is_same(struct receiver *r, const struct change *c)
            vstat_equal(e.stat, now);
 }
 
-static int stage_value(struct receiver *r, struct change *c,
-                       struct bytes value, struct err *err)
+static int stage_value(struct receiver *r, struct change *c, struct bytes value,
+                       struct err *err)
 {
     uint64_t stage = r->next_stage++;
 
@@ -150,7 +152,8 @@ int stage_set(struct receiver *r, struct bytes body, struct err *err)
     return 0;
 }
 
-/* --- large values ---------------------------------------------------------------- */
+/* --- large values
+ * ---------------------------------------------------------------- */
 
 static struct stream *find_stream(struct receiver *r, uint64_t seq)
 {
@@ -189,8 +192,8 @@ static int check_dead(struct receiver *r, uint64_t seq, const char *frame,
             return 0;
         }
     }
-    err_set(err, ERR_PROTO, 0, "%s: no value with sequence %" PRIu64
-            " has begun", frame, seq);
+    err_set(err, ERR_PROTO, 0,
+            "%s: no value with sequence %" PRIu64 " has begun", frame, seq);
     err->id = DR_PROTOCOL;
     return err->code;
 }
@@ -258,8 +261,8 @@ int stage_set_begin(struct receiver *r, struct bytes body, struct err *err)
     }
     struct stream *s = free_stream(r);
     if (s == NULL) {
-        err_set(err, ERR_TOOBIG, 0,
-                "more than %zu large values at once", r->config.streams_max);
+        err_set(err, ERR_TOOBIG, 0, "more than %zu large values at once",
+                r->config.streams_max);
         bury(r, m->seq);
         return refuse(r, m, err);
     }
@@ -341,7 +344,8 @@ int stage_set_abort(struct receiver *r, struct bytes body, struct err *err)
     return 0;
 }
 
-/* --- DELETE, TABLE_SET, TABLE_DROP ------------------------------------------------ */
+/* --- DELETE, TABLE_SET, TABLE_DROP
+ * ------------------------------------------------ */
 
 int stage_other(struct receiver *r, enum wire_type type, struct bytes body,
                 struct err *err)

@@ -10,10 +10,14 @@
 const char *replica_state_word(enum replica_state s)
 {
     static const char *const words[] = {
-        [REPLICA_CONNECTING] = "connecting", [REPLICA_INITIAL] = "initial",
-        [REPLICA_CATCHUP] = "catchup",       [REPLICA_STREAMING] = "streaming",
-        [REPLICA_RETRYING] = "retrying",     [REPLICA_PAUSED] = "paused",
-        [REPLICA_HELD] = "held",             [REPLICA_FAILED] = "failed",
+        [REPLICA_CONNECTING] = "connecting",
+        [REPLICA_INITIAL] = "initial",
+        [REPLICA_CATCHUP] = "catchup",
+        [REPLICA_STREAMING] = "streaming",
+        [REPLICA_RETRYING] = "retrying",
+        [REPLICA_PAUSED] = "paused",
+        [REPLICA_HELD] = "held",
+        [REPLICA_FAILED] = "failed",
     };
     size_t n = (size_t)s;
 
@@ -40,8 +44,9 @@ static const struct dr_row rows[] = {
      "the directory is not the database the agent was started with",
      "is it mounted? findmnt -T DIR; nothing is deleted on replicas "
      "meanwhile; if it was moved on purpose, restart the agent"},
-    {DR_NO_IDENTITY, "the database has no identity and the agent cannot make "
-                     "one",
+    {DR_NO_IDENTITY,
+     "the database has no identity and the agent cannot make "
+     "one",
      "as the database's owner: drover init DIR"},
     {DR_STATE_DIR, "the agent's state cannot be written",
      "check space and owner of the state directory: df -h DIR; ls -ld DIR; "

@@ -216,8 +216,8 @@ int wire_get_change(enum wire_type type, struct bytes b, struct wire_change *m,
                     struct err *err)
 {
     struct get g = get_of(type, b, err);
-    bool has_key = type == WIRE_SET || type == WIRE_SET_BEGIN ||
-                   type == WIRE_DELETE;
+    bool has_key =
+        type == WIRE_SET || type == WIRE_SET_BEGIN || type == WIRE_DELETE;
 
     m->seq = cur_u64(&g.c);
     m->table = get_table(&g, m->scratch);
@@ -416,8 +416,7 @@ int wire_get_items(enum wire_type type, struct bytes b, struct wire_items *m,
     check_short(&g);
     m->items = g.c;
     /* NAMES have items of their own lengths: wire_item_name() checks them. */
-    if (type != WIRE_NAMES &&
-        m->items.left != m->count * item_bytes(type)) {
+    if (type != WIRE_NAMES && m->items.left != m->count * item_bytes(type)) {
         wrong(&g, "its length does not fit its number of items");
     }
     return g.bad ? err->code : 0;

@@ -55,7 +55,8 @@ static void *must(void *p)
     return p;
 }
 
-/* --- values and entries ------------------------------------------------------ */
+/* --- values and entries ------------------------------------------------------
+ */
 
 static void value_unref(struct mem_value *v)
 {
@@ -77,8 +78,10 @@ static struct mem_value *value_new(struct memstore *m, const void *p, size_t n,
 {
     struct mem_value *v = must(malloc(sizeof *v + n));
 
-    *v = (struct mem_value){.refs = 1, .ino = m->next_ino++,
-                            .ctime_ns = m->clock_ns++, .len = n,
+    *v = (struct mem_value){.refs = 1,
+                            .ino = m->next_ino++,
+                            .ctime_ns = m->clock_ns++,
+                            .len = n,
                             .durable = durable};
     if (n > 0) {
         memcpy(v->bytes, p, n);
@@ -203,7 +206,8 @@ static void make_table(struct memstore *m, struct bytes table)
     find_or_add(m, table, true, bytes_of(NULL, 0))->exists = true;
 }
 
-/* --- faults and trace ---------------------------------------------------------- */
+/* --- faults and trace
+ * ---------------------------------------------------------- */
 
 void memstore_fail(struct memstore *m, enum memop op, unsigned after,
                    unsigned times, int code, int sys)
@@ -231,8 +235,8 @@ static int enter(struct memstore *m, enum memop op, struct err *err)
     return err->code;
 }
 
-__attribute__((format(printf, 2, 3))) static void
-trace(struct memstore *m, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void trace(struct memstore *m,
+                                                        const char *fmt, ...)
 {
     char line[512];
     va_list ap;
@@ -246,7 +250,8 @@ trace(struct memstore *m, const char *fmt, ...)
     buf_printf(&m->trace, "%s\n", line);
 }
 
-/* --- stages ------------------------------------------------------------------------ */
+/* --- stages
+ * ------------------------------------------------------------------------ */
 
 static struct mem_stage *find_stage(struct memstore *m, uint64_t number)
 {
@@ -338,7 +343,8 @@ static int op_stage_sync(void *ctx, const uint64_t *stages, size_t n,
     return rc;
 }
 
-/* --- keys and tables ------------------------------------------------------------------ */
+/* --- keys and tables
+ * ------------------------------------------------------------------ */
 
 static bool is_locked(const struct mem_entry *e, bool force, uint32_t *pid_out,
                       char comm[16])
@@ -502,7 +508,8 @@ static int op_stat(void *ctx, struct bytes table, struct bytes key,
     return 0;
 }
 
-/* --- the rest of the table ---------------------------------------------------------------- */
+/* --- the rest of the table
+ * ---------------------------------------------------------------- */
 
 static int op_freshness(void *ctx, int64_t fresh_ns, uint64_t seq,
                         uint8_t state, struct err *err)
@@ -617,7 +624,9 @@ const struct receiver_ops memstore_ops = {
     .send = op_send,
 };
 
-/* --- for tests --------------------------------------------------------------------------- */
+/* --- for tests
+ * ---------------------------------------------------------------------------
+ */
 
 struct memstore *memstore_new(void)
 {
@@ -657,8 +666,7 @@ void memstore_edit(struct memstore *m, const char *table, const char *key,
                    const void *value, size_t len)
 {
     struct mem_entry *e = find_or_add(m, text(table), false, text(key));
-    struct mem_entry *t =
-        find_or_add(m, text(table), true, bytes_of(NULL, 0));
+    struct mem_entry *t = find_or_add(m, text(table), true, bytes_of(NULL, 0));
 
     t->exists = t->exists_safe = true;
     put_visible(e, value_new(m, value, len, true));
@@ -777,8 +785,8 @@ void memstore_each(const struct memstore *m, memstore_each_fn fn, void *arg)
 
 static uint64_t draw(uint64_t *state)
 {
-    *state = *state * UINT64_C(6364136223846793005) +
-             UINT64_C(1442695040888963407);
+    *state =
+        *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     return *state >> 33;
 }
 

@@ -5,9 +5,9 @@
  *
  * It keeps, per key and per table, what is visible and what would survive a
  * power loss: a rename becomes durable with dirs_sync(), a staged value with
- * stage_sync() (sync_all() does both).  memstore_crash() drops what was not synced; where a new name
- * survives without its value being durable the key is found EMPTY, as on a
- * real file system.
+ * stage_sync() (sync_all() does both).  memstore_crash() drops what was not
+ * synced; where a new name survives without its value being durable the key is
+ * found EMPTY, as on a real file system.
  *
  * Faults: memstore_fail() makes calls of one operation fail by countdown.
  * Locks: memstore_lock() makes install/remove/table_drop of that key busy.
@@ -57,7 +57,7 @@ struct memstore {
     struct mem_entry *by_name; /* uthash */
     struct mem_stage *stages;
     uint64_t next_ino;
-    int64_t clock_ns;          /* ctime of the next change */
+    int64_t clock_ns; /* ctime of the next change */
     uint64_t calls[MEMOP_COUNT];
     struct {
         unsigned after; /* calls that still succeed */
@@ -65,15 +65,15 @@ struct memstore {
         int code, sys, id;
     } fault[MEMOP_COUNT];
     bool tracing;
-    struct buf trace;          /* lines */
-    struct buf sent;           /* when `send` is NULL */
+    struct buf trace; /* lines */
+    struct buf sent;  /* when `send` is NULL */
     int (*send)(void *arg, const void *p, size_t n, struct err *err);
     void *send_arg;
     /* identity: the hello is refused when it does not fit */
     bool has_id;
     uint8_t db_id[16];
     uint64_t epoch;
-    struct wire_hello hello;   /* the last one (texts not kept) */
+    struct wire_hello hello; /* the last one (texts not kept) */
     /* freshness file */
     int64_t fresh_ns;
     uint64_t fresh_seq;

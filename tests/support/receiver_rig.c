@@ -81,8 +81,8 @@ void rig_set(struct rig *g, uint64_t seq, const char *table, const char *key,
              const char *value)
 {
     struct buf body = BUF_NULL;
-    struct wire_change m = {.table = text(table), .key = text(key),
-                            .value = text(value)};
+    struct wire_change m = {
+        .table = text(table), .key = text(key), .value = text(value)};
 
     m.digest = digest_of(value, strlen(value));
     wire_set_body(&body, &m);
@@ -93,8 +93,7 @@ void rig_set(struct rig *g, uint64_t seq, const char *table, const char *key,
 void rig_change(struct rig *g, enum wire_type type, uint64_t seq,
                 const char *table, const char *key)
 {
-    struct wire_change m = {.seq = seq, .table = text(table),
-                            .key = text(key)};
+    struct wire_change m = {.seq = seq, .table = text(table), .key = text(key)};
 
     wire_put_change(&g->out, type, &m);
 }
@@ -106,8 +105,8 @@ void rig_begin(struct rig *g, uint64_t seq, const char *table, const char *key)
 
 void rig_ping(struct rig *g, uint64_t id, int64_t fresh_ns)
 {
-    struct wire_ping m = {.id = id, .fresh_ns = fresh_ns, .seq = id * 10,
-                          .state = 3};
+    struct wire_ping m = {
+        .id = id, .fresh_ns = fresh_ns, .seq = id * 10, .state = 3};
 
     wire_put_ping(&g->out, &m);
 }
@@ -152,7 +151,8 @@ void rig_sleep(struct rig *g, int64_t ms)
     g->now_ms += ms;
 }
 
-/* --- answers as text ------------------------------------------------------------ */
+/* --- answers as text
+ * ------------------------------------------------------------ */
 
 static void print_items(struct rig *g, enum wire_type type, struct bytes body)
 {

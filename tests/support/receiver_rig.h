@@ -16,14 +16,14 @@ struct rig {
     struct receiver *r;
     struct receiver_config config;
     struct wire_hello hello;
-    struct wire_in in;   /* what the receiver sent */
-    struct buf out;      /* frames not yet given to the receiver */
-    struct buf answers;  /* text, see rig_answers() */
-    struct digest root;  /* of the last PONG */
+    struct wire_in in;  /* what the receiver sent */
+    struct buf out;     /* frames not yet given to the receiver */
+    struct buf answers; /* text, see rig_answers() */
+    struct digest root; /* of the last PONG */
     struct digest nodes[256];
     int64_t now_ms;
-    int64_t again_ms;    /* of the last commit */
-    struct err err;      /* of the last call that failed */
+    int64_t again_ms; /* of the last commit */
+    struct err err;   /* of the last call that failed */
 };
 
 /* A fresh store, index and receiver; nothing was said yet. */

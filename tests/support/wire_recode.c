@@ -7,16 +7,17 @@
 #include <string.h>
 
 const enum wire_type wire_types[] = {
-    WIRE_HELLO,      WIRE_SET,     WIRE_SET_BEGIN, WIRE_PIECE,
-    WIRE_SET_END,    WIRE_SET_ABORT, WIRE_DELETE,  WIRE_TABLE_SET,
-    WIRE_TABLE_DROP, WIRE_PING,    WIRE_SCAN,      WIRE_TREE,
-    WIRE_LIST,       WIRE_RESOLVE, WIRE_BYE,       WIRE_ERROR,
-    WIRE_HELLO_OK,   WIRE_READY,   WIRE_ACK,       WIRE_NAK,
-    WIRE_BLOCKED,    WIRE_PONG,    WIRE_SCAN_DONE, WIRE_NODES,
-    WIRE_LISTING,    WIRE_NAMES,   WIRE_NOTICE,    (enum wire_type)0,
+    WIRE_HELLO,      WIRE_SET,       WIRE_SET_BEGIN, WIRE_PIECE,
+    WIRE_SET_END,    WIRE_SET_ABORT, WIRE_DELETE,    WIRE_TABLE_SET,
+    WIRE_TABLE_DROP, WIRE_PING,      WIRE_SCAN,      WIRE_TREE,
+    WIRE_LIST,       WIRE_RESOLVE,   WIRE_BYE,       WIRE_ERROR,
+    WIRE_HELLO_OK,   WIRE_READY,     WIRE_ACK,       WIRE_NAK,
+    WIRE_BLOCKED,    WIRE_PONG,      WIRE_SCAN_DONE, WIRE_NODES,
+    WIRE_LISTING,    WIRE_NAMES,     WIRE_NOTICE,    (enum wire_type)0,
 };
 
-/* --- decode and encode again ------------------------------------------------- */
+/* --- decode and encode again -------------------------------------------------
+ */
 
 static int recode_set(struct bytes b, struct buf *out, struct err *err)
 {
@@ -142,8 +143,9 @@ static int recode_notice(struct bytes b, struct buf *out, struct err *err)
     return rc;
 }
 
-/* One decoder and one encoder that go together. */
+/* recode_NAME() of one decoder and one encoder that go together. */
 #define RECODE(name)                                                           \
+    static int recode_##name(struct bytes b, struct buf *out, struct err *err) \
     {                                                                          \
         struct wire_##name m;                                                  \
         int rc = wire_get_##name(b, &m, err);                                  \
@@ -153,30 +155,23 @@ static int recode_notice(struct bytes b, struct buf *out, struct err *err)
         return rc;                                                             \
     }
 
-static int recode_hello(struct bytes b, struct buf *out, struct err *err)
+/* clang-format off */
 RECODE(hello)
-static int recode_hello_ok(struct bytes b, struct buf *out, struct err *err)
 RECODE(hello_ok)
-static int recode_ping(struct bytes b, struct buf *out, struct err *err)
 RECODE(ping)
-static int recode_pong(struct bytes b, struct buf *out, struct err *err)
 RECODE(pong)
-static int recode_ready(struct bytes b, struct buf *out, struct err *err)
 RECODE(ready)
-static int recode_scan(struct bytes b, struct buf *out, struct err *err)
 RECODE(scan)
-static int recode_scan_done(struct bytes b, struct buf *out, struct err *err)
 RECODE(scan_done)
-static int recode_tree(struct bytes b, struct buf *out, struct err *err)
 RECODE(tree)
-static int recode_nak(struct bytes b, struct buf *out, struct err *err)
 RECODE(nak)
-static int recode_blocked(struct bytes b, struct buf *out, struct err *err)
 RECODE(blocked)
-static int recode_error(struct bytes b, struct buf *out, struct err *err)
 RECODE(error)
+/* clang-format on */
 
-static int recode_piece(struct bytes b, struct buf *out, struct err *err)
+static int recode_piece(struct bytes b,
+                                                                struct buf *out,
+                                                                struct err *err)
 {
     struct wire_piece m;
 
@@ -275,7 +270,8 @@ int wire_recode(enum wire_type type, struct bytes b, struct buf *out,
     return err_set(err, ERR_INVALID, 0, "no such frame");
 }
 
-/* --- samples -------------------------------------------------------------------- */
+/* --- samples
+ * -------------------------------------------------------------------- */
 
 static struct bytes text(const char *s)
 {
@@ -341,10 +337,10 @@ static void sample_set(struct buf *out)
 
 static void sample_names(struct buf *out)
 {
-    struct wire_name key = {.name = sample_digest, .table = text("a/users"),
-                            .key = text("bob")};
-    struct wire_name table = {.name = other_digest, .is_table = 1,
-                              .table = text("empty")};
+    struct wire_name key = {
+        .name = sample_digest, .table = text("a/users"), .key = text("bob")};
+    struct wire_name table = {
+        .name = other_digest, .is_table = 1, .table = text("empty")};
     struct wire_names_out n;
 
     wire_names_begin(out, &n, 24);
@@ -362,9 +358,14 @@ static void sample_nodes(struct buf *out)
 
 static void sample_pong(struct buf *out)
 {
-    struct wire_pong m = {.id = 9, .root = sample_digest, .keys = 1000,
-                          .bytes = 65536, .replaced = 2, .waiting = 1,
-                          .scanning = 1, .scan_keys = 500};
+    struct wire_pong m = {.id = 9,
+                          .root = sample_digest,
+                          .keys = 1000,
+                          .bytes = 65536,
+                          .replaced = 2,
+                          .waiting = 1,
+                          .scanning = 1,
+                          .scan_keys = 500};
 
     wire_put_pong(out, &m);
 }
@@ -373,8 +374,8 @@ static void sample_question(struct buf *out, enum wire_type type)
 {
     static const uint16_t buckets[] = {0, 4660, 65535};
     static const struct digest names[] = {{1, 2}, {3, 4}};
-    struct wire_ping ping = {.id = 9, .fresh_ns = 1700000000123456789,
-                             .seq = 88, .state = 3};
+    struct wire_ping ping = {
+        .id = 9, .fresh_ns = 1700000000123456789, .seq = 88, .state = 3};
 
     switch ((int)type) {
     case WIRE_PING:
@@ -398,11 +399,13 @@ static void sample_answer(struct buf *out, enum wire_type type)
 {
     static const struct digest pairs[][2] = {{{1, 2}, {3, 4}}};
     static const uint64_t seqs[] = {7, 9, 8};
-    struct wire_nak nak = {.seq = 7, .code = 10, .sys = 28,
+    struct wire_nak nak = {.seq = 7,
+                           .code = 10,
+                           .sys = 28,
                            .text = text("table users, key bob: write: No "
                                         "space left on device")};
-    struct wire_blocked blocked = {.seq = 7, .pid = 4711,
-                                   .comm = text("report"), .waited_ms = 1500};
+    struct wire_blocked blocked = {
+        .seq = 7, .pid = 4711, .comm = text("report"), .waited_ms = 1500};
     struct wire_scan_done done = {.id = 21, .result = sample_ready};
 
     switch ((int)type) {
@@ -425,8 +428,11 @@ static void sample_answer(struct buf *out, enum wire_type type)
 
 static void sample_session(struct buf *out, enum wire_type type)
 {
-    struct wire_hello_ok ok = {.proto = 1, .features = 0, .epoch = 3,
-                               .was_empty = 1, .version = text("0.1.0"),
+    struct wire_hello_ok ok = {.proto = 1,
+                               .features = 0,
+                               .epoch = 3,
+                               .was_empty = 1,
+                               .version = text("0.1.0"),
                                .host = text("eu-1.example.net")};
     struct wire_error error = {
         .id = 302,

@@ -53,8 +53,8 @@ static inline void regreet(struct rig *g)
     rig_greet(g);
 }
 
-static inline void assert_value(struct rig *g, const char *table, const char *key,
-                         const char *value)
+static inline void assert_value(struct rig *g, const char *table,
+                                const char *key, const char *value)
 {
     struct bytes got;
 

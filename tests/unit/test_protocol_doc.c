@@ -51,7 +51,8 @@ static int free_doc(void **state)
     return 0;
 }
 
-/* --- examples ------------------------------------------------------------------- */
+/* --- examples
+ * ------------------------------------------------------------------- */
 
 static unsigned hex_digit(char c)
 {
@@ -174,7 +175,8 @@ static void there_are_no_examples_of_other_frames(void **state)
     assert_int_equal(got, want);
 }
 
-/* --- tables --------------------------------------------------------------------- */
+/* --- tables
+ * --------------------------------------------------------------------- */
 
 static void assert_row(const char *row)
 {
@@ -196,7 +198,10 @@ static void frame_numbers_are_those_of_the_code(void **state)
 
 static void limits_are_those_of_the_code(void **state)
 {
-#define LIMIT(name) {#name, name}
+#define LIMIT(name)                                                            \
+    {                                                                          \
+#name, name                                                            \
+    }
     static const struct {
         const char *name;
         int value;
@@ -218,11 +223,10 @@ static void limits_are_those_of_the_code(void **state)
 
 static void error_numbers_and_texts_are_those_of_the_code(void **state)
 {
-    static const int ids[] = {DR_PROTOCOL,       DR_RECEIVER_BUSY,
-                              DR_OTHER_DATABASE, DR_OLD_EPOCH,
-                              DR_REPLICA_DIR,    DR_REPLICA_FULL,
-                              DR_REPLICA_IO,     DR_REPLICA_NOT_EMPTY,
-                              DR_INSTALL};
+    static const int ids[] = {
+        DR_PROTOCOL,   DR_RECEIVER_BUSY,     DR_OTHER_DATABASE,
+        DR_OLD_EPOCH,  DR_REPLICA_DIR,       DR_REPLICA_FULL,
+        DR_REPLICA_IO, DR_REPLICA_NOT_EMPTY, DR_INSTALL};
 
     (void)state;
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
@@ -235,10 +239,9 @@ static void error_numbers_and_texts_are_those_of_the_code(void **state)
 
 static void nak_codes_are_those_of_the_code(void **state)
 {
-    static const int codes[] = {ERR_IO,      ERR_NOMEM,    ERR_NOTFOUND,
-                                ERR_EXISTS,  ERR_TIMEOUT,  ERR_NOTTABLE,
-                                ERR_PERM,    ERR_NOSPACE,  ERR_CORRUPT,
-                                ERR_TOOBIG};
+    static const int codes[] = {
+        ERR_IO,       ERR_NOMEM, ERR_NOTFOUND, ERR_EXISTS,  ERR_TIMEOUT,
+        ERR_NOTTABLE, ERR_PERM,  ERR_NOSPACE,  ERR_CORRUPT, ERR_TOOBIG};
 
     (void)state;
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {

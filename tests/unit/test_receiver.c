@@ -5,7 +5,8 @@
  */
 #include "tests/unit/receiver_fixture.h"
 
-/* --- the hello -------------------------------------------------------------------- */
+/* --- the hello
+ * -------------------------------------------------------------------- */
 
 static void a_session_begins_with_magic_hello_and_scan(void **state)
 {
@@ -128,7 +129,8 @@ static void foreign_bytes_are_shown(void **state)
                   "ERROR 213 expected a drover agent, got: \"GGG");
 }
 
-/* --- the end ------------------------------------------------------------------------- */
+/* --- the end
+ * ------------------------------------------------------------------------- */
 
 static void silence_ends_the_session(void **state)
 {
@@ -221,10 +223,12 @@ static void a_dead_link_ends_the_session(void **state)
     assert_int_equal(rig_send(g, 0), ERR_CLOSED);
 }
 
-/* --- groups ---------------------------------------------------------------------------- */
+/* --- groups
+ * ----------------------------------------------------------------------------
+ */
 
-static void an_ack_comes_after_values_names_and_directories_are_durable(
-    void **state)
+static void
+an_ack_comes_after_values_names_and_directories_are_durable(void **state)
 {
     struct rig *g = *state;
 
@@ -379,7 +383,9 @@ static void staged_bytes_are_bounded_too(void **state)
     assert_false(receiver_full(g->r));
 }
 
-/* --- failures ------------------------------------------------------------------------------ */
+/* --- failures
+ * ------------------------------------------------------------------------------
+ */
 
 static void a_full_disk_refuses_one_change_and_deletes_still_pass(void **state)
 {

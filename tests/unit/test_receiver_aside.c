@@ -6,7 +6,9 @@
  */
 #include "tests/unit/receiver_fixture.h"
 
-/* --- locks ------------------------------------------------------------------------------- */
+/* --- locks
+ * -------------------------------------------------------------------------------
+ */
 
 static void a_locked_key_waits_aside_while_others_flow(void **state)
 {
@@ -24,8 +26,7 @@ static void a_locked_key_waits_aside_while_others_flow(void **state)
     rig_change(g, WIRE_DELETE, 3, "t", "b");
     rig_ping(g, 1, 0);
     assert_int_equal(rig_send(g, 0), 0);
-    assert_string_equal(rig_answers(g),
-                        "PONG 1 keys 1 waiting 1 replaced 0\n");
+    assert_string_equal(rig_answers(g), "PONG 1 keys 1 waiting 1 replaced 0\n");
     assert_int_equal(rig_commit(g), 0);
     assert_string_equal(rig_answers(g), "ACK 3\n");
     assert_value(g, "t", "held", "old");
@@ -188,8 +189,7 @@ static void policy_replace_forces_after_the_timeout_and_counts(void **state)
     assert_value(g, "t", "gone", NULL);
     rig_ping(g, 1, 0);
     assert_int_equal(rig_send(g, 0), 0);
-    assert_string_equal(rig_answers(g),
-                        "PONG 1 keys 1 waiting 0 replaced 2\n");
+    assert_string_equal(rig_answers(g), "PONG 1 keys 1 waiting 0 replaced 2\n");
 }
 
 static void too_many_locked_keys_do_not_stop_the_session(void **state)
@@ -215,7 +215,9 @@ static void too_many_locked_keys_do_not_stop_the_session(void **state)
     assert_false(receiver_full(g->r));
 }
 
-/* --- tables ------------------------------------------------------------------------------- */
+/* --- tables
+ * -------------------------------------------------------------------------------
+ */
 
 static void fill_table(struct rig *g, const char *table, int keys)
 {
@@ -267,8 +269,8 @@ static void dropping_a_large_table_lets_others_pass(void **state)
     assert_index_true(g);
 }
 
-static void a_drop_supersedes_changes_that_wait_and_answers_with_them(
-    void **state)
+static void
+a_drop_supersedes_changes_that_wait_and_answers_with_them(void **state)
 {
     struct rig *g = *state;
 
@@ -355,7 +357,8 @@ static void a_drop_that_fails_refuses_what_it_superseded(void **state)
                                   "Directory not empty\nNAK 1 EXISTS ");
 }
 
-/* --- the same value ---------------------------------------------------------------------- */
+/* --- the same value
+ * ---------------------------------------------------------------------- */
 
 static void the_same_value_is_skipped_when_its_stat_proves_it(void **state)
 {
@@ -393,8 +396,8 @@ static void an_edited_replica_gets_the_value_again(void **state)
     assert_string_equal(rig_answers(g), "ACK 1\nACK 2\nACK 3\n");
 }
 
-static void a_skipped_value_that_changed_meanwhile_is_asked_for_again(
-    void **state)
+static void
+a_skipped_value_that_changed_meanwhile_is_asked_for_again(void **state)
 {
     struct rig *g = *state;
 

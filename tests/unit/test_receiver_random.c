@@ -69,7 +69,8 @@ static const char *value_of(uint64_t seq)
     return text;
 }
 
-/* --- steps ---------------------------------------------------------------------- */
+/* --- steps
+ * ---------------------------------------------------------------------- */
 
 static void step_stream(struct world *w, unsigned t, unsigned k)
 {
@@ -158,7 +159,8 @@ static void step(struct world *w)
     }
 }
 
-/* --- checks --------------------------------------------------------------------- */
+/* --- checks
+ * --------------------------------------------------------------------- */
 
 /* Which change of the key's history the disk shows; 0: the time before. */
 static size_t shown(struct world *w, unsigned t, unsigned k, size_t from)
@@ -181,8 +183,8 @@ static size_t shown(struct world *w, unsigned t, unsigned k, size_t from)
             return i;
         }
     }
-    fail_msg("%s/%s went back or was lost: it shows change %" PRIu64,
-             tables[t], keys[k], value);
+    fail_msg("%s/%s went back or was lost: it shows change %" PRIu64, tables[t],
+             keys[k], value);
     return 0;
 }
 
@@ -292,7 +294,8 @@ static void no_power_loss_takes_what_was_acknowledged(void **state)
     }
 }
 
-/* --- hostile agents ---------------------------------------------------------------- */
+/* --- hostile agents
+ * ---------------------------------------------------------------- */
 
 /* Frames of all kinds, some bytes changed, in random chunks. */
 static void run_hostile(uint64_t seed)

@@ -133,13 +133,23 @@ static int send_bytes(void *c, const void *p, size_t n, struct err *e)
 }
 
 static const struct receiver_ops ops = {
-    .stage_begin = begin, .stage_write = write_some, .stage_end = finish,
-    .stage_drop = drop, .stage_sync = sync_stages, .install = install,
-    .remove = remove_key, .table_make = make, .table_drop = drop_table,
-    .dirs_sync = sync_dirs, .sync_all = sync_all,
-    .stat = stat_key, .freshness = freshness,
-    .identify = identify, .scan_start = scan_start,
-    .names_start = names_start, .send = send_bytes,
+    .stage_begin = begin,
+    .stage_write = write_some,
+    .stage_end = finish,
+    .stage_drop = drop,
+    .stage_sync = sync_stages,
+    .install = install,
+    .remove = remove_key,
+    .table_make = make,
+    .table_drop = drop_table,
+    .dirs_sync = sync_dirs,
+    .sync_all = sync_all,
+    .stat = stat_key,
+    .freshness = freshness,
+    .identify = identify,
+    .scan_start = scan_start,
+    .names_start = names_start,
+    .send = send_bytes,
 };
 
 struct world {
@@ -165,7 +175,8 @@ static void put_change(struct buf *b, uint64_t seq)
 
     (void)snprintf(key, sizeof key, "k%u", (unsigned)(seq % KEYS));
     (void)snprintf(value, sizeof value, "value %u", (unsigned)seq);
-    struct wire_change m = {.seq = seq, .table = bytes_of("t", 1),
+    struct wire_change m = {.seq = seq,
+                            .table = bytes_of("t", 1),
                             .key = bytes_of(key, strlen(key)),
                             .value = bytes_of(value, strlen(value))};
     if (seq % 7 == 0) {
@@ -275,8 +286,8 @@ static void every_change_is_answered_once_across_threads(void **state)
 {
     static bool seen[CHANGES + 1];
     struct receiver_config config = {.group_changes = 50, .pending_max = 300};
-    struct wire_hello hello = {.proto_min = 1, .proto_max = 1, .epoch = 1,
-                               .silence_ms = 60000};
+    struct wire_hello hello = {
+        .proto_min = 1, .proto_max = 1, .epoch = 1, .silence_ms = 60000};
     struct world w = {.m = memstore_new(), .ix = index_new()};
     struct buf b = BUF_NULL;
     pthread_t threads[3];

@@ -14,17 +14,39 @@
 #include "sync/state.h"
 
 static const enum dr_id ids[] = {
-    DR_WATCH_LIMIT,  DR_INSTANCE_LIMIT,   DR_UNREADABLE,
-    DR_NOT_OUR_DATABASE, DR_NO_IDENTITY,  DR_STATE_DIR,
-    DR_CONNECT,      DR_HOST_KEY_UNKNOWN, DR_HOST_KEY_CHANGED,
-    DR_KNOWN_HOSTS,  DR_AUTH,             DR_RSA_KEY,
-    DR_KEY_FILE,     DR_HANDSHAKE,        DR_LINK_LOST,
-    DR_NOISE,        DR_NO_RECEIVER,      DR_CHILD,
-    DR_PROTOCOL,     DR_RECEIVER_BUSY,    DR_OTHER_DATABASE,
-    DR_OLD_EPOCH,    DR_REPLICA_DIR,      DR_REPLICA_FULL,
-    DR_REPLICA_IO,   DR_REPLICA_NOT_EMPTY, DR_INSTALL,
-    DR_BRAKE,        DR_DIFFERENT,        DR_CONFIG,
-    DR_NO_AGENT,     DR_NOT_PERMITTED,    DR_NO_SUCH_REPLICA,
+    DR_WATCH_LIMIT,
+    DR_INSTANCE_LIMIT,
+    DR_UNREADABLE,
+    DR_NOT_OUR_DATABASE,
+    DR_NO_IDENTITY,
+    DR_STATE_DIR,
+    DR_CONNECT,
+    DR_HOST_KEY_UNKNOWN,
+    DR_HOST_KEY_CHANGED,
+    DR_KNOWN_HOSTS,
+    DR_AUTH,
+    DR_RSA_KEY,
+    DR_KEY_FILE,
+    DR_HANDSHAKE,
+    DR_LINK_LOST,
+    DR_NOISE,
+    DR_NO_RECEIVER,
+    DR_CHILD,
+    DR_PROTOCOL,
+    DR_RECEIVER_BUSY,
+    DR_OTHER_DATABASE,
+    DR_OLD_EPOCH,
+    DR_REPLICA_DIR,
+    DR_REPLICA_FULL,
+    DR_REPLICA_IO,
+    DR_REPLICA_NOT_EMPTY,
+    DR_INSTALL,
+    DR_BRAKE,
+    DR_DIFFERENT,
+    DR_CONFIG,
+    DR_NO_AGENT,
+    DR_NOT_PERMITTED,
+    DR_NO_SUCH_REPLICA,
     DR_TIMED_OUT,
 };
 
@@ -35,13 +57,14 @@ static void every_state_has_its_own_word(void **state)
         const char *word = replica_state_word((enum replica_state)s);
         assert_string_not_equal(word, "unknown");
         for (int t = REPLICA_CONNECTING; t < s; t++) {
-            assert_string_not_equal(
-                word, replica_state_word((enum replica_state)t));
+            assert_string_not_equal(word,
+                                    replica_state_word((enum replica_state)t));
         }
     }
     assert_string_equal(replica_state_word(REPLICA_STREAMING), "streaming");
     assert_string_equal(replica_state_word((enum replica_state)8), "unknown");
-    assert_string_equal(replica_state_word((enum replica_state)-1), "unknown");
+    assert_string_equal(replica_state_word((enum replica_state) - 1),
+                        "unknown");
 }
 
 static void every_number_has_a_text_and_a_hint_of_one_line(void **state)
@@ -64,8 +87,7 @@ static void no_two_numbers_share_a_text(void **state)
     (void)state;
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < i; j++) {
-            assert_string_not_equal(dr_text((int)ids[i]),
-                                    dr_text((int)ids[j]));
+            assert_string_not_equal(dr_text((int)ids[i]), dr_text((int)ids[j]));
         }
     }
 }

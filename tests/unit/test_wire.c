@@ -35,7 +35,8 @@ static int recode_alone(enum wire_type type, const uint8_t *body, size_t n,
     return rc;
 }
 
-/* --- round trips ---------------------------------------------------------------- */
+/* --- round trips
+ * ---------------------------------------------------------------- */
 
 static void every_frame_decodes_to_the_bytes_it_was_made_of(void **state)
 {
@@ -156,8 +157,8 @@ static void names_of_any_bytes_survive(void **state)
 
 static void the_root_table_and_the_empty_key_are_names(void **state)
 {
-    struct wire_change m = {.seq = 1, .table = bytes_of("", 0),
-                            .key = bytes_of("", 0)};
+    struct wire_change m = {
+        .seq = 1, .table = bytes_of("", 0), .key = bytes_of("", 0)};
     struct wire_change got;
     struct buf frame = BUF_NULL;
     struct err err;
@@ -173,7 +174,8 @@ static void the_root_table_and_the_empty_key_are_names(void **state)
 
 static void a_set_frame_is_thirteen_bytes_longer_than_its_body(void **state)
 {
-    struct wire_change m = {.table = bytes_of("t", 1), .key = bytes_of("k", 1),
+    struct wire_change m = {.table = bytes_of("t", 1),
+                            .key = bytes_of("k", 1),
                             .value = bytes_of("v", 1)};
     struct buf body = BUF_NULL, frame = BUF_NULL;
 
@@ -305,22 +307,21 @@ static void full_batches_fit_a_frame(void **state)
 
     (void)state;
     wire_put_ack(&out, seqs, WIRE_BATCH_MAX);
-    assert_int_equal(recode_alone(WIRE_ACK, out.data + 5, out.len - 5, &again,
-                                  &err),
-                     0);
+    assert_int_equal(
+        recode_alone(WIRE_ACK, out.data + 5, out.len - 5, &again, &err), 0);
     buf_clear(&out);
     buf_clear(&again);
     wire_put_listing(&out, 1, false, (const struct digest(*)[2])pairs,
                      WIRE_BATCH_MAX);
     assert_true(out.len - 4 <= WIRE_FRAME_MAX);
-    assert_int_equal(recode_alone(WIRE_LISTING, out.data + 5, out.len - 5,
-                                  &again, &err),
-                     0);
+    assert_int_equal(
+        recode_alone(WIRE_LISTING, out.data + 5, out.len - 5, &again, &err), 0);
     buf_deinit(&out);
     buf_deinit(&again);
 }
 
-/* --- the stream -------------------------------------------------------------------------- */
+/* --- the stream
+ * -------------------------------------------------------------------------- */
 
 /* Take all frames of `stream`, given in pieces of `chunk` bytes, and encode
  * them again into `out`. */
@@ -436,7 +437,8 @@ static void noise_before_the_magic_is_passed_over_and_kept(void **state)
     struct err err;
 
     (void)state;
-    buf_printf(&stream, "Welcome to eu-1!\n\x89" "DRV");
+    buf_printf(&stream, "Welcome to eu-1!\n\x89"
+                        "DRV");
     wire_put_magic(&stream);
     wire_put_bye(&stream);
     wire_in_init(&in);
@@ -541,7 +543,8 @@ int main(void)
         cmocka_unit_test(full_batches_fit_a_frame),
         cmocka_unit_test(chunks_of_any_size_give_the_same_frames),
         cmocka_unit_test(a_long_stream_costs_the_memory_of_one_frame),
-        cmocka_unit_test(impossible_lengths_are_refused_before_their_bytes_come),
+        cmocka_unit_test(
+            impossible_lengths_are_refused_before_their_bytes_come),
         cmocka_unit_test(noise_before_the_magic_is_passed_over_and_kept),
         cmocka_unit_test(a_nologin_text_is_shown_in_the_error),
         cmocka_unit_test(endless_noise_is_given_up),

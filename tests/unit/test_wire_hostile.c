@@ -57,7 +57,8 @@ static int recode_alone(enum wire_type type, const uint8_t *body, size_t n,
     return rc;
 }
 
-/* --- hostile bodies ----------------------------------------------------------------- */
+/* --- hostile bodies
+ * ----------------------------------------------------------------- */
 
 static void every_truncated_body_is_refused(void **state)
 {
@@ -151,8 +152,7 @@ static void random_bodies_are_refused_or_decode_exactly(void **state)
             uint64_t r = rng_next(&rng);
             body[j] = (uint8_t)(r & 0x300 ? r % 4 : r);
         }
-        check_hostile((enum wire_type)(rng_next(&rng) % 44), body,
-                      n);
+        check_hostile((enum wire_type)(rng_next(&rng) % 44), body, n);
     }
 }
 
@@ -186,10 +186,11 @@ static void random_streams_end_in_frames_or_an_error(void **state)
     }
 }
 
-/* --- names on the wire ----------------------------------------------------------------- */
+/* --- names on the wire
+ * ----------------------------------------------------------------- */
 
-static int get_delete(const char *table_part, size_t table_len,
-                      const char *key, size_t key_len)
+static int get_delete(const char *table_part, size_t table_len, const char *key,
+                      size_t key_len)
 {
     static struct wire_change m;
     struct buf b = BUF_NULL;
@@ -288,7 +289,8 @@ static void the_root_table_cannot_be_dropped(void **state)
     buf_deinit(&b);
 }
 
-/* --- bounds of members ---------------------------------------------------------------- */
+/* --- bounds of members
+ * ---------------------------------------------------------------- */
 
 /* Decode a sample with the byte at `at` replaced. */
 static int with_byte(enum wire_type type, size_t at, uint8_t value)
@@ -312,14 +314,14 @@ static void members_beyond_their_range_are_refused(void **state)
     assert_int_equal(with_byte(WIRE_PING, 24, REPLICA_FAILED + 1), ERR_PROTO);
     assert_int_equal(with_byte(WIRE_PING, 15, 0x80), ERR_PROTO); /* time < 0 */
     assert_int_equal(with_byte(WIRE_SCAN, 8, 2), ERR_PROTO);
-    assert_int_equal(with_byte(WIRE_SCAN, 0, 0), ERR_PROTO);     /* id 0 */
-    assert_int_equal(with_byte(WIRE_TREE, 9, 1), ERR_PROTO);     /* node 511 */
-    assert_int_equal(with_byte(WIRE_LIST, 9, 0x21), ERR_PROTO);  /* count */
-    assert_int_equal(with_byte(WIRE_RESOLVE, 8, 7), ERR_PROTO);  /* last */
-    assert_int_equal(with_byte(WIRE_NAK, 8, 0), ERR_PROTO);      /* code 0 */
-    assert_int_equal(with_byte(WIRE_HELLO, 56, 2), ERR_PROTO);   /* durability */
-    assert_int_equal(with_byte(WIRE_HELLO, 0, 0), ERR_PROTO);    /* proto 0 */
-    assert_int_equal(with_byte(WIRE_HELLO, 0, 9), ERR_PROTO);    /* min > max */
+    assert_int_equal(with_byte(WIRE_SCAN, 0, 0), ERR_PROTO);    /* id 0 */
+    assert_int_equal(with_byte(WIRE_TREE, 9, 1), ERR_PROTO);    /* node 511 */
+    assert_int_equal(with_byte(WIRE_LIST, 9, 0x21), ERR_PROTO); /* count */
+    assert_int_equal(with_byte(WIRE_RESOLVE, 8, 7), ERR_PROTO); /* last */
+    assert_int_equal(with_byte(WIRE_NAK, 8, 0), ERR_PROTO);     /* code 0 */
+    assert_int_equal(with_byte(WIRE_HELLO, 56, 2), ERR_PROTO);  /* durability */
+    assert_int_equal(with_byte(WIRE_HELLO, 0, 0), ERR_PROTO);   /* proto 0 */
+    assert_int_equal(with_byte(WIRE_HELLO, 0, 9), ERR_PROTO);   /* min > max */
 }
 
 static void too_many_items_are_refused(void **state)
@@ -334,8 +336,7 @@ static void too_many_items_are_refused(void **state)
         buf_u64(&b, 1);
     }
     assert_int_equal(
-        wire_get_items(WIRE_ACK, bytes_of(b.data, b.len), &m, &err),
-        ERR_PROTO);
+        wire_get_items(WIRE_ACK, bytes_of(b.data, b.len), &m, &err), ERR_PROTO);
     buf_deinit(&b);
 }
 
