@@ -169,9 +169,7 @@ RECODE(blocked)
 RECODE(error)
 /* clang-format on */
 
-static int recode_piece(struct bytes b,
-                                                                struct buf *out,
-                                                                struct err *err)
+static int recode_piece(struct bytes b, struct buf *out, struct err *err)
 {
     struct wire_piece m;
 
