@@ -86,6 +86,8 @@ int watch_open_dir(const struct db *db, const char *path)
     return TAKE_FD(fd);
 }
 
+/* Tables that went are told children first: that is the order in which they can
+ * be removed elsewhere. */
 static void tell_table(void *arg, struct wnode *n)
 {
     struct watch *w = arg;
@@ -109,7 +111,7 @@ void watch_forget(struct watch *w, struct wnode *n)
     for (size_t i = 0; i < w->moves_count; i++)
         if (w->moves[i].node == n)
             w->moves[i] = w->moves[--w->moves_count];
-    wtree_each(n, tell_table, w);
+    wtree_each_up(n, tell_table, w);
     wtree_remove(&w->tree, n, on_gone, w);
 }
 
@@ -272,7 +274,7 @@ static void directory_left(struct watch *w, struct wnode *parent,
         watch_forget(w, n);
         return;
     }
-    wtree_each(n, tell_table, w);
+    wtree_each_up(n, tell_table, w);
     wtree_detach(&w->tree, n);
     w->moves[w->moves_count++] =
         (struct pending_move){.cookie = cookie, .node = n};

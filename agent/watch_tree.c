@@ -216,12 +216,12 @@ void wtree_remove(struct wtree *t, struct wnode *n, wnode_fn gone, void *arg)
     node_free(n);
 }
 
-void wtree_each(struct wnode *n, wnode_fn fn, void *arg)
+void wtree_each_up(struct wnode *n, wnode_fn fn, void *arg)
 {
-    fn(arg, n);
     struct wnode *child, *next;
     HASH_ITER (hh, n->children, child, next)
-        wtree_each(child, fn, arg);
+        wtree_each_up(child, fn, arg);
+    fn(arg, n);
 }
 
 bool wnode_is_below(const struct wnode *n, const struct wnode *above)

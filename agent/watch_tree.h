@@ -62,7 +62,7 @@ bool wtree_attach(struct wtree *t, struct wnode *n, struct wnode *parent,
 /* Free the node and all below, children first; `gone` is told while wd and
  * path are still set. */
 void wtree_remove(struct wtree *t, struct wnode *n, wnode_fn gone, void *arg);
-/* Visit the node and all below, parents first. */
-void wtree_each(struct wnode *n, wnode_fn fn, void *arg);
+/* Visit the node and all below, children first. */
+void wtree_each_up(struct wnode *n, wnode_fn fn, void *arg);
 /* True when `n` is `above` or lies below it. */
 bool wnode_is_below(const struct wnode *n, const struct wnode *above);
