@@ -59,7 +59,7 @@ static int exit_code_of(const struct err *err)
 
 void cli_print_json(struct cli *cli, const json_t *object)
 {
-    CLEANUP(freep) char *text = json_dumps(object, JSON_COMPACT);
+    CLEANUP(freep) char *text = json_dumps(object, CONTROL_JSON);
 
     if (text != NULL) {
         (void)fprintf(cli->out, "%s\n", text);

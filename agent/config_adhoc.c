@@ -163,7 +163,8 @@ static int target_exec(struct config *c, struct config_replica *r,
 static char *find_receiver(void)
 {
     static const char *const BESIDE[] = {"drover-replica",
-                                         "../sync/drover-replica", NULL};
+                                         "../sync/replica/drover-replica",
+                                         NULL};
     char self[4096];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 

@@ -158,7 +158,7 @@ static void on_written(uv_write_t *req, int status)
 /* One line to the client.  Takes `object`. */
 static void client_send(struct client *cl, json_t *object, bool may_drop)
 {
-    char *text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = object != NULL ? json_dumps(object, CONTROL_JSON) : NULL;
     struct write *w = calloc(1, sizeof *w);
     size_t queued = cl->closing
                         ? 0

@@ -59,6 +59,8 @@ enum {
     CONTROL_REQUEST_BYTES = 64 * 1024, /* longest request line */
     CONTROL_PATH_MAX = 107,            /* sockaddr_un without its NUL */
 };
+/* How objects are written: one line, and 3.011 instead of 3.0110000000000001. */
+#define CONTROL_JSON (JSON_COMPACT | JSON_REAL_PRECISION(12))
 
 /* Server: listen at `path` (a left-over socket of a dead agent is replaced; a
  * live one is ERR_EXISTS).  `group` may be NULL. */

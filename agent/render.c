@@ -175,7 +175,7 @@ static void compare_verdict(FILE *out, const char *mode, const json_t *r)
     } else if (!json_is_true(json_object_get(r, "done"))) {
         (void)fprintf(out, "not finished");
     } else if (wrong == 0) {
-        (void)fprintf(out, "equal, %s keys compared",
+        (void)fprintf(out, "equal, %s keys and tables compared",
                       COUNT_TEXT(count_of(r, "compared")));
     } else {
         (void)fprintf(out, "%s difference%s: %s missing, %s extra, %s "

@@ -133,7 +133,7 @@ static void a_comparison_lists_names_up_to_the_bound(void **state)
            "\"is_table\":true,\"table\":\"a/b\"},{\"kind\":\"missing\","
            "\"table\":\"t\",\"key\":\"k\"}]}]}",
            1,
-           "eu: equal, 1,234 keys compared\n"
+           "eu: equal, 1,234 keys and tables compared\n"
            "us: 3 differences: 2 missing, 1 extra, 0 different\n"
            "  missing    $'\\xffa'\n"
            "  extra      table a/b\n"
