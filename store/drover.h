@@ -314,6 +314,8 @@ enum drover_write_mode {
     DROVER_WRITE_UPDATE = 2  /* commit as drover_update() */
 };
 
+/* Begin a value.  `writer_out` is freed by commit or abort, before the database
+ * is closed.  Errors as of drover_set(), besides TIMEOUT. */
 DROVER_API DROVER_CHECK int
 drover_write_begin(struct drover *db, struct drover_bytes table,
                    struct drover_bytes key, enum drover_write_mode mode,

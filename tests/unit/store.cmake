@@ -8,7 +8,8 @@ function(drover_store_test name)
   set_tests_properties(unit_store_${name} PROPERTIES TIMEOUT 120)
 endfunction()
 
-foreach(module IN ITEMS base drover quote name db lock value walk install share)
+foreach(module IN ITEMS buf clock db drover err hex install json_out lock name
+        quote rand read share units value walk)
   drover_store_test(${module})
 endforeach()
 

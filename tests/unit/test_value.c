@@ -180,7 +180,7 @@ static struct large *open_large(struct fixture *f, int64_t hold_ms)
     return l;
 }
 
-/* Make the file's times old, so that equal times count as proof. */
+/* Wait until the file's times are old, so that equal times count as proof. */
 static void wait_until_old(int dir_fd)
 {
     struct stat st;
@@ -343,38 +343,6 @@ static void an_old_value_is_seen_as_a_young_one_is(void **state)
     buf_deinit(&value);
 }
 
-/* What the short way rests on: whoever takes a file's name away, or its bytes,
- * sets its ctime. */
-static void the_short_way_gives_up_on_what_lost_its_name(void **state)
-{
-    struct fixture *f = *state;
-    static const char *const names[] = {"renamed", "unlinked", "replaced",
-                                        "written", "k.kv"};
-    int fds[5];
-    char out[16];
-    struct stat st;
-
-    for (int i = 0; i < 5; i++) {
-        put_text(f->fd, names[i], "old");
-    }
-    wait_until_old(f->fd);
-    int64_t now = read_clock();
-    for (int i = 0; i < 5; i++) {
-        fds[i] = openat(f->fd, names[i], O_RDONLY | O_CLOEXEC);
-        assert_true(fds[i] >= 0);
-    }
-    put_text(f->fd, "new", "new");
-    assert_int_equal(renameat(f->fd, "renamed", f->fd, "away"), 0);
-    assert_int_equal(unlinkat(f->fd, "unlinked", 0), 0);
-    assert_int_equal(renameat(f->fd, "new", f->fd, "replaced"), 0);
-    put_text(f->fd, "written", "NEW");
-    for (int i = 0; i < 5; i++) {
-        int64_t n = read_quick(fds[i], now, out, sizeof out, &st);
-        assert_int_equal(n, i == 4 ? 3 : -1);
-        (void)close(fds[i]);
-    }
-}
-
 static void a_change_of_an_old_large_value_is_found_by_its_times(void **state)
 {
     struct fixture *f = *state;
@@ -412,7 +380,6 @@ int main(void)
         FIXTURE_TEST(a_shorter_large_value_is_changed),
         FIXTURE_TEST(a_mix_of_two_young_versions_is_found),
         FIXTURE_TEST(an_old_value_is_seen_as_a_young_one_is),
-        FIXTURE_TEST(the_short_way_gives_up_on_what_lost_its_name),
         FIXTURE_TEST(a_change_of_an_old_large_value_is_found_by_its_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
