@@ -29,8 +29,11 @@ say "everything is in its place"
 # Only drover_* leaves the libraries.
 nm -D --defined-only "$lib/libdrover.so" | awk '{print $3}' >"$tmp/shared"
 nm -g --defined-only "$lib/libdrover.a" | awk 'NF == 3 {print $3}' >"$tmp/static"
-! grep -v -e '^drover_' -e '^DROVER_0$' "$tmp/shared"
-! grep -v '^drover_' "$tmp/static"
+if grep -v -e '^drover_' -e '^DROVER_0$' "$tmp/shared" ||
+    grep -v '^drover_' "$tmp/static"; then
+    echo "not ok - other names leave the library"
+    exit 1
+fi
 grep -v '^#' "$prefix/include/drover.h" | tr '\n' ' ' | grep -o 'DROVER_API[^;]*;' |
     sed 's/^[^(]*\(drover_[a-z_]*\)(.*/\1/' | sort >"$tmp/declared"
 test -s "$tmp/declared"
