@@ -30,14 +30,23 @@ int disk_open(struct disk *d, const char *path, const struct meta_modes *modes,
     if (rc != 0) {
         return rc;
     }
+    d->all_fd = openat(d->meta.db.root_fd, ".",
+                       O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (d->all_fd < 0) {
+        rc = err_sys(err, errno, "open %s", d->meta.db.path);
+        meta_close(&d->meta);
+        return rc;
+    }
     d->sync = sync_group_new(d->meta.db.root_fd);
     if (d->sync == NULL) {
+        fd_closep(&d->all_fd);
         meta_close(&d->meta);
         return err_set(err, ERR_NOMEM, 0, "no memory");
     }
     rc = stages_init(&d->stages, d->meta.stage_fd, modes, d->sync, err);
     if (rc != 0) {
         sync_group_free(d->sync);
+        fd_closep(&d->all_fd);
         meta_close(&d->meta);
         return rc;
     }
@@ -64,6 +73,7 @@ void disk_close(struct disk *d)
     tables_deinit(&d->tables);
     stages_deinit(&d->stages);
     sync_group_free(d->sync);
+    fd_closep(&d->all_fd);
     session_deinit(&d->session);
     meta_close(&d->meta);
 }
@@ -163,8 +173,12 @@ static int op_remove(void *ctx, struct bytes table, struct bytes key,
         holders_find(&d->holders, &st, pid_out, comm);
     }
     if (rc == INSTALL_DONE) {
-        t->touched = true;
         changed(d);
+    }
+    if (rc == INSTALL_DONE || rc == INSTALL_ABSENT) {
+        /* Absent, too: an earlier receiver may have died between the unlink
+         * and the directory's sync. */
+        t->touched = true;
     }
     return numbered(rc, err);
 }
@@ -304,6 +318,18 @@ static int op_dirs_sync(void *ctx, struct err *err)
 {
     struct disk *d = ctx;
     return numbered(tables_sync(&d->tables, err), err);
+}
+
+/* On a descriptor of its own: an error of write-back is told once to each open
+ * file, and the groups' descriptor must not miss one of theirs. */
+static int op_sync_all(void *ctx, struct err *err)
+{
+    const struct disk *d = ctx;
+
+    if (syncfs(d->all_fd) != 0) {
+        return numbered(err_sys(err, errno, "syncfs %s", d->meta.db.path), err);
+    }
+    return 0;
 }
 
 static int op_stat(void *ctx, struct bytes table, struct bytes key,
@@ -456,6 +482,7 @@ void disk_ops(struct receiver_ops *ops)
     ops->table_make = op_table_make;
     ops->table_drop = op_table_drop;
     ops->dirs_sync = op_dirs_sync;
+    ops->sync_all = op_sync_all;
     ops->stat = op_stat;
     ops->freshness = op_freshness;
     ops->identify = disk_identify;

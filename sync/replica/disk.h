@@ -27,6 +27,7 @@ struct disk {
     struct meta_modes modes;
     struct session session;
     struct sync_group *sync;
+    int all_fd;              /* the root once more, for sync_all */
     struct stages stages;
     struct tables tables;
     struct {

@@ -150,6 +150,8 @@ int tables_sync(struct tables *t, struct err *err)
     while (t->n > 0) {
         close_one(t, t->n - 1);
     }
-    t->lost = false;
+    /* What was touched is not known by name any more: the next sync must cover
+     * all of it. */
+    t->lost = rc != 0;
     return rc;
 }
