@@ -51,7 +51,8 @@ void scans_set_root(struct scans *s, struct root *root)
     root_unref(s->root);
     s->root = root != NULL ? root_ref(root) : NULL;
     if (root == NULL)
-        s->stop = 1; /* what runs would end with ERR_GONE anyway */
+        /* What runs would end with ERR_GONE anyway. */
+        __atomic_store_n(&s->stop, 1, __ATOMIC_RELAXED);
 }
 
 void scans_set_settle(struct scans *s, int64_t settle_ms)
@@ -247,7 +248,7 @@ bool scans_waiting(const struct scans *s)
 
 uint64_t scans_progress(const struct scans *s)
 {
-    return s->scanning ? s->keys_done : 0;
+    return s->scanning ? __atomic_load_n(&s->keys_done, __ATOMIC_RELAXED) : 0;
 }
 
 static void scan_ended(struct scans *s)
@@ -356,7 +357,7 @@ void scans_free(struct scans *s, void (*freed)(void *arg), void *arg)
     s->freeing = true;
     s->freed = freed;
     s->freed_arg = arg;
-    s->stop = 1;
+    __atomic_store_n(&s->stop, 1, __ATOMIC_RELAXED);
     if (s->walk != NULL)
         scans_walk_stop(s, s->walk->id);
     scans_try_free(s);
