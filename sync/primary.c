@@ -213,23 +213,42 @@ void primary_log(struct primary *p, int replica, int level, int dr,
     primary_act(p, &a);
 }
 
-static bool next_queued(struct primary *p, struct action *out)
+static void unlink_action(struct primary *p, struct action_node **at)
 {
-    struct action_node *n = p->actions;
+    struct action_node *n = *at;
 
-    if (n == NULL) {
-        return false;
-    }
-    *out = n->a;
-    p->actions = n->next;
-    if (p->actions == NULL) {
-        p->actions_tail = &p->actions;
+    *at = n->next;
+    if (n->next == NULL) {
+        p->actions_tail = at;
     }
     free(n);
-    if (out->type == ACT_STREAM_OPEN && !stream_names(p, out)) {
-        return next_queued(p, out); /* it was given up meanwhile */
+}
+
+/* The stream was given up before the shell heard of it: it hears nothing. */
+static void drop_close(struct primary *p, uint64_t id)
+{
+    struct action_node **at = &p->actions;
+
+    while (*at != NULL &&
+           ((*at)->a.type != ACT_STREAM_CLOSE || (*at)->a.id != id)) {
+        at = &(*at)->next;
     }
-    return true;
+    if (*at != NULL) {
+        unlink_action(p, at);
+    }
+}
+
+static bool next_queued(struct primary *p, struct action *out)
+{
+    while (p->actions != NULL) {
+        *out = p->actions->a;
+        unlink_action(p, &p->actions);
+        if (out->type != ACT_STREAM_OPEN || stream_names(p, out)) {
+            return true;
+        }
+        drop_close(p, out->id);
+    }
+    return false;
 }
 
 static bool next_look(struct primary *p, struct action *out)
@@ -371,6 +390,7 @@ void primary_index_ready(struct primary *p, int64_t now_ms)
 void primary_index_stale(struct primary *p)
 {
     p->index_ready = false;
+    sender_doubt(p);
     primary_compare_soon(p);
 }
 

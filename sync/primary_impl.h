@@ -66,6 +66,10 @@ struct primary;
 
 void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
                  enum hint why);
+/* Events were lost: what is being read now may be outdated, and its event
+ * missing.  It is read once more, so that the index never holds it after the
+ * scan that follows. */
+void sender_doubt(struct primary *p);
 /* Take places from the log into flights as far as the window allows. */
 void sender_advance(struct primary *p, struct repl *r);
 void sender_advance_all(struct primary *p);

@@ -50,7 +50,7 @@ static int64_t lag_of(struct primary *p, const struct repl *r, int64_t now_ms)
     if (oldest == INT64_MAX) {
         return 0;
     }
-    return now_ms > oldest ? now_ms - oldest : 0;
+    return now_ms > oldest ? now_ms - oldest : 1; /* 0 is for nothing at all */
 }
 
 static int by_value(const void *a, const void *b)

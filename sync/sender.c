@@ -606,6 +606,25 @@ void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
     }
 }
 
+void sender_doubt(struct primary *p)
+{
+    struct look_job *job, *next;
+    struct repl *r;
+
+    HASH_ITER(hh, p->jobs, job, next)
+    {
+        job->rec->hints++;
+        note_news(p, job->rec, 0);
+    }
+    EACH_REPL(p, r)
+    {
+        if (r->stream.flight != NULL) {
+            r->stream.flight->rec->hints++;
+            note_news(p, r->stream.flight->rec, 0);
+        }
+    }
+}
+
 static void link_flight(struct repl *r, struct flight *f)
 {
     struct flight *after = r->flights == NULL ? NULL : r->flights->prev;

@@ -626,6 +626,52 @@ static void test_nothing_is_claimed_while_the_index_is_stale(void **state)
     fx_free(f);
 }
 
+static void test_what_was_read_before_events_were_lost_is_read_again(void **state)
+{
+    struct fx *f = fx_new();
+    struct index_entry e;
+
+    (void)state;
+    fx_ready(f);
+    f->by_hand = true;
+    fx_set(f, "t", "x", "one");
+    primary_index_stale(f->p); /* among the lost events: it was removed */
+    fx_answer(f, "t", "x");
+    fx_erase(f, "t", "x");
+    f->by_hand = false;
+    fx_pump(f);
+    assert_false(index_get(f->ix, index_name_key("t", 1, "x", 1), &e));
+    fx_free(f);
+}
+
+static void test_a_stream_given_up_at_once_is_neither_opened_nor_closed(
+    void **state)
+{
+    struct fx *f = fx_new();
+    struct action a;
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->by_hand = f->streams_by_hand = true;
+    fx_put_large(f, "t", "x", "x", 20000);
+    fx_hint(f, "t", "x", HINT_COMMITTED);
+    struct fx_look l = f->looks[0];
+    f->looks_count = 0;
+    fx_answer_look(f, &l);
+    r->up = false;
+    primary_link_down(f->p, r->replica, NULL, false, f->now_ms);
+    while (primary_next_action(f->p, &a)) {
+        if (a.type == ACT_STREAM_CLOSE) {
+            fail_msg("closed a stream that was never opened");
+        }
+        fx_do(f, &a);
+    }
+    f->by_hand = f->streams_by_hand = false;
+    fx_pump(f);
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -660,6 +706,10 @@ int main(void)
         cmocka_unit_test(test_held_deletes_are_not_counted_as_done),
         cmocka_unit_test(test_a_hold_ends_when_there_is_nothing_left_to_delete),
         cmocka_unit_test(test_nothing_is_claimed_while_the_index_is_stale),
+        cmocka_unit_test(
+            test_what_was_read_before_events_were_lost_is_read_again),
+        cmocka_unit_test(
+            test_a_stream_given_up_at_once_is_neither_opened_nor_closed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
