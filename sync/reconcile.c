@@ -247,6 +247,7 @@ static void finish(struct primary *p, struct compare *c)
                         res->held ? " (deletes held by the brake)" : "");
         }
         reconcile_settled(r, c->debts);
+        r->blind = r->blind || res->held; /* until they are approved and done */
         r->initial = false;
         r->mismatches = 0;
         note_again(p, r, found);
@@ -984,7 +985,7 @@ void reconcile_owe_soon(struct primary *p, struct repl *r)
 
 bool reconcile_is_owed(const struct repl *r)
 {
-    return r->owed || r->owed_soon || r->held > 0;
+    return r->owed || r->owed_soon || r->blind || r->held > 0;
 }
 
 void reconcile_settled(struct repl *r, unsigned debts)

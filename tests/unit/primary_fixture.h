@@ -64,6 +64,7 @@ struct fx {
     bool by_hand;           /* looks wait for fx_answer() */
     bool streams_by_hand;   /* ... and fx_stream() */
     bool no_walk;           /* walks wait */
+    bool no_names;          /* real replicas do not look for names */
     bool root_lost;
     struct fx_key keys[FX_KEYS];
     size_t keys_count;
@@ -453,7 +454,7 @@ static inline void fx_work(struct fx *f, struct fx_peer *peer)
         assert_int_equal(memstore_scan_answer(peer->store, peer->receiver,
                                               peer->index, &err), 0);
     }
-    if (peer->store->names_wanted) {
+    if (peer->store->names_wanted && !f->no_names) {
         assert_int_equal(memstore_names_answer(peer->store, peer->receiver, 7,
                                                &err), 0);
     }

@@ -563,6 +563,12 @@ static void test_held_deletes_are_not_counted_as_done(void **state)
     assert_int_equal(primary_approve(f->p, r->replica, f->now_ms, &count, &err),
                      0);
     assert_int_equal(count, 5);
+    f->no_names = true;
+    beat(f, 2);
+    assert_false(passed(f, r)); /* approved is not yet done */
+    assert_int_equal(lag_of(f, r), -1);
+    assert_int_equal(r->store->fresh_ns, fresh_ns);
+    f->no_names = false;
     beat(f, 3);
     assert_string_equal(fx_there(r, "t", "k0"), "-");
     assert_true(passed(f, r));
