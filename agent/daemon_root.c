@@ -21,9 +21,15 @@
 
 enum { IDENTITY_CHECK_MS = 5000, POLL_MS = 3000 };
 
-static const char *const take_on_hint =
-    "if it is meant to be there, remove the file " IDENTITY_RECORD
-    " in the state directory and restart";
+/* Why the root is not ours, and how to make it ours if it should be. */
+static void not_ours(struct daemon *d, const struct err *why)
+{
+    (void)err_set(&d->root_err, ERR_GONE, 0,
+                  "%.300s; if this is a new database, remove %.200s/%s and "
+                  "restart the agent",
+                  why->msg, d->config->state_dir, IDENTITY_RECORD);
+    d->root_err.id = DR_NOT_OUR_DATABASE;
+}
 
 /* The root is there: has it the right id?  Exit code, 0: yes, or lost. */
 static int first_identity(struct daemon *d, struct root *root, bool known,
@@ -33,9 +39,7 @@ static int first_identity(struct daemon *d, struct root *root, bool known,
     if (known) {
         if (identity_check(&root->db, d->id, err) == 0)
             return EXIT_GOOD;
-        (void)err_set(&d->root_err, ERR_GONE, 0, "%s; %s", err->msg,
-                      take_on_hint);
-        d->root_err.id = DR_NOT_OUR_DATABASE;
+        not_ours(d, err);
         return EXIT_GOOD;
     }
     int rc = identity_make(&root->db, id, err);
@@ -206,7 +210,11 @@ static void try_again(struct daemon *d)
         daemon_root_start(d);
         return;
     }
-    root_unref(root);
+    if (root != NULL) {
+        not_ours(d, &err);
+        root_unref(root);
+        return;
+    }
     err.id = DR_NOT_OUR_DATABASE;
     d->root_err = err;
 }

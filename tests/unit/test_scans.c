@@ -8,7 +8,7 @@
 
 #include "agent/scans.h"
 
-enum { KEYS = 3000 };
+enum { KEYS = 1000 };
 
 struct bench {
     struct fixture f;
