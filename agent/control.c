@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * control: the server's end of the control socket; see control.h for what is
- * said on it.
+ * said on it, and control_request.c for what is done about it.
  *
  * Happy path: on_connection() accepts a client and asks the kernel who it is
  * (SO_PEERCRED, SO_PEERGROUPS: the peer's true groups, without a name service
- * that could hang the loop); on_read() collects a line; run_line() parses it
+ * that could hang the loop); on_read() collects a line; request_run() parses it
  * and either answers at once or starts a job of the daemon, whose progress and
  * end come back as job_progress() and job_done().  One request at a time per
  * client: while a job runs the client is still read, to see it leave, and what
@@ -22,6 +22,7 @@
  * runs on the loop's thread.
  */
 #include "agent/control.h"
+#include "agent/control_impl.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -33,7 +34,6 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
@@ -43,35 +43,6 @@ enum {
     CLIENTS_MAX = 128,          /* of each kind */
     QUEUE_SOFT = 256 * 1024,    /* progress is dropped above this */
     QUEUE_HARD = 4 * 1024 * 1024, /* the client is dropped above this */
-    NAMES_MAX = 64,             /* replicas named in one request */
-};
-
-struct client {
-    struct control *control;
-    struct client *next, *prev;
-    uv_pipe_t pipe;
-    bool trusted;  /* sees key names, may change things */
-    bool closing;
-    bool reading;
-    bool ending;   /* close once everything written is out */
-    unsigned writes; /* in flight */
-    struct job *job;
-    char *in;      /* CONTROL_REQUEST_BYTES + 1, for one line and more */
-    size_t in_len;
-};
-
-struct control {
-    struct daemon *daemon;
-    uv_pipe_t pipe;
-    char *path;
-    int lock_fd;
-    gid_t group;   /* (gid_t)-1: none */
-    struct client *clients;
-    unsigned trusted, strangers; /* how many */
-    unsigned open_handles;
-    bool closing;
-    void (*closed)(void *arg);
-    void *closed_arg;
 };
 
 struct write {
@@ -111,7 +82,7 @@ static void on_client_closed(uv_handle_t *handle)
     }
 }
 
-static void client_close(struct client *cl)
+void client_close(struct client *cl)
 {
     struct control *c = cl->control;
 
@@ -156,7 +127,7 @@ static void on_written(uv_write_t *req, int status)
 }
 
 /* One line to the client.  Takes `object`. */
-static void client_send(struct client *cl, json_t *object, bool may_drop)
+void client_send(struct client *cl, json_t *object, bool may_drop)
 {
     char *text = object != NULL ? json_dumps(object, CONTROL_JSON) : NULL;
     struct write *w = calloc(1, sizeof *w);
@@ -190,298 +161,8 @@ static void client_send(struct client *cl, json_t *object, bool may_drop)
     cl->writes++;
 }
 
-static int exit_code_of(const struct err *err)
-{
-    switch (err->id) {
-    case DR_NO_SUCH_REPLICA:
-        return EX_USAGE;
-    case DR_NOT_PERMITTED:
-        return EX_NOPERM;
-    case DR_CONFIG:
-        return EX_CONFIG;
-    case DR_TIMED_OUT:
-        return EX_TEMPFAIL;
-    default:
-        break;
-    }
-    return err->code == ERR_INVALID   ? EX_USAGE
-           : err->code == ERR_TIMEOUT ? EX_TEMPFAIL
-                                      : 1;
-}
-
-static void answer_error(struct client *cl, const struct err *err)
-{
-    client_send(cl,
-                json_pack("{s:i, s:o}", "exit", exit_code_of(err), "error",
-                          control_error_json(err)),
-                false);
-}
-
-/* Takes `result`. */
-static void answer(struct client *cl, int exit_code, json_t *result)
-{
-    client_send(cl, json_pack("{s:i, s:o}", "exit", exit_code, "result", result),
-                false);
-}
-
-/* --- jobs -------------------------------------------------------------------------- */
-
-static void client_run(struct client *cl);
-
-static void job_progress(void *arg, json_t *object)
-{
-    client_send(arg, json_pack("{s:o}", "progress", object), true);
-}
-
-static void job_done(void *arg, int exit_code, json_t *object)
-{
-    struct client *cl = arg;
-
-    cl->job = NULL;
-    answer(cl, exit_code, object);
-    client_run(cl);
-}
-
-static const struct job_events JOB_EVENTS = {
-    .progress = job_progress,
-    .done = job_done,
-};
-
-/* --- requests ------------------------------------------------------------------------ */
-
-struct names {
-    const char *list[NAMES_MAX]; /* borrowed from the request */
-    size_t count;
-};
-
-static int read_names(const json_t *request, struct names *out, struct err *err)
-{
-    const json_t *list = json_object_get(request, "replicas");
-    const json_t *name;
-    size_t i;
-
-    out->count = 0;
-    if (list == NULL || json_is_null(list)) {
-        return 0;
-    }
-    if (!json_is_array(list) || json_array_size(list) > NAMES_MAX) {
-        return err_set(err, ERR_INVALID, 0,
-                       "\"replicas\" is no list of at most %d names",
-                       NAMES_MAX);
-    }
-    json_array_foreach(list, i, name) {
-        if (!json_is_string(name)) {
-            return err_set(err, ERR_INVALID, 0,
-                           "\"replicas\" holds something else than names");
-        }
-        out->list[out->count++] = json_string_value(name);
-    }
-    return 0;
-}
-
-static bool flag(const json_t *request, const char *name)
-{
-    return json_is_true(json_object_get(request, name));
-}
-
-static int run_status(struct client *cl, const json_t *request, struct err *err)
-{
-    json_t *status = daemon_status(cl->control->daemon,
-                                   cl->trusted && flag(request, "keys"));
-
-    if (status == NULL) {
-        return err_set(err, ERR_NOMEM, 0, "out of memory");
-    }
-    const json_t *healthy = json_object_get(status, "healthy");
-    answer(cl, healthy != NULL && json_is_false(healthy) ? 1 : 0, status);
-    return 0;
-}
-
-static int run_version(struct client *cl, const json_t *request,
-                       struct err *err)
-{
-    const struct config *config = daemon_config(cl->control->daemon);
-
-    (void)request;
-    (void)err;
-    answer(cl, 0,
-           json_pack("{s:s, s:i, s:s}", "version", DROVER_VERSION, "pid",
-                     (int)getpid(), "database", config->name));
-    return 0;
-}
-
-static int run_wait(struct client *cl, const json_t *request, struct err *err)
-{
-    const json_t *timeout = json_object_get(request, "timeout_ms");
-    struct names names;
-    int rc = read_names(request, &names, err);
-
-    if (rc < 0) {
-        return rc;
-    }
-    if (timeout != NULL && !json_is_integer(timeout)) {
-        return err_set(err, ERR_INVALID, 0, "\"timeout_ms\" is no number");
-    }
-    cl->job = daemon_wait(cl->control->daemon, names.list, names.count,
-                          timeout != NULL ? json_integer_value(timeout) : -1,
-                          &JOB_EVENTS, cl, err);
-    return cl->job != NULL ? 0 : err->code;
-}
-
-static int run_compare(struct client *cl, const json_t *request,
-                       enum job_compare what, struct err *err)
-{
-    struct names names;
-    int rc = read_names(request, &names, err);
-
-    if (rc < 0) {
-        return rc;
-    }
-    cl->job = daemon_compare(cl->control->daemon, what,
-                             flag(request, "content"), names.list, names.count,
-                             &JOB_EVENTS, cl, err);
-    return cl->job != NULL ? 0 : err->code;
-}
-
-static int run_resync(struct client *cl, const json_t *request, struct err *err)
-{
-    return run_compare(
-        cl, request,
-        flag(request, "dry_run") ? JOB_RESYNC_DRY_RUN : JOB_RESYNC, err);
-}
-
-static int run_verify(struct client *cl, const json_t *request, struct err *err)
-{
-    return run_compare(cl, request, JOB_VERIFY, err);
-}
-
-static int run_approve(struct client *cl, const json_t *request,
-                       struct err *err)
-{
-    const char *replica =
-        json_string_value(json_object_get(request, "replica"));
-    uint64_t count = 0;
-
-    if (replica == NULL) {
-        return err_set(err, ERR_INVALID, 0, "\"replica\" is missing");
-    }
-    int rc = daemon_approve(cl->control->daemon, replica, &count, err);
-    if (rc < 0) {
-        return rc;
-    }
-    answer(cl, 0,
-           json_pack("{s:s, s:I}", "replica", replica, "count",
-                     (json_int_t)count));
-    return 0;
-}
-
-static int run_pausing(struct client *cl, const json_t *request, bool paused,
-                       struct err *err)
-{
-    struct names names;
-    const json_t *list = json_object_get(request, "replicas");
-    int rc = read_names(request, &names, err);
-
-    if (rc < 0) {
-        return rc;
-    }
-    rc = daemon_pause(cl->control->daemon, names.list, names.count, paused,
-                      err);
-    if (rc < 0) {
-        return rc;
-    }
-    answer(cl, 0,
-           json_pack("{s:o}", "replicas",
-                     json_is_array(list) ? json_deep_copy(list)
-                                         : json_array()));
-    return 0;
-}
-
-static int run_pause(struct client *cl, const json_t *request, struct err *err)
-{
-    return run_pausing(cl, request, true, err);
-}
-
-static int run_resume(struct client *cl, const json_t *request, struct err *err)
-{
-    return run_pausing(cl, request, false, err);
-}
-
-static int run_reload(struct client *cl, const json_t *request, struct err *err)
-{
-    json_t *changes = NULL;
-
-    (void)request;
-    int rc = daemon_reload(cl->control->daemon, &changes, err);
-    if (rc < 0) {
-        return rc;
-    }
-    answer(cl, 0, json_pack("{s:o}", "changes", changes));
-    return 0;
-}
-
-static const struct request {
-    const char *name;
-    bool anyone; /* also for those who may not see key names */
-    int (*run)(struct client *cl, const json_t *request, struct err *err);
-} REQUESTS[] = {
-    {"status", true, run_status},    {"version", true, run_version},
-    {"wait", true, run_wait},        {"resync", false, run_resync},
-    {"verify", false, run_verify},   {"approve", false, run_approve},
-    {"pause", false, run_pause},     {"resume", false, run_resume},
-    {"reload", false, run_reload},   {NULL, false, NULL},
-};
-
-static int run_request(struct client *cl, const json_t *request,
-                       struct err *err)
-{
-    const char *cmd = json_string_value(json_object_get(request, "cmd"));
-    const struct request *r = REQUESTS;
-
-    if (cmd == NULL) {
-        return err_set(err, ERR_INVALID, 0, "no \"cmd\" in the request");
-    }
-    while (r->name != NULL && strcmp(r->name, cmd) != 0) {
-        r++;
-    }
-    if (r->name == NULL) {
-        return err_set(err, ERR_INVALID, 0,
-                       "this agent (%s) knows no request \"%.40s\"",
-                       DROVER_VERSION, cmd);
-    }
-    if (!cl->trusted && !r->anyone) {
-        err->id = DR_NOT_PERMITTED;
-        (void)err_set(err, ERR_PERM, 0,
-                      "%s is for root, the agent's own user and the control "
-                      "group",
-                      r->name);
-        err->id = DR_NOT_PERMITTED;
-        return err->code;
-    }
-    return r->run(cl, request, err);
-}
-
-static void run_line(struct client *cl, const char *line, size_t len)
-{
-    struct err err = {0};
-    json_error_t why;
-    json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &why);
-    int rc;
-
-    if (request == NULL) {
-        rc = err_set(&err, ERR_INVALID, 0, "the request is no JSON: %s",
-                     why.text);
-    } else {
-        rc = run_request(cl, request, &err);
-    }
-    json_decref(request);
-    if (rc < 0) {
-        answer_error(cl, &err);
-    }
-}
-
 /* Run the complete lines in the buffer, until one starts a job. */
-static void client_run(struct client *cl)
+void client_run(struct client *cl)
 {
     while (!cl->closing && !cl->ending && cl->job == NULL) {
         char *end = memchr(cl->in, '\n', cl->in_len);
@@ -489,7 +170,7 @@ static void client_run(struct client *cl)
             break;
         }
         size_t used = (size_t)(end - cl->in) + 1;
-        run_line(cl, cl->in, used - 1);
+        request_run(cl, cl->in, used - 1);
         /* The client's memory lives until its handle is closed by the loop. */
         memmove(cl->in, cl->in + used, cl->in_len - used);
         cl->in_len -= used;
@@ -520,7 +201,7 @@ static void refuse_long(struct client *cl)
     cl->ending = true;
     cl->in_len = 0;
     (void)uv_read_stop((uv_stream_t *)&cl->pipe);
-    answer_error(cl, &err);
+    request_refuse(cl, &err);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -601,7 +282,7 @@ static void refuse_crowd(struct client *cl)
                   "the agent serves %d connections already; try again",
                   CLIENTS_MAX);
     cl->ending = true;
-    answer_error(cl, &err);
+    request_refuse(cl, &err);
 }
 
 static void on_connection(uv_stream_t *server, int status)

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * control_impl: what control.c (connections) and control_request.c (requests)
+ * share. */
+#pragma once
+
+#include "agent/control.h"
+
+struct client {
+    struct control *control;
+    struct client *next, *prev;
+    uv_pipe_t pipe;
+    bool trusted;  /* sees key names, may change things */
+    bool closing;
+    bool reading;
+    bool ending;   /* close once everything written is out */
+    unsigned writes; /* in flight */
+    struct job *job;
+    char *in;      /* CONTROL_REQUEST_BYTES + 1, for one line and more */
+    size_t in_len;
+};
+
+struct control {
+    struct daemon *daemon;
+    uv_pipe_t pipe;
+    char *path;
+    int lock_fd;
+    gid_t group;   /* (gid_t)-1: none */
+    struct client *clients;
+    unsigned trusted, strangers; /* how many */
+    unsigned open_handles;
+    bool closing;
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+/* One line to the client; takes `object`.  With `may_drop` it is left out when
+ * the client does not keep up.  Closes a client that cannot be written to. */
+void client_send(struct client *cl, json_t *object, bool may_drop);
+void client_close(struct client *cl);
+/* Run the complete lines in the buffer, until one starts a job. */
+void client_run(struct client *cl);
+
+/* Parse and run one line: answers, or sets cl->job. */
+void request_run(struct client *cl, const char *line, size_t len);
+void request_refuse(struct client *cl, const struct err *err);
