@@ -772,8 +772,9 @@ static long start_agent(const char *keys)
 {
     char command[TEXT_BYTES], out[TEXT_BYTES], path[TEXT_BYTES];
 
-    print(path, "%s/agent", top);
-    (void)unlink(path);
+    static unsigned agents; /* one that ends removes its socket, not ours */
+
+    print(path, "%s/agent%u", top, agents++);
     print(command, "ssh-agent -a '%s' -s", path);
     assert_int_equal(shell(command, out), 0);
     char *pid = strstr(out, "SSH_AGENT_PID=");
@@ -1162,7 +1163,12 @@ static void two_hundred_connections_leak_nothing(void **state)
     need_lab(state);
     plan_init(&plan, &plain);
     for (int i = 0; i < 200; i++) {
-        echo(&plan, 1000);
+        struct peer p;
+        ssh_init(&p, &plan);
+        p.close_when = CLOSE_AT_UP;
+        peer_start(&p);
+        assert_int_equal(p.ups, 1);
+        peer_deinit(&p);
         if (i == 20) { /* caches of libraries are warm */
             before = open_descriptors();
             heap_before = mallinfo2().uordblks;
@@ -1171,6 +1177,14 @@ static void two_hundred_connections_leak_nothing(void **state)
     assert_int_equal(open_descriptors(), before);
     /* libssh2 1.10 itself loses about 100 bytes per key exchange. */
     assert_true(mallinfo2().uordblks < heap_before + 180 * 300);
+}
+
+/* OpenSSL, when libssh2 drops a handshake half-way, keeps some bytes. */
+const char *__lsan_default_suppressions(void);
+
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:CRYPTO_zalloc\n";
 }
 
 int main(void)
