@@ -10,10 +10,10 @@
  * path or a command may contain ';'), no continued lines.
  *
  * Every mistake becomes one line in struct config_errors and reading goes on;
- * what depends on several settings is checked at the end, when the single
- * values are good.  Values by type: config_value.c.  Command line: config_adhoc.c.
+ * what depends on several settings is checked at the end (config_finish.c).
+ * Values by type: config_value.c.  Command line: config_adhoc.c.
  */
-#include "agent/config.h"
+#include "agent/config_impl.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include "agent/config_keys.h"
 #include "agent/suggest.h"
@@ -30,27 +29,7 @@
 
 enum {
     LINE_BYTES = 4096, /* longest line, its end included */
-    SETTINGS_MAX = 64, /* more than the table has */
 };
-
-enum where { IN_NOTHING, IN_DATABASE, IN_REPLICA, IN_UNKNOWN };
-
-struct loader {
-    FILE *file;
-    const char *name; /* of the file */
-    char *dir;        /* relative paths start here */
-    struct config *config;
-    struct config_errors *errors;
-    unsigned line;
-    bool expects_setting; /* inih must call us for the line just read */
-    bool seen_database;
-    enum where where;
-    unsigned set_at[SETTINGS_MAX]; /* line of each setting in this section */
-    struct { unsigned line; } *replicas; /* of each section's head */
-};
-
-#define COMPLAIN(l, at, fmt, ...)                                              \
-    config_error_add((l)->errors, "%s:%u: " fmt, (l)->name, (at), __VA_ARGS__)
 
 /* --- sections ---------------------------------------------------------------- */
 
@@ -329,164 +308,6 @@ static void read_lines(struct loader *l)
     check_last_line(l);
 }
 
-/* --- what depends on several settings ----------------------------------------- */
-
-/* The file's name without folder and ".conf". */
-static char *name_of_file(const char *file)
-{
-    const char *slash = strrchr(file, '/');
-    const char *base = slash != NULL ? slash + 1 : file;
-    size_t len = strlen(base);
-
-    if (len > 5 && strcmp(base + len - 5, ".conf") == 0) {
-        len -= 5;
-    }
-    return strndup(base, len);
-}
-
-/* PREFIX/NAME/SUFFIX, or the first folder of an environment variable that the
- * service manager sets. */
-static char *default_path(const char *variable, const char *prefix,
-                          const char *name, const char *suffix)
-{
-    const char *given = getenv(variable);
-    char *path = NULL;
-    int rc;
-
-    if (given != NULL && given[0] == '/') {
-        rc = asprintf(&path, "%.*s%s", (int)strcspn(given, ":"), given, suffix);
-    } else {
-        rc = asprintf(&path, "%s/%s%s", prefix, name, suffix);
-    }
-    return rc < 0 ? NULL : path;
-}
-
-static void finish_database(struct loader *l)
-{
-    struct config *c = l->config;
-
-    if (!l->seen_database) {
-        config_error_add(l->errors, "%s: there is no [database] section",
-                         l->name);
-    } else if (c->path == NULL) {
-        config_error_add(l->errors, "%s: [database] needs path = FOLDER",
-                         l->name);
-    }
-    if (c->name == NULL) {
-        c->name = name_of_file(l->name);
-        if (c->name != NULL && !config_name_is_good(c->name)) {
-            config_error_add(l->errors,
-                             "%s: [database] needs name = NAME, because the "
-                             "file's own name cannot be one",
-                             l->name);
-        }
-    }
-    const char *name = c->name != NULL ? c->name : "";
-    if (c->state_dir == NULL) {
-        c->state_dir =
-            default_path("STATE_DIRECTORY", "/var/lib/drover", name, "");
-    }
-    if (c->socket == NULL) {
-        c->socket = default_path("RUNTIME_DIRECTORY", "/run/drover", name,
-                                 "/control.sock");
-    }
-    if (c->name == NULL || c->state_dir == NULL || c->socket == NULL) {
-        config_error_add(l->errors, "%s: out of memory", l->name);
-        return;
-    }
-    if (strlen(c->socket) >= sizeof((struct sockaddr_un *)0)->sun_path) {
-        config_error_add(l->errors,
-                         "%s: socket = %s: longer than the 107 bytes that a "
-                         "socket's path may have",
-                         l->name, c->socket);
-    }
-    if (c->silence_ms < 3 * c->heartbeat_ms) {
-        config_error_add(l->errors,
-                         "%s: silence must be at least three heartbeats",
-                         l->name);
-    }
-}
-
-/* Nothing that only makes sense with a host. */
-static void check_exec(struct loader *l, const struct config_replica *r,
-                       unsigned line)
-{
-    struct config_replica plain = {0};
-    struct err err = {0};
-
-    if (!config_preset_replica(&plain, &err)) {
-        COMPLAIN(l, line, "%s", err.msg);
-    } else if (r->path != NULL || r->identity != NULL ||
-               r->port != plain.port || strcmp(r->user, plain.user) != 0 ||
-               strcmp(r->known_hosts, plain.known_hosts) != 0 ||
-               r->sndbuf_bytes != 0 || r->rcvbuf_bytes != 0) {
-        COMPLAIN(l, line,
-                 "[replica %s]: host is missing: path, port, user, identity, "
-                 "known-hosts, sndbuf and rcvbuf mean nothing to a command "
-                 "that runs here",
-                 r->name);
-    }
-    free(plain.user);
-    free(plain.known_hosts);
-}
-
-static void finish_exec(struct loader *l, struct config_replica *r,
-                        unsigned line)
-{
-    struct err err = {0};
-
-    r->kind = REPLICA_EXEC;
-    if (r->command == NULL) {
-        COMPLAIN(l, line,
-                 "[replica %s] needs host = HOST; for one on this host write "
-                 "command = drover-replica receive FOLDER",
-                 r->name);
-        return;
-    }
-    check_exec(l, r, line);
-    if (config_split_words(r->command, &r->argv, &err) < 0) {
-        COMPLAIN(l, line, "[replica %s]: command = %s", r->name, err.msg);
-    }
-}
-
-static void finish_ssh(struct loader *l, struct config_replica *r)
-{
-    bool ok = true;
-
-    r->kind = REPLICA_SSH;
-    if (r->path == NULL && l->config->path != NULL) {
-        r->path = strdup(l->config->path);
-        ok = r->path != NULL;
-    }
-    if (r->identity != NULL && strcmp(r->identity, "agent") == 0) {
-        free(r->identity);
-        r->identity = NULL;
-    } else if (r->identity == NULL && l->config->state_dir != NULL) {
-        ok = asprintf(&r->identity, "%s/id_ed25519", l->config->state_dir) >= 0;
-    }
-    if (ok && r->command == NULL && r->path != NULL) {
-        r->command = config_receive_command(r->path);
-        ok = r->command != NULL;
-    }
-    if (!ok) {
-        config_error_add(l->errors, "%s: out of memory", l->name);
-    }
-}
-
-static void finish(struct loader *l)
-{
-    finish_database(l);
-    for (size_t i = 0; i < l->config->replicas_count; i++) {
-        struct config_replica *r = &l->config->replicas[i];
-
-        if (r->host == NULL) {
-            finish_exec(l, r, l->replicas[i].line);
-        } else {
-            finish_ssh(l, r);
-        }
-    }
-}
-
 /* --- in and out ---------------------------------------------------------------- */
 
 /* The absolute folder that the file is in. */
@@ -536,7 +357,7 @@ struct config *config_load(const char *file, struct config_errors *errors)
                          err.code != 0 ? err.msg : strerror(errno));
     } else {
         read_lines(&l);
-        finish(&l);
+        config_finish(&l);
     }
     (void)fclose(l.file);
     free(l.dir);

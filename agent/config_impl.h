@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * config_impl: the state of loading one file, shared by config.c (lines) and
+ * config_finish.c (what depends on several settings). */
+#pragma once
+
+#include <stdio.h>
+
+#include "agent/config.h"
+
+enum { SETTINGS_MAX = 64 }; /* more than the table has */
+
+enum where { IN_NOTHING, IN_DATABASE, IN_REPLICA, IN_UNKNOWN };
+
+struct loader {
+    FILE *file;
+    const char *name; /* of the file */
+    char *dir;        /* relative paths start here */
+    struct config *config;
+    struct config_errors *errors;
+    unsigned line;
+    bool expects_setting; /* inih must call us for the line just read */
+    bool seen_database;
+    enum where where;
+    unsigned set_at[SETTINGS_MAX]; /* line of each setting in this section */
+    struct { unsigned line; } *replicas; /* of each section's head */
+};
+
+#define COMPLAIN(l, at, fmt, ...)                                              \
+    config_error_add((l)->errors, "%s:%u: " fmt, (l)->name, (at), __VA_ARGS__)
+
+/* Defaults that depend on others, and what must fit together. */
+void config_finish(struct loader *l);
