@@ -15,10 +15,15 @@
 #include <sys/types.h>
 #include <uv.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
 #include "store/db.h"
+#include "store/value.h"
+
+/* Without this uthash ends the process when memory is short; its own hash
+ * function falls through its cases without saying so. */
+#define HASH_NONFATAL_OOM 1
+#define HASH_FUNCTION(key, len, hash)                                          \
+    ((hash) = (unsigned)digest_of((key), (len)).lo)
+#include <uthash.h>
 
 struct dircache_entry {
     UT_hash_handle hh;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * watch_impl: what watch.c (events) and watch_list.c (listings) share.  Not for
- * others.
+ * watch_impl: what watch.c (events, life), watch_dir.c (watches on directories)
+ * and watch_list.c (listings) share.  Not for others.
  */
 #pragma once
 
@@ -74,7 +74,14 @@ struct watch {
     uint8_t *read_buf;
 };
 
-/* watch.c */
+/* watch_dir.c */
+enum put_result {
+    PUT_SAME = 1, /* it was watched already, or cannot be watched */
+    PUT_NEW,
+    PUT_TWIN,     /* new here, and known at another place until now */
+    PUT_LOOP,     /* it contains itself: leave it alone */
+};
+
 /* Open the directory `path` below the root, without following links; -1 with
  * errno.  EXDEV when another file system is mounted there. */
 int watch_open_dir(const struct db *db, const char *path);
@@ -84,8 +91,16 @@ void watch_directory(struct watch *w, struct wnode *parent, const char *name,
                      enum list_mode mode);
 /* Remove a node with its watches, and report its tables. */
 void watch_forget(struct watch *w, struct wnode *n);
-void watch_try_free(struct watch *w);
+/* Put the watch on an open directory. */
+enum put_result watch_put(struct watch *w, struct wnode *n, int fd);
 void watch_tell_limit(struct watch *w);
+/* For wtree_each_up() and wtree_remove(): report a table; let a node's watch
+ * and listing go. */
+void watch_tell_table(void *arg, struct wnode *n);
+void watch_on_gone(void *arg, struct wnode *n);
+
+/* watch.c */
+void watch_try_free(struct watch *w);
 
 /* watch_list.c */
 void list_ask(struct watch *w, struct wnode *n, enum list_mode mode,

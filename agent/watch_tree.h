@@ -10,8 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Without this uthash ends the process when memory is short. */
+#include "store/value.h"
+
+/* Without this uthash ends the process when memory is short; its own hash
+ * function falls through its cases without saying so. */
 #define HASH_NONFATAL_OOM 1
+#define HASH_FUNCTION(key, len, hash)                                          \
+    ((hash) = (unsigned)digest_of((key), (len)).lo)
 #include <uthash.h>
 
 struct listing;
