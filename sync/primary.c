@@ -368,6 +368,7 @@ void primary_compare_soon(struct primary *p)
 {
     struct repl *r;
 
+    sender_doubt(p);
     EACH_REPL(p, r)
     {
         reconcile_owe_soon(p, r);
@@ -390,7 +391,6 @@ void primary_index_ready(struct primary *p, int64_t now_ms)
 void primary_index_stale(struct primary *p)
 {
     p->index_ready = false;
-    sender_doubt(p);
     primary_compare_soon(p);
 }
 

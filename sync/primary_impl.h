@@ -66,9 +66,10 @@ struct primary;
 
 void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
                  enum hint why);
-/* Events were lost: what is being read now may be outdated, and its event
- * missing.  It is read once more, so that the index never holds it after the
- * scan that follows. */
+/* Events were lost: what is being read now, waits to be sent or is on its way
+ * may be outdated, and its event missing.  It is read and sent once more: the
+ * index must not hold it after the scan that follows, and a comparison sees
+ * what a replica has, not what it is about to get. */
 void sender_doubt(struct primary *p);
 /* Take places from the log into flights as far as the window allows. */
 void sender_advance(struct primary *p, struct repl *r);
@@ -104,6 +105,11 @@ void flight_end(struct primary *p, struct flight *f);
  * its own for that, in the place where the news came. */
 void sender_follow(struct primary *p, struct repl *r, struct record *rec,
                    struct news news);
+/* The index has what its flight was for; what is newer than that (!fresh) gets
+ * a flight of its own.  So a key that changes all the time does not hold the
+ * index' watermark. */
+void sender_known(struct primary *p, struct flight *f, bool fresh,
+                  struct news news);
 void sender_need_look(struct primary *p, struct record *rec);
 void sender_retry_later(struct primary *p, struct record *rec, int64_t in_ms);
 void sender_fail_look(struct primary *p, struct record *rec,

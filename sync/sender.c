@@ -271,10 +271,8 @@ static void place(struct primary *p, struct flight *f)
     struct repl *r = repl_of(p, f);
 
     if (r->is_index) {
-        if (!is_fresh(f->rec)) {
-            sender_need_look(p, f->rec);
-        } else if (f->rec->content != CONTENT_LARGE) {
-            flight_end(p, f);
+        if (f->rec->content != CONTENT_LARGE) {
+            sender_known(p, f, is_fresh(f->rec), f->rec->content_news);
         } else if (others_will_stream(p, f)) {
             flight_set(p, f, FLIGHT_RIDE);
             f->retry_ms = p->now_ms + RIDE_MAX_MS;
@@ -608,20 +606,15 @@ void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
 
 void sender_doubt(struct primary *p)
 {
-    struct look_job *job, *next;
-    struct repl *r;
+    struct record *rec, *next;
 
-    HASH_ITER(hh, p->jobs, job, next)
+    HASH_ITER(hh, p->log.records, rec, next)
     {
-        job->rec->hints++;
-        note_news(p, job->rec, 0);
-    }
-    EACH_REPL(p, r)
-    {
-        if (r->stream.flight != NULL) {
-            r->stream.flight->rec->hints++;
-            note_news(p, r->stream.flight->rec, 0);
+        uint64_t mask = rec->pending;
+        for (const struct flight *f = rec->flights; f; f = f->rec_next) {
+            mask |= UINT64_C(1) << f->replica;
         }
+        sender_hint(p, rec, mask, HINT_CREATED);
     }
 }
 
@@ -645,10 +638,12 @@ static void link_flight(struct repl *r, struct flight *f)
 }
 
 /* Has the replica an earlier place for the record than `seq`? */
-static bool is_due_before(const struct record *rec, int replica, uint64_t seq)
+static bool is_due_before(const struct record *rec, int replica, uint64_t seq,
+                          const struct flight *but)
 {
     for (const struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
-        if (f->replica == replica && f->state != FLIGHT_SENT && f->seq < seq) {
+        if (f->replica == replica && f->state != FLIGHT_SENT && f != but &&
+            f->seq <= seq) {
             return true;
         }
     }
@@ -660,11 +655,11 @@ static bool is_due_before(const struct record *rec, int replica, uint64_t seq)
     return false;
 }
 
-void sender_follow(struct primary *p, struct repl *r, struct record *rec,
-                   struct news news)
+static void follow(struct primary *p, struct repl *r, struct record *rec,
+                   struct news news, const struct flight *but)
 {
     assert(news.seq != 0);
-    if (is_due_before(rec, r->id, news.seq)) {
+    if (is_due_before(rec, r->id, news.seq, but)) {
         return;
     }
     struct flight *f = calloc(1, sizeof *f);
@@ -678,6 +673,25 @@ void sender_follow(struct primary *p, struct repl *r, struct record *rec,
     f->time_us = news.time_us;
     link_flight(r, f);
     flight_set(p, f, FLIGHT_HELD);
+}
+
+void sender_follow(struct primary *p, struct repl *r, struct record *rec,
+                   struct news news)
+{
+    follow(p, r, rec, news, NULL);
+}
+
+void sender_known(struct primary *p, struct flight *f, bool fresh,
+                  struct news news)
+{
+    if (!fresh && f->seq >= news.seq) {
+        sender_need_look(p, f->rec); /* it was read before this flight */
+        return;
+    }
+    if (!fresh) {
+        follow(p, repl_of(p, f), f->rec, news, f);
+    }
+    flight_end(p, f);
 }
 
 /* Start a flight for what the replica took from the log. */

@@ -183,11 +183,7 @@ static void finish(struct primary *p, struct repl *r, const struct looked *l)
     DL_APPEND2(r->large, f, ready_prev, ready_next);
     if (r->is_index) {
         flight_set(p, f, FLIGHT_WAIT);
-        if (fresh) {
-            flight_end(p, f);
-        } else {
-            sender_need_look(p, rec);
-        }
+        sender_known(p, f, fresh, news);
         stream_start(p, r);
         return;
     }
@@ -200,11 +196,7 @@ static void finish(struct primary *p, struct repl *r, const struct looked *l)
     for (struct flight *o = rec->flights; o != NULL; o = o->rec_next) {
         if (o->state == FLIGHT_RIDE) {
             flight_set(p, o, FLIGHT_WAIT);
-            if (fresh) {
-                flight_end(p, o);
-            } else {
-                sender_need_look(p, rec);
-            }
+            sender_known(p, o, fresh, news);
             break; /* there is one index, so one rider */
         }
     }

@@ -678,6 +678,24 @@ static void test_a_stream_given_up_at_once_is_neither_opened_nor_closed(
     fx_free(f);
 }
 
+static void test_what_is_on_its_way_when_events_are_lost_is_sent_again(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    fx_set(f, "t", "x", "one");
+    fx_heard(r, "SET t/x=one #1\n");
+    fx_erase(f, "t", "x"); /* its event is lost */
+    primary_index_stale(f->p);
+    fx_pump(f);
+    fx_heard(r, "");
+    fx_ack(f, r, 1);
+    fx_heard(r, "DELETE t/x #2\n");
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -716,6 +734,8 @@ int main(void)
             test_what_was_read_before_events_were_lost_is_read_again),
         cmocka_unit_test(
             test_a_stream_given_up_at_once_is_neither_opened_nor_closed),
+        cmocka_unit_test(
+            test_what_is_on_its_way_when_events_are_lost_is_sent_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
