@@ -171,7 +171,7 @@ static size_t send_some(struct sock *s, const void *p, size_t n)
                           MSG_NOSIGNAL | MSG_DONTWAIT);
         if (rc >= 0) {
             done += (size_t)rc;
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        } else if (errno == EAGAIN) {
             break;
         } else if (errno != EINTR) {
             note_end(s, errno);
@@ -233,7 +233,7 @@ ssize_t sock_get(struct sock *s, void *p, size_t room)
         if (n < 0 && errno == EINTR) {
             continue;
         }
-        if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+        if (n == 0 || errno != EAGAIN) {
             note_end(s, n == 0 ? 0 : errno);
         }
         return -EAGAIN;
