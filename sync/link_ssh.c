@@ -175,7 +175,9 @@ static LIBSSH2_RECV_FUNC(on_recv)
     if (socket != sock_fd(l->sock)) {
         return agent_recv(l, socket, buffer, length);
     }
-    return sock_get(l->sock, buffer, length);
+    ssize_t n = sock_get(l->sock, buffer, length);
+    l->received += n > 0 ? (uint64_t)n : 0;
+    return n;
 }
 
 static LIBSSH2_ALLOC_FUNC(on_alloc)
@@ -660,6 +662,7 @@ static void drain_one(struct link_ssh *l, int stream, ssize_t *last_out)
 static enum step drain(struct link_ssh *l)
 {
     ssize_t out = LIBSSH2_ERROR_EAGAIN, errs = LIBSSH2_ERROR_EAGAIN;
+    uint64_t before = l->received;
 
     if (!l->base.paused) {
         drain_one(l, 0, &out);
@@ -668,7 +671,10 @@ static enum step drain(struct link_ssh *l)
     if (l->base.closing) {
         return STEP_WAIT;
     }
-    if (out > 0 || errs > 0) {
+    /* A read takes in whatever has arrived, also for the other stream or the
+     * window, and no poll tells of it any more.  So only a round that took in
+     * nothing at all may be followed by waiting. */
+    if (out > 0 || errs > 0 || l->received != before) {
         return STEP_NEXT;
     }
     if (libssh2_channel_eof(l->channel) == 1) {

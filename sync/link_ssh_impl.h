@@ -110,6 +110,7 @@ struct link_ssh {
     struct addrinfo *addr; /* being tried */
     uint64_t connect_until_ms;
     struct sock *sock;
+    uint64_t received; /* bytes libssh2 has taken in */
 
     struct known_hosts known;
     bool type_known[SSH_HOST_KEY_TYPES]; /* known_hosts has one for this host */
