@@ -15,7 +15,7 @@
 # Installs only what is missing, so a second run needs neither network nor root.
 set -eu
 
-BUILD="gcc cmake make pkg-config libc6-dev libuv1-dev libssh2-1-dev
+BUILD="gcc cmake make pkg-config libc6-dev libuv1-dev libssh2-1-dev libssl-dev
        libcmocka-dev libxxhash-dev uthash-dev libinih-dev libjansson-dev
        libsystemd-dev"
 DEMO="openssh-client"

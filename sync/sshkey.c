@@ -8,15 +8,16 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
-#include "sync/sha256.h"
 #include "sync/state.h"
 
-/* --- base64 and fingerprints
- * -------------------------------------------------- */
+/* --- base64 and fingerprints --------------------------------------------- */
 
 static const char alphabet[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -60,20 +61,16 @@ void sshkey_fingerprint(const void *blob, size_t n,
                         char out[SSHKEY_FINGERPRINT_BYTES])
 {
     static const char prefix[] = "SHA256:";
-    uint8_t hash[SHA256_BYTES + 1] = {0}; /* a multiple of three bytes */
-    char *o = out;
+    unsigned char hash[SHA256_DIGEST_LENGTH];
+    unsigned char digits[4 * ((SHA256_DIGEST_LENGTH + 2) / 3) + 1];
 
-    sha256(blob, n, hash);
-    memcpy(o, prefix, sizeof prefix - 1);
-    o += sizeof prefix - 1;
-    for (size_t i = 0; i < sizeof hash; i += 3) {
-        uint32_t v =
-            (uint32_t)hash[i] << 16 | (uint32_t)hash[i + 1] << 8 | hash[i + 2];
-        for (unsigned k = 0; k < 4; k++) {
-            *o++ = alphabet[(v >> (18 - 6 * k)) & 63];
-        }
+    (void)SHA256(blob, n, hash);
+    int len = EVP_EncodeBlock(digits, hash, sizeof hash);
+    while (len > 0 && digits[len - 1] == '=') {
+        len--; /* OpenSSH shows none */
     }
-    o[-1] = '\0'; /* the last digit stands for the byte that was added */
+    (void)snprintf(out, SSHKEY_FINGERPRINT_BYTES, "%s%.*s", prefix, len,
+                   (const char *)digits);
 }
 
 /* SSH's strings: a 32-bit big-endian length and that many bytes. */
