@@ -1067,6 +1067,9 @@ void sender_resume(struct primary *p, struct repl *r)
 {
     struct flight *f, *next;
 
+    if (!is_live(r)) {
+        return;
+    }
     DL_FOREACH_SAFE(r->flights, f, next)
     {
         if (f->state == FLIGHT_WAIT) {

@@ -696,9 +696,51 @@ static void test_what_is_on_its_way_when_events_are_lost_is_sent_again(void **st
     fx_free(f);
 }
 
+static void test_a_returning_root_starts_nothing_for_a_replica_that_is_down(
+    void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *a = fx_scripted(f, 0), *b = fx_scripted(f, 1);
+    f->streams_by_hand = true;
+    fx_put_large(f, "t", "x", "x", 20000);
+    fx_hint(f, "t", "x", HINT_COMMITTED);
+    fx_down(f, a);
+    primary_root_lost(f->p, "gone");
+    primary_root_back(f->p, f->now_ms);
+    fx_pump(f);
+    f->streams_by_hand = false;
+    fx_pump(f);
+    fx_heard(b, "SET_BEGIN t/x #1\nSET_END #1\n");
+    fx_up(f, a);
+    fx_heard(a, "SET_BEGIN t/x #1\nSET_END #1\n");
+    assert_false(f->closed[a->replica]);
+    fx_free(f);
+}
+
+static void test_nothing_streams_while_the_database_is_lost(void **state)
+{
+    struct fx *f = fx_new();
+    struct replica_status s;
+
+    (void)state;
+    fx_ready(f);
+    const struct fx_peer *r = real_equal(f);
+    primary_status(f->p, r->replica, f->now_ms, &s);
+    assert_int_equal(s.state, REPLICA_STREAMING);
+    primary_root_lost(f->p, "unmounted");
+    primary_status(f->p, r->replica, f->now_ms, &s);
+    assert_int_equal(s.state, REPLICA_CATCHUP);
+    assert_int_equal(s.lag_ms, -1);
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nothing_streams_while_the_database_is_lost),
         cmocka_unit_test(test_a_change_is_looked_at_sent_and_acknowledged),
         cmocka_unit_test(test_a_removed_key_is_deleted_once_the_look_proved_it),
         cmocka_unit_test(test_one_look_serves_all_replicas),
@@ -736,6 +778,8 @@ int main(void)
             test_a_stream_given_up_at_once_is_neither_opened_nor_closed),
         cmocka_unit_test(
             test_what_is_on_its_way_when_events_are_lost_is_sent_again),
+        cmocka_unit_test(
+            test_a_returning_root_starts_nothing_for_a_replica_that_is_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
