@@ -10,7 +10,8 @@
 
 enum { BLOCKED_SHOWN_AFTER_MS = 1000 };
 
-static enum replica_state state_of(const struct repl *r)
+static enum replica_state state_of(const struct primary *p,
+                                   const struct repl *r)
 {
     if (r->paused) {
         return REPLICA_PAUSED;
@@ -28,7 +29,8 @@ static enum replica_state state_of(const struct repl *r)
     if (reconcile_is_owed(r)) {
         return r->initial ? REPLICA_INITIAL : REPLICA_CATCHUP;
     }
-    return REPLICA_STREAMING;
+    /* With the database lost nothing streams, whatever the link does. */
+    return p->lost ? REPLICA_CATCHUP : REPLICA_STREAMING;
 }
 
 /* Age of the oldest change that is not acknowledged.  Unknown while there may
@@ -81,7 +83,7 @@ void primary_status(struct primary *p, int replica, int64_t now_ms,
     const struct repl *r = primary_repl(p, replica);
 
     memset(out, 0, sizeof *out);
-    out->state = state_of(r);
+    out->state = state_of(p, r);
     out->lag_ms = lag_of(p, r, now_ms);
     out->pending_keys = p->log.pending[r->id] + r->flights_count;
     out->pending_bytes = r->window_bytes;
