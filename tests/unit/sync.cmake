@@ -30,6 +30,10 @@ add_executable(unit_link_exec ${CMAKE_CURRENT_LIST_DIR}/test_link_exec.c)
 target_link_libraries(unit_link_exec PRIVATE drover_link_support)
 add_test(NAME unit_link_exec COMMAND unit_link_exec)
 set_tests_properties(unit_link_exec PROPERTIES TIMEOUT 240)
+add_executable(unit_known_hosts ${CMAKE_CURRENT_LIST_DIR}/test_known_hosts.c)
+target_link_libraries(unit_known_hosts PRIVATE drover_link_support)
+add_test(NAME unit_known_hosts COMMAND unit_known_hosts)
+set_tests_properties(unit_known_hosts PROPERTIES TIMEOUT 180)
 # Against a throwaway sshd; skipped, saying why, where none can be had.
 add_executable(integration_link_ssh
                ${CMAKE_CURRENT_LIST_DIR}/../integration/test_link_ssh.c)
