@@ -32,6 +32,7 @@ static void free_record(struct changelog *log, struct record *rec)
     HASH_DEL(log->records, rec);
     log->body_bytes -= rec->body_len;
     log->unreadable -= rec->unreadable ? 1 : 0;
+    log->tables -= rec->is_table ? 1 : 0;
     free(rec->body);
     free(rec);
 }
@@ -167,6 +168,7 @@ struct record *changelog_record(struct changelog *log, bool is_table,
         free(rec);
         return NULL;
     }
+    log->tables += is_table ? 1 : 0;
     return rec;
 }
 

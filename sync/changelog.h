@@ -110,6 +110,7 @@ struct changelog {
     struct record *records; /* uthash */
     struct log_node *head, *tail;
     size_t nodes;
+    size_t tables;        /* records that are tables */
     size_t body_bytes;    /* encoded values kept in records */
     uint64_t unreadable;  /* records whose last look was an error */
     uint64_t tail_seq;

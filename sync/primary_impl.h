@@ -110,6 +110,8 @@ void sender_follow(struct primary *p, struct repl *r, struct record *rec,
  * index' watermark. */
 void sender_known(struct primary *p, struct flight *f, bool fresh,
                   struct news news);
+/* The key was read. */
+void sender_found(struct primary *p, const struct record *key);
 void sender_need_look(struct primary *p, struct record *rec);
 void sender_retry_later(struct primary *p, struct record *rec, int64_t in_ms);
 void sender_fail_look(struct primary *p, struct record *rec,

@@ -315,8 +315,53 @@ static void place_all(struct primary *p, struct record *rec)
     maybe_release(p, rec);
 }
 
+/* Whatever was read or is being read does not account for this hint. */
+static void note_news(struct primary *p, struct record *rec, int64_t now_us)
+{
+    struct news news = {p->log.tail_seq + 1, p->now_ms, now_us};
+    struct repl *r;
+    bool used = false;
+
+    if (rec->look_id != 0 && rec->look_news.seq == 0) {
+        rec->look_news = news;
+        used = true;
+    }
+    if (rec->content != CONTENT_UNKNOWN && rec->content_news.seq == 0) {
+        rec->content_news = news;
+        used = true;
+    }
+    EACH_REPL(p, r)
+    {
+        struct stream *s = &r->stream;
+        if (s->flight != NULL && s->flight->rec == rec && s->news.seq == 0) {
+            s->news = news;
+            used = true;
+        }
+    }
+    p->log.tail_seq += used ? 1 : 0;
+}
+
+/* The key is there, so its table is: a look that did not find the table may be
+ * older than this one, and must not drop the key on a replica. */
+void sender_found(struct primary *p, const struct record *key)
+{
+    struct record *t = NULL;
+
+    if (p->log.tables > 0 && !key->is_table) {
+        t = changelog_find(&p->log, index_name_table(record_table(key),
+                                                     key->table_len));
+    }
+    if (t != NULL && (t->look_id != 0 || t->content == CONTENT_NO_TABLE)) {
+        t->hints++;
+        note_news(p, t, 0);
+    }
+}
+
 static void look_settled(struct primary *p, struct record *rec)
 {
+    if (rec->content == CONTENT_VALUE || rec->content == CONTENT_LARGE) {
+        sender_found(p, rec);
+    }
     rec->tries = 0;
     rec->blocked_ms = 0;
     if (rec->unreadable) {
@@ -558,32 +603,6 @@ void primary_looked_table(struct primary *p, uint64_t id, int result,
 
 /* --- hints and places -------------------------------------------------------------- */
 
-/* Whatever was read or is being read does not account for this hint. */
-static void note_news(struct primary *p, struct record *rec, int64_t now_us)
-{
-    struct news news = {p->log.tail_seq + 1, p->now_ms, now_us};
-    struct repl *r;
-    bool used = false;
-
-    if (rec->look_id != 0 && rec->look_news.seq == 0) {
-        rec->look_news = news;
-        used = true;
-    }
-    if (rec->content != CONTENT_UNKNOWN && rec->content_news.seq == 0) {
-        rec->content_news = news;
-        used = true;
-    }
-    EACH_REPL(p, r)
-    {
-        struct stream *s = &r->stream;
-        if (s->flight != NULL && s->flight->rec == rec && s->news.seq == 0) {
-            s->news = news;
-            used = true;
-        }
-    }
-    p->log.tail_seq += used ? 1 : 0;
-}
-
 void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
                  enum hint why)
 {
@@ -790,9 +809,11 @@ static void produce_one(struct primary *p, struct repl *r, struct flight *f)
 {
     struct record *rec = f->rec;
     bool stale = !is_fresh(rec);
+    /* A table's drop takes its keys along, so it must be the latest news. */
+    bool again = f->relooks < RELOOKS_MAX || rec->content == CONTENT_NO_TABLE;
 
     if (rec->content == CONTENT_UNKNOWN || rec->content == CONTENT_LARGE ||
-        (stale && f->relooks < RELOOKS_MAX)) {
+        (stale && again)) {
         f->relooks++;
         flight_set(p, f, FLIGHT_WAIT);
         sender_need_look(p, rec);

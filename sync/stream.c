@@ -177,6 +177,7 @@ static void finish(struct primary *p, struct repl *r, const struct looked *l)
     if (index_put(p->ix, &e, &err) < 0) {
         primary_log(p, -1, 3, DR_NONE, "%s", err.msg);
     }
+    sender_found(p, rec);
     rec->size = l->look.stat.size;
     p->values_read++;
     (void)stop(p, r);

