@@ -26,14 +26,28 @@ void changelog_init(struct changelog *log)
     memset(log, 0, sizeof *log);
 }
 
+void changelog_know(struct changelog *log, struct record *rec,
+                    enum content content)
+{
+    if (rec->content == CONTENT_UNKNOWN && content != CONTENT_UNKNOWN) {
+        DL_APPEND2(log->known, rec, known_prev, known_next);
+    } else if (rec->content != CONTENT_UNKNOWN && content == CONTENT_UNKNOWN) {
+        DL_DELETE2(log->known, rec, known_prev, known_next);
+        log->body_bytes -= rec->body_len;
+        free(rec->body);
+        rec->body = NULL;
+        rec->body_len = 0;
+    }
+    rec->content = (uint8_t)content;
+}
+
 static void free_record(struct changelog *log, struct record *rec)
 {
     assert(rec->flights == NULL && rec->nodes == NULL);
+    changelog_know(log, rec, CONTENT_UNKNOWN);
     HASH_DEL(log->records, rec);
-    log->body_bytes -= rec->body_len;
     log->unreadable -= rec->unreadable ? 1 : 0;
     log->tables -= rec->is_table ? 1 : 0;
-    free(rec->body);
     free(rec);
 }
 

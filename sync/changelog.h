@@ -93,6 +93,7 @@ struct record {
     uint16_t key_len;
     struct record *look_prev, *look_next; /* sender's look queue */
     struct record *retry_prev, *retry_next; /* sender's retry list */
+    struct record *known_prev, *known_next; /* changelog.known */
     bool retrying;
     char names[];            /* table, then key; neither terminated */
 };
@@ -108,6 +109,7 @@ static inline const char *record_key(const struct record *r)
 
 struct changelog {
     struct record *records; /* uthash */
+    struct record *known;   /* utlist DL: those whose content is known */
     struct log_node *head, *tail;
     size_t nodes;
     size_t tables;        /* records that are tables */
@@ -153,6 +155,9 @@ struct taken {
 };
 /* Take the next place: its bit is cleared, an empty node is freed. */
 bool changelog_take(struct changelog *log, int replica, struct taken *out);
+/* What the record's key holds; CONTENT_UNKNOWN frees the body. */
+void changelog_know(struct changelog *log, struct record *rec,
+                    enum content content);
 /* Free the record if nobody needs it any more. */
 void changelog_release(struct changelog *log, struct record *rec);
 /* The member with the most distant cursor among `mask`, -1: none pending. */

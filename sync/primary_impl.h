@@ -125,7 +125,7 @@ struct stream {
     uint64_t id;
     struct flight *flight;
     bool begun;           /* SET_BEGIN was sent */
-    bool dead;            /* an answer is due, but nobody wants it */
+    bool outdated;        /* the table was found gone: look again */
     uint64_t covers;      /* record.hints when it was opened */
     struct news news;     /* since then */
     uint64_t done_bytes;
@@ -373,6 +373,7 @@ struct look_job {
     UT_hash_handle hh;
     uint64_t id;
     struct record *rec;
+    bool outdated; /* its answer is: look again */
 };
 
 static inline uint64_t repl_bit(const struct repl *r)

@@ -120,15 +120,6 @@ void flight_set(struct primary *p, struct flight *f, enum flight_state s)
     note_waiting(f->rec, f->replica);
 }
 
-static void drop_content(struct primary *p, struct record *rec)
-{
-    p->log.body_bytes -= rec->body_len;
-    free(rec->body);
-    rec->body = NULL;
-    rec->body_len = 0;
-    rec->content = CONTENT_UNKNOWN;
-}
-
 /* Forget the encoded value when no connected replica wants it any more. */
 static void trim(struct primary *p, struct record *rec)
 {
@@ -149,7 +140,7 @@ static void trim(struct primary *p, struct record *rec)
             }
         }
     }
-    drop_content(p, rec);
+    changelog_know(&p->log, rec, CONTENT_UNKNOWN);
 }
 
 static void maybe_release(struct primary *p, struct record *rec)
@@ -494,10 +485,10 @@ static void take_value(struct primary *p, struct record *rec,
         sender_retry_later(p, rec, BUSY_MAX_MS);
         return;
     }
-    drop_content(p, rec);
+    changelog_know(&p->log, rec, CONTENT_UNKNOWN);
+    changelog_know(&p->log, rec, CONTENT_VALUE);
     rec->body = body.data;
     rec->body_len = body.len;
-    rec->content = CONTENT_VALUE;
     rec->digest = l->look.digest;
     rec->size = l->value_len;
     p->log.body_bytes += body.len;
@@ -508,7 +499,8 @@ static void take_value(struct primary *p, struct record *rec,
     place_all(p, rec);
 }
 
-static struct record *job_done(struct primary *p, uint64_t id)
+static struct record *job_done(struct primary *p, uint64_t id,
+                               bool *outdated_out)
 {
     struct look_job *job = NULL;
 
@@ -517,6 +509,7 @@ static struct record *job_done(struct primary *p, uint64_t id)
         return NULL;
     }
     struct record *rec = job->rec;
+    *outdated_out = job->outdated;
     HASH_DEL(p->jobs, job);
     free(job);
     rec->look_id = 0;
@@ -525,10 +518,48 @@ static struct record *job_done(struct primary *p, uint64_t id)
     return rec;
 }
 
+static bool is_in_table(const struct record *key, const struct record *table)
+{
+    return !key->is_table && key->table_len == table->table_len &&
+           (key->table_len == 0 ||
+            memcmp(key->names, table->names, key->table_len) == 0);
+}
+
+/* The table is gone, with all its keys, whose removal may be told by no event
+ * of their own: what was read of them before is not to follow its drop. */
+static void forget_keys(struct primary *p, const struct record *table)
+{
+    struct record *rec, *after;
+    struct look_job *job, *next;
+    struct repl *r;
+
+    DL_FOREACH_SAFE2(p->log.known, rec, after, known_next)
+    {
+        if (is_in_table(rec, table)) {
+            changelog_know(&p->log, rec, CONTENT_UNKNOWN);
+        }
+    }
+    HASH_ITER(hh, p->jobs, job, next)
+    {
+        job->outdated = job->outdated || is_in_table(job->rec, table);
+    }
+    EACH_REPL(p, r)
+    {
+        if (r->stream.flight != NULL &&
+            is_in_table(r->stream.flight->rec, table)) {
+            r->stream.outdated = true;
+        }
+    }
+}
+
 static void take_absent(struct primary *p, struct record *rec)
 {
-    drop_content(p, rec);
-    rec->content = rec->is_table ? CONTENT_NO_TABLE : CONTENT_GONE;
+    changelog_know(&p->log, rec, CONTENT_UNKNOWN);
+    changelog_know(&p->log, rec,
+                   rec->is_table ? CONTENT_NO_TABLE : CONTENT_GONE);
+    if (rec->is_table) {
+        forget_keys(p, rec);
+    }
     index_remove(p->ix, rec->name);
     look_settled(p, rec);
     place_all(p, rec);
@@ -537,8 +568,8 @@ static void take_absent(struct primary *p, struct record *rec)
 static void take_present(struct primary *p, struct record *rec,
                          const struct looked *l, enum content content)
 {
-    drop_content(p, rec);
-    rec->content = (uint8_t)content;
+    changelog_know(&p->log, rec, CONTENT_UNKNOWN);
+    changelog_know(&p->log, rec, content);
     rec->size = l->look.stat.size;
     if (content == CONTENT_TABLE) {
         index_has(p, rec, l);
@@ -549,13 +580,19 @@ static void take_present(struct primary *p, struct record *rec,
 
 static void looked(struct primary *p, uint64_t id, const struct looked *l)
 {
-    struct record *rec = job_done(p, id);
+    bool outdated = false;
+    struct record *rec = job_done(p, id, &outdated);
 
     if (rec == NULL) {
         return;
     }
     if (rec->flights == NULL) {
         maybe_release(p, rec);
+        return;
+    }
+    if (outdated) {
+        look_failed(rec);
+        sender_need_look(p, rec);
         return;
     }
     switch (l->result) {

@@ -47,6 +47,7 @@ void stream_start(struct primary *p, struct repl *r)
     s->done_bytes = 0;
     s->covers = s->flight->rec->hints;
     s->news.seq = 0;
+    s->outdated = false;
     ask(p, r, ACT_STREAM_OPEN);
 }
 
@@ -114,7 +115,7 @@ static void abort_stream(struct primary *p, struct repl *r,
         wire_put_set_abort(&r->out, f->seq);
         sender_fence(p, r, f);
     }
-    rec->content = CONTENT_UNKNOWN;
+    changelog_know(&p->log, rec, CONTENT_UNKNOWN);
     if (l->result == LOOK_ROOT_LOST) {
         primary_root_lost(p, l->err != NULL ? l->err->msg : "root lost");
         sender_need_look(p, rec);
@@ -191,7 +192,7 @@ static void finish(struct primary *p, struct repl *r, const struct looked *l)
     wire_put_set_end(&r->out, f->seq, l->look.digest);
     flight_set(p, f, FLIGHT_SENT);
     if (!fresh) {
-        rec->content = CONTENT_UNKNOWN;
+        changelog_know(&p->log, rec, CONTENT_UNKNOWN);
         sender_follow(p, r, rec, news);
     }
     for (struct flight *o = rec->flights; o != NULL; o = o->rec_next) {
@@ -214,7 +215,7 @@ void primary_stream_data(struct primary *p, uint64_t id, const void *data,
         return;
     }
     if (n == 0 || l != NULL) {
-        if (l->result == LOOK_VALUE) {
+        if (l->result == LOOK_VALUE && !r->stream.outdated) {
             finish(p, r, l);
         } else {
             abort_stream(p, r, l);

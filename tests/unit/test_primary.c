@@ -780,6 +780,40 @@ static void test_a_table_that_comes_and_goes_is_dropped_when_it_is_gone(
     fx_free(f);
 }
 
+static void test_a_dropped_table_outdates_what_was_read_of_its_keys(
+    void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_put(f, "t", "x", "one");
+    fx_put(f, "t", "y", "one");
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    fx_set(f, "t", "x", "one");
+    fx_set(f, "t", "y", "one");
+    fx_heard(r, "SET t/x=one #1\nSET t/y=one #2\n");
+    fx_set(f, "t", "x", "two"); /* held: the first is not acknowledged */
+    f->by_hand = true;
+    fx_set(f, "t", "y", "two");
+    fx_ack(f, r, 2); /* looked at, and ... */
+    fx_erase(f, "t", "x");
+    fx_hint_table(f, "t", false); /* ... moved away with all its keys */
+    fx_answer(f, "t", NULL);
+    fx_heard(r, "TABLE_DROP t #5\n");
+    fx_ack(f, r, 1);
+    fx_answer(f, "t", "y"); /* it was read before the move */
+    fx_heard(r, "");
+    fx_erase(f, "t", "y");
+    f->by_hand = false;
+    fx_pump(f);
+    while (f->looks_count > 0) {
+        fx_answer(f, f->looks[0].table, f->looks[0].key);
+    }
+    assert_null(memmem(r->heard.data, r->heard.len, "SET", 3));
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -827,6 +861,8 @@ int main(void)
             test_a_table_is_not_dropped_on_older_evidence_than_its_keys),
         cmocka_unit_test(
             test_a_table_that_comes_and_goes_is_dropped_when_it_is_gone),
+        cmocka_unit_test(
+            test_a_dropped_table_outdates_what_was_read_of_its_keys),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
