@@ -106,6 +106,7 @@ struct world {
     int64_t *walls;     /* of each version */
     size_t walls_cap;
     uint64_t next_ino;
+    bool restless;      /* tables come and go all the time */
     bool root_lost;
     int64_t root_back_us;
     struct event events[EVENTS_MAX]; /* the inotify queue */

@@ -424,7 +424,7 @@ void agent_drain(struct sim *s, bool all)
     size_t n = all ? w->events_count
                    : (size_t)sim_below(s, w->events_count + 1);
 
-    if (s->broken == BREAK_DRAIN && sim_chance(s, 500)) {
+    if (s->broken == BREAK_DRAIN && sim_chance(s, 900)) {
         primary_drained(s->agent.p, wall_ns, sim_now_ms(s));
         return;
     }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/install.h"
 #include "tests/sim/sim.h"
 
 enum { PIPE_BYTES = 64 * 1024, CONNECT_US = 50000 };
@@ -61,12 +62,30 @@ static int tear_write(void *ctx, uint64_t stage, const void *p, size_t n,
     return memstore_ops.stage_write(ctx, stage, p, (n + 1) / 2, err);
 }
 
+/* "Done", now and then, and nothing is. */
+static int lie_install(void *ctx, uint64_t stage, struct bytes table,
+                       struct bytes key, bool force, struct vstat *stat_out,
+                       uint32_t *pid_out, char comm[16], struct err *err)
+{
+    static unsigned count;
+
+    if (++count % 20 != 0) {
+        return memstore_ops.install(ctx, stage, table, key, force, stat_out,
+                                    pid_out, comm, err);
+    }
+    memstore_ops.stage_drop(ctx, stage);
+    *stat_out = (struct vstat){0, 0, 0};
+    return INSTALL_DONE;
+}
+
 static const struct receiver_ops *ops_of(const struct sim *s)
 {
     broken_ops = memstore_ops;
     if (s->broken == BREAK_SYNC) {
         broken_ops.stage_sync = lie_stages;
         broken_ops.dirs_sync = lie_dirs;
+    } else if (s->broken == BREAK_ACK) {
+        broken_ops.install = lie_install;
     } else if (s->broken == BREAK_TEAR) {
         broken_ops.stage_write = tear_write;
     }

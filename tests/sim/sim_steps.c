@@ -87,6 +87,9 @@ static void trouble(struct sim *s)
     uint64_t count;
     struct err err;
 
+    if (s->broken == BREAK_ROOT) {
+        lose_root(s);
+    }
     switch (sim_below(s, 24)) {
     case 0:
     case 1:
@@ -230,6 +233,7 @@ static void configure(struct sim *s)
     c->settle_ms = SETTLE_MS;
     c->brake_min = sim_chance(s, 300) ? 3 : 100;
     memset(c->db_id, 7, sizeof c->db_id);
+    s->world.restless = sim_chance(s, 250);
     s->replicas_count = 1 + (int)sim_below(s, REPLICAS);
     s->write_rate = 5 + (unsigned)sim_below(s, 150);
     s->fault_rate = sim_chance(s, 150) ? 0 : (unsigned)sim_below(s, 12);

@@ -232,10 +232,10 @@ static void tell_since(struct sim *s, struct item *it, enum hint why,
 {
     struct world *w = &s->world;
 
-    if (s->broken == BREAK_EVENT && sim_chance(s, 50)) {
+    if (s->broken == BREAK_EVENT && sim_chance(s, 300)) {
         return;
     }
-    if (w->overflow || w->root_lost || w->events_count == EVENTS_MAX ||
+    if (w->overflow || (w->root_lost && s->broken != BREAK_ROOT) || w->events_count == EVENTS_MAX ||
         (!s->calm && sim_chance(s, s->fault_rate / 8))) {
         if (!w->overflow) {
             sim_note(s, "world: events are lost from v%" PRIu64, w->version);
@@ -418,6 +418,10 @@ void world_write(struct sim *s)
     struct item *it = &s->world.items[TABLES + key];
     uint64_t what = sim_below(s, 100);
 
+    if (s->world.restless && sim_chance(s, 300)) {
+        what = 90 + sim_below(s, 10); /* tables come and go */
+        it = &s->world.items[TABLES + KEYS + (int)sim_below(s, 2 * KEYS)];
+    }
     if (it->commit_us != 0) {
         return; /* a writer is at it and holds the lock */
     }
@@ -428,9 +432,9 @@ void world_write(struct sim *s)
     } else if (what < 90) {
         lock_or_spoil(s, it);
     } else if (what < 93) {
-        drop_table(s, (int)sim_below(s, TABLES), sim_chance(s, 400));
+        drop_table(s, it->table, sim_chance(s, 400));
     } else if (what < 96) {
-        move_table_in(s, (int)sim_below(s, TABLES));
+        move_table_in(s, it->table);
     } else {
         need_table(s, it);
     }
