@@ -118,6 +118,10 @@ int identity_read(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
 static int make_id(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
                    struct err *err)
 {
+    /* One that is there needs no permission to write. */
+    int there = read_id(db, id_out, err);
+    if (there != ERR_NOTFOUND)
+        return there < 0 ? there : IDENTITY_THERE;
     if (mkdirat(db->root_fd, META_DIR, 0755) == 0) {
         /* The umask must not hide it from those who list the database. */
         if (fchmodat(db->root_fd, META_DIR, 0755, 0) != 0 ||
