@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: MIT
+#
+# e2e_guard.sh: whose database, whose replica, and no delete without evidence.
+# shellcheck disable=SC2154 # e2e_lib.sh sets what is not set here
+. "$(dirname "$0")/e2e_lib.sh"
+
+# Two agents want the same replica: the second is refused, the first goes on.
+two_agents() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 50 100
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    first=$agent_pid
+    # The newcomer is told after five seconds: longer than its patience else.
+    SILENCE=15s begin_config second
+    add_replica r1
+    start_agent second
+    must_within "$WAIT" status_is "$(of r1 error.id)" 301
+    expect 1 ctl status
+    out_has DR-301
+    out_has HINT
+    agent=agent
+    write fill "$P/t.tbl" 50 50 100
+    proven r1
+    is "$(status "$(of r1 attempts)")" 0 "new connections of the first agent"
+    # With the first one gone the second takes over by itself.
+    second=$agent_pid
+    agent_pid=$first
+    stop_agent
+    agent_pid=$second
+    agent=second
+    must_be r1 streaming
+    write fill "$P/t.tbl" 100 50 100
+    proven r1
+    # And two with one state directory cannot be.
+    sed "s|^socket.*|socket = $W/third.sock|" "$W/second.conf" >"$W/third.conf"
+    code=0
+    timeout "$WAIT" "$DROVER" agent --config "$W/third.conf" >"$W/out" 2>&1 || code=$?
+    [ $code != 0 ] && [ $code != 124 ] || fail "a second agent started: $code"
+    out_has "$W/state-second"
+}
+
+# A replica belongs to one database; what did not come from Drover is not
+# overwritten.
+other_database() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 50 100
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    proven r1
+    stop_agent
+    mkdir -p "$W/other/x.tbl" "$W/r2"
+    write fill "$W/other/x.tbl" 0 5 100
+    write fill "$W/r2" 0 5 100
+    begin_config other "$W/other"
+    add_replica r1
+    add_replica r2
+    add_replica r3
+    start_agent other
+    must_within "$WAIT" status_is "$(of r1 error.id)" 302
+    must_within "$WAIT" status_is "$(of r2 error.id)" 307
+    must_be r3 streaming
+    is "$(status "$(of r1 state)")" failed "the state"
+    is "$(keys_of "$W/r1")" 50 "the keys of the refused replica"
+    is "$(keys_of "$W/r2")" 5 "the keys of the foreign directory"
+    # Nor is a primary taken for a replica.
+    stop_agent
+    begin_config third "$W/other"
+    ln -s "$P" "$W/r4"
+    add_replica r4
+    start_agent third
+    must_within "$WAIT" status_is "$(of r4 state)" failed
+    is "$(keys_of "$P")" 50 "the keys of the other primary"
+}
+
+# --- the root is lost ------------------------------------------------------------------
+
+lost() {
+    must_within "$WAIT" status_is database.state lost
+    is "$(status database.error.id)" 104 "the reason"
+    [ -n "$(status database.error.hint)" ] || fail "no hint"
+    expect 1 ctl status
+    out_has DR-104
+}
+# Give deletes every chance to be sent; nothing may be.
+nothing_deleted() {
+    expect 75 ctl wait --timeout 1s
+    is "$(keys_of "$W/r1")" 200 "the replica's keys while the root is $1"
+}
+found_again() {
+    must_within "$WAIT" status_is database.state ok
+    must_be r1 streaming
+    write flockd-set "$P/t.tbl" after "$1"
+    converged r1
+    write flockd-delete "$P/t.tbl" after
+    converged r1
+    is "$(keys_of "$W/r1")" 200 "the replica's keys"
+}
+with_200_keys() {
+    table t.tbl
+    write fill "$P" 0 100 100
+    write fill "$P/t.tbl" 0 100 100
+}
+
+root_lost() {
+    with_200_keys
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    proven r1
+
+    mv "$P" "$W/away"
+    lost
+    nothing_deleted "moved away"
+    mv "$W/away" "$P"
+    found_again moved
+
+    mv "$P" "$W/away"
+    mkdir "$P"
+    lost
+    nothing_deleted "an empty directory"
+    write flockd-set "$P" intruder "not of our database"
+    nothing_deleted "another directory"
+    rm -r "$P"
+    mv "$W/away" "$P"
+    found_again replaced
+
+    id=$(cat "$P/.drover/id")
+    printf '%032d\n' 1 >"$P/.drover/id"
+    lost
+    nothing_deleted "of another database"
+    echo "$id" >"$P/.drover/id"
+    found_again renamed
+    proven r1
+
+    # The same at the start of an agent.
+    stop_agent
+    mv "$P" "$W/away"
+    mkdir "$P"
+    start_agent
+    lost
+    nothing_deleted "empty at the start"
+    rmdir "$P"
+    mv "$W/away" "$P"
+    found_again "since the start"
+    proven r1
+}
+
+# Unmounted under the agent, and mounted again.
+root_unmounted() {
+    [ "$(id -u)" = 0 ] || skip "only root may mount"
+    mount -t tmpfs -o size=16m none "$P" 2>"$W/mount.err" || skip "cannot mount: $(cat "$W/mount.err")"
+    umount "$P"
+    dd if=/dev/zero of="$W/disk" bs=1M count=16 2>/dev/null
+    mkdir "$W/real"
+    mount --bind "$W/real" "$P"
+    with_200_keys
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    proven r1
+    umount -l "$P"
+    lost
+    nothing_deleted unmounted
+    mount --bind "$W/real" "$P"
+    found_again "mounted again"
+    # Mounted over, which raises no event.
+    mount -t tmpfs -o size=16m none "$P"
+    lost
+    nothing_deleted "mounted over"
+    umount -l "$P"
+    found_again "no longer mounted over"
+    proven r1
+    stop_agent
+    umount -l "$P"
+}
+
+# What cannot be read is not gone.
+unreadable() {
+    as_plain_user
+    with_200_keys
+    table u.tbl
+    write fill "$P/u.tbl" 0 100 100
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    proven r1
+    chmod 000 "$P/t.tbl"
+    chmod 000 "$P/u.tbl/k-000007.kv"
+    code=0
+    timeout 10 "$DROVER" --socket "$W/agent.sock" resync >"$W/out" 2>&1 || code=$?
+    [ $code != 0 ] || fail "a resync that could not read a table says that all is well"
+    write flockd-set "$P/u.tbl" live "flows"
+    must_within "$WAIT" has_value "$W/r1/u.tbl/live.kv" flows
+    is "$(keys_of "$W/r1")" 301 "the replica's keys"
+    stop_agent
+    write flockd-delete "$P/u.tbl" k-000001
+    start_agent
+    must_within "$WAIT" status_is "warnings[id=103].id" 103
+    code=0
+    timeout 10 "$DROVER" --socket "$W/agent.sock" verify >"$W/out" 2>&1 || code=$?
+    [ $code != 0 ] || fail "a verify that could not read a table says that all is equal"
+    is "$(find "$W/r1/t.tbl" -name '*.kv' | wc -l)" 100 "the keys of the unreadable table"
+    [ -e "$W/r1/u.tbl/k-000007.kv" ] || fail "an unreadable key was deleted"
+    chmod 755 "$P/t.tbl"
+    chmod 644 "$P/u.tbl/k-000007.kv"
+    expect 0 ctl resync
+    must_be r1 streaming
+    proven r1
+    is "$(keys_of "$W/r1")" 300 "the replica's keys"
+}
+
+# --- the brake ----------------------------------------------------------------------------
+
+brake() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 500 100
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    proven r1
+    stop_agent
+    rm "$P"/t.tbl/k-000[0-2]*.kv
+    write flockd-set "$P/t.tbl" new "set while no agent ran"
+    start_agent
+    must_be r1 held
+    is "$(status "$(of r1 held_deletes)")" 300 "the number of held deletes"
+    is "$(status "$(of r1 error.id)")" 401 "the reason"
+    must_within "$WAIT" has_value "$W/r1/t.tbl/new.kv" "set while no agent ran"
+    is "$(keys_of "$W/r1")" 501 "the replica's keys"
+    write flockd-set "$P/t.tbl" new "sets flow"
+    must_within "$WAIT" has_value "$W/r1/t.tbl/new.kv" "sets flow"
+    # A seen removal is evidence enough, held deletes or not.
+    write flockd-delete "$P/t.tbl" k-000400
+    must_within "$WAIT" test ! -e "$W/r1/t.tbl/k-000400.kv"
+    expect 1 ctl resync --dry-run
+    is "$(keys_of "$W/r1")" 500 "the replica's keys"
+    code=0
+    ctl resync >"$W/out" 2>&1 || code=$?
+    is "$code" 1 "the exit status of a resync with held deletes"
+    is "$(keys_of "$W/r1")" 500 "the replica's keys"
+    # It survives a restart: nothing is forgotten, nothing let through.
+    stop_agent
+    start_agent
+    must_be r1 held
+    is "$(status "$(of r1 held_deletes)")" 300 "the number of held deletes"
+
+    expect 0 ctl approve r1
+    out_has 300
+    must_be r1 streaming
+    proven r1
+    is "$(keys_of "$W/r1")" 200 "the replica's keys"
+
+    # That was for those deletes, not for all that come.
+    stop_agent
+    rm "$P"/t.tbl/k-0003*.kv "$P"/t.tbl/k-00040*.kv
+    start_agent
+    must_be r1 held
+    is "$(keys_of "$W/r1")" 200 "the replica's keys"
+    # The keys come back: there is nothing to hold any more.
+    write fill "$P/t.tbl" 300 110 100
+    expect 0 ctl resync
+    must_be r1 streaming
+    proven r1
+}
+
+# Below the brake's bounds, and seen while they happen, deletes go through.
+brake_off() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 500 100
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    rm "$P"/t.tbl/k-000[0-3]*.kv
+    converged r1
+    is "$(keys_of "$W/r1")" 100 "the replica's keys"
+    stop_agent
+    rm "$P"/t.tbl/k-00040*.kv
+    start_agent
+    must_be r1 streaming
+    proven r1
+    is "$(keys_of "$W/r1")" 90 "the replica's keys"
+}
+
+# --- identity -------------------------------------------------------------------------------
+
+identity() {
+    as_plain_user
+    table t.tbl
+    write fill "$P/t.tbl" 0 10 100
+    begin_config
+    add_replica r1
+    chmod 555 "$P"
+    code=0
+    timeout "$WAIT" "$DROVER" agent --config "$W/agent.conf" >"$W/out" 2>&1 || code=$?
+    [ $code = 77 ] || [ $code = 78 ] || fail "an agent without identity ends with $code"
+    out_has DR-105
+    out_has "drover init"
+    chmod 755 "$P"
+    expect 0 "$DROVER" init "$P"
+    id=$(cat "$P/.drover/id")
+    expect 0 "$DROVER" init "$P"
+    is "$(cat "$P/.drover/id")" "$id" "the id after a second init"
+    is "$(stat -c %a "$P/.drover")" 755 "the mode of .drover"
+    # Now it needs to write nowhere in the database.
+    chmod 555 "$P" "$P/.drover" "$P/t.tbl"
+    start_agent
+    must_be r1 streaming
+    proven r1
+    stop_agent
+    # Another database in this place: not ours.
+    chmod 755 "$P" "$P/.drover" "$P/t.tbl"
+    rm "$P/.drover/id"
+    expect 0 "$DROVER" init "$P"
+    rm -f "$P/t.tbl"/*
+    start_agent
+    lost
+    expect 75 ctl wait --timeout 1s
+    is "$(keys_of "$W/r1")" 10 "the replica's keys"
+}
+
+"$scenario"

@@ -1,0 +1,66 @@
+# End-to-end tests: real agents, receivers, and an sshd of OpenSSH on loopback.
+# Included by tests/CMakeLists.txt.
+#
+# Each scenario is one test, run once per kind of link; see e2e_lib.sh.  By hand:
+#     ctest --test-dir build -R e2e_writers --output-on-failure
+# E2E_KEEP=1 keeps a test's folder, E2E_SEED=N repeats a random one.
+
+set(e2e_support ${PROJECT_SOURCE_DIR}/tests/support)
+foreach(program IN ITEMS run json tree reader writer opens)
+  add_executable(e2e_${program} ${e2e_support}/e2e_${program}.c)
+  target_link_libraries(e2e_${program} PRIVATE drover_flags)
+  set_target_properties(e2e_${program} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/e2e)
+endforeach()
+target_link_libraries(e2e_json PRIVATE PkgConfig::JANSSON)
+target_link_libraries(e2e_tree PRIVATE PkgConfig::XXHASH)
+target_sources(e2e_reader PRIVATE ${e2e_support}/e2e_value.c)
+target_link_libraries(e2e_reader PRIVATE PkgConfig::XXHASH)
+target_sources(e2e_writer PRIVATE ${e2e_support}/e2e_value.c
+               ${e2e_support}/e2e_calls.c)
+target_link_libraries(e2e_writer PRIVATE PkgConfig::XXHASH)
+
+# A sanitized agent is slower and larger.
+set(e2e_seconds 150)
+set(e2e_environment
+  DROVER=$<TARGET_FILE:drover>
+  DROVER_REPLICA=$<TARGET_FILE:drover-replica>
+  DROVER_KV=$<TARGET_FILE:drover-kv>
+  E2E_BIN=${CMAKE_BINARY_DIR}/tests/e2e)
+if(DROVER_SANITIZE)
+  set(e2e_seconds 400)
+  list(APPEND e2e_environment E2E_WAIT=180 E2E_HUGE_BYTES=200000000
+       E2E_PEAK_MIB=1000 E2E_SANITIZED=1)
+endif()
+
+# drover_e2e(file LINKS exec [ssh] SCENARIOS name...)
+function(drover_e2e file)
+  cmake_parse_arguments(arg "" "" "LINKS;SCENARIOS" ${ARGN})
+  math(EXPR timeout "${e2e_seconds} + 30")
+  foreach(scenario IN LISTS arg_SCENARIOS)
+    foreach(link IN LISTS arg_LINKS)
+      set(name e2e_${file}_${scenario}_${link})
+      add_test(NAME ${name}
+        COMMAND e2e_run ${e2e_seconds} sh
+                ${PROJECT_SOURCE_DIR}/tests/integration/e2e_${file}.sh
+                ${scenario} ${link})
+      set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout}
+        SKIP_RETURN_CODE 77 LABELS "integration;e2e"
+        ENVIRONMENT "${e2e_environment}")
+    endforeach()
+  endforeach()
+endfunction()
+
+drover_e2e(writers LINKS exec ssh
+           SCENARIOS every_kind empty_values silent_writers readers)
+drover_e2e(writers LINKS exec SCENARIOS no_change)
+drover_e2e(tables LINKS exec ssh SCENARIOS live at_start odd_keys huge_value)
+drover_e2e(tables LINKS exec SCENARIOS bursts)
+drover_e2e(faults LINKS exec ssh
+           SCENARIOS link_cut agent_killed stopped_receiver lock_on_primary
+                     lock_on_replica)
+drover_e2e(faults LINKS exec SCENARIOS unchanged_restart overflow lock_replaced)
+drover_e2e(faults LINKS ssh SCENARIOS small_buffers)
+drover_e2e(guard LINKS exec ssh SCENARIOS two_agents root_lost brake)
+drover_e2e(guard LINKS exec
+           SCENARIOS other_database root_unmounted unreadable brake_off identity)
