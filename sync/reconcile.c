@@ -214,6 +214,7 @@ void reconcile_fail(struct primary *p, struct compare *c, const struct err *err)
     c->result.err = *err;
     if (reconcile_repairs(c)) {
         note_again(p, r, true);
+        r->owed = r->owed || r->blind; /* what it was to settle is open */
     }
     if (c->automatic) {
         primary_log(p, r->id, 4, err->id, "comparison: %s", err->msg);

@@ -227,7 +227,8 @@ static void compare_roots(struct primary *p, struct repl *r)
         return;
     }
     r->mismatches++;
-    if (r->mismatches >= MISMATCHES_PROVE && !reconcile_is_owed(r)) {
+    if (r->mismatches >= MISMATCHES_PROVE && r->held == 0 && !r->owed &&
+        !r->owed_soon) {
         reconcile_owe_soon(p, r);
     }
 }

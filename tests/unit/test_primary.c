@@ -814,6 +814,42 @@ static void test_a_dropped_table_outdates_what_was_read_of_its_keys(
     fx_free(f);
 }
 
+static void test_a_hold_survives_a_repair_that_was_given_up(void **state)
+{
+    struct primary_config c;
+    struct replica_status s;
+    struct err err;
+
+    (void)state;
+    primary_config_default(&c);
+    c.brake_min = 1;
+    struct fx *f = fx_new_with(&c);
+    fx_put(f, "t", "a", "1");
+    fx_put(f, "t", "b", "1");
+    fx_put(f, "t", "c", "1");
+    struct fx_peer *r = real_equal(f);
+    fx_down(f, r);
+    fx_erase(f, "t", "a");
+    fx_erase(f, "t", "b");
+    index_remove(f->ix, index_name_key("t", 1, "a", 1));
+    index_remove(f->ix, index_name_key("t", 1, "b", 1));
+    fx_up(f, r);
+    beat(f, 5);
+    f->no_names = true;
+    struct compare_options o = {.mode = COMPARE_REPAIR, .ignore_brake = true,
+                                .approve_max = 10};
+    int64_t id = primary_compare(f->p, r->replica, &o, f->now_ms, &err);
+    assert_true(id > 0);
+    fx_pump(f);
+    primary_compare_free(f->p, (uint64_t)id); /* its client went away */
+    f->no_names = false;
+    beat(f, 10);
+    primary_status(f->p, r->replica, f->now_ms, &s);
+    assert_int_equal(s.held_deletes, 2);
+    assert_string_equal(fx_there(r, "t", "a"), "1");
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -863,6 +899,7 @@ int main(void)
             test_a_table_that_comes_and_goes_is_dropped_when_it_is_gone),
         cmocka_unit_test(
             test_a_dropped_table_outdates_what_was_read_of_its_keys),
+        cmocka_unit_test(test_a_hold_survives_a_repair_that_was_given_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
