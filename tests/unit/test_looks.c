@@ -398,6 +398,39 @@ static void large_value_is_streamed_with_its_digest(void **state)
     free(big);
 }
 
+/* Whether a writer that does not wait would get the key's lock. */
+static bool is_free_for_writers(const struct bench *b, const char *file)
+{
+    int fd = openat(b->fd, file, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    bool is_free = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    (void)close(fd);
+    return is_free;
+}
+
+static void stream_nobody_reads_on_gives_the_lock_back(void **state)
+{
+    struct bench *b = *state;
+    char text[1000];
+    memset(text, 'x', sizeof text);
+    put_file(b->fd, "k.kv", text, sizeof text);
+    looks_stream_open(b->looks, 5, text_bytes(""), text_bytes("k"));
+    while (b->opened_count == 0)
+        (void)uv_run(&b->loop, UV_RUN_ONCE);
+    assert_int_equal(b->opened.result, LOOK_VALUE);
+    /* The loop runs dry: whatever gives the lock back has done so. */
+    while (uv_run(&b->loop, UV_RUN_DEFAULT) != 0)
+        ;
+    assert_true(is_free_for_writers(b, "k.kv"));
+    /* And the value is still read whole. */
+    looks_stream_read(b->looks, 5, 400);
+    while (b->stream_end == 0)
+        (void)uv_run(&b->loop, UV_RUN_ONCE);
+    assert_int_equal(b->stream_end, LOOK_VALUE);
+    assert_int_equal(b->stream_bytes, sizeof text);
+    looks_stream_close(b->looks, 5);
+}
+
 static void stream_closed_while_it_reads_says_nothing_more(void **state)
 {
     struct bench *b = *state;
@@ -434,6 +467,7 @@ int main(void)
         T(many_looks_give_each_its_own_value),
         T(values_beyond_a_jobs_memory_wait_their_turn),
         T(large_value_is_streamed_with_its_digest),
+        T(stream_nobody_reads_on_gives_the_lock_back),
         T(stream_closed_while_it_reads_says_nothing_more),
         /* Last: it changes the process's mounts. */
         T(mounted_over_table_is_an_error_not_a_delete),
