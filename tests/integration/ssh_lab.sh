@@ -52,11 +52,18 @@ find_sshd() {
     done
 }
 
+# sshd runs everything through the account's shell.
+check_shell() {
+    case $(getent passwd "$(id -un)" | cut -d: -f7) in
+    */nologin | */false) skip "the account $(id -un) has no login shell" ;;
+    esac
+}
+
 # A root sshd wants a directory and an account that its package would make.
 prepare_root() {
     preload=
     [ "$(id -u)" = 0 ] || return 0
-    mkdir -p -m 755 /run/sshd 2>/dev/null || skip "cannot make /run/sshd"
+    [ -d /run/sshd ] || mkdir -m 755 /run/sshd 2>/dev/null || skip "cannot make /run/sshd"
     getent passwd sshd >/dev/null && return
     preload=$dir/lab_account.so
     [ -f "$preload" ] || cc -shared -fPIC -D_GNU_SOURCE -o "$preload" \
@@ -150,6 +157,7 @@ random_port() { # below the ports that the kernel hands out by itself
 
 start() {
     find_sshd
+    check_shell
     prepare_root
     make_keys
     round=0
@@ -169,8 +177,8 @@ start() {
 # The children of process $1.
 children() {
     cat /proc/[0-9]*/stat 2>/dev/null | sed 's/^\([0-9]*\) (.*) . /\1 /' |
-        while read -r pid parent rest; do
-            [ "$parent" != "$1" ] || echo "$pid"
+        while read -r child parent rest; do
+            [ "$parent" != "$1" ] || echo "$child"
         done
 }
 

@@ -172,7 +172,7 @@ static void exit_status_127_means_no_receiver(void **state)
     (void)state;
     struct peer p;
 
-    exec_init_sh(&p, "exec drover-no-such-program receive");
+    exec_init_sh(&p, "PATH=/usr/bin:/bin; exec drover-no-such-program receive");
     peer_start(&p);
     assert_int_equal(p.ups, 1);
     assert_true(p.permanent);
