@@ -901,7 +901,9 @@ static void wake_held(struct primary *p, struct record *rec, int replica)
     if (!is_live(p->repl[replica])) {
         return;
     }
-    if (is_fresh(rec)) {
+    /* The index looks anew: what it was told last may be older than the
+     * content.  (And its flight must not end within another's end.) */
+    if (is_fresh(rec) && !p->repl[replica]->is_index) {
         place(p, oldest);
     } else {
         sender_need_look(p, rec);

@@ -164,6 +164,26 @@ void primary_stream_opened(struct primary *p, uint64_t id,
     read_on(p, r);
 }
 
+static void tell_index(struct primary *p, const struct record *rec,
+                       const struct looked *l, bool fresh)
+{
+    struct index_entry e = {
+        .name = rec->name, .digest = l->look.digest, .stat = l->look.stat};
+    bool follows = false;
+    struct err err;
+
+    for (const struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
+        follows = follows || f->replica == p->index_id;
+    }
+    /* A look may have told it of something newer, and nobody would again. */
+    if (!fresh && !follows) {
+        return;
+    }
+    if (index_put(p->ix, &e, &err) < 0) {
+        primary_log(p, -1, 3, DR_NONE, "%s", err.msg);
+    }
+}
+
 /* The whole value was read and is one committed version of it. */
 static void finish(struct primary *p, struct repl *r, const struct looked *l)
 {
@@ -171,13 +191,8 @@ static void finish(struct primary *p, struct repl *r, const struct looked *l)
     struct record *rec = f->rec;
     bool fresh = r->stream.covers == rec->hints;
     struct news news = r->stream.news;
-    struct index_entry e = {
-        .name = rec->name, .digest = l->look.digest, .stat = l->look.stat};
-    struct err err;
 
-    if (index_put(p->ix, &e, &err) < 0) {
-        primary_log(p, -1, 3, DR_NONE, "%s", err.msg);
-    }
+    tell_index(p, rec, l, fresh);
     sender_found(p, rec);
     rec->size = l->look.stat.size;
     p->values_read++;

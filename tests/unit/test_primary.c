@@ -850,6 +850,59 @@ static void test_a_hold_survives_a_repair_that_was_given_up(void **state)
     fx_free(f);
 }
 
+static void test_the_index_may_learn_of_a_key_from_two_sides_at_once(
+    void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    f->streams_by_hand = true;
+    begin_large(f, "x"); /* for the index */
+    uint64_t id = f->open[0].id;
+    struct fx_peer *r = fx_add(f, 0, false);
+    fx_up(f, r);
+    fx_set(f, "t", "x", "small"); /* looked at for the replica */
+    fx_heard(r, "SET t/x=small #2\n");
+    fx_ack(f, r, 2);
+    /* The stream ends well: it was read before the change. */
+    struct looked l = {.result = LOOK_VALUE};
+    primary_stream_data(f->p, id, NULL, 0, &l, f->now_ms);
+    f->streams_by_hand = false;
+    fx_pump(f);
+    fx_free(f);
+}
+
+static void test_an_old_stream_does_not_overwrite_what_a_look_told_the_index(
+    void **state)
+{
+    struct fx *f = fx_new();
+    struct index_entry e;
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *a = fx_scripted(f, 0);
+    f->streams_by_hand = true;
+    begin_large(f, "x"); /* for the replica; the index rides along ... */
+    uint64_t id = f->open[0].id;
+    for (int i = 0; i < 40; i++) { /* ... and then goes by itself */
+        fx_wait(f, 100);
+        if (f->streams_count > 0 && f->streams[0].id == id) {
+            f->streams_count = 0;
+        }
+        (void)fx_stream(f);
+        fx_pump(f);
+    }
+    assert_true(index_get(f->ix, index_name_key("t", 1, "x", 1), &e));
+    fx_heard(a, "SET_BEGIN t/x #1\n");
+    fx_set(f, "t", "x", "small");
+    struct looked l = {.result = LOOK_VALUE};
+    primary_stream_data(f->p, id, NULL, 0, &l, f->now_ms);
+    assert_true(index_get(f->ix, index_name_key("t", 1, "x", 1), &e));
+    assert_true(digest_equal(e.digest, digest_of("small", 5)));
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -900,6 +953,10 @@ int main(void)
         cmocka_unit_test(
             test_a_dropped_table_outdates_what_was_read_of_its_keys),
         cmocka_unit_test(test_a_hold_survives_a_repair_that_was_given_up),
+        cmocka_unit_test(
+            test_the_index_may_learn_of_a_key_from_two_sides_at_once),
+        cmocka_unit_test(
+            test_an_old_stream_does_not_overwrite_what_a_look_told_the_index),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
