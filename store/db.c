@@ -240,6 +240,29 @@ static int make_step(int dir_fd, const char *name,
     return 1;
 }
 
+/* Was it made by a process that died before dress()?  Then only its owner can
+ * look inside, although the settings let others in. */
+static bool is_undressed(int dir_fd, const struct table_make *make)
+{
+    struct stat st;
+
+    return make != NULL && make->create && (make->dir_mode & 0077) != 0 &&
+           fstat(dir_fd, &st) == 0 && st.st_uid == geteuid() &&
+           (st.st_mode & 0777) == (make->dir_mode & 0700);
+}
+
+/* Finish what that process began.  0 or -1 with errno. */
+static int finish_step(int parent_fd, int dir_fd, const struct table_make *make)
+{
+    if (!is_undressed(dir_fd, make)) {
+        return 0;
+    }
+    if (dress(dir_fd, make) < 0 || sync_dir(dir_fd) < 0) {
+        return -1;
+    }
+    return sync_dir(parent_fd);
+}
+
 static int make_by_steps(int root_fd, const char *path,
                          const struct table_make *make, bool *created)
 {
@@ -254,6 +277,10 @@ static int make_by_steps(int root_fd, const char *path,
         if (next < 0 && errno == ENOENT) {
             made = make_step(at, name, make);
             next = made < 0 ? -1 : open_step(at, name);
+        } else if (next >= 0 && finish_step(at, next, make) < 0) {
+            int failed = errno;
+            fd_closep(&next);
+            errno = failed;
         }
         int saved = errno;
         fd_closep(&at);
@@ -277,6 +304,10 @@ int table_open(const struct db *db, const void *name, size_t len,
     }
     table_path(name, len, path);
     int fd = db_open_dir(db, path);
+    if (fd >= 0 && is_undressed(fd, make)) {
+        fd_closep(&fd);
+        fd = make_by_steps(db->root_fd, path, make, &created);
+    }
     /* ENOENT again: somebody removed a directory while we were inside. */
     for (int i = 0; fd < 0 && errno == ENOENT && i < RACE_TRIES; i++) {
         if (make == NULL || !make->create) {

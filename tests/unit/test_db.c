@@ -105,6 +105,37 @@ static void table_open_sets_exact_modes_whatever_the_umask(void **state)
     db_close(&db);
 }
 
+/* A process that is killed between the mkdir and the modes leaves a directory
+ * that only its owner can enter. */
+static void table_open_finishes_what_a_killed_one_began(void **state)
+{
+    struct fixture *f = *state;
+    struct db db;
+    struct stat st;
+    struct table_make make = {
+        .create = true, .dir_mode = 02750, .group = (gid_t)-1};
+    bool created = true;
+
+    assert_int_equal(db_open(&db, f->path, false, &f->err), 0);
+    assert_int_equal(mkdirat(f->fd, "a", 0700), 0);
+    assert_int_equal(mkdirat(f->fd, "a/b.tbl", 0700), 0);
+    assert_int_equal(mkdirat(f->fd, "mine.tbl", 0711), 0);
+    int fd = table_open(&db, "a/b", 3, &make, &created, &f->err);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    assert_false(created);
+    fd = table_open(&db, "mine", 4, &make, NULL, &f->err);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    assert_int_equal(fstatat(f->fd, "a", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 02750);
+    assert_int_equal(fstatat(f->fd, "a/b.tbl", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 02750);
+    assert_int_equal(fstatat(f->fd, "mine.tbl", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0711); /* somebody's choice */
+    db_close(&db);
+}
+
 static void table_open_never_follows_a_link_or_takes_a_file(void **state)
 {
     struct fixture *f = *state;
@@ -177,6 +208,7 @@ int main(void)
         FIXTURE_TEST(root_is_same_until_it_is_moved_away),
         FIXTURE_TEST(table_open_makes_nested_directories_and_says_so),
         FIXTURE_TEST(table_open_sets_exact_modes_whatever_the_umask),
+        FIXTURE_TEST(table_open_finishes_what_a_killed_one_began),
         FIXTURE_TEST(table_open_never_follows_a_link_or_takes_a_file),
         FIXTURE_TEST(table_remove_takes_empty_plain_parents_along),
         FIXTURE_TEST(table_remove_keeps_a_parent_that_is_a_table),
