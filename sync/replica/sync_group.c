@@ -24,6 +24,7 @@ enum {
 
 struct sync_group {
     int fs_fd;
+    bool syncfs_failed;
     struct sync_choice choice;
     pthread_mutex_t mutex;
     pthread_cond_t work; /* there are files to take, or stop */
@@ -209,11 +210,13 @@ int sync_group_run(struct sync_group *g, const int *fds, size_t n,
         }
         return 0;
     }
-    enum sync_way way = sync_choice_next(&g->choice, n);
+    enum sync_way way =
+        g->syncfs_failed ? SYNC_WAY_THREADS : sync_choice_next(&g->choice, n);
     int64_t start = clock_mono_ns();
     if (way == SYNC_WAY_SYNCFS) {
-        if (syncfs(g->fs_fd) != 0) {
-            return err_sys(err, errno, "syncfs");
+        int rc = sync_group_all(g, err);
+        if (rc != 0) {
+            return rc;
         }
     } else {
         int sys = by_threads(g, fds, n);
@@ -228,6 +231,7 @@ int sync_group_run(struct sync_group *g, const int *fds, size_t n,
 int sync_group_all(struct sync_group *g, struct err *err)
 {
     if (syncfs(g->fs_fd) != 0) {
+        g->syncfs_failed = true;
         return err_sys(err, errno, "syncfs");
     }
     return 0;

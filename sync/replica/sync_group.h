@@ -13,7 +13,10 @@
  * then says all is well.  The caller drops the whole group.
  *
  * syncfs reports errors only to a descriptor that was open before they
- * happened: one is kept open for the life of the object.
+ * happened: one is kept open for the life of the object.  It does not tell
+ * whose write was lost, and tells it once: a value of a later group may be the
+ * one.  So after a failed syncfs files are fsynced each, which asks each file
+ * for its own error.
  *
  * Thread rule: one caller at a time.
  */
