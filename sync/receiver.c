@@ -217,6 +217,23 @@ int receiver_start(struct receiver *r, struct err *err)
     return rc;
 }
 
+int receiver_sync_earlier(struct receiver *r, struct err *err)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    bool needed = !r->relaxed && !r->all_synced;
+    (void)pthread_mutex_unlock(&r->mutex);
+    if (!needed || r->ops->sync_all == NULL) {
+        return 0;
+    }
+    if (r->ops->sync_all(r->ctx, err) != 0) {
+        return err_wrap(err, "make the database durable");
+    }
+    (void)pthread_mutex_lock(&r->mutex);
+    r->all_synced = true;
+    (void)pthread_mutex_unlock(&r->mutex);
+    return 0;
+}
+
 /* --- hello ------------------------------------------------------------------
  */
 

@@ -64,9 +64,10 @@ struct receiver_ops {
     int (*dirs_sync)(void *ctx, struct err *err);
     /* Make everything in the database durable, as one syncfs() does: an
      * earlier receiver may have died between a rename and its directory's
-     * sync, or was told to acknowledge without.  Called once per session,
-     * before READY, on the thread of receiver_scanned() and beside the others;
-     * not with WIRE_RELAXED.  NULL: there is nothing to do. */
+     * sync, or was told to acknowledge without.  Called before the first ACK
+     * of a session and before READY, whichever comes first, on the thread of
+     * receiver_commit() or receiver_scanned() and beside the others (both may
+     * call at once); not with WIRE_RELAXED.  NULL: there is nothing to do. */
     int (*sync_all)(void *ctx, struct err *err);
     /* The current stat of a key, to see whether the index still tells the
      * truth; 0 or ERR_NOTFOUND... */

@@ -5,7 +5,9 @@
  *
  * Happy path: take a group, make its staged values durable together, try again
  * what is due aside, apply the group in order, sync the touched directories
- * together, tell the index, acknowledge in one frame.
+ * together, tell the index, acknowledge in one frame.  Before the first ACK of
+ * a session everything is synced once: a change may find its work done by an
+ * earlier receiver that died before its sync.
  * Failures: the values' sync fails -> NAK for all of them, their stages are
  * gone, the rest goes on; a change cannot be applied -> NAK; a lock is held ->
  * aside; the directories' sync fails -> NAK for all that was applied, and the
@@ -317,6 +319,9 @@ static int commit_group(struct receiver *r, struct err *err)
     }
     if (rc == 0) {
         rc = sync_directories(r, err);
+    }
+    if (rc == 0 && r->done != NULL) {
+        rc = receiver_sync_earlier(r, err);
     }
     if (rc == 0) {
         tell_index(r);

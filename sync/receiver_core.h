@@ -88,6 +88,7 @@ struct receiver {
     bool ended;                 /* the session is over */
     bool greeted;               /* HELLO_OK was sent */
     bool relaxed;
+    bool all_synced; /* what earlier receivers left is durable */
     int64_t silence_ms;
     int64_t life_ms;       /* last sign of life of the agent, -1 none */
     struct change *queue;  /* utlist DL */
@@ -151,6 +152,9 @@ int receiver_send(struct receiver *r, struct buf *b, struct err *err);
 void receiver_end(struct receiver *r, const struct err *err);
 /* Does this failure of the disk (or of the right to write) end the session? */
 bool receiver_fatal(const struct err *err);
+/* Before the first ACK and before READY: make durable what an earlier receiver
+ * may have left, for a change that finds its work done touches nothing. */
+int receiver_sync_earlier(struct receiver *r, struct err *err);
 /* Append a NAK for `seq` with the names of the change in front. */
 void receiver_nak(struct buf *out, uint64_t seq, struct bytes table,
                   struct bytes key, const struct err *err);

@@ -128,15 +128,9 @@ static bool next_scan(struct receiver *r, struct wire_scan *next_out)
 /* READY counts what the scan found as if we had acknowledged it. */
 static int sync_found(struct receiver *r, uint64_t id, struct err *err)
 {
-    (void)pthread_mutex_lock(&r->mutex);
-    bool relaxed = r->relaxed;
-    (void)pthread_mutex_unlock(&r->mutex);
-    if (id != 0 || relaxed || r->ops->sync_all == NULL) {
-        return 0;
-    }
-    int rc = r->ops->sync_all(r->ctx, err);
+    int rc = id == 0 ? receiver_sync_earlier(r, err) : 0;
+
     if (rc != 0) {
-        err_wrap(err, "make the database durable");
         receiver_end(r, err);
     }
     return rc;

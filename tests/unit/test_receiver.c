@@ -312,6 +312,44 @@ static void what_the_scan_at_start_finds_is_durable_before_ready(void **state)
     assert_prefix(rig_answers(g), "ERROR 306 make the database durable");
 }
 
+/* Changes may flow before READY, and find their work done by an earlier
+ * receiver that was killed before its sync. */
+static void nothing_is_acknowledged_before_the_earlier_is_durable(void **state)
+{
+    struct rig *g = *state;
+
+    g->hello.durability = WIRE_RELAXED;
+    regreet(g);
+    rig_set(g, 1, "t", "a", "1");
+    rig_change(g, WIRE_TABLE_SET, 2, "empty", "");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_commit(g), 0);
+    g->hello.durability = WIRE_DURABLE;
+    rig_restart(g);
+    assert_int_equal(greet_with(g), 0);
+    (void)rig_answers(g);
+    rig_set(g, 1, "t", "a", "1");
+    assert_int_equal(rig_send(g, 0), 0);
+    /* No ACK without. */
+    memstore_fail(g->m, MEMOP_SYNC_ALL, 0, 1, ERR_IO, EIO);
+    assert_int_equal(rig_commit(g), ERR_IO);
+    assert_prefix(rig_answers(g), "ERROR 306 make the database durable");
+    rig_restart(g);
+    assert_int_equal(greet_with(g), 0);
+    (void)rig_answers(g);
+    rig_set(g, 1, "t", "a", "1");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_commit(g), 0);
+    assert_string_equal(rig_answers(g), "ACK 1\n");
+    /* Once for a session, READY included. */
+    uint64_t calls = g->m->calls[MEMOP_SYNC_ALL];
+    assert_int_equal(memstore_scan_answer(g->m, g->r, g->ix, &g->err), 0);
+    assert_int_equal(g->m->calls[MEMOP_SYNC_ALL], calls);
+    rig_restart(g);
+    memstore_crash(g->m, 0);
+    assert_value(g, "t", "a", "1");
+}
+
 static void groups_are_bounded_in_changes_and_bytes(void **state)
 {
     struct rig *g = *state;
@@ -555,6 +593,7 @@ int main(void)
         GREETED(what_is_acknowledged_survives_a_power_loss),
         GREETED(relaxed_durability_syncs_nothing),
         GREETED(what_the_scan_at_start_finds_is_durable_before_ready),
+        GREETED(nothing_is_acknowledged_before_the_earlier_is_durable),
         GREETED(groups_are_bounded_in_changes_and_bytes),
         GREETED(one_byte_at_a_time_changes_nothing),
         GREETED(a_full_queue_is_said_and_ends_with_a_commit),
