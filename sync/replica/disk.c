@@ -442,6 +442,22 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
     return 0;
 }
 
+bool disk_lost(const struct disk *d, char *why, size_t why_room)
+{
+    struct stat st;
+    if (!db_root_is_same(&d->meta.db)) {
+        (void)snprintf(why, why_room,
+                       "the directory is not the one that was opened "
+                       "(unmounted, moved or removed)");
+        return true;
+    }
+    if (fstat(d->meta.stage_fd, &st) == 0 && st.st_nlink == 0) {
+        (void)snprintf(why, why_room, META_DIR "/" META_STAGE " was removed");
+        return true;
+    }
+    return false;
+}
+
 int disk_tell_applied(struct disk *d, uint64_t *seen, struct err *err)
 {
     uint64_t now = atomic_load_explicit(&d->changes, memory_order_relaxed);

@@ -169,8 +169,9 @@ static int op_identify(void *ctx, const struct wire_hello *hello,
     return 0;
 }
 
-/* Before a group's renames, look whether another receiver asks for the lock:
- * what is applied after that would only have to be repaired. */
+/* Before a group's renames, look whether another receiver asks for the lock or
+ * the directory was moved away: what is applied after that would only have to
+ * be repaired. */
 static int op_stage_sync(void *ctx, const uint64_t *stages, size_t n,
                          struct err *err)
 {

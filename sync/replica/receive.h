@@ -73,5 +73,6 @@ void *receive_watcher(void *arg);
 /* The session cannot go on for a reason outside the core: tell the agent and
  * stop all threads.  Any thread. */
 void receive_fail(struct receive *rv, const struct err *err);
-/* Ends the process when another receiver may have the lock. */
+/* Ends the process when another receiver may have the lock, or when the
+ * directory is not ours any more. */
 void receive_check_takeover(struct receive *rv, int64_t silent_ms);

@@ -217,10 +217,31 @@ static bool same_file(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
+/* Does the lock's name still lead to the file that we locked?  If not, the
+ * lock keeps nobody out any more. */
+static bool lock_is_lost(const struct session *s)
+{
+    struct stat mine, named;
+
+    if (s->lock_fd < 0 || fstat(s->lock_fd, &mine) != 0) {
+        return false;
+    }
+    if (fstatat(s->meta_fd, META_FILE_LOCK, &named, AT_SYMLINK_NOFOLLOW) != 0) {
+        return errno == ENOENT;
+    }
+    return mine.st_ino != named.st_ino || mine.st_dev != named.st_dev;
+}
+
 bool session_superseded(struct session *s, int64_t silent_ms, char *why,
                         size_t why_room)
 {
     struct stat st;
+    if (lock_is_lost(s)) {
+        (void)snprintf(why, why_room,
+                       META_DIR "/" META_FILE_LOCK
+                                " was removed, so another receiver may begin");
+        return true;
+    }
     if (fstatat(s->meta_fd, META_FILE_TAKEOVER, &st, AT_SYMLINK_NOFOLLOW) !=
         0) {
         return false;

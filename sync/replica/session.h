@@ -10,6 +10,7 @@
  *     - the newcomer speaks for the same agent process (it reconnected), or
  *     - the newcomer's epoch is higher (a newer primary took over), or
  *     - its own agent has been silent for more than three heartbeats.
+ * It also leaves when the lock file was removed: a newcomer would lock another.
  * Else it stays and the newcomer is refused with DR_RECEIVER_BUSY.
  *
  * Why a file and not a signal: the two may run as different processes of sshd

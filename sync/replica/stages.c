@@ -35,7 +35,8 @@ struct stage {
 
 void stages_name(uint64_t number, char out[STAGE_NAME_BYTES])
 {
-    (void)snprintf(out, STAGE_NAME_BYTES, "s%" PRIu64, number);
+    (void)snprintf(out, STAGE_NAME_BYTES, "s%d-%" PRIu64, (int)getpid(),
+                   number);
 }
 
 int stages_init(struct stages *s, int dir_fd, const struct meta_modes *modes,

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * stages: values on their way in, as files s<number> in META_DIR/stage.
+ * stages: values on their way in, as files s<pid>-<number> in META_DIR/stage.
  *
  * Names are never *.kv, so nobody takes a staged value for a key, and the
  * directory is on the database's own file system, so a rename puts it in
- * place.  Descriptors stay open until the value is durable (a descriptor
+ * place.  The pid keeps the names of two receivers apart, should there ever be
+ * two: a value must not be installed under another's key.  Descriptors stay open until the value is durable (a descriptor
  * opened after a lost write may not hear of it); only beyond the descriptor
  * limit are they closed early and opened again for the sync.
  *
@@ -36,7 +37,7 @@ struct stages {
     size_t batch_room;
 };
 
-enum { STAGE_NAME_BYTES = 24 };
+enum { STAGE_NAME_BYTES = 40 };
 
 int stages_init(struct stages *s, int dir_fd, const struct meta_modes *modes,
                 struct sync_group *sync, struct err *err) MUSTCHECK;

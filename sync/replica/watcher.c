@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * watcher: the thread of `drover-replica receive` that looks twice a second
- * whether another receiver asks for the lock, whether the agent is silent and
- * whether the end takes too long, and tells local applications about changes.
+ * whether another receiver asks for the lock, whether the directory is still
+ * the one that was opened, whether the agent is silent and whether the end
+ * takes too long, and tells local applications about changes.
  *
  * It never writes to stdout, so it cannot hang with the threads it watches.
  * It ends the process on the spot, which is safe at any moment because every
@@ -66,7 +67,7 @@ void receive_check_takeover(struct receive *rv, int64_t silent_ms)
     bool leave =
         session_superseded(&rv->disk.session, silent_ms, why, sizeof why);
     pthread_mutex_unlock(&rv->takeover_mutex);
-    if (leave) {
+    if (leave || disk_lost(&rv->disk, why, sizeof why)) {
         leave_now(why, EXIT_TEMPORARY);
     }
 }

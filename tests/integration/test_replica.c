@@ -644,6 +644,90 @@ static void a_full_disk_refuses_values_and_goes_on_when_there_is_room(
     assert_int_equal(code, 0);
 }
 
+/* --- edited by hand ---------------------------------------------------------------- */
+
+/* A receiver that died between a mkdir and the directory's modes left it
+ * closed to every reader. */
+static void a_table_whose_making_was_cut_short_gets_its_modes(void **state)
+{
+    static const char *const dirs[] = {"half.tbl", "above", "above/t.tbl",
+                                       "above/new.tbl"};
+    struct rig *r = *state;
+    struct stat st;
+
+    start(r, NULL);
+    assert_int_equal(mkdirat(r->dir_fd, "half.tbl", 0700), 0);
+    assert_int_equal(mkdirat(r->dir_fd, "above", 0700), 0);
+    assert_int_equal(mkdirat(r->dir_fd, "above/t.tbl", 0700), 0);
+    assert_int_equal(mkdirat(r->dir_fd, "wider.tbl", 0755), 0);
+    drive_change(&r->d, WIRE_TABLE_SET, "half", "");
+    drive_set_text(&r->d, "above/t", "k", "v");
+    drive_set_text(&r->d, "above/new", "k", "v");
+    drive_set_text(&r->d, "wider", "k", "v");
+    drive_wait_all_acked(&r->d, r->d.seq);
+    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
+        assert_int_equal(fstatat(r->dir_fd, dirs[i], &st, 0), 0);
+        assert_int_equal(st.st_mode & 07777, 02750);
+    }
+    /* An administrator's choice is no such remains. */
+    assert_int_equal(fstatat(r->dir_fd, "wider.tbl", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0755);
+    assert_int_equal(drive_bye(&r->d), 0);
+}
+
+static void leaves_on_its_own(struct rig *r, const char *why)
+{
+    char said[2000];
+
+    drive_until(&r->d, drive_is_eof, 0);
+    assert_int_equal(drive_end(&r->d), 75);
+    drive_stderr(&r->d, said, sizeof said);
+    assert_non_null(strstr(said, why));
+}
+
+/* "A stale lock file": whoever removes it lets a second receiver in. */
+static void a_receiver_whose_lock_file_was_removed_leaves(void **state)
+{
+    struct rig *r = *state;
+
+    start(r, NULL);
+    assert_int_equal(unlinkat(r->dir_fd, ".drover/lock", 0), 0);
+    leaves_on_its_own(r, "lock was removed");
+    restart(r);
+    put_text(r->dir_fd, ".drover/other", "");
+    assert_int_equal(
+        renameat(r->dir_fd, ".drover/other", r->dir_fd, ".drover/lock"), 0);
+    leaves_on_its_own(r, "lock was removed");
+}
+
+static void a_database_that_was_moved_away_ends_the_session(void **state)
+{
+    struct rig *r = *state;
+
+    start(r, NULL);
+    assert_int_equal(renameat(r->f.fd, "db", r->f.fd, "db.old"), 0);
+    assert_int_equal(mkdirat(r->f.fd, "db", 0750), 0);
+    leaves_on_its_own(r, "not the one that was opened");
+    /* The next session begins an empty replica. */
+    restart(r);
+    assert_true(r->d.was_empty);
+    assert_int_equal(drive_bye(&r->d), 0);
+}
+
+static void a_removed_stage_directory_is_made_again_by_the_next_session(
+    void **state)
+{
+    struct rig *r = *state;
+
+    start(r, NULL);
+    assert_int_equal(unlinkat(r->dir_fd, ".drover/stage", AT_REMOVEDIR), 0);
+    leaves_on_its_own(r, "stage was removed");
+    restart(r);
+    drive_set_text(&r->d, "", "k", "v");
+    drive_wait_all_acked(&r->d, 1);
+    assert_int_equal(drive_bye(&r->d), 0);
+}
+
 /* --- for readers -------------------------------------------------------------------- */
 
 static void fresh_and_status_tell_readers_the_truth(void **state)
@@ -703,6 +787,10 @@ int main(void)
         RIG_TEST(a_directory_that_cannot_be_written_says_so),
         RIG_TEST(planted_links_are_refused_and_nothing_outside_changes),
         RIG_TEST(a_full_disk_refuses_values_and_goes_on_when_there_is_room),
+        RIG_TEST(a_table_whose_making_was_cut_short_gets_its_modes),
+        RIG_TEST(a_receiver_whose_lock_file_was_removed_leaves),
+        RIG_TEST(a_database_that_was_moved_away_ends_the_session),
+        RIG_TEST(a_removed_stage_directory_is_made_again_by_the_next_session),
         RIG_TEST(fresh_and_status_tell_readers_the_truth),
     };
 
