@@ -16,8 +16,10 @@ enum {
     HOLDERS = 128,
 };
 
-/* Who was found holding a lock, remembered for a second: /proc/locks is read
- * whole each time, and can be long. */
+/* Who was found holding a lock, remembered for a second.  /proc/locks is read
+ * whole each time and is as long as there are locks, so with thousands of keys
+ * blocked, asking for each would take all of the pool's time: reading it is
+ * rationed, and whoever gets no turn says nothing of the holder. */
 struct holder {
     dev_t dev;
     uint64_t ino;
@@ -27,6 +29,7 @@ struct holder {
 };
 struct holders {
     uv_mutex_t lock;
+    int64_t next_ns; /* no reading of /proc/locks before */
     struct holder slots[HOLDERS];
 };
 

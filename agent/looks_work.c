@@ -17,7 +17,11 @@
 #include "store/base/clock.h"
 #include "store/lock.h"
 
-enum { RETRIES = 3 };
+enum {
+    RETRIES = 3,
+    HOLDERS_PAUSE_MS = 50, /* between readings of /proc/locks ... */
+    HOLDERS_SHARE = 20,    /* ... which take at most this part of the time */
+};
 
 void looks_set_age(struct looked *r)
 {
@@ -27,26 +31,47 @@ void looks_set_age(struct looked *r)
     r->age_ms = (clock_real_ns() - newest_ns) / NS_PER_MS;
 }
 
+/* What is known of the holder; true: nothing, and it is our turn to ask. */
+static bool must_ask(struct holders *holders, struct holder *h, int64_t now_ns)
+{
+    const struct holder *slot =
+        &holders->slots[(h->ino ^ (uint64_t)h->dev) % HOLDERS];
+    bool ask = false;
+    uv_mutex_lock(&holders->lock);
+    if (slot->ino == h->ino && slot->dev == h->dev && slot->seen_ns != 0 &&
+        now_ns - slot->seen_ns < NS_PER_S) {
+        *h = *slot;
+    } else if (now_ns >= holders->next_ns) {
+        ask = true;
+        holders->next_ns = INT64_MAX; /* one at a time */
+    }
+    uv_mutex_unlock(&holders->lock);
+    return ask;
+}
+
+static void ask_holder(struct holders *holders, struct holder *h,
+                       int64_t began_ns)
+{
+    struct stat st = {.st_dev = h->dev, .st_ino = (ino_t)h->ino};
+    pid_t pid = lock_holder(&st, 1, h->comm);
+    int64_t now_ns = clock_mono_ns();
+    int64_t pause_ns = (now_ns - began_ns) * HOLDERS_SHARE;
+    if (pause_ns < HOLDERS_PAUSE_MS * NS_PER_MS)
+        pause_ns = HOLDERS_PAUSE_MS * NS_PER_MS;
+    h->pid = pid > 0 ? (uint32_t)pid : 0;
+    h->seen_ns = now_ns;
+    uv_mutex_lock(&holders->lock);
+    holders->slots[(h->ino ^ (uint64_t)h->dev) % HOLDERS] = *h;
+    holders->next_ns = now_ns + pause_ns;
+    uv_mutex_unlock(&holders->lock);
+}
+
 void looks_find_holder(struct holders *holders, struct looked *r)
 {
     struct holder h = {.dev = r->look.dev, .ino = r->look.stat.ino};
-    struct holder *slot = &holders->slots[(h.ino ^ (uint64_t)h.dev) % HOLDERS];
     int64_t now_ns = clock_mono_ns();
-    uv_mutex_lock(&holders->lock);
-    bool known = slot->ino == h.ino && slot->dev == h.dev &&
-                 slot->seen_ns != 0 && now_ns - slot->seen_ns < NS_PER_S;
-    if (known)
-        h = *slot;
-    uv_mutex_unlock(&holders->lock);
-    if (!known) {
-        struct stat st = {.st_dev = h.dev, .st_ino = (ino_t)h.ino};
-        pid_t pid = lock_holder(&st, 1, h.comm);
-        h.pid = pid > 0 ? (uint32_t)pid : 0;
-        h.seen_ns = now_ns;
-        uv_mutex_lock(&holders->lock);
-        *slot = h;
-        uv_mutex_unlock(&holders->lock);
-    }
+    if (must_ask(holders, &h, now_ns))
+        ask_holder(holders, &h, now_ns);
     r->pid = h.pid;
     memcpy(r->comm, h.comm, sizeof r->comm);
 }
