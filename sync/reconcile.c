@@ -35,6 +35,7 @@ enum {
     AGAIN_MAX_MS = 60000,
     RESOLVE_CHUNK = 65536,      /* names asked for at once */
     SOON_MS = 10000,            /* wait no longer for a quiet moment */
+    IN_VAIN = 2,                /* comparisons, before the replica scans */
 };
 
 static bool bit_get(const uint8_t *map, unsigned i)
@@ -195,6 +196,7 @@ static void note_again(struct primary *p, struct repl *r, bool found)
     int64_t wait_ms = AGAIN_FIRST_MS;
 
     if (!found) {
+        r->compare_fails = 0;
         r->compare_after_ms = p->now_ms;
         return;
     }
@@ -905,7 +907,11 @@ int reconcile_scanned(struct primary *p, struct repl *r,
 /* Time for one of our own? */
 static void maybe_own(struct primary *p, struct repl *r)
 {
-    const struct compare_options o = {.mode = COMPARE_REPAIR, .names_max = 20};
+    /* Comparisons in vain: the replica may believe to have what is not on its
+     * disk, and finds no name for it until it has scanned. */
+    const struct compare_options o = {.mode = COMPARE_REPAIR,
+                                      .scan = r->compare_fails >= IN_VAIN,
+                                      .names_max = 20};
     bool now = r->owed ||
                (r->owed_soon && (session_quiet(p, r) ||
                                  p->now_ms - r->owed_soon_ms >= SOON_MS));
