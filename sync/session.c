@@ -113,6 +113,13 @@ void primary_link_down(struct primary *p, int replica, const struct err *err,
         lost.id = DR_LINK_LOST;
         err = &lost;
     }
+    if (r->session != SESSION_DOWN && err->id == DR_LINK_LOST &&
+        !r->in.greeted && r->in.noise.len > 0) {
+        /* It spoke, but not as a receiver: a login shell that refuses. */
+        (void)wire_in_ended(&r->in, &lost);
+        err = &lost;
+        permanent = true;
+    }
     r->session = SESSION_DOWN;
     r->digests_known = false;
     r->closing = false;
