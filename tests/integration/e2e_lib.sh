@@ -103,6 +103,15 @@ expect() {
     "$@" >"$W/out" 2>&1 || code=$?
     [ "$code" = "$want" ] || fail "exit status $code, not $want: $*"
 }
+# The same, but only what it prints on stdout, for e2e_json.
+expect_json() {
+    want=$1
+    shift
+    code=0
+    "$@" >"$W/out" 2>"$W/json.err" || code=$?
+    [ "$code" = "$want" ] || fail "exit status $code, not $want: $*: $(cat "$W/json.err")"
+}
+out_json() { "$E2E_BIN/e2e_json" "$1" <"$W/out"; }
 out_has() { grep -q -- "$1" "$W/out" || fail "the output lacks: $1"; }
 out_lacks() { ! grep -q -- "$1" "$W/out" || fail "the output has: $1"; }
 is() { [ "$1" = "$2" ] || fail "${3:-it} is '$1', not '$2'"; }

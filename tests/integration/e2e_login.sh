@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+#
+# e2e_login.sh: whatever is wrong with a link, status says which, and what to do;
+# and one bad link disturbs no other.
+# shellcheck disable=SC2154 # e2e_lib.sh sets what is not set here
+. "$(dirname "$0")/e2e_lib.sh"
+
+# broken NAME DR-NUMBER LINE...: a replica with other lines, and what must be
+# said about it.
+broken() {
+    name=$1
+    echo "$name $2" >>"$W/expected"
+    shift 2
+    {
+        echo "[replica $name]"
+        for line in "$@"; do echo "$line"; done
+    } >>"$conf"
+}
+broken_ssh() { # the lines of a good one, but for those given
+    name=$1 number=$2
+    shift 2
+    ssh_lines >"$W/lines"
+    echo "command = $DROVER_REPLICA receive $W/$name" >>"$W/lines"
+    for line in "$@"; do
+        sed -i "/^${line%% = *} = /d" "$W/lines"
+        echo "$line" >>"$W/lines"
+    done
+    broken "$name" "$number"
+    cat "$W/lines" >>"$conf"
+}
+
+check_all() {
+    while read -r name number; do
+        must_within "$WAIT" status_is "$(of "$name" error.id)" "$number"
+        case $(status "$(of "$name" state)") in
+        failed | retrying | connecting) ;;
+        *) fail "$name is $(status "$(of "$name" state)")" ;;
+        esac
+        [ -n "$(status "$(of "$name" error.text)")" ] || fail "$name: no text"
+        [ -n "$(status "$(of "$name" error.hint)")" ] || fail "$name: no hint"
+    done <"$W/expected"
+    expect 1 ctl status
+    while read -r name number; do
+        out_has "^$name: DR-$number "
+    done <"$W/expected"
+    # Meanwhile the good one works.
+    must_be good streaming
+    write flockd-set "$P/t.tbl" live "flows"
+    converged good
+    code=0
+    ctl wait --timeout 1s >"$W/out" 2>&1 || code=$?
+    is $code 75 "the exit status of a wait for all of them"
+}
+
+ssh_errors() {
+    link=ssh
+    need_lab
+    table t.tbl
+    write fill "$P/t.tbl" 0 10 100
+    begin_config
+    add_replica good
+    : >"$W/no_hosts"
+    port=$(cat "$W/lab/port")
+    echo "[127.0.0.1]:$port $(cut -d' ' -f1,2 "$W/lab/hk_other.pub")" >"$W/other_hosts"
+    sed 's/^/@revoked /' "$W/lab/known_hosts" >"$W/revoked_hosts"
+    broken_ssh unknown 202 "known-hosts = $W/no_hosts"
+    broken_ssh changed 203 "known-hosts = $W/other_hosts"
+    broken_ssh revoked 204 "known-hosts = $W/revoked_hosts"
+    broken_ssh nofile 204 "known-hosts = $W/nowhere"
+    broken_ssh stranger 205 "identity = $W/lab/id_wrong"
+    broken_ssh rsa 206 "identity = $W/lab/id_rsa"
+    broken_ssh phrase 207 "identity = $W/lab/id_pass"
+    broken_ssh nokey 207 "identity = $W/lab/nowhere"
+    broken_ssh refused 201 "port = 1"
+    broken_ssh noname 201 "host = no-such-host.invalid"
+    broken_ssh missing 211 "command = /nonexistent/drover-replica receive $W/missing"
+    broken_ssh nologin 210 "command = echo This account is currently not available."
+    broken_ssh nodir 304 "command = $DROVER_REPLICA receive $W/no/such/dir"
+    start_agent
+    check_all
+    expect 1 ctl status
+    # The fingerprint to compare, the file and the port are in the words.
+    status "$(of changed error.text)" | grep -q 'SHA256:' || fail "no fingerprint"
+    status "$(of unknown error.text)" | grep -q "$port" || fail "not which host"
+    status "$(of nologin error.text)" | grep -q 'not available' || fail "not what it says"
+    # What was put right works by itself.
+    cp "$W/lab/known_hosts" "$W/no_hosts"
+    must_be unknown streaming
+    proven unknown
+}
+
+exec_errors() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 10 100
+    mkdir "$W/file"
+    : >"$W/file/is-a-file"
+    begin_config
+    add_replica good
+    broken noprogram 212 "command = /nonexistent/drover-replica receive $W/x"
+    broken missing 211 "command = sh -c 'exec /nonexistent/drover-replica'"
+    broken noise 210 "command = sh -c 'echo welcome; exec sleep 100'"
+    broken nodir 304 "command = $DROVER_REPLICA receive $W/no/such/dir"
+    broken afile 304 "command = $DROVER_REPLICA receive $W/file/is-a-file"
+    start_agent
+    check_all
+}
+
+# The way of the manual: a forced command in authorized_keys decides.
+forced_command() {
+    link=ssh
+    need_lab --command "'$DROVER_REPLICA' receive '$W/forced'"
+    table t.tbl
+    write fill "$P/t.tbl" 0 10 100
+    begin_config
+    add_replica r1 # asks for another directory
+    start_agent
+    must_be r1 streaming
+    expect 0 ctl wait --timeout "${WAIT}s"
+    same forced || fail "the forced directory differs"
+    [ ! -e "$W/r1" ] || fail "the client chose the directory"
+}
+
+"$scenario"
