@@ -2,6 +2,7 @@
  *
  * primary_status: what `drover status` shows, from counters and short lists;
  * nothing here scans the database or waits for a replica. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +101,13 @@ void primary_status(struct primary *p, int replica, int64_t now_ms,
     out->held_deletes = r->held;
     out->attempts = r->attempts;
     out->last_error = r->last_error;
+    if (out->state == REPLICA_HELD) {
+        (void)err_set(&out->last_error, ERR_REFUSED, 0,
+                      "%" PRIu64 " deletes are held; the replica has %" PRIu64
+                      " keys",
+                      r->held, r->replica_keys);
+        out->last_error.id = DR_BRAKE;
+    }
     out->connected_ms = r->session == SESSION_LIVE ? now_ms - r->up_ms : -1;
     memcpy(out->version, r->version, sizeof out->version);
     memcpy(out->host, r->host, sizeof out->host);
