@@ -11,3 +11,22 @@ add_executable(sim_primary
   ${CMAKE_CURRENT_LIST_DIR}/sim_tap.c
   ${CMAKE_CURRENT_LIST_DIR}/sim_world.c)
 target_link_libraries(sim_primary PRIVATE drover_sync_support drover_flags)
+
+# Some ten times slower with sanitizers.
+set(drover_sim_seeds 400)
+if(DROVER_SANITIZE)
+  set(drover_sim_seeds 40)
+endif()
+add_test(NAME sim_random
+         COMMAND sim_primary --seeds ${drover_sim_seeds} --steps 6000)
+add_test(NAME sim_regressions
+         COMMAND sim_primary --list ${CMAKE_CURRENT_LIST_DIR}/seeds.txt)
+set_tests_properties(sim_random sim_regressions PROPERTIES TIMEOUT 900)
+
+# Each disables one rule; the promise that rests on it must be reported.
+foreach(rule IN ITEMS sync look-old placeholder event drain root ack tear
+                      verify alone)
+  add_test(NAME sim_break_${rule}
+           COMMAND sim_primary --break ${rule} --seed 1 --seeds 12 --steps 3000)
+  set_tests_properties(sim_break_${rule} PROPERTIES TIMEOUT 300)
+endforeach()

@@ -196,6 +196,7 @@ struct replica {
     bool cut;           /* nothing is delivered any more */
     int64_t down_us;    /* the agent learns of the end */
     int64_t connect_us; /* the agent tries again */
+    bool paused;
     struct buf to_receiver, to_agent;
     int64_t stuck_us;   /* nothing moves until then */
     unsigned slow;      /* percent of its turns it misses */
@@ -290,6 +291,7 @@ void replica_cut(struct sim *s, struct replica *r);
 void replica_crash(struct sim *s, struct replica *r, bool power);
 void replica_edit(struct sim *s, struct replica *r);
 void replica_lock(struct sim *s, struct replica *r);
+void replica_pause(struct sim *s, struct replica *r, bool paused);
 void replica_calm(struct sim *s, struct replica *r);
 void replica_link_close(struct sim *s, struct replica *r);
 

@@ -58,6 +58,7 @@ void agent_start(struct sim *s, bool keep_index)
         struct err err;
         r->id = primary_replica_add(a->p, &o, sim_now_ms(s), &err);
         assert(r->id >= 0);
+        r->paused = false;
     }
     /* The watch begins: what was in the queue is gone, the scan sees it. */
     s->world.events_count = 0;

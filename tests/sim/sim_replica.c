@@ -377,7 +377,7 @@ bool replica_step(struct sim *s, struct replica *r)
         replica_link_close(s, r);
         return true;
     }
-    if (!r->up && r->connect_us <= s->now_us) {
+    if (!r->up && r->connect_us <= s->now_us && !r->paused) {
         connect_to(s, r);
         return true;
     }
@@ -466,6 +466,15 @@ void replica_lock(struct sim *s, struct replica *r)
     }
 }
 
+void replica_pause(struct sim *s, struct replica *r, bool paused)
+{
+    r->paused = paused;
+    primary_set_paused(s->agent.p, r->id, paused);
+    if (paused) {
+        replica_cut(s, r);
+    }
+}
+
 void replica_calm(struct sim *s, struct replica *r)
 {
     unlock_all(s, r);
@@ -474,4 +483,5 @@ void replica_calm(struct sim *s, struct replica *r)
     }
     r->slow = 0;
     r->stuck_us = 0;
+    replica_pause(s, r, false);
 }

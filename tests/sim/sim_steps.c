@@ -90,7 +90,7 @@ static void trouble(struct sim *s)
     if (s->broken == BREAK_ROOT) {
         lose_root(s);
     }
-    switch (sim_below(s, 24)) {
+    switch (sim_below(s, 25)) {
     case 0:
     case 1:
     case 2:
@@ -140,6 +140,9 @@ static void trouble(struct sim *s)
         }
         break;
     case 20:
+        replica_pause(s, r, !r->paused);
+        break;
+    case 21:
         if (r->up && sim_chance(s, 300)) { /* removed from the configuration */
             replica_cut(s, r);
             replica_link_close(s, r);
@@ -147,6 +150,7 @@ static void trouble(struct sim *s)
             struct replica_options o = {.name = "again"};
             r->id = primary_replica_add(s->agent.p, &o, sim_now_ms(s), &err);
             assert(r->id >= 0);
+            r->paused = false;
             agent_act(s);
         }
         break;

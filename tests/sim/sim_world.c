@@ -453,9 +453,9 @@ void world_tick(struct sim *s)
                 rename_in(s, it);
             }
         }
-        if (it->placeholder && it->ghost &&
+        if (it->placeholder &&
             sim_wall(s) - it->ctime_ns >= settle_ns - 2000000) {
-            /* Nobody comes back to it: by convention a value now.  Shortly
+            /* Nobody has come back to it: by convention a value now.  Shortly
              * before the core may think so. */
             it->placeholder = it->ghost = false;
             commit(s, it, true, 0);
