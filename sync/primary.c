@@ -425,6 +425,43 @@ void primary_root_back(struct primary *p, int64_t now_ms)
 
 /* --- time ---------------------------------------------------------------------------- */
 
+static void drop_mark(struct primary *p, size_t i)
+{
+    p->marks_count--;
+    memmove(p->marks + i, p->marks + i + 1,
+            (p->marks_count - i) * sizeof *p->marks);
+}
+
+/* Make room for a mark.  First what every replica has passed; then the one
+ * whose neighbours are closest for their age: so marks reach far back for
+ * those far behind, and lie close for those who keep pace. */
+static void thin_marks(struct primary *p, int64_t now_ns)
+{
+    uint64_t passed = UINT64_MAX;
+    size_t least = 1;
+    double least_gap = 0;
+    struct repl *r;
+
+    EACH_REPL(p, r)
+    {
+        uint64_t mark = session_watermark(p, r);
+        passed = r->session == SESSION_LIVE && mark < passed ? mark : passed;
+    }
+    if (p->marks[1].tail <= passed) {
+        drop_mark(p, 0);
+        return;
+    }
+    for (size_t i = 1; i + 1 < p->marks_count; i++) {
+        double gap = (double)(p->marks[i + 1].wall_ns - p->marks[i - 1].wall_ns) /
+                     (double)(now_ns - p->marks[i].wall_ns + 1);
+        if (i == 1 || gap < least_gap) {
+            least = i;
+            least_gap = gap;
+        }
+    }
+    drop_mark(p, least);
+}
+
 void primary_drained(struct primary *p, int64_t wall_ns, int64_t now_ms)
 {
     struct mark m = {wall_ns, p->log.tail_seq};
@@ -444,11 +481,9 @@ void primary_drained(struct primary *p, int64_t wall_ns, int64_t now_ms)
         return;
     }
     if (n == MARKS_MAX) {
-        memmove(p->marks, p->marks + 1, (MARKS_MAX - 1) * sizeof *p->marks);
-        n--;
+        thin_marks(p, wall_ns);
     }
-    p->marks[n] = m;
-    p->marks_count = n + 1;
+    p->marks[p->marks_count++] = m;
 }
 
 int64_t primary_tick(struct primary *p, int64_t now_ms)

@@ -922,6 +922,37 @@ static void test_what_the_replica_only_believes_to_have_makes_it_scan(
     fx_free(f);
 }
 
+static void test_a_slow_replica_is_fresh_as_of_what_it_has(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    /* It is 60 s behind, and the database changes all the time. */
+    int64_t when_ns[1000];
+    for (int i = 0; i < 1000; i++) {
+        char key[8];
+        (void)snprintf(key, sizeof key, "k%d", i % 300);
+        fx_set(f, "t", key, "value");
+        fx_drained(f);
+        when_ns[i] = fx_wall(f);
+        f->now_ms += 100;
+        if (i >= 600) {
+            fx_ack(f, r, (uint64_t)i - 599);
+            fx_tick(f);
+            if (r->heard.len > 0) {
+                buf_clear(&r->heard);
+            }
+        }
+    }
+    /* Known a little coarser than the drains were, but known. */
+    assert_true(r->fresh_ns > 0);
+    assert_true(r->fresh_ns <= when_ns[399]);
+    assert_true(r->fresh_ns >= when_ns[250]);
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -978,6 +1009,7 @@ int main(void)
             test_an_old_stream_does_not_overwrite_what_a_look_told_the_index),
         cmocka_unit_test(
             test_what_the_replica_only_believes_to_have_makes_it_scan),
+        cmocka_unit_test(test_a_slow_replica_is_fresh_as_of_what_it_has),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
