@@ -66,6 +66,22 @@ static int check_name(int dir_fd, const char *file, const struct stat *st,
                : TARGET_MOVED;
 }
 
+/* Without a lock: only see that it is a file. */
+static int see_target(int dir_fd, const char *file, struct stat *st_out,
+                      struct err *err)
+{
+    struct stat st;
+
+    if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        return errno == ENOENT ? TARGET_NONE : fail(errno, "stat", file, err);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return not_a_file(file, err);
+    }
+    *st_out = st;
+    return TARGET_LOCKED;
+}
+
 /* Lock what is there.  *fd_out holds the lock when TARGET_LOCKED. */
 static int lock_target(int dir_fd, const char *file, int *fd_out,
                        struct stat *st_out, struct err *err)
@@ -81,6 +97,9 @@ static int lock_target(int dir_fd, const char *file, int *fd_out,
             return TARGET_NONE;
         case EINTR:
             return TARGET_MOVED;
+        case EACCES:
+            /* Another user's edit: its readers keep the inode they have. */
+            return see_target(dir_fd, file, st_out, err);
         case ELOOP:
         case ENXIO:
         case ENODEV:
@@ -108,22 +127,6 @@ static int lock_target(int dir_fd, const char *file, int *fd_out,
         return TARGET_BUSY;
     }
     *fd_out = TAKE_FD(fd);
-    return TARGET_LOCKED;
-}
-
-/* Without the lock (force): only see that it is a file. */
-static int see_target(int dir_fd, const char *file, struct stat *st_out,
-                      struct err *err)
-{
-    struct stat st;
-
-    if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-        return errno == ENOENT ? TARGET_NONE : fail(errno, "stat", file, err);
-    }
-    if (!S_ISREG(st.st_mode)) {
-        return not_a_file(file, err);
-    }
-    *st_out = st;
     return TARGET_LOCKED;
 }
 

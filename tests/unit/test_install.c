@@ -135,6 +135,34 @@ static void rename_new_refuses_an_existing_name(void **state)
     assert_file(f->fd, "b", "2");
 }
 
+/* An administrator's edit with another user's ownership must not stay. */
+static void a_file_that_may_not_be_opened_is_replaced_and_removed(void **state)
+{
+    enum { NOBODY = 65534 };
+    struct fixture *f = *state;
+    bool root = geteuid() == 0;
+    struct stat st;
+
+    put_text(f->fd, "k.kv", "edited");
+    put_text(f->fd, "d.kv", "edited");
+    put_text(f->fd, "stage", "new");
+    assert_int_equal(fchmodat(f->fd, "k.kv", 0, 0), 0);
+    assert_int_equal(fchmodat(f->fd, "d.kv", 0, 0), 0);
+    if (root) { /* to whom every file is open */
+        assert_int_equal(fchown(f->fd, NOBODY, (gid_t)-1), 0);
+        assert_int_equal(seteuid(NOBODY), 0);
+    }
+    int set = install(f, "k", false, &st);
+    int removed = install_remove(f->fd, "d", 1, false, &st, &f->err);
+    if (root) {
+        assert_int_equal(seteuid(0), 0);
+    }
+    assert_int_equal(set, INSTALL_DONE);
+    assert_int_equal(removed, INSTALL_DONE);
+    assert_file(f->fd, "k.kv", "new");
+    assert_false(exists(f->fd, "d.kv"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +174,7 @@ int main(void)
         FIXTURE_TEST(what_is_no_file_is_left_alone),
         FIXTURE_TEST(a_missing_stage_is_an_error_not_a_delete),
         FIXTURE_TEST(rename_new_refuses_an_existing_name),
+        FIXTURE_TEST(a_file_that_may_not_be_opened_is_replaced_and_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
