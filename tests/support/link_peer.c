@@ -58,6 +58,11 @@ static void input(void *arg, const uint8_t *b, size_t n)
         buf_put(&p->input, b, n);
     }
     p->got += n;
+    if (p->pings > 0 && p->got == p->sent) {
+        p->pings--;
+        p->to_send = 1;
+        link_kick(p->link);
+    }
     if (p->close_when == CLOSE_AT_INPUT ||
         (p->close_when == CLOSE_AT_BYTES && p->got >= p->close_bytes)) {
         peer_close(p);

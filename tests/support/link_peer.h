@@ -32,6 +32,7 @@ struct peer {
     uint64_t to_send; /* pattern bytes still to be filled */
     uint64_t sent;
     uint64_t got;
+    uint64_t pings;  /* when all came back: one more byte, so many times */
     bool check_echo; /* compare with the pattern; else keep in `input` */
     bool echo_wrong;
     struct buf input;
@@ -41,7 +42,7 @@ struct peer {
     bool late; /* a callback came that may not come any more */
     bool close_called;
     bool permanent;
-    struct err err; /* said by `down` */
+    struct err err;          /* said by `down` */
     uv_handle_t *also_close; /* a handle of the test's, closed with the link */
 };
 

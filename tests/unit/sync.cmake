@@ -38,6 +38,9 @@ set_tests_properties(unit_known_hosts PROPERTIES TIMEOUT 180)
 add_executable(integration_link_ssh
                ${CMAKE_CURRENT_LIST_DIR}/../integration/test_link_ssh.c)
 target_link_libraries(integration_link_ssh PRIVATE drover_link_support)
+# The test comes between two reads.
+target_link_options(integration_link_ssh PRIVATE
+                    -Wl,--wrap=libssh2_channel_read_ex)
 add_test(NAME integration_link_ssh COMMAND integration_link_ssh)
 set_tests_properties(integration_link_ssh PROPERTIES TIMEOUT 900 ENVIRONMENT
   "SSH_LAB=${CMAKE_CURRENT_LIST_DIR}/../integration/ssh_lab.sh")
