@@ -77,6 +77,11 @@ struct daemon {
 
     /* A scan is owed before it may be said that everything was seen. */
     bool debt;
+    bool scan_when_settled; /* the watches come first */
+    /* Tables and directories the last complete scan could not read: nobody
+     * knows what is in them. */
+    uint64_t unread;
+    struct err unread_err;
     struct scan_report last_scan; /* took_ms < 0: none yet */
     int64_t last_scan_ms;         /* when it ended */
     int64_t next_rescan_ms;
@@ -122,6 +127,8 @@ extern const struct looks_events daemon_looks_events;
 extern const struct scans_events daemon_scans_events;
 /* Scan now; `debt`: until it is over nothing may be said to be seen. */
 void daemon_scan(struct daemon *d, bool debt);
+/* Put the watches in order, then scan. */
+void daemon_rescan(struct daemon *d, bool debt);
 /* Watch and scans cover everything up to what was drained last. */
 bool daemon_sees_all(const struct daemon *d);
 void daemon_save_index(struct daemon *d);

@@ -53,7 +53,11 @@ static void on_overflow(void *arg)
     log_event(LOG_WARN, "overflow", NULL, 0,
               "the inotify queue overflowed: scanning");
     primary_compare_soon(d->core);
-    daemon_scan(d, true);
+    /* The watch has begun to put its directories in order.  The scan waits for
+     * that: what is written into a directory between the scan's look at it and
+     * its watch, nobody would see. */
+    d->debt = true;
+    d->scan_when_settled = true;
 }
 
 static void on_root_lost(void *arg, const char *why)
@@ -69,7 +73,8 @@ bool daemon_sees_all(const struct daemon *d)
 {
     struct watch_counts c;
     watch_counts(d->watch, &c);
-    return d->root_state == ROOT_HERE && !d->debt && c.unwatched == 0;
+    return d->root_state == ROOT_HERE && !d->debt && c.unwatched == 0 &&
+           d->unread == 0;
 }
 
 static void on_drained(void *arg, int64_t wall_ns)
@@ -90,6 +95,8 @@ static void on_settled(void *arg)
         d->watch_err = (struct err){0};
     if (d->root_state == ROOT_WATCHING)
         daemon_root_settled(d);
+    else if (d->scan_when_settled)
+        daemon_scan(d, false);
 }
 
 static void on_trouble(void *arg, const struct err *err)
@@ -193,7 +200,8 @@ static void on_walk_ended(void *arg, uint64_t id, bool complete,
     primary_walk_ended(d->core, id, complete, err, daemon_ms());
 }
 
-static void log_scan(const struct scan_report *r)
+/* `unread`: what the scan before could not read, which was told then. */
+static void log_scan(const struct scan_report *r, uint64_t unread)
 {
     const struct scan_result *s = &r->result;
     if (r->rc < 0) {
@@ -210,18 +218,37 @@ static void log_scan(const struct scan_report *r)
               (unsigned long long)s->vanished, (unsigned long long)s->busy,
               (unsigned long long)s->errors,
               DURATION_TEXT(r->took_ms * NS_PER_MS));
-    if (s->errors > 0 || s->counts.incomplete > 0)
+    if (s->errors > 0 || s->counts.incomplete != unread)
         log_event(LOG_WARN, "scan_unreadable", NULL, DR_UNREADABLE,
                   "keys=%llu tables=%llu err=\"%s\"",
                   (unsigned long long)s->errors,
                   (unsigned long long)s->counts.incomplete, s->first_error);
 }
 
+/* Tables that cannot be read raise no event when they can be again, and what
+ * was written there meanwhile raised none either. */
+static void note_unread(struct daemon *d, const struct scan_report *r)
+{
+    const struct scan_result *s = &r->result;
+    bool was = d->unread > 0;
+    d->unread = s->counts.incomplete;
+    d->unread_err = (struct err){0};
+    if (d->unread > 0) {
+        (void)err_set(&d->unread_err, ERR_PERM, 0,
+                      "%llu tables or directories of the database cannot be "
+                      "read: %.300s",
+                      (unsigned long long)d->unread, s->first_error);
+        d->unread_err.id = DR_UNREADABLE;
+    } else if (was) {
+        daemon_rescan(d, true);
+    }
+}
+
 /* A scan has ended, whoever asked for it. */
 static void on_scan_ended(void *arg, const struct scan_report *r)
 {
     struct daemon *d = daemon_of(arg);
-    log_scan(r);
+    log_scan(r, d->unread);
     d->last_scan = *r;
     d->last_scan_ms = daemon_ms();
     if (r->rc < 0) {
@@ -230,8 +257,9 @@ static void on_scan_ended(void *arg, const struct scan_report *r)
         return;
     }
     /* One that waits was asked for after this one began. */
-    if (!scans_waiting(d->scans))
+    if (!scans_waiting(d->scans) && !d->scan_when_settled)
         d->debt = false;
+    note_unread(d, r);
     if (!d->index_ready) {
         d->index_ready = true;
         primary_index_ready(d->core, daemon_ms());
@@ -242,7 +270,8 @@ static void on_scan_ended(void *arg, const struct scan_report *r)
     struct watch_counts c;
     watch_counts(d->watch, &c);
     /* Unwatched directories were seen as of the scan's beginning. */
-    if (c.unwatched > 0 && !d->debt && d->root_state == ROOT_HERE)
+    if (c.unwatched > 0 && d->unread == 0 && !d->debt &&
+        d->root_state == ROOT_HERE)
         primary_drained(d->core, r->began_wall_ns, daemon_ms());
 }
 
@@ -258,9 +287,17 @@ const struct scans_events daemon_scans_events = {
 void daemon_scan(struct daemon *d, bool debt)
 {
     d->debt = d->debt || debt;
+    d->scan_when_settled = false;
     if (d->config->rescan_ms > 0)
         d->next_rescan_ms = daemon_ms() + d->config->rescan_ms;
     scans_ask(d->scans, false, !d->index_ready, NULL, NULL);
+}
+
+void daemon_rescan(struct daemon *d, bool debt)
+{
+    d->debt = d->debt || debt;
+    d->scan_when_settled = true;
+    watch_resync(d->watch);
 }
 
 static void on_saved(void *arg, int rc, const struct err *err)

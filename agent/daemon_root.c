@@ -179,6 +179,7 @@ void daemon_root_lost(struct daemon *d, const struct err *why)
     d->root_err = *why;
     d->root_err.id = DR_NOT_OUR_DATABASE;
     d->root_state = ROOT_LOST;
+    d->scan_when_settled = false;
     d->core_lost = true;
     primary_root_lost(d->core, why->msg);
     daemon_dirty(d);
@@ -219,18 +220,19 @@ static void try_again(struct daemon *d)
     d->root_err = err;
 }
 
-/* Directories without a watch are scanned instead. */
+/* Directories without a watch are scanned instead, and those that cannot be
+ * read are tried again. */
 static void poll_unwatched(struct daemon *d)
 {
     struct watch_counts c;
     int64_t now_ms = daemon_ms();
     int64_t pause_ms = d->last_scan.took_ms * 5;
     watch_counts(d->watch, &c);
-    if (c.unwatched == 0 || !d->index_ready || scans_busy(d->scans) ||
+    if ((c.unwatched == 0 && d->unread == 0) || !d->index_ready ||
+        scans_busy(d->scans) || d->scan_when_settled ||
         now_ms - d->last_scan_ms < (pause_ms > POLL_MS ? pause_ms : POLL_MS))
         return;
-    watch_resync(d->watch);
-    daemon_scan(d, false);
+    daemon_rescan(d, false);
 }
 
 void daemon_root_second(struct daemon *d)
@@ -256,9 +258,12 @@ void daemon_root_second(struct daemon *d)
     if (d->next_rescan_ms != 0 && now_ms >= d->next_rescan_ms &&
         !scans_busy(d->scans)) {
         d->next_rescan_ms = 0;
-        watch_resync(d->watch);
-        daemon_scan(d, false);
+        daemon_rescan(d, false);
         return;
     }
+    /* Nothing could be listed, so nothing will settle. */
+    if (d->scan_when_settled &&
+        watch_fence_passed(d->watch, watch_fence(d->watch)))
+        daemon_scan(d, false);
     poll_unwatched(d);
 }

@@ -23,7 +23,7 @@
 #include "agent/status.h"
 #include "sync/state.h"
 
-enum { PROGRESS_MS = 200 };
+enum { PROGRESS_MS = 200, SCAN_AGAIN_MS = 1000 };
 
 static json_t *wait_target_json(struct job *j, const struct job_target *t)
 {
@@ -31,7 +31,9 @@ static json_t *wait_target_json(struct job *j, const struct job_target *t)
     struct replica_status st = {.state = REPLICA_FAILED};
     if (r != NULL)
         primary_status(j->daemon->core, r->number, daemon_ms(), &st);
-    const struct err *err = t->failed ? &t->err : &st.last_error;
+    const struct err *err = t->failed            ? &t->err
+                            : j->unread.code != 0 ? &j->unread
+                                                  : &st.last_error;
     bool show = !t->done || t->failed;
     return json_pack("{s:s, s:b, s:s, s:I, s:o}", "name", t->name, "done",
                      t->done && !t->failed, "state",
@@ -134,8 +136,21 @@ void target_fail(struct job_target *t, const struct err *err)
 static void on_scan(void *arg, const struct scan_report *report)
 {
     struct job *j = arg;
+    const struct daemon *d = j->daemon;
     daemon_dirty(j->daemon);
+    /* Nothing was proven of tables that cannot be read.  A comparison goes on
+     * with the others, and fails in the end. */
+    if (report->rc == 0 && !j->is_compare &&
+        report->result.counts.incomplete > 0) {
+        j->unread = d->unread_err;
+        j->scan_asked = false;
+        j->scan_after_ms = daemon_ms() + SCAN_AGAIN_MS;
+        return;
+    }
     if (report->rc == 0) {
+        j->unread = (struct err){0};
+        if (report->result.counts.incomplete > 0)
+            j->unread = d->unread_err;
         j->phase = JOB_RUN;
         j->barrier = primary_tail(j->daemon->core);
         return;
@@ -193,7 +208,8 @@ static void fence_step(struct job *j)
 static void scan_step(struct job *j)
 {
     struct daemon *d = j->daemon;
-    if (j->scan_asked || d->root_state != ROOT_HERE)
+    if (j->scan_asked || d->root_state != ROOT_HERE ||
+        daemon_ms() < j->scan_after_ms)
         return;
     j->scan_asked = true;
     scans_ask(d->scans, j->content, false, on_scan, j);

@@ -159,6 +159,8 @@ static void update(struct job *j, struct job_target *t)
     t->names = names_json(r);
     if (r->failed)
         target_fail(t, &r->err);
+    else if (j->unread.code != 0)
+        target_fail(t, &j->unread);
     t->done = true;
     forget(j, t);
 }

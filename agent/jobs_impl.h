@@ -43,6 +43,8 @@ struct job {
     bool fence_set;
     uint64_t fence;
     bool scan_asked;
+    int64_t scan_after_ms; /* not before */
+    struct err unread;     /* code 0, or what our scan could not read */
     uint64_t barrier;
     int64_t began_ms;
     int64_t deadline_ms;   /* INT64_MAX: none */

@@ -156,7 +156,7 @@ static json_t *database_json(struct daemon *d)
         {"unwatched", w.unwatched},
         {"overflows", w.overflows},
         {"events", w.events},
-        {"unreadable", p.unreadable},
+        {"unreadable", p.unreadable + d->unread},
         {"temps", scan->counts.temps},
         {"ignored", scan->counts.ignored},
         {"scan_progress", scans_progress(d->scans)},
@@ -277,6 +277,8 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
         (void)json_array_append_new(list, status_error(&d->watch_err));
     if (d->state_err.code != 0)
         (void)json_array_append_new(list, status_error(&d->state_err));
+    if (d->unread > 0)
+        (void)json_array_append_new(list, status_error(&d->unread_err));
     if (p.unreadable > 0) {
         struct err err = {0};
         (void)err_set(&err, ERR_PERM, 0, "%llu keys cannot be read%s%s",
@@ -294,7 +296,8 @@ json_t *daemon_status(struct daemon *d, bool with_keys)
     json_t *replicas = json_array();
     json_t *blocked = json_array();
     uint64_t blocked_count = 0;
-    bool healthy = d->root_state == ROOT_HERE && d->index_ready;
+    bool healthy = d->root_state == ROOT_HERE && d->index_ready &&
+                   d->unread == 0;
     struct replica *r;
     add_blocked(d, NULL, with_keys, blocked, &blocked_count);
     DL_FOREACH (d->replicas, r) {

@@ -181,6 +181,32 @@ root_unmounted() {
     umount -l "$P"
 }
 
+# A table that was never read is not on any replica, and nobody may say that all
+# is well; when it can be read, which raises no event, it is found.
+unreadable_at_start() {
+    as_plain_user
+    table t.tbl
+    table u.tbl
+    write fill "$P/t.tbl" 0 10 100
+    write fill "$P/u.tbl" 0 10 100
+    chmod 000 "$P/t.tbl"
+    begin_config
+    add_replica r1
+    start_agent
+    must_within "$WAIT" status_is "warnings[id=103].id" 103
+    must_within "$WAIT" test -e "$W/r1/u.tbl/k-000009.kv"
+    expect 75 ctl wait --timeout 2s
+    out_has DR-103
+    expect 1 ctl verify
+    out_has DR-103
+    status_is healthy false || fail "an agent that cannot read a table is healthy"
+    chmod 755 "$P/t.tbl"
+    must_within "$WAIT" test -e "$W/r1/t.tbl/k-000009.kv"
+    write flockd-set "$P/t.tbl" live "flows"
+    proven r1
+    status_is healthy true || fail "the agent is not healthy again"
+}
+
 # What cannot be read is not gone.
 unreadable() {
     as_plain_user

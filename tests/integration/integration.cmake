@@ -63,4 +63,9 @@ drover_e2e(faults LINKS exec SCENARIOS unchanged_restart overflow lock_replaced)
 drover_e2e(faults LINKS ssh SCENARIOS small_buffers)
 drover_e2e(guard LINKS exec ssh SCENARIOS two_agents root_lost brake)
 drover_e2e(guard LINKS exec
-           SCENARIOS other_database root_unmounted unreadable brake_off identity)
+           SCENARIOS other_database root_unmounted unreadable unreadable_at_start
+                     brake_off identity)
+drover_e2e(operate LINKS exec ssh SCENARIOS edited reload terminated modes)
+drover_e2e(operate LINKS exec SCENARIOS freshness another_user exit_codes ad_hoc)
+drover_e2e(login LINKS exec SCENARIOS exec_errors)
+drover_e2e(login LINKS ssh SCENARIOS ssh_errors forced_command)
