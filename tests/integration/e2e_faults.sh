@@ -190,9 +190,10 @@ rcvbuf = 8K' add_replica r1
     start_churn 300
     write big "$P" large 8000000 1
     # The other way: names that differ are sent back.
-    converged r1
+    expect 0 ctl wait --timeout "${WAIT}s"
     rm "$W/r1"/t.tbl/k-0001*.kv
     expect 1 ctl verify --content
+    out_has "100 missing"
     expect 0 ctl resync
     stop_churn
     converged r1
