@@ -246,7 +246,7 @@ static bool is_undressed(int dir_fd, const struct table_make *make)
 {
     struct stat st;
 
-    return make != NULL && make->create && (make->dir_mode & 0077) != 0 &&
+    return make != NULL && (make->dir_mode & 0077) != 0 &&
            fstat(dir_fd, &st) == 0 && st.st_uid == geteuid() &&
            (st.st_mode & 0777) == (make->dir_mode & 0700);
 }
@@ -274,7 +274,7 @@ static int make_by_steps(int root_fd, const char *path,
         next_component(&path, name);
         int next = open_step(at, name);
         made = 0;
-        if (next < 0 && errno == ENOENT) {
+        if (next < 0 && errno == ENOENT && make->create) {
             made = make_step(at, name, make);
             next = made < 0 ? -1 : open_step(at, name);
         } else if (next >= 0 && finish_step(at, next, make) < 0) {

@@ -38,7 +38,8 @@ bool db_root_is_same(const struct db *db);
 
 /* How table_open() treats a missing directory, and with which modes. */
 struct table_make {
-    bool create;     /* make what is missing, and sync the parents */
+    bool create;     /* make what is missing, and sync the parents; without,
+                        only finish what a killed process left without modes */
     mode_t dir_mode; /* 0: 0755 & ~umask, as flockd does; else exactly this */
     gid_t group;     /* (gid_t)-1: leave */
 };

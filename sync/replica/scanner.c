@@ -75,6 +75,26 @@ void scanner_report(struct scanner *s, struct receive *rv)
     pthread_mutex_unlock(&s->progress_mutex);
 }
 
+/* A table that nobody acknowledged: a receiver that was killed may have left it
+ * without its modes, closed to readers, and equal digests would keep it so. */
+static void dress_new_table(void *arg, enum scan_note note, const char *table,
+                            size_t table_len, const char *key, size_t key_len)
+{
+    struct receive *rv = arg;
+    struct table_make make = rv->disk.tables.make;
+    struct err err;
+    (void)key_len;
+    if (note != SCAN_CHANGED || key != NULL) {
+        return;
+    }
+    make.create = false; /* it may be gone again */
+    CLEANUP(fd_closep)
+    int fd = table_open(&rv->disk.meta.db, table, table_len, &make, NULL, &err);
+    if (fd < 0 && fd != ERR_NOTFOUND) {
+        replica_say_error(&err);
+    }
+}
+
 static int run_scan(struct receive *rv, const struct scanner_job *job,
                     struct err *err)
 {
@@ -89,8 +109,8 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
     struct scan_result result = {.reread = 0};
     __atomic_store_n(&s->keys_done, 0, __ATOMIC_RELAXED);
     set_scanning(rv, true, 0);
-    int rc =
-        scan_run(&rv->disk.meta.db, rv->index, &opt, NULL, NULL, &result, err);
+    int rc = scan_run(&rv->disk.meta.db, rv->index, &opt, dress_new_table, rv,
+                      &result, err);
     set_scanning(rv, false, result.counts.keys);
     if (rc != 0) {
         return rc;

@@ -669,6 +669,12 @@ static void a_table_whose_making_was_cut_short_gets_its_modes(void **state)
         assert_int_equal(fstatat(r->dir_fd, dirs[i], &st, 0), 0);
         assert_int_equal(st.st_mode & 07777, 02750);
     }
+    /* Nothing is sent for it when the two ends are equal. */
+    assert_int_equal(drive_bye(&r->d), 0);
+    assert_int_equal(mkdirat(r->dir_fd, "equal.tbl", 0700), 0);
+    restart(r);
+    assert_int_equal(fstatat(r->dir_fd, "equal.tbl", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 02750);
     /* An administrator's choice is no such remains. */
     assert_int_equal(fstatat(r->dir_fd, "wider.tbl", &st, 0), 0);
     assert_int_equal(st.st_mode & 07777, 0755);
