@@ -66,6 +66,9 @@ prepare_root() {
     [ -d /run/sshd ] || mkdir -m 755 /run/sshd 2>/dev/null || skip "cannot make /run/sshd"
     getent passwd sshd >/dev/null && return
     preload=$dir/lab_account.so
+    case $dir in *[[:space:]:]*)
+        skip "$dir: without an account \"sshd\", root needs a path here that has no blank and no colon" ;;
+    esac
     [ -f "$preload" ] || cc -shared -fPIC -D_GNU_SOURCE -o "$preload" \
         "$here/../support/lab_account.c" -ldl ||
         skip "no account \"sshd\" here, and no compiler to get around that"
@@ -97,8 +100,8 @@ write_config() {
         echo "Port $port"
         cat <<END
 ListenAddress 127.0.0.1
-PidFile $dir/sshd.pid
-AuthorizedKeysFile $dir/authorized_keys
+PidFile "$dir/sshd.pid"
+AuthorizedKeysFile "$dir/authorized_keys"
 # The lab may lie below /tmp, which is writable for others.
 StrictModes no
 PermitRootLogin yes
@@ -112,7 +115,7 @@ MaxStartups 200
 LogLevel VERBOSE
 END
         for t in $hostkeys; do
-            echo "HostKey $dir/hk_$t"
+            echo "HostKey \"$dir/hk_$t\""
         done
         [ -z "$rekey" ] || echo "RekeyLimit $rekey"
         printf '%s' "$extra"
