@@ -85,7 +85,8 @@ struct daemon {
     struct scan_report last_scan; /* took_ms < 0: none yet */
     int64_t last_scan_ms;         /* when it ended */
     int64_t next_rescan_ms;
-    struct digest saved_root;
+    uint64_t saved_changes; /* of the index, when it was saved */
+    bool saved_settled;     /* and then again, when all of it was old enough */
     int64_t saved_ms;
 
     bool dirty; /* the core was called: pump */

@@ -20,6 +20,8 @@
 #include "sync/state.h"
 
 enum {
+    /* Older than that all of a save is trusted (INDEX_YOUNG_NS, and a margin). */
+    SAVE_SETTLED_MS = 3000,
     ROUNDS_MAX = 64,      /* of actions in one pump; then the loop turns */
     TICK_SOON_MS = 10,    /* after any activity the core's timers are asked */
     RESCAN_FAILED_MS = 10 * 1000,
@@ -308,7 +310,7 @@ static void on_saved(void *arg, int rc, const struct err *err)
         d->state_err.id = DR_STATE_DIR;
         (void)err_wrap(&d->state_err, "save the index in %s",
                        d->config->state_dir);
-        d->saved_root = (struct digest){0};
+        d->saved_changes = UINT64_MAX; /* save it again */
         log_event(LOG_WARN, "save_failed", NULL, DR_STATE_DIR, "err=\"%s\"",
                   d->state_err.msg);
     } else {
@@ -322,11 +324,16 @@ void daemon_save_index(struct daemon *d)
 {
     if (!d->index_ready || d->root == NULL || scans_saving(d->scans))
         return;
-    d->saved_ms = daemon_ms();
-    struct digest now = index_root(d->ix);
-    if (digest_equal(now, d->saved_root))
+    uint64_t changes = index_changes(d->ix);
+    bool same = changes == d->saved_changes;
+    /* What is too young to be trusted is saved as such, and would be read again
+     * after a restart: save once more when it has grown old. */
+    if (same &&
+        (d->saved_settled || daemon_ms() - d->saved_ms < SAVE_SETTLED_MS))
         return;
-    d->saved_root = now;
+    d->saved_settled = same;
+    d->saved_changes = changes;
+    d->saved_ms = daemon_ms();
     struct index_ident ident = {
         .root_dev = (uint64_t)d->root->db.dev,
         .root_ino = (uint64_t)d->root->db.ino,

@@ -92,7 +92,8 @@ static void load_index(struct daemon *d)
     if (rc == 0) {
         log_event(LOG_INFORM, "index_loaded", NULL, 0, "keys=%llu",
                   (unsigned long long)index_count(d->ix));
-        d->saved_root = index_root(d->ix);
+        d->saved_changes = index_changes(d->ix);
+        d->saved_settled = true;
     } else if (rc != ERR_NOTFOUND) {
         log_event(LOG_NOTE, "index_not_used", NULL, 0,
                   "err=\"%s\"; every value is read again", err.msg);

@@ -227,6 +227,9 @@ static int put_at(struct index *ix, struct bucket *b, size_t at, bool found,
     } else {
         account(ix, &b->entries[at], false);
     }
+    if (!found || !same_version(&b->entries[at], e)) {
+        ix->changes++;
+    }
     b->entries[at] = *e;
     if (ix->scanning) {
         b->entries[at].scan = ix->scan;
@@ -269,6 +272,7 @@ static void remove_at(struct index *ix, struct bucket *b, size_t at)
 {
     account(ix, &b->entries[at], false);
     b->len--;
+    ix->changes++;
     memmove(&b->entries[at], &b->entries[at + 1],
             (b->len - at) * sizeof b->entries[0]);
     bucket_trim(ix, b);
@@ -435,6 +439,14 @@ size_t index_memory_bytes(struct index *ix)
     return n;
 }
 
+uint64_t index_changes(struct index *ix)
+{
+    lock(ix);
+    uint64_t changes = ix->changes;
+    unlock(ix);
+    return changes;
+}
+
 struct digest index_root(struct index *ix)
 {
     lock(ix);
@@ -514,6 +526,7 @@ void index_take(struct index *ix, struct index *from)
     ix->heap_bytes = from->heap_bytes;
     memcpy(ix->nodes, from->nodes, sizeof ix->nodes);
     memcpy(ix->buckets, from->buckets, sizeof ix->buckets);
+    ix->changes++;
     unlock(ix);
     memset(from->buckets, 0, sizeof from->buckets);
     index_free(from);

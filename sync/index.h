@@ -99,6 +99,9 @@ uint64_t index_tables(struct index *ix);
 uint64_t index_bytes(struct index *ix); /* sum of value sizes */
 size_t index_memory_bytes(struct index *ix);
 struct digest index_root(struct index *ix);
+/* Grows with every change to what would be saved: to a digest, or to the stat
+ * that says that the digest need not be found again. */
+uint64_t index_changes(struct index *ix);
 void index_nodes(struct index *ix, struct digest out[INDEX_NODES]);
 /* The 256 buckets below node `node`. */
 void index_buckets(struct index *ix, unsigned node,

@@ -30,6 +30,7 @@ struct index {
     uint64_t tables;
     uint64_t bytes;
     size_t heap_bytes; /* in the buckets' arrays */
+    uint64_t changes;  /* see index_changes() */
     bool scanning;     /* between index_scan_begin() and _end() ... */
     uint16_t scan;     /* ... of this number */
     struct digest nodes[INDEX_NODES];

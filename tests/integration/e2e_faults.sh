@@ -104,7 +104,7 @@ unchanged_restart() {
         [ $how = KILL ] || write rename "$P/t.tbl" k-000500 "the only change"
         start_agent
         must_be r1 streaming
-        converged r1
+        expect 0 ctl wait --timeout "${WAIT}s"
         kill $opens $opens2
         wait $opens || fail e2e_opens
         wait $opens2 || fail e2e_opens
@@ -115,6 +115,7 @@ unchanged_restart() {
             is "$(sort -u "$W/opened")" k-000500.kv "what was read again"
             is "$(sort -u "$W/opened2")" k-000500.kv "what was opened on the replica"
         fi
+        converged r1
     done
     expect 0 ctl verify --content
 }
