@@ -237,7 +237,7 @@ int receiver_sync_earlier(struct receiver *r, struct err *err)
 /* --- hello ------------------------------------------------------------------
  */
 
-static int64_t silence_of(const struct wire_hello *hello)
+int64_t receiver_silence_ms(const struct wire_hello *hello)
 {
     int64_t ms = hello->silence_ms;
 
@@ -289,7 +289,7 @@ static int on_hello(struct receiver *r, struct bytes body, struct err *err)
     (void)pthread_mutex_lock(&r->mutex);
     r->greeted = true;
     r->relaxed = hello.durability == WIRE_RELAXED;
-    r->silence_ms = silence_of(&hello);
+    r->silence_ms = receiver_silence_ms(&hello);
     (void)pthread_mutex_unlock(&r->mutex);
     wire_put_hello_ok(&r->out, &ok);
     /* Before the scan, which may answer READY from another thread. */

@@ -104,6 +104,10 @@ struct receiver_config {
 
 struct receiver;
 
+/* How long the agent of this hello may be silent before its session is over:
+ * what it asks for, within sane bounds, and never "for ever". */
+int64_t receiver_silence_ms(const struct wire_hello *hello);
+
 /* NULL: out of memory.  `ix` and `ops` are borrowed for its life. */
 struct receiver *receiver_new(const struct receiver_config *config,
                               const struct receiver_ops *ops, void *ctx,

@@ -164,7 +164,7 @@ static int op_identify(void *ctx, const struct wire_hello *hello,
     if (rc != 0) {
         return rc;
     }
-    atomic_store(&rv->silence_ms, hello->silence_ms);
+    atomic_store(&rv->silence_ms, receiver_silence_ms(hello));
     scanner_identified(&rv->scanner, rv);
     return 0;
 }

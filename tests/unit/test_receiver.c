@@ -132,6 +132,18 @@ static void foreign_bytes_are_shown(void **state)
 /* --- the end
  * ------------------------------------------------------------------------- */
 
+static void no_agent_may_be_silent_for_ever(void **state)
+{
+    struct wire_hello hello = {.silence_ms = 0};
+
+    (void)state;
+    assert_true(receiver_silence_ms(&hello) > 0);
+    hello.silence_ms = UINT32_MAX;
+    assert_true(receiver_silence_ms(&hello) < UINT32_MAX);
+    hello.silence_ms = 20000;
+    assert_int_equal(receiver_silence_ms(&hello), 20000);
+}
+
 static void silence_ends_the_session(void **state)
 {
     struct rig *g = *state;
@@ -582,6 +594,7 @@ int main(void)
         GREETED(a_second_hello_ends_the_session),
         NEW(an_endless_hello_is_given_up),
         NEW(foreign_bytes_are_shown),
+        cmocka_unit_test(no_agent_may_be_silent_for_ever),
         GREETED(silence_ends_the_session),
         GREETED(a_full_receiver_does_not_count_silence),
         GREETED(bye_leaves_what_came_before_to_be_committed),
