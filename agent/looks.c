@@ -40,8 +40,6 @@ struct looks *looks_new(uv_loop_t *loop, const struct looks_events *events,
     l->on = *events;
     l->arg = arg;
     dircache_init(&l->dirs, DIRS_MAX);
-    (void)uv_timer_init(loop, &l->releaser);
-    l->releaser.data = l;
     return l;
 }
 
@@ -271,8 +269,7 @@ void looks_flush(struct looks *l)
 
 void looks_try_free(struct looks *l)
 {
-    if (!l->freeing || l->jobs > 0 || l->streams_busy > 0 ||
-        !l->releaser_closed)
+    if (!l->freeing || l->jobs > 0 || l->streams_busy > 0)
         return;
     while (l->queue != NULL) {
         struct request *q = l->queue;
@@ -301,18 +298,11 @@ void looks_try_free(struct looks *l)
         freed(arg);
 }
 
-static void on_releaser_closed(uv_handle_t *handle)
-{
-    struct looks *l = handle->data;
-    l->releaser_closed = true;
-    looks_try_free(l);
-}
-
 void looks_free(struct looks *l, void (*freed)(void *arg), void *arg)
 {
     l->freeing = true;
     l->freed = freed;
     l->freed_arg = arg;
     looks_streams_drop(l);
-    uv_close((uv_handle_t *)&l->releaser, on_releaser_closed);
+    looks_try_free(l);
 }

@@ -89,13 +89,9 @@ struct looks {
     bool flushing;
     struct large_stream *streams;
     size_t streams_busy;
-    uv_timer_t releaser; /* gives back the locks of streams that pause */
-    bool releaser_closed;
     bool freeing;
     void (*freed)(void *arg);
     void *freed_arg;
 };
 void looks_try_free(struct looks *l);
 void looks_streams_drop(struct looks *l);
-/* Timer callback: give back the share locks of streams nobody reads on. */
-void looks_streams_release(uv_timer_t *timer);

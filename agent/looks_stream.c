@@ -4,9 +4,9 @@
  *
  * Happy path: open -> read ... read -> end, where the piece of length 0 carries
  * the verdict of large_finish(); the core closes the stream.
- * Between pieces the share lock is kept only as long as reading goes on: when
- * the core asks for nothing (its replica takes nothing), a timer gives it back,
- * since no writer may have to wait for a replica.
+ * No share lock outlives a job: what comes between two pieces is a turn of the
+ * loop at best and a replica that takes nothing at worst, and no writer may have
+ * to wait for these.  The end of the value is where it is validated.
  * Failures: what cannot be opened is answered like a look; a value that changed
  * while it was read ends with LOOK_CHANGING.  A stream closed while a job runs
  * is freed when the job is back.
@@ -20,7 +20,7 @@
 #include "agent/looks_impl.h"
 
 /* Writers often wait no longer than 10 ms for a lock. */
-enum { HOLD_MS = 5, PAUSE_MS = 2 };
+enum { HOLD_MS = 5 };
 
 struct large_stream {
     struct large_stream *prev, *next;
@@ -116,22 +116,8 @@ static void on_work(uv_work_t *work)
         open_now(s);
     else
         read_now(s);
-}
-
-void looks_streams_release(uv_timer_t *timer)
-{
-    struct looks *l = timer->data;
-    struct large_stream *s;
-    /* A worker looks at the time by itself. */
-    DL_FOREACH (l->streams, s)
-        if (!s->busy && s->large != NULL)
-            large_release(s->large);
-}
-
-static void release_soon(struct looks *l)
-{
-    if (!l->freeing && !uv_is_active((uv_handle_t *)&l->releaser))
-        (void)uv_timer_start(&l->releaser, looks_streams_release, PAUSE_MS, 0);
+    if (s->large != NULL)
+        large_release(s->large);
 }
 
 static void on_worked(uv_work_t *work, int status)
@@ -156,7 +142,6 @@ static void on_worked(uv_work_t *work, int status)
     else
         l->on.stream_data(l->arg, s->id, s->data, s->got,
                           s->got > 0 ? NULL : &r);
-    release_soon(l);
 }
 
 static int submit(struct large_stream *s)
