@@ -41,7 +41,8 @@ case $seconds in '' | *[!0-9]*) die "--seconds needs a number" ;; esac
 # --- what is started is stopped ----------------------------------------------
 pids=
 cleanup() {
-    trap - EXIT INT TERM
+    trap - EXIT
+    trap '' HUP INT TERM PIPE
     for pid in $pids; do
         kill "$pid" 2>/dev/null || :
     done
@@ -51,7 +52,12 @@ cleanup() {
     [ ! -d "$demo/lab" ] || sh "$top/tests/integration/ssh_lab.sh" "$demo/lab" stop || :
 }
 trap cleanup EXIT
-trap 'say; say "stopped"; exit 130' INT TERM
+# Said where the demo was started from, wherever output goes at that moment.
+exec 3>&1
+trap 'printf "\nstopped\n" >&3; exit 130' INT TERM
+# The terminal was closed, or nobody reads the output any more.
+trap 'exit 129' HUP
+trap 'exit 141' PIPE
 
 # Wait until a command is true; the words after the seconds are the command.
 until_true() {
@@ -74,6 +80,7 @@ packages() {
             read -r answer
             case $answer in [nN]*) die "nothing was installed" ;; esac
         fi
+        say "installing (log: $top/build/packages.log)"
         sh "$top/agent/packages.sh" demo >"$top/build/packages.log" 2>&1 ||
             die "the installation failed: see $top/build/packages.log
 $(tail -n 3 "$top/build/packages.log")"
@@ -130,10 +137,16 @@ END
 ctl() { drover --socket "$demo/control.sock" "$@"; }
 
 # --- 4: watching ---------------------------------------------------------------
-lines=0
-# Print the status table; on a terminal over the last one.
+lines=0 n=0
+# Print the status table; on a terminal over the last one, so its lines must not
+# be longer than the screen is wide.
 show() {
     table=$(ctl status 2>&1) || :
+    if [ -n "$TTY" ]; then
+        width=$(stty size <&3 2>/dev/null) || width=
+        width=${width#* }
+        table=$(printf '%s\n' "$table" | fold -s -w "${width:-80}")
+    fi
     if [ -n "$TTY" ] && [ "$lines" -gt 0 ]; then
         printf '\033[%dA\033[J' "$lines"
     fi
@@ -141,20 +154,24 @@ show() {
     lines=$(printf '%s\n' "$table" | wc -l)
 }
 
-# Show the table for $1 seconds.
-watch_for() {
+# Show the table for $1 seconds, or until the words after that are a true command.
+watch_until() {
     n=0
     lines=0
-    while [ $n -lt $(($1 * 2)) ]; do
+    end=$(($1 * 2))
+    shift
+    while [ $n -lt $end ]; do
         if [ -n "$TTY" ] || [ $((n % 4)) = 0 ]; then
             show
         fi
         sleep 0.5
         n=$((n + 1))
+        ! "$@" >/dev/null 2>&1 || return 0
     done
+    return 1
 }
+watch_for() { watch_until "$1" false || :; }
 
-is_state() { ctl --json status | grep -q "\"name\": *\"$1\"[^{]*\"state\": *\"$2\""; }
 all_streaming() { ctl status; }
 
 the_show() {
@@ -179,20 +196,19 @@ the_show() {
     watch_for 5
     say "   > restoring it ..."
     sh "$top/tests/integration/ssh_lab.sh" "$demo/lab" restore
-    until_true 60 all_streaming || say "   (not back yet)"
+    watch_until 60 all_streaming || say "   (not back yet)"
     watch_for 2
     say "   > a reader on south takes the lock of a key and keeps it ..."
     held=$(find "$demo/south/users.tbl" -name 'key-*.kv' | head -n 1)
     key=$(basename "$held" .kv)
-    flock -s "$held" sleep 60 &
+    flock --no-fork -s "$held" sleep 60 &
     holder=$!
     pids="$pids $holder"
     until_true 5 drover-kv "$primary" set --table users --timeout 2s "$key" "changed while a reader holds it" ||
         die "cannot write to the primary"
     watch_for 4
     say "   > the reader lets go"
-    pkill -P "$holder" 2>/dev/null || kill "$holder" 2>/dev/null || :
-    kill "$holder" 2>/dev/null || :
+    kill "$holder"
     wait "$writer" || die "the writer failed: $(cat "$demo/writer.out")"
 }
 
@@ -200,12 +216,19 @@ the_show() {
 proof() {
     ctl wait --timeout 60s
     ctl verify --content || die "the replicas differ"
+    : >"$demo/diff.out"
     for name in north south; do
-        diff -r -x .drover "$primary" "$demo/$name" >"$demo/diff.out" 2>&1 ||
-            die "diff -r disagrees for $name: $(head -n 3 "$demo/diff.out")"
+        diff -r -x .drover "$primary" "$demo/$name" >>"$demo/diff.out" 2>&1 || :
         [ ! -s "$demo/$name.out" ] || printf '   %-6s %s\n' "$name" "$(cat "$demo/$name.out")"
     done
-    say "   diff -r agrees: both replicas are the primary's tables, byte for byte"
+    if [ ! -s "$demo/diff.out" ]; then
+        say "   diff -r agrees: both replicas are the primary's tables, byte for byte"
+    elif [ -z "$own" ]; then
+        die "diff -r disagrees: $(head -n 3 "$demo/diff.out")"
+    else
+        say "   diff -r names files that are no keys, or that changed since: $demo/diff.out"
+        head -n 3 "$demo/diff.out" | sed 's/^/      /'
+    fi
 }
 
 mkdir -p "$top/build"
@@ -219,7 +242,8 @@ say "   primary  ${own:-$primary}"
 say "   config   $demo/demo.conf     log  $demo/agent.log"
 step 4/5 "live"
 if [ -n "$own" ]; then
-    until_true 600 all_streaming || die "no first copy: $(ctl status 2>&1)"
+    say "   the first copy, into $demo/north and $demo/south"
+    watch_until 600 all_streaming || die "no first copy: $(ctl status 2>&1)"
     say "   change something in $own, and see"
     watch_for "$seconds"
 else
