@@ -82,11 +82,11 @@ struct item {
     /* what stands on the primary's disk */
     uint64_t ino;
     int64_t ctime_ns;
-    bool placeholder;      /* a writer's empty file, nothing committed */
-    bool ghost;            /* ... whose writer died */
-    int64_t commit_us;     /* when the writer at work commits, 0: none */
+    bool placeholder;  /* a writer's empty file, nothing committed */
+    bool ghost;        /* ... whose writer died */
+    int64_t commit_us; /* when the writer at work commits, 0: none */
     bool commit_in_place;
-    int64_t locked_us;     /* exclusive lock held until then */
+    int64_t locked_us; /* exclusive lock held until then */
     bool unreadable;
     /* evidence: the newest version at which a look found nothing */
     bool gone_seen;
@@ -96,22 +96,22 @@ struct item {
 struct event {
     int item;
     enum hint why;
-    bool whole; /* a directory went with all that was in it */
+    bool whole;       /* a directory went with all that was in it */
     uint64_t version; /* of the world when it happened */
 };
 
 struct world {
     struct item items[ITEMS];
-    uint64_t version;   /* of the newest commit */
-    int64_t *walls;     /* of each version */
+    uint64_t version; /* of the newest commit */
+    int64_t *walls;   /* of each version */
     size_t walls_cap;
     uint64_t next_ino;
-    bool restless;      /* tables come and go all the time */
+    bool restless; /* tables come and go all the time */
     bool root_lost;
     int64_t root_back_us;
     struct event events[EVENTS_MAX]; /* the inotify queue */
     size_t events_count;
-    bool overflow;      /* events were dropped, and the queue says so */
+    bool overflow;             /* events were dropped, and the queue says so */
     uint64_t complete_version; /* no event of a version up to this is missing */
 };
 
@@ -128,7 +128,7 @@ struct stream_task {
     int item;
     enum action_type asked; /* 0: nothing is asked */
     size_t bytes;
-    bool closed;            /* an answer is still due */
+    bool closed; /* an answer is still due */
     uint64_t ino, version;
     int64_t ctime_ns;
     uint32_t len, at;
@@ -154,8 +154,8 @@ struct agent {
     bool scanning, scan_again, scan_repairs, scan_incomplete, scan_changed;
     int scan_at;
     uint16_t scan_number;
-    bool stale;       /* the index is behind until the scan has ended */
-    bool lost_told;   /* the core knows that the root is lost */
+    bool stale;     /* the index is behind until the scan has ended */
+    bool lost_told; /* the core knows that the root is lost */
     struct barrier barriers[BARRIERS];
     size_t barriers_count;
     uint64_t compared; /* last job that ended */
@@ -173,24 +173,24 @@ struct sent {
 
 /* What is known of one item on one replica. */
 struct seen {
-    struct vstat stat;   /* as last looked at */
+    struct vstat stat; /* as last looked at */
     bool there;
-    uint64_t version;    /* visible; or proven passed, when it is absent */
+    uint64_t version; /* visible; or proven passed, when it is absent */
     uint64_t sent, acked;
-    bool planted;        /* edited by hand and not yet repaired */
+    bool planted; /* edited by hand and not yet repaired */
     unsigned locks;
 };
 
 struct replica {
-    int number;      /* 0 .. REPLICAS-1 */
-    int id;          /* in the core */
+    int number; /* 0 .. REPLICAS-1 */
+    int id;     /* in the core */
     struct memstore *store;
     struct index *index;
     struct receiver *receiver;
     struct receiver_config config;
-    int64_t commit_us;  /* next commit, -1 none */
+    int64_t commit_us; /* next commit, -1 none */
     int64_t tick_us;
-    int64_t eof_us;     /* the receiver learns that its input has ended */
+    int64_t eof_us; /* the receiver learns that its input has ended */
     /* the link */
     bool up;            /* for the agent */
     bool cut;           /* nothing is delivered any more */
@@ -198,8 +198,8 @@ struct replica {
     int64_t connect_us; /* the agent tries again */
     bool paused;
     struct buf to_receiver, to_agent;
-    int64_t stuck_us;   /* nothing moves until then */
-    unsigned slow;      /* percent of its turns it misses */
+    int64_t stuck_us; /* nothing moves until then */
+    unsigned slow;    /* percent of its turns it misses */
     struct wire_in tap_up, tap_down;
     struct sent *sents;
     size_t sents_count, sents_cap;
@@ -215,7 +215,7 @@ struct sim {
     int64_t now_us;
     int64_t wall_ns;
     uint64_t step, steps;
-    bool calm; /* the end: no more trouble */
+    bool calm;                       /* the end: no more trouble */
     unsigned write_rate, fault_rate; /* per 1000 steps */
     struct world world;
     struct agent agent;
@@ -226,7 +226,7 @@ struct sim {
     bool verbose;
 };
 
-/* --- sim_main.c ---------------------------------------------------------------- */
+/* --- sim_main.c ---------------------------------------------------------- */
 /* A promise (by number; 0: the core misbehaves in another way) is broken: show
  * what happened last and end this process. */
 void sim_fail(struct sim *s, int promise, const char *fmt, ...)
@@ -239,7 +239,7 @@ bool sim_chance(struct sim *s, unsigned permille);
 int64_t sim_now_ms(const struct sim *s);
 int64_t sim_wall(struct sim *s); /* grows with every call */
 
-/* --- sim_world.c ---------------------------------------------------------------- */
+/* --- sim_world.c --------------------------------------------------------- */
 void world_init(struct sim *s);
 void world_free(struct sim *s);
 /* Writers that are due, ghosts that have settled. */
@@ -267,11 +267,11 @@ const struct version *world_identify(const struct item *it, struct bytes value,
 /* The newest version made before wall_ns. */
 uint64_t world_before(const struct sim *s, int64_t wall_ns);
 
-/* --- sim_agent.c, sim_scan.c ------------------------------------------------------- */
+/* --- sim_agent.c, sim_scan.c --------------------------------------------- */
 void agent_start(struct sim *s, bool keep_index);
 void agent_stop(struct sim *s);
-void agent_act(struct sim *s);     /* take what the core wants done */
-bool agent_look(struct sim *s);    /* one step of one look */
+void agent_act(struct sim *s);  /* take what the core wants done */
+bool agent_look(struct sim *s); /* one step of one look */
 bool agent_stream(struct sim *s);
 bool agent_walk(struct sim *s);
 bool agent_scan(struct sim *s);
@@ -283,7 +283,7 @@ void agent_barrier(struct sim *s);
 /* The newest version of which the core has been told everything. */
 uint64_t agent_hinted(const struct sim *s);
 
-/* --- sim_replica.c -------------------------------------------------------------------- */
+/* --- sim_replica.c ------------------------------------------------------- */
 void replica_init(struct sim *s, int number);
 void replica_free(struct sim *s, struct replica *r);
 bool replica_step(struct sim *s, struct replica *r);
@@ -295,12 +295,12 @@ void replica_pause(struct sim *s, struct replica *r, bool paused);
 void replica_calm(struct sim *s, struct replica *r);
 void replica_link_close(struct sim *s, struct replica *r);
 
-/* --- sim_tap.c ---------------------------------------------------------------------------- */
+/* --- sim_tap.c ----------------------------------------------------------- */
 void tap_reset(struct replica *r);
 void tap_up(struct sim *s, struct replica *r, const void *p, size_t n);
 void tap_down(struct sim *s, struct replica *r, const void *p, size_t n);
 
-/* --- sim_check.c ---------------------------------------------------------------------------- */
+/* --- sim_check.c --------------------------------------------------------- */
 void check_replica(struct sim *s, struct replica *r); /* what readers see */
 void check_core(struct sim *s);                       /* bounds, status */
 /* All that was made up to `version` is durable there, or something newer. */
@@ -311,7 +311,7 @@ void check_durable(struct sim *s, struct replica *r, int item, uint64_t version,
 void check_after_crash(struct sim *s, struct replica *r);
 void check_equal(struct sim *s, struct replica *r);
 
-/* --- sim_steps.c, sim_end.c --------------------------------------------------------------------- */
+/* --- sim_steps.c, sim_end.c ---------------------------------------------- */
 void sim_run(struct sim *s);
 void sim_one(struct sim *s);
 void sim_end(struct sim *s);

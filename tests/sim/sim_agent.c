@@ -11,7 +11,7 @@
 
 #include "tests/sim/sim.h"
 
-/* --- life ------------------------------------------------------------------------ */
+/* --- life ---------------------------------------------------------------- */
 
 /* A saved index is older than what died: some of its entries are, too. */
 static void age_index(struct sim *s)
@@ -90,7 +90,7 @@ void agent_stop(struct sim *s)
     a->walk_id = 0;
 }
 
-/* --- actions ------------------------------------------------------------------------ */
+/* --- actions ------------------------------------------------------------- */
 
 static struct stream_task *stream_of(struct agent *a, uint64_t id)
 {
@@ -201,7 +201,7 @@ void agent_act(struct sim *s)
     }
 }
 
-/* --- looks -------------------------------------------------------------------------- */
+/* --- looks --------------------------------------------------------------- */
 
 static struct err unreadable_err;
 
@@ -298,7 +298,7 @@ bool agent_look(struct sim *s)
     return true;
 }
 
-/* --- streams -------------------------------------------------------------------------- */
+/* --- streams ------------------------------------------------------------- */
 
 static void stream_open(struct sim *s, struct stream_task *t)
 {
@@ -397,7 +397,7 @@ bool agent_stream(struct sim *s)
     return true;
 }
 
-/* --- events ------------------------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------- */
 
 static void deliver(struct sim *s, const struct event *e)
 {
@@ -422,8 +422,8 @@ void agent_drain(struct sim *s, bool all)
 {
     struct world *w = &s->world;
     int64_t wall_ns = sim_wall(s);
-    size_t n = all ? w->events_count
-                   : (size_t)sim_below(s, w->events_count + 1);
+    size_t n =
+        all ? w->events_count : (size_t)sim_below(s, w->events_count + 1);
 
     if (s->broken == BREAK_DRAIN && sim_chance(s, 900)) {
         primary_drained(s->agent.p, wall_ns, sim_now_ms(s));
@@ -432,7 +432,8 @@ void agent_drain(struct sim *s, bool all)
     for (size_t i = 0; i < n; i++) {
         deliver(s, &w->events[i]);
     }
-    memmove(w->events, w->events + n, (w->events_count - n) * sizeof *w->events);
+    memmove(w->events, w->events + n,
+            (w->events_count - n) * sizeof *w->events);
     w->events_count -= n;
     if (!all) {
         return;
@@ -460,8 +461,8 @@ void agent_drain(struct sim *s, bool all)
 uint64_t agent_hinted(const struct sim *s)
 {
     const struct world *w = &s->world;
-    uint64_t known = w->events_count > 0 ? w->events[0].version - 1
-                                         : w->version;
+    uint64_t known =
+        w->events_count > 0 ? w->events[0].version - 1 : w->version;
 
     return known < w->complete_version ? known : w->complete_version;
 }
@@ -484,7 +485,6 @@ void agent_barrier(struct sim *s)
     if (a->stale || a->lost_told || a->barriers_count == BARRIERS) {
         return;
     }
-    a->barriers[a->barriers_count++] =
-        (struct barrier){.tail = primary_tail(a->p),
-                         .version = s->world.version};
+    a->barriers[a->barriers_count++] = (struct barrier){
+        .tail = primary_tail(a->p), .version = s->world.version};
 }

@@ -6,7 +6,7 @@
 
 #include "tests/sim/sim.h"
 
-/* --- what readers see (P1, P2) ------------------------------------------------------- */
+/* --- what readers see (P1, P2) ------------------------------------------- */
 
 struct view {
     struct sim *s;
@@ -28,14 +28,15 @@ static void see_value(struct view *v, int i, struct bytes value)
         found = world_identify(it, value, 0);
     }
     if (found == NULL) {
-        sim_fail(s, 1, "replica %d shows a value of %s that no writer "
+        sim_fail(s, 1,
+                 "replica %d shows a value of %s that no writer "
                  "committed (%zu bytes, at or after v%" PRIu64 ")",
                  v->r->number, world_name(it), value.len, seen->version);
     }
     if (found->number < seen->version) {
-        sim_fail(s, 2, "replica %d goes back from v%" PRIu64 " to v%" PRIu64
-                 " of %s", v->r->number, seen->version, found->number,
-                 world_name(it));
+        sim_fail(s, 2,
+                 "replica %d goes back from v%" PRIu64 " to v%" PRIu64 " of %s",
+                 v->r->number, seen->version, found->number, world_name(it));
     }
     seen->version = found->number;
     seen->planted = false;
@@ -71,9 +72,10 @@ static void see_absence(struct view *v, int i)
     }
     const struct version *gone = world_after(it, seen->version, false);
     if (gone == NULL) {
-        sim_fail(s, 2, "replica %d dropped %s v%" PRIu64
-                 ", which the primary never removed", v->r->number,
-                 world_name(it), seen->version);
+        sim_fail(s, 2,
+                 "replica %d dropped %s v%" PRIu64
+                 ", which the primary never removed",
+                 v->r->number, world_name(it), seen->version);
     }
     seen->there = false;
     seen->version = gone->number;
@@ -95,7 +97,7 @@ void check_replica(struct sim *s, struct replica *r)
     }
 }
 
-/* --- what is durable (P4, P9) ---------------------------------------------------------- */
+/* --- what is durable (P4, P9) -------------------------------------------- */
 
 void check_durable(struct sim *s, struct replica *r, int item, uint64_t version,
                    bool is_set, int promise, const char *claim)
@@ -110,26 +112,31 @@ void check_durable(struct sim *s, struct replica *r, int item, uint64_t version,
         bool there = memstore_has_table_durable(r->store, it->table_name);
         if (there != is_set && world_after(it, version, !is_set) == NULL &&
             it->table != 0) {
-            sim_fail(s, promise, "replica %d: %s: table %s is %s, although v%"
-                     PRIu64 " says otherwise", r->number, claim,
-                     it->table_name, there ? "there" : "missing", version);
+            sim_fail(s, promise,
+                     "replica %d: %s: table %s is %s, although v%" PRIu64
+                     " says otherwise",
+                     r->number, claim, it->table_name,
+                     there ? "there" : "missing", version);
         }
         return;
     }
     if (!memstore_get_durable(r->store, it->table_name, it->key, &value)) {
         if (is_set && world_after(it, version, false) == NULL) {
-            sim_fail(s, promise, "replica %d: %s: %s v%" PRIu64
-                     " is not durable: nothing is", r->number, claim,
-                     world_name(it), version);
+            sim_fail(s, promise,
+                     "replica %d: %s: %s v%" PRIu64
+                     " is not durable: nothing is",
+                     r->number, claim, world_name(it), version);
         }
         return;
     }
     const struct version *v = world_identify(it, value, version);
     if (v == NULL || v->number < version || (!is_set && v->number == version)) {
-        sim_fail(s, promise, "replica %d: %s: %s v%" PRIu64 "%s is not "
-                 "durable, but v%" PRIu64 " (%zu bytes)", r->number, claim,
-                 world_name(it), version, is_set ? "" : " (deletion)",
-                 v == NULL ? 0 : v->number, value.len);
+        sim_fail(s, promise,
+                 "replica %d: %s: %s v%" PRIu64 "%s is not "
+                 "durable, but v%" PRIu64 " (%zu bytes)",
+                 r->number, claim, world_name(it), version,
+                 is_set ? "" : " (deletion)", v == NULL ? 0 : v->number,
+                 value.len);
     }
 }
 
@@ -165,7 +172,7 @@ void check_after_crash(struct sim *s, struct replica *r)
     check_replica(s, r);
 }
 
-/* --- what the core says and holds (P6, P9) ------------------------------------------------ */
+/* --- what the core says and holds (P6, P9) ------------------------------- */
 
 static void check_bounds(struct sim *s, const struct replica *r)
 {
@@ -250,7 +257,7 @@ void check_core(struct sim *s)
     check_barriers(s);
 }
 
-/* --- in the end (P3) --------------------------------------------------------------------------- */
+/* --- in the end (P3) ----------------------------------------------------- */
 
 void check_equal(struct sim *s, struct replica *r)
 {
@@ -258,10 +265,9 @@ void check_equal(struct sim *s, struct replica *r)
         const struct item *it = &s->world.items[i];
         struct bytes value;
         bool want = world_exists(it);
-        bool have = it->is_table
-                        ? memstore_has_table(r->store, it->table_name)
-                        : memstore_get(r->store, it->table_name, it->key,
-                                       &value);
+        bool have = it->is_table ? memstore_has_table(r->store, it->table_name)
+                                 : memstore_get(r->store, it->table_name,
+                                                it->key, &value);
         if (want != have) {
             sim_fail(s, 3, "replica %d: %s is %s", r->number, world_name(it),
                      have ? "there and should not be" : "missing");

@@ -51,10 +51,11 @@ static void settle(struct sim *s, int but, int promise, const char *when)
                 primary_status(s->agent.p, s->replicas[i].id, sim_now_ms(s),
                                &st);
             }
-            sim_fail(s, promise, "%s: replica %d did not become equal: %s, lag "
-                     "%" PRId64 ", %" PRIu64 " pending, %s", when, i,
-                     replica_state_word(st.state), st.lag_ms, st.pending_keys,
-                     st.last_error.msg);
+            sim_fail(s, promise,
+                     "%s: replica %d did not become equal: %s, lag "
+                     "%" PRId64 ", %" PRIu64 " pending, %s",
+                     when, i, replica_state_word(st.state), st.lag_ms,
+                     st.pending_keys, st.last_error.msg);
         }
     }
 }
@@ -92,9 +93,11 @@ static void verify_equal(struct sim *s, struct replica *r)
     const struct compare_result *res = verify(s, r, COMPARE_VERIFY, &id);
 
     if (res->failed || res->missing + res->extra + res->different > 0) {
-        sim_fail(s, 3, "verify of replica %d: %" PRIu64 " missing, %" PRIu64
-                 " extra, %" PRIu64 " different, %s", r->number, res->missing,
-                 res->extra, res->different, res->err.msg);
+        sim_fail(s, 3,
+                 "verify of replica %d: %" PRIu64 " missing, %" PRIu64
+                 " extra, %" PRIu64 " different, %s",
+                 r->number, res->missing, res->extra, res->different,
+                 res->err.msg);
     }
     primary_compare_free(s->agent.p, (uint64_t)id);
 }
@@ -159,7 +162,8 @@ static void verify_planted(struct sim *s, struct replica *r)
     }
     if (res->failed || res->names_count != count ||
         res->missing + res->extra + res->different != count) {
-        sim_fail(s, 3, "verify of replica %d found %zu names of %zu, %" PRIu64
+        sim_fail(s, 3,
+                 "verify of replica %d found %zu names of %zu, %" PRIu64
                  " missing, %" PRIu64 " extra, %" PRIu64 " different: %s",
                  r->number, res->names_count, count, res->missing, res->extra,
                  res->different, res->err.msg);

@@ -39,7 +39,7 @@ static const struct {
     [BREAK_ALONE] = {"alone", {6, 6}},
 };
 
-/* --- for the rest of the simulator --------------------------------------------- */
+/* --- for the rest of the simulator --------------------------------------- */
 
 void sim_note(struct sim *s, const char *fmt, ...)
 {
@@ -64,8 +64,10 @@ void sim_fail(struct sim *s, int promise, const char *fmt, ...)
     for (size_t i = first; i < s->notes_count && !s->verbose; i++) {
         (void)fprintf(stderr, "%s\n", s->notes[i % NOTES]);
     }
-    (void)fprintf(stderr, "seed %" PRIu64 " steps %" PRIu64 ": at step %" PRIu64
-                  ", P%d is broken: ", s->seed, s->steps, s->step, promise);
+    (void)fprintf(stderr,
+                  "seed %" PRIu64 " steps %" PRIu64 ": at step %" PRIu64
+                  ", P%d is broken: ",
+                  s->seed, s->steps, s->step, promise);
     va_start(ap, fmt);
     (void)vfprintf(stderr, fmt, ap);
     va_end(ap);
@@ -96,7 +98,7 @@ int64_t sim_wall(struct sim *s)
     return s->wall_ns;
 }
 
-/* --- running seeds ---------------------------------------------------------------- */
+/* --- running seeds ------------------------------------------------------- */
 
 struct options {
     uint64_t seed, seeds, steps;
@@ -157,7 +159,8 @@ static int run_seeds(const struct options *o)
         int rc = run(o, o->seed + i, o->steps);
         if (rc != 0) {
             (void)printf("FAILED: --seed %" PRIu64 " --steps %" PRIu64
-                         " (status %d)\n", o->seed + i, o->steps, rc);
+                         " (status %d)\n",
+                         o->seed + i, o->steps, rc);
             failed++;
         }
     }

@@ -33,7 +33,7 @@ static int on_send(void *arg, const void *p, size_t n, struct err *err)
     return 0;
 }
 
-/* --- life -------------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 /* Syncs that lie: what is visible stays undurable. */
 static struct receiver_ops broken_ops;
@@ -111,7 +111,8 @@ void replica_init(struct sim *s, int number)
     r->config = (struct receiver_config){
         .policy = sim_chance(s, 300) ? LOCK_POLICY_REPLACE : LOCK_POLICY_WAIT,
         .lock_timeout_ms = 100,
-        .group_changes = 1 + (size_t)sim_below(s, sim_chance(s, 500) ? 3 : 1000),
+        .group_changes =
+            1 + (size_t)sim_below(s, sim_chance(s, 500) ? 3 : 1000),
         .group_bytes = sim_chance(s, 300) ? 200 : 0,
         .streams_max = 1 + (size_t)sim_below(s, 4),
         .pending_max = sim_chance(s, 300) ? 4 : 0,
@@ -146,7 +147,7 @@ void replica_free(struct sim *s, struct replica *r)
     index_free(r->index);
 }
 
-/* --- the link ------------------------------------------------------------------------- */
+/* --- the link ------------------------------------------------------------ */
 
 static void connect_to(struct sim *s, struct replica *r)
 {
@@ -219,10 +220,10 @@ static bool move_out(struct sim *s, struct replica *r)
     if (!r->up || r->cut || r->to_receiver.len >= PIPE_BYTES) {
         return false;
     }
-    size_t n = primary_fill(s->agent.p, r->id, bytes,
-                            piece_of(s, PIPE_BYTES - r->to_receiver.len,
-                                     PIPE_BYTES),
-                            sim_now_ms(s));
+    size_t n =
+        primary_fill(s->agent.p, r->id, bytes,
+                     piece_of(s, PIPE_BYTES - r->to_receiver.len, PIPE_BYTES),
+                     sim_now_ms(s));
     if (n > 0) {
         tap_up(s, r, bytes, n);
         buf_put(&r->to_receiver, bytes, n);
@@ -247,7 +248,7 @@ static bool move_in(struct sim *s, struct replica *r)
     return true;
 }
 
-/* --- the receiver ------------------------------------------------------------------------ */
+/* --- the receiver -------------------------------------------------------- */
 
 static void receiver_over(struct sim *s, struct replica *r,
                           const struct err *err)
@@ -329,7 +330,8 @@ static bool answer(struct sim *s, struct replica *r)
         if (s->broken == BREAK_VERIFY && r->store->scan_id != 0) {
             struct wire_ready result = {0};
             r->store->scan_wanted = false;
-            rc = receiver_scanned(r->receiver, r->store->scan_id, &result, &err);
+            rc =
+                receiver_scanned(r->receiver, r->store->scan_id, &result, &err);
         } else {
             rc = memstore_scan_answer(r->store, r->receiver, r->index, &err);
         }
@@ -391,7 +393,7 @@ bool replica_step(struct sim *s, struct replica *r)
     }
 }
 
-/* --- what happens to it ---------------------------------------------------------------------- */
+/* --- what happens to it -------------------------------------------------- */
 
 static void forget_locks(struct replica *r)
 {

@@ -7,7 +7,7 @@
 
 #include "tests/sim/sim.h"
 
-/* --- scans ------------------------------------------------------------------------ */
+/* --- scans --------------------------------------------------------------- */
 
 static void begin(struct sim *s)
 {
@@ -71,8 +71,8 @@ static void scan_item(struct sim *s, const struct item *it)
     if (!world_present(s, it)) {
         return; /* swept at the end */
     }
-    if (!it->is_table && (it->unreadable || it->placeholder ||
-                          it->locked_us > s->now_us)) {
+    if (!it->is_table &&
+        (it->unreadable || it->placeholder || it->locked_us > s->now_us)) {
         later(s, it);
         return;
     }
@@ -146,7 +146,7 @@ bool agent_scan(struct sim *s)
     return true;
 }
 
-/* --- walks ------------------------------------------------------------------------- */
+/* --- walks --------------------------------------------------------------- */
 
 static void walk_end(struct sim *s)
 {

@@ -9,7 +9,7 @@
 
 #include "tests/sim/sim.h"
 
-/* --- time -------------------------------------------------------------------------- */
+/* --- time ---------------------------------------------------------------- */
 
 static void move_time(struct sim *s)
 {
@@ -27,15 +27,15 @@ static void move_time(struct sim *s)
     world_tick(s);
 }
 
-/* --- trouble ------------------------------------------------------------------------- */
+/* --- trouble ------------------------------------------------------------- */
 
 static void fail_disk(struct sim *s, struct replica *r)
 {
-    static const enum memop ops[] = {
-        MEMOP_STAGE_BEGIN, MEMOP_STAGE_WRITE, MEMOP_STAGE_END,
-        MEMOP_STAGE_SYNC,  MEMOP_INSTALL,     MEMOP_REMOVE,
-        MEMOP_TABLE_MAKE,  MEMOP_TABLE_DROP,  MEMOP_DIRS_SYNC,
-        MEMOP_FRESHNESS};
+    static const enum memop ops[] = {MEMOP_STAGE_BEGIN, MEMOP_STAGE_WRITE,
+                                     MEMOP_STAGE_END,   MEMOP_STAGE_SYNC,
+                                     MEMOP_INSTALL,     MEMOP_REMOVE,
+                                     MEMOP_TABLE_MAKE,  MEMOP_TABLE_DROP,
+                                     MEMOP_DIRS_SYNC,   MEMOP_FRESHNESS};
     enum memop op = ops[sim_below(s, sizeof ops / sizeof ops[0])];
     bool full = sim_chance(s, 700);
 
@@ -160,7 +160,7 @@ static void trouble(struct sim *s)
     }
 }
 
-/* --- steps ------------------------------------------------------------------------------ */
+/* --- steps --------------------------------------------------------------- */
 
 static bool some_replica(struct sim *s)
 {
@@ -232,8 +232,8 @@ static void configure(struct sim *s)
     c->log_max_changes = sim_chance(s, 300) ? 10 + sim_below(s, 40) : 100000;
     c->cache_max_bytes = sim_chance(s, 300) ? 500 : (size_t)16 << 20;
     c->window_changes = sim_chance(s, 300) ? 1 + sim_below(s, 8) : 4096;
-    c->window_bytes = sim_chance(s, 300) ? 1 + sim_below(s, 2000)
-                                         : (size_t)8 << 20;
+    c->window_bytes =
+        sim_chance(s, 300) ? 1 + sim_below(s, 2000) : (size_t)8 << 20;
     c->settle_ms = SETTLE_MS;
     c->brake_min = sim_chance(s, 300) ? 3 : 100;
     memset(c->db_id, 7, sizeof c->db_id);

@@ -41,7 +41,7 @@ static struct sent *find_sent(struct replica *r, uint64_t seq, size_t *at_out)
     return NULL;
 }
 
-/* --- toward the receiver --------------------------------------------------------- */
+/* --- toward the receiver ------------------------------------------------- */
 
 static struct sent *add_sent(struct sim *s, struct replica *r,
                              enum wire_type type, const struct wire_change *m)
@@ -51,10 +51,11 @@ static struct sent *add_sent(struct sim *s, struct replica *r,
 
     for (size_t i = 0; i < r->sents_count; i++) {
         if (r->sents[i].item == item) {
-            sim_fail(s, 6, "replica %d: %s is in flight twice, #%" PRIu64
-                     " and #%" PRIu64, r->number,
-                     world_name(&s->world.items[item]), r->sents[i].seq,
-                     m->seq);
+            sim_fail(s, 6,
+                     "replica %d: %s is in flight twice, #%" PRIu64
+                     " and #%" PRIu64,
+                     r->number, world_name(&s->world.items[item]),
+                     r->sents[i].seq, m->seq);
         }
     }
     if (r->sents_count == r->sents_cap) {
@@ -63,8 +64,8 @@ static struct sent *add_sent(struct sim *s, struct replica *r,
         assert(r->sents != NULL);
     }
     struct sent *t = &r->sents[r->sents_count++];
-    *t = (struct sent){.seq = m->seq, .item = item, .type = type,
-                       .value = BUF_NULL};
+    *t = (struct sent){
+        .seq = m->seq, .item = item, .type = type, .value = BUF_NULL};
     return t;
 }
 
@@ -76,8 +77,10 @@ static void whole_value(struct sim *s, struct replica *r, struct sent *t,
     const struct version *v = world_identify(it, value, seen->sent);
 
     if (v == NULL) {
-        sim_fail(s, 1, "replica %d: a value of %s was sent that no writer "
-                 "committed (%zu bytes)", r->number, world_name(it), value.len);
+        sim_fail(s, 1,
+                 "replica %d: a value of %s was sent that no writer "
+                 "committed (%zu bytes)",
+                 r->number, world_name(it), value.len);
     }
     if (v->number < seen->sent) {
         sim_fail(s, 2, "replica %d: %s v%" PRIu64 " was sent after v%" PRIu64,
@@ -194,7 +197,7 @@ void tap_up(struct sim *s, struct replica *r, const void *p, size_t n)
     }
 }
 
-/* --- toward the agent -------------------------------------------------------------- */
+/* --- toward the agent ---------------------------------------------------- */
 
 static void on_ack(struct sim *s, struct replica *r, struct bytes body)
 {
@@ -209,8 +212,9 @@ static void on_ack(struct sim *s, struct replica *r, struct bytes body)
     while (wire_item_ack(&m, &seq) == 1) {
         struct sent *t = find_sent(r, seq, &at);
         if (t == NULL || !t->ended) {
-            sim_fail(s, 4, "replica %d acknowledged #%" PRIu64
-                     ", which was not sent", r->number, seq);
+            sim_fail(s, 4,
+                     "replica %d acknowledged #%" PRIu64 ", which was not sent",
+                     r->number, seq);
         }
         const struct item *it = &s->world.items[t->item];
         bool is_set = t->type != WIRE_DELETE && t->type != WIRE_TABLE_DROP;
@@ -234,8 +238,7 @@ static void on_nak(struct sim *s, struct replica *r, struct bytes body)
         sim_fail(s, 0, "the receiver sent: %s", err.msg);
     }
     sim_note(s, "from %d: NAK #%" PRIu64 " %.*s", r->number, m.seq,
-             (int)(m.text.len < 90 ? m.text.len : 90),
-             (const char *)m.text.p);
+             (int)(m.text.len < 90 ? m.text.len : 90), (const char *)m.text.p);
     if (find_sent(r, m.seq, &at) != NULL) {
         drop_sent(r, at);
     }

@@ -17,7 +17,7 @@ static const char *const table_names[TABLES] = {"", "t", "users", "deep/v",
 static const char *const key_names[KEYS] = {"",   "\xff\xfe", "k2", "k3", "k4",
                                             "k5", "k6",       "k7", "k8", "k9"};
 
-/* --- names ------------------------------------------------------------------- */
+/* --- names --------------------------------------------------------------- */
 
 static void commit(struct sim *s, struct item *it, bool is_set, uint32_t len);
 
@@ -31,11 +31,11 @@ void world_init(struct sim *s)
         it->table = i < TABLES ? i : (i - TABLES) / KEYS;
         it->table_name = table_names[it->table];
         it->key = it->is_table ? NULL : key_names[(i - TABLES) % KEYS];
-        it->name = it->is_table
-                       ? index_name_table(it->table_name,
-                                          strlen(it->table_name))
-                       : index_name_key(it->table_name, strlen(it->table_name),
-                                        it->key, strlen(it->key));
+        it->name =
+            it->is_table
+                ? index_name_table(it->table_name, strlen(it->table_name))
+                : index_name_key(it->table_name, strlen(it->table_name),
+                                 it->key, strlen(it->key));
     }
     w->next_ino = 1;
     w->complete_version = UINT64_MAX;
@@ -52,7 +52,8 @@ void world_free(struct sim *s)
 
 static bool is_text(struct bytes b, const char *text)
 {
-    return b.len == strlen(text) && (b.len == 0 || memcmp(b.p, text, b.len) == 0);
+    return b.len == strlen(text) &&
+           (b.len == 0 || memcmp(b.p, text, b.len) == 0);
 }
 
 int world_item(struct sim *s, struct bytes table, struct bytes key,
@@ -89,13 +90,13 @@ const char *world_name(const struct item *it)
     (void)snprintf(text[at], sizeof text[at], "%s%s%s",
                    it->table_name[0] != '\0' ? it->table_name : "(root)",
                    it->is_table ? "" : "/",
-                   it->is_table             ? ""
-                   : it->key[0] == '\xff'   ? "\\xff\\xfe"
-                                            : it->key);
+                   it->is_table           ? ""
+                   : it->key[0] == '\xff' ? "\\xff\\xfe"
+                                          : it->key);
     return text[at];
 }
 
-/* --- versions ---------------------------------------------------------------------- */
+/* --- versions ------------------------------------------------------------ */
 
 const struct version *world_newest(const struct item *it)
 {
@@ -109,8 +110,8 @@ bool world_exists(const struct item *it)
 
 bool world_present(struct sim *s, const struct item *it)
 {
-    return world_exists(it) || (it->placeholder &&
-                                world_exists(&s->world.items[it->table]));
+    return world_exists(it) ||
+           (it->placeholder && world_exists(&s->world.items[it->table]));
 }
 
 const struct version *world_at(const struct item *it, uint64_t at)
@@ -225,7 +226,7 @@ static void commit(struct sim *s, struct item *it, bool is_set, uint32_t len)
              world_name(it), w->version, len);
 }
 
-/* --- events ------------------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------- */
 
 static void tell_since(struct sim *s, struct item *it, enum hint why,
                        uint64_t version)
@@ -235,7 +236,8 @@ static void tell_since(struct sim *s, struct item *it, enum hint why,
     if (s->broken == BREAK_EVENT && sim_chance(s, 300)) {
         return;
     }
-    if (w->overflow || (w->root_lost && s->broken != BREAK_ROOT) || w->events_count == EVENTS_MAX ||
+    if (w->overflow || (w->root_lost && s->broken != BREAK_ROOT) ||
+        w->events_count == EVENTS_MAX ||
         (!s->calm && sim_chance(s, s->fault_rate / 8))) {
         if (!w->overflow) {
             sim_note(s, "world: events are lost from v%" PRIu64, w->version);
@@ -253,7 +255,7 @@ static void tell(struct sim *s, struct item *it, enum hint why)
     tell_since(s, it, why, s->world.version);
 }
 
-/* --- writers ------------------------------------------------------------------------- */
+/* --- writers ------------------------------------------------------------- */
 
 static uint32_t some_length(struct sim *s)
 {

@@ -44,13 +44,13 @@ struct fx_look {
 struct fx_peer {
     int replica;
     bool up, real;
-    struct wire_in in;    /* scripted: what the core sends */
-    struct buf heard;     /* one line per frame; pings are not written down */
-    struct buf say;       /* bytes for the core */
+    struct wire_in in; /* scripted: what the core sends */
+    struct buf heard;  /* one line per frame; pings are not written down */
+    struct buf say;    /* bytes for the core */
     uint64_t ping_id;
-    int64_t fresh_ns;     /* of the last ping */
+    int64_t fresh_ns; /* of the last ping */
     uint64_t tree_id;
-    bool pong;            /* answers pings, with `root` */
+    bool pong; /* answers pings, with `root` */
     struct digest root;
     struct memstore *store; /* real */
     struct receiver *receiver;
@@ -61,21 +61,30 @@ struct fx {
     struct primary *p;
     struct index *ix;
     int64_t now_ms;
-    bool by_hand;           /* looks wait for fx_answer() */
-    bool streams_by_hand;   /* ... and fx_stream() */
-    bool no_walk;           /* walks wait */
-    bool no_names;          /* real replicas do not look for names */
+    bool by_hand;         /* looks wait for fx_answer() */
+    bool streams_by_hand; /* ... and fx_stream() */
+    bool no_walk;         /* walks wait */
+    bool no_names;        /* real replicas do not look for names */
     bool root_lost;
     struct fx_key keys[FX_KEYS];
     size_t keys_count;
     uint64_t next_ino;
     struct fx_look looks[FX_LOOKS];
     size_t looks_count;
-    struct { uint64_t id; int kind; char table[32], key[32]; } streams[16];
+    struct {
+        uint64_t id;
+        int kind;
+        char table[32], key[32];
+    } streams[16];
     size_t streams_count;
-    struct { uint64_t id; struct fx_key *key; size_t at; uint64_t ino; } open[8];
+    struct {
+        uint64_t id;
+        struct fx_key *key;
+        size_t at;
+        uint64_t ino;
+    } open[8];
     uint64_t walk_id;
-    uint64_t compared;      /* the last job that ended */
+    uint64_t compared; /* the last job that ended */
     struct fx_peer peers[FX_PEERS];
     bool closed[LOG_REPLICAS_MAX];
     struct err closed_err[LOG_REPLICAS_MAX];
@@ -83,7 +92,7 @@ struct fx {
     char last_log[ERR_MSG_BYTES];
 };
 
-/* --- the database ------------------------------------------------------------ */
+/* --- the database -------------------------------------------------------- */
 
 static inline struct fx_key *fx_find(struct fx *f, bool is_table,
                                      const char *table, const char *key)
@@ -156,12 +165,12 @@ static inline struct look fx_stat(const struct fx_key *k, uint64_t ino)
     struct look l;
 
     memset(&l, 0, sizeof l);
-    l.stat = (struct vstat){.ino = ino, .ctime_ns = k->ctime_ms * 1000000,
-                            .size = k->len};
+    l.stat = (struct vstat){
+        .ino = ino, .ctime_ns = k->ctime_ms * 1000000, .size = k->len};
     return l;
 }
 
-/* --- answers to looks ----------------------------------------------------------- */
+/* --- answers to looks ---------------------------------------------------- */
 
 static inline void fx_answer_table(struct fx *f, const struct fx_look *l)
 {
@@ -213,8 +222,7 @@ static inline void fx_answer(struct fx *f, const char *table, const char *key)
 {
     for (size_t i = 0; i < f->looks_count; i++) {
         struct fx_look l = f->looks[i];
-        if (strcmp(l.table, table) == 0 &&
-            l.is_table == (key == NULL) &&
+        if (strcmp(l.table, table) == 0 && l.is_table == (key == NULL) &&
             (key == NULL || strcmp(l.key, key) == 0)) {
             f->looks[i] = f->looks[--f->looks_count];
             if (l.is_table) {
@@ -229,7 +237,7 @@ static inline void fx_answer(struct fx *f, const char *table, const char *key)
     fail_msg("no look at %s/%s waits", table, key == NULL ? "" : key);
 }
 
-/* --- streams ------------------------------------------------------------------------ */
+/* --- streams ------------------------------------------------------------- */
 
 static inline void fx_stream_open(struct fx *f, uint64_t id, const char *table,
                                   const char *key)
@@ -305,7 +313,7 @@ static inline bool fx_stream(struct fx *f)
     return true;
 }
 
-/* --- walks ------------------------------------------------------------------------------ */
+/* --- walks --------------------------------------------------------------- */
 
 static inline void fx_walk(struct fx *f, bool complete)
 {
@@ -315,10 +323,10 @@ static inline void fx_walk(struct fx *f, bool complete)
     f->walk_id = 0;
     for (size_t i = 0; i < f->keys_count; i++) {
         const struct fx_key *k = &f->keys[i];
-        struct digest name =
-            k->is_table ? index_name_table(k->table, strlen(k->table))
-                        : index_name_key(k->table, strlen(k->table), k->key,
-                                         strlen(k->key));
+        struct digest name = k->is_table
+                                 ? index_name_table(k->table, strlen(k->table))
+                                 : index_name_key(k->table, strlen(k->table),
+                                                  k->key, strlen(k->key));
         if (k->exists && primary_walk_wants(filter, name)) {
             primary_walk_found(f->p, id, name, k->is_table,
                                bytes_of(k->table, strlen(k->table)),
@@ -328,7 +336,7 @@ static inline void fx_walk(struct fx *f, bool complete)
     primary_walk_ended(f->p, id, complete, NULL, f->now_ms);
 }
 
-/* --- scripted replicas -------------------------------------------------------------------- */
+/* --- scripted replicas --------------------------------------------------- */
 
 static inline void fx_note_change(struct fx_peer *peer, enum wire_type type,
                                   struct bytes body)
@@ -337,8 +345,8 @@ static inline void fx_note_change(struct fx_peer *peer, enum wire_type type,
     struct err err;
 
     assert_int_equal(wire_get_change(type, body, m, &err), 0);
-    buf_printf(&peer->heard, "%s %.*s", wire_type_name(type),
-               (int)m->table.len, (const char *)m->table.p);
+    buf_printf(&peer->heard, "%s %.*s", wire_type_name(type), (int)m->table.len,
+               (const char *)m->table.p);
     if (type != WIRE_TABLE_SET && type != WIRE_TABLE_DROP) {
         buf_printf(&peer->heard, "/%.*s", (int)m->key.len,
                    (const char *)m->key.p);
@@ -415,7 +423,7 @@ static inline void fx_hear(struct fx_peer *peer, const uint8_t *p, size_t n)
     }
 }
 
-/* --- real replicas ------------------------------------------------------------------------- */
+/* --- real replicas ------------------------------------------------------- */
 
 static inline int fx_sent(void *arg, const void *p, size_t n, struct err *err)
 {
@@ -426,8 +434,8 @@ static inline int fx_sent(void *arg, const void *p, size_t n, struct err *err)
     return 0;
 }
 
-static inline void fx_feed(struct fx *f, struct fx_peer *peer,
-                           const uint8_t *p, size_t n)
+static inline void fx_feed(struct fx *f, struct fx_peer *peer, const uint8_t *p,
+                           size_t n)
 {
     struct err err;
 
@@ -452,15 +460,16 @@ static inline void fx_work(struct fx *f, struct fx_peer *peer)
     }
     if (peer->store->scan_wanted) {
         assert_int_equal(memstore_scan_answer(peer->store, peer->receiver,
-                                              peer->index, &err), 0);
+                                              peer->index, &err),
+                         0);
     }
     if (peer->store->names_wanted && !f->no_names) {
-        assert_int_equal(memstore_names_answer(peer->store, peer->receiver, 7,
-                                               &err), 0);
+        assert_int_equal(
+            memstore_names_answer(peer->store, peer->receiver, 7, &err), 0);
     }
 }
 
-/* --- the shell ---------------------------------------------------------------------------------- */
+/* --- the shell ----------------------------------------------------------- */
 
 static inline void fx_copy(char out[32], struct bytes b)
 {
@@ -512,7 +521,8 @@ static inline void fx_do(struct fx *f, const struct action *a)
 static inline bool fx_exchange(struct fx *f, struct fx_peer *peer)
 {
     static uint8_t bytes[65536];
-    size_t n = primary_fill(f->p, peer->replica, bytes, sizeof bytes, f->now_ms);
+    size_t n =
+        primary_fill(f->p, peer->replica, bytes, sizeof bytes, f->now_ms);
     bool moved = n > 0;
 
     if (n > 0 && peer->real) {
@@ -727,8 +737,8 @@ static inline void fx_up(struct fx *f, struct fx_peer *peer)
     primary_link_up(f->p, peer->replica, f->now_ms);
     if (peer->real) {
         receiver_free(peer->receiver);
-        peer->receiver = receiver_new(&c, &memstore_ops, peer->store,
-                                      peer->index);
+        peer->receiver =
+            receiver_new(&c, &memstore_ops, peer->store, peer->index);
         assert_int_equal(receiver_start(peer->receiver, &err), 0);
     } else {
         struct wire_hello_ok ok = {.proto = WIRE_PROTO_MAX, .epoch = 1};
@@ -779,7 +789,9 @@ static inline void fx_ack(struct fx *f, struct fx_peer *peer, uint64_t seq)
 
 static inline void fx_nak(struct fx *f, struct fx_peer *peer, uint64_t seq)
 {
-    struct wire_nak m = {.seq = seq, .code = (uint16_t)-ERR_NOSPACE, .sys = 28,
+    struct wire_nak m = {.seq = seq,
+                         .code = (uint16_t)-ERR_NOSPACE,
+                         .sys = 28,
                          .text = bytes_of("disk full", 9)};
 
     wire_put_nak(&peer->say, &m);
@@ -814,4 +826,51 @@ static inline const char *fx_there(const struct fx_peer *peer,
                    (int)(value.len < 200 ? value.len : 200),
                    (const char *)value.p);
     return text;
+}
+
+/* --- often needed -------------------------------------------------------- */
+
+/* A large value whose look and stream were answered up to its first piece. */
+static inline void fx_begin_large(struct fx *f, const char *key)
+{
+    fx_put_large(f, "t", key, key, 20000);
+    fx_hint(f, "t", key, HINT_COMMITTED);
+    assert_true(fx_stream(f)); /* opened */
+    fx_pump(f);
+    assert_true(fx_stream(f)); /* the first piece */
+    fx_pump(f);
+}
+
+static inline bool fx_passed(struct fx *f, const struct fx_peer *r)
+{
+    return primary_passed(f->p, r->replica, primary_tail(f->p));
+}
+
+static inline int64_t fx_lag(struct fx *f, const struct fx_peer *r)
+{
+    struct replica_status s;
+
+    primary_status(f->p, r->replica, f->now_ms, &s);
+    return s.lag_ms;
+}
+
+/* Let heartbeats pass, with the queue drained before each. */
+static inline void fx_beat(struct fx *f, int times)
+{
+    for (int i = 0; i < times; i++) {
+        fx_drained(f);
+        fx_wait(f, 1000);
+    }
+}
+
+static inline struct fx_peer *fx_real_equal(struct fx *f)
+{
+    struct fx_peer *r = fx_add(f, 0, true);
+
+    fx_ready(f);
+    fx_up(f, r);
+    fx_beat(f, 5);
+    assert_int_equal(fx_lag(f, r), 0);
+    assert_true(fx_passed(f, r));
+    return r;
 }

@@ -84,5 +84,7 @@ set_tests_properties(integration_replica PROPERTIES TIMEOUT 600)
 
 # The primary's core.
 drover_sync_test(changelog)
-drover_sync_test(primary)
-target_link_libraries(unit_sync_primary PRIVATE drover_sync_support)
+foreach(module IN ITEMS primary primary_stream primary_compare primary_session)
+  drover_sync_test(${module})
+  target_link_libraries(unit_sync_${module} PRIVATE drover_sync_support)
+endforeach()

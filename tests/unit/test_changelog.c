@@ -19,8 +19,7 @@
 
 static struct record *record_of(struct changelog *log, const char *key)
 {
-    struct record *rec =
-        changelog_record(log, false, "t", 1, key, strlen(key));
+    struct record *rec = changelog_record(log, false, "t", 1, key, strlen(key));
 
     assert_non_null(rec);
     return rec;
@@ -199,7 +198,7 @@ static void test_there_is_room_for_64_members(void **state)
     changelog_deinit(&log);
 }
 
-/* --- against a model ------------------------------------------------------- */
+/* --- against a model ----------------------------------------------------- */
 
 enum { MODEL_KEYS = 20, MODEL_MEMBERS = 5, MODEL_STEPS = 200000 };
 
@@ -215,8 +214,7 @@ static void model_take(struct changelog *log, struct model *m, int r)
     int want = -1;
 
     for (int k = 0; k < MODEL_KEYS; k++) {
-        if (m->due[r][k] != 0 &&
-            (want < 0 || m->due[r][k] < m->due[r][want])) {
+        if (m->due[r][k] != 0 && (want < 0 || m->due[r][k] < m->due[r][want])) {
             want = k;
         }
     }

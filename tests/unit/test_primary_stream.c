@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The primary's core and large values: streams that are refused, aborted,
+ * given up, and shared with the index.
+ */
+#include "tests/unit/primary_fixture.h"
+
+static void test_a_refused_large_value_lets_the_next_begin(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->streams_by_hand = true;
+    fx_begin_large(f, "x");
+    fx_heard(r, "SET_BEGIN t/x #1\n");
+    fx_put_large(f, "t", "y", "y", 20000);
+    fx_hint(f, "t", "y", HINT_COMMITTED);
+    fx_nak(f, r, 1);
+    f->streams_by_hand = false;
+    fx_pump(f);
+    fx_heard(r, "SET_BEGIN t/y #2\nSET_END #2\n");
+    fx_free(f);
+}
+
+static void
+test_a_refusal_that_crosses_an_abort_is_no_protocol_error(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->streams_by_hand = true;
+    fx_begin_large(f, "x");
+    fx_put_large(f, "t", "x", "new", 20000); /* changes while it is read */
+    while (fx_stream(f)) {
+        fx_pump(f);
+    }
+    fx_heard(r, "SET_BEGIN t/x #1\nSET_ABORT #1\n");
+    uint64_t fence = r->ping_id;
+    fx_wait(f, 100);
+    fx_heard(r, ""); /* not again before the replica has answered */
+    fx_nak(f, r, 1);
+    assert_false(f->closed[r->replica]);
+    struct wire_pong pong = {.id = fence};
+    wire_put_pong(&r->say, &pong);
+    f->streams_by_hand = false;
+    fx_pump(f);
+    fx_wait(f, 100);
+    fx_heard(r, "SET_BEGIN t/x #1\nSET_END #1\n");
+    fx_ack(f, r, 1);
+    assert_false(f->closed[r->replica]);
+    fx_free(f);
+}
+
+static void test_the_index_waits_for_nobodys_stream_for_long(void **state)
+{
+    struct fx *f = fx_new();
+    struct index_entry e;
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->streams_by_hand = true;
+    fx_begin_large(f, "x");
+    fx_nak(f, r, 1); /* its disk is full, and stays so */
+    for (int i = 0; i < 200; i++) {
+        buf_clear(&r->heard);
+        fx_wait(f, 50);
+        (void)fx_stream(f);
+        fx_pump(f);
+        if (r->heard.len > 0) {
+            fx_nak(f, r, 1);
+        }
+    }
+    assert_true(index_get(f->ix, index_name_key("t", 1, "x", 1), &e));
+    fx_free(f);
+}
+
+static void test_an_empty_file_is_never_streamed(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->streams_by_hand = true;
+    fx_put_large(f, "t", "x", "x", 20000);
+    fx_hint(f, "t", "x", HINT_COMMITTED);
+    /* Deleted, and a writer's placeholder is in its place. */
+    fx_put(f, "t", "x", "");
+    f->streams_by_hand = false;
+    fx_pump(f);
+    fx_heard(r, "");
+    fx_set(f, "t", "x", "two");
+    fx_heard(r, "SET t/x=two #1\n");
+    fx_free(f);
+}
+
+static void
+test_a_stream_given_up_at_once_is_neither_opened_nor_closed(void **state)
+{
+    struct fx *f = fx_new();
+    struct action a;
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    f->by_hand = f->streams_by_hand = true;
+    fx_put_large(f, "t", "x", "x", 20000);
+    fx_hint(f, "t", "x", HINT_COMMITTED);
+    struct fx_look l = f->looks[0];
+    f->looks_count = 0;
+    fx_answer_look(f, &l);
+    r->up = false;
+    primary_link_down(f->p, r->replica, NULL, false, f->now_ms);
+    while (primary_next_action(f->p, &a)) {
+        if (a.type == ACT_STREAM_CLOSE) {
+            fail_msg("closed a stream that was never opened");
+        }
+        fx_do(f, &a);
+    }
+    f->by_hand = f->streams_by_hand = false;
+    fx_pump(f);
+    fx_free(f);
+}
+
+static void
+test_a_returning_root_starts_nothing_for_a_replica_that_is_down(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *a = fx_scripted(f, 0), *b = fx_scripted(f, 1);
+    f->streams_by_hand = true;
+    fx_put_large(f, "t", "x", "x", 20000);
+    fx_hint(f, "t", "x", HINT_COMMITTED);
+    fx_down(f, a);
+    primary_root_lost(f->p, "gone");
+    primary_root_back(f->p, f->now_ms);
+    fx_pump(f);
+    f->streams_by_hand = false;
+    fx_pump(f);
+    assert_non_null(b);
+    fx_up(f, a);
+    fx_heard(a, "SET_BEGIN t/x #1\nSET_END #1\n");
+    assert_false(f->closed[a->replica]);
+    fx_free(f);
+}
+
+static void
+test_the_index_may_learn_of_a_key_from_two_sides_at_once(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    f->streams_by_hand = true;
+    fx_begin_large(f, "x"); /* for the index */
+    uint64_t id = f->open[0].id;
+    struct fx_peer *r = fx_add(f, 0, false);
+    fx_up(f, r);
+    fx_set(f, "t", "x", "small"); /* looked at for the replica */
+    fx_heard(r, "SET t/x=small #2\n");
+    fx_ack(f, r, 2);
+    /* The stream ends well: it was read before the change. */
+    struct looked l = {.result = LOOK_VALUE};
+    primary_stream_data(f->p, id, NULL, 0, &l, f->now_ms);
+    f->streams_by_hand = false;
+    fx_pump(f);
+    fx_free(f);
+}
+
+static void
+test_an_old_stream_does_not_overwrite_what_a_look_told_the_index(void **state)
+{
+    struct fx *f = fx_new();
+    struct index_entry e;
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *a = fx_scripted(f, 0);
+    f->streams_by_hand = true;
+    fx_begin_large(f, "x"); /* for the replica; the index rides along ... */
+    uint64_t id = f->open[0].id;
+    for (int i = 0; i < 40; i++) { /* ... and then goes by itself */
+        fx_wait(f, 100);
+        if (f->streams_count > 0 && f->streams[0].id == id) {
+            f->streams_count = 0;
+        }
+        (void)fx_stream(f);
+        fx_pump(f);
+    }
+    assert_true(index_get(f->ix, index_name_key("t", 1, "x", 1), &e));
+    fx_heard(a, "SET_BEGIN t/x #1\n");
+    fx_set(f, "t", "x", "small");
+    struct looked l = {.result = LOOK_VALUE};
+    primary_stream_data(f->p, id, NULL, 0, &l, f->now_ms);
+    assert_true(index_get(f->ix, index_name_key("t", 1, "x", 1), &e));
+    assert_true(digest_equal(e.digest, digest_of("small", 5)));
+    fx_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_refused_large_value_lets_the_next_begin),
+        cmocka_unit_test(
+            test_a_refusal_that_crosses_an_abort_is_no_protocol_error),
+        cmocka_unit_test(test_the_index_waits_for_nobodys_stream_for_long),
+        cmocka_unit_test(test_an_empty_file_is_never_streamed),
+        cmocka_unit_test(
+            test_a_stream_given_up_at_once_is_neither_opened_nor_closed),
+        cmocka_unit_test(
+            test_a_returning_root_starts_nothing_for_a_replica_that_is_down),
+        cmocka_unit_test(
+            test_the_index_may_learn_of_a_key_from_two_sides_at_once),
+        cmocka_unit_test(
+            test_an_old_stream_does_not_overwrite_what_a_look_told_the_index),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
