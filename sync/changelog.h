@@ -59,43 +59,43 @@ enum content {
 };
 
 struct record {
-    UT_hash_handle hh;   /* in changelog.records, by `name` */
+    UT_hash_handle hh; /* in changelog.records, by `name` */
     struct digest name;
     struct log_node *nodes;
-    struct flight *flights;  /* of all replicas; sender.c */
-    uint64_t pending;        /* union of the nodes' masks */
-    uint64_t waiting;        /* replicas with a flight that is not sent yet */
-    uint64_t hints;          /* number of hints ever */
-    uint64_t covers;         /* `hints` when the present look began */
-    uint64_t content_covers; /* `hints` that the content accounts for */
+    struct flight *flights;   /* of all replicas; sender.c */
+    uint64_t pending;         /* union of the nodes' masks */
+    uint64_t waiting;         /* replicas with a flight that is not sent yet */
+    uint64_t hints;           /* number of hints ever */
+    uint64_t covers;          /* `hints` when the present look began */
+    uint64_t content_covers;  /* `hints` that the content accounts for */
     struct news look_news;    /* since the present look began */
     struct news content_news; /* since the look that gave the content began */
-    uint8_t *body;           /* encoded SET, for CONTENT_VALUE */
+    uint8_t *body;            /* encoded SET, for CONTENT_VALUE */
     size_t body_len;
-    struct digest digest;    /* of the value */
+    struct digest digest; /* of the value */
     uint64_t size;
-    uint64_t look_id;        /* the running look, 0 none */
-    int64_t retry_ms;        /* look again at this time, 0: not waiting */
-    int64_t blocked_ms;      /* since when its lock is busy here, 0 not */
-    uint64_t empty_ino;      /* a renamed empty file that a look found ... */
-    uint64_t empty_hints;    /* ... with these hints ... */
-    uint64_t empty_drains;   /* ... after so many drains */
-    uint32_t pid;            /* who holds it */
+    uint64_t look_id;      /* the running look, 0 none */
+    int64_t retry_ms;      /* look again at this time, 0: not waiting */
+    int64_t blocked_ms;    /* since when its lock is busy here, 0 not */
+    uint64_t empty_ino;    /* a renamed empty file that a look found ... */
+    uint64_t empty_hints;  /* ... with these hints ... */
+    uint64_t empty_drains; /* ... after so many drains */
+    uint32_t pid;          /* who holds it */
     char comm[16];
-    uint8_t content;         /* enum content */
-    uint8_t why;             /* the last enum hint since the last look began */
-    uint8_t look_why;        /* `why` when the present look began */
-    uint8_t tries;           /* failed looks in a row */
+    uint8_t content;  /* enum content */
+    uint8_t why;      /* the last enum hint since the last look began */
+    uint8_t look_why; /* `why` when the present look began */
+    uint8_t tries;    /* failed looks in a row */
     bool is_table;
-    bool queued;             /* in the sender's look queue */
-    bool unreadable;         /* the last look was an error */
+    bool queued;     /* in the sender's look queue */
+    bool unreadable; /* the last look was an error */
     uint16_t table_len;
     uint16_t key_len;
-    struct record *look_prev, *look_next; /* sender's look queue */
+    struct record *look_prev, *look_next;   /* sender's look queue */
     struct record *retry_prev, *retry_next; /* sender's retry list */
     struct record *known_prev, *known_next; /* changelog.known */
     bool retrying;
-    char names[];            /* table, then key; neither terminated */
+    char names[]; /* table, then key; neither terminated */
 };
 
 static inline const char *record_table(const struct record *r)
@@ -112,11 +112,11 @@ struct changelog {
     struct record *known;   /* utlist DL: those whose content is known */
     struct log_node *head, *tail;
     size_t nodes;
-    size_t tables;        /* records that are tables */
-    size_t body_bytes;    /* encoded values kept in records */
-    uint64_t unreadable;  /* records whose last look was an error */
+    size_t tables;       /* records that are tables */
+    size_t body_bytes;   /* encoded values kept in records */
+    uint64_t unreadable; /* records whose last look was an error */
     uint64_t tail_seq;
-    uint64_t members;                         /* bits in use */
+    uint64_t members;                          /* bits in use */
     struct log_node *cursor[LOG_REPLICAS_MAX]; /* first node that may have the
                                                   replica's bit, NULL: none */
     uint64_t pending[LOG_REPLICAS_MAX];        /* nodes with the bit */

@@ -30,7 +30,7 @@ void primary_config_default(struct primary_config *c)
     c->version = "";
 }
 
-/* --- life --------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 static struct repl *new_repl(struct primary *p, const char *name)
 {
@@ -183,7 +183,7 @@ void primary_set_paused(struct primary *p, int replica, bool paused)
     primary_repl(p, replica)->paused = paused;
 }
 
-/* --- actions ---------------------------------------------------------------------- */
+/* --- actions ------------------------------------------------------------- */
 
 void primary_act(struct primary *p, const struct action *a)
 {
@@ -294,7 +294,7 @@ bool primary_next_action(struct primary *p, struct action *out)
     return next_queued(p, out) || next_look(p, out);
 }
 
-/* --- hints -------------------------------------------------------------------------- */
+/* --- hints --------------------------------------------------------------- */
 
 /* The log is too long: whoever is farthest behind loses its places, and is
  * brought back by comparison. */
@@ -423,7 +423,7 @@ void primary_root_back(struct primary *p, int64_t now_ms)
     }
 }
 
-/* --- time ---------------------------------------------------------------------------- */
+/* --- time ---------------------------------------------------------------- */
 
 static void drop_mark(struct primary *p, size_t i)
 {
@@ -452,8 +452,9 @@ static void thin_marks(struct primary *p, int64_t now_ns)
         return;
     }
     for (size_t i = 1; i + 1 < p->marks_count; i++) {
-        double gap = (double)(p->marks[i + 1].wall_ns - p->marks[i - 1].wall_ns) /
-                     (double)(now_ns - p->marks[i].wall_ns + 1);
+        double gap =
+            (double)(p->marks[i + 1].wall_ns - p->marks[i - 1].wall_ns) /
+            (double)(now_ns - p->marks[i].wall_ns + 1);
         if (i == 1 || gap < least_gap) {
             least = i;
             least_gap = gap;
@@ -507,7 +508,7 @@ int64_t primary_tick(struct primary *p, int64_t now_ms)
     return in_ms < p->config.heartbeat_ms ? in_ms : p->config.heartbeat_ms;
 }
 
-/* --- barriers ---------------------------------------------------------------------------- */
+/* --- barriers ------------------------------------------------------------ */
 
 uint64_t primary_tail(struct primary *p)
 {

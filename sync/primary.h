@@ -69,7 +69,7 @@ void primary_free(struct primary *p);
 /* Apply changed limits (database id, instance and epoch stay). */
 void primary_reconfigure(struct primary *p, const struct primary_config *c);
 
-/* --- hints: what the watch saw -------------------------------------------- */
+/* --- hints: what the watch saw ------------------------------------------- */
 
 enum hint {
     HINT_REMOVED,   /* DELETE, MOVED_FROM */
@@ -100,7 +100,7 @@ void primary_index_stale(struct primary *p);
 void primary_root_lost(struct primary *p, const char *why);
 void primary_root_back(struct primary *p, int64_t now_ms);
 
-/* --- actions: what the shell must do --------------------------------------- */
+/* --- actions: what the shell must do ------------------------------------- */
 
 enum action_type {
     ACT_LOOK = 1,     /* look at a key: answer with primary_looked() */
@@ -183,7 +183,7 @@ void primary_walk_found(struct primary *p, uint64_t id, struct digest name,
 void primary_walk_ended(struct primary *p, uint64_t id, bool complete,
                         const struct err *err, int64_t now_ms);
 
-/* --- replicas and links ------------------------------------------------------*/
+/* --- replicas and links -------------------------------------------------- */
 
 struct replica_options {
     const char *name; /* copied */
@@ -213,7 +213,7 @@ bool primary_wants_fill(struct primary *p, int replica);
 /* Shown as the state; link handling is the shell's. */
 void primary_set_paused(struct primary *p, int replica, bool paused);
 
-/* --- time -------------------------------------------------------------------*/
+/* --- time ---------------------------------------------------------------- */
 
 /* Every change made before wall_ns has been hinted: the shell noted wall_ns,
  * then drained the inotify queue to EAGAIN, then calls this.  At least once
@@ -223,7 +223,7 @@ void primary_drained(struct primary *p, int64_t wall_ns, int64_t now_ms);
  * wants to be called again (at most heartbeat_ms). */
 int64_t primary_tick(struct primary *p, int64_t now_ms);
 
-/* --- barriers and comparisons -------------------------------------------------*/
+/* --- barriers and comparisons -------------------------------------------- */
 
 /* The log's tail now: call after a drain.  A replica has passed the barrier
  * when primary_passed() is true: every change hinted before is durable there
@@ -288,7 +288,7 @@ void primary_compare_free(struct primary *p, uint64_t id);
 int primary_approve(struct primary *p, int replica, int64_t now_ms,
                     uint64_t *count_out, struct err *err) MUSTCHECK;
 
-/* --- status -------------------------------------------------------------------*/
+/* --- status -------------------------------------------------------------- */
 
 struct blocked_key {
     bool on_primary;

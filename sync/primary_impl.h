@@ -17,17 +17,17 @@
 #include "sync/primary.h"
 
 enum {
-    LOOKS_MAX = 128,          /* looks under way at once */
+    LOOKS_MAX = 128, /* looks under way at once */
     LATENCY_SAMPLES = 1024,
-    MARKS_MAX = 64,           /* remembered drains */
-    LIST_BATCH = 1024,        /* buckets per LIST */
-    RESOLVE_BATCH = 4096,     /* hashes per RESOLVE frame */
-    REPAIR_ROOM = 8192,       /* repairs in the log per replica at most */
-    NAME_ROUNDS = 2,          /* equal findings in a row that prove a difference */
+    MARKS_MAX = 64,       /* remembered drains */
+    LIST_BATCH = 1024,    /* buckets per LIST */
+    RESOLVE_BATCH = 4096, /* hashes per RESOLVE frame */
+    REPAIR_ROOM = 8192,   /* repairs in the log per replica at most */
+    NAME_ROUNDS = 2,      /* equal findings in a row that prove a difference */
     ROUNDS_MAX = 20,
 };
 
-/* --- flights (sender.c) ------------------------------------------------------ */
+/* --- flights (sender.c) -------------------------------------------------- */
 
 enum flight_state {
     FLIGHT_WAIT = 1, /* its record is to be looked at */
@@ -41,7 +41,7 @@ enum flight_state {
 };
 
 struct flight {
-    UT_hash_handle hh; /* in replica.flights_by_seq */
+    UT_hash_handle hh;                      /* in replica.flights_by_seq */
     struct flight *prev, *next;             /* replica.flights, by sequence */
     struct flight *ready_prev, *ready_next; /* replica.ready or .large */
     struct flight *rec_next;                /* record.flights */
@@ -53,12 +53,12 @@ struct flight {
     uint64_t seq;
     int64_t time_ms, time_us;
     int64_t retry_ms;
-    uint64_t fence;      /* an aborted stream: until the PONG to this ping the
-                            replica may still refuse it; 0 none */
-    int64_t blocked_ms;  /* since when a reader there holds it up, 0 not */
+    uint64_t fence;     /* an aborted stream: until the PONG to this ping the
+                           replica may still refuse it; 0 none */
+    int64_t blocked_ms; /* since when a reader there holds it up, 0 not */
     uint32_t pid;
     char comm[16];
-    size_t bytes;        /* counted against the window while ready or sent */
+    size_t bytes; /* counted against the window while ready or sent */
 };
 
 struct repl;
@@ -117,17 +117,17 @@ void sender_retry_later(struct primary *p, struct record *rec, int64_t in_ms);
 void sender_fail_look(struct primary *p, struct record *rec,
                       const struct looked *l);
 
-/* --- streams (stream.c) -------------------------------------------------------- */
+/* --- streams (stream.c) -------------------------------------------------- */
 
 enum stream_state { STREAM_NONE, STREAM_OPENING, STREAM_OPEN, STREAM_READING };
 struct stream {
     enum stream_state state;
     uint64_t id;
     struct flight *flight;
-    bool begun;           /* SET_BEGIN was sent */
-    bool outdated;        /* the table was found gone: look again */
-    uint64_t covers;      /* record.hints when it was opened */
-    struct news news;     /* since then */
+    bool begun;       /* SET_BEGIN was sent */
+    bool outdated;    /* the table was found gone: look again */
+    uint64_t covers;  /* record.hints when it was opened */
+    struct news news; /* since then */
     uint64_t done_bytes;
 };
 /* Put the names into an ACT_STREAM_OPEN that is about to be handed out; false
@@ -138,59 +138,59 @@ void stream_drop(struct primary *p, struct repl *r);
 /* More pieces are wanted (the output has room). */
 void stream_more(struct primary *p, struct repl *r);
 
-/* --- comparisons (reconcile.c, reconcile_walk.c) ---------------------------------- */
+/* --- comparisons (reconcile.c, reconcile_walk.c) ------------------------- */
 
 struct diff {
     struct digest name;
     struct digest here, there; /* zero: absent */
     uint8_t kind;              /* enum diff_kind */
     uint8_t is_table;
-    uint8_t rounds;            /* found the same so many times in a row */
+    uint8_t rounds; /* found the same so many times in a row */
 };
 
 enum compare_phase {
     COMPARE_QUEUED,
-    COMPARE_SCANNING, /* the replica scans */
-    COMPARE_TOP,      /* waiting for the 256 nodes */
-    COMPARE_BUCKETS,  /* ... for bucket digests */
-    COMPARE_LISTING,  /* ... for entries */
-    COMPARE_SETTLING, /* waiting for a barrier before the next round */
-    COMPARE_RESOLVING,/* ... for names of what only the replica has */
-    COMPARE_WALKING,  /* names of what the primary has */
-    COMPARE_DRAINING, /* repairs are on their way */
+    COMPARE_SCANNING,  /* the replica scans */
+    COMPARE_TOP,       /* waiting for the 256 nodes */
+    COMPARE_BUCKETS,   /* ... for bucket digests */
+    COMPARE_LISTING,   /* ... for entries */
+    COMPARE_SETTLING,  /* waiting for a barrier before the next round */
+    COMPARE_RESOLVING, /* ... for names of what only the replica has */
+    COMPARE_WALKING,   /* names of what the primary has */
+    COMPARE_DRAINING,  /* repairs are on their way */
     COMPARE_ENDED,
 };
 
 struct compare {
-    struct compare *next;      /* replica.jobs */
+    struct compare *next; /* replica.jobs */
     uint64_t id;
     int replica;
-    bool automatic;            /* ours: on connect, or roots differ */
-    bool abandoned;            /* the caller freed it while it ran */
+    bool automatic; /* ours: on connect, or roots differ */
+    bool abandoned; /* the caller freed it while it ran */
     struct compare_options opt;
     enum compare_phase phase;
-    uint64_t request;          /* id of the request whose answer is awaited */
+    uint64_t request; /* id of the request whose answer is awaited */
     unsigned round;
-    uint64_t barrier;          /* SETTLING, DRAINING */
-    unsigned debts;            /* of the replica when it began */
+    uint64_t barrier; /* SETTLING, DRAINING */
+    unsigned debts;   /* of the replica when it began */
     int64_t began_ms;
-    uint8_t nodes_todo[256];   /* node digests differ */
+    uint8_t nodes_todo[256]; /* node digests differ */
     unsigned nodes_left, node_at;
-    uint8_t *buckets_todo;     /* bitmap of INDEX_BUCKETS bits: differ */
-    uint8_t *buckets_all;      /* bitmap: the replica has nothing there */
-    unsigned bucket_at;        /* LISTING: next bucket to ask for */
-    uint16_t *asked;           /* the buckets of the running LIST */
+    uint8_t *buckets_todo; /* bitmap of INDEX_BUCKETS bits: differ */
+    uint8_t *buckets_all;  /* bitmap: the replica has nothing there */
+    unsigned bucket_at;    /* LISTING: next bucket to ask for */
+    uint16_t *asked;       /* the buckets of the running LIST */
     unsigned asked_count;
-    struct digest (*got)[2];   /* their entries on the replica */
+    struct digest (*got)[2]; /* their entries on the replica */
     size_t got_count, got_cap;
-    struct diff *diffs;        /* sorted by name when complete */
+    struct diff *diffs; /* sorted by name when complete */
     size_t diffs_count, diffs_cap;
-    struct diff *last;         /* the previous round's, sorted */
+    struct diff *last; /* the previous round's, sorted */
     size_t last_count;
-    uint64_t whole_count;      /* entries in buckets_all */
+    uint64_t whole_count; /* entries in buckets_all */
     bool walk_wanted;
     bool resolved;
-    struct digest *resolve;    /* EXTRA, still to be resolved */
+    struct digest *resolve; /* EXTRA, still to be resolved */
     size_t resolve_count, resolve_at;
     struct compare_result result;
     struct diff_name *names;
@@ -213,7 +213,8 @@ void reconcile_settled(struct repl *r, unsigned debts);
 void reconcile_free_jobs(struct primary *p, struct repl *r);
 void reconcile_names_done(struct primary *p, struct compare *c, bool complete,
                           const struct err *err);
-void reconcile_fail(struct primary *p, struct compare *c, const struct err *err);
+void reconcile_fail(struct primary *p, struct compare *c,
+                    const struct err *err);
 void reconcile_add_name(struct compare *c, enum diff_kind kind, bool is_table,
                         struct bytes table, struct bytes key);
 bool reconcile_repairs(const struct compare *c);
@@ -223,7 +224,8 @@ struct compare *reconcile_current(struct repl *r);
 /* Compare again from the start when what is under way has drained. */
 void reconcile_restart(struct compare *c);
 struct diff *reconcile_find(const struct compare *c, struct digest name);
-int reconcile_nodes(struct primary *p, struct repl *r, const struct wire_nodes *m);
+int reconcile_nodes(struct primary *p, struct repl *r,
+                    const struct wire_nodes *m);
 int reconcile_listing(struct primary *p, struct repl *r, struct wire_items *m);
 int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
                     struct err *err);
@@ -239,41 +241,41 @@ struct walk_filter {
     size_t members;
 };
 struct walk_member {
-    int replica;                /* -1: it left */
+    int replica; /* -1: it left */
     uint64_t compare;
-    uint8_t *found;             /* bitmap over the filter's names */
+    uint8_t *found; /* bitmap over the filter's names */
 };
 struct walk {
-    uint64_t id;                /* 0: none under way */
+    uint64_t id; /* 0: none under way */
     bool stopping;
     struct walk_filter *filter;
     struct walk_member members[LOG_REPLICAS_MAX];
-    int64_t stalled_ms;         /* since when a member has no room, 0 not */
+    int64_t stalled_ms; /* since when a member has no room, 0 not */
 };
 void walk_step(struct primary *p);
 void walk_leave(struct primary *p, int replica);
 void walk_free(struct primary *p);
 
-/* --- replicas and sessions (session.c) ----------------------------------------------- */
+/* --- replicas and sessions (session.c) ----------------------------------- */
 
 enum session { SESSION_DOWN, SESSION_HELLO, SESSION_LIVE };
 
 struct repl {
     struct primary *p;
     int id;
-    bool is_index;        /* the index itself: takes every change, sends none */
+    bool is_index; /* the index itself: takes every change, sends none */
     char *name;
     uint8_t durability;
     enum session session;
-    bool digests_known;   /* READY came */
-    bool forgotten;       /* it lost its places in the log while it was down:
-                             no changes are kept for it until it is back */
-    uint64_t live_tail;   /* log tail when the session began or a place was
-                             lost: comparisons wait until the index has seen
-                             that */
+    bool digests_known; /* READY came */
+    bool forgotten;     /* it lost its places in the log while it was down:
+                           no changes are kept for it until it is back */
+    uint64_t live_tail; /* log tail when the session began or a place was
+                           lost: comparisons wait until the index has seen
+                           that */
     bool paused;
-    bool failed;          /* the last end was permanent */
-    bool closing;         /* ACT_LINK_CLOSE was issued */
+    bool failed;  /* the last end was permanent */
+    bool closing; /* ACT_LINK_CLOSE was issued */
     bool ever_live;
     bool initial;         /* it was empty when it first came */
     bool owed;            /* a comparison is due before it counts as equal */
@@ -282,7 +284,7 @@ struct repl {
     unsigned debts;       /* grows with each reason to compare anew */
     int64_t owed_soon_ms; /* since when */
     struct wire_in in;
-    struct buf out;       /* whole frames, out_at bytes are sent */
+    struct buf out; /* whole frames, out_at bytes are sent */
     size_t out_at;
     /* flights */
     struct flight *flights;        /* utlist DL, by sequence */
@@ -291,25 +293,25 @@ struct repl {
     size_t flights_count;
     size_t window_bytes;
     size_t ready_bytes;
-    uint64_t last_fence;           /* the newest flight.fence, 0: none is set */
-    bool starved;                  /* flights wait unread: enough is ready */
+    uint64_t last_fence; /* the newest flight.fence, 0: none is set */
+    bool starved;        /* flights wait unread: enough is ready */
     struct stream stream;
     /* comparisons */
-    struct compare *jobs;          /* oldest first */
-    uint64_t held;                 /* deletes held by the brake */
-    int64_t compare_after_ms;      /* not before this time (back-off) */
-    unsigned compare_fails;        /* comparisons in a row that did not end in
-                                      equal roots */
-    unsigned mismatches;           /* heartbeats in a row with other roots */
+    struct compare *jobs;     /* oldest first */
+    uint64_t held;            /* deletes held by the brake */
+    int64_t compare_after_ms; /* not before this time (back-off) */
+    unsigned compare_fails;   /* comparisons in a row that did not end in
+                                 equal roots */
+    unsigned mismatches;      /* heartbeats in a row with other roots */
     /* heartbeats */
     int64_t next_ping_ms;
     uint64_t ping_id;
-    uint64_t ping_tail;            /* log tail at the ping + 1, 0: not quiet */
+    uint64_t ping_tail; /* log tail at the ping + 1, 0: not quiet */
     unsigned ping_debts;
     int64_t ping_wall_ns;
     int64_t up_ms, rx_ms, ack_ms;
     int64_t equal_wall_ns;
-    struct digest root;            /* as it last said */
+    struct digest root; /* as it last said */
     uint64_t replica_keys, replica_bytes, replaced;
     /* figures */
     uint64_t acked, sent_bytes, received_bytes;
@@ -317,7 +319,7 @@ struct repl {
     struct err last_error;
     char version[32];
     char host[64];
-    uint32_t *latency_us;          /* ring of LATENCY_SAMPLES */
+    uint32_t *latency_us; /* ring of LATENCY_SAMPLES */
     size_t latency_at, latency_count;
 };
 
@@ -330,7 +332,7 @@ void session_close(struct primary *p, struct repl *r, const struct err *err,
 bool session_quiet(const struct primary *p, const struct repl *r);
 uint64_t session_watermark(const struct primary *p, const struct repl *r);
 
-/* --- the core -------------------------------------------------------------------------- */
+/* --- the core ------------------------------------------------------------ */
 
 /* A drain: all changes made before wall_ns have sequences up to tail. */
 struct mark {
@@ -348,22 +350,22 @@ struct primary {
     struct index *ix;
     struct changelog log;
     struct repl *repl[LOG_REPLICAS_MAX];
-    int index_id;                  /* the index' own bit */
-    int repl_top;                  /* one above the highest slot in use */
-    int64_t now_ms;                /* of the call being served */
+    int index_id;   /* the index' own bit */
+    int repl_top;   /* one above the highest slot in use */
+    int64_t now_ms; /* of the call being served */
     uint64_t next_id;
     bool index_ready;
     bool lost;
     char lost_why[256];
     struct action_node *actions, **actions_tail;
-    struct record *looks;          /* utlist DL (look_*): to be looked at */
-    struct record *retries;        /* utlist DL (retry_*) */
-    struct look_job *jobs;         /* uthash: id -> record, looks under way */
+    struct record *looks;   /* utlist DL (look_*): to be looked at */
+    struct record *retries; /* utlist DL (retry_*) */
+    struct look_job *jobs;  /* uthash: id -> record, looks under way */
     size_t looks_active;
     struct walk walk;
     struct mark marks[MARKS_MAX];
     size_t marks_count;
-    uint64_t drains;               /* calls of primary_drained() */
+    uint64_t drains; /* calls of primary_drained() */
     uint64_t looks_done, values_read, bytes_read;
     char unreadable_text[256];
     uint64_t seed;
@@ -389,5 +391,5 @@ uint64_t primary_id(struct primary *p);
 struct repl *primary_repl(struct primary *p, int replica);
 /* Iterate over replicas in use (the index included). */
 #define EACH_REPL(p, r)                                                        \
-    for (int each_##r = 0; each_##r < (p)->repl_top;   each_##r++)            \
+    for (int each_##r = 0; each_##r < (p)->repl_top; each_##r++)               \
         if (((r) = (p)->repl[each_##r]) != NULL)

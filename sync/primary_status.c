@@ -118,11 +118,11 @@ static struct blocked_key blocked_of(const struct record *rec, bool here,
                                      int64_t waited_ms, uint32_t pid,
                                      const char comm[16])
 {
-    struct blocked_key b = {.on_primary = here,
-                            .pid = pid,
-                            .waited_ms = waited_ms};
+    struct blocked_key b = {
+        .on_primary = here, .pid = pid, .waited_ms = waited_ms};
 
-    b.table = (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
+    b.table =
+        (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
     b.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
     memcpy(b.comm, comm, sizeof b.comm);
     return b;

@@ -30,12 +30,12 @@
 #include "sync/primary_impl.h"
 
 enum {
-    GOT_MAX = 1 << 20,          /* entries of one LIST answer */
+    GOT_MAX = 1 << 20, /* entries of one LIST answer */
     AGAIN_FIRST_MS = 1000,
     AGAIN_MAX_MS = 60000,
-    RESOLVE_CHUNK = 65536,      /* names asked for at once */
-    SOON_MS = 10000,            /* wait no longer for a quiet moment */
-    IN_VAIN = 2,                /* comparisons, before the replica scans */
+    RESOLVE_CHUNK = 65536, /* names asked for at once */
+    SOON_MS = 10000,       /* wait no longer for a quiet moment */
+    IN_VAIN = 2,           /* comparisons, before the replica scans */
 };
 
 static bool bit_get(const uint8_t *map, unsigned i)
@@ -73,7 +73,7 @@ static int entry_order(const void *a, const void *b)
                     ((const struct index_entry *)b)->name);
 }
 
-/* --- jobs ------------------------------------------------------------------------ */
+/* --- jobs ---------------------------------------------------------------- */
 
 bool reconcile_repairs(const struct compare *c)
 {
@@ -232,7 +232,7 @@ static void no_memory(struct primary *p, struct compare *c)
     reconcile_fail(p, c, &err);
 }
 
-/* --- the answer, once both sides are known ------------------------------------------ */
+/* --- the answer, once both sides are known ------------------------------- */
 
 static void finish(struct primary *p, struct compare *c)
 {
@@ -260,7 +260,7 @@ static void finish(struct primary *p, struct compare *c)
     end(p, c);
 }
 
-/* --- repairs and names -------------------------------------------------------------------- */
+/* --- repairs and names --------------------------------------------------- */
 
 void reconcile_add_name(struct compare *c, enum diff_kind kind, bool is_table,
                         struct bytes table, struct bytes key)
@@ -367,8 +367,8 @@ static void ask_names(struct primary *p, struct compare *c)
 static void begin_resolve(struct primary *p, struct compare *c)
 {
     size_t want = 0;
-    uint64_t most = c->result.held || !reconcile_repairs(c) ? c->opt.names_max
-                                                            : UINT64_MAX;
+    uint64_t most =
+        c->result.held || !reconcile_repairs(c) ? c->opt.names_max : UINT64_MAX;
 
     c->resolve = calloc(c->result.extra + 1, sizeof *c->resolve);
     if (c->resolve == NULL) {
@@ -393,8 +393,8 @@ static void begin_resolve(struct primary *p, struct compare *c)
 void reconcile_repair(struct primary *p, struct compare *c, bool is_table,
                       struct bytes table, struct bytes key)
 {
-    struct record *rec = changelog_record(&p->log, is_table, table.p, table.len,
-                                          key.p, key.len);
+    struct record *rec =
+        changelog_record(&p->log, is_table, table.p, table.len, key.p, key.len);
 
     if (rec == NULL) {
         return; /* the roots will differ again, and so will we compare */
@@ -439,7 +439,7 @@ int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
     return 0;
 }
 
-/* --- rounds ------------------------------------------------------------------------------ */
+/* --- rounds -------------------------------------------------------------- */
 
 static bool trips_brake(const struct primary *p, const struct compare *c)
 {
@@ -480,9 +480,9 @@ static bool all_proven(struct compare *c)
     for (size_t i = 0; i < c->diffs_count; i++) {
         struct diff *d = &c->diffs[i];
         const struct diff *was =
-            c->last_count == 0 ? NULL
-                               : bsearch(d, c->last, c->last_count,
-                                         sizeof *c->last, by_name);
+            c->last_count == 0
+                ? NULL
+                : bsearch(d, c->last, c->last_count, sizeof *c->last, by_name);
         d->rounds = 1;
         if (was != NULL && was->kind == d->kind &&
             digest_equal(was->here, d->here) &&
@@ -558,8 +558,7 @@ static void round_done(struct primary *p, struct compare *c)
     proven = all_proven(c);
     count_diffs(c);
     braked = trips_brake(p, c);
-    if ((!reconcile_repairs(c) || braked) && !proven &&
-        c->round < ROUNDS_MAX) {
+    if ((!reconcile_repairs(c) || braked) && !proven && c->round < ROUNDS_MAX) {
         settle(p, c);
         return;
     }
@@ -673,7 +672,7 @@ static bool merge_asked(struct primary *p, struct compare *c)
     return ok;
 }
 
-/* --- listings -------------------------------------------------------------------------------- */
+/* --- listings ------------------------------------------------------------ */
 
 /* Ask for the next differing buckets; false when there are none left. */
 static bool ask_listing(struct primary *p, struct compare *c)
@@ -759,7 +758,7 @@ int reconcile_listing(struct primary *p, struct repl *r, struct wire_items *m)
     return 0;
 }
 
-/* --- tree digests -------------------------------------------------------------------------------- */
+/* --- tree digests -------------------------------------------------------- */
 
 static bool ask_buckets(struct primary *p, struct compare *c)
 {
@@ -828,7 +827,8 @@ static void compare_buckets(struct primary *p, struct compare *c,
     }
 }
 
-int reconcile_nodes(struct primary *p, struct repl *r, const struct wire_nodes *m)
+int reconcile_nodes(struct primary *p, struct repl *r,
+                    const struct wire_nodes *m)
 {
     struct compare *c = reconcile_current(r);
 
@@ -844,7 +844,7 @@ int reconcile_nodes(struct primary *p, struct repl *r, const struct wire_nodes *
     return 0;
 }
 
-/* --- beginnings ------------------------------------------------------------------------------------ */
+/* --- beginnings ---------------------------------------------------------- */
 
 static void ask_top(struct primary *p, struct compare *c)
 {
@@ -912,9 +912,9 @@ static void maybe_own(struct primary *p, struct repl *r)
     const struct compare_options o = {.mode = COMPARE_REPAIR,
                                       .scan = r->compare_fails >= IN_VAIN,
                                       .names_max = 20};
-    bool now = r->owed ||
-               (r->owed_soon && (session_quiet(p, r) ||
-                                 p->now_ms - r->owed_soon_ms >= SOON_MS));
+    bool now =
+        r->owed || (r->owed_soon && (session_quiet(p, r) ||
+                                     p->now_ms - r->owed_soon_ms >= SOON_MS));
 
     if (!now || p->now_ms < r->compare_after_ms) {
         return;
@@ -1043,7 +1043,7 @@ void reconcile_free_jobs(struct primary *p, struct repl *r)
     }
 }
 
-/* --- for the shell -------------------------------------------------------------------------------------- */
+/* --- for the shell ------------------------------------------------------- */
 
 int64_t primary_compare(struct primary *p, int replica,
                         const struct compare_options *o, int64_t now_ms,

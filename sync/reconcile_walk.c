@@ -67,7 +67,7 @@ const void *primary_walk_filter(struct primary *p, uint64_t id)
     return p->walk.id == id ? p->walk.filter : NULL;
 }
 
-/* --- beginning ------------------------------------------------------------------- */
+/* --- beginning ----------------------------------------------------------- */
 
 static bool is_waiting(struct repl *r)
 {
@@ -159,9 +159,10 @@ static void begin(struct primary *p)
     primary_act(p, &a);
 }
 
-/* --- going on -------------------------------------------------------------------------- */
+/* --- going on ------------------------------------------------------------ */
 
-static struct compare *compare_of(struct primary *p, const struct walk_member *m)
+static struct compare *compare_of(struct primary *p,
+                                  const struct walk_member *m)
 {
     struct repl *r = m->replica < 0 ? NULL : p->repl[m->replica];
     struct compare *c = r == NULL ? NULL : reconcile_current(r);
@@ -345,8 +346,7 @@ static void sweep(struct primary *p, const struct walk_filter *f, size_t m,
 
 /* Whatever a table could not tell, this member has all names it wanted. */
 static bool found_all(const struct walk_filter *f, size_t m,
-                      const struct walk_member *member,
-                      const struct compare *c)
+                      const struct walk_member *member, const struct compare *c)
 {
     for (size_t i = 0; i < f->names_count[m]; i++) {
         if (((member->found[i / 8] >> (i % 8)) & 1) == 0) {

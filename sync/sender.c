@@ -43,7 +43,7 @@ enum {
     RIDE_MAX_MS = 1000,        /* then the index streams by itself */
 };
 
-/* --- lists -------------------------------------------------------------------- */
+/* --- lists --------------------------------------------------------------- */
 
 static bool is_fresh(const struct record *rec)
 {
@@ -159,7 +159,7 @@ static void maybe_release(struct primary *p, struct record *rec)
     changelog_release(&p->log, rec);
 }
 
-/* --- looks ---------------------------------------------------------------------- */
+/* --- looks --------------------------------------------------------------- */
 
 void sender_need_look(struct primary *p, struct record *rec)
 {
@@ -339,8 +339,8 @@ void sender_found(struct primary *p, const struct record *key)
     struct record *t = NULL;
 
     if (p->log.tables > 0 && !key->is_table) {
-        t = changelog_find(&p->log, index_name_table(record_table(key),
-                                                     key->table_len));
+        t = changelog_find(&p->log,
+                           index_name_table(record_table(key), key->table_len));
     }
     if (t != NULL && (t->look_id != 0 || t->content == CONTENT_NO_TABLE)) {
         t->hints++;
@@ -447,7 +447,8 @@ static bool is_doubtful(struct primary *p, struct record *rec,
         return true;
     }
     look_failed(rec);
-    sender_retry_later(p, rec, wait_ms > SETTLE_MIN_MS ? wait_ms : SETTLE_MIN_MS);
+    sender_retry_later(p, rec,
+                       wait_ms > SETTLE_MIN_MS ? wait_ms : SETTLE_MIN_MS);
     return true;
 }
 
@@ -475,7 +476,8 @@ static void take_value(struct primary *p, struct record *rec,
     struct wire_change m = {0};
     struct buf body = BUF_NULL;
 
-    m.table = (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
+    m.table =
+        (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
     m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
     m.digest = l->look.digest;
     m.value = (struct bytes){l->value, l->value_len};
@@ -638,7 +640,7 @@ void primary_looked_table(struct primary *p, uint64_t id, int result,
     sender_advance_all(p);
 }
 
-/* --- hints and places -------------------------------------------------------------- */
+/* --- hints and places ---------------------------------------------------- */
 
 void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
                  enum hint why)
@@ -811,14 +813,15 @@ void sender_advance_all(struct primary *p)
     }
 }
 
-/* --- frames --------------------------------------------------------------------------- */
+/* --- frames -------------------------------------------------------------- */
 
 static void put_frame(struct buf *out, const struct flight *f)
 {
     const struct record *rec = f->rec;
     struct wire_change m = {.seq = f->seq};
 
-    m.table = (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
+    m.table =
+        (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
     m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
     switch ((enum content)rec->content) {
     case CONTENT_VALUE: {
@@ -877,7 +880,7 @@ void sender_produce(struct primary *p, struct repl *r, size_t want)
     feed(p, r);
 }
 
-/* --- ends -------------------------------------------------------------------------------- */
+/* --- ends ---------------------------------------------------------------- */
 
 /* An earlier flight of the key is over: the oldest held one may go. */
 static void wake_held(struct primary *p, struct record *rec, int replica)
@@ -945,12 +948,14 @@ void flight_end(struct primary *p, struct flight *f)
 static void note_latency(struct primary *p, struct repl *r,
                          const struct flight *f)
 {
-    if (p->config.clock_us == NULL || f->time_us == 0 || r->latency_us == NULL) {
+    if (p->config.clock_us == NULL || f->time_us == 0 ||
+        r->latency_us == NULL) {
         return;
     }
     int64_t us = p->config.clock_us() - f->time_us;
-    r->latency_us[r->latency_at] = us < 0 ? 0 : us > UINT32_MAX ? UINT32_MAX
-                                                                : (uint32_t)us;
+    r->latency_us[r->latency_at] = us < 0            ? 0
+                                   : us > UINT32_MAX ? UINT32_MAX
+                                                     : (uint32_t)us;
     r->latency_at = (r->latency_at + 1) % LATENCY_SAMPLES;
     if (r->latency_count < LATENCY_SAMPLES) {
         r->latency_count++;
@@ -992,7 +997,8 @@ static int dr_of_refusal(const struct wire_nak *nak)
     }
 }
 
-int sender_refused(struct primary *p, struct repl *r, const struct wire_nak *nak)
+int sender_refused(struct primary *p, struct repl *r,
+                   const struct wire_nak *nak)
 {
     struct flight *f = sent_flight(r, nak->seq);
     int64_t wait_ms = REFUSED_FIRST_MS;
@@ -1062,17 +1068,18 @@ void sender_ponged(struct primary *p, struct repl *r, uint64_t ping)
     }
 }
 
-int sender_blocked(struct primary *p, struct repl *r, const struct wire_blocked *m)
+int sender_blocked(struct primary *p, struct repl *r,
+                   const struct wire_blocked *m)
 {
     struct flight *f = sent_flight(r, m->seq);
 
     if (f == NULL) {
         return 0;
     }
-    size_t n = m->comm.len < sizeof f->comm - 1 ? m->comm.len
-                                                : sizeof f->comm - 1;
-    int64_t waited_ms = m->waited_ms > INT32_MAX ? INT32_MAX
-                                                 : (int64_t)m->waited_ms;
+    size_t n =
+        m->comm.len < sizeof f->comm - 1 ? m->comm.len : sizeof f->comm - 1;
+    int64_t waited_ms =
+        m->waited_ms > INT32_MAX ? INT32_MAX : (int64_t)m->waited_ms;
     f->blocked_ms = p->now_ms - waited_ms;
     if (f->blocked_ms == 0) {
         f->blocked_ms = 1;
@@ -1143,7 +1150,7 @@ void sender_resume(struct primary *p, struct repl *r)
     sender_advance(p, r);
 }
 
-/* --- time ---------------------------------------------------------------------------------- */
+/* --- time ---------------------------------------------------------------- */
 
 static int64_t tick_retries(struct primary *p)
 {

@@ -19,12 +19,12 @@
 #include "sync/primary_impl.h"
 
 enum {
-    OUT_AHEAD = 48 * 1024,      /* frames made ahead of one fill */
-    MISMATCHES_PROVE = 2,       /* heartbeats with other roots in a row */
-    PING_BEHIND = 1 << 20,      /* no more pings behind so much output */
+    OUT_AHEAD = 48 * 1024, /* frames made ahead of one fill */
+    MISMATCHES_PROVE = 2,  /* heartbeats with other roots in a row */
+    PING_BEHIND = 1 << 20, /* no more pings behind so much output */
 };
 
-/* --- what is known ------------------------------------------------------------- */
+/* --- what is known ------------------------------------------------------- */
 
 static bool is_idle(const struct primary *p, const struct repl *r)
 {
@@ -53,7 +53,7 @@ uint64_t session_watermark(const struct primary *p, const struct repl *r)
     return first - 1;
 }
 
-/* --- up and down ------------------------------------------------------------------ */
+/* --- up and down --------------------------------------------------------- */
 
 void session_close(struct primary *p, struct repl *r, const struct err *err,
                    bool permanent)
@@ -176,7 +176,7 @@ static int on_hello_ok(struct primary *p, struct repl *r, struct bytes body,
     return 0;
 }
 
-/* --- frames in -------------------------------------------------------------------- */
+/* --- frames in ----------------------------------------------------------- */
 
 static int on_ready(struct primary *p, struct repl *r, struct bytes body,
                     struct err *err)
@@ -470,7 +470,7 @@ void primary_input(struct primary *p, int replica, const void *data, size_t n,
     walk_step(p);
 }
 
-/* --- frames out ----------------------------------------------------------------------- */
+/* --- frames out ---------------------------------------------------------- */
 
 bool primary_wants_fill(struct primary *p, int replica)
 {
@@ -520,7 +520,7 @@ size_t primary_fill(struct primary *p, int replica, uint8_t *out, size_t room,
     return n;
 }
 
-/* --- heartbeats ------------------------------------------------------------------------- */
+/* --- heartbeats ---------------------------------------------------------- */
 
 /* The newest drain that this replica's watermark covers. */
 static const struct mark *fresh_mark(const struct primary *p,
@@ -547,8 +547,8 @@ static enum replica_state word_for_freshness(const struct repl *r)
 void session_ping(struct primary *p, struct repl *r)
 {
     struct wire_ping m = {.id = ++r->ping_id};
-    const struct mark *mark = p->lost || !p->index_ready ? NULL
-                                                          : fresh_mark(p, r);
+    const struct mark *mark =
+        p->lost || !p->index_ready ? NULL : fresh_mark(p, r);
 
     /* "Fresh as of" needs a comparison since the connect: before it, the
      * watermark says nothing about what happened while we were apart. */
@@ -561,7 +561,8 @@ void session_ping(struct primary *p, struct repl *r)
     }
     r->ping_debts = r->debts;
     m.state = (uint8_t)word_for_freshness(r);
-    r->ping_tail = session_quiet(p, r) && mark != NULL ? p->log.tail_seq + 1 : 0;
+    r->ping_tail =
+        session_quiet(p, r) && mark != NULL ? p->log.tail_seq + 1 : 0;
     wire_put_ping(&r->out, &m);
     r->next_ping_ms = p->now_ms + p->config.heartbeat_ms;
 }
@@ -575,7 +576,8 @@ int64_t session_tick(struct primary *p, struct repl *r)
     }
     int64_t silent_ms = p->now_ms - r->rx_ms;
     if (silent_ms >= p->config.silence_ms) {
-        (void)err_set(&err, ERR_CLOSED, 0, "no word from the receiver for %lld s",
+        (void)err_set(&err, ERR_CLOSED, 0,
+                      "no word from the receiver for %lld s",
                       (long long)(silent_ms / 1000));
         err.id = DR_LINK_LOST;
         session_close(p, r, &err, false);

@@ -97,7 +97,8 @@ bool stream_names(struct primary *p, struct action *a)
         return false;
     }
     const struct record *rec = r->stream.flight->rec;
-    a->table = (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
+    a->table =
+        (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
     a->key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
     return true;
 }
@@ -154,8 +155,8 @@ void primary_stream_opened(struct primary *p, uint64_t id,
     const struct record *rec = f->rec;
     if (!r->is_index) {
         struct wire_change m = {.seq = f->seq, .size = l->look.stat.size};
-        m.table = (struct bytes){(const uint8_t *)record_table(rec),
-                                 rec->table_len};
+        m.table =
+            (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
         m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
         wire_put_change(&r->out, WIRE_SET_BEGIN, &m);
     }
