@@ -6,6 +6,7 @@
  * reason:
  *   openat   never O_CREAT (a read makes no ghost), O_NOFOLLOW (no way out of
  *            the table), O_NONBLOCK (a FIFO must not stop us)
+ *   fstat    an empty file of this moment is not locked (look_placeholder())
  *   flock    share lock, never waiting
  *   read     a small value, at a venture
  *   fstat    a ctime older than the look by 2 s proves that neither the bytes
@@ -34,11 +35,13 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
+#include "store/lock.h"
 #include "store/read.h"
 
 enum {
     LOOK_TRIES = 8,
     SECOND_PASS_BYTES = 1 << 20,
+    PLACEHOLDER_NS = 200 * 1000 * 1000, /* an fsync falls into it */
 };
 
 /* --- digests ------------------------------------------------------------- */
@@ -127,11 +130,8 @@ static int try_share(int fd, const char *file, struct err *err)
     }
 }
 
-/* Open the key's file and try its share lock.  LOOK_VALUE: *fd_out is locked;
- * LOOK_BUSY: it is open, but not locked.  Whether the name still leads to it is
- * not known yet. */
-static int open_share(int dir_fd, const char *file, int *fd_out,
-                      struct err *err)
+/* Open the key's file.  Whether the name still leads to it is not known yet. */
+static int open_key(int dir_fd, const char *file, int *fd_out, struct err *err)
 {
     CLEANUP(fd_closep)
     int fd =
@@ -150,6 +150,20 @@ static int open_share(int dir_fd, const char *file, int *fd_out,
         default:
             return fail(errno, "open", file, err);
         }
+    }
+    *fd_out = TAKE_FD(fd);
+    return LOOK_VALUE;
+}
+
+/* The same, and its share lock.  LOOK_BUSY: it is open, but not locked. */
+static int open_share(int dir_fd, const char *file, int *fd_out,
+                      struct err *err)
+{
+    CLEANUP(fd_closep) int fd = -1;
+
+    int rc = open_key(dir_fd, file, &fd, err);
+    if (rc != LOOK_VALUE) {
+        return rc;
     }
     int granted = try_share(fd, file, err);
     if (granted < 0) {
@@ -242,6 +256,36 @@ static int look_slowly(int dir_fd, const char *file, int *fd, int rc,
     return rc == READ_WHOLE ? settle(fd, &st, value, out) : rc;
 }
 
+/* Empty, and so for a moment only?  Then a flockd program may just have made the
+ * file as a placeholder, and gives up if its lock is not free the instant after:
+ * no lock of ours may be there. */
+static bool is_placeholder_like(int fd, struct stat *st)
+{
+    return fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_size == 0 &&
+           clock_real_ns() - clock_of_timespec(st->st_ctim) < PLACEHOLDER_NS;
+}
+
+/* Such a file has nothing to read that a lock would protect; whether somebody is
+ * about to write is asked without touching the lock, and before its size is
+ * seen again. */
+static int look_placeholder(int dir_fd, const char *file, int *fd,
+                            const struct stat *seen, const struct buf *value,
+                            struct look *out, struct err *err)
+{
+    char comm[16];
+    struct stat st;
+
+    int rc = lock_holder(seen, true, comm) > 0 ? LOOK_BUSY : LOOK_VALUE;
+    rc = identify(dir_fd, file, *fd, rc, &st, err);
+    if (rc == LOOK_BUSY) {
+        fill_look(&st, out);
+    }
+    if (rc != LOOK_VALUE) {
+        return rc;
+    }
+    return st.st_size == 0 ? settle(fd, &st, value, out) : LOOK_CHANGING;
+}
+
 static int look_once(int dir_fd, const char *file, size_t inline_max,
                      struct buf *value, struct look *out, struct err *err)
 {
@@ -249,11 +293,19 @@ static int look_once(int dir_fd, const char *file, size_t inline_max,
     CLEANUP(fd_closep) int fd = -1;
     struct stat st;
 
-    int rc = open_share(dir_fd, file, &fd, err);
-    if (rc != LOOK_VALUE && rc != LOOK_BUSY) {
+    int rc = open_key(dir_fd, file, &fd, err);
+    if (rc != LOOK_VALUE) {
         return rc;
     }
-    if (rc == LOOK_VALUE && buf_reserve(value, READ_QUICK_BYTES)) {
+    if (is_placeholder_like(fd, &st)) {
+        return look_placeholder(dir_fd, file, &fd, &st, value, out, err);
+    }
+    int granted = try_share(fd, file, err);
+    if (granted < 0) {
+        return granted;
+    }
+    rc = granted ? LOOK_VALUE : LOOK_BUSY;
+    if (granted && buf_reserve(value, READ_QUICK_BYTES)) {
         int64_t n =
             read_quick(fd, opened_ns, value->data, READ_QUICK_BYTES, &st);
         if (n >= 0 && (uint64_t)n <= inline_max) {

@@ -120,6 +120,23 @@ no_change() {
     is "$(find "$W/r1/t.tbl" -mindepth 1 | wc -l)" 1 "the number of files in the replica's table"
 }
 
+# flockd creates a key empty, and gives up when that file's lock is busy: the
+# agent's looks and scans must not be what makes it busy.
+creates() {
+    table t.tbl
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    "$E2E_BIN/e2e_writer" creates "$P/t.tbl" 4000 50 >"$W/creates.log" 2>&1 &
+    writer=$!
+    while kill -0 "$writer" 2>/dev/null; do
+        ctl verify --content >"$W/out" 2>&1 || [ $? = 1 ] || fail "verify"
+    done
+    wait "$writer" || fail "the agent's lock was in the way: $(cat "$W/creates.log")"
+    proven r1
+}
+
 # Local applications read on all replicas while everything changes: every value
 # is whole, none goes back, none goes missing.
 readers() {

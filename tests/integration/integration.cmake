@@ -53,7 +53,7 @@ endfunction()
 
 drover_e2e(writers LINKS exec ssh
            SCENARIOS every_kind empty_values silent_writers readers)
-drover_e2e(writers LINKS exec SCENARIOS no_change)
+drover_e2e(writers LINKS exec SCENARIOS no_change creates)
 drover_e2e(tables LINKS exec ssh SCENARIOS live at_start odd_keys huge_value)
 drover_e2e(tables LINKS exec SCENARIOS bursts)
 drover_e2e(faults LINKS exec ssh

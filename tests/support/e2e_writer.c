@@ -14,6 +14,8 @@
  *                                               rest follows on SIGTERM
  *     e2e_writer big TABLE_DIR KEY BYTES SEED   a large value, temp + rename
  *     e2e_writer many TABLE_DIR COUNT KEYS SIZE sets, as flockd does, unsynced
+ *     e2e_writer creates TABLE_DIR COUNT KEYS   deletes and creates, as flockd
+ *                                               does; none may fail
  *     e2e_writer fill TABLE_DIR FROM COUNT SIZE the keys k-FROM... in place
  *     e2e_writer churn DB SEED OPS RATE         self-checking values in many
  *                                               ways, RATE a second; 0: ever
@@ -316,6 +318,29 @@ static int run_many(const char *dir, unsigned count, unsigned keys, size_t size)
     return 0;
 }
 
+/* Nobody else writes here, so a lock that is busy is a reader's. */
+static int run_creates(const char *dir, unsigned count, unsigned keys)
+{
+    int fd = open_dir(dir);
+    unsigned failed = 0;
+    char key[32];
+
+    e2e_flockd_settings(2000, false);
+    for (unsigned i = 0; i < count; i++) {
+        (void)snprintf(key, sizeof key, "c-%04u.kv", i % keys);
+        int rc = e2e_flockd_delete(fd, key);
+        if (rc == 0) {
+            rc = e2e_flockd_create(fd, key, "value", 5);
+        }
+        if (rc < 0) {
+            return fail(key);
+        }
+        failed += rc != 0;
+    }
+    (void)printf("%u of %u creates failed\n", failed, count);
+    return failed > 0;
+}
+
 static int run_fill(const char *dir, unsigned from, unsigned count, size_t size)
 {
     int fd = open_dir(dir);
@@ -578,6 +603,10 @@ static int run_bulk(int argc, char **argv)
     }
     if (argc == 4 && strcmp(what, "linked") == 0) {
         return run_linked(argv[2], argv[3]);
+    }
+    if (argc == 5 && strcmp(what, "creates") == 0) {
+        return run_creates(argv[2], (unsigned)number(argv[3]),
+                           (unsigned)number(argv[4]));
     }
     if (argc != 6) {
         return 64;
