@@ -205,7 +205,9 @@ static void refuse_applied(struct receiver *r, const struct err *err)
 
     DL_FOREACH_SAFE(r->done, c, next)
     {
-        if (c->changed) {
+        /* What was the same may be so because of an earlier rename whose sync
+         * failed, too. */
+        if (c->changed || c->same) {
             forget(r, c);
             DL_DELETE(r->done, c);
             refuse(r, c, err);

@@ -288,6 +288,31 @@ static void what_is_acknowledged_survives_a_power_loss(void **state)
     assert_true(memstore_get_durable(g->m, "t", "a", &v));
 }
 
+/* A directory's sync failed, a scan found what was renamed before, and the
+ * value comes again: it is the same, and not durable yet. */
+static void
+what_a_scan_finds_after_a_failed_sync_is_not_yet_durable(void **state)
+{
+    struct rig *g = *state;
+    struct bytes v;
+
+    rig_set(g, 1, "t", "a", "1");
+    assert_int_equal(rig_send(g, 0), 0);
+    memstore_fail(g->m, MEMOP_DIRS_SYNC, 0, 2, ERR_NOSPACE, ENOSPC);
+    assert_int_equal(rig_commit(g), 0);
+    assert_prefix(rig_answers(g), "NAK 1");
+    memstore_scan(g->m, g->ix);
+    rig_set(g, 2, "t", "a", "1");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_commit(g), 0);
+    assert_prefix(rig_answers(g), "NAK 2");
+    rig_set(g, 3, "t", "a", "1");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_commit(g), 0);
+    assert_string_equal(rig_answers(g), "ACK 3\n");
+    assert_true(memstore_get_durable(g->m, "t", "a", &v));
+}
+
 static void relaxed_durability_syncs_nothing(void **state)
 {
     struct rig *g = *state;
@@ -604,6 +629,7 @@ int main(void)
         GREETED(a_dead_link_ends_the_session),
         GREETED(an_ack_comes_after_values_names_and_directories_are_durable),
         GREETED(what_is_acknowledged_survives_a_power_loss),
+        GREETED(what_a_scan_finds_after_a_failed_sync_is_not_yet_durable),
         GREETED(relaxed_durability_syncs_nothing),
         GREETED(what_the_scan_at_start_finds_is_durable_before_ready),
         GREETED(nothing_is_acknowledged_before_the_earlier_is_durable),
