@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # e2e_faults.sh: links are cut, processes killed and stopped, locks held.
-# shellcheck disable=SC2154 # e2e_lib.sh sets what is not set here
+# shellcheck disable=SC2034,SC2154 # e2e_lib.sh sets and uses variables, too
 . "$(dirname "$0")/e2e_lib.sh"
 
 seed() { echo "${E2E_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}"; }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # e2e_guard.sh: whose database, whose replica, and no delete without evidence.
-# shellcheck disable=SC2154 # e2e_lib.sh sets what is not set here
+# shellcheck disable=SC2034,SC2154 # e2e_lib.sh sets and uses variables, too
 . "$(dirname "$0")/e2e_lib.sh"
 
 # Two agents want the same replica: the second is refused, the first goes on.

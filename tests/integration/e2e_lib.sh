@@ -48,6 +48,7 @@ show_logs() {
 at_end() {
     code=$?
     trap - EXIT TERM INT HUP
+    trap '' PIPE # whoever reads the logs may have left
     set +e
     [ $code = 0 ] || [ $code = 77 ] || show_logs
     if [ -d "$W/lab" ]; then sh "$here/ssh_lab.sh" "$W/lab" stop; fi

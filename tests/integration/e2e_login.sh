@@ -2,7 +2,7 @@
 #
 # e2e_login.sh: whatever is wrong with a link, status says which, and what to do;
 # and one bad link disturbs no other.
-# shellcheck disable=SC2154 # e2e_lib.sh sets what is not set here
+# shellcheck disable=SC2034,SC2154 # e2e_lib.sh sets and uses variables, too
 . "$(dirname "$0")/e2e_lib.sh"
 
 # broken NAME DR-NUMBER LINE...: a replica with other lines, and what must be

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # e2e_operate.sh: what an operator, and a program on the replica, can rely on.
-# shellcheck disable=SC2154 # e2e_lib.sh sets what is not set here
+# shellcheck disable=SC2034,SC2154 # e2e_lib.sh sets and uses variables, too
 . "$(dirname "$0")/e2e_lib.sh"
 
 # --- verify and resync --------------------------------------------------------------------
@@ -326,7 +326,8 @@ ad_hoc() {
     as_plain_user
     table t.tbl
     write fill "$P/t.tbl" 0 10 100
-    export XDG_STATE_HOME="$W/xdg" XDG_RUNTIME_DIR="$W/run" PATH="$(dirname "$DROVER_REPLICA"):$PATH"
+    PATH=$(dirname "$DROVER_REPLICA"):$PATH
+    export PATH XDG_STATE_HOME="$W/xdg" XDG_RUNTIME_DIR="$W/run"
     mkdir -m 700 "$W/xdg" "$W/run"
     "$DROVER" agent "$P" "$W/r1" "exec:$DROVER_REPLICA receive '$W/r2'" 2>"$W/agent.log" &
     agent_pid=$!

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # e2e_tables.sh: tables and names of every shape, and values of every size.
-# shellcheck disable=SC2154 # e2e_lib.sh sets what is not set here
+# shellcheck disable=SC2034,SC2154 # e2e_lib.sh sets and uses variables, too
 . "$(dirname "$0")/e2e_lib.sh"
 
 # Tables are made, nested, moved and dropped while the agent watches.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # e2e_writers.sh: however a program changes a key, the change arrives.
-# shellcheck disable=SC2154 # e2e_lib.sh sets what is not set here
+# shellcheck disable=SC2034,SC2154 # e2e_lib.sh sets and uses variables, too
 . "$(dirname "$0")/e2e_lib.sh"
 
 arrives() { # KEY VALUE [HOW]
