@@ -19,7 +19,7 @@
 
 #include "tests/sim/sim.h"
 
-enum { EXIT_PROMISE = 20, STEPS = 4000 };
+enum { EXIT_PROMISE = 20, STEPS = 4000, LIST_MAX = 200 };
 
 /* Which promise each break must break. */
 static const struct {
@@ -169,8 +169,13 @@ static int run_seeds(const struct options *o)
     return failed > 0 ? 1 : 0;
 }
 
+/* The file is read before the first run: a child's exit would move the offset
+ * that it shares with us. */
 static int run_list(const struct options *o)
 {
+    struct {
+        uint64_t seed, steps;
+    } runs[LIST_MAX];
     FILE *f = fopen(o->list, "r");
     char line[256];
     int failed = 0, count = 0;
@@ -179,19 +184,21 @@ static int run_list(const struct options *o)
         perror(o->list);
         return 1;
     }
-    while (fgets(line, sizeof line, f) != NULL) {
-        uint64_t seed, steps;
-        if (line[0] == '#' ||
-            sscanf(line, "%" SCNu64 " %" SCNu64, &seed, &steps) != 2) {
-            continue;
-        }
-        count++;
-        if (run(o, seed, steps) != 0) {
-            (void)printf("FAILED: %s", line);
-            failed++;
+    while (count < LIST_MAX && fgets(line, sizeof line, f) != NULL) {
+        if (line[0] != '#' &&
+            sscanf(line, "%" SCNu64 " %" SCNu64, &runs[count].seed,
+                   &runs[count].steps) == 2) {
+            count++;
         }
     }
     (void)fclose(f);
+    for (int i = 0; i < count; i++) {
+        if (run(o, runs[i].seed, runs[i].steps) != 0) {
+            (void)printf("FAILED: --seed %" PRIu64 " --steps %" PRIu64 "\n",
+                         runs[i].seed, runs[i].steps);
+            failed++;
+        }
+    }
     (void)printf("%d seeds, %d failed\n", count, failed);
     return failed > 0 || count == 0 ? 1 : 0;
 }
