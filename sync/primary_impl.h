@@ -6,7 +6,9 @@
  *     sender.c          flights: from a place in the log to an acknowledgement
  *     stream.c          large values in pieces
  *     session.c         one connection: hello, frames, heartbeats
- *     reconcile.c       comparing one replica with the index
+ *     reconcile.c       comparing one replica with the index: jobs and steps
+ *     reconcile_diff.c  ... which name hashes differ
+ *     reconcile_names.c ... their names, and repairs
  *     reconcile_walk.c  from name hashes to names, for all who wait for it
  *     primary_status.c  what status shows
  */
@@ -213,6 +215,18 @@ void reconcile_settled(struct repl *r, unsigned debts);
 void reconcile_free_jobs(struct primary *p, struct repl *r);
 void reconcile_names_done(struct primary *p, struct compare *c, bool complete,
                           const struct err *err);
+void reconcile_no_memory(struct primary *p, struct compare *c);
+/* Begin with the tree's top (reconcile_diff.c); list the buckets that are still
+ * to be looked at; name what differs (reconcile_names.c); find the primary's
+ * names; ask for the next chunk of the replica's; wait for the
+ * acknowledgements; the end. */
+void reconcile_narrow(struct primary *p, struct compare *c);
+void reconcile_list(struct primary *p, struct compare *c);
+void reconcile_name_diffs(struct primary *p, struct compare *c);
+void reconcile_walk(struct primary *p, struct compare *c);
+void reconcile_ask_names(struct primary *p, struct compare *c);
+void reconcile_drain(struct primary *p, struct compare *c);
+void reconcile_finish(struct primary *p, struct compare *c);
 void reconcile_fail(struct primary *p, struct compare *c,
                     const struct err *err);
 void reconcile_add_name(struct compare *c, enum diff_kind kind, bool is_table,

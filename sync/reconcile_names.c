@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * reconcile_names: from the differences of a comparison to their names, and to
+ * repairs.
+ *
+ * What only the replica has is named by the replica (RESOLVE -> NAMES, in
+ * chunks, because each costs it a walk), what the primary has by a walk here
+ * (reconcile_walk.c).  A name is shown to the operator, or put in the change
+ * log for this one replica; then the comparison waits until all of that is
+ * acknowledged (DRAINING).  A name that was not asked for, or does not hash to
+ * what was asked, ends the session. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/primary_impl.h"
+
+enum {
+    RESOLVE_CHUNK = 65536, /* names asked for at once */
+};
+
+/* --- repairs and names --------------------------------------------------- */
+
+void reconcile_add_name(struct compare *c, enum diff_kind kind, bool is_table,
+                        struct bytes table, struct bytes key)
+{
+    if (c->names_count >= c->opt.names_max) {
+        return;
+    }
+    if (c->names_count == c->names_cap) {
+        size_t cap = c->names_cap ? c->names_cap * 2 : 64;
+        struct diff_name *names = realloc(c->names, cap * sizeof *names);
+        if (names == NULL) {
+            return;
+        }
+        c->names = names;
+        c->names_cap = cap;
+    }
+    uint8_t *copy = malloc(table.len + key.len + 1);
+    if (copy == NULL) {
+        return;
+    }
+    if (table.len > 0) {
+        memcpy(copy, table.p, table.len);
+    }
+    if (key.len > 0) {
+        memcpy(copy + table.len, key.p, key.len);
+    }
+    c->names[c->names_count++] = (struct diff_name){
+        .kind = kind,
+        .is_table = is_table,
+        .table = {copy, table.len},
+        .key = {copy + table.len, key.len},
+    };
+}
+
+void reconcile_drain(struct primary *p, struct compare *c)
+{
+    if (!reconcile_repairs(c)) {
+        reconcile_finish(p, c);
+        return;
+    }
+    c->phase = COMPARE_DRAINING;
+    c->barrier = p->log.tail_seq;
+}
+
+/* The walk gave (or could not give) its names. */
+void reconcile_names_done(struct primary *p, struct compare *c, bool complete,
+                          const struct err *err)
+{
+    struct err own;
+
+    if (complete || (err == NULL && !reconcile_repairs(c))) {
+        reconcile_drain(p, c);
+        return;
+    }
+    if (err == NULL || err->code == 0) {
+        (void)err_set(&own, ERR_IO, 0,
+                      "not all tables could be read, so not all differences "
+                      "have names");
+        own.id = DR_UNREADABLE;
+        err = &own;
+    }
+    reconcile_fail(p, c, err);
+}
+
+void reconcile_walk(struct primary *p, struct compare *c)
+{
+    if (c->result.missing + c->result.different == 0) {
+        reconcile_drain(p, c);
+        return;
+    }
+    c->phase = COMPARE_WALKING;
+    c->walk_wanted = true;
+    walk_step(p);
+}
+
+void reconcile_ask_names(struct primary *p, struct compare *c)
+{
+    struct repl *r = p->repl[c->replica];
+    size_t end_at = c->resolve_at + RESOLVE_CHUNK;
+
+    if (end_at > c->resolve_count) {
+        end_at = c->resolve_count;
+    }
+    c->request = primary_id(p);
+    while (c->resolve_at < end_at) {
+        size_t n = end_at - c->resolve_at;
+        n = n < RESOLVE_BATCH ? n : RESOLVE_BATCH;
+        wire_put_resolve(&r->out, c->request, c->resolve_at + n == end_at,
+                         c->resolve + c->resolve_at, (uint16_t)n);
+        c->resolve_at += n;
+    }
+}
+
+/* EXTRA names: which, in the order of the buckets. */
+void reconcile_name_diffs(struct primary *p, struct compare *c)
+{
+    size_t want = 0;
+    uint64_t most =
+        c->result.held || !reconcile_repairs(c) ? c->opt.names_max : UINT64_MAX;
+
+    c->resolve = calloc(c->result.extra + 1, sizeof *c->resolve);
+    if (c->resolve == NULL) {
+        reconcile_no_memory(p, c);
+        return;
+    }
+    for (size_t i = 0; i < c->diffs_count && want < most; i++) {
+        if (c->diffs[i].kind == DIFF_EXTRA) {
+            c->resolve[want++] = c->diffs[i].name;
+        }
+    }
+    c->resolve_count = want;
+    c->resolve_at = 0;
+    if (want == 0) {
+        reconcile_walk(p, c);
+        return;
+    }
+    c->phase = COMPARE_RESOLVING;
+    reconcile_ask_names(p, c);
+}
+
+void reconcile_repair(struct primary *p, struct compare *c, bool is_table,
+                      struct bytes table, struct bytes key)
+{
+    struct record *rec =
+        changelog_record(&p->log, is_table, table.p, table.len, key.p, key.len);
+
+    if (rec == NULL) {
+        return; /* the roots will differ again, and so will we compare */
+    }
+    c->result.to_repair++;
+    sender_hint(p, rec, UINT64_C(1) << c->replica, HINT_CREATED);
+    changelog_release(&p->log, rec);
+}
+
+int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
+                    struct err *err)
+{
+    struct compare *c = reconcile_current(r);
+    struct wire_name name;
+    int rc;
+
+    if (c == NULL || c->phase != COMPARE_RESOLVING || m->id != c->request) {
+        return 0; /* of a comparison that is over */
+    }
+    while ((rc = wire_item_name(m, &name, err)) == 1) {
+        const struct diff *d = reconcile_find(c, name.name);
+        struct digest truth =
+            name.is_table ? index_name_table(name.table.p, name.table.len)
+                          : index_name_key(name.table.p, name.table.len,
+                                           name.key.p, name.key.len);
+        if (d == NULL || d->kind != DIFF_EXTRA ||
+            !digest_equal(truth, name.name)) {
+            return err_set(err, ERR_PROTO, 0,
+                           "NAMES holds a name that was not asked for");
+        }
+        reconcile_add_name(c, DIFF_EXTRA, name.is_table, name.table, name.key);
+        if (reconcile_repairs(c) && !c->result.held) {
+            reconcile_repair(p, c, name.is_table, name.table, name.key);
+        }
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    if (m->last) {
+        c->resolved = true;
+    }
+    return 0;
+}
