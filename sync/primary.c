@@ -470,6 +470,12 @@ void primary_drained(struct primary *p, int64_t wall_ns, int64_t now_ms)
 
     p->now_ms = now_ms;
     p->drains++;
+    /* The clock was set back: what was noted in its future would be taken for
+     * fresh until then. */
+    while (n > 0 && p->marks[n - 1].wall_ns > wall_ns) {
+        n--;
+    }
+    p->marks_count = n;
     /* The newest mark grows until it is old enough to be worth keeping; a mark
      * with the same tail only moves on. */
     if (n > 0 && p->marks[n - 1].tail == m.tail) {

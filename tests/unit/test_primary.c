@@ -484,9 +484,34 @@ static void test_a_removed_replica_leaves_nothing_behind(void **state)
     fx_free(f);
 }
 
+/* Under steady writes a newer mark replaced the one from before the step for
+ * as long as the clock took to catch up, and that one said "fresh until" a time
+ * yet to come. */
+static void test_freshness_follows_a_clock_that_is_set_back(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    const struct fx_peer *r = fx_real_equal(f);
+    int64_t back_ns = INT64_C(100) * 1000000000;
+    for (int i = 0; i < 6; i++) {
+        fx_put(f, "t", "x", i % 2 == 0 ? "one" : "two");
+        primary_hint_key(f->p, "t", 1, "x", 1, HINT_COMMITTED, f->now_ms);
+        primary_drained(f->p, fx_wall(f) - (i < 3 ? 0 : back_ns), f->now_ms);
+        /* The ping goes out while this change is on its way. */
+        f->now_ms += 1000;
+        (void)primary_tick(f->p, f->now_ms);
+        fx_pump(f);
+    }
+    assert_true(r->store->fresh_ns > 0);
+    assert_true(r->store->fresh_ns <= fx_wall(f) - back_ns);
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_freshness_follows_a_clock_that_is_set_back),
         cmocka_unit_test(test_a_change_is_looked_at_sent_and_acknowledged),
         cmocka_unit_test(test_a_removed_key_is_deleted_once_the_look_proved_it),
         cmocka_unit_test(test_one_look_serves_all_replicas),
