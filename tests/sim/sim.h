@@ -178,6 +178,7 @@ struct seen {
     uint64_t version; /* visible; or proven passed, when it is absent */
     uint64_t sent, acked;
     bool planted; /* edited by hand and not yet repaired */
+    bool edited;  /* the same, and nothing was acknowledged since */
     unsigned locks;
 };
 

@@ -159,6 +159,8 @@ void check_after_crash(struct sim *s, struct replica *r)
         struct seen *seen = &r->seen[i];
         const struct version *v =
             world_version(&s->world.items[i], seen->acked);
+        /* A repair that was not acknowledged is undone. */
+        seen->planted = seen->planted || seen->edited;
         if (v != NULL) {
             check_durable(s, r, i, v->number, v->is_set, 4, "acknowledged");
         }

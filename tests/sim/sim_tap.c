@@ -221,6 +221,7 @@ static void on_ack(struct sim *s, struct replica *r, struct bytes body)
         sim_note(s, "from %d: ACK #%" PRIu64 " %s", r->number, seq,
                  world_name(it));
         check_durable(s, r, t->item, t->version, is_set, 4, "acknowledged");
+        r->seen[t->item].edited = false;
         if (t->version > r->seen[t->item].acked) {
             r->seen[t->item].acked = t->version;
         }
