@@ -57,6 +57,7 @@ struct daemon {
     struct root *root; /* NULL while lost */
     enum root_state root_state;
     bool root_seen;    /* it was here once since the start */
+    bool scanned;     /* the first scan is done */
     bool index_ready;
     bool core_lost;    /* the core was told */
     bool suspect;      /* a look says that the root is not ours */
@@ -128,6 +129,8 @@ extern const struct looks_events daemon_looks_events;
 extern const struct scans_events daemon_scans_events;
 /* Scan now; `debt`: until it is over nothing may be said to be seen. */
 void daemon_scan(struct daemon *d, bool debt);
+/* Events were lost: nothing is compared or claimed before a scan has ended. */
+void daemon_index_stale(struct daemon *d);
 /* Put the watches in order, then scan. */
 void daemon_rescan(struct daemon *d, bool debt);
 /* Watch and scans cover everything up to what was drained last. */

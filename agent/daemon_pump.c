@@ -49,12 +49,19 @@ static void on_watch_table(void *arg, const char *table, size_t table_len)
     primary_hint_table(d->core, table, table_len, daemon_ms());
 }
 
+void daemon_index_stale(struct daemon *d)
+{
+    d->index_ready = false;
+    primary_index_stale(d->core);
+    primary_compare_soon(d->core); /* doubts what is on its way, too */
+}
+
 static void on_overflow(void *arg)
 {
     struct daemon *d = daemon_of(arg);
     log_event(LOG_WARN, "overflow", NULL, 0,
               "the inotify queue overflowed: scanning");
-    primary_compare_soon(d->core);
+    daemon_index_stale(d);
     /* The watch has begun to put its directories in order.  The scan waits for
      * that: what is written into a directory between the scan's look at it and
      * its watch, nobody would see. */
@@ -261,8 +268,9 @@ static void on_scan_ended(void *arg, const struct scan_report *r)
     /* One that waits was asked for after this one began. */
     if (!scans_waiting(d->scans) && !d->scan_when_settled)
         d->debt = false;
+    d->scanned = true;
     note_unread(d, r);
-    if (!d->index_ready) {
+    if (!d->index_ready && !d->debt) {
         d->index_ready = true;
         primary_index_ready(d->core, daemon_ms());
         daemon_save_index(d);
@@ -292,7 +300,7 @@ void daemon_scan(struct daemon *d, bool debt)
     d->scan_when_settled = false;
     if (d->config->rescan_ms > 0)
         d->next_rescan_ms = daemon_ms() + d->config->rescan_ms;
-    scans_ask(d->scans, false, !d->index_ready, NULL, NULL);
+    scans_ask(d->scans, false, !d->scanned, NULL, NULL);
 }
 
 void daemon_rescan(struct daemon *d, bool debt)

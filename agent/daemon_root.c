@@ -164,7 +164,7 @@ void daemon_root_settled(struct daemon *d)
                   d->config->path);
     }
     if (back)
-        primary_compare_soon(d->core);
+        daemon_index_stale(d);
     daemon_scan(d, true);
     daemon_dirty(d);
     daemon_open_doors(d);
