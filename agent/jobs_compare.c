@@ -14,7 +14,7 @@
 #include "agent/status.h"
 #include "sync/state.h"
 
-enum { DOWN_MS = 10 * 1000, NAMES_MAX = 1000 };
+enum { DOWN_MS = 10 * 1000, UNREADABLE_MS = 5 * 1000, NAMES_MAX = 1000 };
 
 const char *compare_mode_word(const struct job *j)
 {
@@ -139,6 +139,32 @@ static void forget(struct job *j, struct job_target *t)
     t->compare = 0;
 }
 
+/* A key that cannot be read keeps its place in the log, and a comparison that
+ * has to wait for it would not end: the operator is told instead. */
+static void give_up_waiting(struct job *j, struct job_target *t)
+{
+    const struct compare_result *r = &t->last;
+    uint64_t progress = r->repaired + r->scan_keys + r->to_repair;
+    struct primary_counts counts;
+    struct err err = {0};
+    if (t->phase != t->stuck_phase || progress != t->stuck_progress ||
+        t->stuck_since_ms == 0) {
+        t->stuck_phase = t->phase;
+        t->stuck_progress = progress;
+        t->stuck_since_ms = daemon_ms();
+        return;
+    }
+    primary_counts(j->daemon->core, &counts);
+    if (counts.unreadable == 0 ||
+        daemon_ms() - t->stuck_since_ms < UNREADABLE_MS)
+        return;
+    (void)err_set(&err, ERR_PERM, 0, "%llu keys cannot be read: %s",
+                  (unsigned long long)counts.unreadable,
+                  counts.unreadable_text);
+    err.id = DR_UNREADABLE;
+    target_fail(t, &err);
+}
+
 /* Take what the core knows about the comparison now. */
 static void update(struct job *j, struct job_target *t)
 {
@@ -154,8 +180,10 @@ static void update(struct job *j, struct job_target *t)
     t->last = *r;
     t->last.names = NULL;
     t->phase = r->phase;
-    if (!r->done)
+    if (!r->done) {
+        give_up_waiting(j, t);
         return;
+    }
     t->names = names_json(r);
     if (r->failed)
         target_fail(t, &r->err);
