@@ -9,7 +9,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -110,6 +112,36 @@ static int make_root(const char *path, const struct meta_modes *modes,
     return 0;
 }
 
+/* A group can be given, and the setgid bit of a directory kept, by its members
+ * only: without that nested tables would fail one by one, or silently get a
+ * group that readers are not in. */
+static int check_group(int root_fd, const struct meta_modes *modes,
+                       struct err *err)
+{
+    gid_t gid = modes->group;
+    struct stat st;
+    if (gid == (gid_t)-1 && (modes->dir_mode & S_ISGID) != 0 &&
+        fstat(root_fd, &st) == 0 && (st.st_mode & S_ISGID) != 0) {
+        gid = st.st_gid;
+    }
+    if (gid == (gid_t)-1 || geteuid() == 0 || gid == getegid() ||
+        group_member(gid)) {
+        return 0;
+    }
+    const struct passwd *user = getpwuid(geteuid());
+    const struct group *group = getgrgid(gid);
+    if (user == NULL || group == NULL) {
+        return err_set(err, ERR_PERM, 0,
+                       "user %ju is not a member of group %ju",
+                       (uintmax_t)geteuid(), (uintmax_t)gid);
+    }
+    return err_set(err, ERR_PERM, 0,
+                   "user %s is not a member of group %s; as root on this "
+                   "host: usermod -aG %s %s",
+                   user->pw_name, group->gr_name, group->gr_name,
+                   user->pw_name);
+}
+
 static int open_below(struct meta *m, const struct meta_modes *modes,
                       struct err *err)
 {
@@ -123,6 +155,10 @@ static int open_below(struct meta *m, const struct meta_modes *modes,
     }
     if (faccessat(m->db.root_fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
         return err_sys(err, errno, "is not writable for the receiver's user");
+    }
+    int rc = check_group(m->db.root_fd, modes, err);
+    if (rc != 0) {
+        return rc;
     }
     m->fd = open_dir(m->db.root_fd, META_DIR, modes, err);
     if (m->fd < 0) {

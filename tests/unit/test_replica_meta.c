@@ -4,6 +4,10 @@
  * of the command line. */
 #include "store_fixture.h"
 
+#include <grp.h>
+#include <pwd.h>
+#include <sys/wait.h>
+
 #include "store/base/clock.h"
 #include "sync/replica/meta.h"
 #include "sync/replica/options.h"
@@ -97,6 +101,54 @@ static void a_file_as_the_directory_is_refused(void **state)
     (void)snprintf(path, sizeof path, "%s/plain", f->path);
     assert_true(meta_open(&m, path, &modes, &f->err) < 0);
     assert_int_equal(f->err.id, DR_REPLICA_DIR);
+}
+
+/* Open the fixture's directory as an ordinary user who is in no other group;
+ * the exit status is 0 when that worked, 1 when it was refused with advice. */
+static int open_as_outsider(struct fixture *f, gid_t group)
+{
+    pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct meta_modes asked = modes;
+        struct meta m;
+
+        asked.group = group;
+        if (setgroups(0, NULL) != 0 || setgid(65534) != 0 || setuid(65534) != 0)
+            _exit(2);
+        if (meta_open(&m, f->path, &asked, &f->err) == 0)
+            _exit(0);
+        _exit(f->err.id == DR_REPLICA_DIR &&
+                      strstr(f->err.msg, "usermod -aG daemon nobody") != NULL
+                  ? 1
+                  : 3);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void a_group_that_its_user_is_not_in_is_refused_at_once(void **state)
+{
+    struct fixture *f = *state;
+    const struct group *daemon = getgrnam("daemon");
+    const struct passwd *nobody = getpwuid(65534);
+
+    if (geteuid() != 0 || daemon == NULL || nobody == NULL ||
+        strcmp(nobody->pw_name, "nobody") != 0) {
+        print_message("SKIP: only root can give a directory to another user\n");
+        skip();
+    }
+    gid_t other = daemon->gr_gid;
+    assert_int_equal(fchown(f->fd, 65534, 65534), 0);
+    assert_int_equal(open_as_outsider(f, (gid_t)-1), 0);
+    assert_int_equal(open_as_outsider(f, other), 1);
+    /* Its tables would inherit the group, but nested ones lose it. */
+    assert_int_equal(fchown(f->fd, 65534, other), 0);
+    assert_int_equal(fchmod(f->fd, 02750), 0);
+    assert_int_equal(open_as_outsider(f, (gid_t)-1), 1);
 }
 
 static void identity_survives_writing_and_reading(void **state)
@@ -250,6 +302,7 @@ int main(void)
         FIXTURE_TEST(a_primary_is_refused),
         FIXTURE_TEST(a_link_in_place_of_the_metadata_is_refused),
         FIXTURE_TEST(a_file_as_the_directory_is_refused),
+        FIXTURE_TEST(a_group_that_its_user_is_not_in_is_refused_at_once),
         FIXTURE_TEST(identity_survives_writing_and_reading),
         FIXTURE_TEST(a_damaged_identity_is_not_believed),
         FIXTURE_TEST(a_small_file_that_is_a_link_or_too_long_is_not_read),
