@@ -136,8 +136,8 @@ static int check_group(int root_fd, const struct meta_modes *modes,
                        (uintmax_t)geteuid(), (uintmax_t)gid);
     }
     return err_set(err, ERR_PERM, 0,
-                   "user %s is not a member of group %s; as root on this "
-                   "host: usermod -aG %s %s",
+                   "user %s is not a member of group %s; as root on the "
+                   "replica: usermod -aG %s %s",
                    user->pw_name, group->gr_name, group->gr_name,
                    user->pw_name);
 }
