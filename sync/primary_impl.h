@@ -4,6 +4,7 @@
  *
  *     primary.c         hints, actions, barriers, time
  *     sender.c          flights: from a place in the log to an acknowledgement
+ *     sender_look.c     ... what a key holds: looks and their answers
  *     stream.c          large values in pieces
  *     session.c         one connection: hello, frames, heartbeats
  *     reconcile.c       comparing one replica with the index: jobs and steps
@@ -95,8 +96,6 @@ void sender_rewind(struct primary *p, struct repl *r);
 void sender_resume(struct primary *p, struct repl *r);
 /* Forget all flights of the replica. */
 void sender_drop(struct primary *p, struct repl *r);
-/* The next record to look at, or NULL. */
-struct record *sender_next_look(struct primary *p);
 int64_t sender_tick(struct primary *p);
 /* A flight's state, and the lists it is on, change only here. */
 void flight_set(struct primary *p, struct flight *f, enum flight_state s);
@@ -112,12 +111,27 @@ void sender_follow(struct primary *p, struct repl *r, struct record *rec,
  * index' watermark. */
 void sender_known(struct primary *p, struct flight *f, bool fresh,
                   struct news news);
+/* Does anyone who can take it wait for this record's content? */
+bool sender_awaits(struct primary *p, const struct record *rec);
+/* Content arrived: all flights that waited for it go on. */
+void sender_place(struct primary *p, struct record *rec);
+/* Whatever was read or is being read does not account for a hint of now. */
+void sender_news(struct primary *p, struct record *rec, int64_t now_us);
+/* Free the record if neither the log nor a flight needs it. */
+void sender_release(struct primary *p, struct record *rec);
+
+/* --- looks (sender_look.c) ----------------------------------------------- */
+
 /* The key was read. */
 void sender_found(struct primary *p, const struct record *key);
 void sender_need_look(struct primary *p, struct record *rec);
 void sender_retry_later(struct primary *p, struct record *rec, int64_t in_ms);
 void sender_fail_look(struct primary *p, struct record *rec,
                       const struct looked *l);
+/* The next record to look at, or NULL. */
+struct record *sender_next_look(struct primary *p);
+/* Queue what is to be tried again now; returns when the next one is. */
+int64_t sender_tick_looks(struct primary *p);
 
 /* --- streams (stream.c) -------------------------------------------------- */
 

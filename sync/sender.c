@@ -24,7 +24,6 @@
  * - The index is a member of the log with flights of its own that end at
  *   "looked": so it follows the database even with no replica connected. */
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,13 +31,8 @@
 
 enum {
     RELOOKS_MAX = 3,
-    BUSY_FIRST_MS = 2,
-    BUSY_MAX_MS = 100,
-    ERROR_FIRST_MS = 500,
-    ERROR_MAX_MS = 30000,
     REFUSED_FIRST_MS = 100,
     REFUSED_MAX_MS = 30000,
-    SETTLE_MIN_MS = 20,
     READY_MAX_BYTES = 1 << 20, /* frames waiting for one replica's turn */
     RIDE_MAX_MS = 1000,        /* then the index streams by itself */
 };
@@ -143,7 +137,7 @@ static void trim(struct primary *p, struct record *rec)
     changelog_know(&p->log, rec, CONTENT_UNKNOWN);
 }
 
-static void maybe_release(struct primary *p, struct record *rec)
+void sender_release(struct primary *p, struct record *rec)
 {
     if (rec->nodes != NULL || rec->flights != NULL) {
         return;
@@ -157,29 +151,6 @@ static void maybe_release(struct primary *p, struct record *rec)
         rec->retrying = false;
     }
     changelog_release(&p->log, rec);
-}
-
-/* --- looks --------------------------------------------------------------- */
-
-void sender_need_look(struct primary *p, struct record *rec)
-{
-    if (rec->retrying) {
-        DL_DELETE2(p->retries, rec, retry_prev, retry_next);
-        rec->retrying = false;
-    }
-    if (rec->look_id == 0 && !rec->queued) {
-        rec->queued = true;
-        DL_APPEND2(p->looks, rec, look_prev, look_next);
-    }
-}
-
-void sender_retry_later(struct primary *p, struct record *rec, int64_t in_ms)
-{
-    rec->retry_ms = p->now_ms + in_ms;
-    if (!rec->retrying && !rec->queued && rec->look_id == 0) {
-        rec->retrying = true;
-        DL_APPEND2(p->retries, rec, retry_prev, retry_next);
-    }
 }
 
 /* A slow replica must not fill the memory with frames it cannot take yet: its
@@ -197,7 +168,7 @@ static bool can_take(struct repl *r)
 }
 
 /* Does anyone who can take it wait for this record's content? */
-static bool is_awaited(struct primary *p, const struct record *rec)
+bool sender_awaits(struct primary *p, const struct record *rec)
 {
     for (const struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
         if (f->state == FLIGHT_WAIT && can_take(p->repl[f->replica])) {
@@ -222,27 +193,6 @@ static void feed(struct primary *p, struct repl *r)
             sender_need_look(p, f->rec);
         }
     }
-}
-
-struct record *sender_next_look(struct primary *p)
-{
-    if (p->lost || p->looks_active >= LOOKS_MAX) {
-        return NULL;
-    }
-    while (p->looks != NULL) {
-        struct record *rec = p->looks;
-        DL_DELETE2(p->looks, rec, look_prev, look_next);
-        rec->queued = false;
-        if (is_awaited(p, rec)) {
-            rec->covers = rec->hints;
-            rec->look_news.seq = 0;
-            rec->look_why = rec->why;
-            rec->why = HINT_REMOVED;
-            return rec;
-        }
-        maybe_release(p, rec);
-    }
-    return NULL;
 }
 
 static bool others_will_stream(struct primary *p, const struct flight *own)
@@ -283,7 +233,7 @@ static void place(struct primary *p, struct flight *f)
 
 /* Content arrived: all flights that waited for it go on.  Replicas first, so
  * that the index sees whether somebody else streams a large value. */
-static void place_all(struct primary *p, struct record *rec)
+void sender_place(struct primary *p, struct record *rec)
 {
     struct flight *own = NULL, *next;
 
@@ -303,11 +253,11 @@ static void place_all(struct primary *p, struct record *rec)
         return;
     }
     trim(p, rec);
-    maybe_release(p, rec);
+    sender_release(p, rec);
 }
 
 /* Whatever was read or is being read does not account for this hint. */
-static void note_news(struct primary *p, struct record *rec, int64_t now_us)
+void sender_news(struct primary *p, struct record *rec, int64_t now_us)
 {
     struct news news = {p->log.tail_seq + 1, p->now_ms, now_us};
     struct repl *r;
@@ -332,314 +282,6 @@ static void note_news(struct primary *p, struct record *rec, int64_t now_us)
     p->log.tail_seq += used ? 1 : 0;
 }
 
-/* The key is there, so its table is: a look that did not find the table may be
- * older than this one, and must not drop the key on a replica. */
-void sender_found(struct primary *p, const struct record *key)
-{
-    struct record *t = NULL;
-
-    if (p->log.tables > 0 && !key->is_table) {
-        t = changelog_find(&p->log,
-                           index_name_table(record_table(key), key->table_len));
-    }
-    if (t != NULL && (t->look_id != 0 || t->content == CONTENT_NO_TABLE)) {
-        t->hints++;
-        note_news(p, t, 0);
-    }
-}
-
-static void look_settled(struct primary *p, struct record *rec)
-{
-    if (rec->content == CONTENT_VALUE || rec->content == CONTENT_LARGE) {
-        sender_found(p, rec);
-    }
-    rec->tries = 0;
-    rec->blocked_ms = 0;
-    if (rec->unreadable) {
-        rec->unreadable = false;
-        p->log.unreadable--;
-    }
-    rec->content_covers = rec->covers;
-    rec->content_news = rec->look_news;
-}
-
-/* The look told nothing: what was known before it counts for the next. */
-static void look_failed(struct record *rec)
-{
-    if (rec->hints == rec->covers) {
-        rec->why = rec->look_why;
-    }
-}
-
-void sender_fail_look(struct primary *p, struct record *rec,
-                      const struct looked *l)
-{
-    look_failed(rec);
-    int64_t wait_ms = l->result == LOOK_ERROR ? ERROR_FIRST_MS : BUSY_FIRST_MS;
-    int64_t max_ms = l->result == LOOK_ERROR ? ERROR_MAX_MS : BUSY_MAX_MS;
-
-    for (int i = 0; i < rec->tries && wait_ms < max_ms; i++) {
-        wait_ms *= 2;
-    }
-    if (rec->tries < 30) {
-        rec->tries++;
-    }
-    if (l->result == LOOK_ERROR) {
-        if (!rec->unreadable) {
-            rec->unreadable = true;
-            p->log.unreadable++;
-        }
-        (void)snprintf(p->unreadable_text, sizeof p->unreadable_text, "%.*s",
-                       (int)sizeof p->unreadable_text - 1,
-                       l->err != NULL ? l->err->msg : "unreadable");
-        if (rec->tries == 1) {
-            primary_log(p, -1, 4, DR_UNREADABLE, "%s", p->unreadable_text);
-        }
-    } else if (l->result == LOOK_BUSY) {
-        if (rec->blocked_ms == 0) {
-            rec->blocked_ms = p->now_ms;
-        }
-        if (l->pid != 0) {
-            rec->pid = l->pid;
-            memcpy(rec->comm, l->comm, sizeof rec->comm);
-        }
-    }
-    sender_retry_later(p, rec, wait_ms < max_ms ? wait_ms : max_ms);
-}
-
-/* The last event of the key was a rename, but did it bring this empty file?
- * The key may have been removed since, and the file be a writer's placeholder
- * whose event is still in the queue.  Proven when a drain after a look at it
- * told nothing new of the key. */
-static bool was_renamed(struct primary *p, struct record *rec,
-                        const struct looked *l)
-{
-    if (rec->empty_ino == l->look.stat.ino && rec->empty_hints == rec->covers &&
-        rec->empty_drains < p->drains) {
-        return true;
-    }
-    if (rec->empty_ino != l->look.stat.ino || rec->empty_hints != rec->covers) {
-        rec->empty_ino = l->look.stat.ino;
-        rec->empty_hints = rec->covers;
-        rec->empty_drains = p->drains;
-    }
-    return false;
-}
-
-/* An empty file that no rename brought may be a writer's placeholder: it is a
- * value only when it stayed so for the settle time.  True: look again later. */
-static bool is_doubtful(struct primary *p, struct record *rec,
-                        const struct looked *l)
-{
-    int64_t wait_ms = p->config.settle_ms - (l->age_ms > 0 ? l->age_ms : 0);
-
-    if (l->value_len > 0 || wait_ms <= 0) {
-        return false;
-    }
-    if (rec->look_why == HINT_COMMITTED) {
-        if (was_renamed(p, rec, l)) {
-            return false;
-        }
-        wait_ms = 0;
-    }
-    if (rec->hints != rec->covers) {
-        sender_need_look(p, rec); /* there is news already */
-        return true;
-    }
-    look_failed(rec);
-    sender_retry_later(p, rec,
-                       wait_ms > SETTLE_MIN_MS ? wait_ms : SETTLE_MIN_MS);
-    return true;
-}
-
-static void index_has(struct primary *p, struct record *rec,
-                      const struct looked *l)
-{
-    struct index_entry e = {.name = rec->name,
-                            .digest = l->look.digest,
-                            .stat = l->look.stat,
-                            .is_table = rec->is_table};
-    struct err err;
-
-    if (rec->is_table) {
-        memset(&e.digest, 0, sizeof e.digest);
-        memset(&e.stat, 0, sizeof e.stat);
-    }
-    if (index_put(p->ix, &e, &err) < 0) {
-        primary_log(p, -1, 3, DR_NONE, "%s", err.msg);
-    }
-}
-
-static void take_value(struct primary *p, struct record *rec,
-                       const struct looked *l)
-{
-    struct wire_change m = {0};
-    struct buf body = BUF_NULL;
-
-    m.table =
-        (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
-    m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
-    m.digest = l->look.digest;
-    m.value = (struct bytes){l->value, l->value_len};
-    wire_set_body(&body, &m);
-    if (body.bad) {
-        buf_deinit(&body);
-        sender_retry_later(p, rec, BUSY_MAX_MS);
-        return;
-    }
-    changelog_know(&p->log, rec, CONTENT_UNKNOWN);
-    changelog_know(&p->log, rec, CONTENT_VALUE);
-    rec->body = body.data;
-    rec->body_len = body.len;
-    rec->digest = l->look.digest;
-    rec->size = l->value_len;
-    p->log.body_bytes += body.len;
-    p->values_read++;
-    p->bytes_read += l->value_len;
-    index_has(p, rec, l);
-    look_settled(p, rec);
-    place_all(p, rec);
-}
-
-static struct record *job_done(struct primary *p, uint64_t id,
-                               bool *outdated_out)
-{
-    struct look_job *job = NULL;
-
-    HASH_FIND(hh, p->jobs, &id, sizeof id, job);
-    if (job == NULL) {
-        return NULL;
-    }
-    struct record *rec = job->rec;
-    *outdated_out = job->outdated;
-    HASH_DEL(p->jobs, job);
-    free(job);
-    rec->look_id = 0;
-    p->looks_active--;
-    p->looks_done++;
-    return rec;
-}
-
-static bool is_in_table(const struct record *key, const struct record *table)
-{
-    return !key->is_table && key->table_len == table->table_len &&
-           (key->table_len == 0 ||
-            memcmp(key->names, table->names, key->table_len) == 0);
-}
-
-/* The table is gone, with all its keys, whose removal may be told by no event
- * of their own: what was read of them before is not to follow its drop. */
-static void forget_keys(struct primary *p, const struct record *table)
-{
-    struct record *rec, *after;
-    struct look_job *job, *next;
-    struct repl *r;
-
-    DL_FOREACH_SAFE2(p->log.known, rec, after, known_next)
-    {
-        if (is_in_table(rec, table)) {
-            changelog_know(&p->log, rec, CONTENT_UNKNOWN);
-        }
-    }
-    HASH_ITER(hh, p->jobs, job, next)
-    {
-        job->outdated = job->outdated || is_in_table(job->rec, table);
-    }
-    EACH_REPL(p, r)
-    {
-        if (r->stream.flight != NULL &&
-            is_in_table(r->stream.flight->rec, table)) {
-            r->stream.outdated = true;
-        }
-    }
-}
-
-static void take_absent(struct primary *p, struct record *rec)
-{
-    changelog_know(&p->log, rec, CONTENT_UNKNOWN);
-    changelog_know(&p->log, rec,
-                   rec->is_table ? CONTENT_NO_TABLE : CONTENT_GONE);
-    if (rec->is_table) {
-        forget_keys(p, rec);
-    }
-    index_remove(p->ix, rec->name);
-    look_settled(p, rec);
-    place_all(p, rec);
-}
-
-static void take_present(struct primary *p, struct record *rec,
-                         const struct looked *l, enum content content)
-{
-    changelog_know(&p->log, rec, CONTENT_UNKNOWN);
-    changelog_know(&p->log, rec, content);
-    rec->size = l->look.stat.size;
-    if (content == CONTENT_TABLE) {
-        index_has(p, rec, l);
-    }
-    look_settled(p, rec);
-    place_all(p, rec);
-}
-
-static void looked(struct primary *p, uint64_t id, const struct looked *l)
-{
-    bool outdated = false;
-    struct record *rec = job_done(p, id, &outdated);
-
-    if (rec == NULL) {
-        return;
-    }
-    if (rec->flights == NULL) {
-        maybe_release(p, rec);
-        return;
-    }
-    if (outdated) {
-        look_failed(rec);
-        sender_need_look(p, rec);
-        return;
-    }
-    switch (l->result) {
-    case LOOK_VALUE:
-        if (rec->is_table) {
-            take_present(p, rec, l, CONTENT_TABLE);
-        } else if (!is_doubtful(p, rec, l)) {
-            take_value(p, rec, l);
-        }
-        break;
-    case LOOK_LARGE:
-        take_present(p, rec, l, CONTENT_LARGE);
-        break;
-    case LOOK_GONE:
-    case LOOK_NOT_A_KEY:
-        take_absent(p, rec);
-        break;
-    case LOOK_ROOT_LOST:
-        primary_root_lost(p, l->err != NULL ? l->err->msg : "root lost");
-        sender_need_look(p, rec);
-        break;
-    default:
-        sender_fail_look(p, rec, l);
-        break;
-    }
-}
-
-void primary_looked(struct primary *p, uint64_t id, const struct looked *r,
-                    int64_t now_ms)
-{
-    p->now_ms = now_ms;
-    looked(p, id, r);
-    sender_advance_all(p);
-}
-
-void primary_looked_table(struct primary *p, uint64_t id, int result,
-                          const struct err *err, int64_t now_ms)
-{
-    struct looked l = {.result = result, .err = err};
-
-    p->now_ms = now_ms;
-    looked(p, id, &l);
-    sender_advance_all(p);
-}
-
 /* --- hints and places ---------------------------------------------------- */
 
 void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
@@ -656,7 +298,7 @@ void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
             reconcile_owe(p, r); /* no memory for the log: compare instead */
         }
     }
-    note_news(p, rec, now_us);
+    sender_news(p, rec, now_us);
     if (rec->retrying) {
         sender_need_look(p, rec);
     }
@@ -939,10 +581,10 @@ void flight_end(struct primary *p, struct flight *f)
     if (rec->flights != NULL) {
         wake_held(p, rec, replica);
     }
-    if (rec->flights == NULL || !is_awaited(p, rec)) {
+    if (rec->flights == NULL || !sender_awaits(p, rec)) {
         trim(p, rec);
     }
-    maybe_release(p, rec);
+    sender_release(p, rec);
 }
 
 static void note_latency(struct primary *p, struct repl *r,
@@ -1125,7 +767,7 @@ void sender_drop(struct primary *p, struct repl *r)
         unlink_flight(p, f);
         free(f);
         trim(p, rec);
-        maybe_release(p, rec);
+        sender_release(p, rec);
     }
 }
 
@@ -1151,22 +793,6 @@ void sender_resume(struct primary *p, struct repl *r)
 }
 
 /* --- time ---------------------------------------------------------------- */
-
-static int64_t tick_retries(struct primary *p)
-{
-    struct record *rec, *next;
-    int64_t soonest = INT64_MAX;
-
-    DL_FOREACH_SAFE2(p->retries, rec, next, retry_next)
-    {
-        if (rec->retry_ms <= p->now_ms) {
-            sender_need_look(p, rec);
-        } else if (rec->retry_ms < soonest) {
-            soonest = rec->retry_ms;
-        }
-    }
-    return soonest;
-}
 
 /* Flights whose time has come: refused ones are tried again, and the index
  * waits no longer for a replica that makes no headway. */
@@ -1199,7 +825,7 @@ static int64_t tick_flights(struct primary *p, struct repl *r)
 
 int64_t sender_tick(struct primary *p)
 {
-    int64_t soonest = tick_retries(p);
+    int64_t soonest = sender_tick_looks(p);
     struct repl *r;
 
     EACH_REPL(p, r)
