@@ -333,12 +333,17 @@ static void sweep(struct primary *p, const struct walk_filter *f, size_t m,
 {
     for (size_t i = 0; i < f->names_count[m]; i++) {
         const struct diff *d = reconcile_find(c, f->names[m][i]);
+        struct record *rec;
         struct index_entry e;
-        if ((member->found[i / 8] >> (i % 8)) & 1 || d == NULL ||
-            changelog_find(&p->log, d->name) != NULL) {
+        if ((member->found[i / 8] >> (i % 8)) & 1 || d == NULL) {
             continue;
         }
-        if (index_get(p->ix, d->name, &e) && digest_equal(e.digest, d->here)) {
+        rec = changelog_find(&p->log, d->name);
+        if (rec != NULL) {
+            /* Somebody is still to hear of it, perhaps one that is not there:
+             * the index looks for itself. */
+            sender_hint(p, rec, UINT64_C(1) << p->index_id, HINT_CREATED);
+        } else if (index_get(p->ix, d->name, &e) && digest_equal(e.digest, d->here)) {
             index_remove(p->ix, d->name);
         }
     }

@@ -143,6 +143,28 @@ test_a_table_that_vanished_whole_is_swept_from_the_index(void **state)
     fx_free(f);
 }
 
+/* ... also a key that a replica which is not there is still to hear of. */
+static void test_a_dead_replicas_changes_keep_nothing_in_the_index(void **state)
+{
+    struct fx *f = fx_new();
+    struct index_entry e;
+
+    (void)state;
+    fx_put(f, "t", "x", "one");
+    fx_put(f, "u", "y", "one");
+    struct fx_peer *r = fx_real_equal(f);
+    struct fx_peer *dead = fx_scripted(f, 1);
+    fx_down(f, dead);
+    fx_set(f, "u", "y", "two"); /* waits for the dead one */
+    fx_erase(f, "u", "y");
+    fx_key(f, true, "u", NULL)->exists = false;
+    fx_hint_table(f, "u", false); /* moved away: no event of the key */
+    fx_beat(f, 30);
+    assert_true(fx_passed(f, r));
+    assert_false(index_get(f->ix, index_name_key("u", 1, "y", 1), &e));
+    fx_free(f);
+}
+
 static void test_held_deletes_are_not_counted_as_done(void **state)
 {
     struct primary_config c;
@@ -388,6 +410,8 @@ int main(void)
         cmocka_unit_test(test_an_incomplete_walk_proves_nothing),
         cmocka_unit_test(
             test_a_table_that_vanished_whole_is_swept_from_the_index),
+        cmocka_unit_test(
+            test_a_dead_replicas_changes_keep_nothing_in_the_index),
         cmocka_unit_test(test_held_deletes_are_not_counted_as_done),
         cmocka_unit_test(test_a_hold_ends_when_there_is_nothing_left_to_delete),
         cmocka_unit_test(test_nothing_is_claimed_while_the_index_is_stale),
