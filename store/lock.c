@@ -225,6 +225,19 @@ static bool same_inode(const struct lock_line *line, const struct stat *st)
     return line->dev_minor == minor(st->st_dev) || line->dev_major == 0;
 }
 
+/* A confined process may read nothing of others: whose process it is, stat()
+ * tells all the same. */
+static void read_uid(pid_t pid, char comm[16])
+{
+    char path[40];
+    struct stat st;
+
+    (void)snprintf(path, sizeof path, "/proc/%d", (int)pid);
+    if (stat(path, &st) == 0) {
+        (void)snprintf(comm, 16, "uid %u", st.st_uid);
+    }
+}
+
 static void read_comm(pid_t pid, char comm[16])
 {
     char path[40];
@@ -233,6 +246,7 @@ static void read_comm(pid_t pid, char comm[16])
     (void)snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
     FILE *f = fopen(path, "re");
     if (f == NULL) {
+        read_uid(pid, comm);
         return;
     }
     if (fgets(comm, 16, f) == NULL) {

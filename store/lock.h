@@ -30,7 +30,8 @@ int lock_open(int dir_fd, const char *file, enum lock_kind kind,
               struct err *err) MUSTCHECK;
 
 /* Who holds the flock on the inode of `st`, from /proc/locks: a pid, with the
- * command's name in `comm` (16 bytes, "" when unknown), or 0 when not found
+ * command's name in `comm` (16 bytes; "uid N" where that may not be read, ""
+ * when unknown), or 0 when not found
  * (another host or pid namespace, or released meanwhile).  `exclusive_only`
  * skips share locks. */
 pid_t lock_holder(const struct stat *st, int exclusive_only, char comm[16]);

@@ -222,7 +222,7 @@ struct wire_nak {
 struct wire_blocked {
     uint64_t seq;
     uint32_t pid;      /* holder on the replica's host, 0 unknown */
-    struct bytes comm; /* its command name */
+    struct bytes comm; /* its command name, or "uid N" */
     uint64_t waited_ms;
 };
 

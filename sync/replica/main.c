@@ -38,7 +38,7 @@ static const char help_text[] =
     "    --on-lock-timeout P   wait: keep waiting (default); replace: put the\n"
     "                          value in place anyway, readers keep the old "
     "one\n"
-    "    --no-sandbox          run without Landlock\n"
+    "    --no-sandbox          run without Landlock and seccomp\n"
     "  fresh DIR --max-age D exit 0 fresh, 1 stale, 69 never synced\n"
     "  status DIR [--json]   whose copy it is, how current, who writes it\n"
     "  adopt DIR DBID        take a copy made by other means as a replica of\n"

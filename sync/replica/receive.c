@@ -27,6 +27,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
+#include "sync/replica/filter.h"
 #include "sync/replica/sandbox.h"
 
 enum {
@@ -454,20 +455,29 @@ static void deinit(struct receive *rv)
     pthread_mutex_destroy(&rv->mutex);
 }
 
+/* The agent's log shows what is said here. */
 static void confine(const struct receive *rv, bool wanted)
 {
-    char why[160] = "switched off by --no-sandbox";
-    if (wanted &&
-        sandbox_enter(rv->disk.meta.db.root_fd, why, sizeof why) == 0) {
+    char why[160];
+    if (!wanted) {
+        replica_say("running without the sandbox: switched off by "
+                    "--no-sandbox");
         return;
     }
-    replica_say("running without the Landlock sandbox: %s", why);
+    if (sandbox_enter(rv->disk.meta.db.root_fd, why, sizeof why) != 0) {
+        replica_say("running without the Landlock sandbox: %s", why);
+    }
+    /* Last: it allows none of the calls that come before. */
+    if (filter_enter(why, sizeof why) != 0) {
+        replica_say("running without the system call filter: %s", why);
+    }
 }
 
 int receive_run(const struct replica_settings *settings)
 {
     struct err err = {0};
     (void)signal(SIGPIPE, SIG_IGN);
+    sandbox_close_inherited();
     sandbox_limits();
     struct receive *rv = calloc(1, sizeof *rv);
     if (rv == NULL) {

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
@@ -44,14 +46,13 @@ enum {
                   FS_TRUNCATE,
 };
 
-/* Beneath /proc; the leak checker of test builds lists our own threads. */
 #ifndef __has_feature
 #define __has_feature(x) 0
 #endif
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-enum { FS_PROC = FS_READ_FILE | FS_READ_DIR };
+#define LEAK_CHECKER true
 #else
-enum { FS_PROC = FS_READ_FILE };
+#define LEAK_CHECKER false
 #endif
 
 struct ruleset_attr {
@@ -73,9 +74,15 @@ enum {
     RULE_PATH_BENEATH = 1,
 };
 
+void sandbox_close_inherited(void)
+{
+    (void)syscall(SYS_close_range, STDERR_FILENO + 1U, ~0U, 0);
+}
+
 void sandbox_limits(void)
 {
     (void)umask(0);
+    tzset(); /* reads /etc/localtime, for times in messages */
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
     (void)setrlimit(RLIMIT_CORE, &none);
@@ -90,6 +97,20 @@ static int add_rule(int ruleset, int fd, uint64_t allowed)
 {
     struct path_beneath rule = {.allowed = allowed, .parent_fd = fd};
     return (int)syscall(ADD_RULE, ruleset, RULE_PATH_BENEATH, &rule, 0);
+}
+
+/* Who holds a lock, for messages; without it that is just unknown.  Nothing
+ * else of /proc: it tells of other processes.  But the leak checker of test
+ * builds lists our own threads there. */
+static void add_proc(int ruleset)
+{
+    const char *path = LEAK_CHECKER ? "/proc" : "/proc/locks";
+    CLEANUP(fd_closep) int proc = open(path, O_PATH | O_CLOEXEC);
+    if (proc >= 0) {
+        (void)add_rule(ruleset, proc,
+                       LEAK_CHECKER ? FS_READ_FILE | FS_READ_DIR
+                                    : FS_READ_FILE);
+    }
 }
 
 static int none(char *why, size_t room, const char *what)
@@ -135,12 +156,7 @@ int sandbox_enter(int root_fd, char *why, size_t why_room)
     if (add_rule(ruleset, root_fd, FS_RECEIVER & attr.handled_fs) != 0) {
         return none(why, why_room, "landlock_add_rule");
     }
-    /* Lock holders in messages; without /proc they are just unknown. */
-    CLEANUP(fd_closep)
-    int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (proc >= 0) {
-        (void)add_rule(ruleset, proc, FS_PROC);
-    }
+    add_proc(ruleset);
     if (syscall(RESTRICT_SELF, ruleset, 0) != 0) {
         return none(why, why_room, "landlock_restrict_self");
     }

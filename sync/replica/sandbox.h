@@ -4,16 +4,20 @@
  * the receiver does not need.
  *
  * With Landlock (kernel 5.19 or newer) the process can afterwards open, make,
- * rename and remove files only beneath the replica's directory, read beneath
- * /proc (who holds a lock), and use no TCP (kernel 6.7).  Best effort: where
- * the kernel lacks it the receiver runs on, still confined by openat2 beneath
- * the directory, and says so in one line.
+ * rename and remove files only beneath the replica's directory, and read
+ * /proc/locks (who holds a lock).  filter.h bounds the system calls.  Best
+ * effort: where the kernel lacks either the receiver runs on, confined by the
+ * other and by openat2 beneath the directory, and says so in one line.
  */
 #pragma once
 
 #include <stddef.h>
 
 #include "store/base/err.h"
+
+/* Close every descriptor but the first three: what the parent left open would
+ * be out of Landlock's reach.  Before anything is opened. */
+void sandbox_close_inherited(void);
 
 /* no_new_privs, no core dumps, as many descriptors as allowed; the file mode
  * mask is cleared, for modes are always given in full. */

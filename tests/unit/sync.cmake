@@ -46,7 +46,7 @@ set_tests_properties(integration_link_ssh PROPERTIES TIMEOUT 900 ENVIRONMENT
   "SSH_LAB=${CMAKE_CURRENT_LIST_DIR}/../integration/ssh_lab.sh")
 
 # drover-replica's parts.
-foreach(module IN ITEMS meta sync_group session disk)
+foreach(module IN ITEMS meta sync_group session disk sandbox)
   add_executable(unit_replica_${module}
                  ${CMAKE_CURRENT_LIST_DIR}/test_replica_${module}.c)
   target_link_libraries(unit_replica_${module} PRIVATE drover_replica
@@ -54,6 +54,8 @@ foreach(module IN ITEMS meta sync_group session disk)
   add_test(NAME unit_replica_${module} COMMAND unit_replica_${module})
   set_tests_properties(unit_replica_${module} PROPERTIES TIMEOUT 180)
 endforeach()
+# The test stands in for the kernel.
+target_link_options(unit_replica_sandbox PRIVATE -Wl,--wrap=syscall)
 
 # Wire and receiver.
 add_library(drover_sync_support STATIC
