@@ -209,6 +209,11 @@ static void on_walk_ended(void *arg, uint64_t id, bool complete,
     primary_walk_ended(d->core, id, complete, err, daemon_ms());
 }
 
+static int dr_of_scan(const struct scan_result *s)
+{
+    return s->first_code == ERR_NOTTABLE ? DR_COVERED : DR_UNREADABLE;
+}
+
 /* `unread`: what the scan before could not read, which was told then. */
 static void log_scan(const struct scan_report *r, uint64_t unread)
 {
@@ -228,7 +233,7 @@ static void log_scan(const struct scan_report *r, uint64_t unread)
               (unsigned long long)s->errors,
               DURATION_TEXT(r->took_ms * NS_PER_MS));
     if (s->errors > 0 || s->counts.incomplete != unread)
-        log_event(LOG_WARN, "scan_unreadable", NULL, DR_UNREADABLE,
+        log_event(LOG_WARN, "scan_unreadable", NULL, dr_of_scan(s),
                   "keys=%llu tables=%llu err=\"%s\"",
                   (unsigned long long)s->errors,
                   (unsigned long long)s->counts.incomplete, s->first_error);
@@ -247,7 +252,7 @@ static void note_unread(struct daemon *d, const struct scan_report *r)
                       "%llu tables or directories of the database cannot be "
                       "read: %.300s",
                       (unsigned long long)d->unread, s->first_error);
-        d->unread_err.id = DR_UNREADABLE;
+        d->unread_err.id = dr_of_scan(s);
     } else if (was) {
         daemon_rescan(d, true);
     }

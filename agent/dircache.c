@@ -17,6 +17,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
 #include "store/name.h"
+#include "sync/state.h"
 
 void dircache_init(struct dircache *c, size_t max)
 {
@@ -121,17 +122,18 @@ int dircache_open(const struct db *db, const void *table, size_t len,
                   struct err *err)
 {
     CLEANUP(fd_closep) int fd = table_open(db, table, len, NULL, NULL, err);
-    if (fd < 0)
-        return fd;
     struct stat st;
-    if (fstat(fd, &st) != 0)
+    if (fd >= 0 && fstat(fd, &st) != 0)
         return err_set(err, ERR_IO, 0, "table %s: cannot be examined",
                        QUOTED_TABLE(table, len));
-    if (st.st_dev != db->dev)
-        return err_set(err, ERR_IO, 0,
-                       "table %s: another file system is mounted there",
-                       QUOTED_TABLE(table, len));
-    return TAKE_FD(fd);
+    int rc = fd >= 0 ? 0 : fd;
+    if (fd >= 0 && st.st_dev != db->dev)
+        rc = err_set(err, ERR_NOTTABLE, 0,
+                     "table %s: another file system is mounted there",
+                     QUOTED_TABLE(table, len));
+    if (rc == ERR_NOTTABLE)
+        err->id = DR_COVERED;
+    return rc < 0 ? rc : TAKE_FD(fd);
 }
 
 int dircache_fd(struct dircache_entry *e, const struct db *db, struct err *err)

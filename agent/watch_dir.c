@@ -33,25 +33,7 @@
 
 int watch_open_dir(const struct db *db, const char *path)
 {
-    CLEANUP(fd_closep)
-    int fd = openat(db->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    while (fd >= 0 && *path != '\0') {
-        char name[NAME_MAX + 1];
-        size_t len = strcspn(path, "/");
-        if (len >= sizeof name) {
-            errno = ENAMETOOLONG;
-            return -1;
-        }
-        memcpy(name, path, len);
-        name[len] = '\0';
-        path += path[len] == '/' ? len + 1 : len;
-        int next = openat(fd, name,
-                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        int sys = errno;
-        fd_closep(&fd);
-        fd = next;
-        errno = sys;
-    }
+    CLEANUP(fd_closep) int fd = db_open_dir(db, *path != '\0' ? path : ".");
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0)
         return -1;

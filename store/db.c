@@ -135,8 +135,8 @@ static int open_beneath(int root_fd, const char *path, int flags)
 {
     struct open_how how = {
         .flags = (uint64_t)(unsigned)flags,
-        .resolve =
-            RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+                   RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
     };
 
     for (;;) {
@@ -161,6 +161,16 @@ static void next_component(const char **path, char out[NAME_MAX + 1])
     *path = slash != NULL ? slash + 1 : NULL;
 }
 
+/* Where something is mounted.  Only the kernel's own word tells a directory
+ * mounted over from the one below it when both are of one filesystem. */
+static bool is_mounted(int fd)
+{
+    struct statx st;
+
+    return statx(fd, "", AT_EMPTY_PATH, 0, &st) == 0 &&
+           (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
 static int open_step(int dir_fd, const char *name)
 {
     int fd;
@@ -168,7 +178,21 @@ static int open_step(int dir_fd, const char *name)
     do {
         fd = openat(dir_fd, name, DIR_FLAGS);
     } while (fd < 0 && errno == EINTR);
+    if (fd >= 0 && strcmp(name, ".") != 0 && is_mounted(fd)) {
+        (void)close(fd);
+        errno = EXDEV;
+        return -1;
+    }
     return fd;
+}
+
+int db_open_step(int dir_fd, const char *name)
+{
+    int fd = open_beneath(dir_fd, name, DIR_FLAGS);
+
+    return fd < 0 && (errno == ENOSYS || errno == EPERM)
+               ? open_step(dir_fd, name)
+               : fd;
 }
 
 static int open_by_steps(int root_fd, const char *path)
@@ -314,6 +338,11 @@ int table_open(const struct db *db, const void *name, size_t len,
             break;
         }
         fd = make_by_steps(db->root_fd, path, make, &created);
+    }
+    if (fd < 0 && errno == EXDEV) {
+        return err_set(err, ERR_NOTTABLE, EXDEV,
+                       "table %s: something is mounted there or above it",
+                       QUOTED_TABLE(name, len));
     }
     if (fd < 0) {
         return err_sys(err, errno, "table %s", QUOTED_TABLE(name, len));

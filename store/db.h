@@ -3,10 +3,13 @@
  * db: an opened database root, and the descriptors of its tables.
  *
  * Everything below the root is reached through descriptors with openat2
- * (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS), falling back
- * to a component-wise O_NOFOLLOW walk where the kernel lacks it, so no name can
- * lead outside.  A struct db may be used by several threads at once; it keeps
- * nothing but the root descriptor.  Internal to the project.
+ * (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
+ * RESOLVE_NO_XDEV), falling back to a component-wise O_NOFOLLOW walk where the
+ * kernel lacks it, so no name can lead outside.  Nor into a mount: a database
+ * is one directory tree, and what is mounted in it hides tables, so what is
+ * missing there is not gone (EXDEV, ERR_NOTTABLE).  A struct db may be used by
+ * several threads at once; it keeps nothing but the root descriptor.  Internal
+ * to the project.
  */
 #pragma once
 
@@ -45,8 +48,8 @@ struct table_make {
 };
 
 /* Open a table's directory; returns a descriptor (O_RDONLY | O_DIRECTORY |
- * O_CLOEXEC) that the caller closes, or ERR_NOTFOUND, ERR_NOTTABLE (a file or
- * a symbolic link is in the way), ERR_BADTABLE, ERR_PERM, ERR_NOSPACE, ERR_IO.
+ * O_CLOEXEC) that the caller closes, or ERR_NOTFOUND, ERR_NOTTABLE (a file, a
+ * symbolic link or a mount is in the way), ERR_BADTABLE, ERR_PERM, ERR_NOSPACE, ERR_IO.
  * `make` may be NULL.  *created_out (may be NULL) tells whether the table's
  * own directory was made by this call. */
 int table_open(const struct db *db, const void *name, size_t len,
@@ -63,6 +66,9 @@ int table_remove_dir(const struct db *db, const void *name, size_t len,
  * the same confinement.  `path` must not contain "." or ".." components
  * besides.  Returns a descriptor, or -1 with errno. */
 int db_open_dir(const struct db *db, const char *path) MUSTCHECK;
+
+/* Open the directory `name` in `dir_fd` in the same way: one component. */
+int db_open_step(int dir_fd, const char *name) MUSTCHECK;
 
 /* Open a file for reading by its path relative to the root with one openat2.
  * A short cut: -1 with errno ENOSYS or EPERM where the kernel lacks it, and

@@ -103,6 +103,32 @@ static bool is_skipped(const struct place *at, const char *name)
            (at->depth == 0 && strcmp(name, META_DIR) == 0);
 }
 
+static bool path_push(struct walk *w, const char *name);
+static void path_cut(struct walk *w, size_t len);
+
+/* What is at `name` is no directory; was a table there?  Then say why it cannot
+ * be read. */
+static int in_a_tables_place(struct walk *w, const char *name)
+{
+    size_t base = w->path_len, len;
+    struct err why;
+    int rc = 0;
+
+    w->counts.ignored++;
+    if (w->ops->expected == NULL || !name_is_table(name, &len) ||
+        !path_push(w, name)) {
+        return 0;
+    }
+    if (w->ops->expected(w->arg, w->path, table_len(w))) {
+        (void)err_set(&why, ERR_NOTTABLE, 0,
+                      "%s: a link or a file is in the table's place",
+                      QUOTED_TABLE(w->path, w->path_len));
+        rc = report_end(w, true, &why);
+    }
+    path_cut(w, base);
+    return rc;
+}
+
 static int visit_file(struct walk *w, const struct place *at, const char *name)
 {
     size_t len;
@@ -115,10 +141,9 @@ static int visit_file(struct walk *w, const struct place *at, const char *name)
     }
     if (at->is_table && name_is_temp(name)) {
         w->counts.temps++;
-    } else {
-        w->counts.ignored++;
+        return 0;
     }
-    return 0;
+    return in_a_tables_place(w, name);
 }
 
 static int visit_entry(struct walk *w, struct place *at,
@@ -143,8 +168,7 @@ static int visit_entry(struct walk *w, struct place *at,
         }
         return 0;
     default:
-        w->counts.ignored++;
-        return 0;
+        return in_a_tables_place(w, e->d_name);
     }
 }
 
@@ -203,22 +227,29 @@ static void path_cut(struct walk *w, size_t len)
     w->path[len] = '\0';
 }
 
+/* The directory the path now names is not of this database. */
+static int report_mount(struct walk *w, bool is_table)
+{
+    struct err why;
+
+    (void)err_set(&why, ERR_NOTTABLE, EXDEV, "%s: something is mounted there",
+                  QUOTED_TABLE(w->path, w->path_len));
+    return report_end(w, is_table, &why);
+}
+
 /* Open the subdirectory the path now names, and visit it. */
 static int enter(struct walk *w, int parent_fd, const char *name, bool is_table,
                  int depth)
 {
     struct stat st;
     struct err why;
-    CLEANUP(fd_closep)
-    int fd = openat(parent_fd, name,
-                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    CLEANUP(fd_closep) int fd = db_open_step(parent_fd, name);
 
     if (fd < 0 && errno == ENOENT) {
         return 0; /* removed since it was listed */
     }
-    if (fd < 0 && (errno == ENOTDIR || errno == ELOOP)) {
-        w->counts.ignored++; /* replaced by something that is no directory */
-        return 0;
+    if (fd < 0 && errno == EXDEV) {
+        return report_mount(w, is_table);
     }
     if (fd < 0 || fstat(fd, &st) < 0) {
         (void)err_sys(&why, errno, "open %s",
@@ -226,10 +257,7 @@ static int enter(struct walk *w, int parent_fd, const char *name, bool is_table,
         return report_end(w, is_table, &why);
     }
     if (st.st_dev != w->db->dev) {
-        (void)err_set(&why, ERR_GONE, 0,
-                      "%s: another filesystem is mounted there",
-                      QUOTED_TABLE(w->path, w->path_len));
-        return report_end(w, is_table, &why);
+        return report_mount(w, is_table);
     }
     return visit_dir(w, fd, is_table, depth);
 }
@@ -309,11 +337,7 @@ static int run(struct walk *w, int dir_fd, bool is_table, int depth)
     }
     int rc;
     if (st.st_dev != w->db->dev) {
-        struct err why;
-        (void)err_set(&why, ERR_GONE, 0,
-                      "%s: another filesystem is mounted there",
-                      QUOTED_TABLE(w->path, w->path_len));
-        rc = report_end(w, is_table, &why);
+        rc = report_mount(w, is_table);
     } else {
         rc = visit_dir(w, dir_fd, is_table, depth);
     }

@@ -4,8 +4,8 @@
  * table was read completely.
  *
  * Tables are visited parents first, each table's keys in directory order.  A
- * directory on another device than the root (something mounted over or into
- * the database), an unreadable one, or a readdir error is reported through
+ * directory where something is mounted (ERR_NOTTABLE, also when it is of the
+ * same filesystem), an unreadable one, or a readdir error is reported through
  * table_end with complete = false: nothing may be concluded from what was not
  * seen there.  Plain directories are entered (tables may lie below them);
  * META_DIR and symbolic links are not.  Blocking; for a worker thread.
@@ -33,7 +33,7 @@ struct walk_ops {
                const char *key, size_t key_len);
     /* The table's end.  complete: every entry was seen.  err: why not (NULL
      * when complete).  Comes without a table_begin when the directory could
-     * not be opened or lies on another device. */
+     * not be opened or is mounted over. */
     int (*table_end)(void *arg, const char *table, size_t len, bool complete,
                      const struct err *err);
     /* A plain directory (not a table) below the root; path relative to the
@@ -42,6 +42,10 @@ struct walk_ops {
     /* A plain directory that could not be read completely: what lies below it
      * is unknown. */
     int (*plain_incomplete)(void *arg, const char *path, const struct err *err);
+    /* Something that is no directory has the name of this table: was there a
+     * table?  Then it is told as one that could not be read (ERR_NOTTABLE);
+     * else, and without this function, it is ignored. */
+    bool (*expected)(void *arg, const char *table, size_t len);
 };
 
 struct walk_counts {

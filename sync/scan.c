@@ -171,7 +171,17 @@ static int on_plain_incomplete(void *arg, const char *path,
     return 0;
 }
 
-static const struct walk_ops ops = {.table_begin = on_table_begin,
+/* A link or a file in the place of a table that we know: not gone. */
+static bool on_expected(void *arg, const char *table, size_t len)
+{
+    const struct scan *s = arg;
+    struct index_entry e;
+
+    return index_get(s->ix, index_name_table(table, len), &e);
+}
+
+static const struct walk_ops ops = {.expected = on_expected,
+                                    .table_begin = on_table_begin,
                                     .key = on_key,
                                     .table_end = on_table_end,
                                     .plain_incomplete = on_plain_incomplete};

@@ -36,6 +36,7 @@ struct scan_result {
     uint64_t busy;     /* keys whose lock was held or that kept changing */
     uint64_t errors;   /* keys that could not be read */
     char first_error[ERR_MSG_BYTES];
+    int first_code; /* ERR_* that belongs to it */
 };
 
 /* Told about each key or table that is not settled by the scan alone.  Called

@@ -39,6 +39,7 @@ void scan_keep_error(struct scan *s, const struct err *why)
 {
     if (s->out->first_error[0] == '\0') {
         memcpy(s->out->first_error, why->msg, sizeof why->msg);
+        s->out->first_code = why->code;
     }
 }
 

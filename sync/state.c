@@ -51,6 +51,9 @@ static const struct dr_row rows[] = {
     {DR_STATE_DIR, "the agent's state cannot be written",
      "check space and owner of the state directory: df -h DIR; ls -ld DIR; "
      "until then a restart reads every value again"},
+    {DR_COVERED, "a mount, a link or a file is in a table's place",
+     "what is it? findmnt -R DIR; ls -ld DIR/TABLE.tbl; take it away (umount "
+     "DIR/TABLE.tbl); what it hides is neither read nor deleted meanwhile"},
     {DR_CONNECT, "the replica's host cannot be reached",
      "try by hand: ssh -v -p PORT USER@HOST"},
     {DR_HOST_KEY_UNKNOWN, "the host's key is not in the known_hosts file",

@@ -67,6 +67,7 @@ static int code_of_errno(int sys)
         return ERR_NOMEM;
     case ENOTDIR:
     case ELOOP:
+    case EXDEV: /* a mount, in opens that must not enter one */
         return ERR_NOTTABLE;
     default:
         return ERR_IO;

@@ -52,8 +52,8 @@ int err_set(struct err *err, int code, int sys, const char *fmt, ...)
 
 /* Like err_set(), with the code derived from errno value `sys`: ENOENT ->
  * ERR_NOTFOUND, EACCES/EPERM -> ERR_PERM, ENOSPC/EDQUOT -> ERR_NOSPACE, EROFS
- * -> ERR_READONLY, ENOMEM -> ERR_NOMEM, ENOTDIR/ELOOP -> ERR_NOTTABLE, others
- * -> ERR_IO. */
+ * -> ERR_READONLY, ENOMEM -> ERR_NOMEM, ENOTDIR/ELOOP/EXDEV -> ERR_NOTTABLE,
+ * others -> ERR_IO. */
 int err_sys(struct err *err, int sys, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

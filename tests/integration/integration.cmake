@@ -65,6 +65,9 @@ drover_e2e(guard LINKS exec ssh SCENARIOS two_agents root_lost brake)
 drover_e2e(guard LINKS exec
            SCENARIOS other_database root_unmounted unreadable unreadable_at_start
                      brake_off identity)
+drover_e2e(delete LINKS exec
+           SCENARIOS bind_over_table bind_over_root symlink_for_table
+                     readdir_error identity_damaged moved_and_replaced)
 drover_e2e(operate LINKS exec ssh SCENARIOS edited reload terminated modes)
 drover_e2e(operate LINKS exec SCENARIOS freshness another_user exit_codes ad_hoc)
 drover_e2e(login LINKS exec SCENARIOS exec_errors)

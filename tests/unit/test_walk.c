@@ -255,7 +255,7 @@ static void an_unreadable_directory_is_incomplete(void **state)
 }
 
 /* A mount inside the database hides what was there: nothing follows from it. */
-static void another_filesystem_inside_is_incomplete(void **state)
+static void a_mount_inside_is_incomplete(void **state)
 {
     struct fixture *f = *state;
     struct walk_counts c;
@@ -273,6 +273,45 @@ static void another_filesystem_inside_is_incomplete(void **state)
     assert_walk(f, "+ - !t ", &c);
     assert_int_equal(c.incomplete, 1);
     assert_int_equal(umount2(path, MNT_DETACH), 0);
+    /* The same filesystem: the device tells nothing. */
+    make_dir(f, ".drover"); /* not walked */
+    char empty[300];
+    (void)snprintf(empty, sizeof empty, "%s/.drover", f->path);
+    assert_int_equal(mount(empty, path, NULL, MS_BIND, NULL), 0);
+    assert_walk(f, "+ - !t ", &c);
+    assert_int_equal(c.incomplete, 1);
+    assert_int_equal(umount2(path, MNT_DETACH), 0);
+}
+
+static bool t_was_there(void *arg, const char *table, size_t len)
+{
+    (void)arg;
+    return len == 1 && table[0] == 't';
+}
+
+static void what_is_in_a_known_tables_place_is_incomplete(void **state)
+{
+    struct fixture *f = *state;
+    struct story s = {.text = BUF_NULL};
+    struct walk_ops with = OPS;
+    struct walk_counts c;
+    struct db db;
+
+    with.expected = t_was_there;
+    assert_int_equal(symlinkat("r.kv", f->fd, "t.tbl"), 0);
+    put_text(f->fd, "u.tbl", "never a table");
+    assert_int_equal(db_open(&db, f->path, false, &f->err), 0);
+    assert_int_equal(walk_db(&db, &with, &s, &c, &f->err), 0);
+    assert_int_equal(c.incomplete, 1);
+    assert_int_equal(c.ignored, 2);
+    assert_int_equal(unlinkat(f->fd, "t.tbl", 0), 0);
+    put_text(f->fd, "t.tbl", "a file");
+    assert_int_equal(walk_db(&db, &with, &s, &c, &f->err), 0);
+    assert_int_equal(c.incomplete, 1);
+    buf_u8(&s.text, 0);
+    assert_string_equal((char *)s.text.data, "+ !t - + !t - ");
+    buf_deinit(&s.text);
+    db_close(&db);
 }
 
 static void walk_below_begins_at_a_table_or_plain_directory(void **state)
@@ -313,7 +352,8 @@ int main(void)
         FIXTURE_TEST(a_lost_root_says_so),
         FIXTURE_TEST(a_root_lost_in_mid_walk_says_so),
         FIXTURE_TEST(an_unreadable_directory_is_incomplete),
-        FIXTURE_TEST(another_filesystem_inside_is_incomplete),
+        FIXTURE_TEST(a_mount_inside_is_incomplete),
+        FIXTURE_TEST(what_is_in_a_known_tables_place_is_incomplete),
         FIXTURE_TEST(walk_below_begins_at_a_table_or_plain_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
