@@ -69,6 +69,22 @@ static void on_overflow(void *arg)
     d->scan_when_settled = true;
 }
 
+/* Keys that went with their directory are in the index and on the replicas, and
+ * equal there: until a scan has found them gone nothing may be claimed. */
+static void on_left(void *arg)
+{
+    struct daemon *d = daemon_of(arg);
+    if (!d->debt)
+        log_event(LOG_INFORM, "moved", NULL, 0,
+                  "a directory with tables was moved: scanning");
+    daemon_index_stale(d);
+    d->debt = true;
+    /* New directories are listed first, as after an overflow. */
+    d->scan_when_settled = true;
+    if (watch_fence_passed(d->watch, watch_fence(d->watch)))
+        daemon_scan(d, true);
+}
+
 static void on_root_lost(void *arg, const char *why)
 {
     struct daemon *d = daemon_of(arg);
@@ -119,6 +135,7 @@ static void on_trouble(void *arg, const struct err *err)
 const struct watch_events daemon_watch_events = {
     .key = on_watch_key,
     .table = on_watch_table,
+    .left = on_left,
     .overflow = on_overflow,
     .root_lost = on_root_lost,
     .drained = on_drained,

@@ -10,7 +10,9 @@
  * the same cookie puts it in its new place, where everything in it is reported
  * anew.  What has no new place at the end of the drain left the database (or the
  * other half is still to come: then it is treated as moved in, which costs a
- * listing and loses nothing).
+ * listing and loses nothing).  What its tables held under the old name no event
+ * tells, and another directory may have that name when it is looked at: the
+ * owner has to scan (`left`).
  *
  * Failures.  Overflow: the directories are walked again and the owner is told to
  * scan.  The root moved, removed or unmounted: everything is dropped and the
@@ -63,7 +65,7 @@ static void directory_left(struct watch *w, struct wnode *parent,
         watch_forget(w, n);
         return;
     }
-    wtree_each_up(n, watch_tell_table, w);
+    watch_tell_left(w, n);
     wtree_detach(&w->tree, n);
     w->moves[w->moves_count++] =
         (struct pending_move){.cookie = cookie, .node = n};
@@ -99,7 +101,7 @@ static void directory_event(struct watch *w, struct wnode *n,
     else if (e->mask & IN_DELETE) {
         struct wnode *child = wtree_child(n, e->name);
         if (child != NULL)
-            watch_forget(w, child);
+            watch_removed(w, child);
     }
 }
 
@@ -143,6 +145,7 @@ static void self_event(struct watch *w, struct wnode *n, uint32_t mask)
         root_gone(w, "unmounted");
     if (mask & IN_IGNORED) {
         (void)wtree_set_wd(&w->tree, n, -1);
+        n->ended = true;
         if (root)
             root_gone(w, "removed");
     }
@@ -217,6 +220,14 @@ static void read_queue(struct watch *w)
     }
 }
 
+void watch_tell_unseen(struct watch *w)
+{
+    if (!w->left || w->db == NULL)
+        return;
+    w->left = false;
+    w->on.left(w->arg);
+}
+
 static void after_events(struct watch *w)
 {
     if (w->lost[0] != '\0') {
@@ -232,6 +243,7 @@ static void after_events(struct watch *w)
         w->on.overflow(w->arg);
     }
     list_run(w);
+    watch_tell_unseen(w);
 }
 
 void watch_drain(struct watch *w)
@@ -341,7 +353,7 @@ int watch_start(struct watch *w, const struct db *db, struct err *err)
 {
     assert(w->db == NULL);
     w->lost[0] = '\0';
-    w->overflowed = false;
+    w->overflowed = w->left = false;
     w->trouble_told = false;
     w->limit_sys = 0;
     w->counts.unreadable = 0;

@@ -31,6 +31,11 @@ struct watch_events {
                 const char *key, size_t key_len, enum hint why);
     /* A table's directory appeared, went or moved. */
     void (*table)(void *arg, const char *table, size_t table_len);
+    /* A directory with tables left its name other than by being removed: no
+     * event told what its tables held, and another may have its name by now.
+     * Or a new one could not be looked into.  What came and what is gone has to
+     * be found by a scan. */
+    void (*left)(void *arg);
     /* Events were lost.  The watch is putting its own directories in order;
      * what happened to keys has to be found by a scan. */
     void (*overflow)(void *arg);

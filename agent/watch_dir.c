@@ -64,12 +64,34 @@ void watch_on_gone(void *arg, struct wnode *n)
         (void)inotify_rm_watch(w->in->fd, n->wd);
 }
 
+static void note_left(void *arg, struct wnode *n)
+{
+    struct watch *w = arg;
+    w->left = w->left || n->is_table;
+}
+
+void watch_tell_left(struct watch *w, struct wnode *n)
+{
+    wtree_each_up(n, note_left, w);
+    wtree_each_up(n, watch_tell_table, w);
+}
+
+void watch_removed(struct watch *w, struct wnode *n)
+{
+    if (n->children != NULL || (n->wd < 0 && !n->ended)) {
+        watch_forget(w, n);
+        return;
+    }
+    watch_tell_table(w, n);
+    wtree_remove(&w->tree, n, watch_on_gone, w);
+}
+
 void watch_forget(struct watch *w, struct wnode *n)
 {
     for (size_t i = 0; i < w->moves_count; i++)
         if (w->moves[i].node == n)
             w->moves[i] = w->moves[--w->moves_count];
-    wtree_each_up(n, watch_tell_table, w);
+    watch_tell_left(w, n);
     wtree_remove(&w->tree, n, watch_on_gone, w);
 }
 
@@ -150,7 +172,8 @@ enum put_result watch_put(struct watch *w, struct wnode *n, int fd)
 }
 
 /* There is no directory of ours by this name (any more). */
-static void no_directory(struct watch *w, struct wnode *n, const char *path)
+static void no_directory(struct watch *w, struct wnode *n, const char *path,
+                         enum list_mode mode)
 {
     int sys = errno;
     if (n != NULL)
@@ -158,6 +181,9 @@ static void no_directory(struct watch *w, struct wnode *n, const char *path)
     if (sys == ENOENT || sys == ENOTDIR || sys == ELOOP)
         return;
     w->counts.unreadable++;
+    /* New, and nobody knows what is in it; nor would a change of its mode tell
+     * when it can be read.  (Other listings belong to a scan.) */
+    w->left = w->left || mode == LIST_HINT;
     if (sys != EXDEV)
         tell_trouble(w, sys, path);
 }
@@ -180,7 +206,7 @@ void watch_directory(struct watch *w, struct wnode *parent, const char *name,
     if (fd < 0) {
         if (!known)
             wtree_remove(&w->tree, n, watch_on_gone, w);
-        no_directory(w, known ? n : NULL, name);
+        no_directory(w, known ? n : NULL, name, mode);
         return;
     }
     enum put_result put = watch_put(w, n, fd);

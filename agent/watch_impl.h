@@ -63,6 +63,7 @@ struct watch {
     size_t moves_count;
     struct watch_counts counts;
     bool overflowed;   /* in this drain */
+    bool left;         /* `left` is to be told */
     bool unsettled;    /* `settled` is owed */
     bool trouble_told;
     int limit_sys;     /* a limit was met; to be told when settled */
@@ -83,14 +84,20 @@ enum put_result {
 };
 
 /* Open the directory `path` below the root, without following links; -1 with
- * errno.  EXDEV when another file system is mounted there. */
+ * errno.  EXDEV when something is mounted there. */
 int watch_open_dir(const struct db *db, const char *path);
 /* Make sure that `name` in `parent` is watched, and listed in `mode`; drops the
  * node when there is no such directory. */
 void watch_directory(struct watch *w, struct wnode *parent, const char *name,
                      enum list_mode mode);
-/* Remove a node with its watches, and report its tables. */
+/* Remove a node with its watches, and report its tables; `left` follows when
+ * there were any. */
 void watch_forget(struct watch *w, struct wnode *n);
+/* The directory was removed: its keys before it, each with an event, if it was
+ * watched. */
+void watch_removed(struct watch *w, struct wnode *n);
+/* Report the tables of what leaves its name with everything in it. */
+void watch_tell_left(struct watch *w, struct wnode *n);
 /* Put the watch on an open directory. */
 enum put_result watch_put(struct watch *w, struct wnode *n, int fd);
 void watch_tell_limit(struct watch *w);
@@ -100,6 +107,8 @@ void watch_tell_table(void *arg, struct wnode *n);
 void watch_on_gone(void *arg, struct wnode *n);
 
 /* watch.c */
+/* Tell `left` if it is owed. */
+void watch_tell_unseen(struct watch *w);
 void watch_try_free(struct watch *w);
 
 /* watch_list.c */

@@ -10,7 +10,8 @@
  * not seen are looked for and dropped.
  * Failures: a directory that went or cannot be opened ends its listing (the
  * event that tells is on its way); a readdir error ends it as incomplete, and
- * then nothing is dropped.  A node that is removed meanwhile leaves its listing
+ * then nothing is dropped, and of a new directory the owner is told that it was
+ * not seen.  A node that is removed meanwhile leaves its listing
  * without a node, which drops it at the next step.
  */
 #include <assert.h>
@@ -159,6 +160,8 @@ static void list_finish(struct listing *l)
     struct wnode *n = l->node;
     DL_DELETE(w->listings, l);
     if (n != NULL) {
+        /* A new directory, and nobody knows what is in it. */
+        w->left = w->left || (l->failed && l->mode == LIST_HINT);
         n->listing = NULL;
         if (l->again)
             list_ask(w, n, l->again_mode, l->ticket);
@@ -173,9 +176,12 @@ static bool list_begin(struct listing *l)
     l->number = ++w->numbers;
     l->is_table = l->node->is_table;
     int fd = watch_open_dir(w->db, l->node->path);
-    if (fd < 0)
+    if (fd < 0) {
+        l->failed = errno != ENOENT && errno != ENOTDIR && errno != ELOOP;
         return false;
+    }
     l->dir = fdopendir(fd);
+    l->failed = l->dir == NULL;
     if (l->dir == NULL)
         (void)close(fd);
     return l->dir != NULL;
@@ -201,12 +207,14 @@ static void on_pool_done(uv_work_t *work, int status)
         watch_try_free(w);
         if (w->db != NULL)
             list_run(w);
+        watch_tell_unseen(w);
         return;
     }
     list_report(l);
     if (l->at_end || l->failed || l->node == NULL)
         list_finish(l);
     list_run(w);
+    watch_tell_unseen(w);
 }
 
 static bool list_on_pool(struct listing *l)

@@ -27,6 +27,7 @@ struct wnode {
     UT_hash_handle hh;      /* in the parent's children */
     UT_hash_handle hh_wd;   /* in wtree.by_wd */
     int wd;                 /* -1: not watched */
+    bool ended;             /* it was watched until it was removed */
     unsigned depth;         /* 0: the root */
     char *name;             /* last component */
     char *path;             /* relative to the root; "" is the root itself */
