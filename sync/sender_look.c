@@ -18,7 +18,8 @@
 
 enum {
     BUSY_FIRST_MS = 2,
-    BUSY_MAX_MS = 100,
+    BUSY_MAX_MS = 1000, /* thousands of keys may be locked for long */
+    TOGETHER_MS = 64,   /* retries after a longer wait are due together */
     ERROR_FIRST_MS = 500,
     ERROR_MAX_MS = 30000,
     SETTLE_MIN_MS = 20,
@@ -41,6 +42,11 @@ void sender_need_look(struct primary *p, struct record *rec)
 void sender_retry_later(struct primary *p, struct record *rec, int64_t in_ms)
 {
     rec->retry_ms = p->now_ms + in_ms;
+    if (in_ms > TOGETHER_MS) {
+        /* Each tick goes through all that wait. */
+        rec->retry_ms += TOGETHER_MS - 1;
+        rec->retry_ms -= rec->retry_ms % TOGETHER_MS;
+    }
     if (!rec->retrying && !rec->queued && rec->look_id == 0) {
         rec->retrying = true;
         DL_APPEND2(p->retries, rec, retry_prev, retry_next);

@@ -45,7 +45,9 @@ static void test_blocked_keys_are_shown_with_their_holders(void **state)
     assert_memory_equal(b[0].key.p, "x", 1);
     assert_true(b[0].waited_ms >= 1000);
     fx_key(f, false, "t", "x")->busy = false;
-    fx_wait(f, 200);
+    for (int i = 0; i < 11; i++) {
+        fx_wait(f, 100);
+    }
     assert_int_equal(primary_blocked(f->p, -1, f->now_ms, b, 2), 0);
     fx_heard(r, "SET t/x=one #1\n");
     struct wire_blocked m = {
@@ -59,6 +61,47 @@ static void test_blocked_keys_are_shown_with_their_holders(void **state)
     assert_string_equal(b[0].comm, "reader");
     fx_ack(f, r, 1);
     assert_int_equal(primary_blocked(f->p, r->replica, f->now_ms, b, 2), 0);
+    fx_free(f);
+}
+
+/* One look each until it is about a second, and all of them in a few turns of
+ * the loop: thousands of locked keys must cost next to nothing. */
+static void test_locked_keys_are_looked_at_ever_more_rarely(void **state)
+{
+    enum { KEYS = 200, SECONDS = 60 };
+    struct fx *f = fx_new();
+    struct primary_counts before, after;
+    unsigned turns = 0;
+    char key[16];
+
+    (void)state;
+    fx_ready(f);
+    (void)fx_scripted(f, 0);
+    for (int i = 0; i < KEYS; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        fx_put(f, "t", key, "one")->busy = true;
+        fx_hint(f, "t", key, HINT_COMMITTED);
+        fx_wait(f, 1); /* so that no two are due together by chance */
+    }
+    primary_counts(f->p, &before);
+    for (int64_t end = f->now_ms + SECONDS * 1000; f->now_ms < end; turns++) {
+        int64_t in_ms = primary_tick(f->p, f->now_ms);
+        assert_true(in_ms > 0);
+        f->now_ms += in_ms;
+        fx_pump(f);
+    }
+    primary_counts(f->p, &after);
+    uint64_t looks = after.looks - before.looks;
+    assert_in_range(looks, (uint64_t)KEYS * SECONDS / 2,
+                    (uint64_t)KEYS * (SECONDS + 15));
+    assert_true(turns < SECONDS * 25);
+    /* One that is let go is sent within about a second. */
+    fx_key(f, false, "t", "k7")->busy = false;
+    for (int i = 0; i < 11; i++) {
+        fx_wait(f, 100);
+    }
+    primary_counts(f->p, &before);
+    assert_int_equal(before.values_read, after.values_read + 1);
     fx_free(f);
 }
 
@@ -363,6 +406,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_streams_while_the_database_is_lost),
         cmocka_unit_test(test_blocked_keys_are_shown_with_their_holders),
+        cmocka_unit_test(test_locked_keys_are_looked_at_ever_more_rarely),
         cmocka_unit_test(test_unreadable_keys_are_counted_and_tried_again),
         cmocka_unit_test(test_latency_is_from_the_hint_to_the_acknowledgement),
         cmocka_unit_test(test_wanting_a_fill_is_told_in_time),
