@@ -14,6 +14,7 @@
 
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
+#include "store/base/quote.h"
 
 /* --- errors ------------------------------------------------------------------ */
 
@@ -40,6 +41,7 @@ void config_error_add(struct config_errors *e, const char *fmt, ...)
     int rc = vasprintf(&line, fmt, args);
     va_end(args);
     if (rc >= 0) {
+        quote_tame(line); /* a file's words are in it as they stand there */
         e->lines[e->count++] = line;
     }
 }
@@ -112,7 +114,9 @@ const struct config_replica *config_replica(const struct config *c,
                                             const char *name)
 {
     for (size_t i = 0; i < c->replicas_count; i++) {
-        if (strcmp(c->replicas[i].name, name) == 0) {
+        /* One that was refused while loading has no name. */
+        if (c->replicas[i].name != NULL &&
+            strcmp(c->replicas[i].name, name) == 0) {
             return &c->replicas[i];
         }
     }

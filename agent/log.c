@@ -3,9 +3,9 @@
  * log: see log.h.
  *
  * The line is built in one buffer and written with one write(2), so lines of
- * threads do not mix.  Holding back needs a memory of recent (event, replica)
- * pairs: a small fixed table, in which a collision only means that a pair is
- * forgotten early.
+ * threads do not mix.  Holding back needs a memory of recent (event, number,
+ * replica) triples: a small fixed table, in which a collision only means that
+ * one is forgotten early.
  */
 #include "agent/log.h"
 
@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "store/base/clock.h"
+#include "store/base/quote.h"
 #include "store/value.h"
 
 enum { LINE_BYTES = 2048, RECENT = 256, BURST = 4 };
@@ -76,10 +77,11 @@ static bool stderr_is_journal(void)
 }
 
 /* True when this line may pass; *held_out: how many were left out before. */
-static bool admit(const char *event, const char *replica, unsigned *held_out)
+static bool admit(const char *event, const char *replica, int dr,
+                  unsigned *held_out)
 {
     char name[160];
-    int n = snprintf(name, sizeof name, "%s/%s", event,
+    int n = snprintf(name, sizeof name, "%s/%d/%s", event, dr,
                      replica != NULL ? replica : "");
     size_t len = n < 0 ? 0 : (size_t)n;
     uint64_t hash = digest_of(name, len < sizeof name ? len : sizeof name).lo;
@@ -114,15 +116,6 @@ static size_t put_prefix(char *line, size_t room, int level)
                             (int)(now_ns % NS_PER_S / NS_PER_MS), words[level]);
 }
 
-/* Whatever a peer or a file name brought in must not act on a terminal or
- * begin a line of its own. */
-static void defuse(char *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)p[i] < 0x20 || p[i] == 0x7f)
-            p[i] = '?';
-}
-
 void log_event(int level, const char *event, const char *replica, int dr,
                const char *fmt, ...)
 {
@@ -137,7 +130,7 @@ void log_event(int level, const char *event, const char *replica, int dr,
     if (state.journal < 0)
         state.journal = stderr_is_journal();
     bool pass = level <= state.level &&
-                (level == LOG_TRACE || admit(event, replica, &held));
+                (level == LOG_TRACE || admit(event, replica, dr, &held));
     at = pass ? put_prefix(line, sizeof line, level) : 0;
     pthread_mutex_unlock(&state.lock);
     if (!pass)
@@ -156,7 +149,9 @@ void log_event(int level, const char *event, const char *replica, int dr,
     size_t body = n < 0 ? 0 : (size_t)n;
     if (body > sizeof line - at - 65)
         body = sizeof line - at - 65;
-    defuse(line + at, body);
+    /* Whatever a peer or a file name brought in must not act on a terminal or
+     * begin a line of its own. */
+    quote_tame(line + at);
     at += body;
     if (held > 0)
         at += (size_t)snprintf(line + at, sizeof line - at,

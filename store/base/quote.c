@@ -234,6 +234,21 @@ char *quote_log(char *out, size_t room, const void *bytes, size_t len)
     return sink_end(&s);
 }
 
+void quote_tame(char *text)
+{
+    uint8_t *p = (uint8_t *)text;
+    size_t len = strlen(text);
+
+    while (len > 0) {
+        size_t n;
+        if (class_of(p, len, &n) == CLS_RAW) {
+            memset(p, '?', n);
+        }
+        p += n;
+        len -= n;
+    }
+}
+
 void quote_shell_buf(struct buf *b, const void *bytes, size_t len)
 {
     struct sink s = {.buf = b};

@@ -28,6 +28,10 @@ char *quote_shell(char *out, size_t room, const void *bytes, size_t len);
 /* As the inside of a C string: \n, \", \\, \xff; no quotes around it. */
 char *quote_log(char *out, size_t room, const void *bytes, size_t len);
 
+/* For a text that is made already, names in it quoted or not: whatever would
+ * act on a terminal, or hide, becomes '?'.  In place. */
+void quote_tame(char *text);
+
 /* Append the whole shell word to `b`, never cut. */
 void quote_shell_buf(struct buf *b, const void *bytes, size_t len);
 

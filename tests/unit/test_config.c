@@ -226,6 +226,14 @@ static void a_long_line_is_whole_and_a_longer_one_is_refused(void **state)
     assert_complains(f, "orders.conf:3: unknown setting settel");
 }
 
+static void a_files_words_cannot_steer_a_terminal(void **state)
+{
+    struct fix *f = *state;
+
+    load(f, "[data\033[2J]\n[database]\npath = /x\n");
+    assert_complains(f, "orders.conf:1: unknown section [data?[2J]");
+}
+
 static void all_mistakes_are_told_in_one_run(void **state)
 {
     struct fix *f = *state;
@@ -417,6 +425,11 @@ static void adhoc_mistakes_say_what_to_write(void **state)
     assert_complains(f, "cannot be inside its database");
     f->config = config_adhoc("/nonexistent", NULL, 0, &f->errors);
     assert_complains(f, "/nonexistent: No such file");
+    /* A bad one is no reason to crash at the next. */
+    static const char *const two[] = {"host:", "other:/x"};
+    config_errors_deinit(&f->errors);
+    f->config = config_adhoc(f->dir, two, 2, &f->errors);
+    assert_complains(f, "the path is missing");
 }
 
 static void adhoc_names_never_clash(void **state)
@@ -488,6 +501,7 @@ int main(void)
         TEST(a_command_without_host_is_split_without_a_shell),
         TEST(systemd_folders_win_over_the_defaults),
         TEST(a_long_line_is_whole_and_a_longer_one_is_refused),
+        TEST(a_files_words_cannot_steer_a_terminal),
         TEST(all_mistakes_are_told_in_one_run),
         TEST(the_last_line_is_checked_without_its_newline),
         TEST(a_nul_byte_is_refused),

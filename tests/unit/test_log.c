@@ -85,6 +85,15 @@ static void what_others_wrote_cannot_forge_a_line(void **state)
     assert_non_null(strstr(p, "a?<0>b?[2Jc?\n"));
 }
 
+static void what_others_wrote_cannot_steer_a_terminal(void **state)
+{
+    /* C1 controls and marks that turn the line's direction around, in UTF-8 and
+     * as bytes that are no UTF-8; letters stay. */
+    log_event(LOG_ERROR, "test_steer", NULL, 0, "%s",
+              "a\xc2\x9b" "b\xe2\x80\xae" "c\x9b" "d\xc3\xa4");
+    assert_non_null(strstr(text(*state), "a??b???c?d\xc3\xa4\n"));
+}
+
 static void long_text_is_cut_not_split(void **state)
 {
     char big[8000];
@@ -104,7 +113,8 @@ static void flood_of_one_event_is_held_back_others_pass(void **state)
     assert_in_range(n, 1, 20);
     log_event(LOG_WARN, "test_flood", "b", 0, "another replica");
     log_event(LOG_WARN, "test_flood2", "a", 0, "another event");
-    assert_int_equal(lines(text(*state)), n + 2);
+    log_event(LOG_WARN, "test_flood", "a", 401, "another number");
+    assert_int_equal(lines(text(*state)), n + 3);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -116,6 +126,7 @@ int main(void)
         T(line_has_level_event_replica_and_number),
         T(levels_above_the_limit_are_silent),
         T(what_others_wrote_cannot_forge_a_line),
+        T(what_others_wrote_cannot_steer_a_terminal),
         T(long_text_is_cut_not_split),
         T(flood_of_one_event_is_held_back_others_pass),
     };

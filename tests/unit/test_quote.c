@@ -143,6 +143,15 @@ static void bash_reads_the_words_back(void **state)
     buf_deinit(&want);
 }
 
+static void tamed_text_keeps_its_letters_and_its_length(void **state)
+{
+    char text[] = "it's \"a\\b\"\t\033[2J\x7f \xc3\xa4\xc2\x9b\xe2\x80\xae\xff";
+
+    (void)state;
+    quote_tame(text);
+    assert_string_equal(text, "it's \"a\\b\"??[2J? \xc3\xa4??????");
+}
+
 static void any_bytes_fit_in_the_promised_room(void **state)
 {
     uint8_t bytes[64];
@@ -167,6 +176,7 @@ int main(void)
         cmocka_unit_test(log_text_has_no_line_ends_or_quotes_left),
         cmocka_unit_test(utf8_is_judged_strictly),
         FIXTURE_TEST(bash_reads_the_words_back),
+        cmocka_unit_test(tamed_text_keeps_its_letters_and_its_length),
         cmocka_unit_test(any_bytes_fit_in_the_promised_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
