@@ -193,6 +193,19 @@ static void compare_verdict(FILE *out, const char *mode, const json_t *r)
     (void)fputc('\n', out);
 }
 
+static const char *kind_of(const json_t *name)
+{
+    static const char *const KINDS[] = {"missing", "extra", "different"};
+    const char *kind = field_text(name, "kind", "");
+
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
+        if (strcmp(kind, KINDS[i]) == 0) {
+            return kind;
+        }
+    }
+    return "?";
+}
+
 static void compare_names(FILE *out, const json_t *r, size_t names_max)
 {
     const json_t *names = json_object_get(r, "names");
@@ -206,7 +219,7 @@ static void compare_names(FILE *out, const json_t *r, size_t names_max)
         if (shown == names_max) {
             break;
         }
-        (void)fprintf(out, "  %-9s  %s", field_text(name, "kind", "?"),
+        (void)fprintf(out, "  %-9s  %s", kind_of(name),
                       json_is_true(json_object_get(name, "is_table"))
                           ? "table "
                           : "");
@@ -241,9 +254,10 @@ void render_compare(FILE *out, const json_t *result, size_t names_max)
         if (json_is_true(json_object_get(r, "held"))) {
             (void)fprintf(out,
                           "      The brake holds %s deletes. If they are "
-                          "right: drover approve %s\n",
-                          COUNT_TEXT(count_of(r, "extra")),
-                          field_text(r, "name", "?"));
+                          "right: drover approve ",
+                          COUNT_TEXT(count_of(r, "extra")));
+            render_clean(out, field_text(r, "name", "?"));
+            (void)fputc('\n', out);
         }
         compare_names(out, r, names_max);
     }
@@ -267,8 +281,9 @@ void render_wait(FILE *out, const json_t *result)
             (void)fputs(": has every change\n", out);
             continue;
         }
-        (void)fprintf(out, ": not yet, %s, %s keys pending\n",
-                      field_text(r, "state", "unknown"),
+        (void)fputs(": not yet, ", out);
+        render_clean(out, field_text(r, "state", "unknown"));
+        (void)fprintf(out, ", %s keys pending\n",
                       COUNT_TEXT(count_of(r, "pending_keys")));
         if (json_is_object(error)) {
             (void)fputs("      ", out);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/render.h"
+#include "store/base/quote.h"
 
 /* Characters, not bytes: continuation bytes of UTF-8 take no place. */
 static size_t width(const char *s)
@@ -41,6 +42,7 @@ void table_row(struct table *t, const char *const *cells)
             t->bad = true;
             return;
         }
+        quote_tame(copy); /* some of it comes from other hosts */
         more[t->rows * t->columns + i] = copy;
     }
     t->rows++;

@@ -123,6 +123,26 @@ static void text_from_outside_cannot_drive_the_terminal(void **state)
     free(text);
 }
 
+static void what_a_replica_says_of_itself_cannot_either(void **state)
+{
+    static const char hostile[] =
+        "{\"mode\":\"verify\",\"database\":{},\"replicas\":[{\"name\":\"e\\u001b"
+        "\",\"state\":\"\\u009b2J\",\"version\":\"\\u001b]0;x\\u0007\",\"phase\":"
+        "\"\\u202e\",\"held\":true,\"done\":false,\"extra\":1,\"names\":[{\"kind\":"
+        "\"\\u001b\",\"table\":\"\\u001b\",\"key\":\"\"}]}],\"blocked\":[{\"side\":"
+        "\"replica\",\"comm\":\"\\u001b\"}]}";
+
+    (void)state;
+    for (int which = 0; which < 4; which++) {
+        char *text = rendered(hostile, which, false);
+        assert_null(strchr(text, '\033'));
+        assert_null(strchr(text, '\007'));
+        assert_null(strstr(text, "\xc2\x9b"));
+        assert_null(strstr(text, "\xe2\x80\xae"));
+        free(text);
+    }
+}
+
 static void a_comparison_lists_names_up_to_the_bound(void **state)
 {
     (void)state;
@@ -218,6 +238,7 @@ int main(void)
         cmocka_unit_test(colors_appear_only_when_asked_for),
         cmocka_unit_test(missing_fields_are_shown_as_dashes),
         cmocka_unit_test(text_from_outside_cannot_drive_the_terminal),
+        cmocka_unit_test(what_a_replica_says_of_itself_cannot_either),
         cmocka_unit_test(a_comparison_lists_names_up_to_the_bound),
         cmocka_unit_test(a_resync_tells_repairs_failures_and_the_brake),
         cmocka_unit_test(a_wait_tells_who_is_behind),
