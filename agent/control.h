@@ -41,7 +41,7 @@
  *             "dry-run" | "resync", "elapsed_s", "replicas": [{"name", "done",
  *             "failed", "held", "phase", "compared", "replica_keys",
  *             "missing", "extra", "different", "to_repair", "repaired",
- *             "reread", "scan_keys", "error": ERROR | null,
+ *             "reread", "unread", "scan_keys", "error": ERROR | null,
  *             "names": [{"kind": "missing" | "extra" | "different",
  *               "is_table": bool, NAME...}]}]}; names only at the end
  *   approve  {"replica", "count"}   pause, resume  {"replicas": [name]}

@@ -14,7 +14,7 @@
 #include "agent/status.h"
 #include "sync/state.h"
 
-enum { DOWN_MS = 10 * 1000, UNREADABLE_MS = 5 * 1000, NAMES_MAX = 1000 };
+enum { DOWN_MS = 10 * 1000, NAMES_MAX = 1000 };
 
 const char *compare_mode_word(const struct job *j)
 {
@@ -66,7 +66,8 @@ json_t *compare_target_json(const struct job_target *t, bool end)
     json_t *o = json_pack("{s:s, s:b, s:b, s:b, s:s, s:o}", "name", t->name,
                           "done", t->done, "failed", t->failed, "held",
                           r->held, "phase", phase, "error",
-                          t->failed ? status_error(&t->err) : json_null());
+                          t->err.code != 0 ? status_error(&t->err)
+                                           : json_null());
     const struct {
         const char *name;
         uint64_t value;
@@ -75,7 +76,7 @@ json_t *compare_target_json(const struct job_target *t, bool end)
         {"missing", r->missing},     {"extra", r->extra},
         {"different", r->different}, {"to_repair", r->to_repair},
         {"repaired", r->repaired},   {"reread", r->reread},
-        {"scan_keys", r->scan_keys},
+        {"scan_keys", r->scan_keys}, {"unread", r->unread},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         (void)json_object_set_new(o, numbers[i].name,
@@ -139,32 +140,6 @@ static void forget(struct job *j, struct job_target *t)
     t->compare = 0;
 }
 
-/* A key that cannot be read keeps its place in the log, and a comparison that
- * has to wait for it would not end: the operator is told instead. */
-static void give_up_waiting(struct job *j, struct job_target *t)
-{
-    const struct compare_result *r = &t->last;
-    uint64_t progress = r->repaired + r->scan_keys + r->to_repair;
-    struct primary_counts counts;
-    struct err err = {0};
-    if (t->phase != t->stuck_phase || progress != t->stuck_progress ||
-        t->stuck_since_ms == 0) {
-        t->stuck_phase = t->phase;
-        t->stuck_progress = progress;
-        t->stuck_since_ms = daemon_ms();
-        return;
-    }
-    primary_counts(j->daemon->core, &counts);
-    if (counts.unreadable == 0 ||
-        daemon_ms() - t->stuck_since_ms < UNREADABLE_MS)
-        return;
-    (void)err_set(&err, ERR_PERM, 0, "%llu keys cannot be read: %s",
-                  (unsigned long long)counts.unreadable,
-                  counts.unreadable_text);
-    err.id = DR_UNREADABLE;
-    target_fail(t, &err);
-}
-
 /* Take what the core knows about the comparison now. */
 static void update(struct job *j, struct job_target *t)
 {
@@ -180,15 +155,15 @@ static void update(struct job *j, struct job_target *t)
     t->last = *r;
     t->last.names = NULL;
     t->phase = r->phase;
-    if (!r->done) {
-        give_up_waiting(j, t);
+    if (!r->done)
         return;
-    }
     t->names = names_json(r);
     if (r->failed)
         target_fail(t, &r->err);
     else if (j->unread.code != 0)
         target_fail(t, &j->unread);
+    else if (r->unread > 0)
+        t->err = r->unread_err; /* the rest was compared */
     t->done = true;
     forget(j, t);
 }
@@ -218,7 +193,7 @@ static void target_step(struct job *j, struct job_target *t)
 static bool is_good(const struct job *j, const struct job_target *t)
 {
     const struct compare_result *r = &t->last;
-    if (t->failed)
+    if (t->failed || r->unread > 0)
         return false;
     if (j->what == JOB_VERIFY)
         return r->missing + r->extra + r->different == 0;

@@ -26,9 +26,6 @@ struct job_target {
     json_t *names;
     struct compare_result last; /* its pointers are not used */
     const char *phase;
-    const char *stuck_phase; /* no progress in this phase ... */
-    uint64_t stuck_progress;
-    int64_t stuck_since_ms; /* ... since then */
 };
 
 struct job {

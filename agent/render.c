@@ -169,13 +169,15 @@ static void compare_verdict(FILE *out, const char *mode, const json_t *r)
     uint64_t extra = count_of(r, "extra");
     uint64_t different = count_of(r, "different");
     uint64_t wrong = missing + extra + different;
+    uint64_t unread = count_of(r, "unread");
 
     if (json_is_true(json_object_get(r, "failed"))) {
         (void)fprintf(out, "failed");
     } else if (!json_is_true(json_object_get(r, "done"))) {
         (void)fprintf(out, "not finished");
     } else if (wrong == 0) {
-        (void)fprintf(out, "equal, %s keys and tables compared",
+        (void)fprintf(out, "%s, %s keys and tables compared",
+                      unread > 0 ? "no difference found" : "equal",
                       COUNT_TEXT(count_of(r, "compared")));
     } else {
         (void)fprintf(out, "%s difference%s: %s missing, %s extra, %s "
@@ -189,6 +191,10 @@ static void compare_verdict(FILE *out, const char *mode, const json_t *r)
     if (count_of(r, "reread") > 0) {
         (void)fprintf(out, "; %s values read there",
                       COUNT_TEXT(count_of(r, "reread")));
+    }
+    if (unread > 0) {
+        (void)fprintf(out, "; %s key%s not compared", COUNT_TEXT(unread),
+                      plural(unread));
     }
     (void)fputc('\n', out);
 }

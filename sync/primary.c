@@ -312,6 +312,7 @@ static void shorten_log(struct primary *p)
                     "instead",
                     (unsigned long long)p->log.pending[slowest]);
         changelog_forget(&p->log, slowest);
+        sender_redo(p, r);
         reconcile_owe(p, r);
         r->forgotten = r->session == SESSION_DOWN;
     }

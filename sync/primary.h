@@ -274,6 +274,9 @@ struct compare_result {
     uint64_t repaired;  /* acknowledged repairs */
     uint64_t to_repair;
     uint64_t reread;    /* values the replica read */
+    uint64_t unread;    /* keys the primary could not read for long: not
+                           compared, not repaired yet */
+    struct err unread_err; /* why the first of them */
     uint64_t scan_keys; /* progress of the replica's scan */
     const struct diff_name *names; /* borrowed until primary_compare_free() */
     size_t names_count;

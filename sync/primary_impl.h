@@ -5,6 +5,7 @@
  *     primary.c         hints, actions, barriers, time
  *     sender.c          flights: from a place in the log to an acknowledgement
  *     sender_look.c     ... what a key holds: looks and their answers
+ *     aside.c           ... what a key that cannot be read does not hold up
  *     stream.c          large values in pieces
  *     session.c         one connection: hello, frames, heartbeats
  *     reconcile.c       comparing one replica with the index: jobs and steps
@@ -61,6 +62,8 @@ struct flight {
     int64_t blocked_ms; /* since when a reader there holds it up, 0 not */
     uint32_t pid;
     char comm[16];
+    bool aside;   /* its key cannot be read for long (aside.c) */
+    bool passed;  /* a comparison ended without it */
     size_t bytes; /* counted against the window while ready or sent */
 };
 
@@ -74,6 +77,10 @@ void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
  * index must not hold it after the scan that follows, and a comparison sees
  * what a replica has, not what it is about to get. */
 void sender_doubt(struct primary *p);
+/* The replica lost its places in the log: what is under way there may be
+ * outdated by a change that it will not be told of, and arrive after a
+ * comparison has looked.  It is read and sent once more. */
+void sender_redo(struct primary *p, struct repl *r);
 /* Take places from the log into flights as far as the window allows. */
 void sender_advance(struct primary *p, struct repl *r);
 void sender_advance_all(struct primary *p);
@@ -132,6 +139,25 @@ void sender_fail_look(struct primary *p, struct record *rec,
 struct record *sender_next_look(struct primary *p);
 /* Queue what is to be tried again now; returns when the next one is. */
 int64_t sender_tick_looks(struct primary *p);
+
+/* --- keys that cannot be read for long (aside.c) ------------------------- */
+
+/* A look failed: if that lasts, the key's waiting flights stand aside. */
+void aside_note(struct primary *p, struct record *rec);
+/* The flight goes on; it is over. */
+void aside_clear(struct repl *r, struct flight *f);
+void aside_end(struct repl *r, struct flight *f);
+/* Everything up to `barrier` is acknowledged but what stands aside. */
+bool aside_reached(struct primary *p, struct repl *r, uint64_t barrier);
+/* A comparison begins: what the index cannot tell because it stands aside gets
+ * a place in the replica's log, too. */
+void aside_adopt(struct primary *p, struct repl *r);
+bool aside_is_unread(struct primary *p, struct digest name);
+/* How many keys up to `barrier` stand aside; *err tells of the first. */
+uint64_t aside_unread(struct primary *p, uint64_t barrier, struct err *err);
+/* The same for the replica, whose repairs end without them. */
+uint64_t aside_pass(struct primary *p, struct repl *r, uint64_t barrier,
+                    struct err *err);
 
 /* --- streams (stream.c) -------------------------------------------------- */
 
@@ -319,6 +345,8 @@ struct repl {
     struct flight *flights_by_seq; /* uthash */
     struct flight *ready, *large;  /* utlist DL */
     size_t flights_count;
+    size_t aside, passed; /* of them */
+    int64_t reached_ms;   /* when aside_reached() last said no */
     size_t window_bytes;
     size_t ready_bytes;
     uint64_t last_fence; /* the newest flight.fence, 0: none is set */

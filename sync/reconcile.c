@@ -204,6 +204,8 @@ void reconcile_finish(struct primary *p, struct compare *c)
     bool found = res->missing + res->extra + res->different > 0;
 
     if (reconcile_repairs(c)) {
+        c->result.unread =
+            aside_pass(p, r, c->barrier, &c->result.unread_err);
         if (found && c->automatic) {
             primary_log(p, r->id, 5, DR_NONE,
                         "compared: %llu missing, %llu extra, %llu different%s",
@@ -217,7 +219,9 @@ void reconcile_finish(struct primary *p, struct compare *c)
         r->initial = false;
         r->mismatches = 0;
         note_again(p, r, found);
-        c->result.repaired = c->result.to_repair;
+        c->result.repaired =
+            res->to_repair - (res->unread < res->to_repair ? res->unread
+                                                           : res->to_repair);
         r->next_ping_ms = p->now_ms; /* prove it */
     }
     end(p, c);
@@ -229,6 +233,7 @@ static void begin(struct primary *p, struct compare *c)
 {
     struct repl *r = p->repl[c->replica];
 
+    aside_adopt(p, r);
     c->debts = r->debts;
     if (c->opt.scan || c->opt.content) {
         c->phase = COMPARE_SCANNING;
@@ -291,20 +296,18 @@ static bool may_compare(struct primary *p, struct repl *r)
 {
     return r->session == SESSION_LIVE && !r->closing && r->digests_known &&
            p->index_ready && !p->lost &&
-           session_watermark(p, p->repl[p->index_id]) >= r->live_tail;
+           aside_reached(p, p->repl[p->index_id], r->live_tail);
 }
 
 static void go_on(struct primary *p, struct repl *r, struct compare *c)
 {
-    uint64_t mark = session_watermark(p, r);
-    uint64_t own = session_watermark(p, p->repl[p->index_id]);
-
     if (c->phase == COMPARE_QUEUED) {
         if (p->log.pending[r->id] < REPAIR_ROOM / 4) {
             begin(p, c);
         }
-    } else if (c->phase == COMPARE_SETTLING && mark >= c->barrier &&
-               own >= c->barrier) {
+    } else if (c->phase == COMPARE_SETTLING &&
+               aside_reached(p, r, c->barrier) &&
+               aside_reached(p, p->repl[p->index_id], c->barrier)) {
         reconcile_list(p, c);
     } else if (c->phase == COMPARE_RESOLVING && c->resolved &&
                p->log.pending[r->id] < REPAIR_ROOM) {
@@ -314,7 +317,8 @@ static void go_on(struct primary *p, struct repl *r, struct compare *c)
         } else {
             reconcile_walk(p, c);
         }
-    } else if (c->phase == COMPARE_DRAINING && mark >= c->barrier) {
+    } else if (c->phase == COMPARE_DRAINING &&
+               aside_reached(p, r, c->barrier)) {
         reconcile_finish(p, c);
     }
 }
@@ -354,7 +358,7 @@ void reconcile_owe_soon(struct primary *p, struct repl *r)
 
 bool reconcile_is_owed(const struct repl *r)
 {
-    return r->owed || r->owed_soon || r->blind || r->held > 0;
+    return r->owed || r->owed_soon || r->blind || r->held > 0 || r->passed > 0;
 }
 
 void reconcile_settled(struct repl *r, unsigned debts)

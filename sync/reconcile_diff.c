@@ -119,6 +119,19 @@ static bool all_proven(struct compare *c)
     return all;
 }
 
+/* What cannot be read here is not known to differ. */
+static void drop_unread(struct primary *p, struct compare *c)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->diffs_count; i++) {
+        if (!aside_is_unread(p, c->diffs[i].name)) {
+            c->diffs[n++] = c->diffs[i];
+        }
+    }
+    c->diffs_count = n;
+}
+
 /* Keys that kept changing through all rounds are in motion, not different. */
 static void drop_unproven(struct compare *c)
 {
@@ -180,6 +193,11 @@ static void round_done(struct primary *p, struct compare *c)
         qsort(c->diffs, c->diffs_count, sizeof *c->diffs, by_name);
     }
     c->round++;
+    if (!reconcile_repairs(c)) {
+        drop_unread(p, c);
+        c->result.unread =
+            aside_unread(p, p->log.tail_seq, &c->result.unread_err);
+    }
     proven = all_proven(c);
     count_diffs(c);
     braked = trips_brake(p, c);

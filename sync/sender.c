@@ -99,6 +99,7 @@ void flight_set(struct primary *p, struct flight *f, enum flight_state s)
     struct repl *r = repl_of(p, f);
 
     leave_list(r, f);
+    aside_clear(r, f);
     f->state = (uint8_t)s;
     if (s == FLIGHT_READY) {
         f->bytes = f->rec->body_len + 64;
@@ -394,6 +395,24 @@ void sender_known(struct primary *p, struct flight *f, bool fresh,
     flight_end(p, f);
 }
 
+void sender_redo(struct primary *p, struct repl *r)
+{
+    struct flight *f;
+
+    DL_FOREACH(r->flights, f)
+    {
+        if (f->state == FLIGHT_HELD) {
+            continue;
+        }
+        f->rec->hints++;
+        sender_news(p, f->rec, 0);
+        if (f->state == FLIGHT_SENT) {
+            struct news news = {++p->log.tail_seq, p->now_ms, 0};
+            follow(p, r, f->rec, news, NULL);
+        }
+    }
+}
+
 /* Start a flight for what the replica took from the log. */
 static bool take_off(struct primary *p, struct repl *r)
 {
@@ -426,7 +445,8 @@ static bool take_off(struct primary *p, struct repl *r)
 
 static bool has_room(struct primary *p, const struct repl *r)
 {
-    if (r->flights_count >= p->config.window_changes ||
+    if (r->flights_count - r->aside >= p->config.window_changes ||
+        r->flights_count >= p->config.log_max_changes ||
         r->window_bytes >= p->config.window_bytes) {
         return false;
     }
@@ -561,6 +581,7 @@ static void unlink_flight(struct primary *p, struct flight *f)
     struct flight **at = &f->rec->flights;
 
     leave_list(r, f);
+    aside_end(r, f);
     while (*at != f) {
         at = &(*at)->rec_next;
     }

@@ -148,6 +148,7 @@ void sender_fail_look(struct primary *p, struct record *rec,
             memcpy(rec->comm, l->comm, sizeof rec->comm);
         }
     }
+    aside_note(p, rec);
     sender_retry_later(p, rec, wait_ms < max_ms ? wait_ms : max_ms);
 }
 

@@ -51,6 +51,12 @@ static const struct dr_row rows[] = {
     {DR_STATE_DIR, "the agent's state cannot be written",
      "check space and owner of the state directory: df -h DIR; ls -ld DIR; "
      "until then a restart reads every value again"},
+    {DR_BLOCKED, "a key of the primary stays locked",
+     "see what the process that holds the lock is doing: ps -fp PID; the key "
+     "is sent as soon as it can be read"},
+    {DR_IS_REPLICA, "the agent's directory is a replica, not a primary",
+     "stop this agent: the database's primary is elsewhere; if this copy is to "
+     "become the primary: drover-replica promote DIR"},
     {DR_COVERED, "a mount, a link or a file is in a table's place",
      "what is it? findmnt -R DIR; ls -ld DIR/TABLE.tbl; take it away (umount "
      "DIR/TABLE.tbl); what it hides is neither read nor deleted meanwhile"},

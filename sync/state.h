@@ -30,7 +30,9 @@ enum dr_id {
     DR_NOT_OUR_DATABASE = 104,/* root lost, replaced, or another id */
     DR_NO_IDENTITY = 105,     /* no id and no permission to make one */
     DR_STATE_DIR = 106,       /* the index cache cannot be written */
+    DR_BLOCKED = 107,         /* a key stays locked on the primary */
     DR_COVERED = 108,         /* a mount, link or file in a table's place */
+    DR_IS_REPLICA = 110,      /* the agent's directory is a replica */
     DR_CONNECT = 201,         /* name lookup, refused, unreachable, timed out */
     DR_HOST_KEY_UNKNOWN = 202,
     DR_HOST_KEY_CHANGED = 203,

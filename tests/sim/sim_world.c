@@ -403,7 +403,9 @@ static void lock_or_spoil(struct sim *s, struct item *it)
         return;
     }
     if (sim_chance(s, 700)) {
-        int64_t until_us = s->now_us + (int64_t)sim_below(s, 300000);
+        /* Now and then for longer than anything waits in order. */
+        uint64_t most_us = sim_chance(s, 100) ? 20000000 : 300000;
+        int64_t until_us = s->now_us + (int64_t)sim_below(s, most_us);
         it->locked_us = until_us > it->locked_us ? until_us : it->locked_us;
     } else {
         it->unreadable = !it->unreadable;

@@ -99,6 +99,41 @@ static void test_a_place_lost_while_comparing_is_owed_again(void **state)
     fx_free(f);
 }
 
+/* A change is on its way to the replica, which is slow to install it; its
+ * table is removed, and the replica's place for that is lost.  The comparison
+ * sees a replica without the key: it must not stay there after that. */
+static void test_what_is_under_way_when_a_place_is_lost_is_sent_again(
+    void **state)
+{
+    struct primary_config c;
+
+    (void)state;
+    primary_config_default(&c);
+    c.log_max_changes = 4;
+    struct fx *f = fx_new_with(&c);
+    fx_put(f, "t", "x", "one");
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    fx_set(f, "u", "y", "late");
+    fx_heard(r, "SET u/y=late #1\n");
+    fx_erase(f, "u", "y");
+    fx_key(f, true, "u", NULL)->exists = false;
+    c.window_changes = 1;
+    primary_reconfigure(f->p, &c);
+    fx_hint_table(f, "u", false);
+    for (int i = 0; i < 10; i++) {
+        char key[8];
+        (void)snprintf(key, sizeof key, "k%d", i);
+        fx_set(f, "t", key, "value");
+    }
+    assert_false(fx_passed(f, r)); /* the places are gone */
+    buf_clear(&r->heard);
+    fx_ack(f, r, 1);
+    buf_put(&r->heard, "", 1);
+    assert_non_null(strstr((const char *)r->heard.data, "DELETE u/y "));
+    fx_free(f);
+}
+
 static void test_an_incomplete_walk_proves_nothing(void **state)
 {
     struct fx *f = fx_new();
@@ -407,6 +442,8 @@ int main(void)
         cmocka_unit_test(
             test_a_comparison_that_never_finds_quiet_begins_anyway),
         cmocka_unit_test(test_a_place_lost_while_comparing_is_owed_again),
+        cmocka_unit_test(
+            test_what_is_under_way_when_a_place_is_lost_is_sent_again),
         cmocka_unit_test(test_an_incomplete_walk_proves_nothing),
         cmocka_unit_test(
             test_a_table_that_vanished_whole_is_swept_from_the_index),
