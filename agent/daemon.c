@@ -212,12 +212,27 @@ static int open_state(struct daemon *d, struct err *err)
     return EXIT_GOOD;
 }
 
+/* The origin, and then what is random per process. */
+static void make_instance(const struct daemon *d, uint8_t out[16])
+{
+    memcpy(out, d->instance, sizeof d->instance);
+    memcpy(out, d->origin, sizeof d->origin);
+}
+
+void daemon_tell_reign(struct daemon *d)
+{
+    uint8_t instance[16];
+    make_instance(d, instance);
+    primary_set_reign(d->core, d->epoch, instance);
+}
+
 static int make_parts(struct daemon *d, struct err *err)
 {
     struct primary_config pc;
     daemon_core_config(d, &pc);
-    if (rand_bytes(pc.instance, sizeof pc.instance, err) < 0)
+    if (rand_bytes(d->instance, sizeof d->instance, err) < 0)
         return EXIT_BAD;
+    make_instance(d, pc.instance);
     d->ix = index_new();
     d->core = d->ix != NULL ? primary_new(&pc, d->ix) : NULL;
     d->watch = watch_new(&d->loop, &daemon_watch_events, d);

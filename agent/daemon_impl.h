@@ -51,6 +51,8 @@ struct daemon {
     int state_fd, lock_fd;
     uint8_t id[16];
     uint64_t epoch;
+    uint8_t origin[IDENTITY_ORIGIN_BYTES]; /* zero: not seen yet */
+    uint8_t instance[16];
     int64_t began_ms;
     int exit_code;
 
@@ -141,6 +143,8 @@ void daemon_save_index(struct daemon *d);
 /* The first opening: decides whose database this is.  Exit code, 0 = go on
  * (also with a lost root). */
 int daemon_root_first(struct daemon *d, struct err *err);
+/* The epoch and origin became known after the core was made. */
+void daemon_tell_reign(struct daemon *d);
 /* Put watches in place; daemon_root_settled() goes on. */
 void daemon_root_start(struct daemon *d);
 void daemon_root_settled(struct daemon *d);

@@ -436,7 +436,6 @@ static void check_suspect(struct daemon *d)
         (void)err_set(&err, ERR_GONE, 0,
                       "%s was not our database for a moment",
                       d->config->path);
-    err.id = DR_NOT_OUR_DATABASE;
     daemon_root_lost(d, &err);
 }
 

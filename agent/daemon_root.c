@@ -21,9 +21,20 @@
 
 enum { IDENTITY_CHECK_MS = 5000, POLL_MS = 3000 };
 
+static void lost_because(struct daemon *d, const struct err *why)
+{
+    d->root_err = *why;
+    if (why->id != DR_IS_REPLICA)
+        d->root_err.id = DR_NOT_OUR_DATABASE;
+}
+
 /* Why the root is not ours, and how to make it ours if it should be. */
 static void not_ours(struct daemon *d, const struct err *why)
 {
+    if (why->id == DR_IS_REPLICA) {
+        d->root_err = *why;
+        return;
+    }
     (void)err_set(&d->root_err, ERR_GONE, 0,
                   "%.300s; if this is a new database, remove %.200s/%s and "
                   "restart the agent",
@@ -39,10 +50,15 @@ static int first_identity(struct daemon *d, struct root *root, bool known,
     if (known) {
         if (identity_check(&root->db, d->id, err) == 0)
             return EXIT_GOOD;
+        /* Demoted: that does not come right by waiting. */
+        if (err->id == DR_IS_REPLICA)
+            return EXIT_CONFIG;
         not_ours(d, err);
         return EXIT_GOOD;
     }
     int rc = identity_make(&root->db, id, err);
+    if (rc < 0 && err->id == DR_IS_REPLICA)
+        return EXIT_CONFIG;
     if (rc < 0) {
         if (rc == ERR_PERM || rc == ERR_READONLY)
             (void)err_set(err, rc, 0,
@@ -100,6 +116,17 @@ static void load_index(struct daemon *d)
     }
 }
 
+/* Whose reign it is that sessions will speak of. */
+static int read_reign(struct daemon *d, struct root *root, struct err *err)
+{
+    root_hold(root);
+    if (identity_epoch(&root->db, &d->epoch, err) < 0 ||
+        identity_origin(&root->db, d->origin, err) < 0)
+        return err->code;
+    /* Held or not: what was read is of a primary. */
+    return identity_check(&root->db, d->id, err);
+}
+
 int daemon_root_first(struct daemon *d, struct err *err)
 {
     d->epoch = 1;
@@ -118,7 +145,7 @@ int daemon_root_first(struct daemon *d, struct err *err)
         root_unref(root);
         return code;
     }
-    if (identity_epoch(&root->db, &d->epoch, err) < 0) {
+    if (read_reign(d, root, err) < 0) {
         root_unref(root);
         return EXIT_CONFIG;
     }
@@ -174,11 +201,10 @@ void daemon_root_lost(struct daemon *d, const struct err *why)
 {
     if (d->root_state == ROOT_LOST && d->root == NULL)
         return;
-    log_event(LOG_ERROR, "root_lost", NULL, DR_NOT_OUR_DATABASE,
+    lost_because(d, why);
+    log_event(LOG_ERROR, "root_lost", NULL, d->root_err.id,
               "err=\"%s\"; nothing is read or deleted until it is back",
               why->msg);
-    d->root_err = *why;
-    d->root_err.id = DR_NOT_OUR_DATABASE;
     d->root_state = ROOT_LOST;
     d->scan_when_settled = false;
     d->core_lost = true;
@@ -191,34 +217,50 @@ void daemon_root_lost(struct daemon *d, const struct err *why)
     d->root = NULL;
 }
 
-/* Is it back?  Quietly, since this is tried every second. */
-static void try_again(struct daemon *d)
+/* The root is back and has the right id.  Sessions carry the epoch and the
+ * origin that they began with: a new reign, or another directory in the old
+ * one's place, is told only by a new process. */
+static void take_back(struct daemon *d, struct root *root)
 {
+    uint8_t origin[IDENTITY_ORIGIN_BYTES];
+    uint64_t epoch = d->epoch;
     struct err err = {0};
-    uint64_t epoch;
-    struct root *root = root_open(d->config->path, &err);
-    if (root != NULL && identity_check(&root->db, d->id, &err) == 0 &&
-        identity_epoch(&root->db, &epoch, &err) == 0) {
-        memcpy(root->id, d->id, sizeof root->id);
-        d->root = root;
-        if (epoch != d->epoch) {
-            /* Sessions carry the epoch they began with. */
-            log_event(LOG_NOTE, "epoch", NULL, 0,
-                      "the database's epoch is %llu now: restarting",
-                      (unsigned long long)epoch);
-            daemon_stop(d, EXIT_BAD);
-            return;
-        }
-        daemon_root_start(d);
-        return;
-    }
-    if (root != NULL) {
+    memcpy(origin, d->origin, sizeof origin);
+    if (read_reign(d, root, &err) < 0) {
         not_ours(d, &err);
         root_unref(root);
         return;
     }
-    err.id = DR_NOT_OUR_DATABASE;
-    d->root_err = err;
+    memcpy(root->id, d->id, sizeof root->id);
+    d->root = root;
+    if (!d->root_seen) {
+        daemon_tell_reign(d);
+    } else if (epoch != d->epoch ||
+               memcmp(origin, d->origin, sizeof origin) != 0) {
+        log_event(LOG_NOTE, "epoch", NULL, 0,
+                  "the database's epoch is %llu now%s: restarting",
+                  (unsigned long long)d->epoch,
+                  epoch == d->epoch ? ", in another directory than before"
+                                    : "");
+        daemon_stop(d, EXIT_BAD);
+        return;
+    }
+    daemon_root_start(d);
+}
+
+/* Is it back?  Quietly, since this is tried every second. */
+static void try_again(struct daemon *d)
+{
+    struct err err = {0};
+    struct root *root = root_open(d->config->path, &err);
+    if (root == NULL) {
+        lost_because(d, &err);
+    } else if (identity_check(&root->db, d->id, &err) < 0) {
+        not_ours(d, &err);
+        root_unref(root);
+    } else {
+        take_back(d, root);
+    }
 }
 
 /* Directories without a watch are scanned instead, and those that cannot be
@@ -251,6 +293,7 @@ void daemon_root_second(struct daemon *d)
     if (now_ms - d->identity_checked_ms >= IDENTITY_CHECK_MS) {
         struct err err = {0};
         d->identity_checked_ms = now_ms;
+        root_hold(d->root);
         if (identity_check(&d->root->db, d->id, &err) < 0) {
             daemon_root_lost(d, &err);
             return;

@@ -12,8 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
@@ -88,11 +90,28 @@ static int meta_open(const struct db *db, struct err *err)
     return fd;
 }
 
+/* Was it demoted, or is it a replica that somebody takes for a primary? */
+static int refuse_replica(const struct db *db, int meta, struct err *err)
+{
+    struct stat st;
+    if (fstatat(meta, "replica", &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return 0;
+    (void)err_set(err, ERR_REFUSED, 0,
+                  "%s is a replica (it has " META_DIR "/replica): nothing is "
+                  "read from it; to make it the primary: drover-replica "
+                  "promote %s",
+                  db->path, db->path);
+    err->id = DR_IS_REPLICA;
+    return ERR_REFUSED;
+}
+
 static int read_id(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
                    struct err *err)
 {
     CLEANUP(fd_closep) int meta = meta_open(db, err);
     if (meta < 0)
+        return err->code;
+    if (refuse_replica(db, meta, err) < 0)
         return err->code;
     char text[128];
     int n = read_small(meta, "id", text, sizeof text, err);
@@ -110,6 +129,8 @@ int identity_read(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
 {
     if (read_id(db, id_out, err) == 0)
         return 0;
+    if (err->id == DR_IS_REPLICA)
+        return err->code;
     (void)err_wrap(err, "%s", db->path);
     err->id = DR_NOT_OUR_DATABASE;
     return err->code;
@@ -155,7 +176,7 @@ int identity_make(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
                   struct err *err)
 {
     int rc = make_id(db, id_out, err);
-    if (rc >= 0)
+    if (rc >= 0 || err->id == DR_IS_REPLICA)
         return rc;
     (void)err_wrap(err, "make the id of database %s", db->path);
     err->id = DR_NO_IDENTITY;
@@ -175,6 +196,8 @@ int identity_check(const struct db *db, const uint8_t id[IDENTITY_BYTES],
     }
     uint8_t there[IDENTITY_BYTES];
     if (read_id(db, there, err) < 0) {
+        if (err->id == DR_IS_REPLICA)
+            return err->code = ERR_GONE;
         (void)err_wrap(err, "%s is not our database", db->path);
     } else if (memcmp(there, id, sizeof there) != 0) {
         char a[IDENTITY_HEX_BYTES], b[IDENTITY_HEX_BYTES];
@@ -188,6 +211,41 @@ int identity_check(const struct db *db, const uint8_t id[IDENTITY_BYTES],
     err->code = ERR_GONE;
     err->id = DR_NOT_OUR_DATABASE;
     return ERR_GONE;
+}
+
+int identity_origin(const struct db *db, uint8_t out[IDENTITY_ORIGIN_BYTES],
+                    struct err *err)
+{
+    struct statx sx;
+    if (statx(db->root_fd, META_DIR "/id", AT_SYMLINK_NOFOLLOW,
+              STATX_INO | STATX_BTIME | STATX_MTIME, &sx) != 0)
+        return err_sys(err, errno, META_DIR "/id");
+    /* Neither changes with owner, mode or links; where the file system has no
+     * birth time, the file was written once. */
+    const struct statx_timestamp *t =
+        (sx.stx_mask & STATX_BTIME) != 0 ? &sx.stx_btime : &sx.stx_mtime;
+    const uint64_t facts[3] = {sx.stx_ino, (uint64_t)t->tv_sec, t->tv_nsec};
+    uint64_t hash = XXH3_64bits(facts, sizeof facts);
+    if (hash == 0)
+        hash = 1;
+    memcpy(out, &hash, IDENTITY_ORIGIN_BYTES);
+    return 0;
+}
+
+int identity_hold(const struct db *db, struct err *err)
+{
+    CLEANUP(fd_closep)
+    int fd = openat(db->root_fd, META_DIR "/id",
+                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, errno, META_DIR "/id");
+    if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+        return TAKE_FD(fd);
+    return errno == EWOULDBLOCK
+               ? err_set(err, ERR_EXISTS, 0,
+                         META_DIR "/id is locked exclusively (is it being "
+                                  "demoted?)")
+               : err_sys(err, errno, "lock " META_DIR "/id");
 }
 
 int identity_epoch(const struct db *db, uint64_t *epoch_out, struct err *err)

@@ -8,7 +8,8 @@
  * at a path in its state directory; from then on a root without that id is "not
  * our database", and nothing there is read or taken as a delete.
  * DB/.drover/epoch (a decimal number, 1 when missing) counts the reigns of
- * primaries; the operator raises it when a replica is promoted.
+ * primaries; promoting a replica raises it.  A directory with DB/.drover/replica
+ * is a replica, whatever else is there, and never ours.
  *
  * Blocking but short; everything goes through the root's descriptor.
  */
@@ -33,9 +34,21 @@ enum { IDENTITY_THERE = 1 };
 int identity_make(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
                   struct err *err) MUSTCHECK;
 /* 0 when the root is still the opened one and carries `id`; else ERR_GONE with
- * DR_NOT_OUR_DATABASE and the reason.  The evidence behind every delete. */
+ * DR_NOT_OUR_DATABASE (DR_IS_REPLICA) and the reason.  The evidence behind every
+ * delete. */
 int identity_check(const struct db *db, const uint8_t id[IDENTITY_BYTES],
                    struct err *err) MUSTCHECK;
+
+/* What tells this directory from a copy of it with the same id and epoch: a
+ * hash of its id file's inode and birth time; never all zero. */
+enum { IDENTITY_ORIGIN_BYTES = 8 };
+int identity_origin(const struct db *db, uint8_t out[IDENTITY_ORIGIN_BYTES],
+                    struct err *err) MUSTCHECK;
+
+/* Hold the primary for an agent: a share lock on the id file, which keeps
+ * drover-replica demote out for as long as the returned descriptor is open.
+ * ERR_EXISTS: a demotion is at work, or somebody locks it exclusively. */
+int identity_hold(const struct db *db, struct err *err) MUSTCHECK;
 
 /* The epoch: 1 when there is no file; ERR_CORRUPT when it holds no number. */
 int identity_epoch(const struct db *db, uint64_t *epoch_out,

@@ -2,7 +2,7 @@
  *
  * render_status: the table of `drover status`.
  *
- *     orders  /srv/orders   48,211 keys, 87.3 MiB in 12 tables   agent ...
+ *     orders  /srv/orders   48,211 keys, 87.3 MiB in 12 tables, epoch 1 ...
  *     REPLICA  STATE      LAG  PENDING  LAST ACK  SILENT  RATE  RECEIVER
  *     eu-1     streaming  0 s  -        0.8 s     0.8 s   41/s  0.1.0
  *     blocked  users/alice  41 s  on primary: pid 8123 billing
@@ -60,6 +60,9 @@ static void head(FILE *out, const json_t *status)
     }
     if (field_count(db, "tables", &n)) {
         (void)fprintf(out, " in %s tables", COUNT_TEXT(n));
+    }
+    if (field_count(db, "epoch", &n)) {
+        (void)fprintf(out, ", epoch %" PRIu64, n);
     }
     (void)fputs("   agent ", out);
     render_clean(out, field_text(status, "version", "?"));

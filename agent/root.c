@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct root *root_open(const char *path, struct err *err)
 {
@@ -19,7 +20,16 @@ struct root *root_open(const char *path, struct err *err)
         return NULL;
     }
     r->refs = 1;
+    r->hold_fd = -1;
     return r;
+}
+
+void root_hold(struct root *r)
+{
+    struct err err;
+    if (r->hold_fd < 0) {
+        r->hold_fd = identity_hold(&r->db, &err);
+    }
 }
 
 struct root *root_ref(struct root *r)
@@ -33,6 +43,8 @@ void root_unref(struct root *r)
 {
     if (r == NULL || --r->refs > 0)
         return;
+    if (r->hold_fd >= 0)
+        (void)close(r->hold_fd);
     db_close(&r->db);
     free(r);
 }

@@ -144,6 +144,13 @@ void primary_reconfigure(struct primary *p, const struct primary_config *c)
     p->config.epoch = was.epoch;
 }
 
+void primary_set_reign(struct primary *p, uint64_t epoch,
+                       const uint8_t instance[16])
+{
+    memcpy(p->config.instance, instance, sizeof p->config.instance);
+    p->config.epoch = epoch;
+}
+
 struct repl *primary_repl(struct primary *p, int replica)
 {
     assert(replica >= 0 && replica < LOG_REPLICAS_MAX &&

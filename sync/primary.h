@@ -68,6 +68,9 @@ struct primary *primary_new(const struct primary_config *config,
 void primary_free(struct primary *p);
 /* Apply changed limits (database id, instance and epoch stay). */
 void primary_reconfigure(struct primary *p, const struct primary_config *c);
+/* The database was found only now: before the first session. */
+void primary_set_reign(struct primary *p, uint64_t epoch,
+                       const uint8_t instance[16]);
 
 /* --- hints: what the watch saw ------------------------------------------- */
 

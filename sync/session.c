@@ -300,7 +300,7 @@ static bool is_permanent(int dr)
 {
     return dr == DR_OTHER_DATABASE || dr == DR_OLD_EPOCH ||
            dr == DR_REPLICA_DIR || dr == DR_REPLICA_NOT_EMPTY ||
-           dr == DR_PROTOCOL;
+           dr == DR_TWO_PRIMARIES || dr == DR_IS_PRIMARY || dr == DR_PROTOCOL;
 }
 
 static int on_error(struct primary *p, struct repl *r, struct bytes body,

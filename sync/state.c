@@ -108,8 +108,9 @@ static const struct dr_row rows[] = {
      "is the target path right? to give the directory up for this database, "
      "on HOST: move DIR away and make an empty one"},
     {DR_OLD_EPOCH, "a newer primary has already written to this replica",
-     "only one primary may feed it: stop this agent, or see on HOST: "
-     "drover-replica status DIR"},
+     "this primary's reign is over: stop its writers and this agent, then on "
+     "this host: drover-replica demote DIR; who is primary now: the agent that "
+     "drover-replica status DIR on HOST shows"},
     {DR_REPLICA_DIR, "the replica's directory cannot be used",
      "on HOST, as the login user: ls -ld DIR; it must exist and belong to "
      "that user"},
@@ -125,6 +126,14 @@ static const struct dr_row rows[] = {
     {DR_INSTALL, "a change cannot be applied on the replica",
      "the message names table and key; remove what is in the way on HOST; it "
      "is tried again by itself"},
+    {DR_TWO_PRIMARIES, "the replica follows another primary of this database",
+     "there are two: a copied disk, a restored backup, or two promoted "
+     "replicas; stop the wrong one (and demote it: drover-replica demote DIR); "
+     "for the right one, type what the message says"},
+    {DR_IS_PRIMARY, "the target directory is a primary itself",
+     "was it promoted? then this primary's reign is over: stop its writers and "
+     "this agent, then on this host: drover-replica demote DIR; else correct "
+     "the replica's path"},
     {DR_BRAKE, "more deletes than allowed are held back",
      "look first: drover resync REPLICA --dry-run; then let them through: "
      "drover approve REPLICA"},

@@ -54,6 +54,8 @@ enum dr_id {
     DR_REPLICA_IO = 306,      /* EIO, EROFS: unhealthy disk */
     DR_REPLICA_NOT_EMPTY = 307, /* holds keys, but no database id */
     DR_INSTALL = 308,         /* one change cannot be applied there */
+    DR_TWO_PRIMARIES = 309,   /* this epoch belongs to another primary */
+    DR_IS_PRIMARY = 310,      /* the target is a primary itself */
     DR_BRAKE = 401,           /* deletes held */
     DR_DIFFERENT = 402,       /* verify found differences */
     DR_CONFIG = 501,

@@ -40,6 +40,7 @@ enum {
     WIRE_NOISE_MAX = 64 * 1024,        /* noise looked through for the magic */
     WIRE_BATCH_MAX = 8192,             /* items in ACK, LISTING, RESOLVE */
     WIRE_COMM_MAX = 16,                /* command name in BLOCKED */
+    WIRE_ORIGIN_BYTES = 8,             /* head of the instance */
 };
 
 /* Feature bits of the hello; a bit counts when both sides set it. */
@@ -101,7 +102,9 @@ struct wire_hello {
     uint32_t features;
     uint8_t db_id[16];
     uint64_t epoch;
-    uint8_t instance[16];   /* random per agent process */
+    /* The first WIRE_ORIGIN_BYTES tell the primary's directory (all zero: not
+     * known), the rest is random per agent process. */
+    uint8_t instance[16];
     uint32_t heartbeat_ms;  /* how often the agent sends PING */
     uint32_t silence_ms;    /* after this long without a frame: give up */
     uint8_t durability;     /* enum wire_durability */

@@ -429,10 +429,16 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
     if (rc != 0) {
         return numbered(rc, err);
     }
-    if (ok_out->was_empty || ident.epoch != hello->epoch) {
-        memcpy(ident.db_id, hello->db_id, sizeof ident.db_id);
-        ident.epoch = hello->epoch;
-        ident.watermark = 0;
+    enum session_change change = session_follow(&ident, hello);
+    /* Before the new epoch is on disk: a time of the old primary's must never
+     * stand for what the new one has. */
+    if (change == SESSION_NEW_EPOCH &&
+        unlinkat(d->meta.fd, META_FILE_FRESHNESS, 0) != 0 && errno != ENOENT) {
+        return numbered(
+            err_sys(err, errno, "remove " META_DIR "/" META_FILE_FRESHNESS),
+            err);
+    }
+    if (change != SESSION_AS_IT_WAS) {
         rc = meta_ident_write(d->meta.fd, &ident, &d->modes, err);
         if (rc != 0) {
             return numbered(rc, err);
@@ -452,6 +458,13 @@ bool disk_lost(const struct disk *d, char *why, size_t why_room)
         (void)snprintf(why, why_room,
                        "the directory is not the one that was opened "
                        "(unmounted, moved or removed)");
+        return true;
+    }
+    if (fstatat(d->meta.fd, META_FILE_REPLICA, &st, AT_SYMLINK_NOFOLLOW) != 0 &&
+        errno == ENOENT) {
+        (void)snprintf(why, why_room,
+                       META_DIR "/" META_FILE_REPLICA
+                                " was removed: promoted, or given up");
         return true;
     }
     if (fstat(d->meta.stage_fd, &st) == 0 && st.st_nlink == 0) {

@@ -91,6 +91,8 @@ int replica_exit_of(const struct err *err)
     case DR_PROTOCOL:
         return EXIT_PROTOCOL;
     default:
+    case DR_TWO_PRIMARIES:
+    case DR_IS_PRIMARY:
         break;
     }
     switch (err->code) {

@@ -147,11 +147,13 @@ static int open_below(struct meta *m, const struct meta_modes *modes,
 {
     struct stat st;
     if (fstatat(m->db.root_fd, META_DIR "/" META_FILE_PRIMARY, &st,
-                AT_SYMLINK_NOFOLLOW) == 0) {
+                AT_SYMLINK_NOFOLLOW) == 0 &&
+        fstatat(m->db.root_fd, META_DIR "/" META_FILE_REPLICA, &st,
+                AT_SYMLINK_NOFOLLOW) != 0) {
         return err_set(err, ERR_REFUSED, 0,
-                       "is a primary (it has " META_DIR "/" META_FILE_PRIMARY
-                       "); a replica must be another directory, and a "
-                       "copy of a primary must come without " META_DIR);
+                       "is a primary itself (it has " META_DIR
+                       "/" META_FILE_PRIMARY "); a copy of a primary must come "
+                       "without " META_DIR);
     }
     if (faccessat(m->db.root_fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
         return err_sys(err, errno, "is not writable for the receiver's user");
@@ -189,6 +191,9 @@ int meta_open(struct meta *m, const char *path, const struct meta_modes *modes,
     int rc = open_below(m, modes, err);
     if (rc != 0) {
         (void)refuse_dir(err, path);
+        if (rc == ERR_REFUSED) {
+            err->id = DR_IS_PRIMARY;
+        }
         meta_close(m);
     }
     return rc;
@@ -234,10 +239,27 @@ static int write_all(int fd, const void *text, size_t len)
     return 0;
 }
 
-static int fill(int fd, const void *text, size_t len,
+/* Owner and group of META_DIR, for what root writes there. */
+static int give_like_dir(int fd, int meta_fd)
+{
+    struct stat dir, st;
+    if (fstat(meta_fd, &dir) != 0 || fstat(fd, &st) != 0) {
+        return errno;
+    }
+    if ((st.st_uid != dir.st_uid || st.st_gid != dir.st_gid) &&
+        fchown(fd, dir.st_uid, dir.st_gid) != 0) {
+        return errno;
+    }
+    return 0;
+}
+
+static int fill(int fd, int meta_fd, const void *text, size_t len,
                 const struct meta_write *how)
 {
     int sys = write_all(fd, text, len);
+    if (sys == 0 && how->like_dir) {
+        sys = give_like_dir(fd, meta_fd);
+    }
     if (sys != 0) {
         return sys;
     }
@@ -276,7 +298,7 @@ int meta_replace(int meta_fd, const char *file, const void *text, size_t len,
     if (fd < 0) {
         return err_sys(err, errno, "create " META_DIR "/%s", temp);
     }
-    int sys = fill(fd, text, len, how);
+    int sys = fill(fd, meta_fd, text, len, how);
     if (sys == 0 && renameat(meta_fd, temp, meta_fd, file) != 0) {
         sys = errno;
     }
@@ -346,43 +368,6 @@ bool meta_id_parse(const char *text, uint8_t out[META_ID_BYTES])
         digits[n++] = *text;
     }
     return hex_decode(out, META_ID_BYTES, digits, n);
-}
-
-int meta_ident_read(int meta_fd, struct meta_ident *out, struct err *err)
-{
-    char text[META_TEXT_MAX];
-    int rc =
-        meta_read(meta_fd, META_FILE_REPLICA, text, sizeof text, NULL, err);
-    if (rc != 0) {
-        return rc;
-    }
-    struct meta_ident id;
-    char hex[META_ID_TEXT];
-    int n = sscanf(text,
-                   "drover-replica 1\ndatabase %32[0-9a-f]\nepoch %" SCNu64
-                   "\nwatermark %" SCNu64,
-                   hex, &id.epoch, &id.watermark);
-    if (n != 3 || !meta_id_parse(hex, id.db_id)) {
-        return err_set(err, ERR_CORRUPT, 0,
-                       META_DIR "/" META_FILE_REPLICA " makes no sense");
-    }
-    *out = id;
-    return 0;
-}
-
-int meta_ident_write(int meta_fd, const struct meta_ident *ident,
-                     const struct meta_modes *modes, struct err *err)
-{
-    char hex[META_ID_TEXT], text[META_TEXT_MAX];
-    meta_id_text(ident->db_id, hex);
-    int n = snprintf(text, sizeof text,
-                     "drover-replica 1\ndatabase %s\nepoch %" PRIu64
-                     "\nwatermark %" PRIu64 "\n",
-                     hex, ident->epoch, ident->watermark);
-    assert(n > 0 && (size_t)n < sizeof text);
-    struct meta_write how = {
-        .mode = modes->file_mode, .group = modes->group, .durable = true};
-    return meta_replace(meta_fd, META_FILE_REPLICA, text, (size_t)n, &how, err);
 }
 
 size_t meta_freshness_text(const struct meta_freshness *f,

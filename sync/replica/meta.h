@@ -10,8 +10,8 @@
  *     DIR/.drover/takeover   a newcomer asks for the lock
  *     DIR/.drover/stage/     values on their way in
  *
- * A primary has META_DIR/id instead; a directory that has it is never written
- * as a replica.  Small files are replaced by rename, so a reader sees the old
+ * A primary has META_DIR/id and no META_DIR/replica; such a directory is never
+ * written as a replica (role.h).  Small files are replaced by rename, so a reader sees the old
  * or the new text.  Directories get the modes and the group of the replica's
  * own settings, because flockd's Tables() fails on one it cannot open.
  * Nothing here logs.
@@ -27,8 +27,10 @@
 #include "store/base/err.h"
 #include "store/db.h"
 #include "sync/state.h"
+#include "sync/wire.h"
 
 #define META_FILE_PRIMARY "id"
+#define META_FILE_EPOCH "epoch"
 #define META_FILE_REPLICA "replica"
 #define META_FILE_FRESHNESS "freshness"
 #define META_FILE_APPLIED "applied"
@@ -43,6 +45,7 @@ enum {
     META_TEXT_MAX = 1024, /* largest small file that is read */
     META_ID_BYTES = 16,
     META_ID_TEXT = 33, /* as hex, with NUL */
+    META_AGENTS = 4,   /* instances that are remembered */
 };
 
 /* What new directories and values get. */
@@ -74,6 +77,7 @@ struct meta_write {
     gid_t group;    /* (gid_t)-1: leave */
     bool durable;   /* fsync the file and META_DIR */
     bool set_mtime; /* to mtime_ns */
+    bool like_dir;  /* give it META_DIR's owner and group: root may be at work */
     int64_t mtime_ns;
 };
 
@@ -90,13 +94,21 @@ struct meta_ident {
     uint8_t db_id[META_ID_BYTES];
     uint64_t epoch;
     uint64_t watermark;
+    /* Which primary has this epoch (see wire_hello), zero: not known; and its
+     * agents' instances, newest first, zero: none. */
+    uint8_t origin[WIRE_ORIGIN_BYTES];
+    uint8_t agents[META_AGENTS][META_ID_BYTES];
 };
 
 /* ERR_NOTFOUND: no identity yet; ERR_CORRUPT: the file makes no sense. */
 int meta_ident_read(int meta_fd, struct meta_ident *out,
                     struct err *err) MUSTCHECK;
+/* Durable when it returns 0. */
 int meta_ident_write(int meta_fd, const struct meta_ident *ident,
                      const struct meta_modes *modes, struct err *err) MUSTCHECK;
+/* The same, given to the owner of META_DIR. */
+int meta_ident_write_as_owner(int meta_fd, const struct meta_ident *ident,
+                              struct err *err) MUSTCHECK;
 
 /* The freshness file's text and time. */
 struct meta_freshness {

@@ -31,6 +31,23 @@ void session_deinit(struct session *s)
     fd_closep(&s->lock_fd);
 }
 
+/* The file is its owner's alone, whatever a chmod -R has made of it, and
+ * belongs to the owner of META_DIR also when root made it. */
+static void keep_private(int lock_fd, int meta_fd)
+{
+    struct stat st, dir;
+    if (fstat(lock_fd, &st) != 0) {
+        return;
+    }
+    if (geteuid() == 0 && fstat(meta_fd, &dir) == 0 &&
+        st.st_uid != dir.st_uid && fchown(lock_fd, dir.st_uid, dir.st_gid) != 0) {
+        return; /* then only root can lock it: the next one says so */
+    }
+    if ((st.st_mode & 07777) != 0600 && fchmod(lock_fd, 0600) != 0) {
+        return; /* not ours: somebody else's care */
+    }
+}
+
 /* The lock on the file that is behind the name now: 1 = taken, 0 = busy. */
 static int try_lock(struct session *s, struct err *err)
 {
@@ -55,6 +72,7 @@ static int try_lock(struct session *s, struct err *err)
             fstatat(s->meta_fd, META_FILE_LOCK, &named, AT_SYMLINK_NOFOLLOW) ==
                 0 &&
             mine.st_ino == named.st_ino && mine.st_dev == named.st_dev) {
+            keep_private(fd, s->meta_fd);
             s->lock_fd = TAKE_FD(fd);
             return 1;
         }
@@ -287,6 +305,48 @@ bool session_superseded(struct session *s, int64_t silent_ms, char *why,
     return true;
 }
 
+static bool is_zero(const uint8_t *p, size_t n)
+{
+    return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
+}
+
+static int refuse_second(const struct meta_ident *ident, const char *what,
+                         const char *then, struct err *err)
+{
+    (void)err_set(err, ERR_REFUSED, 0,
+                  "%s with epoch %" PRIu64 "; if this agent's is the right "
+                  "one, %sgive it a higher epoch: stop its agent, then on its "
+                  "host: drover-replica promote --epoch %" PRIu64 " DIR",
+                  what, ident->epoch, then, ident->epoch + 1);
+    err->id = DR_TWO_PRIMARIES;
+    return err->code;
+}
+
+/* The epoch is the one we follow: is it the same primary's, and is this agent
+ * not one whose time was over? */
+static int check_reign(const struct meta_ident *ident,
+                       const struct wire_hello *hello, struct err *err)
+{
+    const size_t n = sizeof ident->origin;
+    if (!is_zero(ident->origin, n) && !is_zero(hello->instance, n) &&
+        memcmp(ident->origin, hello->instance, n) != 0) {
+        return refuse_second(ident,
+                             "this replica follows another directory with the "
+                             "same database id,",
+                             "", err);
+    }
+    for (size_t i = 1; i < META_AGENTS; i++) {
+        if (!is_zero(ident->agents[i], META_ID_BYTES) &&
+            memcmp(ident->agents[i], hello->instance, META_ID_BYTES) == 0) {
+            return refuse_second(ident,
+                                 "another agent of this database has taken "
+                                 "over this replica since,",
+                                 "restart it (same directory), or ", err);
+        }
+    }
+    return 0;
+}
+
 static int check_known(const struct meta_ident *ident,
                        const struct wire_hello *hello, struct err *err)
 {
@@ -309,7 +369,7 @@ static int check_known(const struct meta_ident *ident,
         err->id = DR_OLD_EPOCH;
         return err->code;
     }
-    return 0;
+    return hello->epoch == ident->epoch ? check_reign(ident, hello, err) : 0;
 }
 
 int session_check(const struct meta *m, const struct wire_hello *hello,
@@ -328,6 +388,15 @@ int session_check(const struct meta *m, const struct wire_hello *hello,
         err->id = DR_REPLICA_DIR;
         return rc;
     }
+    struct stat st;
+    if (fstatat(m->fd, META_FILE_PRIMARY, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        (void)err_set(err, ERR_REFUSED, 0,
+                      "replica directory %s was promoted: it is a primary "
+                      "itself now",
+                      m->db.path);
+        err->id = DR_IS_PRIMARY;
+        return err->code;
+    }
     int holds = meta_holds_data(&m->db, err);
     if (holds < 0) {
         err->id = DR_REPLICA_DIR;
@@ -345,6 +414,32 @@ int session_check(const struct meta *m, const struct wire_hello *hello,
         return err->code;
     }
     return SESSION_NEW;
+}
+
+enum session_change session_follow(struct meta_ident *ident,
+                                   const struct wire_hello *hello)
+{
+    const size_t n = sizeof ident->origin;
+    if (ident->epoch != hello->epoch ||
+        memcmp(ident->db_id, hello->db_id, sizeof ident->db_id) != 0) {
+        *ident = (struct meta_ident){.epoch = hello->epoch};
+        memcpy(ident->db_id, hello->db_id, sizeof ident->db_id);
+        memcpy(ident->origin, hello->instance, n);
+        memcpy(ident->agents[0], hello->instance, META_ID_BYTES);
+        return SESSION_NEW_EPOCH;
+    }
+    if (memcmp(ident->agents[0], hello->instance, META_ID_BYTES) == 0) {
+        return SESSION_AS_IT_WAS;
+    }
+    if (is_zero(ident->origin, n)) {
+        memcpy(ident->origin, hello->instance, n);
+    }
+    if (!is_zero(ident->agents[0], META_ID_BYTES)) {
+        memmove(ident->agents[1], ident->agents[0],
+                (META_AGENTS - 1) * sizeof ident->agents[0]);
+    }
+    memcpy(ident->agents[0], hello->instance, META_ID_BYTES);
+    return SESSION_NEW_AGENT;
 }
 
 int session_live(int meta_fd, struct session_holder *out, struct err *err)

@@ -488,6 +488,54 @@ static void another_agent_is_refused_and_told_who_is_there(void **state)
     assert_int_equal(drive_bye(&r->d), 0);
 }
 
+/* One epoch belongs to one primary, also when the first one is gone. */
+static void a_second_primary_of_the_same_epoch_is_refused(void **state)
+{
+    struct rig *r = *state;
+
+    start(r, NULL);
+    drive_set_text(&r->d, "", "k", "v");
+    drive_wait_all_acked(&r->d, 1);
+    assert_int_equal(drive_bye(&r->d), 0);
+    drive_start(&r->d, r->dir, NULL);
+    drive_put_hello(&r->d, 1, DRIVE_OTHER_ORIGIN, 1, 1000);
+    drive_until(&r->d, drive_is_eof, 0);
+    assert_int_equal(r->d.error_id, DR_TWO_PRIMARIES);
+    assert_non_null(strstr(r->d.error_text, "promote --epoch 2"));
+    assert_int_equal(drive_end(&r->d), 78);
+    /* The same directory's next process, and then the first one's return. */
+    drive_start(&r->d, r->dir, NULL);
+    drive_hello(&r->d, 1, 2, 1);
+    assert_int_equal(drive_bye(&r->d), 0);
+    drive_start(&r->d, r->dir, NULL);
+    drive_put_hello(&r->d, 1, 1, 1, 1000);
+    drive_until(&r->d, drive_is_eof, 0);
+    assert_int_equal(r->d.error_id, DR_TWO_PRIMARIES);
+    assert_int_equal(drive_end(&r->d), 78);
+    /* With a higher epoch the other one is right. */
+    drive_start(&r->d, r->dir, NULL);
+    drive_hello(&r->d, 1, DRIVE_OTHER_ORIGIN, 2);
+    assert_int_equal(drive_bye(&r->d), 0);
+}
+
+/* What was fresh of the old primary says nothing of the new one. */
+static void a_new_epoch_begins_without_freshness(void **state)
+{
+    struct rig *r = *state;
+
+    start(r, NULL);
+    put_text(r->dir_fd, ".drover/freshness", "old");
+    assert_int_equal(drive_bye(&r->d), 0);
+    drive_start(&r->d, r->dir, NULL);
+    drive_hello(&r->d, 1, 2, 1);
+    assert_true(exists(r->dir_fd, ".drover/freshness"));
+    assert_int_equal(drive_bye(&r->d), 0);
+    drive_start(&r->d, r->dir, NULL);
+    drive_hello(&r->d, 1, 3, 2);
+    assert_false(exists(r->dir_fd, ".drover/freshness"));
+    assert_int_equal(drive_bye(&r->d), 0);
+}
+
 static void a_newer_primary_takes_over_and_the_older_is_locked_out(void **state)
 {
     struct rig *r = *state;
@@ -565,7 +613,7 @@ static void a_primary_is_never_written_as_a_replica(void **state)
 
     assert_int_equal(mkdirat(r->dir_fd, ".drover", 0750), 0);
     put_text(r->dir_fd, ".drover/id", "x");
-    refused(r, 1, DR_REPLICA_DIR, 78);
+    refused(r, 1, DR_IS_PRIMARY, 78);
     assert_false(exists(r->dir_fd, ".drover/lock"));
 }
 
@@ -786,6 +834,8 @@ int main(void)
         RIG_TEST(stdin_may_be_a_file_or_nothing),
         RIG_TEST(the_same_agent_takes_over_its_own_replica),
         RIG_TEST(another_agent_is_refused_and_told_who_is_there),
+        RIG_TEST(a_second_primary_of_the_same_epoch_is_refused),
+        RIG_TEST(a_new_epoch_begins_without_freshness),
         RIG_TEST(a_newer_primary_takes_over_and_the_older_is_locked_out),
         RIG_TEST(another_database_is_refused),
         RIG_TEST(a_directory_with_keys_is_refused_until_it_is_adopted),

@@ -338,6 +338,10 @@ void drive_put_hello(struct drive *d, uint8_t db, uint8_t instance,
 
     memset(h.db_id, db, sizeof h.db_id);
     memset(h.instance, instance, sizeof h.instance);
+    memset(h.instance, DRIVE_ORIGIN, WIRE_ORIGIN_BYTES);
+    if (instance >= DRIVE_OTHER_ORIGIN) {
+        memset(h.instance, instance, WIRE_ORIGIN_BYTES);
+    }
     wire_put_magic(&d->tx);
     wire_put_hello(&d->tx, &h);
 }

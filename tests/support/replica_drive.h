@@ -54,6 +54,9 @@ const char *drive_program(void);
  * NULL); greets nobody. */
 void drive_start(struct drive *d, const char *dir, const char *const *options);
 /* HELLO with ids of one repeated byte, then wait for HELLO_OK. */
+/* `instance` is a process of one primary; from DRIVE_OTHER_ORIGIN on each is of
+ * a primary of its own. */
+enum { DRIVE_ORIGIN = 99, DRIVE_OTHER_ORIGIN = 100 };
 void drive_hello(struct drive *d, uint8_t db, uint8_t instance, uint64_t epoch);
 /* Only queue the HELLO. */
 void drive_put_hello(struct drive *d, uint8_t db, uint8_t instance,

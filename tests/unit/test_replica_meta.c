@@ -74,9 +74,13 @@ static void a_primary_is_refused(void **state)
     assert_int_equal(mkdirat(f->fd, ".drover", 0755), 0);
     put_text(f->fd, ".drover/id", "x\n");
     assert_int_equal(meta_open(&m, f->path, &modes, &f->err), ERR_REFUSED);
-    assert_int_equal(f->err.id, DR_REPLICA_DIR);
+    assert_int_equal(f->err.id, DR_IS_PRIMARY);
     assert_non_null(strstr(f->err.msg, "is a primary"));
     assert_false(exists(f->fd, ".drover/stage"));
+    /* With `replica` it is one, whatever a cut off promotion left. */
+    put_text(f->fd, ".drover/replica", "x\n");
+    assert_int_equal(meta_open(&m, f->path, &modes, &f->err), 0);
+    meta_close(&m);
 }
 
 static void a_link_in_place_of_the_metadata_is_refused(void **state)
@@ -154,7 +158,10 @@ static void a_group_that_its_user_is_not_in_is_refused_at_once(void **state)
 static void identity_survives_writing_and_reading(void **state)
 {
     struct fixture *f = *state;
-    struct meta_ident out, in = {.epoch = UINT64_MAX, .watermark = 7};
+    struct meta_ident out, in = {.epoch = UINT64_MAX,
+                                 .watermark = UINT64_MAX,
+                                 .origin = {0xab, 1},
+                                 .agents = {{1}, {2}, {3}}};
     struct meta m;
 
     memset(in.db_id, 0xa5, sizeof in.db_id);
@@ -162,11 +169,25 @@ static void identity_survives_writing_and_reading(void **state)
     assert_int_equal(meta_ident_read(m.fd, &out, &f->err), ERR_NOTFOUND);
     assert_int_equal(meta_ident_write(m.fd, &in, &modes, &f->err), 0);
     assert_int_equal(meta_ident_read(m.fd, &out, &f->err), 0);
-    assert_memory_equal(out.db_id, in.db_id, sizeof in.db_id);
-    assert_true(out.epoch == in.epoch && out.watermark == 7);
+    assert_memory_equal(&out, &in, sizeof in);
     mode_is(m.fd, "replica", 0640);
     assert_false(exists(m.fd, "replica.new"));
     meta_close(&m);
+}
+
+static void an_identity_without_origin_and_agents_is_believed(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t none[sizeof(struct meta_ident)];
+    struct meta_ident out;
+
+    put_text(f->fd, "replica",
+             "drover-replica 1\ndatabase 000102030405060708090a0b0c0d0e0f\n"
+             "epoch 3\nwatermark 9\n");
+    assert_int_equal(meta_ident_read(f->fd, &out, &f->err), 0);
+    assert_int_equal(out.epoch, 3);
+    assert_memory_equal(out.origin, none, sizeof out.origin);
+    assert_memory_equal(out.agents, none, sizeof out.agents);
 }
 
 static void a_damaged_identity_is_not_believed(void **state)
@@ -304,6 +325,7 @@ int main(void)
         FIXTURE_TEST(a_file_as_the_directory_is_refused),
         FIXTURE_TEST(a_group_that_its_user_is_not_in_is_refused_at_once),
         FIXTURE_TEST(identity_survives_writing_and_reading),
+        FIXTURE_TEST(an_identity_without_origin_and_agents_is_believed),
         FIXTURE_TEST(a_damaged_identity_is_not_believed),
         FIXTURE_TEST(a_small_file_that_is_a_link_or_too_long_is_not_read),
         FIXTURE_TEST(freshness_survives_writing_and_reading),

@@ -228,6 +228,99 @@ static void another_database_and_an_older_epoch_are_refused(void **state)
     assert_int_equal(p->f.err.id, DR_OTHER_DATABASE);
 }
 
+/* Same origin (the first half), another process. */
+static struct wire_hello process_of(uint8_t origin, uint8_t process,
+                                    uint64_t epoch)
+{
+    struct wire_hello h = hello_of(1, process, epoch);
+
+    memset(h.instance, origin, WIRE_ORIGIN_BYTES);
+    return h;
+}
+
+/* The hello is accepted and what it changes is stored. */
+static enum session_change follow(struct pair *p, struct wire_hello h)
+{
+    struct meta_ident ident = {.epoch = 0};
+
+    int rc = session_check(&p->m, &h, &ident, &p->f.err);
+    assert_true(rc == 0 || rc == SESSION_NEW);
+    enum session_change change = session_follow(&ident, &h);
+    assert_int_equal(meta_ident_write(p->m.fd, &ident, &modes, &p->f.err), 0);
+    return change;
+}
+
+static void one_epoch_belongs_to_one_directory(void **state)
+{
+    struct pair *p = *state;
+
+    assert_int_equal(follow(p, process_of(1, 1, 5)), SESSION_NEW_EPOCH);
+    assert_int_equal(follow(p, process_of(1, 1, 5)), SESSION_AS_IT_WAS);
+    assert_int_equal(follow(p, process_of(1, 2, 5)), SESSION_NEW_AGENT);
+    assert_int_equal(check(p, process_of(2, 3, 5)), ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_TWO_PRIMARIES);
+    assert_non_null(strstr(p->f.err.msg, "promote --epoch 6"));
+    assert_int_equal(check(p, process_of(2, 3, 4)), ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_OLD_EPOCH);
+    /* A higher epoch is anybody's, once. */
+    assert_int_equal(follow(p, process_of(2, 3, 6)), SESSION_NEW_EPOCH);
+    assert_int_equal(check(p, process_of(1, 2, 6)), ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_TWO_PRIMARIES);
+}
+
+static void an_agent_whose_place_was_taken_does_not_come_back(void **state)
+{
+    struct pair *p = *state;
+
+    assert_int_equal(follow(p, process_of(1, 1, 5)), SESSION_NEW_EPOCH);
+    for (uint8_t process = 2; process <= META_AGENTS; process++) {
+        assert_int_equal(follow(p, process_of(1, process, 5)),
+                         SESSION_NEW_AGENT);
+        for (uint8_t old = 1; old < process; old++) {
+            assert_int_equal(check(p, process_of(1, old, 5)), ERR_REFUSED);
+            assert_int_equal(p->f.err.id, DR_TWO_PRIMARIES);
+        }
+        assert_int_equal(check(p, process_of(1, process, 5)), 0);
+    }
+    /* In a new reign everybody is new. */
+    assert_int_equal(follow(p, process_of(1, 1, 6)), SESSION_NEW_EPOCH);
+}
+
+static void an_unknown_origin_is_learned_and_not_doubted(void **state)
+{
+    struct pair *p = *state;
+    struct meta_ident ident = {.epoch = 5};
+
+    memset(ident.db_id, 1, sizeof ident.db_id);
+    assert_int_equal(meta_ident_write(p->m.fd, &ident, &modes, &p->f.err), 0);
+    assert_int_equal(follow(p, process_of(0, 1, 5)), SESSION_NEW_AGENT);
+    assert_int_equal(follow(p, process_of(7, 2, 5)), SESSION_NEW_AGENT);
+    assert_int_equal(follow(p, process_of(0, 3, 5)), SESSION_NEW_AGENT);
+    assert_int_equal(check(p, process_of(8, 4, 5)), ERR_REFUSED);
+}
+
+static void a_promoted_directory_takes_nobody_that_waited(void **state)
+{
+    struct pair *p = *state;
+
+    /* Empty and without `replica`: only the id tells it from a new replica. */
+    put_text(p->m.fd, "id", "01010101010101010101010101010101\n");
+    assert_int_equal(check(p, hello_of(1, 1, 9)), ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_IS_PRIMARY);
+}
+
+static void the_lock_stays_its_owners_alone(void **state)
+{
+    struct pair *p = *state;
+    struct stat st;
+
+    put_text(p->m.fd, "lock", "");
+    assert_int_equal(fchmodat(p->m.fd, "lock", 0644, 0), 0);
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 1), &p->f.err), 0);
+    assert_int_equal(fstatat(p->m.fd, "lock", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+}
+
 static void a_damaged_identity_refuses_everybody(void **state)
 {
     struct pair *p = *state;
@@ -270,6 +363,11 @@ int main(void)
         PAIR_TEST(an_empty_directory_is_a_new_replica),
         PAIR_TEST(keys_without_an_identity_are_refused_with_the_way_out),
         PAIR_TEST(another_database_and_an_older_epoch_are_refused),
+        PAIR_TEST(one_epoch_belongs_to_one_directory),
+        PAIR_TEST(an_agent_whose_place_was_taken_does_not_come_back),
+        PAIR_TEST(an_unknown_origin_is_learned_and_not_doubted),
+        PAIR_TEST(a_promoted_directory_takes_nobody_that_waited),
+        PAIR_TEST(the_lock_stays_its_owners_alone),
         PAIR_TEST(a_damaged_identity_refuses_everybody),
         PAIR_TEST(a_live_receiver_is_seen),
     };
