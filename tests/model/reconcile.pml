@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * reconcile: compare one replica with the index, and repair what differs.
+ *
+ * With two keys there is one bucket: TOP, BUCKETS and LISTING are one question
+ * (LIST) and one answer.  What differs goes into the log for this replica
+ * alone, where the ordinary path looks at the key and sends what is there: for
+ * what only the replica has at once, for the rest when the walk comes to it.
+ * A name that the walk does not find is not on disk any more, and its entry in
+ * the index is swept.
+ *
+ * mirrors: sync/reconcile.c may_compare maybe_own go_on reconcile_finish
+ * mirrors: sync/reconcile.c reconcile_owe reconcile_owe_soon reconcile_settled
+ * mirrors: sync/reconcile.c reconcile_is_owed reconcile_disconnected
+ * mirrors: sync/reconcile_diff.c reconcile_listing merge_asked round_done
+ * mirrors: sync/reconcile_names.c reconcile_repair reconcile_drain
+ * mirrors: sync/reconcile_walk.c primary_walk_found sweep */
+
+mtype:phase = { COMPARE_NONE, COMPARE_LISTING, COMPARE_WALKING,
+                COMPARE_DRAINING };
+mtype:phase phase[MEMBERS] = COMPARE_NONE;
+byte barrier[MEMBERS]; /* DRAINING */
+mtype:diff = { NO_DIFF, DIFF_EXTRA, DIFF_HERE };
+mtype:diff diff[MEMBERS * KEYS] = NO_DIFF;
+byte here[MEMBERS * KEYS]; /* the index' digest when it was compared */
+
+#ifdef BREAK_LIVE_TAIL
+#define INDEX_SAW(r) (true)
+#else
+#define INDEX_SAW(r) WATERMARK_PASSED(INDEX, live_tail[r])
+#endif
+#ifdef BREAK_DELETE
+#define COMPLETE (true)
+#else
+#define COMPLETE index_ready
+#endif
+
+#define MAY_COMPARE(r) (session[r] == SESSION_LIVE && digests_known[r] && \
+                        COMPLETE && INDEX_SAW(r))
+/* maybe_own(): `soon` means at a quiet moment or after a while, so at any. */
+#define MAY_BEGIN(r) (MAY_COMPARE(r) && phase[r] == COMPARE_NONE && \
+                      (owed[r] || owed_soon[r]))
+
+inline reconcile_begin(r)
+{
+    phase[r] = COMPARE_LISTING;
+    compare_debts[r] = true;
+    up[CH(r)]!LIST, 0, 0, 0
+}
+
+inline reconcile_repair(r, k)
+{
+    sender_hint(k, false, r);
+    sender_advance_all()
+}
+
+#define ANY_DIFF(r) (diff[AT(r, 0)] != NO_DIFF || diff[AT(r, 1)] != NO_DIFF)
+
+inline reconcile_drain(r)
+{
+    if
+    :: !ANY_DIFF(r) ->
+        phase[r] = COMPARE_DRAINING;
+        barrier[r] = tail_seq
+    :: else
+    fi
+}
+
+/* One key of the answer. */
+inline merge(r, k, there)
+{
+    if
+    :: there != ix[k] && ix[k] == 0 -> diff[AT(r, k)] = DIFF_EXTRA
+    :: there != ix[k] && ix[k] != 0 ->
+        diff[AT(r, k)] = DIFF_HERE;
+        here[AT(r, k)] = ix[k]
+    :: else
+    fi
+}
+
+inline reconcile_listing(r, there0, there1)
+{
+    if
+    :: phase[r] == COMPARE_LISTING ->
+        merge(r, 0, there0);
+        merge(r, 1, there1);
+        phase[r] = COMPARE_WALKING;
+        reconcile_drain(r)
+    :: else
+    fi
+}
+
+/* The replica's name of a key, or the walk, comes to key k. */
+inline primary_walk(r, k)
+{
+    if
+#ifdef BREAK_DELETE
+    :: diff[AT(r, k)] == DIFF_EXTRA ->
+        /* What the index lacks is gone: no look. */
+        if
+        :: place[AT(r, k)] == 0 && COUNT_OF(r, k) == 0 ->
+            next_seq();
+            flight[AT(r, k)] = FLIGHT_SENT;
+            flight_seq[AT(r, k)] = tail_seq;
+            up[CH(r)]!SET, k, GONE_UNSEEN, tail_seq
+        :: else
+        fi
+#endif
+    :: diff[AT(r, k)] == DIFF_EXTRA || !ABSENT(k, truth[k]) ->
+        reconcile_repair(r, k)
+    :: else ->
+        if
+        :: !HAS_RECORD(k) && ix[k] == here[AT(r, k)] -> ix[k] = 0 /* sweep() */
+        :: else
+        fi
+    fi;
+    diff[AT(r, k)] = NO_DIFF;
+    here[AT(r, k)] = 0;
+    reconcile_drain(r)
+}
+
+#define MAY_FINISH(r) (phase[r] == COMPARE_DRAINING && MAY_COMPARE(r) && \
+                       WATERMARK_PASSED(r, barrier[r]))
+
+inline reconcile_finish(r)
+{
+    phase[r] = COMPARE_NONE;
+    barrier[r] = 0;
+    reconcile_settled(r, compare_debts[r]);
+    mismatches[r] = 0
+}
