@@ -44,6 +44,13 @@ static const char help_text[] =
     "  adopt DIR DBID        take a copy made by other means as a replica of\n"
     "                        the database with this id (drover status shows "
     "it)\n"
+    "  promote DIR           make it the primary, with the next epoch\n"
+    "    --force               though a receiver is live, or it is no whole "
+    "copy\n"
+    "    --epoch N             this epoch, also of a directory that is primary\n"
+    "  demote DIR            make a primary a replica; keeps its values aside\n"
+    "    --discard             keep none\n"
+    "  kept DIR [--remove]   list kept values that the new primary has not\n"
     "  version, --help\n"
     "\n"
     "Exit codes: 0 good, 1 bad answer, 64 usage, 69 unavailable or never\n"
@@ -204,7 +211,9 @@ static const struct command {
 } commands[] = {
     {"receive", receive_main}, {"fresh", fresh_main},
     {"status", status_main},   {"adopt", adopt_main},
-    {"version", version_main}, {"--version", version_main},
+    {"promote", promote_main}, {"demote", demote_main},
+    {"kept", kept_main},       {"version", version_main},
+    {"--version", version_main},
     {"help", help_main},       {"--help", help_main},
     {"-h", help_main},
 };

@@ -38,6 +38,9 @@ int receive_main(int argc, char **argv);
 int fresh_main(int argc, char **argv);
 int status_main(int argc, char **argv);
 int adopt_main(int argc, char **argv);
+int promote_main(int argc, char **argv);
+int demote_main(int argc, char **argv);
+int kept_main(int argc, char **argv);
 
 /* Serve one agent on stdin and stdout until it ends. */
 int receive_run(const struct replica_settings *settings);
