@@ -242,6 +242,39 @@ lock_on_primary() {
     must_within "$WAIT" status_is blocked_count 0
 }
 
+# A key that stays locked holds up nothing else: neither an agent that starts,
+# nor a new replica's first copy, nor a comparison.
+lock_at_start() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 100 100
+    write flockd-set "$P/t.tbl" held "the first value"
+    "$E2E_BIN/e2e_writer" hold-exclusive "$P/t.tbl/held.kv" "$W/ready" "the second value, longer" &
+    holder=$!
+    must_within "$WAIT" test -e "$W/ready"
+    begin_config
+    add_replica r1
+    start_agent
+    must_within "$WAIT" test -e "$W/r1/t.tbl/k-000099.kv"
+    write flockd-delete "$P/t.tbl" k-000007
+    must_within "$WAIT" test ! -e "$W/r1/t.tbl/k-000007.kv"
+    rm "$W/r1/t.tbl/k-000008.kv"
+    expect 1 ctl verify --content
+    out_has "1 missing, 0 extra, 0 different"
+    out_has "1 key not compared"
+    out_has "DR-107.* table t key held is locked .*pid $holder"
+    expect 1 ctl resync
+    out_has DR-107
+    must_within "$WAIT" test -e "$W/r1/t.tbl/k-000008.kv"
+    expect 75 ctl wait --timeout 300ms
+    [ ! -e "$W/r1/t.tbl/held.kv" ] || fail "a value was read while a writer held its lock"
+    is "$(status 'replicas[name=r1].equal_as_of')" null "equal as of"
+    kill "$holder"
+    wait "$holder"
+    converged r1
+    proven r1
+    is "$(cat "$W/r1/t.tbl/held.kv")" "the second value, longer" "the replica's value"
+}
+
 # A reader on a replica keeps its share lock.
 lock_on_replica() {
     table t.tbl

@@ -59,7 +59,8 @@ drover_e2e(tables LINKS exec SCENARIOS bursts)
 drover_e2e(faults LINKS exec ssh
            SCENARIOS link_cut agent_killed stopped_receiver lock_on_primary
                      lock_on_replica)
-drover_e2e(faults LINKS exec SCENARIOS unchanged_restart overflow lock_replaced)
+drover_e2e(faults LINKS exec
+           SCENARIOS unchanged_restart overflow lock_replaced lock_at_start)
 drover_e2e(faults LINKS ssh SCENARIOS small_buffers)
 drover_e2e(guard LINKS exec ssh SCENARIOS two_agents root_lost brake)
 drover_e2e(guard LINKS exec
