@@ -22,6 +22,7 @@ enum {
     OUT_AHEAD = 48 * 1024, /* frames made ahead of one fill */
     MISMATCHES_PROVE = 2,  /* heartbeats with other roots in a row */
     PING_BEHIND = 1 << 20, /* no more pings behind so much output */
+    HELLO_MIN_MS = 8000,   /* until the receiver says who it is */
 };
 
 /* --- what is known ------------------------------------------------------- */
@@ -567,6 +568,15 @@ void session_ping(struct primary *p, struct repl *r)
     r->next_ping_ms = p->now_ms + p->config.heartbeat_ms;
 }
 
+/* A receiver says nothing while it waits for its predecessor to go, and then
+ * who that is: to give up before would hide it. */
+static int64_t patience_ms(const struct primary *p, const struct repl *r)
+{
+    int64_t ms = p->config.silence_ms;
+
+    return r->session == SESSION_LIVE || ms > HELLO_MIN_MS ? ms : HELLO_MIN_MS;
+}
+
 int64_t session_tick(struct primary *p, struct repl *r)
 {
     struct err err;
@@ -575,7 +585,7 @@ int64_t session_tick(struct primary *p, struct repl *r)
         return INT64_MAX;
     }
     int64_t silent_ms = p->now_ms - r->rx_ms;
-    if (silent_ms >= p->config.silence_ms) {
+    if (silent_ms >= patience_ms(p, r)) {
         (void)err_set(&err, ERR_CLOSED, 0,
                       "no word from the receiver for %lld s",
                       (long long)(silent_ms / 1000));
@@ -584,7 +594,7 @@ int64_t session_tick(struct primary *p, struct repl *r)
         return INT64_MAX;
     }
     if (r->session != SESSION_LIVE) {
-        return r->rx_ms + p->config.silence_ms;
+        return r->rx_ms + patience_ms(p, r);
     }
     if (p->now_ms >= r->next_ping_ms) {
         if (r->out.len - r->out_at < PING_BEHIND) {

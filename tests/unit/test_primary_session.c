@@ -369,6 +369,24 @@ static void test_a_silent_replica_is_given_up(void **state)
     fx_free(f);
 }
 
+/* The receiver may wait 5 s for another one to go, and then says who it is. */
+static void test_a_short_silence_does_not_hide_a_busy_receiver(void **state)
+{
+    struct primary_config c;
+
+    (void)state;
+    primary_config_default(&c);
+    c.silence_ms = 3000;
+    struct fx *f = fx_new_with(&c);
+    struct fx_peer *r = fx_add(f, 0, false);
+    primary_link_up(f->p, r->replica, f->now_ms);
+    fx_wait(f, 6000);
+    assert_false(f->closed[r->replica]);
+    fx_wait(f, 2000);
+    assert_true(f->closed[r->replica]);
+    fx_free(f);
+}
+
 static void test_a_listing_of_what_was_not_asked_ends_the_session(void **state)
 {
     struct fx *f = fx_new();
@@ -422,6 +440,7 @@ int main(void)
             test_the_number_of_an_error_decides_whether_to_try_again),
         cmocka_unit_test(test_a_receivers_goodbye_is_no_failure_for_good),
         cmocka_unit_test(test_a_silent_replica_is_given_up),
+        cmocka_unit_test(test_a_short_silence_does_not_hide_a_busy_receiver),
         cmocka_unit_test(test_a_listing_of_what_was_not_asked_ends_the_session),
     };
 
