@@ -5,7 +5,7 @@
 #
 #   sh tests/run.sh                  everything (below 15 minutes on 2 cores)
 #   sh tests/run.sh --quick          one gcc build, its tests once
-#   sh tests/run.sh --only SUITE     one of gcc, asan, clang, tsan, user
+#   sh tests/run.sh --only SUITE     one of gcc, asan, clang, tsan, fuzz, user
 #   sh tests/run.sh --filter REGEX   only tests whose ctest name matches
 #   sh tests/run.sh --no-install     look for no packages
 #
@@ -13,6 +13,7 @@
 #          asan   all tests under AddressSanitizer and UBSan
 #          clang  build only: warnings are errors
 #          tsan   tests of threaded parts under ThreadSanitizer
+#          fuzz   each fuzz target for some seconds
 #          user   when root: the unit tests once more as an ordinary user
 #
 # Builds are kept in build/test-SUITE.  The last line is
@@ -22,7 +23,7 @@ set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 cd "$ROOT"
 
-SUITES="gcc asan clang tsan user"
+SUITES="gcc asan clang tsan fuzz user"
 FILTER=
 INSTALL=yes
 JOBS=$(nproc 2>/dev/null || echo 2)
@@ -30,7 +31,7 @@ JOBS=$(nproc 2>/dev/null || echo 2)
 TSAN_TESTS='threads|share|control|command|looks|scans|replica|receiver'
 
 usage() {
-    sed -n '4,20s/^# \{0,1\}//p' "$0"
+    sed -n '4,21s/^# \{0,1\}//p' "$0"
     exit "$1"
 }
 
@@ -186,6 +187,27 @@ suite_tsan() {
     build tsan -DDROVER_SANITIZE=thread &&
         FILTER=${FILTER:-"^unit_.*($TSAN_TESTS)"} && tests tsan build/test-tsan -LE lint
     FILTER=$GIVEN_FILTER
+}
+
+suite_fuzz() {
+    [ -z "$FILTER" ] || return 0 # its targets are no tests of ctest
+    command -v clang >/dev/null || {
+        echo "fuzz: clang is not installed" >>"$WORK/skips"
+        echo "0 0 1" >>"$WORK/counts"
+        return
+    }
+    say "fuzz"
+    if cmake -S . -B build/test-fuzz -DCMAKE_C_COMPILER=clang -DDROVER_FUZZ=ON \
+        -DDROVER_WERROR=ON >"$WORK/log" 2>&1 &&
+        cmake --build build/test-fuzz -j "$JOBS" --target fuzz_targets >>"$WORK/log" 2>&1; then
+        sh tests/fuzz/run.sh build/test-fuzz 5 | tee "$WORK/log"
+        awk '/ executions/ { p++ } /FAILED/ { f++ } END { print p + 0, f + 0, 0 }' \
+            "$WORK/log" >>"$WORK/counts"
+        grep FAILED "$WORK/log" >>"$WORK/failures" || :
+    else
+        tail -n 30 "$WORK/log"
+        broken "fuzz: the build failed"
+    fi
 }
 
 suite_user() {

@@ -7,9 +7,13 @@
 #     cmake --build build/fuzz && sh tests/fuzz/run.sh build/fuzz 60
 set(fuzz_dir ${CMAKE_CURRENT_LIST_DIR})
 
+# Everything that tests/fuzz/run.sh needs.
+add_custom_target(fuzz_targets)
+
 # drover_fuzz(NAME LIBRARY...)
 function(drover_fuzz name)
   add_executable(fuzz_${name} ${fuzz_dir}/fuzz_${name}.c)
+  add_dependencies(fuzz_targets fuzz_${name})
   target_link_libraries(fuzz_${name} PRIVATE ${ARGN} drover_flags)
   if(DROVER_FUZZ)
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
