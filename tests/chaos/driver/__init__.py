@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The driver of a chaos run; see ../run."""
