@@ -19,6 +19,7 @@
 #include "store/base/clock.h"
 #include "store/base/quote.h"
 #include "sync/replica/replica.h"
+#include "sync/replica/role.h"
 #include "sync/replica/session.h"
 #include "sync/replica/stages.h"
 
@@ -43,7 +44,14 @@ static int judge(const struct meta *m, const char *dir, int64_t max_age_ns)
 {
     struct err err = {0};
     struct meta_freshness f;
+    struct role_facts facts;
     int rc = meta_freshness_read(m->fd, &f, &err);
+    if (rc == ERR_NOTFOUND && role_look(m->fd, &facts, &err) == 0 &&
+        facts.role == ROLE_PRIMARY) {
+        /* An application's start script is the same after a promotion. */
+        (void)printf("%s: fresh, it is the primary\n", dir);
+        return EXIT_GOOD;
+    }
     if (rc != 0) {
         return never_synced(dir, &err);
     }
@@ -95,6 +103,7 @@ int fresh_main(int argc, char **argv)
 
 struct facts {
     const char *dir;
+    struct role_facts role;
     bool known; /* it has an identity */
     struct meta_ident ident;
     bool fresh_known;
@@ -106,11 +115,12 @@ struct facts {
 
 static int gather(const struct meta *m, struct facts *f, struct err *err)
 {
-    int rc = meta_ident_read(m->fd, &f->ident, err);
-    if (rc != 0 && rc != ERR_NOTFOUND) {
+    int rc = role_look(m->fd, &f->role, err);
+    if (rc != 0) {
         return rc;
     }
-    f->known = rc == 0;
+    f->known = f->role.role == ROLE_REPLICA;
+    f->ident = f->role.ident;
     rc = meta_freshness_read(m->fd, &f->fresh, err);
     f->fresh_known = rc == 0 && f->fresh.fresh_ns > 0;
     if (rc != 0 && rc != ERR_NOTFOUND && rc != ERR_CORRUPT) {
@@ -127,44 +137,17 @@ static int gather(const struct meta *m, struct facts *f, struct err *err)
     return 0;
 }
 
-static void utc(int64_t seconds, char out[32])
+char *replica_utc(int64_t ns, char out[REPLICA_UTC_BYTES])
 {
     struct tm tm;
-    time_t t = (time_t)seconds;
-    out[0] = '\0';
+    time_t t = (time_t)(ns / NS_PER_S);
+    size_t n = 0;
     if (gmtime_r(&t, &tm) != NULL) {
-        (void)strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+        n = strftime(out, REPLICA_UTC_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
     }
-}
-
-static void print_text(const struct facts *f)
-{
-    char id[META_ID_TEXT] = "none yet", since[32];
-    if (f->known) {
-        meta_id_text(f->ident.db_id, id);
-    }
-    (void)printf("replica    %s\ndatabase   %s\n", f->dir, id);
-    if (f->known) {
-        (void)printf("epoch      %" PRIu64 "\n", f->ident.epoch);
-    }
-    if (f->fresh_known) {
-        (void)printf("state      %s, sequence %" PRIu64 "\n"
-                     "fresh      %s ago\n",
-                     f->fresh.state, f->fresh.seq,
-                     DURATION_TEXT(clock_real_ns() - f->fresh.fresh_ns));
-    } else {
-        (void)printf("fresh      never synced\n");
-    }
-    if (f->live > 0) {
-        utc(f->holder.since_s, since);
-        (void)printf("receiver   live: pid %d since %s (replica %s)\n",
-                     f->holder.pid, since, f->holder.replica);
-    } else {
-        (void)printf("receiver   %s\n", f->live == 0 ? "none" : "unknown");
-    }
-    if (f->staged >= 0) {
-        (void)printf("staged     %" PRId64 "\n", f->staged);
-    }
+    (void)snprintf(out + n, REPLICA_UTC_BYTES - n, ".%03dZ",
+                   (int)(ns % NS_PER_S / NS_PER_MS));
+    return out;
 }
 
 static void json_string(const char *s)
@@ -187,6 +170,53 @@ static void json_string(const char *s)
     (void)putchar('"');
 }
 
+static void print_primary(const struct facts *f, bool json)
+{
+    char id[META_ID_TEXT];
+    meta_id_text(f->role.db_id, id);
+    if (json) {
+        (void)printf("{\"version\": 1, \"path\": ");
+        json_string(f->dir);
+        (void)printf(", \"role\": \"primary\", \"database\": \"%s\", "
+                     "\"epoch\": %" PRIu64 "}\n",
+                     id, f->role.epoch);
+        return;
+    }
+    (void)printf("primary    %s\ndatabase   %s\nepoch      %" PRIu64 "\n",
+                 f->dir, id, f->role.epoch);
+}
+
+static void print_text(const struct facts *f)
+{
+    char id[META_ID_TEXT] = "none yet", since[REPLICA_UTC_BYTES];
+    if (f->known) {
+        meta_id_text(f->ident.db_id, id);
+    }
+    (void)printf("replica    %s\ndatabase   %s\n", f->dir, id);
+    if (f->known) {
+        (void)printf("epoch      %" PRIu64 "\n", f->ident.epoch);
+    }
+    if (f->fresh_known) {
+        (void)printf("state      %s, sequence %" PRIu64 "\n"
+                     "fresh      %s ago, %s on the primary's clock\n",
+                     f->fresh.state, f->fresh.seq,
+                     DURATION_TEXT(clock_real_ns() - f->fresh.fresh_ns),
+                     replica_utc(f->fresh.fresh_ns, since));
+    } else {
+        (void)printf("fresh      never synced\n");
+    }
+    if (f->live > 0) {
+        (void)replica_utc(f->holder.since_s * NS_PER_S, since);
+        (void)printf("receiver   live: pid %d since %s (replica %s)\n",
+                     f->holder.pid, since, f->holder.replica);
+    } else {
+        (void)printf("receiver   %s\n", f->live == 0 ? "none" : "unknown");
+    }
+    if (f->staged >= 0) {
+        (void)printf("staged     %" PRId64 "\n", f->staged);
+    }
+}
+
 static void print_json(const struct facts *f)
 {
     char id[META_ID_TEXT];
@@ -194,7 +224,7 @@ static void print_json(const struct facts *f)
     (void)printf("{\"version\": 1, \"path\": ");
     json_string(f->dir);
     if (f->known) {
-        (void)printf(", \"database\": \"%s\", \"epoch\": %" PRIu64
+        (void)printf(", \"role\": \"replica\", \"database\": \"%s\", \"epoch\": %" PRIu64
                      ", \"watermark\": %" PRIu64,
                      id, f->ident.epoch, f->ident.watermark);
     } else {
@@ -258,6 +288,10 @@ int status_main(int argc, char **argv)
             replica_say_error(&err);
         }
         return rc == ERR_PERM ? EXIT_NOT_PERMITTED : EXIT_UNAVAILABLE;
+    }
+    if (f.role.role == ROLE_PRIMARY) {
+        print_primary(&f, json);
+        return EXIT_GOOD;
     }
     if (json) {
         print_json(&f);

@@ -125,8 +125,8 @@ int role_hold_primary(int meta_fd, int *fd_out, struct err *err)
     if (pid != 0) {
         (void)snprintf(who, sizeof who, ", pid %d (%s),", (int)pid, comm);
     }
-    return err_set(err, ERR_REFUSED, 0,
-                   "an agent%s runs on it: stop the application and that agent "
-                   "first (systemctl stop drover@NAME)",
+    return err_set(err, ERR_TIMEOUT, 0,
+                   "an agent%s runs on it: stop the application, let drover "
+                   "wait end, then stop that agent (systemctl stop drover@NAME)",
                    who);
 }

@@ -55,7 +55,7 @@ int role_look(int meta_fd, struct role_facts *out, struct err *err) MUSTCHECK;
 int role_open(struct meta *m, const char *dir, struct err *err) MUSTCHECK;
 
 /* Keep agents away from a primary: *fd_out is to be closed at the end.
- * ERR_REFUSED names the agent that runs. */
+ * ERR_TIMEOUT names the agent that runs. */
 int role_hold_primary(int meta_fd, int *fd_out, struct err *err) MUSTCHECK;
 
 /* --- promote ------------------------------------------------------------- */

@@ -6,11 +6,11 @@
 #include <getopt.h>
 #include <grp.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "store/base/clock.h"
 #include "store/base/quote.h"
@@ -39,6 +39,12 @@ static int refused(const char *dir, const struct err *err)
                : replica_exit_of(err);
 }
 
+/* What is printed is to be typed elsewhere: the whole path. */
+static const char *whole_path(const char *dir, char room[PATH_MAX])
+{
+    return realpath(dir, room) != NULL ? room : dir;
+}
+
 static const char *user_name(uid_t uid, char room[32])
 {
     const struct passwd *p = getpwuid(uid);
@@ -53,34 +59,22 @@ static const char *group_name(gid_t gid, char room[32])
     return g != NULL ? g->gr_name : room;
 }
 
-static void utc(int64_t ns, char out[40])
-{
-    struct tm tm;
-    time_t t = (time_t)(ns / NS_PER_S);
-    out[0] = '\0';
-    if (gmtime_r(&t, &tm) != NULL) {
-        size_t n = strftime(out, 40, "%Y-%m-%dT%H:%M:%S", &tm);
-        (void)snprintf(out + n, 40 - n, ".%03dZ",
-                       (int)(ns % NS_PER_S / NS_PER_MS));
-    }
-}
-
 /* --- promote ------------------------------------------------------------- */
 
 /* What of the old primary is here, and what may be missing. */
 static void tell_copy(const struct role_promoted *p)
 {
-    char when[40];
+    char when[REPLICA_UTC_BYTES];
     if (!p->fresh_known) {
         (void)printf("the copy  never was equal to its primary: keys may be "
                      "missing, others old\n");
         return;
     }
-    utc(p->fresh.fresh_ns, when);
     (void)printf("the copy  has every change made on the old primary before %s "
                  "(its clock),\n"
                  "          up to sequence %" PRIu64 "; its state was %s\n",
-                 when, p->fresh.seq, p->fresh.state);
+                 replica_utc(p->fresh.fresh_ns, when), p->fresh.seq,
+                 p->fresh.state);
     if (strcmp(p->fresh.state, "held") == 0) {
         (void)printf("          deletes were held: keys that the old primary "
                      "had deleted are still here\n");
@@ -141,6 +135,8 @@ static int promote(const char *dir, const struct role_promote *o)
     struct err err = {0};
     struct stat st;
     struct meta m;
+    char room[PATH_MAX];
+    dir = whole_path(dir, room);
     int rc = role_open(&m, dir, &err);
     if (rc != 0) {
         return refused(dir, &err);
@@ -232,6 +228,8 @@ static int demote(const char *dir, bool discard)
     struct role_demoted d;
     struct err err = {0};
     struct meta m;
+    char room[PATH_MAX];
+    dir = whole_path(dir, room);
     int rc = role_open(&m, dir, &err);
     if (rc != 0) {
         return refused(dir, &err);
@@ -328,6 +326,8 @@ static int kept(const char *dir, bool remove)
     struct meta m;
     uint64_t epoch = 0;
     bool any = false, differs = false, complete = true;
+    char room[PATH_MAX];
+    dir = whole_path(dir, room);
     int rc = role_open(&m, dir, &err);
     while (rc >= 0 && role_kept_next(m.fd, epoch, &epoch, &err) == 0) {
         any = true;

@@ -290,9 +290,9 @@ static void a_primary_with_an_agent_stays_one(void **state)
     int agent = openat(b->meta_fd, "id", O_RDONLY | O_CLOEXEC);
     assert_true(agent >= 0);
     assert_int_equal(flock(agent, LOCK_SH), 0);
-    assert_int_equal(demote(b), ERR_REFUSED);
+    assert_int_equal(demote(b), ERR_TIMEOUT);
     assert_non_null(strstr(b->err.msg, "agent"));
-    assert_int_equal(promote(b, false, 9), ERR_REFUSED);
+    assert_int_equal(promote(b, false, 9), ERR_TIMEOUT);
     text_is(b->meta_fd, "epoch", "4\n");
     assert_int_equal(role_now(b), ROLE_PRIMARY);
     (void)close(agent);
