@@ -19,7 +19,8 @@ BUILD="gcc cmake make pkg-config libc6-dev libuv1-dev libssh2-1-dev libssl-dev
        libcmocka-dev libxxhash-dev uthash-dev libinih-dev libjansson-dev
        libsystemd-dev"
 DEMO="openssh-client"
-TEST="clang libclang-rt-14-dev strace mandoc systemd shellcheck python3"
+TEST="clang libclang-rt-14-dev clang-tidy-14 cppcheck gcovr valgrind strace
+      mandoc systemd shellcheck python3 spin xfsprogs e2fsprogs"
 
 say() { printf 'packages.sh: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }

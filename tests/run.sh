@@ -5,16 +5,18 @@
 #
 #   sh tests/run.sh                  everything (below 15 minutes on 2 cores)
 #   sh tests/run.sh --quick          one gcc build, its tests once
-#   sh tests/run.sh --only SUITE     one of gcc, asan, clang, tsan, fuzz, user
+#   sh tests/run.sh --only SUITE     one of the suites
 #   sh tests/run.sh --filter REGEX   only tests whose ctest name matches
 #   sh tests/run.sh --no-install     look for no packages
 #
-# Suites:  gcc    warnings are errors; all tests
-#          asan   all tests under AddressSanitizer and UBSan
-#          clang  build only: warnings are errors
-#          tsan   tests of threaded parts under ThreadSanitizer
-#          fuzz   each fuzz target for some seconds
-#          user   when root: the unit tests once more as an ordinary user
+# Suites:  gcc       warnings are errors; all tests
+#          asan      all tests under AddressSanitizer and UBSan
+#          clang     build only: warnings are errors
+#          tsan      tests of threaded parts under ThreadSanitizer
+#          static    clang-tidy, cppcheck and gcc -fanalyzer (tests/lint/static.sh)
+#          valgrind  one run from start to end under memcheck, per kind of link
+#          fuzz      each fuzz target for some seconds
+#          user      when root: the unit tests once more as an ordinary user
 #
 # Builds are kept in build/test-SUITE.  The last line is
 # "N passed, N failed, N skipped"; the exit status is 0 only when none failed.
@@ -23,7 +25,7 @@ set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 cd "$ROOT"
 
-SUITES="gcc asan clang tsan fuzz user"
+SUITES="gcc asan clang tsan valgrind fuzz user"
 FILTER=
 INSTALL=yes
 JOBS=$(nproc 2>/dev/null || echo 2)
@@ -31,7 +33,7 @@ JOBS=$(nproc 2>/dev/null || echo 2)
 TSAN_TESTS='threads|share|control|command|looks|scans|replica|receiver'
 
 usage() {
-    sed -n '4,21s/^# \{0,1\}//p' "$0"
+    sed -n '4,23s/^# \{0,1\}//p' "$0"
     exit "$1"
 }
 
@@ -167,7 +169,7 @@ export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}"
 
 suite_gcc() {
-    build gcc && tests gcc build/test-gcc
+    build gcc && tests gcc build/test-gcc -LE valgrind
 }
 
 suite_asan() {
@@ -187,6 +189,33 @@ suite_tsan() {
     build tsan -DDROVER_SANITIZE=thread &&
         FILTER=${FILTER:-"^unit_.*($TSAN_TESTS)"} && tests tsan build/test-tsan -LE lint
     FILTER=$GIVEN_FILTER
+}
+
+suite_static() {
+    [ -z "$FILTER" ] || return 0 # no tests of ctest
+    say "static"
+    # Only the commands that compile are needed, not the programs.
+    if ! cmake -S . -B build/test-static -DCMAKE_C_COMPILER=gcc >"$WORK/log" 2>&1; then
+        tail -n 30 "$WORK/log"
+        broken "static: cmake failed"
+        return
+    fi
+    rc=0
+    sh tests/lint/static.sh . build/test-static >"$WORK/log" || rc=$?
+    cat "$WORK/log"
+    case $rc in
+    0) echo "1 0 0" >>"$WORK/counts" ;;
+    77)
+        sed -n 's/^SKIP: /static: /p' "$WORK/log" >>"$WORK/skips"
+        echo "0 0 1" >>"$WORK/counts"
+        ;;
+    *) broken "static: $(tail -n 1 "$WORK/log")" ;;
+    esac
+}
+
+suite_valgrind() {
+    [ -d build/test-gcc ] || build gcc || return
+    tests valgrind build/test-gcc -L valgrind
 }
 
 suite_fuzz() {

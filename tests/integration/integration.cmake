@@ -73,3 +73,13 @@ drover_e2e(operate LINKS exec ssh SCENARIOS edited reload terminated modes)
 drover_e2e(operate LINKS exec SCENARIOS freshness another_user exit_codes ad_hoc)
 drover_e2e(login LINKS exec SCENARIOS exec_errors)
 drover_e2e(login LINKS ssh SCENARIOS ssh_errors forced_command)
+
+# With the plain build only, and in a suite of its own (tests/run.sh): valgrind
+# has its own idea of memory, and slows down all that runs beside it.
+if(NOT DROVER_SANITIZE AND NOT DROVER_COVERAGE)
+  drover_e2e(valgrind LINKS exec ssh SCENARIOS everything)
+  foreach(link IN ITEMS exec ssh)
+    set_tests_properties(e2e_valgrind_everything_${link} PROPERTIES
+                         LABELS valgrind)
+  endforeach()
+endif()
