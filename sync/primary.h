@@ -165,12 +165,12 @@ void primary_looked_table(struct primary *p, uint64_t id, int result,
 /* ACT_STREAM_OPEN: result as for ACT_LOOK with LOOK_VALUE = open, size in
  * look.stat. */
 void primary_stream_opened(struct primary *p, uint64_t id,
-                           const struct looked *r, int64_t now_ms);
-/* ACT_STREAM_READ: bytes; n == 0 is the end, and then `r` is the outcome of
+                           const struct looked *l, int64_t now_ms);
+/* ACT_STREAM_READ: bytes; n == 0 is the end, and then `l` is the outcome of
  * large_finish() (LOOK_VALUE with look, or LOOK_CHANGING/ERROR...); with n > 0
- * `r` is NULL. */
+ * `l` is NULL. */
 void primary_stream_data(struct primary *p, uint64_t id, const void *data,
-                         size_t n, const struct looked *r, int64_t now_ms);
+                         size_t n, const struct looked *l, int64_t now_ms);
 
 /* ACT_WALK: walk all names (scan_names) with primary_walk_wants() as filter --
  * that one may run on any thread, and only reads what ACT_WALK froze, which

@@ -68,9 +68,8 @@ int kv_get(struct kv *kv)
                          &err) < 0) {
         return kv_fail(&err);
     }
-    int rc = KV_OK;
     if (size > WHOLE_MAX_BYTES && !kv->json) {
-        rc = print_pieces(reader);
+        int rc = print_pieces(reader);
         drover_read_close(reader);
         return rc;
     }
