@@ -15,6 +15,7 @@
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
+#include "sync/state.h"
 
 /* --- errors ------------------------------------------------------------------ */
 
@@ -190,12 +191,38 @@ static int make_dirs(char *path, mode_t mode, struct err *err)
     }
 }
 
+/* Nobody else may be able to put a socket in the place of ours. */
+static int check_socket_dir(const char *dir, struct err *err)
+{
+    struct stat st;
+
+    if (stat(dir, &st) != 0) {
+        return 0; /* the socket cannot be made there, which tells more */
+    }
+    if (st.st_uid != 0 && st.st_uid != geteuid()) {
+        (void)err_set(err, ERR_REFUSED, 0,
+                      "socket: %s belongs to another user (uid %u)", dir,
+                      (unsigned)st.st_uid);
+        err->id = DR_CONFIG;
+        return err->code;
+    }
+    if ((st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX)) {
+        (void)err_set(err, ERR_REFUSED, 0,
+                      "socket: everyone may write in %s and put a socket of "
+                      "theirs in its place: chmod o-w %s, or choose another "
+                      "directory (socket = PATH)",
+                      dir, dir);
+        err->id = DR_CONFIG;
+        return err->code;
+    }
+    return 0;
+}
+
 int config_make_dirs(const struct config *c, struct err *err)
 {
     CLEANUP(freep) char *state = strdup(c->state_dir);
     CLEANUP(freep) char *socket = strdup(c->socket);
     char *slash = socket != NULL ? strrchr(socket, '/') : NULL;
-    struct stat st;
 
     if (state == NULL || socket == NULL) {
         return err_set(err, ERR_NOMEM, 0, "out of memory");
@@ -213,10 +240,5 @@ int config_make_dirs(const struct config *c, struct err *err)
                   err) < 0) {
         return err_wrap(err, "socket");
     }
-    if (stat(socket, &st) == 0 && st.st_uid != 0 && st.st_uid != geteuid()) {
-        return err_set(err, ERR_REFUSED, 0,
-                       "socket: %s belongs to another user (uid %u)", socket,
-                       (unsigned)st.st_uid);
-    }
-    return 0;
+    return check_socket_dir(socket, err);
 }

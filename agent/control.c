@@ -8,14 +8,15 @@
  * that could hang the loop); on_read() collects a line; request_run() parses it
  * and either answers at once or starts a job of the daemon, whose progress and
  * end come back as job_progress() and job_done().  One request at a time per
- * client: while a job runs the client is still read, to see it leave, and what
- * it sends waits in its buffer.
+ * client, and the next one when the answer is out: while a job runs the client
+ * is still read, to see it leave, and what it sends waits in its buffer.
  *
  * Failures: a line that is too long or not JSON is answered and the client
- * closed.  A client that does not read what it is sent loses progress lines
- * first and then its connection.  A client that leaves cancels its job.
- * At most CLIENTS_MAX strangers and as many operators are served, so that
- * strangers cannot lock operators out.
+ * closed.  A client that does not read what it is sent is asked no more, loses
+ * progress lines, and then its connection.  A client that leaves cancels its
+ * job.  At most CLIENTS_MAX strangers and as many operators are served, so that
+ * strangers cannot lock operators out, and at most USER_CLIENTS_MAX of a user
+ * (but root), so that none can lock out the others.
  *
  * Owns the socket's file and, for the agent's life, a lock on PATH.lock: the
  * lock tells a left-over socket from a live one without a race.  Everything
@@ -41,6 +42,7 @@
 
 enum {
     CLIENTS_MAX = 128,          /* of each kind */
+    USER_CLIENTS_MAX = 32,
     QUEUE_SOFT = 256 * 1024,    /* progress is dropped above this */
     QUEUE_HARD = 4 * 1024 * 1024, /* the client is dropped above this */
 };
@@ -123,6 +125,8 @@ static void on_written(uv_write_t *req, int status)
     cl->writes--;
     if (status < 0 || (cl->ending && cl->writes == 0)) {
         client_close(cl);
+    } else if (cl->writes == 0) {
+        client_run(cl);
     }
 }
 
@@ -161,10 +165,21 @@ void client_send(struct client *cl, json_t *object, bool may_drop)
     cl->writes++;
 }
 
-/* Run the complete lines in the buffer, until one starts a job. */
+static void listen_again(struct client *cl);
+
+/* It has sent its end.  A job would have nobody to tell. */
+static void maybe_done(struct client *cl)
+{
+    if (cl->heard_out && !cl->closing && (cl->job != NULL || cl->writes == 0)) {
+        client_close(cl);
+    }
+}
+
+/* Run the complete lines in the buffer, until one starts a job or an answer
+ * does not go out at once: who does not read is not worked for. */
 void client_run(struct client *cl)
 {
-    while (!cl->closing && !cl->ending && cl->job == NULL) {
+    while (!cl->closing && !cl->ending && cl->job == NULL && cl->writes == 0) {
         char *end = memchr(cl->in, '\n', cl->in_len);
         if (end == NULL) {
             break;
@@ -175,6 +190,8 @@ void client_run(struct client *cl)
         memmove(cl->in, cl->in + used, cl->in_len - used);
         cl->in_len -= used;
     }
+    listen_again(cl);
+    maybe_done(cl);
 }
 
 /* --- reading ---------------------------------------------------------------------------- */
@@ -204,24 +221,50 @@ static void refuse_long(struct client *cl)
     request_refuse(cl, &err);
 }
 
+/* The buffer is full: of requests that wait for their turn, or of one that has
+ * no end. */
+static void on_full(struct client *cl)
+{
+    if (cl->job != NULL || memchr(cl->in, '\n', cl->in_len) == NULL) {
+        refuse_long(cl);
+        return;
+    }
+    cl->stalled = true;
+    (void)uv_read_stop((uv_stream_t *)&cl->pipe);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct client *cl = stream->data;
 
     (void)buf;
     if (n < 0) {
-        /* End of input: answers that are on their way still go out. */
-        cl->ending = true;
+        /* End of input: what was asked before is still answered. */
         (void)uv_read_stop(stream);
-        if (n != UV_EOF || cl->writes == 0 || cl->job != NULL) {
+        cl->heard_out = true;
+        if (n != UV_EOF || cl->job != NULL) {
             client_close(cl);
+        } else {
+            client_run(cl);
         }
         return;
     }
     cl->in_len += (size_t)n;
     client_run(cl);
-    if (!cl->closing && cl->in_len == CONTROL_REQUEST_BYTES) {
-        refuse_long(cl);
+    if (!cl->closing && !cl->ending && cl->in_len == CONTROL_REQUEST_BYTES) {
+        on_full(cl);
+    }
+}
+
+static void listen_again(struct client *cl)
+{
+    if (!cl->stalled || cl->closing || cl->ending ||
+        cl->in_len == CONTROL_REQUEST_BYTES) {
+        return;
+    }
+    cl->stalled = false;
+    if (uv_read_start((uv_stream_t *)&cl->pipe, on_alloc, on_read) != 0) {
+        client_close(cl);
     }
 }
 
@@ -248,21 +291,31 @@ static bool in_group(int fd, gid_t group)
     return found;
 }
 
-static bool is_trusted(const struct control *c, uv_pipe_t *pipe)
+static void identify(const struct control *c, struct client *cl)
 {
     struct ucred peer;
     socklen_t len = sizeof peer;
     uv_os_fd_t fd;
 
-    if (uv_fileno((const uv_handle_t *)pipe, &fd) != 0 ||
+    cl->uid = (uid_t)-1;
+    if (uv_fileno((const uv_handle_t *)&cl->pipe, &fd) != 0 ||
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0) {
-        return false;
+        return;
     }
-    if (peer.uid == 0 || peer.uid == geteuid()) {
-        return true;
+    cl->uid = peer.uid;
+    cl->trusted = peer.uid == 0 || peer.uid == geteuid() ||
+                  (c->group != (gid_t)-1 &&
+                   (peer.gid == c->group || in_group(fd, c->group)));
+}
+
+static unsigned count_of_user(const struct control *c, uid_t uid)
+{
+    unsigned n = 0;
+
+    for (const struct client *cl = c->clients; cl != NULL; cl = cl->next) {
+        n += cl->uid == uid ? 1 : 0;
     }
-    return c->group != (gid_t)-1 &&
-           (peer.gid == c->group || in_group(fd, c->group));
+    return n;
 }
 
 static void link_client(struct control *c, struct client *cl)
@@ -274,13 +327,13 @@ static void link_client(struct control *c, struct client *cl)
     c->clients = cl;
 }
 
-static void refuse_crowd(struct client *cl)
+static void refuse_crowd(struct client *cl, int limit)
 {
     struct err err = {0};
 
     (void)err_set(&err, ERR_TIMEOUT, 0,
-                  "the agent serves %d connections already; try again",
-                  CLIENTS_MAX);
+                  "the agent serves %d connections %salready; try again",
+                  limit, limit == USER_CLIENTS_MAX ? "of this user " : "");
     cl->ending = true;
     request_refuse(cl, &err);
 }
@@ -307,11 +360,13 @@ static void on_connection(uv_stream_t *server, int status)
         cl->closing = true;
         return;
     }
-    cl->trusted = is_trusted(c, &cl->pipe);
+    identify(c, cl);
     link_client(c, cl);
     unsigned *count = cl->trusted ? &c->trusted : &c->strangers;
     if (++*count > CLIENTS_MAX) {
-        refuse_crowd(cl);
+        refuse_crowd(cl, CLIENTS_MAX);
+    } else if (cl->uid != 0 && count_of_user(c, cl->uid) > USER_CLIENTS_MAX) {
+        refuse_crowd(cl, USER_CLIENTS_MAX);
     } else if (uv_read_start((uv_stream_t *)&cl->pipe, on_alloc, on_read) !=
                0) {
         client_close(cl);

@@ -7,8 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -41,7 +44,70 @@ static int dr_err(struct err *err, int id)
     return err->code;
 }
 
-static int connect_to(const char *path, struct err *err)
+/* What answers is the agent only if nobody else could have put it there: it is
+ * root's, ours, or of the user whose directory the socket is in.  In /tmp, say,
+ * anyone may wait for a command under an agent's name. */
+static int check_peer(int fd, const char *path, struct err *err)
+{
+    char dir[CONTROL_PATH_MAX + 1];
+    struct ucred peer;
+    struct stat st;
+    socklen_t len = sizeof peer;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0) {
+        return err_sys(err, errno, "%s", path);
+    }
+    if (peer.uid == 0 || peer.uid == geteuid()) {
+        return 0;
+    }
+    const char *slash = strrchr(path, '/');
+    size_t n = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+    (void)snprintf(dir, sizeof dir, "%.*s", n > 0 ? (int)n : 1,
+                   n > 0 ? path : ".");
+    if (stat(dir, &st) == 0 && st.st_uid == peer.uid) {
+        return 0;
+    }
+    (void)err_set(err, ERR_REFUSED, 0,
+                  "%s: a process of uid %u answers there, which may be no "
+                  "agent, as %s is not its own: give the agent a directory of "
+                  "its own (socket = PATH)",
+                  path, (unsigned)peer.uid, dir);
+    return dr_err(err, DR_NO_AGENT);
+}
+
+/* Waits while more clients than the listener's queue holds want to be served:
+ * that is no absent agent. */
+static int connect_in_time(int fd, const struct sockaddr_un *addr,
+                           int64_t timeout_ms, struct err *err)
+{
+    struct timeval tv = {.tv_sec = (time_t)(timeout_ms / 1000),
+                         .tv_usec = (suseconds_t)(timeout_ms % 1000 * 1000)};
+
+    if (timeout_ms > 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+    }
+    while (connect(fd, (const struct sockaddr *)addr, sizeof *addr) != 0) {
+        if (errno == EINTR) {
+            continue;
+        }
+        if (errno == EAGAIN) {
+            (void)err_set(err, ERR_TIMEOUT, 0,
+                          "the agent did not answer in time");
+            return dr_err(err, DR_TIMED_OUT);
+        }
+        if (errno == EACCES || errno == EPERM) {
+            (void)err_set(err, ERR_PERM, errno, "%s: connect", addr->sun_path);
+            return dr_err(err, DR_NOT_PERMITTED);
+        }
+        (void)err_set(err, ERR_CLOSED, errno,
+                      "no agent answers on %s: connect", addr->sun_path);
+        return dr_err(err, DR_NO_AGENT);
+    }
+    return fcntl(fd, F_SETFL, O_NONBLOCK) == 0 ? 0
+                                               : err_sys(err, errno, "fcntl");
+}
+
+static int connect_to(const char *path, int64_t timeout_ms, struct err *err)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
@@ -53,20 +119,15 @@ static int connect_to(const char *path, struct err *err)
     }
     memcpy(addr.sun_path, path, strlen(path) + 1);
     CLEANUP(fd_closep) int fd =
-        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return err_sys(err, errno, "socket");
     }
-    if (connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0) {
-        return TAKE_FD(fd);
+    int rc = connect_in_time(fd, &addr, timeout_ms, err);
+    if (rc == 0) {
+        rc = check_peer(fd, path, err);
     }
-    if (errno == EACCES || errno == EPERM) {
-        (void)err_set(err, ERR_PERM, errno, "%s: connect", path);
-        return dr_err(err, DR_NOT_PERMITTED);
-    }
-    (void)err_set(err, ERR_CLOSED, errno, "no agent answers on %s: connect",
-                  path);
-    return dr_err(err, DR_NO_AGENT);
+    return rc < 0 ? rc : TAKE_FD(fd);
 }
 
 /* Wait until `events`, at most until the deadline (INT64_MAX: for ever). */
@@ -216,7 +277,7 @@ int control_call(const char *path, const json_t *request, int64_t timeout_ms,
                               ? INT64_MAX
                               : clock_mono_ns() + timeout_ms * NS_PER_MS;
     json_t *answer = NULL;
-    CLEANUP(fd_closep) int fd = connect_to(path, err);
+    CLEANUP(fd_closep) int fd = connect_to(path, timeout_ms, err);
 
     if (fd < 0) {
         return fd;

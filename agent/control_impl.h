@@ -11,12 +11,14 @@ struct client {
     struct client *next, *prev;
     uv_pipe_t pipe;
     bool trusted;  /* sees key names, may change things */
+    uid_t uid;     /* who it is */
     bool closing;
-    bool reading;
+    bool stalled;  /* its buffer is full: it is not read from now */
+    bool heard_out; /* it says no more; what it asked is still answered */
     bool ending;   /* close once everything written is out */
     unsigned writes; /* in flight */
     struct job *job;
-    char *in;      /* CONTROL_REQUEST_BYTES + 1, for one line and more */
+    char *in;      /* CONTROL_REQUEST_BYTES, for one line and more */
     size_t in_len;
 };
 

@@ -256,6 +256,31 @@ static const struct request {
     {"reload", false, run_reload},   {NULL, false, NULL},
 };
 
+/* Who may, and what to type to become one of them. */
+static int not_permitted(const struct client *cl, const char *what,
+                         struct err *err)
+{
+    const char *group = daemon_config(cl->control->daemon)->control_group;
+
+    if (group != NULL) {
+        (void)err_set(err, ERR_PERM, 0,
+                      "%s is for root, the agent's own user (uid %u) and group "
+                      "%s, not for uid %u; to join, and log in again: sudo "
+                      "usermod -aG %s \"$USER\"",
+                      what, (unsigned)geteuid(), group, (unsigned)cl->uid,
+                      group);
+    } else {
+        (void)err_set(err, ERR_PERM, 0,
+                      "%s is for root and the agent's own user (uid %u), not "
+                      "for uid %u: sudo drover %s ...; or let a group do it: "
+                      "control-group = GROUP in [database], restart the agent, "
+                      "sudo usermod -aG GROUP \"$USER\"",
+                      what, (unsigned)geteuid(), (unsigned)cl->uid, what);
+    }
+    err->id = DR_NOT_PERMITTED;
+    return err->code;
+}
+
 static int run_request(struct client *cl, const json_t *request,
                        struct err *err)
 {
@@ -274,13 +299,7 @@ static int run_request(struct client *cl, const json_t *request,
                        DROVER_VERSION, cmd);
     }
     if (!cl->trusted && !r->anyone) {
-        err->id = DR_NOT_PERMITTED;
-        (void)err_set(err, ERR_PERM, 0,
-                      "%s is for root, the agent's own user and the control "
-                      "group",
-                      r->name);
-        err->id = DR_NOT_PERMITTED;
-        return err->code;
+        return not_permitted(cl, r->name, err);
     }
     return r->run(cl, request, err);
 }

@@ -10,10 +10,12 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -48,6 +50,7 @@ struct daemon {
     bool closed;
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    atomic_int statuses; /* answered */
 };
 
 const struct config *daemon_config(const struct daemon *d)
@@ -57,7 +60,7 @@ const struct config *daemon_config(const struct daemon *d)
 
 json_t *daemon_status(struct daemon *d, bool with_keys)
 {
-    (void)d;
+    atomic_fetch_add(&d->statuses, 1);
     return json_pack("{s:b, s:b}", "healthy", !with_keys, "with_keys",
                      with_keys);
 }
@@ -268,6 +271,7 @@ static int call(struct fix *f, json_t *request, struct seen *seen,
     return rc;
 }
 
+/* Waits while the listener's queue is full. */
 static int connect_raw(struct fix *f)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -694,33 +698,179 @@ static int setup_group(void **state)
     return rc;
 }
 
+/* This thread alone: the server's thread stays root. */
+static void become(int uid)
+{
+    assert_int_equal(syscall(SYS_setresuid, -1, 0, -1), 0);
+    assert_int_equal(syscall(SYS_setresuid, -1, uid, -1), 0);
+}
+
 static void strangers_cannot_lock_operators_out(void **state)
 {
+    enum { USERS = 4, EACH = 32 };
     struct fix *f = *state;
     json_t *answer = NULL;
-    int fds[128];
+    int fds[USERS * EACH];
 
     if (geteuid() != 0) {
         print_message("skipped: needs root to become another user\n");
         skip();
     }
-    /* This thread alone: the server's thread stays root. */
-    assert_int_equal(syscall(SYS_setresuid, -1, 65534, -1), 0);
-    for (size_t i = 0; i < 128; i++) {
-        fds[i] = connect_raw(f);
-    }
-    int last = connect_raw(f);
-    assert_int_equal(syscall(SYS_setresuid, -1, 0, -1), 0);
     char text[1024];
+    for (int i = 0; i < USERS * EACH; i++) {
+        become(65534 - i / EACH);
+        fds[i] = connect_raw(f);
+        if (i % EACH == EACH - 1 && i < USERS * EACH - 1) {
+            /* One more of the same user; others still find room. */
+            CLEANUP(fd_closep) int more = connect_raw(f);
+            (void)read_all(more, text, sizeof text);
+            assert_non_null(strstr(text, "32 connections of this user"));
+        }
+    }
+    become(65000);
+    int last = connect_raw(f);
+    become(0);
     (void)read_all(last, text, sizeof text);
-    assert_non_null(strstr(text, "128 connections"));
+    assert_non_null(strstr(text, "128 connections already"));
     (void)close(last);
     assert_int_equal(
         call(f, json_pack("{s:s}", "cmd", "version"), NULL, &answer), 0);
     json_decref(answer);
-    for (size_t i = 0; i < 128; i++) {
+    for (size_t i = 0; i < USERS * EACH; i++) {
         (void)close(fds[i]);
     }
+}
+
+/* A thousand connections that say nothing, half a request, or nonsense. */
+static void a_thousand_connections_leave_the_agent_well(void **state)
+{
+    enum { MANY = 1000 };
+    struct fix *f = *state;
+    json_t *answer = NULL;
+    int *fds = calloc(MANY, sizeof *fds);
+    struct rlimit few, more;
+
+    assert_non_null(fds);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &few), 0);
+    more = few;
+    more.rlim_cur = more.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &more), 0);
+    for (int i = 0; i < MANY; i++) {
+        static const char *const says[] = {"", "{\"cmd\":", "nonsense\n"};
+        const char *say = says[i % 3];
+        fds[i] = connect_raw(f);
+        /* One that was refused is closed already. */
+        (void)send(fds[i], say, strlen(say), MSG_NOSIGNAL);
+    }
+    for (int i = 0; i < MANY; i++) {
+        (void)close(fds[i]);
+    }
+    free(fds);
+    /* All of them are gone before this one is served, or it is refused. */
+    int rc;
+    do {
+        rc = call(f, json_pack("{s:s}", "cmd", "version"), NULL, &answer);
+        json_decref(answer);
+    } while (rc == EX_TEMPFAIL);
+    assert_int_equal(rc, 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+}
+
+/* Requests without end from a client that reads nothing: it is asked no more,
+ * and is answered once it reads. */
+static void a_client_that_asks_and_does_not_read_is_not_worked_for(void **state)
+{
+    static const char ask[] = "{\"cmd\":\"status\"}\n";
+    struct fix *f = *state;
+    int asked = 0, lines = 0;
+    char text[4096];
+    ssize_t n;
+    json_t *answer = NULL;
+    CLEANUP(fd_closep) int fd = connect_raw(f);
+
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    for (int full = 0; full < 50;) {
+        n = write(fd, ask, sizeof ask - 1);
+        if (n == (ssize_t)sizeof ask - 1) {
+            asked++;
+            full = 0;
+            continue;
+        }
+        assert_true(n < 0 && errno == EAGAIN);
+        full++;
+        /* Other requests pass through the same loop meanwhile. */
+        assert_int_equal(
+            call(f, json_pack("{s:s}", "cmd", "version"), NULL, &answer), 0);
+        json_decref(answer);
+    }
+    assert_true(atomic_load(&f->d.statuses) < asked);
+    assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    while ((n = read(fd, text, sizeof text)) > 0) {
+        for (ssize_t i = 0; i < n; i++) {
+            lines += text[i] == '\n' ? 1 : 0;
+        }
+    }
+    assert_int_equal(lines, asked);
+}
+
+/* Whoever waits in a directory of others under an agent's name. */
+static void a_command_trusts_no_strangers_socket(void **state)
+{
+    struct fix *f = *state;
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct err err = {0};
+    json_t *answer = NULL;
+    char path[CONTROL_PATH_MAX + 1];
+
+    if (geteuid() != 0) {
+        print_message("skipped: needs root to become another user\n");
+        skip();
+    }
+    (void)snprintf(path, sizeof path, "%s/fake", f->dir);
+    memcpy(addr.sun_path, path, strlen(path) + 1);
+    assert_int_equal(chmod(f->dir, 01777), 0);
+    become(65534);
+    CLEANUP(fd_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
+    assert_int_equal(listen(fd, 5), 0);
+    become(0);
+    json_t *request = json_pack("{s:s}", "cmd", "status");
+    assert_int_equal(control_call(path, request, 30000, on_progress, NULL,
+                                  &answer, &err),
+                     ERR_REFUSED);
+    assert_int_equal(err.id, DR_NO_AGENT);
+    assert_non_null(strstr(err.msg, "a process of uid 65534 answers there"));
+    json_decref(request);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(chmod(f->dir, 0755), 0);
+}
+
+static void a_refusal_says_what_to_type(void **state)
+{
+    struct fix *f = *state;
+    char text[2048];
+    static const char ask[] = "{\"cmd\":\"resync\"}\n";
+
+    if (geteuid() != 0) {
+        print_message("skipped: needs root to become another user\n");
+        skip();
+    }
+    for (int named = 0; named < 2; named++) {
+        f->d.config.control_group =
+            named ? (char *)(uintptr_t) "drover-admin" : NULL;
+        become(65534);
+        CLEANUP(fd_closep) int fd = connect_raw(f);
+        become(0);
+        assert_int_equal(write(fd, ask, sizeof ask - 1), sizeof ask - 1);
+        assert_int_equal(shutdown(fd, SHUT_WR), 0);
+        (void)read_all(fd, text, sizeof text);
+        assert_non_null(strstr(text, "not for uid 65534"));
+        assert_non_null(
+            strstr(text, named ? "sudo usermod -aG drover-admin"
+                               : "sudo drover resync"));
+    }
+    f->d.config.control_group = NULL;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -746,6 +896,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             strangers_see_no_keys_and_change_nothing, setup_group, teardown),
         TEST(strangers_cannot_lock_operators_out),
+        TEST(a_thousand_connections_leave_the_agent_well),
+        TEST(a_client_that_asks_and_does_not_read_is_not_worked_for),
+        TEST(a_command_trusts_no_strangers_socket),
+        TEST(a_refusal_says_what_to_type),
     };
     /* As the agent does: a client that left is an error of write(). */
     (void)signal(SIGPIPE, SIG_IGN);
