@@ -5,6 +5,8 @@
  */
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "agent/command.h"
 #include "agent/daemon.h"
@@ -27,6 +29,17 @@ static struct config *load_adhoc(struct cli *cli)
     }
     config_errors_deinit(&errors);
     return config;
+}
+
+/* Keys to other hosts and the database's values are in this process's memory:
+ * it leaves no core dump, and only root may look into it.  A child is started
+ * by exec and is like any other again, but for the core dump. */
+static void keep_memory_private(void)
+{
+    struct rlimit none = {0};
+
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 int cmd_agent(struct cli *cli)
@@ -67,10 +80,11 @@ int cmd_agent(struct cli *cli)
         }
     }
     if (config_make_dirs(config, &err) < 0) {
-        err.id = DR_STATE_DIR;
+        err.id = err.id != 0 ? err.id : DR_STATE_DIR;
         config_free(config);
         return cli_fail_err(cli, &err);
     }
+    keep_memory_private();
     /* A client or child that went away is an error of write(). */
     (void)signal(SIGPIPE, SIG_IGN);
     return daemon_run(config);

@@ -21,18 +21,19 @@ target_link_libraries(e2e_deny PRIVATE drover_flags)
 set_target_properties(e2e_deny PROPERTIES
   RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/e2e)
 
-# drover_confine(LINK SCENARIO...): scenarios of e2e_confine.sh
+# drover_confine(LINK SCENARIO...): scenarios of integration/e2e_confine.sh
 function(drover_confine link)
   math(EXPR timeout "${e2e_seconds} + 30")
   foreach(scenario IN LISTS ARGN)
     set(name confine_${scenario}_${link})
     add_test(NAME ${name}
       COMMAND e2e_run ${e2e_seconds} sh
-              ${PROJECT_SOURCE_DIR}/tests/confine/e2e_confine.sh
+              ${PROJECT_SOURCE_DIR}/tests/integration/e2e_confine.sh
               ${scenario} ${link})
     set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout}
       SKIP_RETURN_CODE 77 LABELS "integration;confine"
       ENVIRONMENT "${e2e_environment}")
   endforeach()
 endfunction()
-drover_confine(exec before_hello no_landlock no_seccomp)
+drover_confine(exec before_hello no_landlock no_seccomp control_users)
+drover_confine(ssh secrets)

@@ -24,5 +24,10 @@ for u in drover@.service drover-verify@.service; do
     printf '%s: exposure %s\n' "$u" "$score"
     awk -v s="${score:-99}" 'BEGIN { exit !(s <= 2.0) }' || bad "$u: exposure $score, more than 2.0"
 done
+# Calls that a receiver on the same host makes and systemd's set lacks.
+allowed=$(awk -F= '$1 == "SystemCallFilter" && $2 !~ /^~/ { print $2 }' "$tmp/drover@.service")
+for call in landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp; do
+    printf '%s\n' "$allowed" | grep -qw "$call" || bad "drover@.service: a local receiver may not call $call"
+done
 grep -q '^ProcSubset=pid' "$tmp/drover@.service" && bad "ProcSubset=pid hides /proc/locks from the agent"
 verdict
