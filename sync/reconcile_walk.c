@@ -10,7 +10,9 @@
  * second and compares again when it has caught up: it delays nobody.
  *
  * A name that a complete walk did not find belongs to a table that went away
- * as a whole; its index entry is removed, if it is still the one compared. */
+ * as a whole, or to a key whose removal nobody was told of yet; its index entry
+ * is removed, if it is still the one compared.  What the replica has under that
+ * name is named by the next comparison, which is owed then. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -327,24 +329,36 @@ void primary_walk_found(struct primary *p, uint64_t id, struct digest name,
     }
 }
 
-/* Drop index entries of names that are not on disk any more. */
+/* A name that is not on disk any more: drop its index entry.  The replica may
+ * have an old value under it, which must go before the comparison counts. */
+static void sweep_name(struct primary *p, struct repl *r, const struct diff *d)
+{
+    struct record *rec = changelog_find(&p->log, d->name);
+    uint64_t mask = UINT64_C(1) << p->index_id;
+    struct index_entry e;
+
+    if (rec != NULL) {
+        /* Somebody is still to hear of it, perhaps one that is not there: the
+         * index looks for itself. */
+        mask |= d->kind == DIFF_VALUE ? repl_bit(r) : 0;
+        sender_hint(p, rec, mask, HINT_CREATED);
+        return;
+    }
+    if (index_get(p->ix, d->name, &e) && digest_equal(e.digest, d->here)) {
+        index_remove(p->ix, d->name);
+        if (d->kind == DIFF_VALUE) {
+            reconcile_owe_soon(p, r); /* the replica must name it */
+        }
+    }
+}
+
 static void sweep(struct primary *p, const struct walk_filter *f, size_t m,
                   const struct walk_member *member, const struct compare *c)
 {
     for (size_t i = 0; i < f->names_count[m]; i++) {
         const struct diff *d = reconcile_find(c, f->names[m][i]);
-        struct record *rec;
-        struct index_entry e;
-        if ((member->found[i / 8] >> (i % 8)) & 1 || d == NULL) {
-            continue;
-        }
-        rec = changelog_find(&p->log, d->name);
-        if (rec != NULL) {
-            /* Somebody is still to hear of it, perhaps one that is not there:
-             * the index looks for itself. */
-            sender_hint(p, rec, UINT64_C(1) << p->index_id, HINT_CREATED);
-        } else if (index_get(p->ix, d->name, &e) && digest_equal(e.digest, d->here)) {
-            index_remove(p->ix, d->name);
+        if (((member->found[i / 8] >> (i % 8)) & 1) == 0 && d != NULL) {
+            sweep_name(p, p->repl[c->replica], d);
         }
     }
 }
