@@ -105,6 +105,7 @@ typedef void (*role_differs_fn)(void *arg, struct bytes table, struct bytes key,
 struct role_kept {
     uint64_t epoch;
     uint64_t values, gone, different;
+    uint64_t added; /* keys that are here now and were not kept */
 };
 
 /* The oldest kept reign after epoch `after`; ERR_NOTFOUND when there is none. */

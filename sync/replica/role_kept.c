@@ -252,6 +252,7 @@ int role_kept_next(int meta_fd, uint64_t after, uint64_t *epoch_out,
 
 struct compare {
     const struct meta *m;
+    const struct db *kept;
     role_differs_fn fn;
     void *arg;
     struct role_kept *out;
@@ -325,11 +326,44 @@ static int compare_key(void *arg, const char *table, size_t len, int dir_fd,
     return 0;
 }
 
+static int count_key(void *arg, const char *table, size_t len, int dir_fd,
+                     const char *key, size_t key_len)
+{
+    const struct compare *c = arg;
+    char file[KEY_FILE_BYTES];
+    struct stat st;
+    (void)dir_fd;
+    key_file(key, key_len, file);
+    CLEANUP(fd_closep)
+    int table_fd = table_open(c->kept, table, len, NULL, NULL, c->err);
+    if (table_fd < 0 && table_fd != ERR_NOTFOUND) {
+        return table_fd;
+    }
+    if (table_fd < 0 || fstatat(table_fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        c->out->added++;
+    }
+    return 0;
+}
+
+static int compare_both(struct compare *c, struct err *err)
+{
+    static const struct walk_ops kept = {.key = compare_key};
+    static const struct walk_ops now = {.key = count_key};
+    struct walk_counts counts = {0}, more = {0};
+    int rc = walk_db(c->kept, &kept, c, &counts, err);
+    if (rc == 0) {
+        rc = walk_db(&c->m->db, &now, c, &more, err);
+    }
+    if (rc == 0 && counts.incomplete + more.incomplete > 0) {
+        rc = err_set(err, ERR_PERM, 0,
+                     "parts of it cannot be read: run this as root");
+    }
+    return rc;
+}
+
 int role_kept_compare(struct meta *m, uint64_t epoch, role_differs_fn fn,
                       void *arg, struct role_kept *out, struct err *err)
 {
-    static const struct walk_ops ops = {.key = compare_key};
-    struct walk_counts counts = {0};
     char name[KEPT_NAME_BYTES];
     struct kept_db k;
     kept_name(epoch, "", name);
@@ -338,14 +372,9 @@ int role_kept_compare(struct meta *m, uint64_t epoch, role_differs_fn fn,
         return rc;
     }
     *out = (struct role_kept){.epoch = epoch};
-    struct compare c = {.m = m, .fn = fn, .arg = arg, .out = out, .err = err};
-    rc = walk_db(&k.db, &ops, &c, &counts, err);
-    if (rc == 0 && counts.incomplete > 0) {
-        rc = err_set(err, ERR_PERM, 0,
-                     "parts of " META_DIR "/%s cannot be read: run this as "
-                     "root",
-                     name);
-    }
+    struct compare c = {
+        .m = m, .kept = &k.db, .fn = fn, .arg = arg, .out = out, .err = err};
+    rc = compare_both(&c, err);
     kept_close(&k);
     return rc;
 }

@@ -305,6 +305,11 @@ static int kept_one(struct meta *m, const char *dir, uint64_t epoch,
     (void)printf("%s/" META_DIR "/" META_KEPT "%" PRIu64 ": %" PRIu64
                  " values; now gone %" PRIu64 ", different %" PRIu64 "\n",
                  dir, epoch, k.values, k.gone, k.different);
+    if (k.added > 0) {
+        (void)printf("keys here now that were not among them: %" PRIu64
+                     " (new since, or deleted here and never sent)\n",
+                     k.added);
+    }
     return k.gone + k.different > 0 ? 1 : 0;
 }
 

@@ -83,3 +83,7 @@ if(NOT DROVER_SANITIZE AND NOT DROVER_COVERAGE)
                          LABELS valgrind)
   endforeach()
 endif()
+drover_e2e(handover LINKS exec ssh
+           SCENARIOS planned unplanned live_primary two_primaries outlived)
+drover_e2e(handover LINKS exec
+           SCENARIOS behind by_force replaced_by_copy roles owners killed)

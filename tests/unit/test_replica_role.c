@@ -376,7 +376,8 @@ static void what_a_primary_had_alone_is_kept_and_found(void **state)
     assert_true(was_told(&t, "different t|changed"));
     assert_true(was_told(&t, "different t|length"));
     assert_true(was_told(&t, "gone d/v|gone"));
-    assert_true(k.values == 6 && k.gone == 1 && k.different == 2);
+    assert_true(k.values == 6 && k.gone == 1 && k.different == 2 &&
+                k.added == 1);
 
     assert_int_equal(role_kept_remove(&b->m, 4, &b->err), 0);
     assert_false(exists(b->meta_fd, "kept-4"));
