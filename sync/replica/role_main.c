@@ -350,8 +350,9 @@ static int kept(const char *dir, bool remove)
     } else if (!remove) {
         tell_kept(dir, differs);
     }
-    return differs ? EXIT_BAD : !remove && !complete ? EXIT_UNAVAILABLE
-                                                     : EXIT_GOOD;
+    return !remove && !complete ? EXIT_UNAVAILABLE
+           : differs            ? EXIT_BAD
+                                : EXIT_GOOD;
 }
 
 int kept_main(int argc, char **argv)
