@@ -128,9 +128,8 @@ bool name_is_key(const char *entry, size_t *len_out)
 {
     size_t len = strlen(entry);
 
-    if (len < KEY_SUFFIX_BYTES ||
-        memcmp(entry + len - KEY_SUFFIX_BYTES, KEY_SUFFIX, KEY_SUFFIX_BYTES) !=
-            0) {
+    if (len < KEY_SUFFIX_BYTES || memcmp(entry + len - KEY_SUFFIX_BYTES,
+                                         KEY_SUFFIX, KEY_SUFFIX_BYTES) != 0) {
         return false;
     }
     *len_out = len - KEY_SUFFIX_BYTES;
