@@ -15,6 +15,8 @@
 #          tsan      tests of threaded parts under ThreadSanitizer
 #          static    clang-tidy, cppcheck and gcc -fanalyzer (tests/lint/static.sh)
 #          valgrind  one run from start to end under memcheck, per kind of link
+#          coverage  all tests once more, counting: build/coverage/report.txt;
+#                    floors and what may stay untested: tests/lint/uncovered.txt
 #          fuzz      each fuzz target for some seconds
 #          user      when root: the unit tests once more as an ordinary user
 #
@@ -29,11 +31,15 @@ SUITES="gcc asan clang tsan valgrind fuzz user"
 FILTER=
 INSTALL=yes
 JOBS=$(nproc 2>/dev/null || echo 2)
+# Not run in the coverage build: other suites' own, and what is different each
+# time; the installed library is linked without the counters' own library.
+NOT_COUNTED='lint|valgrind|chaos|model'
+UNCOUNTABLE='install_lib'
 # What runs on several threads; everything else has one.
 TSAN_TESTS='threads|share|control|command|looks|scans|replica|receiver'
 
 usage() {
-    sed -n '4,23s/^# \{0,1\}//p' "$0"
+    sed -n '4,25s/^# \{0,1\}//p' "$0"
     exit "$1"
 }
 
@@ -42,7 +48,7 @@ while [ $# -gt 0 ]; do
     --quick) SUITES=gcc ;;
     --only)
         [ $# -ge 2 ] || usage 64 >&2
-        case " $SUITES " in *" $2 "*) SUITES=$2 ;; *) usage 64 >&2 ;; esac
+        case " $SUITES static coverage " in *" $2 "*) SUITES=$2 ;; *) usage 64 >&2 ;; esac
         shift
         ;;
     --asan) SUITES=asan ;;
@@ -216,6 +222,40 @@ suite_static() {
 suite_valgrind() {
     [ -d build/test-gcc ] || build gcc || return
     tests valgrind build/test-gcc -L valgrind
+}
+
+# Pages per source with DROVER_COVERAGE_HTML=1.
+suite_coverage() {
+    [ -z "$FILTER" ] || return 0 # a part would say nothing
+    command -v gcovr >/dev/null || {
+        echo "coverage: gcovr is not installed" >>"$WORK/skips"
+        echo "0 0 1" >>"$WORK/counts"
+        return
+    }
+    dir=build/test-coverage
+    # Not -Werror: without the optimizer gcc warns of other things.
+    build coverage -DCMAKE_C_COMPILER=gcc -DDROVER_COVERAGE=ON -DDROVER_WERROR=OFF || return
+    # Counters that every user may add to: some tests run as another one.
+    find $dir -name '*.gcda' -delete
+    find $dir -name '*.gcno' | sed 's/gcno$/gcda/' | while read -r f; do
+        : >"$f"
+        chmod 666 "$f"
+    done
+    tests coverage $dir -LE "$NOT_COUNTED" -E "$UNCOUNTABLE"
+    say "coverage"
+    mkdir -p build/coverage
+    if ! gcovr -r . --object-directory $dir --filter store/ --filter sync/ --filter agent/ \
+        --exclude-branches-by-pattern '.*assert\(.*' \
+        --json "$WORK/coverage.json" ${DROVER_COVERAGE_HTML:+--html-details build/coverage/index.html} \
+        $dir >"$WORK/log" 2>&1; then
+        cat "$WORK/log"
+        broken "coverage: gcovr failed"
+    elif python3 tests/lint/coverage.py "$WORK/coverage.json" tests/lint/uncovered.txt \
+        build/coverage/report.txt; then
+        echo "1 0 0" >>"$WORK/counts"
+    else
+        broken "coverage: see build/coverage/report.txt"
+    fi
 }
 
 suite_fuzz() {

@@ -14,9 +14,9 @@ target_link_libraries(sim_primary PRIVATE drover_sync_support drover_flags)
 
 # The same seeds in every run, so that a red run is about the change at hand;
 # for new ones: sim_primary --seeds N --steps N.  Some ten times slower with
-# sanitizers.
+# sanitizers, and without the optimizer.
 set(drover_sim_seeds 400)
-if(DROVER_SANITIZE)
+if(DROVER_SANITIZE OR DROVER_COVERAGE)
   set(drover_sim_seeds 40)
 endif()
 add_test(NAME sim_random
