@@ -77,9 +77,11 @@ struct record {
     uint64_t look_id;      /* the running look, 0 none */
     int64_t retry_ms;      /* look again at this time, 0: not waiting */
     int64_t blocked_ms;    /* since when its lock is busy here, 0 not */
-    uint64_t empty_ino;    /* a renamed empty file that a look found ... */
+    uint64_t empty_ino;    /* an empty file that a look found ... */
+    int64_t empty_ctime_ns;
     uint64_t empty_hints;  /* ... with these hints ... */
-    uint64_t empty_drains; /* ... after so many drains */
+    uint64_t empty_drains; /* ... after so many drains ... */
+    int64_t empty_ms;      /* ... at this time for the first time */
     uint32_t pid;          /* who holds it */
     char comm[16];
     uint8_t content;  /* enum content */

@@ -152,37 +152,46 @@ void sender_fail_look(struct primary *p, struct record *rec,
     sender_retry_later(p, rec, wait_ms < max_ms ? wait_ms : max_ms);
 }
 
-/* The last event of the key was a rename, but did it bring this empty file?
- * The key may have been removed since, and the file be a writer's placeholder
- * whose event is still in the queue.  Proven when a drain after a look at it
- * told nothing new of the key. */
-static bool was_renamed(struct primary *p, struct record *rec,
-                        const struct looked *l)
+/* Whether this look and the one before found the same empty file, and no hint
+ * came in between; if not, this one is the first of it. */
+static bool is_same_empty(struct primary *p, struct record *rec,
+                          const struct looked *l)
 {
-    if (rec->empty_ino == l->look.stat.ino && rec->empty_hints == rec->covers &&
-        rec->empty_drains < p->drains) {
+    if (rec->empty_ino == l->look.stat.ino &&
+        rec->empty_ctime_ns == l->look.stat.ctime_ns &&
+        rec->empty_hints == rec->covers) {
         return true;
     }
-    if (rec->empty_ino != l->look.stat.ino || rec->empty_hints != rec->covers) {
-        rec->empty_ino = l->look.stat.ino;
-        rec->empty_hints = rec->covers;
-        rec->empty_drains = p->drains;
-    }
+    rec->empty_ino = l->look.stat.ino;
+    rec->empty_ctime_ns = l->look.stat.ctime_ns;
+    rec->empty_hints = rec->covers;
+    rec->empty_drains = p->drains;
+    rec->empty_ms = p->now_ms;
     return false;
 }
 
 /* An empty file that no rename brought may be a writer's placeholder: it is a
- * value only when it stayed so for the settle time.  True: look again later. */
+ * value only when it stayed so for the settle time, by its times or, for these
+ * may lie in the future, since it was first looked at.  A rename proves it at
+ * once, but the key may have been removed since, and the file be a placeholder
+ * whose event is still in the queue: so a drain after a look at it must have
+ * told nothing new of the key.  True: look again later. */
 static bool is_doubtful(struct primary *p, struct record *rec,
                         const struct looked *l)
 {
-    int64_t wait_ms = p->config.settle_ms - (l->age_ms > 0 ? l->age_ms : 0);
+    if (l->value_len > 0 || l->age_ms >= p->config.settle_ms) {
+        return false;
+    }
+    bool same = is_same_empty(p, rec, l);
+    int64_t known_ms = p->now_ms - rec->empty_ms;
+    int64_t age_ms = l->age_ms > known_ms ? l->age_ms : known_ms;
+    int64_t wait_ms = p->config.settle_ms - age_ms;
 
-    if (l->value_len > 0 || wait_ms <= 0) {
+    if (wait_ms <= 0) {
         return false;
     }
     if (rec->look_why == HINT_COMMITTED) {
-        if (was_renamed(p, rec, l)) {
+        if (same && rec->empty_drains < p->drains) {
             return false;
         }
         wait_ms = 0;

@@ -112,6 +112,29 @@ static void test_an_empty_file_waits_for_the_settle_time(void **state)
     fx_free(f);
 }
 
+/* The clock was set back, or somebody set the file's time. */
+static void test_an_empty_file_of_the_future_settles_like_others(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    fx_put(f, "t", "x", "");
+    struct fx_key *k = fx_key(f, false, "t", "x");
+    k->ctime_ms = f->now_ms + 3600 * 1000;
+    fx_hint(f, "t", "x", HINT_CREATED);
+    fx_wait(f, 500);
+    fx_heard(r, "");
+    /* Another file in its place is as doubtful as the first. */
+    k->ctime_ms += 1;
+    fx_wait(f, 1000);
+    fx_heard(r, "");
+    fx_wait(f, 1100);
+    fx_heard(r, "SET t/x= #1\n");
+    fx_free(f);
+}
+
 static void
 test_a_renamed_empty_file_is_a_value_after_the_next_drain(void **state)
 {
@@ -518,6 +541,7 @@ int main(void)
         cmocka_unit_test(
             test_a_new_replica_gets_everything_and_is_proven_equal),
         cmocka_unit_test(test_an_empty_file_waits_for_the_settle_time),
+        cmocka_unit_test(test_an_empty_file_of_the_future_settles_like_others),
         cmocka_unit_test(
             test_a_renamed_empty_file_is_a_value_after_the_next_drain),
         cmocka_unit_test(
