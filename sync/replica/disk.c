@@ -429,16 +429,16 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
     if (rc != 0) {
         return numbered(rc, err);
     }
-    enum session_change change = session_follow(&ident, hello);
+    enum reign_change change = session_follow(&ident, hello);
     /* Before the new epoch is on disk: a time of the old primary's must never
      * stand for what the new one has. */
-    if (change == SESSION_NEW_EPOCH &&
+    if (change == REIGN_NEW &&
         unlinkat(d->meta.fd, META_FILE_FRESHNESS, 0) != 0 && errno != ENOENT) {
         return numbered(
             err_sys(err, errno, "remove " META_DIR "/" META_FILE_FRESHNESS),
             err);
     }
-    if (change != SESSION_AS_IT_WAS) {
+    if (change != REIGN_AS_IT_WAS) {
         rc = meta_ident_write(d->meta.fd, &ident, &d->modes, err);
         if (rc != 0) {
             return numbered(rc, err);

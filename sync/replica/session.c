@@ -305,71 +305,13 @@ bool session_superseded(struct session *s, int64_t silent_ms, char *why,
     return true;
 }
 
-static bool is_zero(const uint8_t *p, size_t n)
+static struct reign reign_of(const struct meta_ident *ident)
 {
-    return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
-}
-
-static int refuse_second(const struct meta_ident *ident, const char *what,
-                         const char *then, struct err *err)
-{
-    (void)err_set(err, ERR_REFUSED, 0,
-                  "%s with epoch %" PRIu64 "; if this agent's is the right "
-                  "one, %sgive it a higher epoch: stop its agent, then on its "
-                  "host: drover-replica promote --epoch %" PRIu64 " DIR",
-                  what, ident->epoch, then, ident->epoch + 1);
-    err->id = DR_TWO_PRIMARIES;
-    return err->code;
-}
-
-/* The epoch is the one we follow: is it the same primary's, and is this agent
- * not one whose time was over? */
-static int check_reign(const struct meta_ident *ident,
-                       const struct wire_hello *hello, struct err *err)
-{
-    const size_t n = sizeof ident->origin;
-    if (!is_zero(ident->origin, n) && !is_zero(hello->instance, n) &&
-        memcmp(ident->origin, hello->instance, n) != 0) {
-        return refuse_second(ident,
-                             "this replica follows another directory with the "
-                             "same database id,",
-                             "", err);
-    }
-    for (size_t i = 1; i < META_AGENTS; i++) {
-        if (!is_zero(ident->agents[i], META_ID_BYTES) &&
-            memcmp(ident->agents[i], hello->instance, META_ID_BYTES) == 0) {
-            return refuse_second(ident,
-                                 "another agent of this database has taken "
-                                 "over this replica since,",
-                                 "restart it (same directory), or ", err);
-        }
-    }
-    return 0;
-}
-
-static int check_known(const struct meta_ident *ident,
-                       const struct wire_hello *hello, struct err *err)
-{
-    if (memcmp(ident->db_id, hello->db_id, sizeof ident->db_id) != 0) {
-        char mine[META_ID_TEXT], theirs[META_ID_TEXT];
-        meta_id_text(ident->db_id, mine);
-        meta_id_text(hello->db_id, theirs);
-        (void)err_set(err, ERR_REFUSED, 0,
-                      "this replica is a copy of database %s, the agent sends "
-                      "database %s",
-                      mine, theirs);
-        err->id = DR_OTHER_DATABASE;
-        return err->code;
-    }
-    if (hello->epoch < ident->epoch) {
-        (void)err_set(err, ERR_REFUSED, 0,
-                      "this replica has followed a primary with epoch %" PRIu64
-                      ", the agent has epoch %" PRIu64,
-                      ident->epoch, hello->epoch);
-        err->id = DR_OLD_EPOCH;
-        return err->code;
-    }
-    return hello->epoch == ident->epoch ? check_reign(ident, hello, err) : 0;
+    struct reign r = {.epoch = ident->epoch};
+    memcpy(r.db_id, ident->db_id, sizeof r.db_id);
+    memcpy(r.origin, ident->origin, sizeof r.origin);
+    memcpy(r.agents, ident->agents, sizeof r.agents);
+    return r;
 }
 
 int session_check(const struct meta *m, const struct wire_hello *hello,
@@ -378,7 +320,8 @@ int session_check(const struct meta *m, const struct wire_hello *hello,
     struct meta_ident ident;
     int rc = meta_ident_read(m->fd, &ident, err);
     if (rc == 0) {
-        rc = check_known(&ident, hello, err);
+        struct reign r = reign_of(&ident);
+        rc = reign_check(&r, hello, err);
         if (rc == 0) {
             *ident_out = ident;
         }
@@ -416,30 +359,18 @@ int session_check(const struct meta *m, const struct wire_hello *hello,
     return SESSION_NEW;
 }
 
-enum session_change session_follow(struct meta_ident *ident,
-                                   const struct wire_hello *hello)
+enum reign_change session_follow(struct meta_ident *ident,
+                                 const struct wire_hello *hello)
 {
-    const size_t n = sizeof ident->origin;
-    if (ident->epoch != hello->epoch ||
-        memcmp(ident->db_id, hello->db_id, sizeof ident->db_id) != 0) {
-        *ident = (struct meta_ident){.epoch = hello->epoch};
-        memcpy(ident->db_id, hello->db_id, sizeof ident->db_id);
-        memcpy(ident->origin, hello->instance, n);
-        memcpy(ident->agents[0], hello->instance, META_ID_BYTES);
-        return SESSION_NEW_EPOCH;
+    struct reign r = reign_of(ident);
+    enum reign_change change = reign_follow(&r, hello);
+    if (change == REIGN_NEW) {
+        *ident = (struct meta_ident){.epoch = r.epoch};
+        memcpy(ident->db_id, r.db_id, sizeof ident->db_id);
     }
-    if (memcmp(ident->agents[0], hello->instance, META_ID_BYTES) == 0) {
-        return SESSION_AS_IT_WAS;
-    }
-    if (is_zero(ident->origin, n)) {
-        memcpy(ident->origin, hello->instance, n);
-    }
-    if (!is_zero(ident->agents[0], META_ID_BYTES)) {
-        memmove(ident->agents[1], ident->agents[0],
-                (META_AGENTS - 1) * sizeof ident->agents[0]);
-    }
-    memcpy(ident->agents[0], hello->instance, META_ID_BYTES);
-    return SESSION_NEW_AGENT;
+    memcpy(ident->origin, r.origin, sizeof ident->origin);
+    memcpy(ident->agents, r.agents, sizeof ident->agents);
+    return change;
 }
 
 int session_live(int meta_fd, struct session_holder *out, struct err *err)

@@ -13,13 +13,8 @@
  * It also leaves when the lock file was removed: a newcomer would lock another.
  * Else it stays and the newcomer is refused with DR_RECEIVER_BUSY.
  *
- * One epoch belongs to one primary.  The replica remembers the primary's origin
- * (a hash of its directory) and its last agents' instances: another origin with
- * the same epoch is a second primary (a copied disk, a restored backup, two
- * promoted replicas), and an instance that comes back after another one took
- * over is a second agent that lives at the same time.  Both are refused with
- * DR_TWO_PRIMARIES until the operator gives the right one a higher epoch, or
- * starts the right agent anew.
+ * Who may feed the replica at all is decided by its reign (sync/reign.h), which
+ * is kept in META_DIR/replica.
  *
  * Why a file and not a signal: the two may run as different processes of sshd
  * in different namespaces, and a file also tells who is asking.
@@ -31,6 +26,7 @@
 #include <sys/stat.h>
 
 #include "store/base/err.h"
+#include "sync/reign.h"
 #include "sync/replica/meta.h"
 #include "sync/wire.h"
 
@@ -71,14 +67,10 @@ enum { SESSION_NEW = 1 };
 int session_check(const struct meta *m, const struct wire_hello *hello,
                   struct meta_ident *ident_out, struct err *err) MUSTCHECK;
 
-/* How the stored identity has to change for this agent, which was accepted. */
-enum session_change {
-    SESSION_AS_IT_WAS,
-    SESSION_NEW_AGENT, /* same primary, another process */
-    SESSION_NEW_EPOCH, /* what was true of the old primary is void */
-};
-enum session_change session_follow(struct meta_ident *ident,
-                                   const struct wire_hello *hello);
+/* Change the stored identity for this agent, which was accepted; it has to be
+ * written unless the answer is REIGN_AS_IT_WAS. */
+enum reign_change session_follow(struct meta_ident *ident,
+                                 const struct wire_hello *hello);
 
 /* What the lock file says about the holder. */
 struct session_holder {

@@ -541,13 +541,14 @@ static int op_identify(void *ctx, const struct wire_hello *hello,
     if (rc != 0) {
         return rc;
     }
-    if (m->has_id && memcmp(m->db_id, hello->db_id, sizeof m->db_id) != 0) {
-        return refuse(err, DR_OTHER_DATABASE,
-                      "this replica is a copy of another database");
+    if (m->is_primary) {
+        return refuse(err, DR_IS_PRIMARY, "this directory is a primary");
     }
-    if (m->has_id && hello->epoch < m->epoch) {
-        return refuse(err, DR_OLD_EPOCH,
-                      "this replica has followed a newer primary");
+    if (m->has_id && !m->lawless) {
+        rc = reign_check(&m->reign, hello, err);
+        if (rc != 0) {
+            return rc;
+        }
     }
     /* A new session: the last one's requests are nobody's. */
     m->scan_wanted = m->names_wanted = false;
@@ -555,11 +556,12 @@ static int op_identify(void *ctx, const struct wire_hello *hello,
     m->names = NULL;
     ok_out->was_empty = !m->has_id;
     m->has_id = true;
-    memcpy(m->db_id, hello->db_id, sizeof m->db_id);
-    m->epoch = hello->epoch;
+    if (reign_follow(&m->reign, hello) == REIGN_NEW) {
+        m->fresh_ns = 0; /* as the real one removes its freshness file */
+    }
     m->hello = *hello;
     m->hello.replica = m->hello.version = bytes_of(NULL, 0);
-    ok_out->epoch = m->epoch;
+    ok_out->epoch = m->reign.epoch;
     ok_out->host = text("memory");
     return 0;
 }

@@ -29,6 +29,7 @@
 
 #include "store/base/buf.h"
 #include "sync/receiver.h"
+#include "sync/reign.h"
 
 enum memop {
     MEMOP_STAGE_BEGIN,
@@ -71,8 +72,9 @@ struct memstore {
     void *send_arg;
     /* identity: the hello is refused when it does not fit */
     bool has_id;
-    uint8_t db_id[16];
-    uint64_t epoch;
+    struct reign reign;
+    bool is_primary; /* promoted: refuses everybody */
+    bool lawless;    /* to break the rule: takes everybody */
     struct wire_hello hello; /* the last one (texts not kept) */
     /* freshness file */
     int64_t fresh_ns;

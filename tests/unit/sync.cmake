@@ -10,6 +10,7 @@ endfunction()
 
 # One line per module that drover_sync holds.
 drover_sync_test(index)
+drover_sync_test(reign)
 drover_sync_test(scan)
 # The test moves the clock, and comes between a scan and what it calls.
 target_link_options(unit_sync_scan PRIVATE -Wl,--wrap=clock_real_ns
