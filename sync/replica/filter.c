@@ -97,6 +97,9 @@ static const struct checked CHECKED[] = {
     {SYS_mprotect, 2, PROT_EXEC, 0},
     /* A thread, never a process. */
     {SYS_clone, 0, UINT32_MAX & ~(uint64_t)CLONE_DETACHED, NEW_THREAD},
+    /* A new name where the filesystem has no RENAME_NOREPLACE, as it is: not
+     * through a symbolic link, not of a descriptor. */
+    {SYS_linkat, 4, UINT32_MAX, 0},
     /* Times of an open file, not by path. */
     {SYS_utimensat, 1, UINT64_MAX, 0},
     /* Limits may be read. */
@@ -172,7 +175,6 @@ static const struct killed KILLED[] = {
     {SYS_capset, false},
     {SYS_mknodat, false},
     {SYS_symlinkat, false},
-    {SYS_linkat, false},
     {SYS_fsopen, false},
     {SYS_fsmount, false},
     {SYS_open_tree, false},

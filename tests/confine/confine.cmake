@@ -35,5 +35,6 @@ function(drover_confine link)
       ENVIRONMENT "${e2e_environment}")
   endforeach()
 endfunction()
-drover_confine(exec before_hello no_landlock no_seccomp control_users)
+drover_confine(exec before_hello no_landlock no_seccomp no_noreplace
+               control_users)
 drover_confine(ssh secrets)

@@ -2,11 +2,12 @@
  *
  * e2e_deny: runs a command on a kernel that lacks some system calls.
  *
- *     e2e_deny landlock|seccomp COMMAND [ARGUMENT...]
+ *     e2e_deny landlock|seccomp|noreplace COMMAND [ARGUMENT...]
  *
  * landlock: the calls of Landlock fail with ENOSYS, as before Linux 5.13;
  * seccomp: no further filter can be installed (EINVAL, as in a kernel that was
- * built without). */
+ * built without); noreplace: renameat2() fails with EINVAL, as in a filesystem
+ * without RENAME_NOREPLACE. */
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -38,9 +39,14 @@ int main(int argc, char **argv)
     if (argc < 3) {
         return 64;
     }
-    int rc = strcmp(argv[1], "landlock") == 0
-                 ? deny(444, 446, ENOSYS)
-                 : deny(SYS_seccomp, SYS_seccomp, EINVAL);
+    int rc = -1;
+    if (strcmp(argv[1], "landlock") == 0) {
+        rc = deny(444, 446, ENOSYS);
+    } else if (strcmp(argv[1], "seccomp") == 0) {
+        rc = deny(SYS_seccomp, SYS_seccomp, EINVAL);
+    } else if (strcmp(argv[1], "noreplace") == 0) {
+        rc = deny(SYS_renameat2, SYS_renameat2, EINVAL);
+    }
     if (rc != 0) {
         perror("e2e_deny: seccomp");
         return 77;

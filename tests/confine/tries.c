@@ -214,6 +214,16 @@ static int link_out(const struct scene *s)
         linkat(s->dir_fd, "mine", AT_FDCWD, in(s->outside, "linked"), 0));
 }
 
+static int link_a_descriptor(const struct scene *s)
+{
+    int fd = openat(s->dir_fd, "mine", O_RDONLY);
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return fd < 0 ? NOT_HERE
+                  : judge(linkat(AT_FDCWD, path, s->dir_fd, "again",
+                                 AT_SYMLINK_FOLLOW));
+}
+
 static int symlink_inside(const struct scene *s)
 {
     return judge(symlinkat("/etc", s->dir_fd, "etc.tbl"));
@@ -850,8 +860,9 @@ const struct try tries[] = {
     T(rename_out, LANDLOCK),
     T(rename_in, LANDLOCK),
     MAYBE(exchange, LANDLOCK),
-    T(link_in, LANDLOCK | FILTER),
-    T(link_out, LANDLOCK | FILTER),
+    T(link_in, LANDLOCK),
+    T(link_out, LANDLOCK),
+    T(link_a_descriptor, FILTER),
     T(symlink_inside, LANDLOCK | FILTER),
     T(symlink_outside, LANDLOCK | FILTER),
     T(fifo_inside, LANDLOCK | FILTER),
@@ -993,6 +1004,9 @@ static int allowed_files(const struct scene *s)
     int dir = openat(s->dir_fd, "t.tbl", O_RDONLY | O_DIRECTORY);
     NEED(dir >= 0 && (list = fdopendir(dir)) != NULL);
     NEED(readdir(list) != NULL && closedir(list) == 0);
+    /* Where the filesystem has no RENAME_NOREPLACE. */
+    NEED(linkat(s->dir_fd, "t.tbl/k.kv", s->dir_fd, "l.kv", 0) == 0);
+    NEED(unlinkat(s->dir_fd, "l.kv", 0) == 0);
     NEED(unlinkat(s->dir_fd, "t.tbl/k.kv", 0) == 0);
     NEED(unlinkat(s->dir_fd, "t.tbl", AT_REMOVEDIR) == 0);
     return 0;

@@ -48,7 +48,8 @@ lacking() {
     table b.tbl
     write rename "$P/b.tbl" three 3
     proven r
-    grep -q "receiver_says.*$2" "$W/agent.log" || fail "the agent's log says nothing of it"
+    [ -z "$2" ] || grep -q "receiver_says.*$2" "$W/agent.log" ||
+        fail "the agent's log says nothing of it"
     stop_agent
 }
 no_landlock() {
@@ -58,6 +59,11 @@ no_landlock() {
 no_seccomp() {
     lacking seccomp "running without the system call filter: seccomp: Invalid argument"
     ! grep -q "without the Landlock" "$W/agent.log" || fail "Landlock is missing, too"
+}
+# The way round for such a filesystem is allowed as well.
+no_noreplace() {
+    lacking noreplace ""
+    ! grep -q receiver_says "$W/agent.log" || fail "$(grep receiver_says "$W/agent.log")"
 }
 
 # --- who may do what on the control socket ---------------------------------------
@@ -175,6 +181,6 @@ secrets() {
 }
 
 case $scenario in
-before_hello | no_landlock | no_seccomp | control_users | secrets) $scenario ;;
+before_hello | no_landlock | no_seccomp | no_noreplace | control_users | secrets) $scenario ;;
 *) fail "no scenario $scenario" ;;
 esac
