@@ -401,8 +401,14 @@ static void step(struct writer *w)
     }
 }
 
+/* Tables that stay are made by all writers: others nest in them. */
 static void first_tables(struct writer *w)
 {
+    for (unsigned t = 0; t < NAMES_TABLES; t++) {
+        if (names_table(t)->life == NAMES_STAYS) {
+            tables_make(w, t);
+        }
+    }
     for (unsigned t = 0; t < NAMES_TABLES; t++) {
         if (mine(w, t) && names_table(t)->life != NAMES_THERE) {
             tables_make(w, t);

@@ -31,8 +31,8 @@ class Fault:
             return "needs root and a mount namespace"
         if "clock" in self.needs and not world.o.clock:
             return "a sanitized agent takes no preloaded clock"
-        if "plain" in self.needs and not world.root:
-            return None
+        if "ssh" in self.needs and not world.ssh:
+            return "there is no sshd"
         return None
 
 
@@ -101,7 +101,7 @@ def receiver_stop(w, rng):
     return f"{name} {pids}", rng.uniform(0.1, 8), lambda: signal_all(pids, signal.SIGCONT)
 
 
-@fault("sshd-kill", touches=("sshd",))
+@fault("sshd-kill", touches=("sshd",), needs=("ssh",))
 def sshd_kill(w, rng):
     """kill -9 of one of sshd's children: what it fed goes on for a while."""
     found = w.sessions()
@@ -109,7 +109,7 @@ def sshd_kill(w, rng):
     return f"{signal_all(pids, signal.SIGKILL)}", 0, None
 
 
-@fault("sshd-stop", touches=("sshd",))
+@fault("sshd-stop", touches=("sshd",), needs=("ssh",))
 def sshd_stop(w, rng):
     """SIGSTOP of sshd's children, SIGCONT after up to 8 s."""
     found = w.sessions()
@@ -117,7 +117,7 @@ def sshd_stop(w, rng):
     return f"{pids}", rng.uniform(0.1, 8), lambda: signal_all(pids, signal.SIGCONT)
 
 
-@fault("sshd-cut", touches=("sshd",), weight=2)
+@fault("sshd-cut", touches=("sshd",), needs=("ssh",), weight=2)
 def sshd_cut(w, rng):
     """sshd is gone with all its sessions; back after up to 3 s."""
     w.lab("cut")
@@ -126,7 +126,7 @@ def sshd_cut(w, rng):
 
 # --- the link of r2 -----------------------------------------------------------------------
 
-@fault("link-reset", touches=("link",), weight=2)
+@fault("link-reset", touches=("link",), needs=("ssh",), weight=2)
 def link_reset(w, rng):
     """RST on the link of r2, now or in the middle of what follows."""
     after = rng.choice((0, rng.randint(1, 5000), rng.randint(1, 500_000)))
@@ -134,21 +134,21 @@ def link_reset(w, rng):
     return f"after {after} bytes", 0.5, lambda: w.tell_proxy("rst")
 
 
-@fault("link-fin", touches=("link",), weight=2)
+@fault("link-fin", touches=("link",), needs=("ssh",), weight=2)
 def link_fin(w, rng):
     """FIN on the link of r2."""
     w.tell_proxy("fin")
     return "fin", 0, None
 
 
-@fault("link-freeze", touches=("link",))
+@fault("link-freeze", touches=("link",), needs=("ssh",))
 def link_freeze(w, rng):
     """Nothing passes on the link of r2, and nothing is said, for up to 8 s."""
     w.tell_proxy("freeze")
     return "frozen", rng.uniform(0.1, 8), lambda: w.tell_proxy("thaw")
 
 
-@fault("link-half", touches=("link",))
+@fault("link-half", touches=("link",), needs=("ssh",))
 def link_half(w, rng):
     """Half open: one direction of r2's link passes nothing."""
     way = rng.choice(("up", "down"))
@@ -156,7 +156,7 @@ def link_half(w, rng):
     return way, rng.uniform(0.1, 8), lambda: w.tell_proxy("thaw")
 
 
-@fault("link-slow", touches=("link",))
+@fault("link-slow", touches=("link",), needs=("ssh",))
 def link_slow(w, rng):
     """The link of r2 has little bandwidth and a long delay."""
     rate, latency = rng.choice((3000, 30_000, 1_000_000)), rng.choice((0, 20, 200))
@@ -169,7 +169,7 @@ def link_slow(w, rng):
     return f"{rate} bytes/s, {latency} ms", rng.uniform(1, 8), lift
 
 
-@fault("link-refuse", touches=("link",), weight=2)
+@fault("link-refuse", touches=("link",), needs=("ssh",), weight=2)
 def link_refuse(w, rng):
     """The link of r2 is cut and new connections are refused."""
     w.tell_proxy("refuse")
@@ -393,8 +393,8 @@ def hand_edit(w, rng):
     """Files of a replica are cut, changed, emptied, put back to old versions,
     added or removed by hand; whole tables, too."""
     name = rng.choice(NAMES)
-    if not os.path.isdir(w.replica(name)):
-        return "no replica yet", 0, None
+    if not os.path.exists(os.path.join(w.replica(name), ".drover/replica")):
+        return f"{name}: no replica yet", 0, None  # it would be refused, DR-307
     done = w.run(os.path.join(w.o.tools, "chaos_edit"), w.path("journal"), w.replica(name),
                  str(w.number(name)), str(rng.randrange(1 << 30)), "fault",
                  str(rng.choice((1, 4, 12))), check=False)
