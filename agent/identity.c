@@ -2,8 +2,8 @@
  *
  * identity: see identity.h.
  *
- * Files are written as a temporary, synced, and given their name with a rename
- * (the id with RENAME_NOREPLACE: two agents started at once agree on one id).
+ * The id is written so that it replaces none: two agents started at once agree
+ * on one.
  */
 #include "agent/identity.h"
 
@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "agent/small_file.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/hex.h"
@@ -25,61 +26,6 @@
 #include "sync/state.h"
 
 enum { RECORD_MAX_BYTES = 8192 };
-
-/* Read a small regular file whole; NUL-terminated.  Returns its length. */
-static int read_small(int dir_fd, const char *file, char *out, size_t room,
-                      struct err *err)
-{
-    CLEANUP(fd_closep)
-    int fd = openat(dir_fd, file,
-                    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
-        return err_sys(err, errno, "%s", file);
-    size_t have = 0;
-    while (have < room - 1) {
-        ssize_t n = read(fd, out + have, room - 1 - have);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_sys(err, errno, "read %s", file);
-        if (n == 0)
-            break;
-        have += (size_t)n;
-    }
-    out[have] = '\0';
-    return (int)have;
-}
-
-/* Write `text` as dir_fd/file, durably.  `replace` false: ERR_EXISTS when the
- * name is taken. */
-static int write_small(int dir_fd, const char *file, const void *text,
-                       size_t len, mode_t mode, bool replace, struct err *err)
-{
-    char tmp[64];
-    (void)snprintf(tmp, sizeof tmp, "%s.tmp%ld", file, (long)getpid());
-    (void)unlinkat(dir_fd, tmp, 0);
-    CLEANUP(fd_closep)
-    int fd = openat(dir_fd, tmp,
-                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return err_sys(err, errno, "create %s", tmp);
-    ssize_t n = write(fd, text, len);
-    int rc = 0;
-    if (n < 0 || (size_t)n != len)
-        rc = err_sys(err, n < 0 ? errno : ENOSPC, "write %s", tmp);
-    else if (fchmod(fd, mode) != 0 || fsync(fd) != 0)
-        rc = err_sys(err, errno, "write %s", tmp);
-    else if (replace ? renameat(dir_fd, tmp, dir_fd, file) != 0
-                     : renameat2(dir_fd, tmp, dir_fd, file,
-                                 RENAME_NOREPLACE) != 0)
-        rc = errno == EEXIST ? err_set(err, ERR_EXISTS, 0, "%s exists", file)
-                             : err_sys(err, errno, "rename %s", tmp);
-    else if (fsync(dir_fd) != 0)
-        return err_sys(err, errno, "sync the directory of %s", file);
-    if (rc < 0)
-        (void)unlinkat(dir_fd, tmp, 0);
-    return rc;
-}
 
 static int meta_open(const struct db *db, struct err *err)
 {
@@ -114,7 +60,7 @@ static int read_id(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
     if (refuse_replica(db, meta, err) < 0)
         return err->code;
     char text[128];
-    int n = read_small(meta, "id", text, sizeof text, err);
+    int n = small_read(meta, "id", text, sizeof text, err);
     if (n < 0)
         return err_wrap(err, META_DIR);
     size_t len = strcspn(text, "\n");
@@ -161,7 +107,7 @@ static int make_id(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
     char text[IDENTITY_HEX_BYTES + 1];
     (void)hex_encode(text, id, sizeof id);
     text[IDENTITY_HEX_BYTES - 1] = '\n';
-    rc = write_small(meta, "id", text, IDENTITY_HEX_BYTES, 0644, false, err);
+    rc = small_write(meta, "id", text, IDENTITY_HEX_BYTES, 0644, false, err);
     if (rc == ERR_EXISTS) {
         rc = read_id(db, id_out, err);
         return rc < 0 ? rc : IDENTITY_THERE;
@@ -255,7 +201,7 @@ int identity_epoch(const struct db *db, uint64_t *epoch_out, struct err *err)
     if (meta < 0)
         return err->code == ERR_NOTFOUND ? 0 : err->code;
     char text[64];
-    int n = read_small(meta, "epoch", text, sizeof text, err);
+    int n = small_read(meta, "epoch", text, sizeof text, err);
     if (n == ERR_NOTFOUND)
         return 0;
     if (n < 0)
@@ -278,7 +224,7 @@ int identity_recall(int state_fd, const char *path,
                     uint8_t id_out[IDENTITY_BYTES], struct err *err)
 {
     char text[RECORD_MAX_BYTES];
-    int n = read_small(state_fd, IDENTITY_RECORD, text, sizeof text, err);
+    int n = small_read(state_fd, IDENTITY_RECORD, text, sizeof text, err);
     if (n < 0)
         return err_wrap(err, "state directory");
     uint8_t id[IDENTITY_BYTES];
@@ -307,7 +253,7 @@ int identity_record(int state_fd, const char *path,
     if (b.len >= RECORD_MAX_BYTES)
         return err_set(err, ERR_TOOBIG, 0, "the path %.80s... is too long",
                        path);
-    int rc = write_small(state_fd, IDENTITY_RECORD, b.data, b.len, 0600, true,
+    int rc = small_write(state_fd, IDENTITY_RECORD, b.data, b.len, 0600, true,
                          err);
     return rc < 0 ? err_wrap(err, "state directory") : 0;
 }

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Small files: whole, durable, and never two writers' mixture. */
+#include "tests/unit/store_fixture.h"
+
+#include "agent/small_file.h"
+
+static void what_was_written_is_read(void **state)
+{
+    struct fixture *f = *state;
+    char text[16];
+    struct stat st;
+
+    assert_int_equal(
+        small_write(f->fd, "note", "hello\n", 6, 0640, true, &f->err), 0);
+    assert_int_equal(small_read(f->fd, "note", text, sizeof text, &f->err), 6);
+    assert_string_equal(text, "hello\n");
+    assert_int_equal(fstatat(f->fd, "note", &st, 0), 0);
+    assert_int_equal(st.st_mode & 0777, 0640);
+    assert_int_equal(small_write(f->fd, "note", "", 0, 0600, true, &f->err), 0);
+    assert_int_equal(small_read(f->fd, "note", text, sizeof text, &f->err), 0);
+}
+
+static void a_file_that_is_there_stays_unless_it_may_be_replaced(void **state)
+{
+    struct fixture *f = *state;
+    char text[16];
+
+    assert_int_equal(small_write(f->fd, "id", "one", 3, 0600, false, &f->err),
+                     0);
+    assert_int_equal(small_write(f->fd, "id", "two", 3, 0600, false, &f->err),
+                     ERR_EXISTS);
+    assert_int_equal(small_read(f->fd, "id", text, sizeof text, &f->err), 3);
+    assert_string_equal(text, "one");
+    assert_int_equal(small_write(f->fd, "id", "two", 3, 0600, true, &f->err),
+                     0);
+    assert_int_equal(small_read(f->fd, "id", text, sizeof text, &f->err), 3);
+    assert_string_equal(text, "two");
+}
+
+static void no_more_is_read_than_there_is_room_for(void **state)
+{
+    struct fixture *f = *state;
+    char text[4];
+
+    assert_int_equal(
+        small_write(f->fd, "long", "0123456789", 10, 0600, true, &f->err), 0);
+    assert_int_equal(small_read(f->fd, "long", text, sizeof text, &f->err), 3);
+    assert_string_equal(text, "012");
+}
+
+static void a_link_is_not_followed_and_a_fifo_does_not_block(void **state)
+{
+    struct fixture *f = *state;
+    char text[16];
+
+    put_text(f->fd, "real", "text");
+    assert_int_equal(symlinkat("real", f->fd, "link"), 0);
+    assert_true(small_read(f->fd, "link", text, sizeof text, &f->err) < 0);
+    assert_int_equal(mkfifoat(f->fd, "fifo", 0600), 0);
+    assert_int_equal(small_read(f->fd, "fifo", text, sizeof text, &f->err), 0);
+    assert_int_equal(small_read(f->fd, "none", text, sizeof text, &f->err),
+                     ERR_NOTFOUND);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(what_was_written_is_read),
+        FIXTURE_TEST(a_file_that_is_there_stays_unless_it_may_be_replaced),
+        FIXTURE_TEST(no_more_is_read_than_there_is_room_for),
+        FIXTURE_TEST(a_link_is_not_followed_and_a_fifo_does_not_block),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
