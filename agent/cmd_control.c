@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/command.h"
+#include "agent/render.h"
 #include "agent/render_field.h"
 #include "store/base/cleanup.h"
 #include "store/base/units.h"
@@ -27,17 +28,24 @@ static json_t *ask(struct cli *cli, json_t *request, int *rc)
 
 int cmd_approve(struct cli *cli)
 {
+    const char *token = cli->count > 1 ? cli->words[1] : NULL;
     uint64_t count = 0;
     int rc;
-    json_t *result = ask(cli,
-                         json_pack("{s:s, s:s}", "cmd", "approve", "replica",
-                                   cli->words[0]),
-                         &rc);
+    json_t *result =
+        ask(cli,
+            json_pack("{s:s, s:s, s:s*, s:b}", "cmd", "approve", "replica",
+                      cli->words[0], "token", token, "dry_run", cli->dry_run),
+            &rc);
 
     if (result != NULL && !cli->json && !cli->quiet) {
-        (void)field_count(result, "count", &count);
-        (void)fprintf(cli->out, "%s: up to %s deletes are let through\n",
-                      cli->words[0], COUNT_TEXT(count));
+        if (cli->dry_run) {
+            render_held(cli->out, cli->words[0],
+                        json_object_get(result, "held"));
+        } else {
+            (void)field_count(result, "count", &count);
+            (void)fprintf(cli->out, "%s: %s deletes are let through\n",
+                          cli->words[0], COUNT_TEXT(count));
+        }
     }
     json_decref(result);
     return rc;

@@ -47,8 +47,11 @@ const struct command COMMANDS[] = {
      0, CLI_WORDS_MAX, cmd_wait},
     {"init", "DIR", "give a database the id that replicas know it by", "",
      "  $ drover init /srv/orders\n", 1, 1, cmd_init},
-    {"approve", "REPLICA", "let the deletes held by the brake through", "",
-     "  $ drover approve eu-1\n", 1, 1, cmd_approve},
+    {"approve", "REPLICA [TOKEN]",
+     "let the deletes that the brake holds and showed through", "dry-run",
+     "  $ drover approve eu-1 --dry-run\n"
+     "  $ drover approve eu-1 5d41402abc4b\n",
+     1, 2, cmd_approve},
     {"pause", "[REPLICA...]", "send nothing to replicas until resume", "",
      "  $ drover pause eu-1\n", 0, CLI_WORDS_MAX, cmd_pause},
     {"resume", "[REPLICA...]", "end a pause", "", "  $ drover resume eu-1\n", 0,

@@ -11,7 +11,7 @@
  *
  * Requests: status {keys}; version; wait {replicas, timeout_ms};
  * resync {replicas, content, dry_run}; verify {replicas, content};
- * approve {replica}; pause, resume {replicas}; reload.
+ * approve {replica, token, dry_run}; pause, resume {replicas}; reload.
  *
  * Objects that the daemon makes and the commands show.  Fields are only ever
  * added; a field that is not known is null or left out.  Ages and durations
@@ -28,7 +28,8 @@
  *               known), "pending_keys", "pending_bytes", "ack_age_s",
  *               "silence_s", "rate" (changes/s), "version" (receiver's),
  *               "host", "equal_as_of" (RFC 3339), "attempts", "next_try_s",
- *               "held_deletes", "acked_changes", "sent_bytes",
+ *               "held_deletes", "held": HELD | null, "acked_changes",
+ *               "sent_bytes",
  *               "received_bytes", "replica_keys", "replica_bytes",
  *               "latency_p50_us", "latency_p99_us", "phase" (of a comparison),
  *               "error": ERROR | null}],
@@ -44,7 +45,13 @@
  *             "reread", "unread", "scan_keys", "error": ERROR | null,
  *             "names": [{"kind": "missing" | "extra" | "different",
  *               "is_table": bool, NAME...}]}]}; names only at the end
- *   approve  {"replica", "count"}   pause, resume  {"replicas": [name]}
+ *   HELD     {"count", "shown", "token" (null: none yet) stands for so many,
+ *             "approved" (of these), "since_s", and for those who may see
+ *             names: "tables": [{NAME, "count"}] the largest of "all_tables",
+ *             counted over the first "named", "names": [{"is_table", NAME...}]
+ *             some of them}
+ *   approve  {"replica", "count"}, dry run {"replica", "held": HELD | null}
+ *            pause, resume  {"replicas": [name]}
  *   reload   {"changes": [line]}    version  {"version", "pid", "database"}
  */
 #pragma once

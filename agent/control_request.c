@@ -184,12 +184,22 @@ static int run_approve(struct client *cl, const json_t *request,
 {
     const char *replica =
         json_string_value(json_object_get(request, "replica"));
+    const char *token = json_string_value(json_object_get(request, "token"));
+    json_t *held = NULL;
     uint64_t count = 0;
 
     if (replica == NULL) {
         return err_set(err, ERR_INVALID, 0, "\"replica\" is missing");
     }
-    int rc = daemon_approve(cl->control->daemon, replica, &count, err);
+    if (flag(request, "dry_run")) {
+        int rc = daemon_held(cl->control->daemon, replica, &held, err);
+        if (rc == 0) {
+            answer(cl, 0, json_pack("{s:s, s:o}", "replica", replica, "held",
+                                    held));
+        }
+        return rc;
+    }
+    int rc = daemon_approve(cl->control->daemon, replica, token, &count, err);
     if (rc < 0) {
         return rc;
     }

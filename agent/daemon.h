@@ -49,8 +49,12 @@ struct job *daemon_compare(struct daemon *d, enum job_compare what, bool content
 /* The client went away: no callback follows. */
 void daemon_job_cancel(struct daemon *d, struct job *job);
 
-int daemon_approve(struct daemon *d, const char *replica, uint64_t *count_out,
-                   struct err *err) MUSTCHECK;
+/* Let the held deletes that `token` stands for through (NULL: the newest). */
+int daemon_approve(struct daemon *d, const char *replica, const char *token,
+                   uint64_t *count_out, struct err *err) MUSTCHECK;
+/* What is held for the replica, see HELD in control.h; null when nothing is. */
+int daemon_held(struct daemon *d, const char *replica, json_t **held_out,
+                struct err *err) MUSTCHECK;
 int daemon_pause(struct daemon *d, const char *const *replicas, size_t n,
                  bool paused, struct err *err) MUSTCHECK;
 /* Reload the configuration file; *changes_out (a JSON array of lines such as

@@ -5,7 +5,8 @@
  *     daemon.c         start and stop
  *     daemon_pump.c    glue between the core and the watch, looks and scans
  *     daemon_root.c    the root: its identity, losing it, finding it again
- *     daemon_manage.c  reload, pause, approve
+ *     daemon_manage.c  reload, pause
+ *     held.c           what the brake holds: approve, and the note of it
  *     replica.c        one replica's links
  *     jobs.c, jobs_compare.c   wait, resync, verify
  *     status.c         what status shows
@@ -151,6 +152,16 @@ void daemon_root_settled(struct daemon *d);
 void daemon_root_lost(struct daemon *d, const struct err *why);
 /* Once a second: is it still ours?  Or is it back? */
 void daemon_root_second(struct daemon *d);
+
+/* held.c */
+enum { HELD_TOKEN_BYTES = 13 };
+/* A brake went on or off: note it where a restart finds it. */
+void held_note(struct daemon *d);
+/* The replica is new here: was its brake on before a restart? */
+void held_recall(struct daemon *d, const struct replica *r);
+/* HELD of control.h, or null; `all`: with every name that is known. */
+json_t *held_json(struct daemon *d, const struct replica *r, bool with_keys,
+                  bool all);
 
 /* daemon.c */
 /* Everything is in place: listen, tell the manager, connect. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * daemon_manage: what operators change while the agent runs: the configuration
- * (only what differs is touched), replicas paused and resumed, held deletes
- * approved.
+ * (only what differs is touched), replicas paused and resumed.
  */
 #include <stdio.h>
 #include <string.h>
@@ -35,20 +34,6 @@ int daemon_named(struct daemon *d, const char *name, struct replica **out,
 {
     *out = replica_find(d, name);
     return *out != NULL ? 0 : no_such(d, name, err);
-}
-
-int daemon_approve(struct daemon *d, const char *replica, uint64_t *count_out,
-                   struct err *err)
-{
-    struct replica *r;
-    if (daemon_named(d, replica, &r, err) < 0)
-        return err->code;
-    int rc = primary_approve(d->core, r->number, daemon_ms(), count_out, err);
-    daemon_dirty(d);
-    if (rc >= 0)
-        log_event(LOG_NOTE, "approved", r->name, 0, "deletes=%llu",
-                  (unsigned long long)*count_out);
-    return rc;
 }
 
 int daemon_pause(struct daemon *d, const char *const *replicas, size_t n,

@@ -410,6 +410,9 @@ static void act(struct daemon *d, const struct action *a)
     case ACT_COMPARED:
         jobs_compared(d, a->id);
         break;
+    case ACT_BRAKE:
+        held_note(d);
+        break;
     }
 }
 

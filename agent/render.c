@@ -109,7 +109,7 @@ void render_clean(FILE *out, const char *text)
     }
 }
 
-static void print_name(FILE *out, const json_t *object)
+void render_print_name(FILE *out, const json_t *object)
 {
     CLEANUP(buf_deinit) struct buf name = BUF_NULL;
 
@@ -229,7 +229,7 @@ static void compare_names(FILE *out, const json_t *r, size_t names_max)
                       json_is_true(json_object_get(name, "is_table"))
                           ? "table "
                           : "");
-        print_name(out, name);
+        render_print_name(out, name);
         (void)fputc('\n', out);
         shown++;
     }
@@ -259,8 +259,8 @@ void render_compare(FILE *out, const json_t *result, size_t names_max)
         }
         if (json_is_true(json_object_get(r, "held"))) {
             (void)fprintf(out,
-                          "      The brake holds %s deletes. If they are "
-                          "right: drover approve ",
+                          "      The brake holds %s deletes. See which: "
+                          "drover approve --dry-run ",
                           COUNT_TEXT(count_of(r, "extra")));
             render_clean(out, field_text(r, "name", "?"));
             (void)fputc('\n', out);

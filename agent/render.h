@@ -18,6 +18,8 @@
 void render_status(FILE *out, const json_t *status, bool color);
 /* drover resync, verify: the summary; at most `names_max` differing names. */
 void render_compare(FILE *out, const json_t *result, size_t names_max);
+/* drover approve --dry-run: what is held for a replica, or that nothing is. */
+void render_held(FILE *out, const char *replica, const json_t *held);
 /* drover wait. */
 void render_wait(FILE *out, const json_t *result);
 /* A job's progress as one line without its newline. */

@@ -43,6 +43,10 @@ static inline bool field_seconds(const json_t *o, const char *name,
     return true;
 }
 
+/* One NAME for a terminal. */
+void render_print_name(FILE *out, const json_t *object);
+/* "held since 4 m, token 5d41402abc4b: 280 in users, 20 in sessions" */
+void render_held_line(FILE *out, const json_t *held);
 /* Text from outside, harmless for a terminal. */
 void render_clean(FILE *out, const char *text);
 /* "DR-203 text", and "      HINT: ...\n" if there is one. */

@@ -261,6 +261,7 @@ static void replica_error(FILE *out, const json_t *r)
         }
     }
     (void)fputc('\n', out);
+    render_held_line(out, json_object_get(r, "held"));
     render_hint(out, error);
 }
 

@@ -267,6 +267,7 @@ int replica_add(struct daemon *d, const struct config_replica *config,
     r->timer.data = r;
     primary_set_paused(d->core, number, r->paused);
     DL_APPEND(d->replicas, r);
+    held_recall(d, r);
     daemon_dirty(d);
     return 0;
 }

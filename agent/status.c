@@ -202,7 +202,8 @@ static void set_numbers(json_t *o, const struct replica *r,
     (void)json_object_set_new(o, "latency_p99_us", micros(st->latency_p99_us));
 }
 
-static json_t *replica_json(struct replica *r, const struct replica_status *st)
+static json_t *replica_json(struct replica *r, const struct replica_status *st,
+                            bool with_keys)
 {
     char target[300];
     int64_t next_ms = r->next_try_ms != 0 ? r->next_try_ms - daemon_ms() : -1;
@@ -221,6 +222,8 @@ static json_t *replica_json(struct replica *r, const struct replica_status *st)
         o, "next_try_s",
         r->next_try_ms != 0 ? status_seconds(next_ms > 0 ? next_ms : 0)
                             : json_null());
+    (void)json_object_set_new(o, "held",
+                              held_json(r->daemon, r, with_keys, false));
     /* What went wrong before is history once it works again. */
     (void)json_object_set_new(
         o, "error", quiet ? json_null() : status_error(&st->last_error));
@@ -305,7 +308,7 @@ json_t *daemon_status(struct daemon *d, bool with_keys)
         primary_status(d->core, r->number, daemon_ms(), &st);
         healthy = healthy && (st.state == REPLICA_STREAMING ||
                               st.state == REPLICA_PAUSED);
-        (void)json_array_append_new(replicas, replica_json(r, &st));
+        (void)json_array_append_new(replicas, replica_json(r, &st, with_keys));
         add_blocked(d, r, with_keys, blocked, &blocked_count);
     }
     return json_pack("{s:i, s:s, s:i, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o}",

@@ -59,6 +59,13 @@ static void mix(struct digest *sum, struct digest d)
     sum->hi ^= d.hi;
 }
 
+void index_mix_leaf(struct digest *sum, struct digest name, struct digest value)
+{
+    const struct index_entry e = {.name = name, .digest = value};
+
+    mix(sum, leaf_of(&e));
+}
+
 static void account(struct index *ix, const struct index_entry *e, bool add)
 {
     unsigned bucket = index_bucket(e->name);

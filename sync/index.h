@@ -94,6 +94,9 @@ struct index_probe {
 void index_mark_same(struct index *ix, struct index_probe *probes, size_t n,
                      uint16_t scan);
 
+/* Mix the leaf of such an entry into a digest of the tree: once in, twice out. */
+void index_mix_leaf(struct digest *sum, struct digest name,
+                    struct digest value);
 uint64_t index_count(struct index *ix); /* keys, tables not counted */
 uint64_t index_tables(struct index *ix);
 uint64_t index_bytes(struct index *ix); /* sum of value sizes */

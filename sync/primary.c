@@ -67,6 +67,7 @@ static void free_repl(struct primary *p, struct repl *r)
 {
     walk_leave(p, r->id);
     reconcile_free_jobs(p, r);
+    brake_deinit(&r->brake);
     sender_drop(p, r);
     changelog_leave(&p->log, r->id);
     p->repl[r->id] = NULL;

@@ -118,12 +118,15 @@ enum action_type {
                          answers with primary_link_down() */
     ACT_LOG,          /* something worth a log line */
     ACT_COMPARED,     /* a job asked for by primary_compare() ended */
+    ACT_BRAKE,        /* the replica's brake went on or off (primary_held()):
+                         before anything else note it where a restart finds it,
+                         see primary_brake_on() */
 };
 
 struct action {
     enum action_type type;
     uint64_t id;          /* LOOK*, STREAM_*, WALK, COMPARED: hand it back */
-    int replica;          /* LINK_CLOSE, LOG, COMPARED; -1: none */
+    int replica;          /* LINK_CLOSE, LOG, COMPARED, BRAKE; -1: none */
     /* LOOK, LOOK_TABLE, STREAM_OPEN: names, borrowed until the next call of
      * primary_next_action() */
     struct bytes table;
@@ -243,8 +246,6 @@ struct compare_options {
     enum compare_mode mode;
     bool scan;      /* the replica checks its disk first (stat) */
     bool content;   /* ... and reads every value */
-    bool ignore_brake; /* `approve`: up to approve_max deletes */
-    uint64_t approve_max;
     size_t names_max; /* at most so many differing names are kept */
 };
 /* Start (or queue) a comparison; it begins when the replica is connected and
@@ -289,10 +290,40 @@ const struct compare_result *primary_compare_result(struct primary *p,
                                                     uint64_t id);
 /* Forget the job (stops it when it runs). */
 void primary_compare_free(struct primary *p, uint64_t id);
-/* Let the held deletes of this replica through, up to the number shown.
- * ERR_NOTFOUND when nothing is held. */
-int primary_approve(struct primary *p, int replica, int64_t now_ms,
-                    uint64_t *count_out, struct err *err) MUSTCHECK;
+
+/* What the brake holds for a replica; see brake.h. */
+enum { PRIMARY_HELD_TABLES = 20 };
+struct primary_held {
+    uint64_t held;  /* deletes, as far as known; more than 0 */
+    uint64_t shown; /* of these the token stands for so many; 0: not compared
+                       yet */
+    uint64_t token; /* 0: none yet */
+    uint64_t approved; /* of these so many were approved and are under way */
+    int64_t since_ms;  /* so long */
+    /* Of the first `named` of what is shown (in no order): how many in which
+     * table, most first, and some names.  Borrowed until the next call. */
+    uint64_t named;
+    struct {
+        struct bytes table;
+        uint64_t count;
+    } tables[PRIMARY_HELD_TABLES];
+    size_t tables_count, all_tables;
+    const struct diff_name *names;
+    size_t names_count;
+};
+/* false: nothing is held. */
+bool primary_held(struct primary *p, int replica, int64_t now_ms,
+                  struct primary_held *out);
+/* Let what this token stood for go, as far as it is still held, and nothing
+ * else (0: the newest token).  ERR_NOTFOUND when nothing is held, ERR_REFUSED
+ * when the token is not one of this replica's since the brake went on. */
+int primary_approve(struct primary *p, int replica, uint64_t token,
+                    int64_t now_ms, uint64_t *count_out,
+                    struct err *err) MUSTCHECK;
+/* The brake was on before a restart: `held` deletes, since `since_ms` on the
+ * present clock.  Before the link is up. */
+void primary_brake_on(struct primary *p, int replica, uint64_t held,
+                      int64_t since_ms);
 
 /* --- status -------------------------------------------------------------- */
 

@@ -12,11 +12,13 @@
  *     reconcile_diff.c  ... which name hashes differ
  *     reconcile_names.c ... their names, and repairs
  *     reconcile_walk.c  from name hashes to names, for all who wait for it
+ *     brake.c           what may be deleted on a replica, and what is held
  *     primary_status.c  what status shows
  */
 #pragma once
 
 #include "store/base/buf.h"
+#include "sync/brake.h"
 #include "sync/changelog.h"
 #include "sync/primary.h"
 
@@ -209,6 +211,8 @@ struct compare {
     int replica;
     bool automatic; /* ours: on connect, or roots differ */
     bool abandoned; /* the caller freed it while it ran */
+    bool applies;   /* it does what was approved */
+    bool names_asked; /* of what is held */
     struct compare_options opt;
     enum compare_phase phase;
     uint64_t request; /* id of the request whose answer is awaited */
@@ -272,6 +276,9 @@ void reconcile_fail(struct primary *p, struct compare *c,
 void reconcile_add_name(struct compare *c, enum diff_kind kind, bool is_table,
                         struct bytes table, struct bytes key);
 bool reconcile_repairs(const struct compare *c);
+/* Copies of both names in one block, at out->table.p.  false: no memory. */
+bool reconcile_copy_name(struct diff_name *out, struct bytes table,
+                         struct bytes key);
 void reconcile_repair(struct primary *p, struct compare *c, bool is_table,
                       struct bytes table, struct bytes key);
 struct compare *reconcile_current(struct repl *r);
@@ -354,7 +361,8 @@ struct repl {
     struct stream stream;
     /* comparisons */
     struct compare *jobs;     /* oldest first */
-    uint64_t held;            /* deletes held by the brake */
+    uint64_t held;            /* deletes held by the brake, 0: it is off */
+    struct brake brake;
     int64_t compare_after_ms; /* not before this time (back-off) */
     unsigned compare_fails;   /* comparisons in a row that did not end in
                                  equal roots */

@@ -73,6 +73,7 @@ static void clear_work(struct compare *c)
     c->whole_count = 0;
     c->round = 0;
     c->resolved = false;
+    c->applies = c->names_asked = false;
 }
 
 static void free_names(struct compare *c)
@@ -223,6 +224,7 @@ void reconcile_finish(struct primary *p, struct compare *c)
             res->to_repair - (res->unread < res->to_repair ? res->unread
                                                            : res->to_repair);
         r->next_ping_ms = p->now_ms; /* prove it */
+        brake_applied(p, r, c);
     }
     end(p, c);
 }
@@ -472,26 +474,4 @@ void primary_compare_free(struct primary *p, uint64_t id)
         walk_leave(p, c->replica);
     }
     free_job(r, c);
-}
-
-int primary_approve(struct primary *p, int replica, int64_t now_ms,
-                    uint64_t *count_out, struct err *err)
-{
-    struct repl *r = primary_repl(p, replica);
-    struct compare_options o = {.mode = COMPARE_REPAIR, .ignore_brake = true};
-
-    p->now_ms = now_ms;
-    if (r->held == 0) {
-        return err_set(err, ERR_NOTFOUND, 0, "nothing is held for replica %s",
-                       r->name);
-    }
-    o.approve_max = r->held;
-    struct compare *c = add_job(p, r, &o);
-    if (c == NULL) {
-        return err_set(err, ERR_NOMEM, 0, "out of memory for a comparison");
-    }
-    c->automatic = true;
-    *count_out = r->held;
-    reconcile_step(p, r);
-    return 0;
 }

@@ -66,17 +66,6 @@ struct diff *reconcile_find(const struct compare *c, struct digest name)
 
 /* --- rounds -------------------------------------------------------------- */
 
-static bool trips_brake(const struct primary *p, const struct compare *c)
-{
-    uint64_t keys = p->repl[c->replica]->replica_keys;
-
-    if (c->opt.ignore_brake && c->result.extra <= c->opt.approve_max) {
-        return false;
-    }
-    return c->result.extra > p->config.brake_min &&
-           c->result.extra * 100 > keys * p->config.brake_percent;
-}
-
 static void count_diffs(struct compare *c)
 {
     c->result.missing = c->whole_count;
@@ -166,23 +155,6 @@ static void settle(struct primary *p, struct compare *c)
     c->phase = COMPARE_SETTLING;
 }
 
-static void hold(struct primary *p, struct compare *c)
-{
-    struct repl *r = p->repl[c->replica];
-
-    c->result.held = true;
-    if (!reconcile_repairs(c)) {
-        return;
-    }
-    if (r->held != c->result.extra) {
-        primary_log(p, r->id, 4, DR_BRAKE,
-                    "%llu of %llu keys would be deleted: held",
-                    (unsigned long long)c->result.extra,
-                    (unsigned long long)r->replica_keys);
-    }
-    r->held = c->result.extra;
-}
-
 /* All listings of a round are in. */
 static void round_done(struct primary *p, struct compare *c)
 {
@@ -200,7 +172,7 @@ static void round_done(struct primary *p, struct compare *c)
     }
     proven = all_proven(c);
     count_diffs(c);
-    braked = trips_brake(p, c);
+    braked = brake_trips(p, c);
     if ((!reconcile_repairs(c) || braked) && !proven && c->round < ROUNDS_MAX) {
         settle(p, c);
         return;
@@ -211,11 +183,7 @@ static void round_done(struct primary *p, struct compare *c)
     }
     c->result.compared = index_count(p->ix) + index_tables(p->ix);
     c->result.replica_keys = r->replica_keys;
-    if (braked) {
-        hold(p, c);
-    } else if (reconcile_repairs(c)) {
-        r->held = 0;
-    }
+    brake_judge(p, c, braked);
     if (c->result.missing + c->result.extra + c->result.different == 0) {
         reconcile_drain(p, c);
         return;
@@ -498,6 +466,7 @@ void reconcile_narrow(struct primary *p, struct compare *c)
         reconcile_no_memory(p, c);
         return;
     }
+    brake_compared(r);
     c->phase = COMPARE_TOP;
     c->request = primary_id(p);
     struct wire_tree m = {.id = c->request, .node = WIRE_TREE_TOP};

@@ -21,6 +21,25 @@ enum {
 
 /* --- repairs and names --------------------------------------------------- */
 
+bool reconcile_copy_name(struct diff_name *out, struct bytes table,
+                         struct bytes key)
+{
+    uint8_t *copy = malloc(table.len + key.len + 1);
+
+    if (copy == NULL) {
+        return false;
+    }
+    if (table.len > 0) {
+        memcpy(copy, table.p, table.len);
+    }
+    if (key.len > 0) {
+        memcpy(copy + table.len, key.p, key.len);
+    }
+    out->table = (struct bytes){copy, table.len};
+    out->key = (struct bytes){copy + table.len, key.len};
+    return true;
+}
+
 void reconcile_add_name(struct compare *c, enum diff_kind kind, bool is_table,
                         struct bytes table, struct bytes key)
 {
@@ -36,22 +55,12 @@ void reconcile_add_name(struct compare *c, enum diff_kind kind, bool is_table,
         c->names = names;
         c->names_cap = cap;
     }
-    uint8_t *copy = malloc(table.len + key.len + 1);
-    if (copy == NULL) {
-        return;
+    struct diff_name *name = &c->names[c->names_count];
+    if (reconcile_copy_name(name, table, key)) {
+        name->kind = kind;
+        name->is_table = is_table;
+        c->names_count++;
     }
-    if (table.len > 0) {
-        memcpy(copy, table.p, table.len);
-    }
-    if (key.len > 0) {
-        memcpy(copy + table.len, key.p, key.len);
-    }
-    c->names[c->names_count++] = (struct diff_name){
-        .kind = kind,
-        .is_table = is_table,
-        .table = {copy, table.len},
-        .key = {copy + table.len, key.len},
-    };
 }
 
 void reconcile_drain(struct primary *p, struct compare *c)
@@ -113,20 +122,27 @@ void reconcile_ask_names(struct primary *p, struct compare *c)
     }
 }
 
-/* EXTRA names: which, in the order of the buckets. */
+/* EXTRA names: which, in the order of the buckets.  All that may go, and of the
+ * rest as many as people want to see. */
 void reconcile_name_diffs(struct primary *p, struct compare *c)
 {
-    size_t want = 0;
-    uint64_t most =
-        c->result.held || !reconcile_repairs(c) ? c->opt.names_max : UINT64_MAX;
+    struct repl *r = p->repl[c->replica];
+    size_t want = 0, seen = 0;
+    size_t most = brake_ask_names(r, c);
 
+    most = most > c->opt.names_max ? most : c->opt.names_max;
     c->resolve = calloc(c->result.extra + 1, sizeof *c->resolve);
     if (c->resolve == NULL) {
         reconcile_no_memory(p, c);
         return;
     }
-    for (size_t i = 0; i < c->diffs_count && want < most; i++) {
-        if (c->diffs[i].kind == DIFF_EXTRA) {
+    for (size_t i = 0; i < c->diffs_count; i++) {
+        if (c->diffs[i].kind != DIFF_EXTRA) {
+            continue;
+        }
+        bool goes = reconcile_repairs(c) &&
+                    brake_passes(p, c, c->diffs[i].name, false);
+        if (goes || seen++ < most) {
             c->resolve[want++] = c->diffs[i].name;
         }
     }
@@ -176,8 +192,11 @@ int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
                            "NAMES holds a name that was not asked for");
         }
         reconcile_add_name(c, DIFF_EXTRA, name.is_table, name.table, name.key);
-        if (reconcile_repairs(c) && !c->result.held) {
+        if (reconcile_repairs(c) &&
+            brake_passes(p, c, name.name, name.is_table)) {
             reconcile_repair(p, c, name.is_table, name.table, name.key);
+        } else if (c->names_asked) {
+            brake_named(r, &name);
         }
     }
     if (rc < 0) {
@@ -185,6 +204,9 @@ int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
     }
     if (m->last) {
         c->resolved = true;
+        if (c->resolve_at == c->resolve_count) {
+            brake_all_named(r, c);
+        }
     }
     return 0;
 }

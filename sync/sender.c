@@ -31,6 +31,7 @@
 
 enum {
     RELOOKS_MAX = 3,
+    BRAKED_MS = 50,
     REFUSED_FIRST_MS = 100,
     REFUSED_MAX_MS = 30000,
     READY_MAX_BYTES = 1 << 20, /* frames waiting for one replica's turn */
@@ -506,6 +507,31 @@ static void put_frame(struct buf *out, const struct flight *f)
     }
 }
 
+/* A delete that the brake keeps back ends here, or waits. */
+static bool is_braked(struct primary *p, struct repl *r, struct flight *f,
+                      bool stale)
+{
+    struct record *rec = f->rec;
+
+    if (rec->content != CONTENT_GONE && rec->content != CONTENT_NO_TABLE) {
+        return false;
+    }
+    enum brake_word word = brake_asks(p, r, rec);
+    if (word == BRAKE_GO) {
+        return false;
+    }
+    if (word == BRAKE_WAIT) {
+        flight_set(p, f, FLIGHT_BACKOFF);
+        f->retry_ms = p->now_ms + BRAKED_MS;
+        return true;
+    }
+    if (stale) {
+        follow(p, r, rec, rec->content_news, f);
+    }
+    flight_end(p, f);
+    return true;
+}
+
 /* One ready flight becomes a frame, or goes back to be looked at. */
 static void produce_one(struct primary *p, struct repl *r, struct flight *f)
 {
@@ -519,6 +545,9 @@ static void produce_one(struct primary *p, struct repl *r, struct flight *f)
         f->relooks++;
         flight_set(p, f, FLIGHT_WAIT);
         sender_need_look(p, rec);
+        return;
+    }
+    if (is_braked(p, r, f, stale)) {
         return;
     }
     put_frame(&r->out, f);

@@ -191,6 +191,7 @@ static int on_ready(struct primary *p, struct repl *r, struct bytes body,
     r->digests_known = true;
     r->root = m.root;
     r->replica_keys = m.keys;
+    brake_count(p, r, m.keys, true);
     if (m.errors > 0) {
         primary_log(p, r->id, 4, DR_REPLICA_IO,
                     "%llu keys cannot be read on the replica: %.*s",
@@ -230,13 +231,12 @@ static void compare_roots(struct primary *p, struct repl *r)
         r->equal_wall_ns = r->ping_wall_ns;
         r->mismatches = 0;
         r->compare_fails = 0;
-        r->held = 0;
+        brake_release(p, r);
         reconcile_settled(r, r->ping_debts);
         return;
     }
-    r->mismatches++;
-    if (r->mismatches >= MISMATCHES_PROVE && r->held == 0 && !r->owed &&
-        !r->owed_soon) {
+    r->mismatches = brake_explains(p, r) ? 0 : r->mismatches + 1;
+    if (r->mismatches >= MISMATCHES_PROVE && !r->owed && !r->owed_soon) {
         reconcile_owe_soon(p, r);
     }
 }
@@ -253,6 +253,7 @@ static int on_pong(struct primary *p, struct repl *r, struct bytes body,
     sender_ponged(p, r, m.id);
     r->root = m.root;
     r->replica_keys = m.keys;
+    brake_count(p, r, m.keys, false);
     r->replica_bytes = m.bytes;
     r->replaced = m.replaced;
     if (r->jobs != NULL && r->jobs->phase == COMPARE_SCANNING) {

@@ -135,8 +135,8 @@ static const struct dr_row rows[] = {
      "this agent, then on this host: drover-replica demote DIR; else correct "
      "the replica's path"},
     {DR_BRAKE, "more deletes than allowed are held back",
-     "look first: drover resync REPLICA --dry-run; then let them through: "
-     "drover approve REPLICA"},
+     "look first: drover approve --dry-run REPLICA; then let exactly these "
+     "through: drover approve REPLICA TOKEN"},
     {DR_DIFFERENT, "the replica differs from the primary",
      "repair it: drover resync REPLICA"},
     {DR_CONFIG, "the configuration is not valid",

@@ -389,9 +389,9 @@ static void operate(struct world *w, uint8_t how)
     uint64_t count;
 
     if (how & 0x80) {
-        int rc = primary_approve(w->f->p, w->h.replica, w->f->now_ms, &count,
-                                 &err);
-        must(rc == 0 || rc == ERR_NOTFOUND);
+        int rc = primary_approve(w->f->p, w->h.replica, 0, w->f->now_ms,
+                                 &count, &err);
+        must(rc == 0 || rc == ERR_NOTFOUND || rc == ERR_REFUSED);
         return;
     }
     if (w->job != 0) {

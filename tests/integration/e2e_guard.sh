@@ -245,6 +245,7 @@ unreadable() {
 
 # --- the brake ----------------------------------------------------------------------------
 
+token_of() { status "$(of "$1" held.token)"; }
 brake() {
     table t.tbl
     write fill "$P/t.tbl" 0 500 100
@@ -258,47 +259,122 @@ brake() {
     write flockd-set "$P/t.tbl" new "set while no agent ran"
     start_agent
     must_be r1 held
-    is "$(status "$(of r1 held_deletes)")" 300 "the number of held deletes"
+    must_within "$WAIT" status_is "$(of r1 held.shown)" 300
     is "$(status "$(of r1 error.id)")" 401 "the reason"
     must_within "$WAIT" has_value "$W/r1/t.tbl/new.kv" "set while no agent ran"
     is "$(keys_of "$W/r1")" 501 "the replica's keys"
     write flockd-set "$P/t.tbl" new "sets flow"
     must_within "$WAIT" has_value "$W/r1/t.tbl/new.kv" "sets flow"
-    # A seen removal is evidence enough, held deletes or not.
+    # While it is on nothing is deleted, not even one key that was seen to go.
+    token=$(token_of r1)
     write flockd-delete "$P/t.tbl" k-000400
-    must_within "$WAIT" test ! -e "$W/r1/t.tbl/k-000400.kv"
+    must_within "$WAIT" status_is "$(of r1 held.shown)" 301
+    [ -e "$W/r1/t.tbl/k-000400.kv" ] || fail "a held key was deleted"
     expect 0 ctl resync --dry-run
-    is "$(keys_of "$W/r1")" 500 "the replica's keys"
     code=0
     ctl resync >"$W/out" 2>&1 || code=$?
     is "$code" 1 "the exit status of a resync with held deletes"
-    is "$(keys_of "$W/r1")" 500 "the replica's keys"
-    # It survives a restart: nothing is forgotten, nothing let through.
-    stop_agent
+    is "$(keys_of "$W/r1")" 501 "the replica's keys"
+    # What is shown: how many, where, which, since when, what to type.
+    must_within "$WAIT" status_is "$(of r1 held.tables[table=t].count)" 301
+    expect 1 ctl status
+    out_has "301 in t"
+    out_has "such as t/k-"
+    out_has "drover approve --dry-run"
+    expect 0 ctl approve --dry-run r1
+    out_has "301 deletes are held since"
+    is "$(grep -c "delete  t/k-" "$W/out")" 301 "the number of names shown"
+    # A restart forgets nothing and lets nothing through: the same set has the
+    # same token.
+    last=$(token_of r1)
+    [ "$last" != "$token" ] || fail "another set has the same token"
+    stop_agent KILL
     start_agent
     must_be r1 held
-    is "$(status "$(of r1 held_deletes)")" 300 "the number of held deletes"
+    must_within "$WAIT" status_is "$(of r1 held.token)" "$last"
+    # An approval for what was shown before the restart is for nothing else.
+    expect 1 ctl approve r1 "$token"
+    out_has DR-401
+    expect 64 ctl approve r1 123
+    is "$(keys_of "$W/r1")" 501 "the replica's keys"
 
+    # Of what was shown one key is back, and another one went since.
+    write flockd-set "$P/t.tbl" k-000000 "is back"
+    write flockd-delete "$P/t.tbl" k-000401
+    expect 0 ctl approve r1 "$last"
+    must_within "$WAIT" status_is "$(of r1 held.shown)" 1
+    must_within "$WAIT" has_value "$W/r1/t.tbl/k-000000.kv" "is back"
+    [ -e "$W/r1/t.tbl/k-000401.kv" ] || fail "a delete that was not shown went"
+    is "$(keys_of "$W/r1")" 201 "the replica's keys"
+    is "$(status "$(of r1 state)")" held "the state, however little is held"
+    stop_agent
+    start_agent
+    must_within "$WAIT" status_is "$(of r1 held.shown)" 1
     expect 0 ctl approve r1
-    out_has 300
     must_be r1 streaming
     proven r1
-    is "$(keys_of "$W/r1")" 200 "the replica's keys"
 
     # That was for those deletes, not for all that come.
     stop_agent
-    rm "$P"/t.tbl/k-0003*.kv "$P"/t.tbl/k-00040*.kv
+    rm "$P"/t.tbl/k-0003*.kv "$P"/t.tbl/k-00041*.kv
     start_agent
     must_be r1 held
     is "$(keys_of "$W/r1")" 200 "the replica's keys"
     # The keys come back: there is nothing to hold any more.
-    write fill "$P/t.tbl" 300 110 100
+    write fill "$P/t.tbl" 300 120 100
     expect 0 ctl resync
     must_be r1 streaming
     proven r1
 }
 
-# Below the brake's bounds, and seen while they happen, deletes go through.
+# A table removed while the agent looks on: the brake holds most of it, and its
+# directory; the other tables flow.
+brake_live() {
+    table t.tbl
+    table u.tbl
+    write fill "$P/t.tbl" 0 900 100
+    write fill "$P/u.tbl" 0 100 100
+    begin_config
+    add_replica r1
+    add_replica r2
+    start_agent
+    must_be r1 streaming
+    must_be r2 streaming
+    proven r1 r2
+    rm -r "$P/t.tbl"
+    must_be r1 held
+    must_be r2 held
+    write flockd-set "$P/u.tbl" live flows
+    must_within "$WAIT" has_value "$W/r1/u.tbl/live.kv" flows
+    must_within "$WAIT" test "$(status "$(of r1 held.token)")" != null
+    kept=$(keys_of "$W/r1")
+    [ "$kept" -ge 800 ] || fail "only $kept of 1001 keys are left"
+    stop_agent
+    start_agent
+    must_be r1 held
+    must_within "$WAIT" status_is "$(of r1 held.shown)" $((kept - 101 + 1))
+    is "$(keys_of "$W/r1")" "$kept" "the replica's keys after a restart"
+    expect 0 ctl approve r1
+    must_be r1 streaming
+    [ ! -e "$W/r1/t.tbl" ] || fail "the table is still there"
+    [ -e "$W/r2/t.tbl" ] || fail "what was approved for r1 was deleted on r2"
+    expect 0 ctl approve r2
+    must_be r2 streaming
+    proven r1 r2
+    # A table moved away, which one event tells, is the same.
+    write fill "$P/u.tbl" 100 300 100
+    proven r1 r2
+    mv "$P/u.tbl" "$W/away"
+    must_be r1 held
+    must_within "$WAIT" status_is "$(of r1 held.shown)" 402
+    is "$(keys_of "$W/r1")" 401 "the replica's keys"
+    mv "$W/away" "$P/u.tbl"
+    must_be r1 streaming
+    must_be r2 streaming
+    proven r1 r2
+}
+
+# Below the brake's bounds deletes go through.
 brake_off() {
     table t.tbl
     write fill "$P/t.tbl" 0 500 100
@@ -306,15 +382,24 @@ brake_off() {
     add_replica r1
     start_agent
     must_be r1 streaming
-    rm "$P"/t.tbl/k-000[0-3]*.kv
+    rm "$P"/t.tbl/k-0000*.kv
     converged r1
-    is "$(keys_of "$W/r1")" 100 "the replica's keys"
+    is "$(keys_of "$W/r1")" 400 "the replica's keys"
     stop_agent
     rm "$P"/t.tbl/k-00040*.kv
     start_agent
     must_be r1 streaming
     proven r1
-    is "$(keys_of "$W/r1")" 90 "the replica's keys"
+    is "$(keys_of "$W/r1")" 390 "the replica's keys"
+    stop_agent
+    # And without a brake all.
+    DATABASE_EXTRA='max-delete = 100%' begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    rm -r "$P/t.tbl"
+    proven r1
+    is "$(keys_of "$W/r1")" 0 "the replica's keys"
 }
 
 # --- identity -------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 
 # Tables are made, nested, moved and dropped while the agent watches.
 live() {
+    DATABASE_EXTRA='max-delete = 100%' # most of it goes at the end
     begin_config
     add_replica r1
     start_agent
@@ -94,6 +95,7 @@ at_start() {
 
 # Tables are made and filled faster than watches can be put in place.
 bursts() {
+    DATABASE_EXTRA='max-delete = 100%' # most of it goes at the end
     begin_config
     add_replica r1
     add_replica r2

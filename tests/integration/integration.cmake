@@ -62,7 +62,7 @@ drover_e2e(faults LINKS exec ssh
 drover_e2e(faults LINKS exec
            SCENARIOS unchanged_restart overflow lock_replaced lock_at_start)
 drover_e2e(faults LINKS ssh SCENARIOS small_buffers)
-drover_e2e(guard LINKS exec ssh SCENARIOS two_agents root_lost brake)
+drover_e2e(guard LINKS exec ssh SCENARIOS two_agents root_lost brake brake_live)
 drover_e2e(guard LINKS exec
            SCENARIOS other_database root_unmounted unreadable unreadable_at_start
                      brake_off identity)

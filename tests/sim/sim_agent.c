@@ -58,6 +58,9 @@ void agent_start(struct sim *s, bool keep_index)
         struct err err;
         r->id = primary_replica_add(a->p, &o, sim_now_ms(s), &err);
         assert(r->id >= 0);
+        if (r->braked > 0) {
+            primary_brake_on(a->p, r->id, r->braked, sim_now_ms(s));
+        }
         r->paused = false;
     }
     /* The watch begins: what was in the queue is gone, the scan sees it. */
@@ -146,6 +149,20 @@ static void on_link_close(struct sim *s, const struct action *act)
     }
 }
 
+static void note_brake(struct sim *s, const struct action *act)
+{
+    for (int i = 0; i < s->replicas_count; i++) {
+        struct replica *r = &s->replicas[i];
+        struct primary_held held;
+        if (r->id == act->replica) {
+            r->braked =
+                primary_held(s->agent.p, r->id, sim_now_ms(s), &held)
+                    ? held.held + 1
+                    : 0;
+        }
+    }
+}
+
 static void act_one(struct sim *s, const struct action *act)
 {
     struct agent *a = &s->agent;
@@ -188,6 +205,9 @@ static void act_one(struct sim *s, const struct action *act)
         break;
     case ACT_COMPARED:
         a->compared = act->id;
+        break;
+    case ACT_BRAKE:
+        note_brake(s, act);
         break;
     }
 }

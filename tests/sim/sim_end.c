@@ -19,7 +19,7 @@ static bool is_settled(struct sim *s, struct replica *r)
 
     primary_status(s->agent.p, r->id, sim_now_ms(s), &st);
     if (st.state == REPLICA_HELD &&
-        primary_approve(s->agent.p, r->id, sim_now_ms(s), &count, &err) == 0) {
+        primary_approve(s->agent.p, r->id, 0, sim_now_ms(s), &count, &err) == 0) {
         sim_note(s, "approve %" PRIu64 " deletes on replica %d", count,
                  r->number);
         agent_act(s);

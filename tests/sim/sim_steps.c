@@ -134,7 +134,7 @@ static void trouble(struct sim *s)
         ask_compare(s, r);
         break;
     case 19:
-        if (primary_approve(s->agent.p, r->id, sim_now_ms(s), &count, &err) ==
+        if (primary_approve(s->agent.p, r->id, 0, sim_now_ms(s), &count, &err) ==
             0) {
             agent_act(s);
         }

@@ -87,7 +87,8 @@ set_tests_properties(integration_replica PROPERTIES TIMEOUT 600)
 
 # The primary's core.
 drover_sync_test(changelog)
-foreach(module IN ITEMS primary aside primary_stream primary_compare primary_session)
+foreach(module IN ITEMS primary aside primary_stream primary_compare primary_session
+               brake)
   drover_sync_test(${module})
   target_link_libraries(unit_sync_${module} PRIVATE drover_sync_support)
 endforeach()

@@ -331,6 +331,11 @@ static void requests_carry_what_was_typed(void **state)
     assert_asked(f, "\"timeout_ms\":-1");
     assert_int_equal(RUN("approve", "eu"), 0);
     assert_asked(f, "\"replica\":\"eu\"");
+    assert_int_equal(RUN("approve", "eu", "5d41402abc4b"), 0);
+    assert_asked(f, "\"token\":\"5d41402abc4b\"");
+    assert_asked(f, "\"dry_run\":false");
+    assert_int_equal(RUN("approve", "eu", "--dry-run"), 0);
+    assert_asked(f, "\"dry_run\":true");
     assert_int_equal(RUN("pause", "eu"), 0);
     assert_string_equal(f->out, "eu: paused\n");
     assert_int_equal(RUN("resume"), 0);

@@ -136,14 +136,24 @@ void daemon_job_cancel(struct daemon *d, struct job *job)
     uv_close((uv_handle_t *)&job->timer, job_gone);
 }
 
-int daemon_approve(struct daemon *d, const char *replica, uint64_t *count_out,
-                   struct err *err)
+int daemon_approve(struct daemon *d, const char *replica, const char *token,
+                   uint64_t *count_out, struct err *err)
 {
     (void)d;
     if (strcmp(replica, "eu") != 0) {
         return err_set(err, ERR_NOTFOUND, 0, "nothing is held");
     }
-    *count_out = 7;
+    *count_out = token == NULL ? 7 : (uint64_t)strlen(token);
+    return 0;
+}
+
+int daemon_held(struct daemon *d, const char *replica, json_t **held_out,
+                struct err *err)
+{
+    (void)d;
+    (void)replica;
+    (void)err;
+    *held_out = json_pack("{s:i}", "count", 5);
     return 0;
 }
 
@@ -344,6 +354,24 @@ static void every_request_reaches_its_function(void **state)
     assert_int_equal(json_integer_value(json_object_get(
                          json_object_get(answer, "result"), "count")),
                      7);
+    json_decref(answer);
+    assert_int_equal(call(f, json_pack("{s:s, s:s, s:s}", "cmd", "approve",
+                                       "replica", "eu", "token", "abc"),
+                          NULL, &answer),
+                     0);
+    assert_int_equal(json_integer_value(json_object_get(
+                         json_object_get(answer, "result"), "count")),
+                     3);
+    json_decref(answer);
+    assert_int_equal(call(f, json_pack("{s:s, s:s, s:b}", "cmd", "approve",
+                                       "replica", "eu", "dry_run", 1),
+                          NULL, &answer),
+                     0);
+    assert_int_equal(
+        json_integer_value(json_object_get(
+            json_object_get(json_object_get(answer, "result"), "held"),
+            "count")),
+        5);
     json_decref(answer);
     assert_int_equal(
         call(f, json_pack("{s:s, s:[s]}", "cmd", "pause", "replicas", "eu"),

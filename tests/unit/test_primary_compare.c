@@ -286,8 +286,8 @@ static void test_held_deletes_are_not_counted_as_done(void **state)
     assert_int_equal(r->store->fresh_ns, fresh_ns);
     fx_set(f, "t", "new", "value"); /* sets keep flowing */
     assert_string_equal(fx_there(r, "t", "new"), "value");
-    assert_int_equal(primary_approve(f->p, r->replica, f->now_ms, &count, &err),
-                     0);
+    assert_int_equal(
+        primary_approve(f->p, r->replica, 0, f->now_ms, &count, &err), 0);
     assert_int_equal(count, 5);
     f->no_names = true;
     fx_beat(f, 2);
@@ -418,8 +418,7 @@ static void test_a_hold_survives_a_repair_that_was_given_up(void **state)
     fx_up(f, r);
     fx_beat(f, 5);
     f->no_names = true;
-    struct compare_options o = {
-        .mode = COMPARE_REPAIR, .ignore_brake = true, .approve_max = 10};
+    struct compare_options o = {.mode = COMPARE_REPAIR};
     int64_t id = primary_compare(f->p, r->replica, &o, f->now_ms, &err);
     assert_true(id > 0);
     fx_pump(f);

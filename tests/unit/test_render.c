@@ -35,6 +35,9 @@ static char *rendered(const char *in, int which, bool color)
     case 2:
         render_wait(out, o);
         break;
+    case 4:
+        render_held(out, "eu", json_object_get(o, "held"));
+        break;
     default:
         render_error(out, o);
         break;
@@ -176,10 +179,38 @@ static void a_resync_tells_repairs_failures_and_the_brake(void **state)
            "      HINT: wait\n"
            "ap: 500 differences: 0 missing, 500 extra, 0 different; 0 "
            "repaired\n"
-           "      The brake holds 500 deletes. If they are right: drover "
-           "approve ap\n");
+           "      The brake holds 500 deletes. See which: drover approve "
+           "--dry-run ap\n");
     expect("{\"mode\":\"dry-run\",\"replicas\":[]}", 1,
            "Nothing was changed. Run without --dry-run to do it.\n");
+}
+
+static void what_is_held_tells_how_much_where_and_what_to_type(void **state)
+{
+    (void)state;
+    expect("{\"held\":{\"count\":1201,\"shown\":1200,\"token\":"
+           "\"5d41402abc4b\",\"since_s\":240,\"approved\":3,\"named\":1000,"
+           "\"all_tables\":3,\"tables\":[{\"table\":\"users\",\"count\":900},"
+           "{\"table\":\"\",\"count\":99}],\"names\":[{\"is_table\":false,"
+           "\"table\":\"users\",\"key\":\"al ice\"},{\"is_table\":true,"
+           "\"table\":\"old\"}]}}",
+           4,
+           "eu: 1,200 deletes are held since 4 m, 3 of them approved and under "
+           "way\n"
+           "  900 in users\n"
+           "  99 in (root)\n"
+           "  ... and 1 more tables (of the first 1,000)\n"
+           "  delete  'users/al ice'\n"
+           "  delete  table old\n"
+           "  and 1,198 more\n"
+           "Nothing was changed. To let exactly these through: drover approve "
+           "eu 5d41402abc4b\n");
+    expect("{\"held\":{\"count\":7,\"shown\":0,\"token\":null,"
+           "\"since_s\":1}}",
+           4,
+           "eu: 7 deletes are held since 1.0 s\n"
+           "They are still being compared; look again in a moment.\n");
+    expect("{\"held\":null}", 4, "eu: nothing is held\n");
 }
 
 static void a_wait_tells_who_is_behind(void **state)
@@ -241,6 +272,7 @@ int main(void)
         cmocka_unit_test(what_a_replica_says_of_itself_cannot_either),
         cmocka_unit_test(a_comparison_lists_names_up_to_the_bound),
         cmocka_unit_test(a_resync_tells_repairs_failures_and_the_brake),
+        cmocka_unit_test(what_is_held_tells_how_much_where_and_what_to_type),
         cmocka_unit_test(a_wait_tells_who_is_behind),
         cmocka_unit_test(progress_is_one_line_for_all_replicas),
         cmocka_unit_test(columns_count_characters_and_lines_have_no_tail),
