@@ -7,7 +7,8 @@
 #   sh agent/packages.sh demo      ... and to try it with ssh on one host
 #   sh agent/packages.sh test      ... and to run every test
 #   sh agent/packages.sh ci        the same as test
-#   sh agent/packages.sh list [build|demo|test]   only print the names
+#   sh agent/packages.sh bench     ... to build, and the peers to measure against
+#   sh agent/packages.sh list [build|demo|test|bench]   only print the names
 #   sh agent/packages.sh sshd DIR  fetch OpenSSH's server and unpack it below DIR
 #                                  (not installed: nothing is started); prints
 #                                  the path of the program
@@ -21,6 +22,7 @@ BUILD="gcc cmake make pkg-config libc6-dev libuv1-dev libssh2-1-dev libssl-dev
 DEMO="openssh-client"
 TEST="clang libclang-rt-14-dev clang-tidy-14 cppcheck gcovr valgrind strace
       mandoc systemd shellcheck python3 spin xfsprogs e2fsprogs"
+BENCH="python3 rsync lsyncd inotify-tools unison syncthing"
 
 say() { printf 'packages.sh: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -30,7 +32,8 @@ names() {
     build) echo $BUILD ;;
     demo) echo $BUILD $DEMO ;;
     test | ci) echo $BUILD $DEMO $TEST ;;
-    *) die "no such set: $1 (build, demo, test, ci)" ;;
+    bench) echo $BUILD $DEMO $BENCH ;;
+    *) die "no such set: $1 (build, demo, test, ci, bench)" ;;
     esac
 }
 
@@ -120,12 +123,12 @@ fetch_sshd() {
 }
 
 case ${1:-} in
-build | demo | test | ci) install_set "$1" ;;
+build | demo | test | ci | bench) install_set "$1" ;;
 missing) missing $(names "${2:-demo}") ;;
 list) names "${2:-test}" | tr ' ' '\n' ;;
 sshd) fetch_sshd "${2:-}" ;;
 *)
-    sed -n '4,16s/^# \{0,1\}//p' "$0" >&2
+    sed -n '4,17s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

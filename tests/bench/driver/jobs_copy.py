@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+"""Jobs that bring a replica up: first copies, restarts, differences."""
+
+import peers
+from drover import Drover
+from lab import Measure
+
+
+def _data(seed, tables=10, smallest=64, largest=4096):
+    return [seed, tables, smallest, largest]
+
+
+def _drover_copy(ctx, job, source, run, link="ssh", who="drover"):
+    lab = ctx.lab
+    target = lab.empty("target")
+    lab.settle()
+    d = Drover(lab, source, {"r1": target}, link=link)
+    with Measure() as m:
+        d.start()
+        d.wait()
+    for side, mib in d.peaks_mib().items():
+        ctx.rows.add(job, who, "durable", f"peak RSS, {side}", mib, "MiB", run)
+    ctx.rows.add(job, who, "durable", "time", m.wall, "s", run)
+    ctx.rows.add(job, who, "durable", "CPU", m.cpu, "s", run)
+    d.stop()
+    lab.must_be_equal(source, target)
+
+
+def _peer_copy(ctx, job, who, durability, copy, source, run):
+    lab = ctx.lab
+    target = lab.empty("target")
+    lab.settle()
+    with Measure() as m:
+        copy(source, target)
+    ctx.rows.add(job, who, durability, "time", m.wall, "s", run)
+    ctx.rows.add(job, who, durability, "CPU", m.cpu, "s", run)
+    lab.must_be_equal(source, target)
+
+
+def _copies(ctx, job, source, names, slow=(), links=(("ssh", "drover"),)):
+    """All of them in turn, run by run; the slow ones only in the first runs."""
+    copiers = peers.copiers(ctx.lab)
+    for run in range(ctx.runs):
+        for link, who in links:
+            _drover_copy(ctx, job, source, run, link, who)
+        for who in names:
+            if who in slow and run >= max(1, ctx.runs // 3):
+                continue
+            durability, copy = copiers[who]
+            _peer_copy(ctx, job, who, durability, copy, source, run)
+
+
+def first_copy(ctx):
+    """First copy of small keys to an empty replica."""
+    keys = 10000 if ctx.quick else 100000
+    source = ctx.lab.empty("source")
+    ctx.lab.tool("fill", source, keys, *_data(1))
+    _copies(ctx, f"first copy, {keys} keys", source, list(peers.copiers(ctx.lab)),
+            slow=("rsync -a --fsync",))
+
+
+def first_copy_large(ctx):
+    """First copy of one large value, and of some."""
+    for count, mib in ((1, 64 if ctx.quick else 1024), (8 if ctx.quick else 64, 16)):
+        source = ctx.lab.empty("source")
+        ctx.lab.tool("large", source, count, mib << 20, *_data(1, 1))
+        _copies(ctx, f"first copy, {count} x {mib} MiB", source,
+                ["rsync -a", "tar | ssh tar"],
+                links=(("ssh", "drover"), ("openssh", "drover, OpenSSH aes-gcm")))
+
+
+def unchanged(ctx):
+    """Both ends have everything; the agent starts again."""
+    keys = 20000 if ctx.quick else 1000000
+    job = f"nothing changed, {keys} keys"
+    lab = ctx.lab
+    source, target = lab.empty("source"), lab.empty("target")
+    lab.tool("fill", source, keys, *_data(1, 10, 100, 300))
+    d = Drover(lab, source, {"r1": target}).start()
+    d.wait()
+    d.stop()
+    peer_target = lab.copy_of(target, "peer-target")
+    for run in range(ctx.runs):
+        lab.settle()
+        scan = lab.tool("scan", source, *_data(1))[0]["seconds"]
+        ctx.rows.add(job, "readdir + stat, one side", "-", "time", scan, "s", run)
+        d = Drover(lab, source, {"r1": target}, keep_state=True)
+        with Measure() as m:
+            d.start()
+            d.wait()
+        replica = d.status()["replicas"][0]
+        ctx.rows.add(job, "drover, restart", "durable", "time", m.wall, "s", run)
+        ctx.rows.add(job, "drover, restart", "durable", "CPU", m.cpu, "s", run)
+        ctx.rows.add(job, "drover, restart", "durable", "on the wire",
+                     (replica["sent_bytes"] + replica["received_bytes"]) / 1e6, "MB", run)
+        for side, mib in d.peaks_mib().items():
+            ctx.rows.add(job, "drover, restart", "durable", f"peak RSS, {side}", mib,
+                         "MiB", run)
+        _verify(ctx, job, d, run)
+        d.stop()
+        with Measure() as m:
+            peers.rsync(lab, source, peer_target)
+        ctx.rows.add(job, "rsync -a", "none", "time", m.wall, "s", run)
+        with Measure() as m:
+            peers.rsync(lab, source, peer_target, "--checksum")
+        ctx.rows.add(job, "rsync -a --checksum", "none", "time", m.wall, "s", run)
+    lab.must_be_equal(source, target)
+
+
+def _verify(ctx, job, d, run):
+    for who, args in (("drover verify", ()), ("drover verify --content", ("--content",))):
+        with Measure() as m:
+            d.ctl("verify", *args)
+        ctx.rows.add(job, who, "durable", "time", m.wall, "s", run)
+
+
+def some_changed(ctx):
+    """100 of 100,000 keys were changed while the two were apart."""
+    keys, count = (10000, 100) if ctx.quick else (100000, 100)
+    job = f"{count} of {keys} keys changed while apart"
+    lab = ctx.lab
+    source, target = lab.empty("source"), lab.empty("target")
+    lab.tool("fill", source, keys, *_data(1))
+    d = Drover(lab, source, {"r1": target}).start()
+    d.wait()
+    d.stop()
+    peer_target = lab.copy_of(target, "peer-target")
+    for run in range(ctx.runs):
+        lab.tool("change", source, keys, count, *_data(1))
+        lab.settle()
+        d = Drover(lab, source, {"r1": target}, keep_state=True)
+        with Measure() as m:
+            d.start()
+            d.wait()
+        ctx.rows.add(job, "drover, restart", "durable", "time", m.wall, "s", run)
+        ctx.rows.add(job, "drover, restart", "durable", "CPU", m.cpu, "s", run)
+        d.stop()
+        lab.must_be_equal(source, target)
+        with Measure() as m:
+            peers.rsync(lab, source, peer_target)
+        ctx.rows.add(job, "rsync -a", "none", "time", m.wall, "s", run)
+        ctx.rows.add(job, "rsync -a", "none", "CPU", m.cpu, "s", run)
+        lab.must_be_equal(source, peer_target)
+
+
+def fan_out(ctx):
+    """Ten replicas; a tenth of the keys changes while they are apart."""
+    keys, count = (20000, 2000) if ctx.quick else (1000000, 100000)
+    job = f"fan-out: 10 replicas, {count} of {keys} keys changed"
+    lab = ctx.lab
+    source = lab.empty("source")
+    lab.tool("fill", source, keys, *_data(1, 10, 100, 300))
+    for n in (1, 10):
+        targets = {f"r{i}": lab.empty(f"target{i}") for i in range(n)}
+        d = Drover(lab, source, targets, link="exec").start()
+        d.wait()
+        d.stop()
+        for run in range(min(ctx.runs, 3)):
+            lab.tool("change", source, keys, count, *_data(1, 10, 100, 300))
+            lab.settle()
+            d = Drover(lab, source, targets, link="exec", keep_state=True)
+            with Measure() as m:
+                d.start()
+                d.wait()
+            ctx.rows.add(job, f"drover, {n} replicas", "durable", "time", m.wall, "s", run)
+            ctx.rows.add(job, f"drover, {n} replicas", "durable", "CPU", m.cpu, "s", run)
+            d.stop()
+            for t in targets.values():
+                lab.must_be_equal(source, t)
+
+
+def growth(ctx):
+    """Cost per key against the number of keys."""
+    lab = ctx.lab
+    for keys in (1000, 10000) if ctx.quick else (10000, 100000, 1000000):
+        source = lab.empty("source")
+        lab.tool("fill", source, keys, *_data(1, 10, 100, 300))
+        for run in range(min(ctx.runs, 3)):
+            target = lab.empty("target")
+            lab.settle()
+            d = Drover(lab, source, {"r1": target})
+            with Measure() as m:
+                d.start()
+                d.wait()
+            ctx.rows.add("growth with the number of keys", f"{keys} keys", "durable",
+                         "first copy, per key", m.wall * 1e6 / keys, "us", run)
+            for side, mib in d.peaks_mib().items():
+                ctx.rows.add("growth with the number of keys", f"{keys} keys", "durable",
+                             f"peak RSS, {side}", mib, "MiB", run)
+            d.stop()
