@@ -280,11 +280,11 @@ static const struct held_name *find_name(const struct brake *b,
 }
 
 /* The names that only the replica has, with the showing that first had them;
- * NULL: out of memory. */
+ * NULL: out of memory.  (A comparison may count more than it has names of.) */
 static struct held_name *collect(const struct brake *b, const struct compare *c,
-                                 size_t *old_out)
+                                 size_t *count_out, size_t *old_out)
 {
-    struct held_name *names = calloc(c->result.extra + 1, sizeof *names);
+    struct held_name *names = calloc(c->diffs_count + 1, sizeof *names);
     size_t n = 0, old = 0;
 
     for (size_t i = 0; names != NULL && i < c->diffs_count; i++) {
@@ -296,6 +296,7 @@ static struct held_name *collect(const struct brake *b, const struct compare *c,
         names[n++].shown = was != NULL ? was->shown : b->shown + 1;
         old += was != NULL;
     }
+    *count_out = n;
     *old_out = old;
     return names;
 }
@@ -325,13 +326,13 @@ static void sum_leaves(struct brake *b, const struct compare *c)
 
 static bool show(struct brake *b, const struct compare *c)
 {
-    size_t n = c->result.extra, old;
-    struct held_name *names = collect(b, c, &old);
-    bool changed = old != n || n != b->count;
+    size_t n = 0, old = 0;
+    struct held_name *names = collect(b, c, &n, &old);
 
     if (names == NULL) {
         return false;
     }
+    bool changed = old != n || n != b->count;
     free(b->names);
     b->names = names;
     b->count = n;
