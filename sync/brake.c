@@ -316,7 +316,7 @@ static void prune_approved(struct brake *b)
 
 static void sum_leaves(struct brake *b, const struct compare *c)
 {
-    memset(&b->leaves, 0, sizeof b->leaves);
+    b->leaves = c->beyond_leaves;
     for (size_t i = 0; i < c->diffs_count; i++) {
         if (c->diffs[i].kind == DIFF_EXTRA) {
             index_mix_leaf(&b->leaves, c->diffs[i].name, c->diffs[i].there);

@@ -27,6 +27,7 @@ void primary_config_default(struct primary_config *c)
     c->settle_ms = 1000;
     c->brake_percent = 20;
     c->brake_min = 100;
+    c->diffs_max = (size_t)1 << 18;
     c->version = "";
 }
 

@@ -55,6 +55,7 @@ struct primary_config {
     int64_t settle_ms;        /* 1000: an empty file must stay that long */
     unsigned brake_percent;   /* 20: of a replica's keys ... */
     uint64_t brake_min;       /* 100: ... and more than this many */
+    size_t diffs_max;         /* differences kept of one comparison, 262,144 */
     const char *version;      /* borrowed */
     uint64_t seed;            /* for jitter */
     int64_t (*clock_us)(void); /* for latency figures only; may be NULL */

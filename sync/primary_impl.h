@@ -231,6 +231,9 @@ struct compare {
     size_t got_count, got_cap;
     struct diff *diffs; /* sorted by name when complete */
     size_t diffs_count, diffs_cap;
+    size_t kept_max, kept_extra, kept_other; /* of each sort in it */
+    uint64_t beyond[DIFF_VALUE + 1]; /* by kind: found, counted, not kept */
+    struct digest beyond_leaves;     /* of DIFF_EXTRA among these */
     struct diff *last; /* the previous round's, sorted */
     size_t last_count;
     uint64_t whole_count; /* entries in buckets_all */
@@ -238,6 +241,7 @@ struct compare {
     bool resolved;
     struct digest *resolve; /* EXTRA, still to be resolved */
     size_t resolve_count, resolve_at;
+    size_t names_left; /* of the running RESOLVE, not yet answered */
     struct compare_result result;
     struct diff_name *names;
     size_t names_count, names_cap;
@@ -276,6 +280,11 @@ void reconcile_fail(struct primary *p, struct compare *c,
 void reconcile_add_name(struct compare *c, enum diff_kind kind, bool is_table,
                         struct bytes table, struct bytes key);
 bool reconcile_repairs(const struct compare *c);
+/* Differences that were counted and not kept: there are too many for one
+ * comparison. */
+uint64_t reconcile_beyond(const struct compare *c);
+/* A list of differences begins anew. */
+void reconcile_keep_none(struct compare *c);
 /* Copies of both names in one block, at out->table.p.  false: no memory. */
 bool reconcile_copy_name(struct diff_name *out, struct bytes table,
                          struct bytes key);
@@ -366,6 +375,8 @@ struct repl {
     int64_t compare_after_ms; /* not before this time (back-off) */
     unsigned compare_fails;   /* comparisons in a row that did not end in
                                  equal roots */
+    uint64_t compare_left;    /* differences that the last one left for another,
+                                 0: none */
     unsigned mismatches;      /* heartbeats in a row with other roots */
     /* heartbeats */
     int64_t next_ping_ms;
@@ -383,6 +394,9 @@ struct repl {
     struct err last_error;
     char version[32];
     char host[64];
+    int64_t notices_ms;    /* the window of NOTICE_WINDOW_MS began */
+    unsigned notices;      /* passed on in it */
+    uint64_t notices_held; /* left out since one was passed on */
     uint32_t *latency_us; /* ring of LATENCY_SAMPLES */
     size_t latency_at, latency_count;
 };

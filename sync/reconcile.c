@@ -71,6 +71,7 @@ static void clear_work(struct compare *c)
     c->resolve = NULL;
     c->resolve_count = c->resolve_at = 0;
     c->whole_count = 0;
+    reconcile_keep_none(c);
     c->round = 0;
     c->resolved = false;
     c->applies = c->names_asked = false;
@@ -198,11 +199,28 @@ void reconcile_no_memory(struct primary *p, struct compare *c)
 
 /* --- the answer, once both sides are known ------------------------------- */
 
+/* A part is repaired.  The rest is for another comparison: soon while there is
+ * less left each time, else with back-off. */
+static void next_part(struct primary *p, struct repl *r, uint64_t left)
+{
+    bool less = r->compare_left == 0 || left < r->compare_left;
+
+    reconcile_owe(p, r);
+    if (less) {
+        r->compare_after_ms = p->now_ms + AGAIN_FIRST_MS;
+    } else {
+        note_again(p, r, true);
+    }
+    r->compare_left = left;
+}
+
 void reconcile_finish(struct primary *p, struct compare *c)
 {
     struct repl *r = p->repl[c->replica];
     const struct compare_result *res = &c->result;
     bool found = res->missing + res->extra + res->different > 0;
+    uint64_t left =
+        reconcile_beyond(c) - (res->held ? c->beyond[DIFF_EXTRA] : 0);
 
     if (reconcile_repairs(c)) {
         c->result.unread =
@@ -215,11 +233,16 @@ void reconcile_finish(struct primary *p, struct compare *c)
                         (unsigned long long)res->different,
                         res->held ? " (deletes held by the brake)" : "");
         }
-        reconcile_settled(r, c->debts);
+        if (left > 0) {
+            next_part(p, r, left);
+        } else {
+            reconcile_settled(r, c->debts);
+            r->compare_left = 0;
+            note_again(p, r, found);
+        }
         r->blind = r->blind || res->held; /* until they are approved and done */
         r->initial = false;
         r->mismatches = 0;
-        note_again(p, r, found);
         c->result.repaired =
             res->to_repair - (res->unread < res->to_repair ? res->unread
                                                            : res->to_repair);

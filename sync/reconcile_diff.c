@@ -9,7 +9,14 @@
  *
  * A *round* ends when all listings are in.  Differences that must be certain
  * are looked at again after a barrier (SETTLING) until they stood still twice;
- * what keeps moving is being replicated, not different. */
+ * what keeps moving is being replicated, not different.
+ *
+ * Memory is bounded whatever a replica lists.  One answer holds at most GOT_MAX
+ * entries; as many buckets are asked for as should give half of that.  Beyond
+ * config.diffs_max differences the rest is only counted: the brake and the
+ * operator see the whole number, and what is repaired is a part; another
+ * comparison follows for the rest.  Deletes have one half of that room: where
+ * they are held, sets still find theirs. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +24,8 @@
 #include "sync/primary_impl.h"
 
 enum {
-    GOT_MAX = 1 << 20, /* entries of one LIST answer */
+    GOT_MAX = 1 << 18,     /* entries of one LIST answer */
+    GOT_MAX_ONE = 1 << 20, /* ... when only one bucket was asked for */
 };
 
 static bool bit_get(const uint8_t *map, unsigned i)
@@ -66,10 +74,24 @@ struct diff *reconcile_find(const struct compare *c, struct digest name)
 
 /* --- rounds -------------------------------------------------------------- */
 
+uint64_t reconcile_beyond(const struct compare *c)
+{
+    return c->beyond[DIFF_MISSING] + c->beyond[DIFF_EXTRA] +
+           c->beyond[DIFF_VALUE];
+}
+
+void reconcile_keep_none(struct compare *c)
+{
+    c->kept_extra = c->kept_other = 0;
+    memset(c->beyond, 0, sizeof c->beyond);
+    memset(&c->beyond_leaves, 0, sizeof c->beyond_leaves);
+}
+
 static void count_diffs(struct compare *c)
 {
-    c->result.missing = c->whole_count;
-    c->result.extra = c->result.different = 0;
+    c->result.missing = c->whole_count + c->beyond[DIFF_MISSING];
+    c->result.extra = c->beyond[DIFF_EXTRA];
+    c->result.different = c->beyond[DIFF_VALUE];
     for (size_t i = 0; i < c->diffs_count; i++) {
         switch ((enum diff_kind)c->diffs[i].kind) {
         case DIFF_MISSING:
@@ -86,7 +108,7 @@ static void count_diffs(struct compare *c)
 }
 
 /* Carry over from the round before which differences stood still; true when
- * all of them did long enough. */
+ * all of them did long enough (those that are kept: of more it is not asked). */
 static bool all_proven(struct compare *c)
 {
     bool all = true;
@@ -136,12 +158,16 @@ static void drop_unproven(struct compare *c)
 
 static void settle(struct primary *p, struct compare *c)
 {
-    memset(c->buckets_todo, 0, INDEX_BUCKETS / 8);
-    for (size_t i = 0; i < c->diffs_count; i++) {
-        bit_set(c->buckets_todo, index_bucket(c->diffs[i].name));
-    }
-    for (unsigned b = 0; b < INDEX_BUCKETS / 8; b++) {
-        c->buckets_todo[b] |= c->buckets_all[b];
+    /* Look again where something differed; what was only counted may be
+     * anywhere. */
+    if (reconcile_beyond(c) == 0) {
+        memset(c->buckets_todo, 0, INDEX_BUCKETS / 8);
+        for (size_t i = 0; i < c->diffs_count; i++) {
+            bit_set(c->buckets_todo, index_bucket(c->diffs[i].name));
+        }
+        for (unsigned b = 0; b < INDEX_BUCKETS / 8; b++) {
+            c->buckets_todo[b] |= c->buckets_all[b];
+        }
     }
     memset(c->buckets_all, 0, INDEX_BUCKETS / 8);
     c->whole_count = 0;
@@ -150,6 +176,7 @@ static void settle(struct primary *p, struct compare *c)
     c->last_count = c->diffs_count;
     c->diffs = NULL;
     c->diffs_count = c->diffs_cap = 0;
+    reconcile_keep_none(c);
     c->bucket_at = 0;
     c->barrier = p->log.tail_seq;
     c->phase = COMPARE_SETTLING;
@@ -195,6 +222,16 @@ static bool add_diff(struct compare *c, enum diff_kind kind, bool is_table,
                      struct digest name, struct digest here,
                      struct digest there)
 {
+    size_t *kept = kind == DIFF_EXTRA ? &c->kept_extra : &c->kept_other;
+
+    if (*kept >= c->kept_max) {
+        c->beyond[kind]++;
+        if (kind == DIFF_EXTRA) {
+            index_mix_leaf(&c->beyond_leaves, name, there);
+        }
+        return true;
+    }
+    (*kept)++;
     if (c->diffs_count == c->diffs_cap) {
         size_t cap = c->diffs_cap ? c->diffs_cap * 2 : 256;
         struct diff *diffs = realloc(c->diffs, cap * sizeof *diffs);
@@ -285,13 +322,24 @@ static bool merge_asked(struct primary *p, struct compare *c)
 
 /* --- listings ------------------------------------------------------------ */
 
+/* How many buckets may be asked for at once. */
+static unsigned list_batch(struct primary *p, const struct repl *r)
+{
+    uint64_t here = index_count(p->ix) + index_tables(p->ix);
+    uint64_t keys = r->replica_keys > here ? r->replica_keys : here;
+    uint64_t batch = GOT_MAX / 2 / (keys / INDEX_BUCKETS + 1);
+
+    return batch > LIST_BATCH ? LIST_BATCH : batch > 1 ? (unsigned)batch : 1;
+}
+
 /* Ask for the next differing buckets; false when there are none left. */
 static bool ask_listing(struct primary *p, struct compare *c)
 {
     struct repl *r = p->repl[c->replica];
+    unsigned batch = list_batch(p, r);
 
     c->asked_count = 0;
-    while (c->bucket_at < INDEX_BUCKETS && c->asked_count < LIST_BATCH) {
+    while (c->bucket_at < INDEX_BUCKETS && c->asked_count < batch) {
         if (bit_get(c->buckets_todo, c->bucket_at)) {
             c->asked[c->asked_count++] = (uint16_t)c->bucket_at;
         }
@@ -346,7 +394,8 @@ int reconcile_listing(struct primary *p, struct repl *r, struct wire_items *m)
     }
     while (wire_item_listing(m, &item[0], &item[1]) == 1) {
         struct err err;
-        if (c->got_count >= GOT_MAX || !was_asked(c, item[0])) {
+        if (c->got_count >= (c->asked_count > 1 ? GOT_MAX : GOT_MAX_ONE) ||
+            !was_asked(c, item[0])) {
             (void)err_set(&err, ERR_PROTO, 0,
                           "LISTING holds entries that were not asked for");
             err.id = DR_PROTOCOL;
@@ -459,6 +508,7 @@ void reconcile_narrow(struct primary *p, struct compare *c)
 {
     struct repl *r = p->repl[c->replica];
 
+    c->kept_max = p->config.diffs_max / 2;
     c->buckets_todo = calloc(1, INDEX_BUCKETS / 8);
     c->buckets_all = calloc(1, INDEX_BUCKETS / 8);
     c->asked = calloc(LIST_BATCH, sizeof *c->asked);

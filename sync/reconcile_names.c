@@ -113,6 +113,7 @@ void reconcile_ask_names(struct primary *p, struct compare *c)
         end_at = c->resolve_count;
     }
     c->request = primary_id(p);
+    c->names_left = end_at - c->resolve_at;
     while (c->resolve_at < end_at) {
         size_t n = end_at - c->resolve_at;
         n = n < RESOLVE_BATCH ? n : RESOLVE_BATCH;
@@ -131,7 +132,7 @@ void reconcile_name_diffs(struct primary *p, struct compare *c)
     size_t most = brake_ask_names(r, c);
 
     most = most > c->opt.names_max ? most : c->opt.names_max;
-    c->resolve = calloc(c->result.extra + 1, sizeof *c->resolve);
+    c->resolve = calloc(c->diffs_count + 1, sizeof *c->resolve);
     if (c->resolve == NULL) {
         reconcile_no_memory(p, c);
         return;
@@ -186,11 +187,12 @@ int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
             name.is_table ? index_name_table(name.table.p, name.table.len)
                           : index_name_key(name.table.p, name.table.len,
                                            name.key.p, name.key.len);
-        if (d == NULL || d->kind != DIFF_EXTRA ||
+        if (d == NULL || d->kind != DIFF_EXTRA || c->names_left == 0 ||
             !digest_equal(truth, name.name)) {
             return err_set(err, ERR_PROTO, 0,
                            "NAMES holds a name that was not asked for");
         }
+        c->names_left--;
         reconcile_add_name(c, DIFF_EXTRA, name.is_table, name.table, name.key);
         if (reconcile_repairs(c) &&
             brake_passes(p, c, name.name, name.is_table)) {

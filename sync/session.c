@@ -23,6 +23,8 @@ enum {
     MISMATCHES_PROVE = 2,  /* heartbeats with other roots in a row */
     PING_BEHIND = 1 << 20, /* no more pings behind so much output */
     HELLO_MIN_MS = 8000,   /* until the receiver says who it is */
+    NOTICE_WINDOW_MS = 10000,
+    NOTICE_WINDOW_MAX = 8, /* notices passed on in it */
 };
 
 /* --- what is known ------------------------------------------------------- */
@@ -322,6 +324,8 @@ static int on_error(struct primary *p, struct repl *r, struct bytes body,
     return 0;
 }
 
+/* A receiver that talks without end costs neither memory nor the log's room:
+ * what is over its share is counted. */
 static int on_notice(struct primary *p, struct repl *r, struct bytes body,
                      struct err *err)
 {
@@ -330,6 +334,21 @@ static int on_notice(struct primary *p, struct repl *r, struct bytes body,
 
     if (rc < 0) {
         return rc;
+    }
+    if (r->notices == 0 || p->now_ms - r->notices_ms >= NOTICE_WINDOW_MS) {
+        r->notices_ms = p->now_ms;
+        r->notices = 0;
+    }
+    if (r->notices >= NOTICE_WINDOW_MAX) {
+        r->notices_held++;
+        return 0;
+    }
+    r->notices++;
+    if (r->notices_held > 0) {
+        primary_log(p, r->id, 5, DR_NONE,
+                    "receiver: %llu more notices were left out",
+                    (unsigned long long)r->notices_held);
+        r->notices_held = 0;
     }
     primary_log(p, r->id, 5, DR_NONE, "receiver: %.*s", (int)text.len,
                 (const char *)text.p);

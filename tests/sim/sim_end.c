@@ -145,7 +145,12 @@ static void verify_planted(struct sim *s, struct replica *r)
     bool planted[ITEMS] = {false};
     size_t count = 0;
     int64_t id;
+    struct primary_config defaults;
 
+    /* Every one is to have its name. */
+    primary_config_default(&defaults);
+    s->agent.config.diffs_max = defaults.diffs_max;
+    primary_reconfigure(s->agent.p, &s->agent.config);
     plant(s, r, planted);
     const struct compare_result *res = verify(s, r, COMPARE_VERIFY, &id);
     for (int i = 0; i < ITEMS; i++) {

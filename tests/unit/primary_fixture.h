@@ -90,6 +90,7 @@ struct fx {
     struct err closed_err[LOG_REPLICAS_MAX];
     bool closed_for_good[LOG_REPLICAS_MAX];
     char last_log[ERR_MSG_BYTES];
+    unsigned logs; /* lines in all */
 };
 
 /* --- the database -------------------------------------------------------- */
@@ -515,6 +516,7 @@ static inline void fx_do(struct fx *f, const struct action *a)
         f->compared = a->id;
     } else if (a->type == ACT_LOG) {
         memcpy(f->last_log, a->err.msg, sizeof f->last_log);
+        f->logs++;
     }
 }
 

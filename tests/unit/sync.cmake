@@ -87,8 +87,8 @@ set_tests_properties(integration_replica PROPERTIES TIMEOUT 600)
 
 # The primary's core.
 drover_sync_test(changelog)
-foreach(module IN ITEMS primary aside primary_stream primary_compare primary_session
-               brake)
+foreach(module IN ITEMS primary aside brake primary_bounds primary_compare
+                        primary_session primary_stream)
   drover_sync_test(${module})
   target_link_libraries(unit_sync_${module} PRIVATE drover_sync_support)
 endforeach()

@@ -419,6 +419,30 @@ static void test_a_listing_of_what_was_not_asked_ends_the_session(void **state)
     fx_free(f);
 }
 
+static void test_notices_without_end_are_counted_instead(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    unsigned before = f->logs;
+    for (int i = 0; i < 5000; i++) {
+        wire_put_notice(&r->say, "look at me");
+    }
+    fx_pump(f);
+    assert_in_range(f->logs - before, 1, 8);
+    assert_false(f->closed[r->replica]);
+    /* Later it may speak again, and the rest is told as a number. */
+    before = f->logs;
+    f->now_ms += 10000;
+    wire_put_notice(&r->say, "at last");
+    fx_pump(f);
+    assert_int_equal(f->logs - before, 2);
+    assert_string_equal(f->last_log, "receiver: at last");
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -441,6 +465,7 @@ int main(void)
         cmocka_unit_test(test_a_receivers_goodbye_is_no_failure_for_good),
         cmocka_unit_test(test_a_silent_replica_is_given_up),
         cmocka_unit_test(test_a_short_silence_does_not_hide_a_busy_receiver),
+        cmocka_unit_test(test_notices_without_end_are_counted_instead),
         cmocka_unit_test(test_a_listing_of_what_was_not_asked_ends_the_session),
     };
 
