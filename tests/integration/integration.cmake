@@ -12,6 +12,11 @@ foreach(program IN ITEMS run json tree reader writer opens)
   set_target_properties(e2e_${program} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/e2e)
 endforeach()
+# A receiver that does what none should.
+add_executable(e2e_evil_receiver ${e2e_support}/evil_receiver.c)
+target_link_libraries(e2e_evil_receiver PRIVATE drover_sync drover_flags)
+set_target_properties(e2e_evil_receiver PROPERTIES
+  RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/e2e)
 target_link_libraries(e2e_json PRIVATE PkgConfig::JANSSON)
 target_link_libraries(e2e_tree PRIVATE PkgConfig::XXHASH)
 target_sources(e2e_reader PRIVATE ${e2e_support}/e2e_value.c)
@@ -87,3 +92,6 @@ drover_e2e(handover LINKS exec ssh
            SCENARIOS planned unplanned live_primary two_primaries outlived)
 drover_e2e(handover LINKS exec
            SCENARIOS behind by_force replaced_by_copy roles owners killed)
+
+drover_e2e(evil LINKS exec SCENARIOS lies ends stalls floods differences)
+drover_e2e(evil LINKS ssh SCENARIOS floods)
