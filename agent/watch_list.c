@@ -228,8 +228,15 @@ static bool list_on_pool(struct listing *l)
 
 void list_run_later(struct watch *w)
 {
-    struct listing *l = w->listings;
-    if (l == NULL || w->running != NULL)
+    struct listing *l;
+    if (w->running != NULL)
+        return;
+    /* Asked for and orphaned by the same events. */
+    while ((l = w->listings) != NULL && l->node == NULL) {
+        DL_DELETE(w->listings, l);
+        listing_free(l);
+    }
+    if (l == NULL)
         return;
     if (l->number == 0 && !list_begin(l))
         l->failed = true;

@@ -691,6 +691,27 @@ static void overflow_is_told_and_directories_are_put_in_order(void **state)
     assert_int_equal(c.directories, 3);
 }
 
+/* One drain asks for the directory's listing, drops it and asks again; then the
+ * overflow asks for the root's. */
+static void overflow_after_a_removed_directory_is_put_in_order(void **state)
+{
+    struct bench *b = *state;
+    begin(b);
+    make_dir(b, "a.tbl");
+    assert_int_equal(unlinkat(b->f.fd, "a.tbl", AT_REMOVEDIR), 0);
+    make_dir(b, "a.tbl");
+    for (int i = 0; i < 20000; i++)
+        write_file(b, i % 2 ? "a.kv" : "b.kv", "");
+    settle(b);
+    settle(b);
+    assert_int_equal(b->overflows, 1);
+    assert_seen(b, "T a");
+    forget(b);
+    write_file(b, "a.tbl/k.kv", "one");
+    settle(b);
+    assert_seen(b, "W a|k");
+}
+
 static void removed_root_is_lost_without_a_hint(void **state)
 {
     struct bench *b = *state;
@@ -865,6 +886,7 @@ int main(void)
         T(large_new_table_is_listed_whole),
         T(new_tables_under_fire_lose_nothing),
         T(overflow_is_told_and_directories_are_put_in_order),
+        T(overflow_after_a_removed_directory_is_put_in_order),
         T(removed_root_is_lost_without_a_hint),
         T(unmounted_root_is_lost),
     };
