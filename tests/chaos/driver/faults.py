@@ -253,14 +253,14 @@ def perm_primary(w, rng):
     return what, rng.uniform(0.1, 4), lift
 
 
-@fault("root-moved", touches=("root", "agent"), weight=2)
+@fault("root-moved", touches=("root",), weight=2)
 def root_moved(w, rng):
     """The primary's root is moved away and put back; writers go on in it."""
     os.rename(w.primary, w.primary + ".away")
     return "moved", rng.uniform(0.05, 4), lambda: os.rename(w.primary + ".away", w.primary)
 
 
-@fault("root-empty", touches=("root", "agent"), weight=2)
+@fault("root-empty", touches=("root",), weight=2)
 def root_empty(w, rng):
     """An empty directory takes the place of the primary's root."""
     os.rename(w.primary, w.primary + ".away")
@@ -272,14 +272,14 @@ def root_empty(w, rng):
     return "replaced", rng.uniform(0.05, 4), lift
 
 
-@fault("root-covered", touches=("root", "agent"), needs=("mounts",), weight=2)
+@fault("root-covered", touches=("root",), needs=("mounts",), weight=2)
 def root_covered(w, rng):
     """An empty file system is mounted over the primary's root."""
     w.run("mount", "-t", "tmpfs", "-o", "size=1m", "none", w.primary)
     return "covered", rng.uniform(0.05, 4), lambda: w.run("umount", "-l", w.primary)
 
 
-@fault("root-unmounted", touches=("root", "agent"), needs=("mounts",), weight=2)
+@fault("root-unmounted", touches=("root",), needs=("mounts",), weight=2)
 def root_unmounted(w, rng):
     """The primary's disk is unmounted and mounted again; writers wait."""
     w.pause_writers(True)

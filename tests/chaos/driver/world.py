@@ -200,6 +200,7 @@ class World:
         stdin.flush()
 
     def start_agent(self):
+        self.restart_at = 0.0
         environment = dict(os.environ)
         if self.o.clock:
             environment["LD_PRELOAD"] = os.path.join(self.o.tools, "chaos_clock.so")
@@ -209,6 +210,7 @@ class World:
             self.agent = subprocess.Popen((PLAIN_ROOT if self.root else []) + command,
                                           stdin=subprocess.DEVNULL, stderr=log, env=environment)
         self.agent_expected = True
+        self.agent_since = time.monotonic()
 
     def answers(self):
         self.check_programs()
@@ -216,23 +218,31 @@ class World:
 
     def kill_agent(self, sig):
         """Ends it; the exit status counts for SIGTERM."""
+        if not self.agent_expected:
+            self.restart_at = 0.0  # it gave up
+            return
         self.agent_expected = False
         self.agent.send_signal(sig)
         try:
             code = self.agent.wait(60 * self.o.slow)
         except subprocess.TimeoutExpired as e:
             raise Failure("the agent does not end on SIGTERM") from e
-        if sig == signal.SIGTERM and code != 0:
+        # It may not have come far enough to catch it.
+        early = code == -sig and time.monotonic() - self.agent_since < 5 * self.o.slow
+        if sig == signal.SIGTERM and code != 0 and not early:
             raise Failure(f"the agent ends with {code} on SIGTERM: {self.tail('agent.log')}")
 
     def check_programs(self):
-        """What runs must run; an agent that gave up is started again, as systemd
-        does, unless it crashed."""
+        """What runs must run; an agent that gave up because its root is not there
+        is started again, as systemd does."""
         code = self.agent.poll() if self.agent_expected else None
         if code is not None:
             self.log(f"the agent ended by itself with {code}: {self.tail('agent.log', 2)}")
             self.agent_expected = False
-            if code < 0 or code in (1, 64, 78) or self.crashed():
+            # Without a root there is nothing to configure.
+            usual = (1, 64) if not os.path.isdir(os.path.join(self.primary, ".drover")) \
+                else (1, 64, 78)
+            if code < 0 or code in usual or self.crashed():
                 raise Failure(f"the agent ended with {code}: {self.tail('agent.log')}")
             self.count("agent gave up")
             self.restart_at = time.monotonic() + 0.5
