@@ -44,6 +44,11 @@ mtype:flight = { NO_FLIGHT, FLIGHT_WAIT, FLIGHT_READY, FLIGHT_SENT };
 mtype:flight flight[MEMBERS * KEYS] = NO_FLIGHT;
 byte flight_seq[MEMBERS * KEYS];
 byte held_seq[MEMBERS * KEYS]; /* FLIGHT_HELD, 0: none */
+/* They stand aside, because the key cannot be read for long: the first flight,
+ * the held one; and a comparison ended without them (aside.pml). */
+bool aside[MEMBERS * KEYS];
+bool aside_held[MEMBERS * KEYS];
+bool passed[MEMBERS * KEYS];
 
 #define HAS_UNSENT(m, k) (flight[AT(m, k)] == FLIGHT_WAIT || \
                           flight[AT(m, k)] == FLIGHT_READY || \
@@ -62,6 +67,9 @@ byte held_seq[MEMBERS * KEYS]; /* FLIGHT_HELD, 0: none */
 
 #ifdef BREAK_WATERMARK
 byte highest_acked[MEMBERS];
+#endif
+#ifdef BREAK_RESEND
+byte sent_state[MEMBERS * KEYS];
 #endif
 
 /* "Everything up to there": below the first place and the first flight. */

@@ -46,7 +46,9 @@ inline make_all_durable(r)
 
 inline receiver_sync_earlier(r)
 {
-#ifndef BREAK_SYNC_EARLIER
+#ifdef BREAK_SYNC_EARLIER
+    skip
+#else
     if
     :: !all_synced[r] -> make_all_durable(r); all_synced[r] = true
     :: else

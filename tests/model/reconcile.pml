@@ -14,20 +14,20 @@
  * mirrors: sync/reconcile.c reconcile_is_owed reconcile_disconnected
  * mirrors: sync/reconcile_diff.c reconcile_listing merge_asked round_done
  * mirrors: sync/reconcile_names.c reconcile_repair reconcile_drain
- * mirrors: sync/reconcile_walk.c primary_walk_found sweep */
+ * mirrors: sync/reconcile_walk.c primary_walk_found sweep sweep_name */
 
 mtype:phase = { COMPARE_NONE, COMPARE_LISTING, COMPARE_WALKING,
                 COMPARE_DRAINING };
 mtype:phase phase[MEMBERS] = COMPARE_NONE;
 byte barrier[MEMBERS]; /* DRAINING */
-mtype:diff = { NO_DIFF, DIFF_EXTRA, DIFF_HERE };
+mtype:diff = { NO_DIFF, DIFF_MISSING, DIFF_EXTRA, DIFF_VALUE };
 mtype:diff diff[MEMBERS * KEYS] = NO_DIFF;
 byte here[MEMBERS * KEYS]; /* the index' digest when it was compared */
 
 #ifdef BREAK_LIVE_TAIL
 #define INDEX_SAW(r) (true)
 #else
-#define INDEX_SAW(r) WATERMARK_PASSED(INDEX, live_tail[r])
+#define INDEX_SAW(r) ASIDE_REACHED(INDEX, live_tail[r])
 #endif
 #ifdef BREAK_DELETE
 #define COMPLETE (true)
@@ -45,6 +45,7 @@ inline reconcile_begin(r)
 {
     phase[r] = COMPARE_LISTING;
     compare_debts[r] = true;
+    aside_adopt(r);
     up[CH(r)]!LIST, 0, 0, 0
 }
 
@@ -72,7 +73,7 @@ inline merge(r, k, there)
     if
     :: there != ix[k] && ix[k] == 0 -> diff[AT(r, k)] = DIFF_EXTRA
     :: there != ix[k] && ix[k] != 0 ->
-        diff[AT(r, k)] = DIFF_HERE;
+        diff[AT(r, k)] = (there == 0 -> DIFF_MISSING : DIFF_VALUE);
         here[AT(r, k)] = ix[k]
     :: else
     fi
@@ -110,7 +111,24 @@ inline primary_walk(r, k)
         reconcile_repair(r, k)
     :: else ->
         if
-        :: !HAS_RECORD(k) && ix[k] == here[AT(r, k)] -> ix[k] = 0 /* sweep() */
+        /* sweep_name() */
+        :: HAS_RECORD(k) && diff[AT(r, k)] == DIFF_VALUE ->
+            sender_hint(k, false, INDEX);
+#ifndef BREAK_SWEEP
+            sender_hint(k, false, r);
+#endif
+            sender_advance_all()
+        :: HAS_RECORD(k) && diff[AT(r, k)] != DIFF_VALUE ->
+            sender_hint(k, false, INDEX);
+            sender_advance_all()
+        :: !HAS_RECORD(k) && ix[k] == here[AT(r, k)] ->
+            ix[k] = 0;
+#ifndef BREAK_SWEEP
+            if
+            :: diff[AT(r, k)] == DIFF_VALUE -> reconcile_owe_soon(r)
+            :: else
+            fi
+#endif
         :: else
         fi
     fi;
@@ -120,11 +138,12 @@ inline primary_walk(r, k)
 }
 
 #define MAY_FINISH(r) (phase[r] == COMPARE_DRAINING && MAY_COMPARE(r) && \
-                       WATERMARK_PASSED(r, barrier[r]))
+                       ASIDE_REACHED(r, barrier[r]))
 
 inline reconcile_finish(r)
 {
     phase[r] = COMPARE_NONE;
+    aside_pass(r);
     barrier[r] = 0;
     reconcile_settled(r, compare_debts[r]);
     mismatches[r] = 0

@@ -22,6 +22,7 @@
 #include "sender.pml"
 #include "session.pml"
 #include "receiver.pml"
+#include "aside.pml"
 #include "reconcile.pml"
 
 byte cuts_left = CUTS;
@@ -29,21 +30,21 @@ byte power_left = POWER;
 byte restarts_left = RESTARTS;
 byte overflows_left = OVERFLOWS;
 byte naks_left = NAKS;
-bool locked; /* a writer holds key 0 and never lets go */
+byte edits_left = EDITS;
 
 proctype writers()
 {
 end:
     do
-    :: d_step { changes_left > 0 && truth[0] < 3 && !locked -> printf("writer: key 0\n");
+    :: d_step { changes_left > 0 && truth[0] < LAST(0) && !locked -> printf("writer: key 0\n");
         world_write(0);
-        locked = LOCKED == 1 }
-    :: d_step { changes_left > 0 && truth[1] < 3 -> printf("writer: key 1\n"); world_write(1) }
-    :: d_step { changes_left > 0 && overflows_left > 0 && truth[0] < 3 &&
+        locked = LOCKED > 0 }
+    :: d_step { changes_left > 0 && truth[1] < LAST(1) -> printf("writer: key 1\n"); world_write(1) }
+    :: d_step { changes_left > 0 && overflows_left > 0 && truth[0] < LAST(0) &&
                 LOCKED == 0 -> printf("writer: key 0, unseen\n");
         overflows_left--;
         world_write_unseen(0) }
-    :: d_step { changes_left > 0 && overflows_left > 0 && truth[1] < 3 -> printf("writer: key 1, unseen\n");
+    :: d_step { changes_left > 0 && overflows_left > 0 && truth[1] < LAST(1) -> printf("writer: key 1, unseen\n");
         overflows_left--;
         world_write_unseen(1) }
     od
@@ -65,11 +66,31 @@ end:
 
 proctype pool()
 {
+#ifdef BREAK_LOOKS
+    byte late_look;
+#endif
 end:
     do
     :: d_step { look[0] == 0 && IS_AWAITED(0) && !locked -> printf("look: reads key 0 at %d\n", truth[0]);
         look[0] = truth[0] + 1 }
     :: d_step { look[1] == 0 && IS_AWAITED(1) -> printf("look: reads key 1 at %d\n", truth[1]); look[1] = truth[1] + 1 }
+    :: d_step { LOCKED == 2 && locked -> printf("writer: lets go of key 0\n");
+        locked = false }
+    :: d_step { MAY_NOTE -> printf("look: key 0 stands aside\n");
+        aside_note() }
+#ifdef BREAK_LOOKS
+    /* A second look may begin before the first is answered. */
+    :: d_step { look[0] != 0 && late_look == 0 && IS_AWAITED(0) ->
+        printf("look: another one\n");
+        late_look = look[0];
+        look[0] = truth[0] + 1;
+        look_news[0] = 0 }
+    :: d_step { look[0] == 0 && late_look != 0 && IS_AWAITED(0) ->
+        printf("look: key 0 answered late\n");
+        look[0] = late_look;
+        late_look = 0;
+        primary_looked(0) }
+#endif
     :: d_step { look[0] != 0 -> printf("look: key 0 answered\n"); primary_looked(0); tidy() }
     :: d_step { look[1] != 0 -> printf("look: key 1 answered\n"); primary_looked(1); tidy() }
     od
@@ -84,6 +105,9 @@ inline produce_one(r, k)
     printf("agent: sends key %d at %d, seq %d\n", k, content[k] - 1,
            flight_seq[AT(r, k)]);
     flight[AT(r, k)] = FLIGHT_SENT;
+#ifdef BREAK_RESEND
+    sent_state[AT(r, k)] = content[k];
+#endif
     if
     :: !IS_FRESH(k) -> sender_follow(r, k, content_news[k])
     :: else
@@ -153,7 +177,7 @@ proctype scanner()
 {
 end:
     do
-    :: d_step { scan_at == 0 && !(locked) -> printf("scan: key 0\n"); scan_key() }
+    :: d_step { scan_at == 0 -> printf("scan: key 0\n"); scan_key() }
     :: d_step { scan_at == 1 -> printf("scan: key 1, ready\n"); scan_key() }
     od
 }
@@ -209,7 +233,10 @@ inline agent_dies()
         place[i] = 0;
         flight[i] = NO_FLIGHT;
         flight_seq[i] = 0;
-        held_seq[i] = 0
+        held_seq[i] = 0;
+        aside[i] = false;
+        aside_held[i] = false;
+        passed[i] = false
     }
     for (i : 0 .. KEYS - 1) {
         content[i] = 0; content_news[i] = 0;
@@ -264,6 +291,15 @@ end:
         assert(visible[1] >= acked_was[1])  /* P4 durable */
 #endif
     }
+    :: d_step { edits_left > 0 && receiver[1] == RECEIVER_OFF ->
+        edits_left--;
+        printf("fault: key 0 is removed from the replica by hand\n");
+        visible[0] = 0;
+        durable[0] = 0;
+#if POWER > 0
+        acked_was[0] = 0
+#endif
+    }
     :: d_step { restarts_left > 0 ->
         restarts_left--;
         printf("fault: agent dies\n");
@@ -282,9 +318,9 @@ proctype truth_of_claims()
 {
 end:
     do
-    :: d_step { PASSED(1) && !COVERED(1) -> assert(false) /* P9 claim */ }
+    :: d_step { CHECK_CLAIMS && PASSED(1) && !COVERED(1) -> assert(false) /* P9 claim */ }
 #if REPLICAS == 2
-    :: d_step { PASSED(2) && !COVERED(2) -> assert(false) /* P9 claim */ }
+    :: d_step { CHECK_CLAIMS && PASSED(2) && !COVERED(2) -> assert(false) /* P9 claim */ }
 #endif
     od
 }
@@ -295,8 +331,12 @@ proctype the_end()
 end:
     do
     :: atomic { timeout ->
+#if LOCKED == 1
+        assert(SAME(1, 1)); /* P3: one key holds up no other */
+#else
         assert(SAME(1, 0) && SAME(1, 1)); /* P3 converge */
         assert(PASSED(1) && proven[1]); /* P3 and it is known */
+#endif
 #if REPLICAS == 2
         assert(SAME(2, 0) && SAME(2, 1)); /* P3 converge */
         assert(PASSED(2) && proven[2]); /* P3 and it is known */

@@ -17,8 +17,9 @@
  * mirrors: sync/primary_impl.h FLIGHT_WAIT FLIGHT_READY FLIGHT_SENT FLIGHT_HELD
  * mirrors: sync/sender.c take_off produce_one sender_acked sender_refused
  * mirrors: sync/sender.c sender_rewind sender_resume sender_follow sender_known
- * mirrors: sync/sender.c sender_doubt sender_advance flight_end wake_held trim
- * mirrors: sync/sender.c place_all is_awaited is_due_before is_fresh */
+ * mirrors: sync/sender.c sender_doubt sender_redo sender_advance flight_end
+ * mirrors: sync/sender.c wake_held sender_hint is_due_before
+ * mirrors: sync/sender_look.c primary_looked */
 
 #define IS_LIVE(m) ((m) == INDEX || session[m] == SESSION_LIVE)
 #define IS_FRESH(k) (content[k] != 0 && content_news[k] == 0)
@@ -40,10 +41,16 @@ inline trim(k)
 /* The flight is over: a held one goes on. */
 inline flight_end(m, k)
 {
+#ifdef BREAK_RESEND
+    sent_state[AT(m, k)] = 0;
+#endif
+    aside[AT(m, k)] = false;
+    passed[AT(m, k)] = false;
     if
     :: held_seq[AT(m, k)] != 0 ->
         flight_seq[AT(m, k)] = held_seq[AT(m, k)];
         held_seq[AT(m, k)] = 0;
+        aside_held[AT(m, k)] = false;
         flight[AT(m, k)] =
             (IS_FRESH(k) && m != INDEX && IS_LIVE(m) -> FLIGHT_READY
                                                      : FLIGHT_WAIT)
@@ -60,7 +67,9 @@ inline flight_end(m, k)
 /* What was sent does not account for `news`. */
 inline sender_follow(m, k, news)
 {
-#ifndef BREAK_FOLLOW
+#ifdef BREAK_FOLLOW
+    skip
+#else
     if
     :: (held_seq[AT(m, k)] != 0 && held_seq[AT(m, k)] <= news) ||
        (place[AT(m, k)] != 0 && place[AT(m, k)] < news)
@@ -105,7 +114,9 @@ inline take_off(m, k)
     fi
 }
 
-#define HAS_ROOM(m) (FLIGHTS(m) < WINDOW)
+#define COUNT_ASIDE(m, k) ((aside[AT(m, k)] -> 1 : 0) + \
+                           (aside_held[AT(m, k)] -> 1 : 0))
+#define HAS_ROOM(m) (FLIGHTS(m) - COUNT_ASIDE(m, 0) - COUNT_ASIDE(m, 1) < WINDOW)
 
 inline sender_advance(m)
 {
@@ -141,7 +152,9 @@ inline primary_looked(k)
     /* place_all() */
     for (i : 1 .. REPLICAS) {
         if
-        :: AWAITS(i, k) -> flight[AT(i, k)] = FLIGHT_READY
+        :: AWAITS(i, k) ->
+            flight[AT(i, k)] = FLIGHT_READY;
+            aside[AT(i, k)] = false
         :: else
         fi
     }
@@ -158,12 +171,12 @@ inline sender_rewind(m)
 {
     for (j : 0 .. KEYS - 1) {
         if
-        :: flight[AT(m, j)] != NO_FLIGHT -> flight[AT(m, j)] = FLIGHT_WAIT
+        :: flight[AT(m, j)] != NO_FLIGHT ->
+            flight[AT(m, j)] = FLIGHT_WAIT;
+            aside[AT(m, j)] = false
         :: else
         fi;
-#ifndef BREAK_RESEND
         trim(j)
-#endif
     }
     j = 0
 }
@@ -173,11 +186,13 @@ inline sender_resume(m)
     for (j : 0 .. KEYS - 1) {
         if
 #ifdef BREAK_RESEND
-        :: flight[AT(m, j)] == FLIGHT_WAIT && content[j] != 0 ->
-#else
-        :: flight[AT(m, j)] == FLIGHT_WAIT && IS_FRESH(j) ->
+        :: flight[AT(m, j)] == FLIGHT_WAIT && sent_state[AT(m, j)] != 0 ->
+            up[CH(m)]!SET, j, sent_state[AT(m, j)] - 1, flight_seq[AT(m, j)];
+            flight[AT(m, j)] = FLIGHT_SENT
 #endif
-            flight[AT(m, j)] = FLIGHT_READY
+        :: flight[AT(m, j)] == FLIGHT_WAIT && IS_FRESH(j) ->
+            flight[AT(m, j)] = FLIGHT_READY;
+            aside[AT(m, j)] = false
         :: else
         fi
     }
@@ -188,7 +203,9 @@ inline sender_resume(m)
 /* Events were lost: what is on its way may be outdated. */
 inline sender_doubt()
 {
-#ifndef BREAK_DOUBT
+#ifdef BREAK_DOUBT
+    skip
+#else
     for (j : 0 .. KEYS - 1) {
         if
         :: HAS_RECORD(j) ->
@@ -209,6 +226,30 @@ inline sender_doubt()
     }
     i = 0; j = 0; n = 0;
     sender_advance_all()
+#endif
+}
+
+/* The replica lost its places: what is under way there may be outdated by a
+ * change that it will not be told of, and arrive after a comparison looked. */
+inline sender_redo(m)
+{
+#ifdef BREAK_REDO
+    skip
+#else
+    for (j : 0 .. KEYS - 1) {
+        if
+        :: flight[AT(m, j)] != NO_FLIGHT ->
+            note_news(j);
+            if
+            :: flight[AT(m, j)] == FLIGHT_SENT ->
+                next_seq();
+                sender_follow(m, j, tail_seq)
+            :: else
+            fi
+        :: else
+        fi
+    }
+    j = 0
 #endif
 }
 

@@ -42,6 +42,12 @@
 #ifndef NAKS
 #define NAKS 0 /* syncs that fail on a replica */
 #endif
+#ifndef EDITS
+#define EDITS 0 /* keys removed from a replica by hand, unseen */
+#endif
+#ifndef CHECK_CLAIMS
+#define CHECK_CLAIMS 1 /* 0: do not check P9, to see what else breaks */
+#endif
 #ifndef WINDOW
 #define WINDOW 2 /* flights of one member */
 #endif
@@ -49,18 +55,19 @@
 #define LOG_MAX 99 /* places in the log before the slowest loses its own */
 #endif
 #ifndef LOCKED
-#define LOCKED 0 /* 1: key 0 is locked on the primary from its next change on,
-                    and for ever */
+#define LOCKED 0 /* a change of key 0 locks it: 1 for ever, 2 for a while */
 #endif
 
 #define ABSENT(k, v) ((v) == 0 || ((k) == 0 && (v) == 3) || \
-                      ((k) == 1 && (v) == 2))
+                      ((k) == 1 && ((v) == 2 || (v) == 4)))
+#define LAST(k) ((k) == 0 -> 3 : 4) /* states of a key */
 #define DIGEST(k, v) (ABSENT(k, v) -> 0 : (v))
 
 byte truth[KEYS];
 byte changes_left = CHANGES;
 bool event[KEYS];
 bool overflow;
+bool locked; /* a writer holds key 0: nobody can read it */
 
 /* The last time that the queue was found empty: the log's tail then, and what
  * the writers had done.  When that happens is left open, so what is said of this
@@ -85,7 +92,7 @@ byte frame, f0, f1, f2;
 /* The newest state that this one may stand for: absence looks the same
  * whenever it came about. */
 #define NEWEST_ABSENT(k) ((k) == 0 -> (truth[0] >= 3 -> 3 : 0) : \
-                                      (truth[1] >= 2 -> 2 : 0))
+    (truth[1] >= 4 -> 4 : (truth[1] >= 2 -> 2 : 0)))
 #define STANDS_FOR(k, v) (ABSENT(k, v) -> NEWEST_ABSENT(k) : (v))
 
 /* All that was done before the mark is on the replica's disk, or something
