@@ -45,11 +45,21 @@ show_logs() {
     done
 }
 
+# A program that a sanitizer ended, or that reported at its end, may have been
+# started anew without any harm to the scenario.
+sanitizer_spoke() {
+    grep -sE '(ERROR|WARNING): [A-Z][a-z]+Sanitizer|runtime error: ' "$W"/*.log "$W"/*.err "$W/out"
+}
+
 at_end() {
     code=$?
     trap - EXIT TERM INT HUP
     trap '' PIPE # whoever reads the logs may have left
     set +e
+    if [ $code = 0 ] && sanitizer_spoke >&2; then
+        say "FAILED: a sanitizer reports"
+        code=1
+    fi
     [ $code = 0 ] || [ $code = 77 ] || show_logs
     if [ -d "$W/lab" ]; then sh "$here/ssh_lab.sh" "$W/lab" stop; fi
     for pid in $(pids_of "$W"); do kill -KILL "$pid"; done 2>/dev/null
