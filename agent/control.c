@@ -16,7 +16,9 @@
  * progress lines, and then its connection.  A client that leaves cancels its
  * job.  At most CLIENTS_MAX strangers and as many operators are served, so that
  * strangers cannot lock operators out, and at most USER_CLIENTS_MAX of a user
- * (but root), so that none can lock out the others.
+ * (but root), so that none can lock out the others.  Without a descriptor left
+ * nobody is accepted for a second: whoever asks waits in the listener.  (libuv's
+ * own listener would try again without end, inside one turn of the loop.)
  *
  * Owns the socket's file and, for the agent's life, a lock on PATH.lock: the
  * lock tells a left-over socket from a live one without a race.  Everything
@@ -35,6 +37,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
@@ -43,6 +46,9 @@
 enum {
     CLIENTS_MAX = 128,          /* of each kind */
     USER_CLIENTS_MAX = 32,
+    ACCEPTS_AT_ONCE = 16,
+    PAUSE_MS = 1000, /* when no more can be opened */
+    LISTEN_MAX = 128,
     QUEUE_SOFT = 256 * 1024,    /* progress is dropped above this */
     QUEUE_HARD = 4 * 1024 * 1024, /* the client is dropped above this */
 };
@@ -63,6 +69,10 @@ static void maybe_closed(struct control *c)
     void (*closed)(void *) = c->closed;
     void *arg = c->closed_arg;
 
+    if (c->bound) {
+        (void)unlink(c->path);
+    }
+    fd_closep(&c->fd);
     fd_closep(&c->lock_fd);
     free(c->path);
     free(c);
@@ -338,24 +348,22 @@ static void refuse_crowd(struct client *cl, int limit)
     request_refuse(cl, &err);
 }
 
-static void on_connection(uv_stream_t *server, int status)
+/* Takes `fd`. */
+static void serve(struct control *c, int fd)
 {
-    struct control *c = server->data;
-    struct client *cl;
+    struct client *cl = calloc(1, sizeof *cl);
 
-    if (status < 0 || c->closing) {
-        return;
-    }
-    cl = calloc(1, sizeof *cl);
     if (cl == NULL || (cl->in = malloc(CONTROL_REQUEST_BYTES)) == NULL) {
         free(cl);
-        return; /* out of memory: it stays in the listener, unaccepted */
+        (void)close(fd); /* out of memory */
+        return;
     }
     cl->control = c;
-    (void)uv_pipe_init(server->loop, &cl->pipe, 0);
+    (void)uv_pipe_init(c->loop, &cl->pipe, 0);
     cl->pipe.data = cl;
     c->open_handles++;
-    if (uv_accept(server, (uv_stream_t *)&cl->pipe) != 0) {
+    if (uv_pipe_open(&cl->pipe, fd) != 0) {
+        (void)close(fd);
         uv_close((uv_handle_t *)&cl->pipe, on_client_closed);
         cl->closing = true;
         return;
@@ -371,6 +379,35 @@ static void on_connection(uv_stream_t *server, int status)
                0) {
         client_close(cl);
     }
+}
+
+static void on_pause_over(uv_timer_t *timer);
+
+static void on_connection(uv_poll_t *poll, int status, int events)
+{
+    struct control *c = poll->data;
+
+    (void)status;
+    (void)events;
+    for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
+        int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0) {
+            serve(c, fd);
+        } else if (errno == EAGAIN) {
+            return;
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            (void)uv_poll_stop(&c->poll);
+            (void)uv_timer_start(&c->pause, on_pause_over, PAUSE_MS, 0);
+            return;
+        }
+    }
+}
+
+static void on_pause_over(uv_timer_t *timer)
+{
+    struct control *c = timer->data;
+
+    (void)uv_poll_start(&c->poll, UV_READABLE, on_connection);
 }
 
 /* --- listening --------------------------------------------------------------------------- */
@@ -431,6 +468,38 @@ static int remove_left_over(const char *path, struct err *err)
     return unlink(path) == 0 ? 0 : err_sys(err, errno, "unlink %s", path);
 }
 
+static int open_listener(struct control *c, struct err *err)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+    memcpy(addr.sun_path, c->path, strlen(c->path) + 1);
+    c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (c->fd < 0) {
+        return err_sys(err, errno, "socket");
+    }
+    if (bind(c->fd, (struct sockaddr *)&addr, sizeof addr) != 0) {
+        return err_sys(err, errno, "bind %s", c->path);
+    }
+    c->bound = true;
+    /* Nobody can connect before listen(), so there is no moment with other
+     * rights.  Who may do what is decided per connection. */
+    if (chmod(c->path, 0666) != 0) {
+        return err_sys(err, errno, "chmod %s", c->path);
+    }
+    if (listen(c->fd, LISTEN_MAX) != 0) {
+        return err_sys(err, errno, "listen %s", c->path);
+    }
+    int rc = uv_poll_init(c->loop, &c->poll, c->fd);
+    if (rc != 0) {
+        return err_sys(err, -rc, "poll %s", c->path);
+    }
+    c->poll.data = c;
+    c->polled = true;
+    c->open_handles++;
+    (void)uv_poll_start(&c->poll, UV_READABLE, on_connection);
+    return 0;
+}
+
 static int listen_at(struct control *c, struct err *err)
 {
     int rc;
@@ -448,17 +517,7 @@ static int listen_at(struct control *c, struct err *err)
     if (rc < 0) {
         return rc;
     }
-    rc = uv_pipe_bind(&c->pipe, c->path);
-    if (rc != 0) {
-        return err_sys(err, -rc, "bind %s", c->path);
-    }
-    /* Nobody can connect before listen(), so there is no moment with other
-     * rights.  Who may do what is decided per connection. */
-    if (chmod(c->path, 0666) != 0) {
-        return err_sys(err, errno, "chmod %s", c->path);
-    }
-    rc = uv_listen((uv_stream_t *)&c->pipe, 128, on_connection);
-    return rc != 0 ? err_sys(err, -rc, "listen %s", c->path) : 0;
+    return open_listener(c, err);
 }
 
 struct control *control_listen(struct daemon *d, uv_loop_t *loop,
@@ -473,9 +532,10 @@ struct control *control_listen(struct daemon *d, uv_loop_t *loop,
         return NULL;
     }
     c->daemon = d;
-    c->lock_fd = -1;
-    (void)uv_pipe_init(loop, &c->pipe, 0);
-    c->pipe.data = c;
+    c->loop = loop;
+    c->lock_fd = c->fd = -1;
+    (void)uv_timer_init(loop, &c->pause);
+    c->pause.data = c;
     c->open_handles = 1;
     if (find_group(group, &c->group, err) < 0 || listen_at(c, err) < 0) {
         (void)err_wrap(err, "control socket");
@@ -502,5 +562,8 @@ void control_close(struct control *c, void (*closed)(void *arg), void *arg)
     while (c->clients != NULL) {
         client_close(c->clients);
     }
-    uv_close((uv_handle_t *)&c->pipe, on_server_closed); /* unlinks the file */
+    if (c->polled) {
+        uv_close((uv_handle_t *)&c->poll, on_server_closed);
+    }
+    uv_close((uv_handle_t *)&c->pause, on_server_closed);
 }

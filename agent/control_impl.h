@@ -24,8 +24,13 @@ struct client {
 
 struct control {
     struct daemon *daemon;
-    uv_pipe_t pipe;
+    uv_loop_t *loop;
+    int fd;           /* the listener; -1: none */
+    uv_poll_t poll;   /* on it, once `polled` */
+    bool polled;
+    uv_timer_t pause; /* running: nobody is accepted until it ends */
     char *path;
+    bool bound;       /* the socket's file is ours to remove */
     int lock_fd;
     gid_t group;   /* (gid_t)-1: none */
     struct client *clients;

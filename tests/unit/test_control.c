@@ -804,6 +804,41 @@ static void a_thousand_connections_leave_the_agent_well(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 }
 
+/* No descriptor for a new client: the others are served, it waits. */
+static void without_descriptors_the_served_clients_are_served(void **state)
+{
+    static const char ask[] = "{\"cmd\":\"version\"}\n";
+    struct fix *f = *state;
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct rlimit before, none;
+    char c;
+    CLEANUP(fd_closep) int served = connect_raw(f);
+    CLEANUP(fd_closep) int late = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    /* Its answer proves that it has been accepted. */
+    assert_int_equal(write(served, ask, sizeof ask - 1), sizeof ask - 1);
+    do {
+        assert_int_equal(read(served, &c, 1), 1);
+    } while (c != '\n');
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    memcpy(addr.sun_path, f->path, strlen(f->path) + 1);
+    assert_int_equal(connect(late, (struct sockaddr *)&addr, sizeof addr), 0);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(write(served, ask, sizeof ask - 1), sizeof ask - 1);
+        do {
+            assert_int_equal(read(served, &c, 1), 1);
+        } while (c != '\n');
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(write(late, ask, sizeof ask - 1), sizeof ask - 1);
+    do {
+        assert_int_equal(read(late, &c, 1), 1);
+    } while (c != '\n');
+}
+
 /* Requests without end from a client that reads nothing: it is asked no more,
  * and is answered once it reads. */
 static void a_client_that_asks_and_does_not_read_is_not_worked_for(void **state)
@@ -925,6 +960,7 @@ int main(void)
             strangers_see_no_keys_and_change_nothing, setup_group, teardown),
         TEST(strangers_cannot_lock_operators_out),
         TEST(a_thousand_connections_leave_the_agent_well),
+        TEST(without_descriptors_the_served_clients_are_served),
         TEST(a_client_that_asks_and_does_not_read_is_not_worked_for),
         TEST(a_command_trusts_no_strangers_socket),
         TEST(a_refusal_says_what_to_type),
