@@ -751,6 +751,23 @@ static void removed_root_is_lost_without_a_hint(void **state)
     assert_non_null(strstr(b->why, "removed"));
 }
 
+/* What is mounted from now on shows in no other namespace.  The root of a
+ * chroot is no mount, and nothing can be said of the one it lies in. */
+static bool mounts_stay_here(void)
+{
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+        return true;
+    FILE *f = fopen("/proc/self/mountinfo", "re");
+    if (f == NULL)
+        return false;
+    char line[4096];
+    bool shared = false;
+    while (fgets(line, sizeof line, f) != NULL)
+        shared = shared || strstr(line, " shared:") != NULL;
+    (void)fclose(f);
+    return !shared;
+}
+
 static void unmounted_root_is_lost(void **state)
 {
     struct bench *b = *state;
@@ -758,7 +775,10 @@ static void unmounted_root_is_lost(void **state)
         print_message("skipped: no mount namespace (%s)\n", strerror(errno));
         skip();
     }
-    assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    if (!mounts_stay_here()) {
+        print_message("skipped: a chroot whose mounts are shared\n");
+        skip();
+    }
     char path[256];
     (void)snprintf(path, sizeof path, "%s", b->f.path);
     if (mount("none", path, "tmpfs", 0, NULL) != 0) {
