@@ -15,11 +15,12 @@
  *     sim_tap.c      reads along on the links: what was sent, what was acked
  *     sim_check.c    the promises, checked after every step
  *     sim_steps.c    what happens next
+ *     sim_reign.c    handovers: another world becomes the primary's
  *     sim_end.c      no more trouble: all must become equal
  *     sim_main.c     seeds, and one process per seed
  *
  * Promises are numbered as everywhere in the project (P1 whole, P2 forward, P3
- * converge, P4 durable, P5 no blind deletes, P6 alone, P9 true).  To show that
+ * converge, P4 durable, P5 no blind deletes, P6 alone, P9 true, P10 one primary).  To show that
  * each check can fail, a *break* disables one rule that the promise rests on;
  * the run must then report that promise.
  */
@@ -47,6 +48,8 @@ enum {
     LARGE_BYTES = 300, /* longer values are streamed */
     VALUE_MAX = 1200,
     SETTLE_MS = 1000,
+    REIGNS = 8,
+    REIGN_EDITED = -1, /* a value that somebody wrote on a replica by hand */
 };
 
 enum sim_break {
@@ -61,6 +64,7 @@ enum sim_break {
     BREAK_TEAR,        /* installs that are not whole */
     BREAK_VERIFY,      /* scans believe the index instead of the disk */
     BREAK_ALONE,       /* a stuck replica stops the others */
+    BREAK_REIGN,       /* replicas take whoever comes */
     BREAK_COUNT,
 };
 
@@ -69,6 +73,9 @@ struct version {
     uint64_t number; /* grows over the whole world */
     bool is_set;
     uint32_t len;
+    /* whose bytes: a promoted replica begins with values of older reigns */
+    int reign;
+    uint64_t content;
 };
 
 /* A key or a table. */
@@ -100,7 +107,11 @@ struct event {
     uint64_t version; /* of the world when it happened */
 };
 
+/* A primary's database in its reign. */
 struct world {
+    int reign; /* its place in sim.worlds */
+    uint64_t epoch;
+    uint64_t began; /* versions up to it are an older reign's */
     struct item items[ITEMS];
     uint64_t version; /* of the newest commit */
     int64_t *walls;   /* of each version */
@@ -179,12 +190,16 @@ struct seen {
     uint64_t sent, acked;
     bool planted; /* edited by hand and not yet repaired */
     bool edited;  /* the same, and nothing was acknowledged since */
+    bool inherited; /* may still have what an older reign has left */
     unsigned locks;
 };
 
 struct replica {
     int number; /* 0 .. REPLICAS-1 */
     int id;     /* in the core */
+    int reign;  /* which it follows */
+    bool known; /* it has met a primary */
+    bool away;  /* it was promoted: a primary's place, not a replica's */
     struct memstore *store;
     struct index *index;
     struct receiver *receiver;
@@ -219,7 +234,14 @@ struct sim {
     uint64_t step, steps;
     bool calm;                       /* the end: no more trouble */
     unsigned write_rate, fault_rate; /* per 1000 steps */
-    struct world world;
+    struct world *world; /* of the primary whose agent runs */
+    struct world *worlds[REIGNS];
+    int reigns;
+    int newest;             /* the reign that replicas should follow */
+    int deposed;            /* the primary that may still return, -1: none */
+    bool handovers;         /* wanted in this run */
+    struct prng reign_rnd;  /* of its own: other runs stay as they were */
+    uint64_t processes;     /* of agents, so far */
     struct agent agent;
     struct replica replicas[REPLICAS];
     int replicas_count;
@@ -244,6 +266,11 @@ int64_t sim_wall(struct sim *s); /* grows with every call */
 /* --- sim_world.c --------------------------------------------------------- */
 void world_init(struct sim *s);
 void world_free(struct sim *s);
+/* A world without items, in the next place of sim.worlds. */
+struct world *world_new(struct sim *s, uint64_t epoch);
+/* It begins with this value (or table), which an older reign has left. */
+void world_inherit(struct sim *s, struct world *w, int item,
+                   struct bytes value);
 /* Writers that are due, ghosts that have settled. */
 void world_tick(struct sim *s);
 void world_write(struct sim *s); /* one random deed of a writer */
@@ -267,7 +294,7 @@ void world_value(const struct item *it, const struct version *v, uint8_t *out);
 const struct version *world_identify(const struct item *it, struct bytes value,
                                      uint64_t from);
 /* The newest version made before wall_ns. */
-uint64_t world_before(const struct sim *s, int64_t wall_ns);
+uint64_t world_before(const struct world *w, int64_t wall_ns);
 
 /* --- sim_agent.c, sim_scan.c --------------------------------------------- */
 void agent_start(struct sim *s, bool keep_index);
@@ -297,6 +324,17 @@ void replica_pause(struct sim *s, struct replica *r, bool paused);
 void replica_calm(struct sim *s, struct replica *r);
 void replica_link_close(struct sim *s, struct replica *r);
 
+/* --- sim_reign.c --------------------------------------------------------- */
+struct world *world_of(const struct sim *s, const struct replica *r);
+/* One deed of the operator: promote, demote, or let the old primary return. */
+void reign_step(struct sim *s);
+/* The receiver has taken input: has it accepted another primary? */
+void reign_seen(struct sim *s, struct replica *r);
+/* Could these bytes be left from another reign? */
+bool reign_left(struct sim *s, struct replica *r, int item,
+                struct bytes value);
+void reign_end(struct sim *s); /* the newest primary, all others demoted */
+
 /* --- sim_tap.c ----------------------------------------------------------- */
 void tap_reset(struct replica *r);
 void tap_up(struct sim *s, struct replica *r, const void *p, size_t n);
@@ -306,10 +344,11 @@ void tap_down(struct sim *s, struct replica *r, const void *p, size_t n);
 void check_replica(struct sim *s, struct replica *r); /* what readers see */
 void check_core(struct sim *s);                       /* bounds, status */
 /* All that was made up to `version` is durable there, or something newer. */
-void check_covered(struct sim *s, struct replica *r, uint64_t version,
-                   int promise, const char *claim);
-void check_durable(struct sim *s, struct replica *r, int item, uint64_t version,
-                   bool is_set, int promise, const char *claim);
+void check_covered(struct sim *s, struct replica *r, const struct world *w,
+                   uint64_t version, int promise, const char *claim);
+void check_durable(struct sim *s, struct replica *r, const struct world *w,
+                   int item, uint64_t version, bool is_set, int promise,
+                   const char *claim);
 void check_after_crash(struct sim *s, struct replica *r);
 void check_equal(struct sim *s, struct replica *r);
 

@@ -17,7 +17,7 @@
 static void age_index(struct sim *s)
 {
     for (int i = TABLES; i < ITEMS; i++) {
-        const struct item *it = &s->world.items[i];
+        const struct item *it = &s->world->items[i];
         struct index_entry e = {.name = it->name};
         uint8_t value[VALUE_MAX];
         struct err err;
@@ -50,6 +50,11 @@ void agent_start(struct sim *s, bool keep_index)
         age_index(s);
     }
     a->config.seed = prng_next(&s->rnd);
+    a->config.epoch = s->world->epoch;
+    s->processes++;
+    memset(a->config.instance, s->world->reign + 1, WIRE_ORIGIN_BYTES);
+    memcpy(a->config.instance + WIRE_ORIGIN_BYTES, &s->processes,
+           sizeof s->processes);
     a->p = primary_new(&a->config, a->ix);
     assert(a->p != NULL);
     for (int i = 0; i < s->replicas_count; i++) {
@@ -64,9 +69,9 @@ void agent_start(struct sim *s, bool keep_index)
         r->paused = false;
     }
     /* The watch begins: what was in the queue is gone, the scan sees it. */
-    s->world.events_count = 0;
-    s->world.overflow = false;
-    s->world.complete_version = 0;
+    s->world->events_count = 0;
+    s->world->overflow = false;
+    s->world->complete_version = 0;
     a->lost_told = false;
     a->next_tick_us = a->next_drain_us = s->now_us;
     agent_scan_start(s, true);
@@ -262,18 +267,18 @@ static void look_placeholder(struct sim *s, const struct item *it,
 
 static void look_now(struct sim *s, struct look_task *t)
 {
-    struct item *it = &s->world.items[t->item];
+    struct item *it = &s->world->items[t->item];
 
     t->done = true;
     memset(&t->r, 0, sizeof t->r);
-    if (s->world.root_lost && s->broken != BREAK_ROOT) {
+    if (s->world->root_lost && s->broken != BREAK_ROOT) {
         (void)err_set(&unreadable_err, ERR_GONE, 0, "the root is not there");
         t->r.result = LOOK_ROOT_LOST;
         t->r.err = &unreadable_err;
-    } else if (!world_present(s, it) || s->world.root_lost) {
+    } else if (!world_present(s, it) || s->world->root_lost) {
         t->r.result = LOOK_GONE;
         it->gone_seen = true;
-        it->gone_version = s->world.root_lost ? 0 : s->world.version;
+        it->gone_version = s->world->root_lost ? 0 : s->world->version;
     } else if (it->is_table) {
         t->r.result = LOOK_VALUE;
     } else if (it->unreadable) {
@@ -309,7 +314,7 @@ bool agent_look(struct sim *s)
     *t = a->looks[--a->looks_count];
     done.r.value = done.value;
     a->lost_told = a->lost_told || done.r.result == LOOK_ROOT_LOST;
-    if (s->world.items[done.item].is_table) {
+    if (s->world->items[done.item].is_table) {
         primary_looked_table(a->p, done.id, done.r.result, done.r.err,
                              sim_now_ms(s));
     } else {
@@ -322,11 +327,11 @@ bool agent_look(struct sim *s)
 
 static void stream_open(struct sim *s, struct stream_task *t)
 {
-    struct item *it = &s->world.items[t->item];
+    struct item *it = &s->world->items[t->item];
     struct looked r = {.result = LOOK_VALUE};
     const struct version *v = world_newest(it);
 
-    if (s->world.root_lost) {
+    if (s->world->root_lost) {
         r.result = LOOK_ROOT_LOST;
         s->agent.lost_told = true;
     } else if (!world_present(s, it)) {
@@ -350,11 +355,11 @@ static void stream_open(struct sim *s, struct stream_task *t)
 
 static void stream_end(struct sim *s, struct stream_task *t, bool early)
 {
-    struct item *it = &s->world.items[t->item];
+    struct item *it = &s->world->items[t->item];
     struct looked r = {.result = LOOK_VALUE};
     uint8_t value[VALUE_MAX];
 
-    if (s->world.root_lost) {
+    if (s->world->root_lost) {
         r.result = LOOK_ROOT_LOST;
         s->agent.lost_told = true;
     } else if (early || it->ino != t->ino || it->ctime_ns != t->ctime_ns ||
@@ -372,7 +377,7 @@ static void stream_end(struct sim *s, struct stream_task *t, bool early)
 
 static void stream_read(struct sim *s, struct stream_task *t)
 {
-    const struct item *it = &s->world.items[t->item];
+    const struct item *it = &s->world->items[t->item];
     uint8_t value[VALUE_MAX];
     size_t n = t->len - t->at;
 
@@ -421,7 +426,7 @@ bool agent_stream(struct sim *s)
 
 static void deliver(struct sim *s, const struct event *e)
 {
-    const struct item *it = &s->world.items[e->item];
+    const struct item *it = &s->world->items[e->item];
     struct primary *p = s->agent.p;
 
     if (it->is_table) {
@@ -440,7 +445,7 @@ static void deliver(struct sim *s, const struct event *e)
 
 void agent_drain(struct sim *s, bool all)
 {
-    struct world *w = &s->world;
+    struct world *w = s->world;
     int64_t wall_ns = sim_wall(s);
     size_t n =
         all ? w->events_count : (size_t)sim_below(s, w->events_count + 1);
@@ -480,7 +485,7 @@ void agent_drain(struct sim *s, bool all)
 
 uint64_t agent_hinted(const struct sim *s)
 {
-    const struct world *w = &s->world;
+    const struct world *w = s->world;
     uint64_t known =
         w->events_count > 0 ? w->events[0].version - 1 : w->version;
 
@@ -506,5 +511,5 @@ void agent_barrier(struct sim *s)
         return;
     }
     a->barriers[a->barriers_count++] = (struct barrier){
-        .tail = primary_tail(a->p), .version = s->world.version};
+        .tail = primary_tail(a->p), .version = s->world->version};
 }

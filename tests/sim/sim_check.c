@@ -17,7 +17,7 @@ struct view {
 static void see_value(struct view *v, int i, struct bytes value)
 {
     struct sim *s = v->s;
-    const struct item *it = &s->world.items[i];
+    const struct item *it = &world_of(s, v->r)->items[i];
     struct seen *seen = &v->r->seen[i];
 
     if (seen->planted && value.len == 6 && memcmp(value.p, "edited", 6) == 0) {
@@ -26,6 +26,10 @@ static void see_value(struct view *v, int i, struct bytes value)
     const struct version *found = world_identify(it, value, seen->version);
     if (found == NULL && seen->planted) {
         found = world_identify(it, value, 0);
+    }
+    if (found == NULL && seen->inherited &&
+        reign_left(s, v->r, i, value)) {
+        return;
     }
     if (found == NULL) {
         sim_fail(s, 1,
@@ -39,7 +43,7 @@ static void see_value(struct view *v, int i, struct bytes value)
                  v->r->number, seen->version, found->number, world_name(it));
     }
     seen->version = found->number;
-    seen->planted = false;
+    seen->planted = seen->inherited = false;
 }
 
 static void see(void *arg, struct bytes table, struct bytes key,
@@ -63,11 +67,16 @@ static void see(void *arg, struct bytes table, struct bytes key,
 static void see_absence(struct view *v, int i)
 {
     struct sim *s = v->s;
-    const struct item *it = &s->world.items[i];
+    const struct item *it = &world_of(s, v->r)->items[i];
     struct seen *seen = &v->r->seen[i];
 
     if (!seen->there || seen->planted || it->is_table) {
         seen->there = false;
+        return;
+    }
+    if (seen->inherited &&
+        (it->count == 0 || it->history[0].number > world_of(s, v->r)->began)) {
+        seen->there = false; /* this reign began without it */
         return;
     }
     const struct version *gone = world_after(it, seen->version, false);
@@ -93,16 +102,18 @@ void check_replica(struct sim *s, struct replica *r)
     }
     if (r->store->fresh_ns != r->fresh_ns) {
         r->fresh_ns = r->store->fresh_ns;
-        check_covered(s, r, world_before(s, r->fresh_ns), 9, "fresh");
+        const struct world *w = world_of(s, r);
+        check_covered(s, r, w, world_before(w, r->fresh_ns), 9, "fresh");
     }
 }
 
 /* --- what is durable (P4, P9) -------------------------------------------- */
 
-void check_durable(struct sim *s, struct replica *r, int item, uint64_t version,
-                   bool is_set, int promise, const char *claim)
+void check_durable(struct sim *s, struct replica *r, const struct world *w,
+                   int item, uint64_t version, bool is_set, int promise,
+                   const char *claim)
 {
-    const struct item *it = &s->world.items[item];
+    const struct item *it = &w->items[item];
     struct bytes value;
 
     if (r->seen[item].planted) {
@@ -140,13 +151,13 @@ void check_durable(struct sim *s, struct replica *r, int item, uint64_t version,
     }
 }
 
-void check_covered(struct sim *s, struct replica *r, uint64_t version,
-                   int promise, const char *claim)
+void check_covered(struct sim *s, struct replica *r, const struct world *w,
+                   uint64_t version, int promise, const char *claim)
 {
     for (int i = 0; i < ITEMS; i++) {
-        const struct version *v = world_at(&s->world.items[i], version);
+        const struct version *v = world_at(&w->items[i], version);
         if (v != NULL) {
-            check_durable(s, r, i, v->number, v->is_set, promise, claim);
+            check_durable(s, r, w, i, v->number, v->is_set, promise, claim);
         }
     }
 }
@@ -155,15 +166,19 @@ void check_covered(struct sim *s, struct replica *r, uint64_t version,
  * behind it. */
 void check_after_crash(struct sim *s, struct replica *r)
 {
+    const struct world *w = world_of(s, r);
+
     for (int i = 0; i < ITEMS; i++) {
         struct seen *seen = &r->seen[i];
-        const struct version *v =
-            world_version(&s->world.items[i], seen->acked);
+        const struct version *v = world_version(&w->items[i], seen->acked);
         /* A repair that was not acknowledged is undone. */
         seen->planted = seen->planted || seen->edited;
         if (v != NULL) {
-            check_durable(s, r, i, v->number, v->is_set, 4, "acknowledged");
+            check_durable(s, r, w, i, v->number, v->is_set, 4,
+                          "acknowledged");
         }
+        /* What was there before this reign may be there again. */
+        seen->inherited = seen->inherited || (v == NULL && s->reigns > 1);
         seen->version = seen->acked;
         seen->stat = (struct vstat){0, 0, 0};
         /* The table of a key that survived is made by hand. */
@@ -209,12 +224,13 @@ static void check_status(struct sim *s, struct replica *r)
             sim_fail(s, 9, "replica %d: lag 0 with %" PRIu64 " pending",
                      r->number, st.pending_keys);
         }
-        check_covered(s, r, agent_hinted(s), 9, "lag 0");
+        check_covered(s, r, s->world, agent_hinted(s), 9, "lag 0");
     }
     if (st.equal_wall_ns != r->equal_ns) {
         r->equal_ns = st.equal_wall_ns;
         if (r->equal_ns != 0) {
-            check_covered(s, r, world_before(s, r->equal_ns), 9, "equal");
+            check_covered(s, r, s->world,
+                          world_before(s->world, r->equal_ns), 9, "equal");
         }
     }
 }
@@ -228,7 +244,8 @@ static void check_barriers(struct sim *s)
         for (int i = 0; i < s->replicas_count; i++) {
             struct replica *r = &s->replicas[i];
             if (primary_passed(a->p, r->id, a->barriers[b].tail)) {
-                check_covered(s, r, a->barriers[b].version, 9, "barrier");
+                check_covered(s, r, s->world, a->barriers[b].version, 9,
+                              "barrier");
             } else {
                 all = false;
             }
@@ -264,7 +281,7 @@ void check_core(struct sim *s)
 void check_equal(struct sim *s, struct replica *r)
 {
     for (int i = 0; i < ITEMS; i++) {
-        const struct item *it = &s->world.items[i];
+        const struct item *it = &s->world->items[i];
         struct bytes value;
         bool want = world_exists(it);
         bool have = it->is_table ? memstore_has_table(r->store, it->table_name)

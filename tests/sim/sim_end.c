@@ -40,7 +40,7 @@ static void settle(struct sim *s, int but, int promise, const char *when)
         for (int n = 0; n < 200; n++) {
             sim_one(s);
         }
-        all = !s->agent.stale && s->world.events_count == 0;
+        all = !s->agent.stale && s->world->events_count == 0;
         while (all && i < s->replicas_count) {
             all = i == but || is_settled(s, &s->replicas[i]);
             i += all ? 1 : 0;
@@ -108,8 +108,8 @@ static void plant(struct sim *s, struct replica *r, bool planted[ITEMS])
     int different = -1, missing = -1, extra = -1;
 
     for (int i = TABLES; i < ITEMS; i++) {
-        const struct item *it = &s->world.items[i];
-        if (!world_exists(&s->world.items[it->table])) {
+        const struct item *it = &s->world->items[i];
+        if (!world_exists(&s->world->items[it->table])) {
             continue;
         }
         int *at = !world_exists(it) ? &extra
@@ -118,17 +118,17 @@ static void plant(struct sim *s, struct replica *r, bool planted[ITEMS])
         *at = i;
     }
     if (different >= 0) {
-        const struct item *it = &s->world.items[different];
+        const struct item *it = &s->world->items[different];
         memstore_edit(r->store, it->table_name, it->key, "edited", 6);
         planted[different] = true;
     }
     if (missing >= 0) {
-        const struct item *it = &s->world.items[missing];
+        const struct item *it = &s->world->items[missing];
         memstore_erase(r->store, it->table_name, it->key);
         planted[missing] = true;
     }
     if (extra >= 0) {
-        const struct item *it = &s->world.items[extra];
+        const struct item *it = &s->world->items[extra];
         memstore_edit(r->store, it->table_name, it->key, "edited", 6);
         planted[extra] = true;
     }
@@ -161,7 +161,7 @@ static void verify_planted(struct sim *s, struct replica *r)
         int item = world_item(s, n->table, n->key, n->is_table);
         if (!planted[item]) {
             sim_fail(s, 3, "verify of replica %d names %s, which is equal",
-                     r->number, world_name(&s->world.items[item]));
+                     r->number, world_name(&s->world->items[item]));
         }
         planted[item] = false;
     }
@@ -194,6 +194,7 @@ void sim_end(struct sim *s)
                     ? (int)sim_below(s, (uint64_t)s->replicas_count)
                     : -1;
 
+    reign_end(s);
     sim_note(s, "the end: calm");
     s->calm = true;
     world_calm(s);

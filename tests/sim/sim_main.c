@@ -4,7 +4,7 @@
  * the core is a finding like any other.
  *
  *     sim [--seed N] [--seeds COUNT] [--steps N] [--list FILE]
- *         [--break NAME] [--verbose]
+ *         [--break NAME] [--handovers] [--verbose]
  *
  * Without --seed: DROVER_SIM_SEED, or a random one; it is printed first.
  * --list runs the lines "SEED STEPS" of a file.  --break disables a rule and
@@ -37,6 +37,7 @@ static const struct {
     [BREAK_TEAR] = {"tear", {1, 4}},
     [BREAK_VERIFY] = {"verify", {3, 3}},
     [BREAK_ALONE] = {"alone", {6, 6}},
+    [BREAK_REIGN] = {"reign", {10, 10}},
 };
 
 /* --- for the rest of the simulator --------------------------------------- */
@@ -104,6 +105,7 @@ struct options {
     uint64_t seed, seeds, steps;
     const char *list;
     enum sim_break broken;
+    bool handovers; /* in every run, not in every fifth */
     bool verbose;
 };
 
@@ -123,6 +125,7 @@ static _Noreturn void child(const struct options *o, uint64_t seed,
     s->steps = steps;
     s->rnd = prng_of(seed);
     s->broken = o->broken;
+    s->handovers = o->handovers || o->broken == BREAK_REIGN;
     s->verbose = o->verbose;
     sim_run(s);
     free(s);
@@ -249,6 +252,10 @@ int main(int argc, char **argv)
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--verbose") == 0) {
             o.verbose = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--handovers") == 0) {
+            o.handovers = true;
             continue;
         }
         i++;

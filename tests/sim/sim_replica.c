@@ -117,6 +117,7 @@ void replica_init(struct sim *s, int number)
         .streams_max = 1 + (size_t)sim_below(s, 4),
         .pending_max = sim_chance(s, 300) ? 4 : 0,
     };
+    r->store->lawless = s->broken == BREAK_REIGN;
     r->commit_us = -1;
     r->slow = sim_chance(s, 300) ? 900 : 0;
 }
@@ -280,6 +281,7 @@ static bool receive(struct sim *s, struct replica *r)
     buf_drop(&r->to_receiver, n);
     int rc = receiver_input(r->receiver, bytes, n, sim_now_ms(s), &err);
     free(bytes);
+    reign_seen(s, r);
     if (rc < 0) {
         receiver_over(s, r, &err);
         return true;
@@ -406,7 +408,7 @@ static void unlock_all(struct sim *s, struct replica *r)
 {
     for (int i = TABLES; i < ITEMS; i++) {
         while (r->seen[i].locks > 0) {
-            const struct item *it = &s->world.items[i];
+            const struct item *it = &s->world->items[i];
             memstore_unlock(r->store, it->table_name, it->key);
             r->seen[i].locks--;
         }
@@ -439,7 +441,7 @@ void replica_crash(struct sim *s, struct replica *r, bool power)
 void replica_edit(struct sim *s, struct replica *r)
 {
     int i = TABLES + (int)sim_below(s, TABLES * KEYS);
-    const struct item *it = &s->world.items[i];
+    const struct item *it = &s->world->items[i];
 
     if (r->seen[i].locks > 0) {
         return;
@@ -459,7 +461,7 @@ void replica_edit(struct sim *s, struct replica *r)
 void replica_lock(struct sim *s, struct replica *r)
 {
     int i = TABLES + (int)sim_below(s, TABLES * KEYS);
-    const struct item *it = &s->world.items[i];
+    const struct item *it = &s->world->items[i];
 
     if (sim_chance(s, 400)) {
         unlock_all(s, r);

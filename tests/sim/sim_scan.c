@@ -112,8 +112,8 @@ static void end(struct sim *s)
     }
     if (a->stale) {
         a->stale = false;
-        s->world.complete_version =
-            s->world.overflow ? s->world.complete_version : UINT64_MAX;
+        s->world->complete_version =
+            s->world->overflow ? s->world->complete_version : UINT64_MAX;
         primary_index_ready(a->p, sim_now_ms(s));
     } else if (a->scan_changed) {
         primary_compare_soon(a->p);
@@ -128,7 +128,7 @@ bool agent_scan(struct sim *s)
     if (!a->scanning) {
         return false;
     }
-    if (s->world.root_lost) {
+    if (s->world->root_lost) {
         a->scan_incomplete = true;
         a->scan_at = ITEMS;
         if (!s->calm && !sim_chance(s, 100)) {
@@ -137,7 +137,7 @@ bool agent_scan(struct sim *s)
     }
     int n = 1 + (int)sim_below(s, 10);
     while (n-- > 0 && a->scan_at < ITEMS) {
-        scan_item(s, &s->world.items[a->scan_at++]);
+        scan_item(s, &s->world->items[a->scan_at++]);
     }
     agent_act(s);
     if (a->scan_at == ITEMS) {
@@ -166,7 +166,7 @@ bool agent_walk(struct sim *s)
     if (a->walk_id == 0) {
         return false;
     }
-    if (s->world.root_lost || (!s->calm && sim_chance(s, 5))) {
+    if (s->world->root_lost || (!s->calm && sim_chance(s, 5))) {
         a->walk_incomplete = true;
     }
     if (a->walk_stop || a->walk_incomplete || a->walk_at == ITEMS) {
@@ -176,7 +176,7 @@ bool agent_walk(struct sim *s)
     if (primary_walk_room(a->p, a->walk_id) == 0) {
         return false;
     }
-    const struct item *it = &s->world.items[a->walk_at++];
+    const struct item *it = &s->world->items[a->walk_at++];
     const void *filter = primary_walk_filter(a->p, a->walk_id);
     if (world_present(s, it) && primary_walk_wants(filter, it->name)) {
         primary_walk_found(

@@ -55,9 +55,9 @@ static void restart_agent(struct sim *s)
 
 static void lose_root(struct sim *s)
 {
-    if (!s->world.root_lost) {
-        s->world.root_lost = true;
-        s->world.root_back_us = s->now_us + (int64_t)sim_below(s, 2000000);
+    if (!s->world->root_lost) {
+        s->world->root_lost = true;
+        s->world->root_back_us = s->now_us + (int64_t)sim_below(s, 2000000);
         sim_note(s, "world: the root is lost");
     }
 }
@@ -212,6 +212,9 @@ void sim_one(struct sim *s)
         world_write(s);
     } else if (!s->calm && sim_chance(s, s->fault_rate)) {
         trouble(s);
+    } else if (s->handovers && !s->calm &&
+               prng_below(&s->reign_rnd, 300) == 0) {
+        reign_step(s);
     } else if (!s->calm && sim_chance(s, 3)) {
         agent_barrier(s);
     } else if (sim_chance(s, 350)) {
@@ -239,7 +242,7 @@ static void configure(struct sim *s)
     /* Not drawn: the seeds that failed once keep their meaning. */
     c->diffs_max = s->seed % 4 == 0 ? 2 + s->seed / 4 % 16 : c->diffs_max;
     memset(c->db_id, 7, sizeof c->db_id);
-    s->world.restless = sim_chance(s, 250);
+    s->world->restless = sim_chance(s, 250);
     s->replicas_count = 1 + (int)sim_below(s, REPLICAS);
     s->write_rate = 5 + (unsigned)sim_below(s, 150);
     s->fault_rate = sim_chance(s, 150) ? 0 : (unsigned)sim_below(s, 12);
@@ -247,14 +250,17 @@ static void configure(struct sim *s)
 
 void sim_run(struct sim *s)
 {
-    configure(s);
     world_init(s);
+    configure(s);
     for (int i = 0; i < 60; i++) {
         world_write(s);
     }
     for (int i = 0; i < s->replicas_count; i++) {
         replica_init(s, i);
     }
+    s->deposed = -1;
+    s->reign_rnd = prng_of(s->seed + 1);
+    s->handovers = s->handovers || s->seed % 5 == 4;
     agent_start(s, false);
     for (uint64_t i = 0; i < s->steps; i++) {
         sim_one(s);

@@ -54,7 +54,7 @@ static struct sent *add_sent(struct sim *s, struct replica *r,
             sim_fail(s, 6,
                      "replica %d: %s is in flight twice, #%" PRIu64
                      " and #%" PRIu64,
-                     r->number, world_name(&s->world.items[item]),
+                     r->number, world_name(&s->world->items[item]),
                      r->sents[i].seq, m->seq);
         }
     }
@@ -72,7 +72,7 @@ static struct sent *add_sent(struct sim *s, struct replica *r,
 static void whole_value(struct sim *s, struct replica *r, struct sent *t,
                         struct bytes value)
 {
-    const struct item *it = &s->world.items[t->item];
+    const struct item *it = &s->world->items[t->item];
     struct seen *seen = &r->seen[t->item];
     const struct version *v = world_identify(it, value, seen->sent);
 
@@ -92,7 +92,7 @@ static void whole_value(struct sim *s, struct replica *r, struct sent *t,
 
 static void absence(struct sim *s, struct replica *r, struct sent *t)
 {
-    struct item *it = &s->world.items[t->item];
+    struct item *it = &s->world->items[t->item];
     struct seen *seen = &r->seen[t->item];
     const struct version *v = world_after(it, seen->sent, false);
 
@@ -118,8 +118,14 @@ static void on_change(struct sim *s, struct replica *r, enum wire_type type,
     if (wire_get_change(type, body, m, &err) != 0) {
         sim_fail(s, 0, "the core sent: %s", err.msg);
     }
+    if (r->reign != s->world->reign) {
+        sim_fail(s, 10,
+                 "replica %d follows reign %d and is sent a change by the "
+                 "primary of reign %d",
+                 r->number, r->reign, s->world->reign);
+    }
     struct sent *t = add_sent(s, r, type, m);
-    const struct item *it = &s->world.items[t->item];
+    const struct item *it = &s->world->items[t->item];
     sim_note(s, "to %d: %s %s #%" PRIu64, r->number, wire_type_name(type),
              world_name(it), m->seq);
     if (type == WIRE_SET) {
@@ -216,11 +222,12 @@ static void on_ack(struct sim *s, struct replica *r, struct bytes body)
                      "replica %d acknowledged #%" PRIu64 ", which was not sent",
                      r->number, seq);
         }
-        const struct item *it = &s->world.items[t->item];
+        const struct item *it = &s->world->items[t->item];
         bool is_set = t->type != WIRE_DELETE && t->type != WIRE_TABLE_DROP;
         sim_note(s, "from %d: ACK #%" PRIu64 " %s", r->number, seq,
                  world_name(it));
-        check_durable(s, r, t->item, t->version, is_set, 4, "acknowledged");
+        check_durable(s, r, world_of(s, r), t->item, t->version, is_set, 4,
+                      "acknowledged");
         r->seen[t->item].edited = false;
         if (t->version > r->seen[t->item].acked) {
             r->seen[t->item].acked = t->version;

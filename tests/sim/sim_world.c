@@ -21,10 +21,14 @@ static const char *const key_names[KEYS] = {"",   "\xff\xfe", "k2", "k3", "k4",
 
 static void commit(struct sim *s, struct item *it, bool is_set, uint32_t len);
 
-void world_init(struct sim *s)
+struct world *world_new(struct sim *s, uint64_t epoch)
 {
-    struct world *w = &s->world;
+    struct world *w = calloc(1, sizeof *w);
 
+    assert(w != NULL && s->reigns < REIGNS);
+    w->reign = s->reigns;
+    w->epoch = epoch;
+    s->worlds[s->reigns++] = w;
     for (int i = 0; i < ITEMS; i++) {
         struct item *it = &w->items[i];
         it->is_table = i < TABLES;
@@ -39,15 +43,25 @@ void world_init(struct sim *s)
     }
     w->next_ino = 1;
     w->complete_version = UINT64_MAX;
-    commit(s, &w->items[0], true, 0);
+    return w;
+}
+
+void world_init(struct sim *s)
+{
+    s->world = world_new(s, 1);
+    commit(s, &s->world->items[0], true, 0);
 }
 
 void world_free(struct sim *s)
 {
-    for (int i = 0; i < ITEMS; i++) {
-        free(s->world.items[i].history);
+    for (int n = 0; n < s->reigns; n++) {
+        struct world *w = s->worlds[n];
+        for (int i = 0; i < ITEMS; i++) {
+            free(w->items[i].history);
+        }
+        free(w->walls);
+        free(w);
     }
-    free(s->world.walls);
 }
 
 static bool is_text(struct bytes b, const char *text)
@@ -111,7 +125,7 @@ bool world_exists(const struct item *it)
 bool world_present(struct sim *s, const struct item *it)
 {
     return world_exists(it) ||
-           (it->placeholder && world_exists(&s->world.items[it->table]));
+           (it->placeholder && world_exists(&s->world->items[it->table]));
 }
 
 const struct version *world_at(const struct item *it, uint64_t at)
@@ -148,26 +162,47 @@ const struct version *world_after(const struct item *it, uint64_t number,
     return found;
 }
 
-/* "<name> v<version> <length>|" and a pattern: bytes that tell where they come
- * from, so that no mixture of two values is a value. */
+/* "<name> <version> <reign> <length>|" and a pattern: bytes that tell where
+ * they come from, so that no mixture of two values is a value. */
 void world_value(const struct item *it, const struct version *v, uint8_t *out)
 {
     char head[96];
-    int n = snprintf(head, sizeof head, "%s %" PRIu64 " %u|", world_name(it),
-                     v->number, v->len);
+    int n = snprintf(head, sizeof head, "%s %" PRIu64 " %d %u|",
+                     world_name(it), v->content, v->reign, v->len);
 
+    if (v->reign == REIGN_EDITED) {
+        memcpy(out, "edited", v->len);
+        return;
+    }
     for (uint32_t i = 0; i < v->len; i++) {
         out[i] = i < (uint32_t)n ? (uint8_t)head[i]
-                                 : (uint8_t)('a' + (v->number * 7 + i) % 26);
+                                 : (uint8_t)('a' + (v->content * 7 + i) % 26);
     }
+}
+
+static bool says_where(struct bytes value, uint64_t *number, int *reign)
+{
+    char text[128];
+    size_t n = value.len < sizeof text - 1 ? value.len : sizeof text - 1;
+
+    if (value.len == 6 && memcmp(value.p, "edited", 6) == 0) {
+        *number = 0;
+        *reign = REIGN_EDITED;
+        return true;
+    }
+    memcpy(text, value.p, n);
+    text[n] = '\0';
+    const char *space = strchr(text, ' ');
+    return space != NULL &&
+           sscanf(space, " %" SCNu64 " %d", number, reign) == 2;
 }
 
 const struct version *world_identify(const struct item *it, struct bytes value,
                                      uint64_t from)
 {
     uint8_t want[VALUE_MAX];
-    char text[128];
     uint64_t number;
+    int reign;
 
     if (value.len == 0) {
         for (size_t i = 0; i < it->count; i++) {
@@ -178,24 +213,23 @@ const struct version *world_identify(const struct item *it, struct bytes value,
         }
         return NULL;
     }
-    size_t n = value.len < sizeof text - 1 ? value.len : sizeof text - 1;
-    memcpy(text, value.p, n);
-    text[n] = '\0';
-    const char *space = strchr(text, ' ');
-    if (space == NULL || sscanf(space, " %" SCNu64, &number) != 1) {
+    if (!says_where(value, &number, &reign)) {
         return NULL;
     }
-    const struct version *v = world_version(it, number);
-    if (v == NULL || !v->is_set || v->len != value.len) {
+    /* What the reign began with comes first, and once. */
+    const struct version *v = it->history;
+    if (it->count == 0 || v->content != number || v->reign != reign) {
+        v = world_version(it, number);
+    }
+    if (v == NULL || !v->is_set || v->len != value.len || v->reign != reign) {
         return NULL;
     }
     world_value(it, v, want);
     return memcmp(want, value.p, value.len) == 0 ? v : NULL;
 }
 
-uint64_t world_before(const struct sim *s, int64_t wall_ns)
+uint64_t world_before(const struct world *w, int64_t wall_ns)
 {
-    const struct world *w = &s->world;
     uint64_t v = w->version;
 
     while (v > 0 && w->walls[v] >= wall_ns) {
@@ -204,10 +238,10 @@ uint64_t world_before(const struct sim *s, int64_t wall_ns)
     return v;
 }
 
-static void commit(struct sim *s, struct item *it, bool is_set, uint32_t len)
+/* The world's next version, made at wall_ns. */
+static struct version *add_version(struct world *w, struct item *it,
+                                   int64_t wall_ns)
 {
-    struct world *w = &s->world;
-
     if (it->count == it->cap) {
         it->cap = it->cap == 0 ? 16 : it->cap * 2;
         it->history = realloc(it->history, it->cap * sizeof *it->history);
@@ -219,9 +253,37 @@ static void commit(struct sim *s, struct item *it, bool is_set, uint32_t len)
         w->walls = realloc(w->walls, w->walls_cap * sizeof *w->walls);
         assert(w->walls != NULL);
     }
-    w->walls[w->version] = sim_wall(s);
-    it->history[it->count++] =
-        (struct version){.number = w->version, .is_set = is_set, .len = len};
+    w->walls[w->version] = wall_ns;
+    struct version *v = &it->history[it->count++];
+    *v = (struct version){.number = w->version,
+                          .reign = w->reign,
+                          .content = w->version};
+    return v;
+}
+
+void world_inherit(struct sim *s, struct world *w, int item,
+                   struct bytes value)
+{
+    struct item *it = &w->items[item];
+    struct version *v = add_version(w, it, 1);
+
+    it->ino = ++w->next_ino;
+    it->ctime_ns = sim_wall(s);
+    v->is_set = true;
+    v->len = (uint32_t)value.len;
+    if (value.len > 0 && !says_where(value, &v->content, &v->reign)) {
+        sim_fail(s, 1, "a promoted replica has a value of %s that nobody wrote",
+                 world_name(it));
+    }
+}
+
+static void commit(struct sim *s, struct item *it, bool is_set, uint32_t len)
+{
+    struct world *w = s->world;
+    struct version *v = add_version(w, it, sim_wall(s));
+
+    v->is_set = is_set;
+    v->len = len;
     sim_note(s, "world: %s %s v%" PRIu64 " len %u", is_set ? "set" : "delete",
              world_name(it), w->version, len);
 }
@@ -231,7 +293,7 @@ static void commit(struct sim *s, struct item *it, bool is_set, uint32_t len)
 static void tell_since(struct sim *s, struct item *it, enum hint why,
                        uint64_t version)
 {
-    struct world *w = &s->world;
+    struct world *w = s->world;
 
     if (s->broken == BREAK_EVENT && sim_chance(s, 300)) {
         return;
@@ -252,7 +314,7 @@ static void tell_since(struct sim *s, struct item *it, enum hint why,
 
 static void tell(struct sim *s, struct item *it, enum hint why)
 {
-    tell_since(s, it, why, s->world.version);
+    tell_since(s, it, why, s->world->version);
 }
 
 /* --- writers ------------------------------------------------------------- */
@@ -272,13 +334,13 @@ static uint32_t some_length(struct sim *s)
 
 static void new_file(struct sim *s, struct item *it)
 {
-    it->ino = ++s->world.next_ino;
+    it->ino = ++s->world->next_ino;
     it->ctime_ns = sim_wall(s);
 }
 
 static void need_table(struct sim *s, struct item *it)
 {
-    struct item *t = &s->world.items[it->table];
+    struct item *t = &s->world->items[it->table];
 
     if (!world_exists(t)) {
         commit(s, t, true, 0);
@@ -358,8 +420,8 @@ static void remove_key(struct sim *s, struct item *it, bool silently)
 
 static void drop_table(struct sim *s, int table, bool as_a_whole)
 {
-    struct item *t = &s->world.items[table];
-    uint64_t first = s->world.version + 1;
+    struct item *t = &s->world->items[table];
+    uint64_t first = s->world->version + 1;
 
     if (table == 0 || !world_exists(t)) {
         return;
@@ -367,19 +429,19 @@ static void drop_table(struct sim *s, int table, bool as_a_whole)
     sim_note(s, "world: table %s %s", t->table_name,
              as_a_whole ? "moves away" : "is removed");
     for (int k = 0; k < KEYS; k++) {
-        remove_key(s, &s->world.items[TABLES + table * KEYS + k], as_a_whole);
+        remove_key(s, &s->world->items[TABLES + table * KEYS + k], as_a_whole);
     }
     commit(s, t, false, 0);
-    tell_since(s, t, HINT_COMMITTED, as_a_whole ? first : s->world.version);
-    if (as_a_whole && s->world.events_count > 0 && !s->world.overflow) {
-        s->world.events[s->world.events_count - 1].whole = true;
+    tell_since(s, t, HINT_COMMITTED, as_a_whole ? first : s->world->version);
+    if (as_a_whole && s->world->events_count > 0 && !s->world->overflow) {
+        s->world->events[s->world->events_count - 1].whole = true;
     }
 }
 
 /* A directory with some keys is moved in: the watch lists it. */
 static void move_table_in(struct sim *s, int table)
 {
-    struct item *t = &s->world.items[table];
+    struct item *t = &s->world->items[table];
 
     if (table == 0 || world_exists(t)) {
         return;
@@ -387,7 +449,7 @@ static void move_table_in(struct sim *s, int table)
     commit(s, t, true, 0);
     tell(s, t, HINT_COMMITTED);
     for (int k = 0; k < KEYS; k++) {
-        struct item *it = &s->world.items[TABLES + table * KEYS + k];
+        struct item *it = &s->world->items[TABLES + table * KEYS + k];
         if (sim_chance(s, 500)) {
             new_file(s, it);
             it->ctime_ns -= INT64_C(5000000000); /* it is an old file */
@@ -419,12 +481,12 @@ void world_write(struct sim *s)
     /* Few hot keys, many cold ones. */
     int key = sim_chance(s, 500) ? (int)sim_below(s, 4)
                                  : (int)sim_below(s, TABLES * KEYS);
-    struct item *it = &s->world.items[TABLES + key];
+    struct item *it = &s->world->items[TABLES + key];
     uint64_t what = sim_below(s, 100);
 
-    if (s->world.restless && sim_chance(s, 300)) {
+    if (s->world->restless && sim_chance(s, 300)) {
         what = 90 + sim_below(s, 10); /* tables come and go */
-        it = &s->world.items[TABLES + KEYS + (int)sim_below(s, 2 * KEYS)];
+        it = &s->world->items[TABLES + KEYS + (int)sim_below(s, 2 * KEYS)];
     }
     if (it->commit_us != 0) {
         return; /* a writer is at it and holds the lock */
@@ -449,7 +511,7 @@ void world_tick(struct sim *s)
     int64_t settle_ns = SETTLE_MS * INT64_C(1000000);
 
     for (int i = TABLES; i < ITEMS; i++) {
-        struct item *it = &s->world.items[i];
+        struct item *it = &s->world->items[i];
         if (it->commit_us != 0 && it->commit_us <= s->now_us) {
             if (it->commit_in_place) {
                 write_in_place(s, it);
@@ -465,8 +527,8 @@ void world_tick(struct sim *s)
             commit(s, it, true, 0);
         }
     }
-    if (s->world.root_lost && s->now_us >= s->world.root_back_us) {
-        s->world.root_lost = false;
+    if (s->world->root_lost && s->now_us >= s->world->root_back_us) {
+        s->world->root_lost = false;
         sim_note(s, "world: the root is back");
     }
 }
@@ -474,12 +536,12 @@ void world_tick(struct sim *s)
 void world_calm(struct sim *s)
 {
     for (int i = TABLES; i < ITEMS; i++) {
-        struct item *it = &s->world.items[i];
+        struct item *it = &s->world->items[i];
         it->unreadable = false;
         it->locked_us = 0;
         if (it->placeholder && it->commit_us == 0) {
             it->ghost = true;
         }
     }
-    s->world.root_lost = false;
+    s->world->root_lost = false;
 }
