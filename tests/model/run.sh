@@ -88,8 +88,8 @@ check() { # SET NAME MODEL OPTIONS EXPECTED
     flags=$(flags_of "$4")
     build "$1" "$3" "$flags"
     case " $4 " in
-    *" LIVELOCK "*) (cd "$work" && ./pan -l -m1000000 -w24 >out 2>&1) || : ;;
-    *) (cd "$work" && ./pan -m1000000 -w22 >out 2>&1) || : ;;
+    *" LIVELOCK "*) (cd "$work" && ./pan -l -E -m1000000 -w24 >out 2>&1) || : ;;
+    *) (cd "$work" && ./pan -E -m1000000 -w22 >out 2>&1) || : ;;
     esac
     errors=$(figure 's/.*errors: \([0-9]*\).*/\1/p')
     states=$(figure 's/ *\([0-9.e+]*\) states, stored.*/\1/p')
@@ -150,7 +150,7 @@ show_trail() { # NAME
         [ "$(echo $name)" = "$1" ] || continue
         flags=$(flags_of "$options")
         build broken "$(echo $model)" "$flags"
-        (cd "$work" && ./pan -w22 >out 2>&1) || :
+        (cd "$work" && ./pan -E -w22 >out 2>&1) || :
         trail "$(echo $model)" "$flags"
     done
 }
