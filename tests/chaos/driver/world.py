@@ -136,12 +136,14 @@ class World:
     def make_config(self):
         rng = self.rng
         self.rescan = rng.choice(("0", "0", "8s"))
+        self.braked = rng.random() < 0.25 and self.o.break_kind is None
         common = {
             "name": "chaos", "path": self.primary, "state-dir": self.path("state"),
             "socket": self.sockets, "heartbeat": "200ms",
             "silence": f"{rng.choice((3, 5, 8)) * self.o.slow:.0f}s", "backoff-max": "1s",
             "lock-timeout": "300ms", "settle": "500ms", "rescan": self.rescan,
-            "max-delete-keys": rng.choice(("30", "100", "1000")),
+            # A brake that strikes all the time hides what happens without.
+            "max-delete": "20%" if self.braked else "100%", "max-delete-keys": "30",
             "log-max-changes": rng.choice(("1000", "1000000")),
             "cache": rng.choice(("64K", "16M")),
         }
