@@ -76,6 +76,7 @@ drover_e2e(delete LINKS exec
                      readdir_error identity_damaged moved_and_replaced)
 drover_e2e(operate LINKS exec ssh SCENARIOS edited reload terminated modes)
 drover_e2e(operate LINKS exec SCENARIOS freshness another_user exit_codes ad_hoc)
+drover_e2e(watch LINKS exec SCENARIOS stream terminal)
 drover_e2e(login LINKS exec SCENARIOS exec_errors)
 drover_e2e(login LINKS ssh SCENARIOS ssh_errors forced_command)
 
@@ -95,3 +96,16 @@ drover_e2e(handover LINKS exec
 
 drover_e2e(evil LINKS exec SCENARIOS lies ends stalls floods differences)
 drover_e2e(evil LINKS ssh SCENARIOS floods)
+
+# A hostile agent, and somebody with links, against the real receiver.
+add_executable(integration_evil_primary
+               ${CMAKE_CURRENT_LIST_DIR}/test_evil_primary.c
+               ${e2e_support}/replica_drive.c)
+target_compile_definitions(integration_evil_primary PRIVATE
+                           DROVER_REPLICA_PROGRAM="$<TARGET_FILE:drover-replica>")
+target_link_libraries(integration_evil_primary PRIVATE drover_replica
+                      PkgConfig::CMOCKA drover_flags)
+add_dependencies(integration_evil_primary drover-replica)
+add_test(NAME integration_evil_primary COMMAND integration_evil_primary)
+set_tests_properties(integration_evil_primary PROPERTIES TIMEOUT 600
+                     LABELS integration)
