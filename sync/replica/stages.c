@@ -22,6 +22,7 @@ enum {
     OPEN_MAX_WANTED = 4096,
     OPEN_OTHERS = 320, /* descriptors left for tables, locks and the rest */
     PREALLOCATE_FROM_BYTES = 1 << 20,
+    RESERVE_MAX_BYTES = 256 << 20, /* an announced size is no proof */
     WRITEBACK_EVERY_BYTES = 8 << 20,
 };
 
@@ -183,8 +184,10 @@ int stages_begin(struct stages *s, uint64_t number, uint64_t size_hint,
         return err_set(err, ERR_NOMEM, 0, "no memory to stage a value");
     }
     /* A disk too small for the value is better known now than after 900 MB. */
-    if (size_hint >= PREALLOCATE_FROM_BYTES && size_hint <= INT64_MAX &&
-        fallocate(st->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size_hint) != 0 &&
+    uint64_t bytes =
+        size_hint < RESERVE_MAX_BYTES ? size_hint : RESERVE_MAX_BYTES;
+    if (bytes >= PREALLOCATE_FROM_BYTES &&
+        fallocate(st->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) != 0 &&
         (errno == ENOSPC || errno == EDQUOT)) {
         int sys = errno;
         stages_drop(s, number);
