@@ -18,9 +18,11 @@ target_sources(chaos_writer PRIVATE
 find_program(DROVER_PYTHON python3)
 set(chaos_environment ${e2e_environment} CHAOS_BIN=${CMAKE_BINARY_DIR}/tests/chaos)
 set(chaos_long --seed 1 --runs 2 --storms 2 --storm 25)
+set(chaos_slow --slow 2)
 if(DROVER_SANITIZE)
   # Slower, and a preloaded clock would stand in the sanitizer's way.
-  set(chaos_long --seed 3 --storms 1 --storm 25 --rate 60 --big 8 --slow 3)
+  set(chaos_long --seed 3 --storms 1 --storm 25)
+  set(chaos_slow --slow 4 --rate 60 --big 8)
 else()
   add_library(chaos_clock MODULE ${CMAKE_CURRENT_LIST_DIR}/chaos_clock.c)
   target_link_libraries(chaos_clock PRIVATE drover_flags ${CMAKE_DL_LIBS})
@@ -32,7 +34,8 @@ endif()
 # drover_chaos(NAME ARGUMENT...)
 function(drover_chaos name)
   add_test(NAME chaos_${name}
-           COMMAND ${DROVER_PYTHON} ${PROJECT_SOURCE_DIR}/tests/chaos/run ${ARGN})
+           COMMAND ${DROVER_PYTHON} ${PROJECT_SOURCE_DIR}/tests/chaos/run ${ARGN}
+                   ${chaos_slow})
   set_tests_properties(chaos_${name} PROPERTIES TIMEOUT 1500
                        LABELS chaos ENVIRONMENT "${chaos_environment}")
 endfunction()

@@ -42,7 +42,7 @@ enum {
     LOCK_TRIES = 20,
     FRESH_EVERY = 60,      /* keys read for one look at the freshness file */
     LARGE_BYTES = 1 << 20, /* unchanged files of this size are not read again */
-    SLOW_MS = 250,         /* half of the run's settle time */
+    SLOW_MS = 480,         /* almost the settle time of the run */
 };
 
 enum sight { SAW_NOTHING, SAW_ABSENT, SAW_VALUE, SAW_WRONG };

@@ -375,7 +375,7 @@ def power_loss(w, rng):
     return "EIO", rng.uniform(0, 2), lift
 
 
-@fault("perm-replica", touches=("r3perm",), needs=("root",), weight=2)
+@fault("perm-replica", touches=("r3",), needs=("root",), weight=2)
 def perm_replica(w, rng):
     """A table of r3, or the place for staged values, cannot be written."""
     top = w.replica("r3")
