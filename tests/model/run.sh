@@ -48,12 +48,12 @@ need_spin() {
 # Full search needs the optimizer, a short one does not pay for it.
 build() { # SET MODEL FLAGS
     case $1 in
-    rules) how="-O2 -DCOLLAPSE -DMEMLIM=1500" ;;
+    rules) how="-O1 -DCOLLAPSE -DMEMLIM=1500" ;;
     long) how="-O2 -DCOLLAPSE -DMEMLIM=12000" ;;
     broken) how="-O0 -DCOLLAPSE -DBFS -DMEMLIM=1500" ;;
     esac
     case " $3 " in
-    *" -DLIVELOCK "*) how="$how -DNP" ;;
+    *" -DLIVELOCK "*) how="-O0 -DCOLLAPSE -DMEMLIM=1500 -DNP" ;;
     *) how="$how -DSAFETY" ;;
     esac
     # shellcheck disable=SC2086  # flags are words
