@@ -201,8 +201,24 @@ int install_value(int stage_fd, const char *stage_file, int dir_fd,
     return INSTALL_BUSY;
 }
 
+static int unlink_file(void *arg, int dir_fd, const char *file,
+                       const struct stat *st)
+{
+    (void)arg;
+    (void)st;
+    return unlinkat(dir_fd, file, 0);
+}
+
 int install_remove(int dir_fd, const void *key, size_t key_len, bool force,
                    struct stat *st_out, struct err *err)
+{
+    return install_remove_by(dir_fd, key, key_len, force, unlink_file, NULL,
+                             st_out, err);
+}
+
+int install_remove_by(int dir_fd, const void *key, size_t key_len, bool force,
+                      install_remover remover, void *arg, struct stat *st_out,
+                      struct err *err)
 {
     char file[KEY_FILE_BYTES];
     struct stat st = {0};
@@ -223,7 +239,7 @@ int install_remove(int dir_fd, const void *key, size_t key_len, bool force,
         if (rc == TARGET_MOVED) {
             continue;
         }
-        if (unlinkat(dir_fd, file, 0) < 0) {
+        if (remover(arg, dir_fd, file, &st) < 0) {
             if (errno == ENOENT) {
                 continue;
             }

@@ -40,6 +40,14 @@ int install_value(int stage_fd, const char *stage_file, int dir_fd,
 int install_remove(int dir_fd, const void *key, size_t key_len, bool force,
                    struct stat *st_out, struct err *err) MUSTCHECK;
 
+/* The same, but `remover` takes the name away: called with the key's lock held
+ * (without, when forced) and the file's stat.  0, or -1 with errno. */
+typedef int (*install_remover)(void *arg, int dir_fd, const char *file,
+                               const struct stat *st);
+int install_remove_by(int dir_fd, const void *key, size_t key_len, bool force,
+                      install_remover remover, void *arg, struct stat *st_out,
+                      struct err *err) MUSTCHECK;
+
 /* Rename `from` to `to`, which must not exist yet: RENAME_NOREPLACE, or link
  * and unlink where the filesystem lacks it.  0, or -1 with errno (EEXIST). */
 int install_rename_new(int from_fd, const char *from, int to_fd,

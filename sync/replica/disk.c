@@ -25,7 +25,7 @@
 int disk_open(struct disk *d, const char *path, const struct meta_modes *modes,
               struct err *err)
 {
-    *d = (struct disk){.modes = *modes};
+    *d = (struct disk){.modes = *modes, .trash = {.dir_fd = -1, .log_fd = -1}};
     int rc = meta_open(&d->meta, path, modes, err);
     if (rc != 0) {
         return rc;
@@ -58,6 +58,17 @@ int disk_open(struct disk *d, const char *path, const struct meta_modes *modes,
     return 0;
 }
 
+int disk_keep_trash(struct disk *d, const struct trash_settings *set,
+                    struct err *err)
+{
+    int rc = trash_open(&d->trash, d->meta.fd, set, &d->modes, err);
+    if (rc < 0) {
+        err->id = DR_REPLICA_DIR;
+        return err_wrap(err, "replica directory %s", d->meta.db.path);
+    }
+    return 0;
+}
+
 static void drop_end(struct disk *d)
 {
     if (d->drop.dir != NULL) {
@@ -71,6 +82,7 @@ void disk_close(struct disk *d)
 {
     drop_end(d);
     tables_deinit(&d->tables);
+    trash_close(&d->trash);
     stages_deinit(&d->stages);
     sync_group_free(d->sync);
     fd_closep(&d->all_fd);
@@ -168,7 +180,7 @@ static int op_remove(void *ctx, struct bytes table, struct bytes key,
         return numbered(rc, err);
     }
     struct stat st;
-    rc = install_remove(t->fd, key.p, key.len, force, &st, err);
+    rc = trash_remove(&d->trash, t->fd, table, key, force, &st, err);
     if (rc == INSTALL_BUSY) {
         holders_find(&d->holders, &st, pid_out, comm);
     }
@@ -254,7 +266,9 @@ static int drop_next(struct disk *d, bool force, char *key_out, size_t *key_len,
             continue;
         }
         struct stat st;
-        int rc = install_remove(fd, e->d_name, len, force, &st, err);
+        int rc = trash_remove(&d->trash, fd,
+                              bytes_of(d->drop.name, d->drop.len),
+                              bytes_of(e->d_name, len), force, &st, err);
         if (rc == INSTALL_ABSENT) {
             continue;
         }
@@ -317,7 +331,8 @@ static int op_table_drop(void *ctx, struct bytes table, bool force,
 static int op_dirs_sync(void *ctx, struct err *err)
 {
     struct disk *d = ctx;
-    return numbered(tables_sync(&d->tables, err), err);
+    int rc = trash_sync(&d->trash, err);
+    return numbered(rc == 0 ? tables_sync(&d->tables, err) : rc, err);
 }
 
 /* On a descriptor of its own: an error of write-back is told once to each open
@@ -426,6 +441,9 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
     }
     ok_out->was_empty = rc == SESSION_NEW;
     rc = stages_sweep(d->meta.stage_fd, err);
+    if (rc == 0) {
+        rc = trash_start(&d->trash, err);
+    }
     if (rc != 0) {
         return numbered(rc, err);
     }

@@ -21,6 +21,7 @@
 #include "sync/replica/stages.h"
 #include "sync/replica/sync_group.h"
 #include "sync/replica/tables.h"
+#include "sync/replica/trash.h"
 
 struct disk {
     struct meta meta;
@@ -30,6 +31,7 @@ struct disk {
     int all_fd;              /* the root once more, for sync_all */
     struct stages stages;
     struct tables tables;
+    struct trash trash;
     struct {
         char name[TABLE_MAX_BYTES];
         size_t len;
@@ -49,6 +51,9 @@ struct disk {
 /* Opens DIR (see meta_open) and starts nothing. */
 int disk_open(struct disk *d, const char *path, const struct meta_modes *modes,
               struct err *err) MUSTCHECK;
+/* Keep deleted values; before the session, which disk_identify() begins. */
+int disk_keep_trash(struct disk *d, const struct trash_settings *set,
+                    struct err *err) MUSTCHECK;
 void disk_close(struct disk *d);
 
 /* Fill in all ops but scan_start, names_start and send; ctx is the disk. */

@@ -15,6 +15,7 @@
 #include "sync/replica/replica.h"
 
 enum { LOCK_TIMEOUT_DEFAULT_MS = 10000 };
+#define TRASH_MAX_DEFAULT (UINT64_C(1) << 30)
 
 static const char help_text[] =
     "drover-replica: the replica's side of Drover\n"
@@ -38,6 +39,8 @@ static const char help_text[] =
     "    --on-lock-timeout P   wait: keep waiting (default); replace: put the\n"
     "                          value in place anyway, readers keep the old "
     "one\n"
+    "    --trash-keep D        keep deleted values so long, off by default\n"
+    "    --trash-max SIZE      ... and no more of them than this (1G)\n"
     "    --no-sandbox          run without Landlock and seccomp\n"
     "  fresh DIR --max-age D exit 0 fresh, 1 stale, 69 never synced\n"
     "  status DIR [--json]   whose copy it is, how current, who writes it\n"
@@ -51,6 +54,10 @@ static const char help_text[] =
     "  demote DIR            make a primary a replica; keeps its values aside\n"
     "    --discard             keep none\n"
     "  kept DIR [--remove]   list kept values that the new primary has not\n"
+    "  trash list DIR        deleted values that are kept (--trash-keep)\n"
+    "  trash restore DIR OUT copy them to OUT, a new directory, as a database\n"
+    "  trash empty DIR       remove them\n"
+    "    --table T, --key K, --id ID   only these\n"
     "  version, --help\n"
     "\n"
     "Exit codes: 0 good, 1 bad answer, 64 usage, 69 unavailable or never\n"
@@ -123,6 +130,8 @@ enum receive_option {
     OPT_FILE_MODE,
     OPT_LOCK_TIMEOUT,
     OPT_ON_LOCK_TIMEOUT,
+    OPT_TRASH_KEEP,
+    OPT_TRASH_MAX,
     OPT_NO_SANDBOX,
 };
 
@@ -132,6 +141,8 @@ static const struct option receive_options[] = {
     {"file-mode", required_argument, NULL, OPT_FILE_MODE},
     {"lock-timeout", required_argument, NULL, OPT_LOCK_TIMEOUT},
     {"on-lock-timeout", required_argument, NULL, OPT_ON_LOCK_TIMEOUT},
+    {"trash-keep", required_argument, NULL, OPT_TRASH_KEEP},
+    {"trash-max", required_argument, NULL, OPT_TRASH_MAX},
     {"no-sandbox", no_argument, NULL, OPT_NO_SANDBOX},
     {NULL, 0, NULL, 0},
 };
@@ -155,6 +166,10 @@ static int set_option(struct replica_settings *set, int option, struct err *err)
         return rc;
     case OPT_ON_LOCK_TIMEOUT:
         return options_policy(optarg, &set->policy, err);
+    case OPT_TRASH_KEEP:
+        return units_parse_duration(optarg, &set->trash.keep_ns, err);
+    case OPT_TRASH_MAX:
+        return units_parse_size(optarg, &set->trash.max_bytes, err);
     case OPT_NO_SANDBOX:
         set->sandbox = false;
         return 0;
@@ -173,6 +188,7 @@ int receive_main(int argc, char **argv)
         .policy = LOCK_POLICY_WAIT,
         .lock_timeout_ms = LOCK_TIMEOUT_DEFAULT_MS,
         .sandbox = true,
+        .trash = {.max_bytes = TRASH_MAX_DEFAULT},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", receive_options, NULL)) !=
@@ -212,7 +228,8 @@ static const struct command {
     {"receive", receive_main}, {"fresh", fresh_main},
     {"status", status_main},   {"adopt", adopt_main},
     {"promote", promote_main}, {"demote", demote_main},
-    {"kept", kept_main},       {"version", version_main},
+    {"kept", kept_main},       {"trash", trash_main},
+    {"version", version_main},
     {"--version", version_main},
     {"help", help_main},       {"--help", help_main},
     {"-h", help_main},

@@ -436,3 +436,9 @@ int meta_holds_data(const struct db *db, struct err *err)
     }
     return 0;
 }
+
+int meta_open_sub(int meta_fd, const char *name, const struct meta_modes *modes,
+                  struct err *err)
+{
+    return open_dir(meta_fd, name, modes, err);
+}

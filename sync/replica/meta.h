@@ -135,3 +135,8 @@ bool meta_id_parse(const char *text, uint8_t out[META_ID_BYTES]);
 
 /* The operator-visible number for a failure on the replica's disk. */
 int meta_error_id(const struct err *err);
+
+/* A directory in META_DIR, made when it is missing, with these modes and group:
+ * whoever may list the database may list it, too. */
+int meta_open_sub(int meta_fd, const char *name, const struct meta_modes *modes,
+                  struct err *err) MUSTCHECK;

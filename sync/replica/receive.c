@@ -486,6 +486,12 @@ int receive_run(const struct replica_settings *settings)
     }
     init(rv);
     int rc = disk_open(&rv->disk, settings->dir, &settings->modes, &err);
+    if (rc == 0) {
+        rc = disk_keep_trash(&rv->disk, &settings->trash, &err);
+        if (rc != 0) {
+            disk_close(&rv->disk);
+        }
+    }
     if (rc != 0) {
         free(rv);
         return receive_refuse(&err);

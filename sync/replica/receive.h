@@ -45,6 +45,7 @@ struct receive {
     atomic_int_fast64_t silence_ms;
     int64_t start_ms;
     int64_t applied_ms; /* watcher's: last look at the changes */
+    int64_t trash_ms;   /* ... and at the trash */
     int wake_fd;
     int signal_fd;
     pthread_t committer;

@@ -11,6 +11,7 @@
 #include "store/base/err.h"
 #include "sync/receiver.h"
 #include "sync/replica/meta.h"
+#include "sync/replica/trash.h"
 
 /* The same numbers in every program of the project; systemd knows their
  * names. */
@@ -31,6 +32,7 @@ struct replica_settings {
     enum lock_policy policy;
     int64_t lock_timeout_ms;
     bool sandbox;
+    struct trash_settings trash;
 };
 
 /* Each command runs with argv[0] as its name and returns an exit code. */
@@ -41,6 +43,7 @@ int adopt_main(int argc, char **argv);
 int promote_main(int argc, char **argv);
 int demote_main(int argc, char **argv);
 int kept_main(int argc, char **argv);
+int trash_main(int argc, char **argv);
 
 /* Serve one agent on stdin and stdout until it ends. */
 int receive_run(const struct replica_settings *settings);

@@ -19,6 +19,7 @@
 
 enum {
     WATCH_MS = 500,
+    TRASH_MS = 2000,
     APPLIED_MS = 1000,       /* applied is replaced at most this often */
     SILENCE_EXTRA_MS = 2000, /* the core gives up first, with better words */
     HELLO_MS = 60 * 1000,    /* from start to HELLO */
@@ -30,6 +31,20 @@ static _Noreturn void leave_now(const char *why, int code)
 {
     replica_say("leaving: %s", why);
     _exit(code);
+}
+
+/* Values in the trash grow old; and the operator should know when it is full. */
+static void tend_trash(struct receive *rv, int64_t now_ms)
+{
+    char news[ERR_MSG_BYTES];
+    if (now_ms - rv->trash_ms < TRASH_MS) {
+        return;
+    }
+    rv->trash_ms = now_ms;
+    trash_sweep(&rv->disk.trash);
+    if (trash_news(&rv->disk.trash, news, sizeof news)) {
+        replica_say("%s", news);
+    }
 }
 
 static void watch_once(struct receive *rv, uint64_t *applied)
@@ -58,6 +73,7 @@ static void watch_once(struct receive *rv, uint64_t *applied)
         disk_tell_applied(&rv->disk, applied, &err) == 0) {
         rv->applied_ms = now;
     }
+    tend_trash(rv, now);
 }
 
 void receive_check_takeover(struct receive *rv, int64_t silent_ms)

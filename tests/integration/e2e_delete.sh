@@ -240,4 +240,114 @@ moved_and_replaced() {
     is "$(keys_of "$W/r1")" 52 "the replica's keys"
 }
 
+# --- the trash -------------------------------------------------------------------------
+
+bin_of() { "$DROVER_REPLICA" trash "$@"; }
+
+# Deleted values can be brought back, with their exact names.
+trash() {
+    # shellcheck disable=SC2016 # the name is meant to look like that
+    odd='al ice'"'"'s $HOME'
+    table t.tbl
+    table a.tbl/b.tbl
+    write fill "$P/t.tbl" 0 10 100
+    write flockd-set "$P/a.tbl/b.tbl" "$odd" "precious"
+    write flockd-set "$P/t.tbl" twice "first"
+    write big "$P/t.tbl" large 3000000 7
+    begin_config
+    add_replica r1 --trash-keep 1h
+    add_replica r2
+    start_agent
+    must_be r1 streaming
+    must_be r2 streaming
+    proven r1 r2
+    expect 0 bin_of list "$W/r1"
+    is "$(wc -l <"$W/out")" 0 "the values in the trash"
+    write flockd-delete "$P/t.tbl" k-000003
+    write flockd-delete "$P/t.tbl" large
+    write flockd-delete "$P/t.tbl" twice
+    converged r1
+    write flockd-set "$P/t.tbl" twice "second"
+    converged r1
+    write flockd-delete "$P/t.tbl" twice
+    rm -r "$P/a.tbl"
+    proven r1 r2
+    is "$(keys_of "$W/r1")" 9 "the replica's keys"
+    expect 0 bin_of list "$W/r1"
+    is "$(wc -l <"$W/out")" 5 "the values in the trash"
+    out_has " t/k-000003$"
+    out_has " 'a.tbl/b/al ice'\\\\''s \$HOME'$"
+    [ ! -e "$W/r2/.drover/trash" ] || fail "a trash that nobody asked for"
+    expect 0 bin_of list "$W/r2"
+    out_has "no trash"
+    # The database's readers see nothing of it.
+    is "$(stat -c %a "$W/r1/.drover/trash")" 2750 "the mode of the trash"
+    is "$(stat -c %a "$W/r1/.drover/trash/0000000000000001")" 600 "the mode of a value in it"
+    [ -z "$(find "$W/r1/.drover" -name '*.kv')" ] || fail "a value in the trash looks like a key"
+    expect 0 "$DROVER_KV" "$W/r1" keys --table t
+    out_lacks k-000003
+    expect 0 "$DROVER_KV" "$W/r1" tables
+    is "$(tr '\n' ' ' <"$W/out")" "'' t " "the tables"
+    # Another session knows them, too.
+    stop_agent
+    start_agent
+    must_be r1 streaming
+    expect 1 bin_of list --table t --key none "$W/r1"
+    expect 0 bin_of list --table t --key twice "$W/r1"
+    is "$(wc -l <"$W/out")" 2 "the values of one key"
+    id=$(head -n 1 "$W/out" | cut -d' ' -f1)
+    expect 0 bin_of restore "$W/r1" "$W/all"
+    has_value "$W/all/a.tbl/b.tbl/$odd.kv" precious || fail "the value is not back"
+    has_value "$W/all/t.tbl/twice.kv" second || fail "not the newest value"
+    is "$(stat -c %s "$W/all/t.tbl/large.kv")" 3000000 "the size of the large value"
+    expect 0 bin_of restore "$W/r1" "$W/one" --id "$id"
+    has_value "$W/one/t.tbl/twice.kv" first || fail "not the value asked for"
+    is "$(find "$W/one" -type f | wc -l)" 1 "the values restored"
+    code=0
+    bin_of restore "$W/r1" "$W/all" >"$W/out" 2>&1 || code=$?
+    [ "$code" != 0 ] || fail "restored over what was there"
+    out_has "empty directory"
+    # Back to the primary, and so to the replicas.
+    expect 0 "$DROVER_KV" "$P" mktable a.tbl/b
+    "$DROVER_KV" "$W/all" get --table a.tbl/b "$odd" |
+        "$DROVER_KV" "$P" set --table a.tbl/b "$odd" || fail "the value is not taken"
+    proven r1 r2
+    has_value "$W/r1/a.tbl/b.tbl/$odd.kv" precious || fail "the key is not back"
+    expect 0 bin_of empty "$W/r1"
+    out_has "5 values"
+    expect 0 bin_of list "$W/r1"
+    is "$(wc -l <"$W/out")" 0 "the values in the trash"
+    expect 64 bin_of list
+    expect 64 bin_of dump "$W/r1"
+}
+
+# A dropped table is in it, no more than is allowed, and a kill loses nothing
+# that was acknowledged.
+trash_bounds() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 300 1000
+    DATABASE_EXTRA='max-delete = 100%' begin_config
+    add_replica r1 --trash-keep 1h --trash-max 600K
+    add_replica r2 --trash-keep 1s
+    start_agent
+    must_be r1 streaming
+    must_be r2 streaming
+    rm -r "$P/t.tbl"
+    converged r1 r2
+    for pid in $(receivers_of "$W/r1"); do kill -KILL "$pid"; done
+    expect 0 bin_of list "$W/r1"
+    kept=$(wc -l <"$W/out")
+    [ "$kept" -ge 100 ] && [ "$kept" -le 125 ] || fail "$kept values are kept in 600K"
+    ! grep -q "name not known" "$W/out" || fail "a name is lost"
+    must_be r1 streaming
+    used=$(du -sk --apparent-size "$W/r1/.drover/trash" | cut -f1)
+    [ "$used" -le 700 ] || fail "the trash takes $used KiB"
+    must_within "$WAIT" grep -q "the trash is full" "$W/agent.log"
+    must_within "$WAIT" aged_out
+    proven r1 r2
+}
+aged_out() {
+    bin_of list "$W/r2" >"$W/aged" && [ ! -s "$W/aged" ]
+}
+
 "$scenario"

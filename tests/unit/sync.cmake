@@ -47,7 +47,7 @@ set_tests_properties(integration_link_ssh PROPERTIES TIMEOUT 900 ENVIRONMENT
   "SSH_LAB=${CMAKE_CURRENT_LIST_DIR}/../integration/ssh_lab.sh")
 
 # drover-replica's parts.
-foreach(module IN ITEMS meta role sync_group session disk sandbox)
+foreach(module IN ITEMS trash meta role sync_group session disk sandbox)
   add_executable(unit_replica_${module}
                  ${CMAKE_CURRENT_LIST_DIR}/test_replica_${module}.c)
   target_link_libraries(unit_replica_${module} PRIVATE drover_replica

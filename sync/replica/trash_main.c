@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * trash_main: `drover-replica trash list | restore | empty`.
+ *
+ * A replica is read only, so nothing is put back in place: restore copies
+ * values into a directory of their own, laid out as a database, from where they
+ * are given to the primary. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/clock.h"
+#include "store/base/quote.h"
+#include "store/base/units.h"
+#include "sync/replica/replica.h"
+#include "sync/replica/trash.h"
+
+enum { COPY_BYTES = 64 * 1024 };
+
+/* What the command is about. */
+struct choice {
+    int trash_fd;
+    const char *table, *key; /* NULL: any */
+    uint64_t id;             /* 0: any */
+    struct db out;           /* restore */
+    uint64_t count, bytes, there;
+    struct err *err;
+};
+
+static int usage(const char *what)
+{
+    replica_say("trash: %s; see drover-replica --help", what);
+    return EXIT_USAGE;
+}
+
+static bool same(struct bytes b, const char *text)
+{
+    return b.len == strlen(text) &&
+           (b.len == 0 || memcmp(b.p, text, b.len) == 0);
+}
+
+static bool is_chosen(const struct choice *c, const struct trash_entry *e)
+{
+    return (c->id == 0 || c->id == e->id) &&
+           (c->table == NULL || (e->named && same(e->table, c->table))) &&
+           (c->key == NULL || (e->named && same(e->key, c->key)));
+}
+
+/* TABLE/KEY as one word of a shell. */
+static void put_name(struct buf *out, const struct trash_entry *e)
+{
+    CLEANUP(buf_deinit) struct buf name = BUF_NULL;
+
+    if (!e->named) {
+        buf_printf(out, "(name not known)");
+        return;
+    }
+    if (e->table.len > 0) {
+        buf_put(&name, e->table.p, e->table.len);
+        buf_u8(&name, '/');
+    }
+    if (e->key.len > 0) {
+        buf_put(&name, e->key.p, e->key.len);
+    }
+    quote_shell_buf(out, name.data, name.len);
+}
+
+/* --- list ---------------------------------------------------------------- */
+
+static int list_one(void *arg, const struct trash_entry *e)
+{
+    struct choice *c = arg;
+    CLEANUP(buf_deinit) struct buf name = BUF_NULL;
+    char utc[REPLICA_UTC_BYTES];
+
+    if (!is_chosen(c, e)) {
+        return 0;
+    }
+    put_name(&name, e);
+    (void)printf("%016" PRIx64 "  %s  %10s  ", e->id,
+                 replica_utc(e->deleted_s * NS_PER_S, utc),
+                 BYTES_TEXT(e->size));
+    if (!name.bad && name.len > 0) {
+        (void)fwrite(name.data, 1, name.len, stdout);
+    }
+    (void)putchar('\n');
+    c->count++;
+    c->bytes += e->size;
+    return 0;
+}
+
+/* --- restore ------------------------------------------------------------- */
+
+static int copy(int from, int to, struct err *err)
+{
+    CLEANUP(freep) char *piece = malloc(COPY_BYTES);
+
+    if (piece == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "out of memory");
+    }
+    for (;;) {
+        ssize_t n = read(from, piece, COPY_BYTES);
+        if (n == 0) {
+            return fsync(to) == 0 ? 0 : err_sys(err, errno, "sync");
+        }
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return err_sys(err, errno, "read");
+        }
+        for (ssize_t at = 0; at < n;) {
+            ssize_t done = write(to, piece + at, (size_t)(n - at));
+            if (done < 0 && errno != EINTR) {
+                return err_sys(err, errno, "write");
+            }
+            at += done > 0 ? done : 0;
+        }
+    }
+}
+
+/* The newest value of a key wins: it comes last. */
+static int write_value(struct choice *c, const struct trash_entry *e, int from)
+{
+    struct table_make make = {.create = true, .group = (gid_t)-1};
+    char file[KEY_FILE_BYTES];
+    static const char tmp[] = ".drover-tmp.0000000000000000";
+    CLEANUP(fd_closep)
+    int dir = table_open(&c->out, e->table.p, e->table.len, &make, NULL,
+                         c->err);
+
+    if (dir < 0) {
+        return dir;
+    }
+    key_file(e->key.p, e->key.len, file);
+    (void)unlinkat(dir, tmp, 0);
+    CLEANUP(fd_closep)
+    int to = openat(dir, tmp,
+                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (to < 0) {
+        return err_sys(c->err, errno, "create a value");
+    }
+    int rc = copy(from, to, c->err);
+    if (rc == 0 && renameat(dir, tmp, dir, file) != 0) {
+        rc = err_sys(c->err, errno, "rename");
+    }
+    if (rc != 0) {
+        (void)unlinkat(dir, tmp, 0);
+        (void)err_wrap(c->err, "table %s, key %s",
+                       QUOTED_TABLE(e->table.p, e->table.len),
+                       QUOTED(e->key.p, e->key.len));
+    }
+    return rc;
+}
+
+static int restore_one(void *arg, const struct trash_entry *e)
+{
+    struct choice *c = arg;
+    char name[TRASH_NAME_BYTES];
+    struct trash_entry named = *e;
+
+    if (!is_chosen(c, e)) {
+        return 0;
+    }
+    trash_name(e->id, name);
+    CLEANUP(fd_closep)
+    int from = openat(c->trash_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (from < 0 && errno == ENOENT) {
+        return 0; /* dropped since it was listed */
+    }
+    if (from < 0) {
+        return err_sys(c->err, errno, "open %s", name);
+    }
+    if (!e->named) {
+        named.key = (struct bytes){(const uint8_t *)name, strlen(name)};
+    }
+    int rc = write_value(c, &named, from);
+    c->count += rc == 0;
+    c->bytes += rc == 0 ? e->size : 0;
+    return rc;
+}
+
+static bool is_empty_or_new(const char *path, struct err *err)
+{
+    if (mkdir(path, 0700) == 0) {
+        return true;
+    }
+    if (errno == EEXIST && rmdir(path) == 0 && mkdir(path, 0700) == 0) {
+        return true;
+    }
+    (void)err_sys(err, errno, "%s must be a new or an empty directory",
+                  QUOTED(path, strlen(path)));
+    return false;
+}
+
+static int restore(struct choice *c, const char *out)
+{
+    if (!is_empty_or_new(out, c->err)) {
+        return c->err->code;
+    }
+    int rc = db_open(&c->out, out, false, c->err);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = trash_each(c->trash_fd, restore_one, c, c->err);
+    db_close(&c->out);
+    if (rc == 0) {
+        (void)printf("%s values, %s, are in %s now, laid out as a database.\n"
+                     "Look, then give them to the primary: copy it there and, "
+                     "for each key,\n"
+                     "  drover-kv DATABASE mktable TABLE\n"
+                     "  drover-kv OUT get --table TABLE KEY | drover-kv "
+                     "DATABASE set --table TABLE KEY\n",
+                     COUNT_TEXT(c->count), BYTES_TEXT(c->bytes), out);
+    }
+    return rc;
+}
+
+/* --- empty --------------------------------------------------------------- */
+
+static int empty_one(void *arg, const struct trash_entry *e)
+{
+    struct choice *c = arg;
+    char name[TRASH_NAME_BYTES];
+
+    if (!is_chosen(c, e)) {
+        return 0;
+    }
+    trash_name(e->id, name);
+    if (unlinkat(c->trash_fd, name, 0) != 0 && errno != ENOENT) {
+        return err_sys(c->err, errno, "remove %s", name);
+    }
+    c->count++;
+    c->bytes += e->size;
+    return 0;
+}
+
+/* --- the command --------------------------------------------------------- */
+
+static int open_trash(const char *dir, struct err *err)
+{
+    struct meta m;
+
+    int rc = meta_look(&m, dir, err);
+    if (rc < 0) {
+        return rc;
+    }
+    int fd = openat(m.fd, TRASH_DIR,
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        rc = err_sys(err, errno, "%s/" META_DIR "/" TRASH_DIR, dir);
+    }
+    meta_close(&m);
+    return fd >= 0 ? fd : rc;
+}
+
+static int run(struct choice *c, const char *what, const char *out)
+{
+    if (strcmp(what, "restore") == 0) {
+        return restore(c, out);
+    }
+    if (strcmp(what, "empty") == 0) {
+        int rc = trash_each(c->trash_fd, empty_one, c, c->err);
+        if (rc == 0) {
+            (void)printf("%s values, %s, removed\n", COUNT_TEXT(c->count),
+                         BYTES_TEXT(c->bytes));
+        }
+        return rc;
+    }
+    return trash_each(c->trash_fd, list_one, c, c->err);
+}
+
+static bool read_options(int argc, char **argv, struct choice *c)
+{
+    static const struct option options[] = {
+        {"table", required_argument, NULL, 't'},
+        {"key", required_argument, NULL, 'k'},
+        {"id", required_argument, NULL, 'i'},
+        {NULL, 0, NULL, 0},
+    };
+    char *end = NULL;
+
+    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (o) {
+        case 't':
+            c->table = optarg;
+            break;
+        case 'k':
+            c->key = optarg;
+            break;
+        case 'i':
+            c->id = strtoull(optarg, &end, 16);
+            if (c->id == 0 || *end != '\0') {
+                return false;
+            }
+            break;
+        default:
+            return false;
+        }
+    }
+    return true;
+}
+
+int trash_main(int argc, char **argv)
+{
+    struct err err = {0};
+    struct choice c = {.trash_fd = -1, .err = &err};
+    const char *what = argc > 1 ? argv[1] : "";
+    bool restores = strcmp(what, "restore") == 0;
+
+    if (!restores && strcmp(what, "list") != 0 && strcmp(what, "empty") != 0) {
+        return usage("say list, restore or empty");
+    }
+    if (!read_options(argc - 1, argv + 1, &c)) {
+        return usage("an option or its value is not understood");
+    }
+    char **words = argv + 1 + optind;
+    int count = argc - 1 - optind;
+    if (count != (restores ? 2 : 1)) {
+        return usage(restores ? "restore wants the replica's directory and "
+                                "one for the values"
+                              : "name the replica's directory");
+    }
+    CLEANUP(fd_closep) int fd = open_trash(words[0], &err);
+    if (fd == ERR_NOTFOUND) {
+        (void)printf("%s has no trash; receive keeps one with --trash-keep\n",
+                     words[0]);
+        return EXIT_GOOD;
+    }
+    c.trash_fd = fd;
+    int rc = fd < 0 ? fd : run(&c, what, words[1]);
+    if (rc < 0) {
+        replica_say_error(&err);
+        return replica_exit_of(&err);
+    }
+    return c.count > 0 || (c.table == NULL && c.key == NULL && c.id == 0)
+               ? EXIT_GOOD
+               : EXIT_BAD;
+}
