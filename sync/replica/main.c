@@ -98,6 +98,8 @@ int replica_exit_of(const struct err *err)
         return EXIT_TEMPORARY;
     case DR_OTHER_DATABASE:
     case DR_OLD_EPOCH:
+    case DR_TWO_PRIMARIES:
+    case DR_IS_PRIMARY:
     case DR_REPLICA_NOT_EMPTY:
         return EXIT_CONFIG;
     case DR_REPLICA_DIR:
@@ -105,8 +107,6 @@ int replica_exit_of(const struct err *err)
     case DR_PROTOCOL:
         return EXIT_PROTOCOL;
     default:
-    case DR_TWO_PRIMARIES:
-    case DR_IS_PRIMARY:
         break;
     }
     switch (err->code) {
