@@ -256,7 +256,8 @@ int trash_sync(struct trash *t, struct err *err)
     }
     (void)pthread_mutex_lock(&t->mutex);
     bool dirty = t->dirty;
-    int log_fd = dirty ? dup(t->log_fd) : -1; /* a sweep may replace it */
+    /* A sweep may replace the log meanwhile. */
+    int log_fd = dirty ? fcntl(t->log_fd, F_DUPFD_CLOEXEC, 0) : -1;
     t->dirty = false;
     (void)pthread_mutex_unlock(&t->mutex);
     if (!dirty) {
