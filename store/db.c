@@ -20,6 +20,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
+#include "store/base/retry.h"
 
 enum {
     DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW,
@@ -28,16 +29,6 @@ enum {
 };
 
 /* --- the root ------------------------------------------------------------ */
-
-static int sync_dir(int dir_fd)
-{
-    int rc;
-
-    do {
-        rc = fsync(dir_fd);
-    } while (rc < 0 && errno == EINTR);
-    return rc;
-}
 
 /* Make `path` and its missing parents, and sync the directory above each one
  * that was made.  Returns 0 or -1 with errno. */
@@ -52,11 +43,12 @@ static int make_root(char *path)
             *slash = '\0';
             parent = path;
         }
-        CLEANUP(fd_closep) int fd = open(parent, DIR_FLAGS & ~O_NOFOLLOW);
+        CLEANUP(fd_closep)
+        int fd = retry_open(parent, DIR_FLAGS & ~O_NOFOLLOW);
         if (slash != NULL && slash != path) {
             *slash = '/';
         }
-        return fd < 0 ? -1 : sync_dir(fd);
+        return fd < 0 ? -1 : retry_fsync(fd);
     }
     if (errno == EEXIST) {
         return 0;
@@ -98,7 +90,8 @@ int db_open(struct db *db, const char *path, bool create, struct err *err)
             return rc;
         }
     }
-    CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP(fd_closep)
+    int fd = retry_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0) {
         return err_sys(err, errno, "open database %s",
                        QUOTED(path, strlen(path)));
@@ -176,7 +169,7 @@ static int open_step(int dir_fd, const char *name)
     int fd;
 
     do {
-        fd = openat(dir_fd, name, DIR_FLAGS);
+        fd = retry_openat(dir_fd, name, DIR_FLAGS, 0);
     } while (fd < 0 && errno == EINTR);
     if (fd >= 0 && strcmp(name, ".") != 0 && is_mounted(fd)) {
         (void)close(fd);
@@ -253,8 +246,8 @@ static int make_step(int dir_fd, const char *name,
         return errno == EEXIST ? 0 : -1;
     }
     CLEANUP(fd_closep) int fd = open_step(dir_fd, name);
-    if (fd < 0 || dress(fd, make) < 0 || sync_dir(fd) < 0 ||
-        sync_dir(dir_fd) < 0) {
+    if (fd < 0 || dress(fd, make) < 0 || retry_fsync(fd) < 0 ||
+        retry_fsync(dir_fd) < 0) {
         int saved = errno;
         /* A table with the wrong group would stay so: better none. */
         (void)unlinkat(dir_fd, name, AT_REMOVEDIR);
@@ -281,10 +274,10 @@ static int finish_step(int parent_fd, int dir_fd, const struct table_make *make)
     if (!is_undressed(dir_fd, make)) {
         return 0;
     }
-    if (dress(dir_fd, make) < 0 || sync_dir(dir_fd) < 0) {
+    if (dress(dir_fd, make) < 0 || retry_fsync(dir_fd) < 0) {
         return -1;
     }
-    return sync_dir(parent_fd);
+    return retry_fsync(parent_fd);
 }
 
 static int make_by_steps(int root_fd, const char *path,
@@ -401,7 +394,7 @@ static void remove_empty_parents(const struct db *db, char *path)
         CLEANUP(fd_closep) int fd = db_open_dir(db, above ? path : ".");
         const char *name = above != NULL ? above + 1 : path;
         if (fd < 0 || unlinkat(fd, name, AT_REMOVEDIR) < 0 ||
-            sync_dir(fd) < 0) {
+            retry_fsync(fd) < 0) {
             return;
         }
         if (above != NULL) {
@@ -418,7 +411,11 @@ static int remove_one(int dir_fd, const char *name, const char *quoted,
 
     if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0) {
         if (errno == ENOENT) {
-            return 0;
+            /* Whoever removed it may have died before his sync. */
+            return retry_fsync(dir_fd) < 0
+                       ? err_sys(err, errno, "sync the directory of table %s",
+                                 quoted)
+                       : 0;
         }
         if (errno != ENOTEMPTY && errno != EEXIST) {
             return err_sys(err, errno, "remove table %s", quoted);
@@ -430,7 +427,7 @@ static int remove_one(int dir_fd, const char *name, const char *quoted,
                        "remove table %s: not empty, it contains %s", quoted,
                        QUOTED(inside, strlen(inside)));
     }
-    if (sync_dir(dir_fd) < 0) {
+    if (retry_fsync(dir_fd) < 0) {
         return err_sys(err, errno, "sync the directory of table %s", quoted);
     }
     return 0;

@@ -16,6 +16,7 @@
 
 #include "store/base/clock.h"
 #include "store/base/quote.h"
+#include "store/base/retry.h"
 #include "store/drover_impl.h"
 
 _Static_assert((int)DROVER_E_IO == (int)ERR_IO &&
@@ -98,12 +99,7 @@ int drover_check(struct drover_bytes table, struct drover_bytes key,
 
 int drover_sync(int fd, const char *what, struct err *err)
 {
-    int rc;
-
-    do {
-        rc = fsync(fd);
-    } while (rc < 0 && errno == EINTR);
-    return rc < 0 ? err_sys(err, errno, "fsync %s", what) : 0;
+    return retry_fsync(fd) < 0 ? err_sys(err, errno, "fsync %s", what) : 0;
 }
 
 /* --- databases ----------------------------------------------------------- */
@@ -120,7 +116,11 @@ int drover_check_writable(const struct drover *db, struct err *err)
 static int refuse_replica(const struct db *db, struct err *err)
 {
     if (faccessat(db->root_fd, META_REPLICA, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
-        return 0;
+        if (errno == ENOENT || errno == ENOTDIR) {
+            return 0;
+        }
+        return err_sys(err, errno, "see whether database %s is a replica",
+                       QUOTED(db->path, strlen(db->path)));
     }
     return err_set(err, ERR_READONLY, 0,
                    "database %s is a replica: what is written here is undone "
@@ -222,8 +222,8 @@ static int freshness_impl(const struct db *db, struct drover_freshness *out,
     struct stat st;
     char line[512];
     CLEANUP(fd_closep)
-    int fd =
-        openat(db->root_fd, META_FRESHNESS, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = retry_openat(db->root_fd, META_FRESHNESS,
+                          O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
 
     if (fd < 0 && errno == ENOENT) {
         return err_set(err, ERR_NOTFOUND, 0,

@@ -176,6 +176,14 @@ DROVER_API DROVER_CHECK int drover_table_drop(struct drover *db,
                                               int64_t timeout_ms,
                                               struct drover_error *err);
 
+/* Remove the temporary files that killed writers left in any table: those older
+ * than a minute whose lock nobody holds.  They are never seen as keys and cost
+ * only space.  Returns how many were removed.  What may not be removed stays;
+ * an error is a directory that could not be read, after the others were
+ * swept.  Errors: READONLY, PERM, GONE, NOMEM. */
+DROVER_API DROVER_CHECK int64_t drover_sweep(struct drover *db,
+                                             struct drover_error *err);
+
 /* A name found by drover_tables() or drover_keys(); borrowed for the call.
  * A result other than 0 ends the listing and is returned by it (use positive
  * values).  It may call back into the library. */

@@ -46,9 +46,11 @@ static int delete_impl(struct drover *db, struct drover_bytes table,
         return 0;
     }
     rc = dir_fd < 0 ? dir_fd : drover_delete_at(dir_fd, key, timeout_ms, err);
-    if (rc == 1) {
+    if (rc >= 0) {
+        /* Also when there was no key: whoever deleted it may have died, or
+         * been told of a failure, before it was durable. */
         int synced = drover_sync(dir_fd, "the table's directory", err);
-        rc = synced < 0 ? synced : 1;
+        rc = synced < 0 ? synced : rc;
     }
     return rc < 0 ? drover_wrap(err, "delete", table, key) : rc;
 }

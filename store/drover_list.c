@@ -10,13 +10,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/base/buf.h"
 #include "store/base/quote.h"
+#include "store/base/retry.h"
 #include "store/drover_impl.h"
+#include "store/temps.h"
 #include "store/walk.h"
 
 /* A table that others keep filling while it is dropped. */
@@ -119,7 +120,7 @@ typedef int (*entry_fn)(void *arg, int dir_fd, const struct dirent *e,
 /* Call `fn` for each entry besides "." and ".."; non-zero stops. */
 static int each_entry(int dir_fd, entry_fn fn, void *arg, struct err *err)
 {
-    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = retry_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     int rc = 0;
 
@@ -283,7 +284,12 @@ static int create_impl(struct drover *db, struct drover_bytes table,
     }
     CLEANUP(fd_closep)
     int fd = table_open(&db->db, table.data, table.len, &make, &created, err);
-    return fd < 0 ? fd : created;
+    if (fd < 0) {
+        return fd;
+    }
+    /* Whoever made it may have died before his sync. */
+    rc = created ? 0 : drover_sync(fd, "the table's directory", err);
+    return rc < 0 ? rc : created;
 }
 
 int drover_table_create(struct drover *db, struct drover_bytes table,
@@ -382,24 +388,6 @@ static int check_entry(void *arg, int dir_fd, const struct dirent *e,
                    QUOTED(e->d_name, strlen(e->d_name)));
 }
 
-/* A temporary whose writer is gone; a live writer holds its lock. */
-static int drop_temp(void *arg, int dir_fd, const struct dirent *e,
-                     struct err *err)
-{
-    (void)arg;
-    (void)err;
-    if (!name_is_temp(e->d_name)) {
-        return 0;
-    }
-    CLEANUP(fd_closep)
-    int fd = openat(dir_fd, e->d_name,
-                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
-        (void)unlinkat(dir_fd, e->d_name, 0);
-    }
-    return 0;
-}
-
 static int drop_contents(int dir_fd, int64_t timeout_ms, struct err *err)
 {
     CLEANUP(names_freep) struct names *names = names_new();
@@ -419,7 +407,10 @@ static int drop_contents(int dir_fd, int64_t timeout_ms, struct err *err)
         }
         rc = 0;
     }
-    return rc == 0 ? each_entry(dir_fd, drop_temp, NULL, err) : rc;
+    if (rc == 0) {
+        rc = temps_sweep_table(dir_fd, 0, err);
+    }
+    return rc < 0 ? rc : 0;
 }
 
 static int drop_impl(struct drover *db, struct drover_bytes table,
@@ -434,8 +425,12 @@ static int drop_impl(struct drover *db, struct drover_bytes table,
     }
     CLEANUP(fd_closep)
     int dir_fd = table_open(&db->db, table.data, table.len, NULL, NULL, err);
+    if (dir_fd == ERR_NOTFOUND) {
+        /* Finishes what an earlier drop may have left to do. */
+        return table_remove_dir(&db->db, table.data, table.len, err);
+    }
     if (dir_fd < 0) {
-        return dir_fd == ERR_NOTFOUND ? 0 : dir_fd;
+        return dir_fd;
     }
     rc = ERR_EXISTS;
     for (int i = 0; i < DROP_TRIES && rc == ERR_EXISTS; i++) {
@@ -455,4 +450,18 @@ int drover_table_drop(struct drover *db, struct drover_bytes table,
     struct err e;
 
     return drover_report(drop_impl(db, table, timeout_ms, &e), &e, err);
+}
+
+/* --- sweep --------------------------------------------------------------- */
+
+int64_t drover_sweep(struct drover *db, struct drover_error *err)
+{
+    uint64_t removed = 0;
+    struct err e;
+    int rc = drover_check_writable(db, &e);
+
+    if (rc == 0) {
+        rc = temps_sweep(&db->db, &removed, &e);
+    }
+    return rc < 0 ? drover_report(rc, &e, err) : (int64_t)removed;
 }

@@ -28,6 +28,7 @@
 #include "store/base/hex.h"
 #include "store/base/quote.h"
 #include "store/base/rand.h"
+#include "store/base/retry.h"
 #include "store/drover_impl.h"
 #include "store/install.h"
 #include "store/lock.h"
@@ -74,9 +75,9 @@ static int open_temp(struct drover_writer *w, struct err *err)
             return rc;
         }
         (void)hex_encode(w->temp + sizeof TEMP_PREFIX - 1, id, sizeof id);
-        w->fd =
-            openat(w->dir_fd, w->temp,
-                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        w->fd = retry_openat(
+            w->dir_fd, w->temp,
+            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (w->fd >= 0) {
             /* Nobody else knows it: the lock only tells a live writer's
              * temporary from one that a crash left behind. */
@@ -425,7 +426,7 @@ static int import_impl(struct drover *db, struct drover_bytes table,
                        int64_t timeout_ms, struct err *err)
 {
     CLEANUP(writer_freep) struct drover_writer *w = NULL;
-    CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CLEANUP(fd_closep) int fd = retry_open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0) {
         return err_sys(err, errno, "open %s", QUOTED(path, strlen(path)));

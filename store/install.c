@@ -18,6 +18,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
+#include "store/base/retry.h"
 #include "store/name.h"
 
 enum { RACE_TRIES = 100 };
@@ -88,8 +89,8 @@ static int lock_target(int dir_fd, const char *file, int *fd_out,
 {
     struct stat st;
     CLEANUP(fd_closep)
-    int fd =
-        openat(dir_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = retry_openat(dir_fd, file,
+                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
 
     if (fd < 0) {
         switch (errno) {
@@ -165,7 +166,8 @@ int install_value(int stage_fd, const char *stage_file, int dir_fd,
     key_file(key, key_len, file);
     /* Keeps the staged inode identified whatever happens to its names. */
     CLEANUP(fd_closep)
-    int staged = openat(stage_fd, stage_file, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int staged =
+        retry_openat(stage_fd, stage_file, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
     if (staged < 0) {
         return fail(errno, "open staged value of", file, err);
     }
@@ -193,7 +195,9 @@ int install_value(int stage_fd, const char *stage_file, int dir_fd,
             return fail(errno, "rename staged value to", file, err);
         }
         if (fstat(staged, st_out) < 0) {
-            return fail(errno, "fstat", file, err);
+            /* In place all the same; a stat that matches no file makes the
+             * next scan look at it. */
+            *st_out = (struct stat){0};
         }
         return INSTALL_DONE;
     }

@@ -30,7 +30,8 @@ enum install_result {
 
 /* Rename `stage_file` in `stage_fd` to the key in `dir_fd`.  `force` renames
  * without the lock (policy `replace`): readers keep the old inode.  On
- * INSTALL_DONE *st_out is the stat of the installed file.  A directory or
+ * INSTALL_DONE *st_out is the stat of the installed file (zero when that could
+ * not be asked for).  A directory or
  * other non-file under the key's name: ERR_NOTTABLE. */
 int install_value(int stage_fd, const char *stage_file, int dir_fd,
                   const void *key, size_t key_len, bool force,

@@ -70,3 +70,4 @@ int kv_each(struct kv *kv);
 int kv_tables(struct kv *kv);
 int kv_mktable(struct kv *kv);
 int kv_drop(struct kv *kv);
+int kv_sweep(struct kv *kv);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * kv_table: mktable and drop. */
+ * kv_table: mktable, drop and sweep. */
 #include "store/kv/kv.h"
 
 int kv_mktable(struct kv *kv)
@@ -20,4 +20,11 @@ int kv_drop(struct kv *kv)
                              &err) < 0
                ? kv_fail(&err)
                : KV_OK;
+}
+
+int kv_sweep(struct kv *kv)
+{
+    struct drover_error err;
+
+    return drover_sweep(kv->db, &err) < 0 ? kv_fail(&err) : KV_OK;
 }

@@ -9,7 +9,7 @@ function(drover_store_test name)
 endfunction()
 
 foreach(module IN ITEMS buf clock db drover err hex install json_out lock name
-        quote rand read share units value walk)
+        quote rand read share temps units value walk)
   drover_store_test(${module})
 endforeach()
 
