@@ -7,6 +7,7 @@
  */
 #include "agent/identity.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,8 +21,10 @@
 #include "agent/small_file.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
+#include "store/base/clock.h"
 #include "store/base/hex.h"
 #include "store/base/rand.h"
+#include "store/base/retry.h"
 #include "store/name.h"
 #include "sync/state.h"
 
@@ -29,8 +32,8 @@ enum { RECORD_MAX_BYTES = 8192 };
 
 static int meta_open(const struct db *db, struct err *err)
 {
-    int fd = openat(db->root_fd, META_DIR,
-                    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = retry_openat(db->root_fd, META_DIR,
+                          O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
     if (fd < 0)
         return err_sys(err, errno, META_DIR);
     return fd;
@@ -92,7 +95,7 @@ static int make_id(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
     if (mkdirat(db->root_fd, META_DIR, 0755) == 0) {
         /* The umask must not hide it from those who list the database. */
         if (fchmodat(db->root_fd, META_DIR, 0755, 0) != 0 ||
-            fsync(db->root_fd) != 0)
+            retry_fsync(db->root_fd) != 0)
             return err_sys(err, errno, "make " META_DIR);
     } else if (errno != EEXIST) {
         return err_sys(err, errno, "make " META_DIR);
@@ -181,8 +184,8 @@ int identity_origin(const struct db *db, uint8_t out[IDENTITY_ORIGIN_BYTES],
 int identity_hold(const struct db *db, struct err *err)
 {
     CLEANUP(fd_closep)
-    int fd = openat(db->root_fd, META_DIR "/id",
-                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = retry_openat(db->root_fd, META_DIR "/id",
+                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
     if (fd < 0)
         return err_sys(err, errno, META_DIR "/id");
     if (flock(fd, LOCK_SH | LOCK_NB) == 0)
