@@ -36,6 +36,8 @@ struct index_entry {
                              stat proves nothing and matches no file */
     uint16_t scan;        /* number of the last scan that saw it */
     uint8_t is_table;
+    uint8_t durable; /* on a replica: the file with this stat was installed and
+                        synced, not found by a scan */
 };
 
 /* `stat` made to match no file: inode and ctime are zero; the size stays, for

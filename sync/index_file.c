@@ -8,7 +8,7 @@
  *     header   "DRVINDEX", u32 version, u32 zero, db_id (16 bytes), u64 root
  *              device, u64 root inode, i64 time of the save (ns)
  *     records  57 bytes each, names ascending: name (lo, hi), digest (lo, hi),
- *              inode, ctime (ns), size, is_table (one byte)
+ *              inode, ctime (ns), size, and a byte: 1 table, 2 durable
  *     trailer  u64 number of records, XXH3-128 (lo, hi) of all before it
  *
  * It is a cache: whatever looks wrong with it (ERR_CORRUPT) costs time, never
@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/retry.h"
 #include "sync/index.h"
 #include "sync/index_impl.h"
 
@@ -37,6 +38,8 @@ enum {
     COUNT_BYTES = 8,
     SUM_BYTES = 16,
     TRAILER_BYTES = COUNT_BYTES + SUM_BYTES,
+    KIND_TABLE = 1, /* of a record's last byte */
+    KIND_DURABLE = 2,
     IO_BYTES = 1 << 18,
     FILE_NAME_BYTES = 256,
 };
@@ -124,7 +127,8 @@ static int save_entry(struct saver *s, const struct index_entry *e,
     put_u64(&p, stat.ino);
     put_u64(&p, (uint64_t)stat.ctime_ns);
     put_u64(&p, stat.size);
-    *p = e->is_table ? 1 : 0;
+    *p = (uint8_t)((e->is_table ? KIND_TABLE : 0) |
+                   (e->durable ? KIND_DURABLE : 0));
     s->used += RECORD_BYTES;
     s->records++;
     return 0;
@@ -192,7 +196,7 @@ static int save_to(struct index *ix, int fd, const char *file,
     if (rc == 0) {
         rc = save_trailer(&s, err);
     }
-    if (rc == 0 && fsync(fd) < 0) {
+    if (rc == 0 && retry_fsync(fd) < 0) {
         rc = err_sys(err, errno, "fsync the index file %s", file);
     }
     return rc;
@@ -208,8 +212,9 @@ int index_save(struct index *ix, int dir_fd, const char *file,
     /* What a crash left behind; a new file has our mode and no other links. */
     (void)unlinkat(dir_fd, temp, 0);
     CLEANUP(fd_closep)
-    int fd = openat(dir_fd, temp,
-                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd = retry_openat(dir_fd, temp,
+                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                          0600);
     if (fd < 0) {
         return err_sys(err, errno, "create the index file %s", temp);
     }
@@ -221,7 +226,7 @@ int index_save(struct index *ix, int dir_fd, const char *file,
         (void)unlinkat(dir_fd, temp, 0);
         return rc;
     }
-    if (fsync(dir_fd) < 0) {
+    if (retry_fsync(dir_fd) < 0) {
         return err_sys(err, errno, "fsync the directory of index file %s",
                        file);
     }
@@ -370,8 +375,9 @@ static int load_record(struct loader *l, const uint8_t *p, struct err *err)
     e.stat.ino = take_u64(&p);
     e.stat.ctime_ns = (int64_t)take_u64(&p);
     e.stat.size = take_u64(&p);
-    e.is_table = *p;
-    if (e.is_table > 1) {
+    e.is_table = (*p & KIND_TABLE) != 0;
+    e.durable = (*p & KIND_DURABLE) != 0;
+    if (*p > (KIND_TABLE | KIND_DURABLE)) {
         return corrupt(l, err, "a record is neither key nor table");
     }
     return add_to_run(l, &e, err);
@@ -475,8 +481,8 @@ int index_load(struct index *ix, int dir_fd, const char *file,
                const struct index_ident *ident, struct err *err)
 {
     CLEANUP(fd_closep)
-    int fd =
-        openat(dir_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = retry_openat(dir_fd, file,
+                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
     if (fd < 0) {
         return err_sys(err, errno, "open the index file %s", file);
     }

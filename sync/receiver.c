@@ -217,12 +217,12 @@ int receiver_start(struct receiver *r, struct err *err)
     return rc;
 }
 
-int receiver_sync_earlier(struct receiver *r, struct err *err)
+int receiver_sync_all(struct receiver *r, struct err *err)
 {
     (void)pthread_mutex_lock(&r->mutex);
-    bool needed = !r->relaxed && !r->all_synced;
+    bool relaxed = r->relaxed;
     (void)pthread_mutex_unlock(&r->mutex);
-    if (!needed || r->ops->sync_all == NULL) {
+    if (relaxed || r->ops->sync_all == NULL) {
         return 0;
     }
     if (r->ops->sync_all(r->ctx, err) != 0) {
@@ -232,6 +232,14 @@ int receiver_sync_earlier(struct receiver *r, struct err *err)
     r->all_synced = true;
     (void)pthread_mutex_unlock(&r->mutex);
     return 0;
+}
+
+int receiver_sync_earlier(struct receiver *r, struct err *err)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    bool synced = r->all_synced;
+    (void)pthread_mutex_unlock(&r->mutex);
+    return synced ? 0 : receiver_sync_all(r, err);
 }
 
 /* --- hello ------------------------------------------------------------------

@@ -59,13 +59,15 @@ struct receiver_ops {
     int (*table_drop)(void *ctx, struct bytes table, bool force, char *key_out,
                       size_t *key_len, uint32_t *pid_out, char comm[16],
                       struct err *err);
-    /* Make every directory touched since the last call that succeeded
-     * durable.  A remove() that finds nothing touches its directory, too. */
+    /* Make every directory touched since the last call durable.  A remove()
+     * that finds nothing touches its directory, too.  Any failure ends the
+     * session: the kernel tells once that something was not written. */
     int (*dirs_sync)(void *ctx, struct err *err);
     /* Make everything in the database durable, as one syncfs() does: an
      * earlier receiver may have died between a rename and its directory's
-     * sync, or was told to acknowledge without.  Called before the first ACK
-     * of a session and before READY, whichever comes first, on the thread of
+     * sync, or was told to acknowledge without; or a value was copied in by
+     * hand.  Called before the first ACK of a session and before READY, and
+     * after each scan that read values, on the thread of
      * receiver_commit() or receiver_scanned() and beside the others (both may
      * call at once); not with WIRE_RELAXED.  NULL: there is nothing to do. */
     int (*sync_all)(void *ctx, struct err *err);

@@ -95,7 +95,8 @@ static int apply_same(struct receiver *r, struct change *c, struct err *err)
     struct index_entry e;
     struct vstat now;
 
-    if (index_get(r->ix, c->name, &e) && digest_equal(e.digest, c->digest) &&
+    if (index_get(r->ix, c->name, &e) && e.durable &&
+        digest_equal(e.digest, c->digest) &&
         r->ops->stat(r->ctx, change_table(c), change_key(c), &now, err) == 0 &&
         vstat_equal(e.stat, now)) {
         return APPLIED;

@@ -10,9 +10,10 @@
  * earlier receiver that died before its sync.
  * Failures: the values' sync fails -> NAK for all of them, their stages are
  * gone, the rest goes on; a change cannot be applied -> NAK; a lock is held ->
- * aside; the directories' sync fails -> NAK for all that was applied, and the
- * index forgets them, so that nothing counts as equal that might not survive.
- * A failing disk ends the session after the NAKs.
+ * aside; the directories' sync fails -> NAK for all that was applied, the
+ * index forgets them, so that nothing counts as equal that might not survive,
+ * and the session ends: the kernel tells of a lost write once, so no later
+ * sync is a proof.  A failing disk ends the session after the NAKs, too.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -220,11 +221,10 @@ static int sync_directories(struct receiver *r, struct err *err)
     if (!r->touched) {
         return 0;
     }
-    /* A failure leaves them touched: the next group syncs again. */
     if (!r->relaxed && r->ops->dirs_sync(r->ctx, err) != 0) {
         err_wrap(err, "make directories durable");
         refuse_applied(r, err);
-        return receiver_fatal(err) ? err->code : 0;
+        return err->code; /* a later sync would prove nothing */
     }
     r->touched = false;
     return 0;
@@ -267,8 +267,10 @@ static void tell_index(struct receiver *r)
         } else if (c->type == WIRE_TABLE_SET) {
             note_table(r, c->table_name);
         } else if (c->installed) {
-            struct index_entry e = {
-                .name = c->name, .digest = c->digest, .stat = c->stat};
+            struct index_entry e = {.name = c->name,
+                                    .digest = c->digest,
+                                    .stat = c->stat,
+                                    .durable = !r->relaxed};
             put_or_forget(r, &e);
             if (!digest_equal(table, c->table_name)) {
                 table = c->table_name;

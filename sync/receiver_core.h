@@ -155,6 +155,8 @@ bool receiver_fatal(const struct err *err);
 /* Before the first ACK and before READY: make durable what an earlier receiver
  * may have left, for a change that finds its work done touches nothing. */
 int receiver_sync_earlier(struct receiver *r, struct err *err);
+/* The same, whatever was synced before. */
+int receiver_sync_all(struct receiver *r, struct err *err);
 /* Append a NAK for `seq` with the names of the change in front. */
 void receiver_nak(struct buf *out, uint64_t seq, struct bytes table,
                   struct bytes key, const struct err *err);

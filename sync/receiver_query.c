@@ -125,10 +125,14 @@ static bool next_scan(struct receiver *r, struct wire_scan *next_out)
     return more;
 }
 
-/* READY counts what the scan found as if we had acknowledged it. */
-static int sync_found(struct receiver *r, uint64_t id, struct err *err)
+/* Equal digests count as if we had acknowledged what a scan found: values that
+ * were put there by hand, or by a receiver that died before its sync. */
+static int sync_found(struct receiver *r, uint64_t id, uint64_t found,
+                      struct err *err)
 {
-    int rc = id == 0 ? receiver_sync_earlier(r, err) : 0;
+    int rc = found > 0 ? receiver_sync_all(r, err)
+             : id == 0 ? receiver_sync_earlier(r, err)
+                       : 0;
 
     if (rc != 0) {
         receiver_end(r, err);
@@ -139,7 +143,7 @@ static int sync_found(struct receiver *r, uint64_t id, struct err *err)
 int receiver_scanned(struct receiver *r, uint64_t id,
                      const struct wire_ready *result, struct err *err)
 {
-    if (sync_found(r, id, err) != 0) {
+    if (sync_found(r, id, result->reread, err) != 0) {
         return err->code;
     }
     struct buf b = BUF_NULL;

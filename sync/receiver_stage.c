@@ -86,7 +86,9 @@ static int refuse(struct receiver *r, const struct wire_change *m,
 /* --- small values
  * --------------------------------------------------------------- */
 
-/* Is this very value in place already?  Only an equal stat proves it, and only
+/* Is this very value in place already, and on disk?  Only an equal stat of a
+ * file that we installed and synced proves it (a file that a scan found, put
+ * there by hand or by a receiver that died, may be in memory alone), and only
  * when no table drop is under way that could take the key with it.  Looked at
  * again when it is applied. */
 static bool is_same(struct receiver *r, const struct change *c)
@@ -99,6 +101,7 @@ static bool is_same(struct receiver *r, const struct change *c)
     bool drops = r->drops > 0;
     (void)pthread_mutex_unlock(&r->mutex);
     return !drops && index_get(r->ix, c->name, &e) && !e.is_table &&
+           e.durable &&
            digest_equal(e.digest, c->digest) &&
            r->ops->stat(r->ctx, change_table(c), change_key(c), &now, &err) ==
                0 &&

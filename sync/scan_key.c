@@ -157,6 +157,10 @@ static int report_value(struct scan *s, int dir_fd, const struct scan_name *at,
         report_doubtful(s, at);
         return 0;
     }
+    if (was != NULL && vstat_equal(was->stat, e.stat) &&
+        digest_equal(was->digest, e.digest)) {
+        e.durable = was->durable;
+    }
     if (look->stat.ctime_ns >= now_ns - INDEX_YOUNG_NS) {
         e.stat = index_unproven(look->stat);
     }

@@ -20,6 +20,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
+#include "store/base/retry.h"
 #include "store/install.h"
 
 int disk_open(struct disk *d, const char *path, const struct meta_modes *modes,
@@ -30,8 +31,8 @@ int disk_open(struct disk *d, const char *path, const struct meta_modes *modes,
     if (rc != 0) {
         return rc;
     }
-    d->all_fd = openat(d->meta.db.root_fd, ".",
-                       O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    d->all_fd = retry_openat(d->meta.db.root_fd, ".",
+                             O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (d->all_fd < 0) {
         rc = err_sys(err, errno, "open %s", d->meta.db.path);
         meta_close(&d->meta);
@@ -293,6 +294,25 @@ static int drop_next(struct disk *d, bool force, char *key_out, size_t *key_len,
     return TABLE_DROP_BUSY;
 }
 
+/* Remove the table's directory, or see to it that its removal is durable. */
+static int drop_dir(struct disk *d, struct bytes table, struct err *err)
+{
+    int rc = table_remove_dir(&d->meta.db, table.p, table.len, err);
+    if (rc == 0) {
+        return TABLE_DROP_DONE;
+    }
+    struct err other;
+    CLEANUP(fd_closep)
+    int fd =
+        table_open(&d->meta.db, table.p, table.len, NULL, NULL, &other);
+    if (fd == ERR_NOTFOUND) {
+        /* It is gone, but the sync failed: see op_dirs_sync(). */
+        err->code = ERR_IO;
+        err->sys = EIO;
+    }
+    return numbered(err->code, err);
+}
+
 static int op_table_drop(void *ctx, struct bytes table, bool force,
                          char *key_out, size_t *key_len, uint32_t *pid_out,
                          char comm[16], struct err *err)
@@ -305,7 +325,7 @@ static int op_table_drop(void *ctx, struct bytes table, bool force,
     }
     int rc = drop_begin(d, table, err);
     if (rc == ERR_NOTFOUND) {
-        return TABLE_DROP_DONE;
+        return drop_dir(d, table, err);
     }
     if (rc != 0) {
         return numbered(rc, err);
@@ -320,14 +340,18 @@ static int op_table_drop(void *ctx, struct bytes table, bool force,
         return numbered(rc, err);
     }
     tables_forget(&d->tables, table.p, table.len);
-    rc = table_remove_dir(&d->meta.db, table.p, table.len, err);
-    if (rc != 0) {
-        return numbered(rc, err);
+    rc = drop_dir(d, table, err);
+    if (rc == TABLE_DROP_DONE) {
+        changed(d);
     }
-    changed(d);
-    return TABLE_DROP_DONE;
+    return rc;
 }
 
+/* The kernel tells once that a directory was not written; after that a sync
+ * says that all is well.  So a failure, whatever its number, ends the session
+ * (the core sees to that): no acknowledgement of this one may rest on a sync
+ * that came later.  A file system whose log could not be written refuses all
+ * further syncs until it is mounted anew, and then shows what it really has. */
 static int op_dirs_sync(void *ctx, struct err *err)
 {
     struct disk *d = ctx;
@@ -341,7 +365,7 @@ static int op_sync_all(void *ctx, struct err *err)
 {
     const struct disk *d = ctx;
 
-    if (syncfs(d->all_fd) != 0) {
+    if (retry_syncfs(d->all_fd) != 0) {
         return numbered(err_sys(err, errno, "syncfs %s", d->meta.db.path), err);
     }
     return 0;
@@ -402,8 +426,9 @@ static int op_freshness(void *ctx, int64_t fresh_ns, uint64_t seq,
         };
         /* Not by name: the sandbox lets us set times of open files only. */
         CLEANUP(fd_closep)
-        int fd = openat(d->meta.fd, META_FILE_FRESHNESS,
-                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        int fd =
+            retry_openat(d->meta.fd, META_FILE_FRESHNESS,
+                         O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
         if (fd >= 0 && futimens(fd, ts) == 0) {
             return 0;
         }
@@ -440,6 +465,7 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
         return rc;
     }
     ok_out->was_empty = rc == SESSION_NEW;
+    meta_sweep(d->meta.fd);
     rc = stages_sweep(d->meta.stage_fd, err);
     if (rc == 0) {
         rc = trash_start(&d->trash, err);

@@ -18,6 +18,7 @@
 #include "store/base/buf.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
+#include "store/base/retry.h"
 #include "sync/replica/replica.h"
 #include "sync/replica/role.h"
 #include "sync/replica/session.h"
@@ -128,8 +129,8 @@ static int gather(const struct meta *m, struct facts *f, struct err *err)
     }
     f->live = session_live(m->fd, &f->holder, err);
     f->staged = -1;
-    int stage_fd = openat(m->fd, META_STAGE,
-                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int stage_fd = retry_openat(
+        m->fd, META_STAGE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
     if (stage_fd >= 0) {
         f->staged = stages_count(stage_fd);
         (void)close(stage_fd);

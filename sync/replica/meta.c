@@ -7,6 +7,7 @@
 #include "sync/replica/meta.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -19,6 +20,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/hex.h"
+#include "store/base/retry.h"
 #include "store/walk.h"
 
 int meta_error_id(const struct err *err)
@@ -58,7 +60,8 @@ static int open_dir(int at, const char *name, const struct meta_modes *modes,
         return err_sys(err, errno, "mkdir %s", name);
     }
     CLEANUP(fd_closep)
-    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = retry_openat(at, name,
+                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
     if (fd < 0) {
         return err_sys(err, errno, "open %s", name);
     }
@@ -98,7 +101,8 @@ static int make_root(const char *path, const struct meta_modes *modes,
         }
         return err_sys(err, errno, "does not exist and cannot be made");
     }
-    CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP(fd_closep)
+    int fd = retry_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         return err_sys(err, errno, "open");
     }
@@ -206,8 +210,8 @@ int meta_look(struct meta *m, const char *path, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    m->fd = openat(m->db.root_fd, META_DIR,
-                   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    m->fd = retry_openat(m->db.root_fd, META_DIR,
+                         O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
     if (m->fd < 0) {
         rc = err_sys(err, errno, "%s/" META_DIR, path);
         meta_close(m);
@@ -220,6 +224,39 @@ void meta_close(struct meta *m)
     fd_closep(&m->stage_fd);
     fd_closep(&m->fd);
     db_close(&m->db);
+}
+
+/* A newcomer that asks for the lock writes without holding it: what is so old
+ * has nobody who waits. */
+static bool is_left_over(int meta_fd, const char *name)
+{
+    const size_t suffix = sizeof ".new" - 1;
+    size_t n = strlen(name);
+    struct stat st;
+    if (strncmp(name, META_FILE_TAKEOVER "-",
+                sizeof META_FILE_TAKEOVER "-" - 1) == 0) {
+        return fstatat(meta_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+               clock_real_ns() - clock_of_timespec(st.st_mtim) >
+                   60 * NS_PER_S;
+    }
+    return n > suffix && strcmp(name + n - suffix, ".new") == 0;
+}
+
+void meta_sweep(int meta_fd)
+{
+    CLEANUP(fd_closep)
+    int fd = retry_openat(meta_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL) {
+        return;
+    }
+    (void)TAKE_FD(fd);
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
+        if (is_left_over(meta_fd, e->d_name)) {
+            (void)unlinkat(meta_fd, e->d_name, 0);
+        }
+    }
+    (void)closedir(dir);
 }
 
 static int write_all(int fd, const void *text, size_t len)
@@ -279,7 +316,7 @@ static int fill(int fd, int meta_fd, const void *text, size_t len,
             return errno;
         }
     }
-    if (how->durable && fsync(fd) != 0) {
+    if (how->durable && retry_fsync(fd) != 0) {
         return errno;
     }
     return 0;
@@ -293,8 +330,9 @@ int meta_replace(int meta_fd, const char *file, const void *text, size_t len,
     assert(n > 0 && (size_t)n < sizeof temp);
     (void)unlinkat(meta_fd, temp, 0);
     CLEANUP(fd_closep)
-    int fd = openat(meta_fd, temp,
-                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd = retry_openat(meta_fd, temp,
+                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                          0600);
     if (fd < 0) {
         return err_sys(err, errno, "create " META_DIR "/%s", temp);
     }
@@ -306,7 +344,7 @@ int meta_replace(int meta_fd, const char *file, const void *text, size_t len,
         (void)unlinkat(meta_fd, temp, 0);
         return err_sys(err, sys, "write " META_DIR "/%s", file);
     }
-    if (how->durable && fsync(meta_fd) != 0) {
+    if (how->durable && retry_fsync(meta_fd) != 0) {
         return err_sys(err, errno, "sync " META_DIR);
     }
     return 0;
@@ -316,8 +354,8 @@ int meta_read(int meta_fd, const char *file, char *out, size_t room,
               struct stat *st_out, struct err *err)
 {
     CLEANUP(fd_closep)
-    int fd =
-        openat(meta_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = retry_openat(meta_fd, file,
+                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
     if (fd < 0) {
         return err_sys(err, errno, "open " META_DIR "/%s", file);
     }

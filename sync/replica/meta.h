@@ -70,6 +70,10 @@ int meta_open(struct meta *m, const char *path, const struct meta_modes *modes,
  * there is no META_DIR. */
 int meta_look(struct meta *m, const char *path, struct err *err) MUSTCHECK;
 void meta_close(struct meta *m);
+/* Remove what killed processes left in META_DIR: temporaries of
+ * meta_replace() and of the index, and old requests to take over.  The session
+ * lock must be held.  What cannot be removed does no harm. */
+void meta_sweep(int meta_fd);
 
 /* How meta_replace() writes. */
 struct meta_write {

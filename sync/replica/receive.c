@@ -185,14 +185,14 @@ static int op_stage_sync(void *ctx, const uint64_t *stages, size_t n,
 static void op_scan_start(void *ctx, uint64_t id, bool content)
 {
     struct receive *rv = receive_of(ctx);
-    scanner_scan(&rv->scanner, id, content);
+    scanner_scan(&rv->scanner, rv, id, content);
 }
 
 static void op_names_start(void *ctx, uint64_t id, struct digest *names,
                            size_t n)
 {
     struct receive *rv = receive_of(ctx);
-    scanner_names(&rv->scanner, id, names, n);
+    scanner_names(&rv->scanner, rv, id, names, n);
 }
 
 /* --- reader --------------------------------------------------------------- */
@@ -397,7 +397,9 @@ static int serve(struct receive *rv, struct err *err)
 {
     CLEANUP(freep) uint8_t *buf = malloc(READ_BYTES);
     if (buf == NULL) {
-        return err_set(err, ERR_NOMEM, 0, "no memory");
+        int rc = err_set(err, ERR_NOMEM, 0, "no memory to read with");
+        (void)receive_refuse(err);
+        return rc;
     }
     rv->start_ms = receive_now_ms();
     atomic_store(&rv->input_ms, rv->start_ms);

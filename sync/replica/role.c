@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/retry.h"
 #include "store/lock.h"
 
 static int read_id(int meta_fd, uint8_t out[META_ID_BYTES], struct err *err)
@@ -106,8 +107,8 @@ int role_open(struct meta *m, const char *dir, struct err *err)
 int role_hold_primary(int meta_fd, int *fd_out, struct err *err)
 {
     CLEANUP(fd_closep)
-    int fd = openat(meta_fd, META_FILE_PRIMARY,
-                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = retry_openat(meta_fd, META_FILE_PRIMARY,
+                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
     if (fd < 0) {
         return err_sys(err, errno, "open " META_DIR "/" META_FILE_PRIMARY);
     }

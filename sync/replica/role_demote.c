@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/retry.h"
 #include "sync/replica/role.h"
 
 /* What a primary has and a replica has not. */
@@ -22,7 +23,7 @@ static int clean_up(int meta_fd, struct err *err)
             return err_sys(err, errno, "remove " META_DIR "/%s", names[i]);
         }
     }
-    if (fsync(meta_fd) != 0) {
+    if (retry_fsync(meta_fd) != 0) {
         return err_sys(err, errno, "sync " META_DIR);
     }
     return 0;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/retry.h"
 #include "store/name.h"
 #include "store/walk.h"
 #include "sync/replica/role.h"
@@ -30,7 +31,8 @@ static void kept_name(uint64_t epoch, const char *end,
 
 static int open_dir(int at, const char *name)
 {
-    return openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return retry_openat(at, name,
+                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 }
 
 /* --- removing a tree ----------------------------------------------------- */
@@ -181,7 +183,7 @@ static int link_all(const struct meta *m, struct keep *k, struct err *err)
                      "kept: run this as root (to do without: --discard)",
                      m->db.path);
     }
-    if (rc == 0 && syncfs(k->to->root_fd) != 0) {
+    if (rc == 0 && retry_syncfs(k->to->root_fd) != 0) {
         rc = err_sys(err, errno, "sync the kept values");
     }
     return rc;
@@ -211,8 +213,8 @@ int role_keep(struct meta *m, uint64_t epoch, uint64_t *values_out,
     struct keep k = {.to = &to.db, .to_fd = -1, .err = err};
     rc = link_all(m, &k, err);
     kept_close(&to);
-    if (rc == 0 && (renameat(m->fd, temp, m->fd, name) != 0 ||
-                    fsync(m->fd) != 0)) {
+    if (rc == 0 &&
+        (renameat(m->fd, temp, m->fd, name) != 0 || retry_fsync(m->fd) != 0)) {
         rc = err_sys(err, errno, "rename " META_DIR "/%s", temp);
     }
     if (rc == 0) {
@@ -290,11 +292,11 @@ static int same_as_now(const struct compare *c, const char *table, size_t len,
         return table_fd;
     }
     const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    CLEANUP(fd_closep) int b = openat(table_fd, file, flags);
+    CLEANUP(fd_closep) int b = retry_openat(table_fd, file, flags, 0);
     if (b < 0 || fstat(b, &now) != 0) {
         return err_sys(c->err, errno, "open a value");
     }
-    CLEANUP(fd_closep) int a = openat(dir_fd, file, flags);
+    CLEANUP(fd_closep) int a = retry_openat(dir_fd, file, flags, 0);
     if (a < 0 || fstat(a, &was) != 0) {
         return err_sys(c->err, errno == ENOENT ? EIO : errno,
                        "open a kept value");

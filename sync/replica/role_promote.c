@@ -15,6 +15,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/rand.h"
+#include "store/base/retry.h"
 #include "sync/replica/role.h"
 #include "sync/replica/stages.h"
 
@@ -34,8 +35,8 @@ static int gone(int at, const char *name, int flags, struct err *err)
 static int clean_stage(int meta_fd, struct err *err)
 {
     CLEANUP(fd_closep)
-    int fd = openat(meta_fd, META_STAGE,
-                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = retry_openat(meta_fd, META_STAGE,
+                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
     if (fd < 0) {
         return errno == ENOENT ? 0
                                : err_sys(err, errno, "open " META_DIR
@@ -58,7 +59,7 @@ static int clean_up(int meta_fd, struct err *err)
     if (rc == 0) {
         rc = clean_stage(meta_fd, err);
     }
-    if (rc == 0 && fsync(meta_fd) != 0) {
+    if (rc == 0 && retry_fsync(meta_fd) != 0) {
         rc = err_sys(err, errno, "sync " META_DIR);
     }
     return rc;
@@ -131,7 +132,7 @@ static int become_primary(struct meta *m, const uint8_t db_id[META_ID_BYTES],
     if (rc == 0) {
         rc = gone(m->fd, META_FILE_REPLICA, 0, err);
     }
-    if (rc == 0 && fsync(m->fd) != 0) {
+    if (rc == 0 && retry_fsync(m->fd) != 0) {
         rc = err_sys(err, errno, "sync " META_DIR);
     }
     return rc;

@@ -16,6 +16,7 @@
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
+#include "store/temps.h"
 #include "sync/replica/receive.h"
 #include "sync/scan.h"
 
@@ -95,6 +96,17 @@ static void dress_new_table(void *arg, enum scan_note note, const char *table,
     }
 }
 
+/* Temporaries of writers came with a copied directory, or from programs that
+ * wrote to the replica itself. */
+static void sweep_temps(struct receive *rv)
+{
+    uint64_t removed;
+    struct err err;
+    if (temps_sweep(&rv->disk.meta.db, &removed, &err) != 0) {
+        replica_say_error(&err);
+    }
+}
+
 static int run_scan(struct receive *rv, const struct scanner_job *job,
                     struct err *err)
 {
@@ -114,6 +126,9 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
     set_scanning(rv, false, result.counts.keys);
     if (rc != 0) {
         return rc;
+    }
+    if (result.counts.temps > 0) {
+        sweep_temps(rv);
     }
     struct wire_ready ready = {
         .root = index_root(rv->index),
@@ -326,27 +341,40 @@ static void *scanner_thread(void *arg)
     return NULL;
 }
 
-void scanner_scan(struct scanner *s, uint64_t id, bool content)
+/* Without it nobody would ever answer: the session ends. */
+static struct scanner_job *job_new(struct receive *rv, enum job_kind kind,
+                                   uint64_t id)
 {
     struct scanner_job *job = calloc(1, sizeof *job);
     if (job == NULL) {
-        abort(); /* nobody would ever answer the scan */
+        struct err err;
+        (void)err_set(&err, ERR_NOMEM, 0, "no memory for a scan");
+        receive_fail(rv, &err);
+        return NULL;
     }
-    job->kind = JOB_SCAN;
+    job->kind = kind;
     job->id = id;
-    job->content = content;
-    add_job(s, job);
+    return job;
 }
 
-void scanner_names(struct scanner *s, uint64_t id, struct digest *names,
-                   size_t n)
+void scanner_scan(struct scanner *s, struct receive *rv, uint64_t id,
+                  bool content)
 {
-    struct scanner_job *job = calloc(1, sizeof *job);
-    if (job == NULL) {
-        abort();
+    struct scanner_job *job = job_new(rv, JOB_SCAN, id);
+    if (job != NULL) {
+        job->content = content;
+        add_job(s, job);
     }
-    job->kind = JOB_NAMES;
-    job->id = id;
+}
+
+void scanner_names(struct scanner *s, struct receive *rv, uint64_t id,
+                   struct digest *names, size_t n)
+{
+    struct scanner_job *job = job_new(rv, JOB_NAMES, id);
+    if (job == NULL) {
+        free(names);
+        return;
+    }
     job->names = names;
     job->n = n;
     add_job(s, job);

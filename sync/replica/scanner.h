@@ -44,9 +44,11 @@ void scanner_stop(struct scanner *s);
 /* The database is known and locked: load the saved index.  Reader's thread,
  * before any change is accepted.  The core asks for the scan at start. */
 void scanner_identified(struct scanner *s, struct receive *rv);
-void scanner_scan(struct scanner *s, uint64_t id, bool content);
-void scanner_names(struct scanner *s, uint64_t id, struct digest *names,
-                   size_t n); /* takes names (malloc) */
+/* Out of memory: the session ends (receive_fail()). */
+void scanner_scan(struct scanner *s, struct receive *rv, uint64_t id,
+                  bool content);
+void scanner_names(struct scanner *s, struct receive *rv, uint64_t id,
+                   struct digest *names, size_t n); /* takes names (malloc) */
 /* Tell the core how far a running scan is.  Committer's thread. */
 void scanner_report(struct scanner *s, struct receive *rv);
 /* Save the index if something changed since; from the scanner's thread, or

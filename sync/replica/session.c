@@ -19,6 +19,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/rand.h"
+#include "store/base/retry.h"
 #include "store/lock.h"
 
 void session_init(struct session *s, int meta_fd)
@@ -53,8 +54,8 @@ static int try_lock(struct session *s, struct err *err)
 {
     for (int i = 0; i < 100; i++) {
         CLEANUP(fd_closep)
-        int fd = openat(s->meta_fd, META_FILE_LOCK,
-                        O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        int fd = retry_openat(s->meta_fd, META_FILE_LOCK,
+                              O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0) {
             return err_sys(err, errno, "open " META_DIR "/" META_FILE_LOCK);
         }
@@ -388,8 +389,9 @@ int session_live(int meta_fd, struct session_holder *out, struct err *err)
     if (pid == 0) {
         /* Released, or hidden by a pid namespace: a try tells. */
         CLEANUP(fd_closep)
-        int fd = openat(meta_fd, META_FILE_LOCK,
-                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        int fd =
+            retry_openat(meta_fd, META_FILE_LOCK,
+                         O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
         if (fd < 0) {
             if (errno == EACCES) {
                 return 0; /* /proc/locks said: nobody */

@@ -17,6 +17,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/map.h"
+#include "store/base/retry.h"
 
 enum {
     OPEN_MAX_WANTED = 4096,
@@ -28,8 +29,10 @@ enum {
 
 struct stage {
     uint64_t number;
-    int fd; /* -1: closed */
+    int fd;      /* -1: closed */
+    bool synced; /* durable already */
     uint64_t written;
+    uint64_t reserved; /* on disk, for what was announced */
     uint64_t flushed; /* writeback of these was started */
     UT_hash_handle hh;
 };
@@ -78,7 +81,7 @@ static int each_staged(int dir_fd,
                        void (*fn)(int fd, const char *name, void *arg),
                        void *arg)
 {
-    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = retry_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd < 0) {
         return errno;
     }
@@ -152,6 +155,32 @@ static int fail(struct err *err, int sys, const char *what)
     return err_sys(err, sys, "%s a staged value", what);
 }
 
+/* A disk too small for the value is better known now than after 900 MB. */
+static int reserve(struct stage *st, uint64_t bytes)
+{
+    if (bytes < PREALLOCATE_FROM_BYTES) {
+        return 0;
+    }
+    bytes = bytes < RESERVE_MAX_BYTES ? bytes : RESERVE_MAX_BYTES;
+    for (;;) {
+        if (fallocate(st->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0) {
+            st->reserved = bytes;
+            return 0;
+        }
+        if (errno != EINTR) {
+            return errno;
+        }
+    }
+}
+
+/* Give back what was reserved and not needed; a failure costs only space. */
+static void give_back(struct stage *st)
+{
+    while (st->reserved > st->written &&
+           ftruncate(st->fd, (off_t)st->written) != 0 && errno == EINTR) {
+    }
+}
+
 int stages_begin(struct stages *s, uint64_t number, uint64_t size_hint,
                  struct err *err)
 {
@@ -162,9 +191,9 @@ int stages_begin(struct stages *s, uint64_t number, uint64_t size_hint,
         return err_set(err, ERR_NOMEM, 0, "no memory to stage a value");
     }
     st->number = number;
-    st->fd = openat(s->dir_fd, name,
-                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                    s->modes.file_mode);
+    st->fd = retry_openat(s->dir_fd, name,
+                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                          s->modes.file_mode);
     if (st->fd < 0) {
         int sys = errno;
         free(st);
@@ -183,13 +212,8 @@ int stages_begin(struct stages *s, uint64_t number, uint64_t size_hint,
         (void)unlinkat(s->dir_fd, name, 0);
         return err_set(err, ERR_NOMEM, 0, "no memory to stage a value");
     }
-    /* A disk too small for the value is better known now than after 900 MB. */
-    uint64_t bytes =
-        size_hint < RESERVE_MAX_BYTES ? size_hint : RESERVE_MAX_BYTES;
-    if (bytes >= PREALLOCATE_FROM_BYTES &&
-        fallocate(st->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) != 0 &&
-        (errno == ENOSPC || errno == EDQUOT)) {
-        int sys = errno;
+    int sys = reserve(st, size_hint);
+    if (sys == ENOSPC || sys == EDQUOT) {
         stages_drop(s, number);
         return fail(err, sys, "make room for");
     }
@@ -231,6 +255,28 @@ int stages_write(struct stages *s, uint64_t number, const void *p, size_t n,
     return 0;
 }
 
+/* Too many descriptors: close this one.  Not before it is durable: a lost
+ * write is told to the descriptor it was made through, and one that is opened
+ * afterwards may not hear of it. */
+static int close_if_many(struct stages *s, struct stage *st, struct err *err)
+{
+    pthread_mutex_lock(&s->mutex);
+    bool many = s->open > s->open_max;
+    pthread_mutex_unlock(&s->mutex);
+    if (!many) {
+        return 0;
+    }
+    if (retry_fsync(st->fd) != 0) {
+        return fail(err, errno, "fsync");
+    }
+    pthread_mutex_lock(&s->mutex);
+    st->synced = true;
+    fd_closep(&st->fd);
+    s->open--;
+    pthread_mutex_unlock(&s->mutex);
+    return 0;
+}
+
 int stages_end(struct stages *s, uint64_t number, struct err *err)
 {
     struct stage *st = find(s, number);
@@ -243,13 +289,8 @@ int stages_end(struct stages *s, uint64_t number, struct err *err)
     if (fchmod(st->fd, s->modes.file_mode) != 0) {
         return fail(err, errno, "set the mode of");
     }
-    pthread_mutex_lock(&s->mutex);
-    if (s->open > s->open_max) {
-        fd_closep(&st->fd);
-        s->open--;
-    }
-    pthread_mutex_unlock(&s->mutex);
-    return 0;
+    give_back(st);
+    return close_if_many(s, st, err);
 }
 
 static int make_room(struct stages *s, size_t n, struct err *err)
@@ -272,34 +313,26 @@ static int make_room(struct stages *s, size_t n, struct err *err)
     return 0;
 }
 
-static int reopen(struct stages *s, struct stage *st, struct err *err)
-{
-    char name[STAGE_NAME_BYTES];
-    stages_name(st->number, name);
-    st->fd = openat(s->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (st->fd < 0) {
-        return fail(err, errno, "reopen");
-    }
-    s->open++;
-    return 0;
-}
-
-/* Descriptors of the group's values, under the mutex for the map's sake. */
+/* Descriptors of the group's values that are not durable yet, under the mutex
+ * for the map's sake; *n_out of them. */
 static int collect(struct stages *s, const uint64_t *numbers, size_t n,
-                   struct err *err)
+                   size_t *n_out, struct err *err)
 {
     int rc = make_room(s, n, err);
+    size_t waiting = 0;
     pthread_mutex_lock(&s->mutex);
     for (size_t i = 0; rc == 0 && i < n; i++) {
-        HASH_FIND(hh, s->by_number, &numbers[i], sizeof numbers[i],
-                  s->batch[i]);
-        assert(s->batch[i] != NULL);
-        if (s->batch[i]->fd < 0) {
-            rc = reopen(s, s->batch[i], err);
+        struct stage *st;
+        HASH_FIND(hh, s->by_number, &numbers[i], sizeof numbers[i], st);
+        assert(st != NULL);
+        if (!st->synced) {
+            assert(st->fd >= 0);
+            s->batch[waiting] = st;
+            s->fds[waiting++] = st->fd;
         }
-        s->fds[i] = s->batch[i]->fd;
     }
     pthread_mutex_unlock(&s->mutex);
+    *n_out = waiting;
     return rc;
 }
 
@@ -309,9 +342,10 @@ int stages_sync(struct stages *s, const uint64_t *numbers, size_t n,
     if (n == 0) {
         return 0;
     }
-    int rc = collect(s, numbers, n, err);
+    size_t waiting;
+    int rc = collect(s, numbers, n, &waiting, err);
     if (rc == 0) {
-        rc = sync_group_run(s->sync, s->fds, n, err);
+        rc = sync_group_run(s->sync, s->fds, waiting, err);
     }
     if (rc != 0) {
         for (size_t i = 0; i < n; i++) {
@@ -320,7 +354,8 @@ int stages_sync(struct stages *s, const uint64_t *numbers, size_t n,
         return rc;
     }
     pthread_mutex_lock(&s->mutex);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < waiting; i++) {
+        s->batch[i]->synced = true;
         fd_closep(&s->batch[i]->fd);
         s->open--;
     }

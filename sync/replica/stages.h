@@ -5,9 +5,9 @@
  * Names are never *.kv, so nobody takes a staged value for a key, and the
  * directory is on the database's own file system, so a rename puts it in
  * place.  The pid keeps the names of two receivers apart, should there ever be
- * two: a value must not be installed under another's key.  Descriptors stay open until the value is durable (a descriptor
- * opened after a lost write may not hear of it); only beyond the descriptor
- * limit are they closed early and opened again for the sync.
+ * two: a value must not be installed under another's key.  Descriptors stay open until the value is durable, for a descriptor
+ * opened after a lost write may not hear of it; beyond the descriptor limit a
+ * value is made durable by itself, and then closed.
  *
  * Thread rule: one thread begins, writes and ends stages while another syncs,
  * uses up or drops ended ones.

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "store/base/clock.h"
+#include "store/base/retry.h"
 
 enum {
     INTERVAL_MIN = 32,   /* groups between tries of the slower way */
@@ -135,7 +136,7 @@ void sync_group_free(struct sync_group *g)
 
 static int fsync_fd(int fd)
 {
-    return fsync(fd) == 0 ? 0 : errno;
+    return retry_fsync(fd) == 0 ? 0 : errno;
 }
 
 static void *sync_thread(void *arg)
@@ -230,7 +231,7 @@ int sync_group_run(struct sync_group *g, const int *fds, size_t n,
 
 int sync_group_all(struct sync_group *g, struct err *err)
 {
-    if (syncfs(g->fs_fd) != 0) {
+    if (retry_syncfs(g->fs_fd) != 0) {
         g->syncfs_failed = true;
         return err_sys(err, errno, "syncfs");
     }

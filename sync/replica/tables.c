@@ -24,10 +24,22 @@ void tables_init(struct tables *t, const struct db *db,
     };
 }
 
+/* The first failure is the group's. */
+static void keep(struct tables *t, const struct err *err)
+{
+    if (t->failed.code == 0) {
+        t->failed = *err;
+    }
+}
+
+/* Not before it is durable: a descriptor opened later might not be told that
+ * it is not. */
 static void close_one(struct tables *t, size_t i)
 {
-    if (t->open[i].touched) {
-        t->lost = true;
+    struct err err;
+    if (t->open[i].touched &&
+        sync_group_run(t->sync, &t->open[i].fd, 1, &err) != 0) {
+        keep(t, &err);
     }
     fd_closep(&t->open[i].fd);
     free(t->open[i].name);
@@ -37,6 +49,7 @@ static void close_one(struct tables *t, size_t i)
 void tables_deinit(struct tables *t)
 {
     while (t->n > 0) {
+        t->open[t->n - 1].touched = false; /* nothing is acknowledged any more */
         close_one(t, t->n - 1);
     }
 }
@@ -54,11 +67,31 @@ static size_t find(const struct tables *t, const void *name, size_t len,
     return t->n;
 }
 
+/* All that were touched so far, together. */
+static void sync_touched(struct tables *t)
+{
+    int fds[TABLES_OPEN_MAX];
+    struct err err;
+    size_t n = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        if (t->open[i].touched) {
+            fds[n++] = t->open[i].fd;
+        }
+    }
+    if (n > 0 && sync_group_run(t->sync, fds, n, &err) != 0) {
+        keep(t, &err);
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        t->open[i].touched = false;
+    }
+}
+
 static void make_room(struct tables *t)
 {
     if (t->n < TABLES_OPEN_MAX) {
         return;
     }
+    sync_touched(t);
     size_t oldest = 0;
     for (size_t i = 1; i < t->n; i++) {
         if (t->open[i].used < t->open[oldest].used) {
@@ -133,25 +166,13 @@ void tables_forget(struct tables *t, const void *name, size_t len)
 
 int tables_sync(struct tables *t, struct err *err)
 {
-    int fds[TABLES_OPEN_MAX];
-    size_t n = 0;
-    for (size_t i = 0; i < t->n; i++) {
-        if (t->open[i].touched) {
-            fds[n++] = t->open[i].fd;
-        }
-    }
-    int rc = t->lost ? sync_group_all(t->sync, err)
-                     : sync_group_run(t->sync, fds, n, err);
-    if (rc == 0) {
-        for (size_t i = 0; i < t->n; i++) {
-            t->open[i].touched = false;
-        }
-    }
+    sync_touched(t);
     while (t->n > 0) {
         close_one(t, t->n - 1);
     }
-    /* What was touched is not known by name any more: the next sync must cover
-     * all of it. */
-    t->lost = rc != 0;
-    return rc;
+    if (t->failed.code != 0) {
+        *err = t->failed;
+        return err->code;
+    }
+    return 0;
 }

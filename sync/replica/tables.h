@@ -40,7 +40,8 @@ struct tables {
     struct tables_one open[TABLES_OPEN_MAX];
     size_t n;
     uint64_t uses;
-    bool lost; /* a touched directory was closed: sync everything */
+    struct err failed; /* code 0: none.  A directory could not be synced; it
+                          stays so, for a later sync would prove nothing */
 };
 
 void tables_init(struct tables *t, const struct db *db,
@@ -53,5 +54,6 @@ int tables_get(struct tables *t, const void *name, size_t len, bool create,
                struct tables_one **out, struct err *err) MUSTCHECK;
 /* The directory is not what it was: look again at the next use. */
 void tables_forget(struct tables *t, const void *name, size_t len);
-/* End of a group. */
+/* End of a group: what was touched is durable.  After a failure all later
+ * calls fail. */
 int tables_sync(struct tables *t, struct err *err) MUSTCHECK;

@@ -47,7 +47,7 @@ set_tests_properties(integration_link_ssh PROPERTIES TIMEOUT 900 ENVIRONMENT
   "SSH_LAB=${CMAKE_CURRENT_LIST_DIR}/../integration/ssh_lab.sh")
 
 # drover-replica's parts.
-foreach(module IN ITEMS trash meta role sync_group session disk sandbox)
+foreach(module IN ITEMS trash meta role sync_group session disk sandbox stages)
   add_executable(unit_replica_${module}
                  ${CMAKE_CURRENT_LIST_DIR}/test_replica_${module}.c)
   target_link_libraries(unit_replica_${module} PRIVATE drover_replica
@@ -55,6 +55,9 @@ foreach(module IN ITEMS trash meta role sync_group session disk sandbox)
   add_test(NAME unit_replica_${module} COMMAND unit_replica_${module})
   set_tests_properties(unit_replica_${module} PROPERTIES TIMEOUT 180)
 endforeach()
+# The test stands in for the disk.
+target_link_options(unit_replica_stages PRIVATE -Wl,--wrap=fsync
+                    -Wl,--wrap=syncfs)
 # The test stands in for the kernel.
 target_link_options(unit_replica_sandbox PRIVATE -Wl,--wrap=syscall)
 

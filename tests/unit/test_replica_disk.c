@@ -211,7 +211,7 @@ static void groups_of_many_values_and_tables_are_installed(void **state)
     assert_int_equal(stages_count(r->d.meta.stage_fd), 0);
 }
 
-/* Descriptors run out: staged values are closed and opened again. */
+/* Descriptors run out: staged values are made durable one by one. */
 static void few_descriptors_are_enough_for_many_values(void **state)
 {
     enum { MANY = 200 };
@@ -227,25 +227,6 @@ static void few_descriptors_are_enough_for_many_values(void **state)
     assert_int_equal(r->d.stages.open, 0);
     assert_int_equal(install(r, "", "k", numbers[MANY - 1], false),
                      INSTALL_DONE);
-}
-
-static void a_failed_sync_drops_all_values_of_its_group(void **state)
-{
-    struct rig *r = *state;
-    uint64_t numbers[3] = {stage(r, "a", 1), stage(r, "b", 1),
-                           stage(r, "c", 1)};
-    char name[STAGE_NAME_BYTES];
-
-    /* The second one's file vanished, and it must be opened again. */
-    r->d.stages.open_max = 0;
-    uint64_t lost = stage(r, "d", 1);
-    stages_name(lost, name);
-    assert_int_equal(unlinkat(r->d.meta.stage_fd, name, 0), 0);
-    numbers[1] = lost;
-    assert_true(r->ops.stage_sync(&r->d, numbers, 3, &r->f.err) < 0);
-    assert_true(r->f.err.id != 0);
-    assert_int_equal(stages_count(r->d.meta.stage_fd), 1);
-    r->ops.stage_drop(&r->d, numbers[0]); /* once more is harmless */
 }
 
 static void removing_what_is_not_there_is_fine(void **state)
@@ -512,7 +493,6 @@ int main(void)
         RIG_TEST(a_lock_holder_is_looked_up_once_for_many_tries),
         RIG_TEST(groups_of_many_values_and_tables_are_installed),
         RIG_TEST(few_descriptors_are_enough_for_many_values),
-        RIG_TEST(a_failed_sync_drops_all_values_of_its_group),
         RIG_TEST(removing_what_is_not_there_is_fine),
         RIG_TEST(a_table_removed_under_us_is_made_again),
         RIG_TEST(links_in_place_of_a_table_or_key_are_refused),
