@@ -48,7 +48,7 @@ need_spin() {
 # Full search needs the optimizer, a short one does not pay for it.
 build() { # SET MODEL FLAGS
     case $1 in
-    rules) how="-O1 -DCOLLAPSE -DMEMLIM=1500" ;;
+    rules) how="-Og -DCOLLAPSE -DMEMLIM=1500" ;;
     long) how="-O2 -DCOLLAPSE -DMEMLIM=12000" ;;
     broken) how="-O0 -DCOLLAPSE -DBFS -DMEMLIM=1500" ;;
     esac
