@@ -173,7 +173,8 @@ static void *replace_often(void *arg)
         if (__atomic_add_fetch(&c->inside, 1, __ATOMIC_ACQ_REL) != 1) {
             __atomic_add_fetch(&c->overlaps, 1, __ATOMIC_RELAXED);
         }
-        (void)snprintf(temp, sizeof temp, "temp-%lx", (long)pthread_self());
+        (void)snprintf(temp, sizeof temp, "temp-%lx",
+                       (unsigned long)pthread_self());
         int made = openat(c->f->fd, temp, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
         (void)close(made);
         (void)sched_yield();
