@@ -33,45 +33,24 @@ awk -v root="$PWD/" '
 cut -f1 "$TMP/db" >"$TMP/files"
 [ "$(wc -l <"$TMP/files")" -ge 100 ] || bad "only $(wc -l <"$TMP/files") sources in $BUILD"
 
-# Each tool's findings as "TOOL:CHECK FILE LINE MESSAGE".
+# Each tool's findings as "TOOL:CHECK FILE LINE MESSAGE".  Leaks have a name of
+# their own, since clang-tidy does not know __attribute__((cleanup)).
 plain() {
-    sed -nE "s#^($PWD/)?([^ :]+):([0-9]+):([0-9]+:)? (warning|error): (.*) \[([^][]*)\]\$#$1:\7 \2 \3 \6#p"
-}
-
-# One file per run: with more, the analyzer mixes up their va_lists.  Leaks have
-# a name of their own, since it does not know __attribute__((cleanup)).
-tidy() {
-    model=$PWD/tests/lint/analyzers.h
-    xargs -P "$jobs" -I '{}' sh -c '
-        case $1 in store/base/err.c) set -- "$1" ;; *) set -- "$1" "--extra-arg=-include$2" ;; esac
-        exec clang-tidy-14 -p "$0" --quiet --extra-arg=-Wno-unknown-warning-option "$@"
-        ' "$BUILD" '{}' "$model" <"$TMP/files" 2>"$TMP/tidy.err" >"$TMP/tidy" || :
-    plain tidy <"$TMP/tidy" |
+    sed -nE "s#^([a-z]+) ($PWD/)?([^ :]+):([0-9]+):([0-9]+:)? (warning|error): (.*) \[([^][]*)\]\$#\1:\8 \3 \4 \7#p" |
         sed -E 's/^(tidy:clang-analyzer-unix.Malloc)( .* Potential (memory )?leak)/\1.leak\2/'
-    # A file that could not be read is not a clean one.
-    grep -E 'Error while processing|error:' "$TMP/tidy" "$TMP/tidy.err" | sed 's/^/tidy:failed - 0 /' || :
 }
 
-check() {
+{
+    tr '\t\n' '\0\0' <"$TMP/db" |
+        xargs -0 -P "$jobs" -n 2 sh tests/lint/static_one.sh "$BUILD" | sed 's/ \[CWE-[0-9]*\]//'
+    mkdir -p "$BUILD/static/cppcheck"
     cppcheck -q -j "$jobs" --project="$BUILD/compile_commands.json" \
+        --cppcheck-build-dir="$BUILD/static/cppcheck" \
         --library=tests/lint/cppcheck.xml --library=posix --std=c11 --inline-suppr \
         --enable=warning,style,performance,portability --suppress=missingIncludeSystem \
         --suppress="*:$PWD/tests/*" --suppress="*:$PWD/agent/demo/*" \
-        --template='{file}:{line}: warning: {message} [{id}]' 2>&1 | plain cppcheck
-}
-
-# Without the reports of leaks: gcc 12 takes what a struct holds, or what is
-# handed over by TAKE_PTR, as lost.  ASan and valgrind look for leaks.
-analyze() {
-    sed -E "/^store\/base\/err.c/!s#\t([^ ]+)#\t\1 -include $PWD/tests/lint/analyzers.h#
-        s#^[^\t]*\t##; s# -Werror # #; s# -o [^ ]+# -o /dev/null#" "$TMP/db" | tr '\n' '\0' |
-        xargs -0 -P "$jobs" -I '{}' sh -c '
-            eval "$0 -fanalyzer -Wno-analyzer-malloc-leak -Wno-unused-value -fdiagnostics-plain-output" ||
-                echo "${0##* }:0: error: does not compile [failed]"' '{}' 2>&1 |
-        sed 's/ \[CWE-[0-9]*\]//' | plain gcc
-}
-
-{ tidy; check; analyze; } | sort -u >"$TMP/found"
+        --template='cppcheck {file}:{line}: warning: {message} [{id}]' 2>&1
+} | plain | sort -u >"$TMP/found"
 
 # The function that a line belongs to.
 while read -r check file line text; do
