@@ -190,6 +190,8 @@ struct diff {
     uint8_t kind;              /* enum diff_kind */
     uint8_t is_table;
     uint8_t rounds; /* found the same so many times in a row */
+    bool moving;    /* only there, and a change of it was on its way */
+    bool named;     /* by the replica, asked with RESOLVE */
 };
 
 enum compare_phase {

@@ -249,8 +249,33 @@ static bool add_diff(struct compare *c, enum diff_kind kind, bool is_table,
     return true;
 }
 
+/* Only the replica has it.  It is about to be removed there, if a change of it
+ * is on its way. */
+static bool add_extra(struct primary *p, struct compare *c,
+                      const struct digest there[2])
+{
+    const struct digest none = {0, 0};
+    size_t before = c->diffs_count;
+    const struct record *rec = changelog_find(&p->log, there[0]);
+    uint64_t bit = repl_bit(p->repl[c->replica]);
+    bool moving = rec != NULL && (rec->pending & bit) != 0;
+
+    for (const struct flight *f = rec != NULL ? rec->flights : NULL; f != NULL;
+         f = f->rec_next) {
+        moving = moving || f->replica == c->replica;
+    }
+    if (!add_diff(c, DIFF_EXTRA, false, there[0], none, there[1])) {
+        return false;
+    }
+    if (c->diffs_count > before) {
+        c->diffs[before].moving = moving;
+    }
+    return true;
+}
+
 /* One bucket, both sides sorted by name. */
-static bool merge(struct compare *c, const struct index_entry *here, size_t n,
+static bool merge(struct primary *p, struct compare *c,
+                  const struct index_entry *here, size_t n,
                   const struct digest (*there)[2], size_t m)
 {
     const struct digest none = {0, 0};
@@ -264,7 +289,7 @@ static bool merge(struct compare *c, const struct index_entry *here, size_t n,
                           here[i].digest, none);
             i++;
         } else if (o > 0) {
-            ok = add_diff(c, DIFF_EXTRA, false, there[j][0], none, there[j][1]);
+            ok = add_extra(p, c, there[j]);
             j++;
         } else {
             if (!digest_equal(here[i].digest, there[j][1])) {
@@ -311,7 +336,7 @@ static bool merge_asked(struct primary *p, struct compare *c)
             if (n > 1) {
                 qsort(here, (size_t)n, sizeof *here, entry_order);
             }
-            ok = merge(c, here, (size_t)n,
+            ok = merge(p, c, here, (size_t)n,
                        (const struct digest(*)[2])(c->got + from), at - from);
         }
     }

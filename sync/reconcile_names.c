@@ -7,8 +7,9 @@
  * chunks, because each costs it a walk), what the primary has by a walk here
  * (reconcile_walk.c).  A name is shown to the operator, or put in the change
  * log for this one replica; then the comparison waits until all of that is
- * acknowledged (DRAINING).  A name that was not asked for, or does not hash to
- * what was asked, ends the session. */
+ * acknowledged (DRAINING).  What the replica has and cannot name is for another
+ * comparison; until then nothing is claimed.  A name that was not asked for, or
+ * does not hash to what was asked, ends the session. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,8 +142,8 @@ void reconcile_name_diffs(struct primary *p, struct compare *c)
         if (c->diffs[i].kind != DIFF_EXTRA) {
             continue;
         }
-        bool goes = reconcile_repairs(c) &&
-                    brake_passes(p, c, c->diffs[i].name, false);
+        bool goes =
+            reconcile_repairs(c) && brake_passes(p, c, c->diffs[i].name, false);
         if (goes || seen++ < most) {
             c->resolve[want++] = c->diffs[i].name;
         }
@@ -171,6 +172,22 @@ void reconcile_repair(struct primary *p, struct compare *c, bool is_table,
     changelog_release(&p->log, rec);
 }
 
+/* The replica said all names of a chunk that it found.  What it left out may be
+ * in a directory that it cannot list: as long as nothing was about to remove
+ * it, it is there for all we know. */
+static void check_left_out(struct primary *p, struct repl *r, struct compare *c)
+{
+    bool open = false;
+
+    for (size_t i = 0; i < c->resolve_at && c->names_left > 0; i++) {
+        const struct diff *d = reconcile_find(c, c->resolve[i]);
+        open = open || (d != NULL && !d->named && !d->moving);
+    }
+    if (open && reconcile_repairs(c)) {
+        reconcile_owe_soon(p, r);
+    }
+}
+
 int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
                     struct err *err)
 {
@@ -182,7 +199,7 @@ int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
         return 0; /* of a comparison that is over */
     }
     while ((rc = wire_item_name(m, &name, err)) == 1) {
-        const struct diff *d = reconcile_find(c, name.name);
+        struct diff *d = reconcile_find(c, name.name);
         struct digest truth =
             name.is_table ? index_name_table(name.table.p, name.table.len)
                           : index_name_key(name.table.p, name.table.len,
@@ -192,6 +209,7 @@ int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
             return err_set(err, ERR_PROTO, 0,
                            "NAMES holds a name that was not asked for");
         }
+        d->named = true;
         c->names_left--;
         reconcile_add_name(c, DIFF_EXTRA, name.is_table, name.table, name.key);
         if (reconcile_repairs(c) &&
@@ -205,6 +223,7 @@ int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
         return rc;
     }
     if (m->last) {
+        check_left_out(p, r, c);
         c->resolved = true;
         if (c->resolve_at == c->resolve_count) {
             brake_all_named(r, c);

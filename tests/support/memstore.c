@@ -924,7 +924,9 @@ int memstore_names_answer(struct memstore *m, struct receiver *r, size_t batch,
 
     assert(m->names_wanted && batch > 0);
     f.found = must(calloc(m->names_count + 1, sizeof *f.found));
-    memstore_each(m, find_one, &f);
+    if (!m->names_hidden) {
+        memstore_each(m, find_one, &f);
+    }
     free(m->names);
     m->names = NULL;
     m->names_wanted = false;

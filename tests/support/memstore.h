@@ -85,6 +85,7 @@ struct memstore {
     uint64_t scan_id;
     bool scan_content;
     bool names_wanted;
+    bool names_hidden; /* its directories cannot be listed: it finds none */
     uint64_t names_id;
     struct digest *names;
     size_t names_count;

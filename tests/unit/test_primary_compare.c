@@ -178,6 +178,34 @@ test_a_table_that_vanished_whole_is_swept_from_the_index(void **state)
     fx_free(f);
 }
 
+/* The replica has what the primary has not, in a directory it cannot list. */
+static void test_nothing_is_claimed_past_what_a_replica_cannot_name(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_put(f, "t", "x", "one");
+    struct fx_peer *r = fx_real_equal(f);
+    fx_down(f, r);
+    fx_erase(f, "t", "x");
+    index_remove(f->ix, index_name_key("t", 1, "x", 1));
+    r->store->names_hidden = true;
+    int64_t fresh_ns = r->store->fresh_ns;
+    fx_up(f, r);
+    for (int i = 0; i < 100; i++) {
+        fx_drained(f);
+        fx_wait(f, 100);
+        assert_false(fx_passed(f, r));
+        assert_int_equal(r->store->fresh_ns, fresh_ns);
+    }
+    r->store->names_hidden = false;
+    fx_beat(f, 30);
+    assert_string_equal(fx_there(r, "t", "x"), "-");
+    assert_true(fx_passed(f, r));
+    assert_true(r->store->fresh_ns > fresh_ns);
+    fx_free(f);
+}
+
 /* The replica has an old value of a key that went away while the comparison
  * looked for its name, and nobody was told yet.  What the barrier asks for is
  * the newer value or its absence: the old one is neither. */
@@ -497,6 +525,8 @@ int main(void)
         cmocka_unit_test(test_an_incomplete_walk_proves_nothing),
         cmocka_unit_test(
             test_a_table_that_vanished_whole_is_swept_from_the_index),
+        cmocka_unit_test(
+            test_nothing_is_claimed_past_what_a_replica_cannot_name),
         cmocka_unit_test(
             test_a_key_that_vanished_while_compared_is_compared_again),
         cmocka_unit_test(
