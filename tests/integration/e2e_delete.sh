@@ -240,6 +240,48 @@ moved_and_replaced() {
     is "$(keys_of "$W/r1")" 52 "the replica's keys"
 }
 
+# A backup in the root's place: the same id, older data.
+old_backup() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 500 100
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    proven r1
+    cp -a "$P" "$W/backup"
+    write fill "$P/t.tbl" 500 300 100
+    write flockd-set "$P/t.tbl" newer "since the backup"
+    proven r1
+    is "$(keys_of "$W/r1")" 801 "the replica's keys"
+    mv "$P" "$W/away"
+    mv "$W/backup" "$P"
+    # It is another directory: the agent ends, to be started anew.
+    code=0
+    wait "$agent_pid" || code=$?
+    is "$code" 1 "the agent's exit status"
+    start_agent
+    must_within "$WAIT" not_well
+    expect 75 ctl wait --timeout 2s
+    expect 1 ctl status
+    out_has HINT
+    cp "$W/out" "$W/said.log"
+    is "$(keys_of "$W/r1")" 801 "the replica's keys with a backup in the root's place"
+    has_value "$W/r1/t.tbl/newer.kv" "since the backup" || fail "an older value came"
+    # The right one is put back.
+    stop_agent
+    rm -r "$P"
+    mv "$W/away" "$P"
+    start_agent
+    must_be r1 streaming
+    proven r1
+    is "$(keys_of "$W/r1")" 801 "the replica's keys"
+}
+not_well() {
+    [ "$(status "$(of r1 state)")" = held ] || [ "$(status "$(of r1 state)")" = failed ] ||
+        [ "$(status database.state)" = lost ]
+}
+
 # --- the trash -------------------------------------------------------------------------
 
 bin_of() { "$DROVER_REPLICA" trash "$@"; }

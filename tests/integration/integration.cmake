@@ -74,7 +74,7 @@ drover_e2e(guard LINKS exec
 drover_e2e(delete LINKS exec
            SCENARIOS bind_over_table bind_over_root symlink_for_table
                      readdir_error identity_damaged moved_and_replaced
-                     trash trash_bounds)
+                     old_backup trash trash_bounds)
 drover_e2e(operate LINKS exec ssh SCENARIOS edited reload terminated modes)
 drover_e2e(operate LINKS exec SCENARIOS freshness another_user exit_codes ad_hoc)
 drover_e2e(watch LINKS exec SCENARIOS stream terminal)
