@@ -93,7 +93,8 @@ ends() {
 
 # Nothing, next to nothing, and never a whole frame.
 stalls() {
-    SILENCE=1s
+    SILENCE=1s # of begin_config
+    export SILENCE
     attacked_by silence only_magic deaf trickle trickle_noise
 }
 
