@@ -36,6 +36,8 @@ if(DROVER_SANITIZE)
   set(e2e_seconds 400)
   list(APPEND e2e_environment E2E_WAIT=180 E2E_HUGE_BYTES=200000000
        E2E_PEAK_MIB=1000 E2E_SANITIZED=1)
+elseif(DROVER_COVERAGE)
+  list(APPEND e2e_environment E2E_HUGE_BYTES=200000000)
 endif()
 
 # drover_e2e(file LINKS exec [ssh] SCENARIOS name...)
