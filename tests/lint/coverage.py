@@ -3,13 +3,14 @@
 """Coverage of store/, sync/ and agent/: a table, and what must be named.
 
     coverage.py COUNTS.json UNCOVERED.txt REPORT.txt    COUNTS: gcovr --json
-    coverage.py --draft COUNTS.json                     lines for UNCOVERED.txt
+    coverage.py --draft COUNTS.json UNCOVERED.txt       a new UNCOVERED.txt
 
 REPORT gets lines and branches per module and the numbers of all lines that
 never ran; the folders' sums and what is wrong go to stdout.  Wrong is: a folder
 below its floor; a function of store/ or sync/ with lines that never ran and no
 line in UNCOVERED.txt, or with another number of them; a name there whose lines
-run by now.
+run by now.  "0-3" says that up to 3 lines may not run: what others do at the
+time decides.
 """
 import json
 import re
@@ -90,7 +91,7 @@ def read_named(path):
             floors[floor[1]] = (float(floor[2]), float(floor[3]))
         elif entry and entry[1] not in named:
             least = int(entry[2])
-            named[entry[1]] = (least, int(entry[3] or least))
+            named[entry[1]] = (least, int(entry[3] or least), entry[4])
         else:
             wrong.append(f"{path}:{number}: not \"FILE:FUNCTION LINES REASON\", or twice")
     return floors, named, wrong
@@ -115,17 +116,32 @@ def judge(files, found, path):
         elif not named[where][0] <= len(lines) <= named[where][1]:
             wrong.append(f"{where}: {len(lines)} lines never ran ({ranges(lines)}), "
                          f"{path} has another number")
-    for where, (least, _) in sorted(named.items()):
+    for where, (least, _, _) in sorted(named.items()):
         if where not in found and least > 0:
             wrong.append(f"{where}: all its lines ran: take it out of {path}")
     return wrong
 
 
+def draft(found, path):
+    """The list as it should be, with the reasons that it has; new ones: "?"."""
+    for text in open(path, encoding="utf-8"):
+        if text.startswith(("#", "floor")) or not text.strip():
+            print(text, end="")
+    _, named, _ = read_named(path)
+    for where in sorted(set(found) | set(named)):
+        if not where.startswith(NAMED):
+            continue
+        lines = len(found.get(where, []))
+        least, most, reason = named.get(where, (lines, lines, f"? {ranges(found.get(where, []))}"))
+        if least == most and lines > 0:
+            print(f"{where} {lines} {reason}")
+        elif least == 0 and most > 0:
+            print(f"{where} 0-{max(lines, most)} {reason}")
+
+
 def main(argv):
-    if len(argv) == 3 and argv[1] == "--draft":
-        for where, lines in sorted(uncovered(load(argv[2])).items()):
-            if where.startswith(NAMED):
-                print(f"{where} {len(lines)} {ranges(lines)}")
+    if len(argv) == 4 and argv[1] == "--draft":
+        draft(uncovered(load(argv[2])), argv[3])
         return 0
     if len(argv) != 4:
         print(__doc__.strip(), file=sys.stderr)
