@@ -3,22 +3,25 @@
 #
 # run.sh: install what is missing, build, and run every test.
 #
-#   sh tests/run.sh                  everything (below 15 minutes on 2 cores)
-#   sh tests/run.sh --quick          one gcc build, its tests once
+#   sh tests/run.sh                  everything (some 20 minutes on 2 cores)
+#   sh tests/run.sh --quick          one gcc build, its quick tests once
 #   sh tests/run.sh --only SUITE     one of the suites
 #   sh tests/run.sh --filter REGEX   only tests whose ctest name matches
 #   sh tests/run.sh --no-install     look for no packages
 #
-# Suites:  gcc       warnings are errors; all tests
-#          asan      all tests under AddressSanitizer and UBSan
-#          clang     build only: warnings are errors
-#          tsan      tests of threaded parts under ThreadSanitizer
-#          static    clang-tidy, cppcheck and gcc -fanalyzer (tests/lint/static.sh)
-#          valgrind  one run from start to end under memcheck, per kind of link
-#          coverage  all tests once more, counting: build/coverage/report.txt;
-#                    floors and what may stay untested: tests/lint/uncovered.txt
-#          fuzz      each fuzz target for some seconds
-#          user      when root: the unit tests once more as an ordinary user
+# Suites, and which tests (by label of ctest) run in them:
+#   gcc       warnings are errors; all tests, in --quick without chaos, crash,
+#             model and soak
+#   asan      AddressSanitizer and UBSan; all but lint and model
+#   clang     build only: warnings are errors
+#   tsan      ThreadSanitizer: tests of threaded parts, some whole runs
+#   static    clang-tidy, cppcheck and gcc -fanalyzer (lint/static.sh)
+#   valgrind  label valgrind: one run from start to end, per kind of link
+#   coverage  counts lines and branches: build/coverage/report.txt; all but
+#             chaos, lint, model and soak; what may stay untested, and how much
+#             must be tested: lint/uncovered.txt
+#   fuzz      each fuzz target for some seconds
+#   user      when root: the unit tests once more as an ordinary user
 #
 # Builds are kept in build/test-SUITE.  The last line is
 # "N passed, N failed, N skipped"; the exit status is 0 only when none failed.
@@ -27,13 +30,14 @@ set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 cd "$ROOT"
 
-SUITES="gcc asan clang tsan valgrind fuzz user"
+SUITES="gcc asan clang tsan static valgrind fuzz user"
 FILTER=
+SLOW=
 INSTALL=yes
 JOBS=$(nproc 2>/dev/null || echo 2)
 # Not run in the coverage build: other suites' own, and what is different each
 # time; the installed library is linked without the counters' own library.
-NOT_COUNTED='lint|valgrind|chaos|model'
+NOT_COUNTED='lint|valgrind|chaos|model|soak'
 UNCOUNTABLE='install_lib'
 # What runs on several threads: parts alone, and whole agents and receivers.
 TSAN_TESTS='^unit_.*(threads|share|control|command|looks|scans|replica|receiver|link)|'\
@@ -41,13 +45,13 @@ TSAN_TESTS='^unit_.*(threads|share|control|command|looks|scans|replica|receiver|
 'faults_(agent_killed|lock_on_replica|overflow))_exec|^e2e_writers_every_kind_ssh'
 
 usage() {
-    sed -n '4,25s/^# \{0,1\}//p' "$0"
+    sed -n '4,31s/^# \{0,1\}//p' "$0"
     exit "$1"
 }
 
 while [ $# -gt 0 ]; do
     case $1 in
-    --quick) SUITES=gcc ;;
+    --quick) SUITES=gcc SLOW="|chaos|crash|model|soak" ;;
     --only)
         [ $# -ge 2 ] || usage 64 >&2
         case " $SUITES static coverage " in *" $2 "*) SUITES=$2 ;; *) usage 64 >&2 ;; esac
@@ -177,11 +181,11 @@ export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}"
 
 suite_gcc() {
-    build gcc && tests gcc build/test-gcc -LE valgrind
+    build gcc && tests gcc build/test-gcc -LE "valgrind$SLOW"
 }
 
 suite_asan() {
-    build asan "-DDROVER_SANITIZE=address,undefined" && tests asan build/test-asan -LE lint
+    build asan "-DDROVER_SANITIZE=address,undefined" && tests asan build/test-asan -LE 'lint|model'
 }
 
 suite_clang() {
