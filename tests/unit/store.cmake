@@ -13,6 +13,9 @@ foreach(module IN ITEMS buf clock db drover err hex install json_out lock name
   drover_store_test(${module})
 endforeach()
 
+# The test comes between an open and its lock.
+target_link_options(unit_store_value PRIVATE -Wl,--wrap=flock)
+
 add_test(NAME unit_store_kv
   COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/../integration/test_kv.sh $<TARGET_FILE:drover-kv>)
 set_tests_properties(unit_store_kv PROPERTIES TIMEOUT 300)

@@ -13,6 +13,82 @@ static int look(struct fixture *f, const char *key, struct buf *value,
     return look_key(f->fd, key, strlen(key), 1000, value, out, &f->err);
 }
 
+/* Comes between the open and the share lock, once. */
+static void (*before_lock)(struct fixture *f);
+static struct fixture *before_lock_in;
+
+int __real_flock(int fd, int how);
+int __wrap_flock(int fd, int how);
+int __wrap_flock(int fd, int how)
+{
+    void (*hook)(struct fixture *f) = before_lock;
+
+    if (hook != NULL && (how & LOCK_SH) != 0) {
+        before_lock = NULL;
+        hook(before_lock_in);
+    }
+    return __real_flock(fd, how);
+}
+
+static void set_hook(struct fixture *f, void (*hook)(struct fixture *f))
+{
+    before_lock = hook;
+    before_lock_in = f;
+}
+
+static void replace_it(struct fixture *f)
+{
+    put_text(f->fd, "other", "new");
+    assert_int_equal(renameat(f->fd, "other", f->fd, "k.kv"), 0);
+}
+
+static void remove_it(struct fixture *f)
+{
+    assert_int_equal(unlinkat(f->fd, "k.kv", 0), 0);
+}
+
+/* A lock on an inode that lost its name protects nothing: what was read there
+ * is no value of the key any more. */
+static void a_value_replaced_before_the_lock_is_read_anew(void **state)
+{
+    struct fixture *f = *state;
+    struct buf value = BUF_NULL;
+    struct look l;
+    struct stat st;
+
+    put_text(f->fd, "k.kv", "old");
+    set_hook(f, replace_it);
+    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    assert_null(before_lock);
+    assert_int_equal(value.len, 3);
+    assert_memory_equal(value.data, "new", 3);
+    assert_int_equal(fstatat(f->fd, "k.kv", &st, 0), 0);
+    assert_int_equal(l.stat.ino, st.st_ino);
+    set_hook(f, remove_it);
+    assert_int_equal(look(f, "k", &value, &l), LOOK_GONE);
+    buf_deinit(&value);
+}
+
+static void a_large_value_replaced_before_the_lock_is_opened_anew(void **state)
+{
+    struct fixture *f = *state;
+    struct large *large;
+    struct look l;
+    struct stat st;
+
+    put_text(f->fd, "k.kv", "old");
+    set_hook(f, replace_it);
+    assert_int_equal(
+        large_open(f->fd, "k", 1, 1000, &large, &l, &f->err), LOOK_VALUE);
+    assert_null(before_lock);
+    assert_int_equal(fstatat(f->fd, "k.kv", &st, 0), 0);
+    assert_int_equal(l.stat.ino, st.st_ino);
+    large_close(large);
+    set_hook(f, remove_it);
+    assert_int_equal(
+        large_open(f->fd, "k", 1, 1000, &large, &l, &f->err), LOOK_GONE);
+}
+
 static void a_value_comes_with_stat_and_digest(void **state)
 {
     struct fixture *f = *state;
@@ -366,6 +442,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(a_value_comes_with_stat_and_digest),
+        FIXTURE_TEST(a_value_replaced_before_the_lock_is_read_anew),
+        FIXTURE_TEST(a_large_value_replaced_before_the_lock_is_opened_anew),
         FIXTURE_TEST(an_empty_value_is_a_value),
         FIXTURE_TEST(a_missing_key_is_gone_and_stays_missing),
         FIXTURE_TEST(an_exclusive_lock_is_busy_and_a_share_lock_is_not),
