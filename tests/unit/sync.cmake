@@ -87,6 +87,10 @@ target_link_libraries(integration_replica PRIVATE drover_replica
 add_dependencies(integration_replica drover-replica)
 add_test(NAME integration_replica COMMAND integration_replica)
 set_tests_properties(integration_replica PROPERTIES TIMEOUT 600)
+add_test(NAME integration_replica_cli
+  COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/../integration/test_replica_cli.sh
+          $<TARGET_FILE:drover-replica>)
+set_tests_properties(integration_replica_cli PROPERTIES TIMEOUT 300)
 
 # The primary's core.
 drover_sync_test(changelog)
