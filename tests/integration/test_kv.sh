@@ -196,5 +196,17 @@ winner=$(cat "$tmp/winners")
 is "of twelve creators one wins, and it is the one" 0 "$winner" "$kv" "$db" get race
 is "there is one winner" 0 "1" sh -c 'wc -l <"$1" | tr -d " \n"' sh "$tmp/winners"
 
+# --- a value that is not held in memory, straight through
+truncate -s 65M "$tmp/large"
+echo end >>"$tmp/large"
+is "a value above 64 MiB by stdin" 0 "" sh -c '"$0" "$1" set large <"$2"' "$kv" "$db" "$tmp/large"
+is "comes back the same" 0 "" sh -c '"$0" "$1" get large | cmp - "$2"' "$kv" "$db" "$tmp/large"
+is "no room for it is no success" 1 "" sh -c '"$0" "$1" get large >/dev/full; [ $? -ne 0 ] && exit 1' "$kv" "$db"
+is "and goes" 0 "" "$kv" "$db" delete large
+is "each --null separates by NUL" 0 "k" sh -c \
+    '"$0" "$1" mktable pairs && "$0" "$1" set -t pairs k v && "$0" "$1" each -t pairs --null | tr "\0" "\n" | head -n 1 | tr -d "\n"' "$kv" "$db"
+is "the words in the wrong order" 64 "" "$kv" get "$db" k
+says "are told the order" "comes first"
+
 echo "1..$n"
 [ $bad -eq 0 ]
