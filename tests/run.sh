@@ -161,7 +161,7 @@ tests() {
     say "$suite: tests"
     rc=0
     # No test may wait for a terminal.
-    $AS ctest --test-dir "$dir" -j 2 --output-on-failure --no-tests=ignore \
+    $AS ctest --test-dir "$dir" -j "${AT_ONCE:-2}" --output-on-failure --no-tests=ignore \
         --output-junit "$WORK/out/report.xml" --test-output-size-passed 4000000 \
         --test-output-size-failed 4000000 ${FILTER:+-R "$FILTER"} "$@" \
         </dev/null >"$WORK/log" 2>&1 || rc=$?
@@ -252,7 +252,9 @@ suite_coverage() {
         : >"$f"
         chmod 666 "$f"
     done
+    AT_ONCE=4 # most of them wait most of the time
     tests coverage $dir -LE "$NOT_COUNTED" -E "$UNCOUNTABLE"
+    AT_ONCE=
     say "coverage"
     mkdir -p build/coverage
     if ! gcovr -r . --object-directory $dir --filter store/ --filter sync/ --filter agent/ \
