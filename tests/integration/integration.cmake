@@ -99,6 +99,8 @@ drover_e2e(handover LINKS exec
 
 drover_e2e(evil LINKS exec SCENARIOS lies ends stalls floods differences)
 drover_e2e(evil LINKS ssh SCENARIOS floods)
+drover_e2e(names LINKS exec ssh SCENARIOS every_byte)
+drover_e2e(names LINKS exec SCENARIOS kv)
 
 # A hostile agent, and somebody with links, against the real receiver.
 add_executable(integration_evil_primary
