@@ -51,11 +51,27 @@ sanitizer_spoke() {
     grep -sE '(ERROR|WARNING): [A-Z][a-z]+Sanitizer|runtime error: ' "$W"/*.log "$W"/*.err "$W/out"
 }
 
+# Programs that end by themselves are looked at for leaks, and counted.
+end_gently() {
+    if [ -z "$agent_pid" ] || ! kill -0 "$agent_pid" 2>/dev/null; then return 0; fi
+    kill -TERM "$agent_pid"
+    kill -CONT "$agent_pid"
+    wait "$agent_pid"
+    ended=$?
+    [ $ended = 0 ] || {
+        say "FAILED: the agent's exit status at the end is $ended"
+        return 1
+    }
+    until_ok 3 nothing_runs || : # a scenario may have left a receiver stopped
+}
+nothing_runs() { [ -z "$(pids_of "$W")" ]; }
+
 at_end() {
     code=$?
     trap - EXIT TERM INT HUP
     trap '' PIPE # whoever reads the logs may have left
     set +e
+    [ $code != 0 ] || end_gently || code=1
     if [ $code = 0 ] && sanitizer_spoke >&2; then
         say "FAILED: a sanitizer reports"
         code=1
