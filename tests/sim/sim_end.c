@@ -119,7 +119,7 @@ static void plant(struct sim *s, struct replica *r, bool planted[ITEMS])
     }
     if (different >= 0) {
         const struct item *it = &s->world->items[different];
-        memstore_edit(r->store, it->table_name, it->key, "edited", 6);
+        memstore_edit(r->store, it->table_name, it->key, "planted", 7);
         planted[different] = true;
     }
     if (missing >= 0) {
@@ -129,7 +129,7 @@ static void plant(struct sim *s, struct replica *r, bool planted[ITEMS])
     }
     if (extra >= 0) {
         const struct item *it = &s->world->items[extra];
-        memstore_edit(r->store, it->table_name, it->key, "edited", 6);
+        memstore_edit(r->store, it->table_name, it->key, "planted", 7);
         planted[extra] = true;
     }
     for (int i = 0; i < ITEMS; i++) {
