@@ -47,12 +47,23 @@ if(NOT DROVER_SANITIZE)
             $<TARGET_FILE:crash_shim> --jobs 2 --each 1)
   set_tests_properties(crash_sweep_replica PROPERTIES TIMEOUT 900 LABELS crash)
 
+  add_executable(crash_sweep_kv ${crash_dir}/sweep_kv.c)
+  target_link_libraries(crash_sweep_kv PRIVATE crash_lab)
+  add_dependencies(crash_sweep_kv drover-kv crash_shim)
+  add_test(NAME crash_sweep_kv
+    COMMAND crash_sweep_kv $<TARGET_FILE:drover-kv> $<TARGET_FILE:crash_shim>)
+  set_tests_properties(crash_sweep_kv PROPERTIES TIMEOUT 600 LABELS crash)
+
   # Needs root, loop devices and the file systems; says so where they are
   # missing.  The long form: --depth 3, and --cuts without --each.
   add_executable(crash_power ${crash_dir}/power.c ${crash_dir}/crash_fs.c)
   drover_crash_shim(crash_power)
   target_link_libraries(crash_power PRIVATE crash_play)
   add_dependencies(crash_power drover-replica drover-kv crash_shim)
+  add_executable(crash_writeback ${crash_dir}/writeback.c
+                 ${crash_dir}/crash_fs.c)
+  target_link_libraries(crash_writeback PRIVATE crash_play)
+  add_dependencies(crash_writeback drover-replica)
   function(drover_power name)
     foreach(fs IN ITEMS ext4 xfs)
       add_test(NAME crash_power_${name}_${fs} COMMAND crash_power ${fs} ${ARGN})
@@ -65,6 +76,12 @@ if(NOT DROVER_SANITIZE)
   drover_power(library library --depth 2)
   drover_power(kv kv $<TARGET_FILE:drover-kv> --depth 1)
   drover_power(cuts ${replica} --cuts --each 1)
+  foreach(fs IN ITEMS ext4 xfs)
+    add_test(NAME crash_writeback_${fs}
+      COMMAND crash_writeback ${fs} $<TARGET_FILE:drover-replica>)
+    set_tests_properties(crash_writeback_${fs} PROPERTIES TIMEOUT 300
+      SKIP_RETURN_CODE 77 LABELS crash)
+  endforeach()
   # The test finds what it is there to find.
   drover_power(caught_replica_files ${replica} --swallow 1)
   drover_power(caught_replica_directories ${replica} --swallow 2)

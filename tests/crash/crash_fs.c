@@ -88,6 +88,31 @@ static void attach(struct fs *f)
     lab_skip("no loop device is free");
 }
 
+/* The device's largest write in KiB; false when that cannot be set. */
+static bool set_largest_write(const struct fs *f, const char *kib)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/sys/block/%.20s/queue/max_sectors_kb",
+                   f->device + sizeof "/dev/" - 1);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool good = fd >= 0 && write(fd, kib, strlen(kib)) > 0;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return good;
+}
+
+void fs_small_writes(struct fs *f)
+{
+    f->small_writes = true;
+    if (!set_largest_write(f, "4")) {
+        int sys = errno;
+        fs_end(f);
+        lab_skip("%s cannot be told to write pages (%s)", f->device,
+                 strerror(sys));
+    }
+}
+
 void fs_mount(struct fs *f)
 {
     if (mount(f->device, f->at, f->kind, 0, f->options) != 0) {
@@ -112,19 +137,24 @@ void fs_unmount(struct fs *f)
     }
 }
 
+void fs_private(void)
+{
+    static bool done;
+    if (geteuid() != 0) {
+        lab_skip("mounting a file system needs root");
+    }
+    if (!done && (unshare(CLONE_NEWNS) != 0 ||
+                  mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)) {
+        lab_skip("no mount namespace can be had (%s)", strerror(errno));
+    }
+    done = true;
+}
+
 void fs_begin(struct fs *f, const char *kind, const char *image_dir,
               const char *base)
 {
     *f = (struct fs){.mounted = false};
-    if (geteuid() != 0) {
-        lab_skip("mounting a file system needs root");
-    }
-    /* A namespace of our own: another process that copies its mounts must not
-     * keep the file system alive, and the kernel tidies up after us. */
-    if (unshare(CLONE_NEWNS) != 0 ||
-        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
-        lab_skip("no mount namespace can be had (%s)", strerror(errno));
-    }
+    fs_private();
     (void)snprintf(f->kind, sizeof f->kind, "%s", kind);
     (void)snprintf(f->image, sizeof f->image, "%s/image", image_dir);
     (void)snprintf(f->at, sizeof f->at, "%s/fs", base);
@@ -142,6 +172,9 @@ void fs_begin(struct fs *f, const char *kind, const char *image_dir,
 void fs_end(struct fs *f)
 {
     fs_unmount(f);
+    if (f->small_writes) {
+        (void)set_largest_write(f, "1280"); /* the kernel's own */
+    }
     if (f->loop > 0) {
         (void)close(f->loop);
         f->loop = 0;
