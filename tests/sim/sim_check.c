@@ -14,13 +14,18 @@ struct view {
     bool there[ITEMS];
 };
 
+static bool is_text(struct bytes value, const char *text)
+{
+    return value.len == strlen(text) && memcmp(value.p, text, value.len) == 0;
+}
+
 static void see_value(struct view *v, int i, struct bytes value)
 {
     struct sim *s = v->s;
     const struct item *it = &world_of(s, v->r)->items[i];
     struct seen *seen = &v->r->seen[i];
 
-    if (seen->planted && value.len == 6 && memcmp(value.p, "edited", 6) == 0) {
+    if (seen->planted && (is_text(value, "edited") || is_text(value, "planted"))) {
         return;
     }
     const struct version *found = world_identify(it, value, seen->version);
