@@ -272,6 +272,8 @@ static int read_all(struct receive *rv, uint8_t *buf, struct err *err)
         int64_t now = receive_now_ms();
         atomic_store(&rv->input_ms, now);
         int rc = receiver_input(rv->core, buf, (size_t)n, now, err);
+        /* A slow disk under what was read is not the agent's silence. */
+        atomic_store(&rv->input_ms, receive_now_ms());
         if (rc != 0) {
             return rc;
         }
