@@ -92,9 +92,8 @@ int small_write(int dir_fd, const char *file, const void *text, size_t len,
     if (fd < 0)
         return err_sys(err, errno, "create %s", tmp);
     int rc = 0;
-    if (write_all(fd, text, len) != 0)
-        rc = err_sys(err, errno, "write %s", tmp);
-    else if (fchmod(fd, mode) != 0 || retry_fsync(fd) != 0)
+    if (write_all(fd, text, len) != 0 || fchmod(fd, mode) != 0 ||
+        retry_fsync(fd) != 0)
         rc = err_sys(err, errno, "write %s", tmp);
     else if (replace ? renameat(dir_fd, tmp, dir_fd, file) != 0
                      : renameat2(dir_fd, tmp, dir_fd, file,
