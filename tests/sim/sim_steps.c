@@ -240,7 +240,10 @@ static void configure(struct sim *s)
     c->settle_ms = SETTLE_MS;
     c->brake_min = sim_chance(s, 300) ? 3 : 100;
     /* Not drawn: the seeds that failed once keep their meaning. */
-    c->diffs_max = s->seed % 4 == 0 ? 2 + s->seed / 4 % 16 : c->diffs_max;
+    /* Half of it is for what only the replica has.  That must be more than there
+     * are tables: held ones stay until the last of their keys went. */
+    c->diffs_max = s->seed % 4 == 0 ? 2 * (TABLES + 1) + s->seed / 4 % 16
+                                    : c->diffs_max;
     memset(c->db_id, 7, sizeof c->db_id);
     s->world->restless = sim_chance(s, 250);
     s->replicas_count = 1 + (int)sim_below(s, REPLICAS);
