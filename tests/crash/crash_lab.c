@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 
 static size_t findings;
 static char context[200];
+static char begun[LAB_PATH]; /* to be removed when a test is skipped */
 
 /* --- words ------------------------------------------------------------------ */
 
@@ -55,6 +57,9 @@ _Noreturn void lab_skip(const char *fmt, ...)
     (void)vprintf(fmt, ap);
     (void)putchar('\n');
     va_end(ap);
+    if (begun[0] != '\0') {
+        lab_remove(begun);
+    }
     exit(77);
 }
 
@@ -76,14 +81,14 @@ void lab_begin(char dir[LAB_PATH])
 {
     const char *tmp = getenv("TMPDIR");
     (void)snprintf(dir, LAB_PATH, "/dev/shm/drover-crash-XXXXXX");
-    if (mkdtemp(dir) != NULL) {
-        return;
-    }
-    (void)snprintf(dir, LAB_PATH, "%s/drover-crash-XXXXXX",
-                   tmp != NULL ? tmp : "/tmp");
     if (mkdtemp(dir) == NULL) {
-        lab_broken("mkdtemp %s", dir);
+        (void)snprintf(dir, LAB_PATH, "%s/drover-crash-XXXXXX",
+                       tmp != NULL ? tmp : "/tmp");
+        if (mkdtemp(dir) == NULL) {
+            lab_broken("mkdtemp %s", dir);
+        }
     }
+    memcpy(begun, dir, sizeof begun);
 }
 
 void lab_end(const char *dir)
@@ -106,6 +111,7 @@ void lab_remove(const char *path)
     if (unlink(path) == 0 || errno == ENOENT) {
         return;
     }
+    (void)umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW); /* mostly it is none */
     DIR *dir = opendir(path);
     if (dir == NULL) {
         lab_broken("remove %s", path);
