@@ -3,6 +3,7 @@
 #
 # e2e_names.sh: keys and tables of every byte and of every length, from the
 # primary through link and replica to what is shown.  See e2e_lib.sh.
+# shellcheck disable=SC2034 # e2e_lib.sh uses variables, too
 . "$(dirname "$0")/e2e_lib.sh"
 
 command -v python3 >/dev/null || skip "needs python3"
