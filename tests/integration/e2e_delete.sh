@@ -177,7 +177,7 @@ identity_damaged() {
     small_database
     id=$(cat "$P/.drover/id")
     for kind in missing corrupt empty foreign link; do
-        rm "$P/.drover/id"
+        mv "$P/.drover/id" "$W/id"
         case $kind in
         corrupt) echo 'no id' >"$P/.drover/id" ;;
         empty) : >"$P/.drover/id" ;;
@@ -196,11 +196,25 @@ identity_damaged() {
         expect 75 ctl wait --timeout 1s
         keeps_80 "the id is $kind at the start"
         rm -f "$P/.drover/id"
-        echo "$id" >"$P/.drover/id"
+        mv "$W/id" "$P/.drover/id"
         must_within "$WAIT" status_is database.state ok
         write fill "$P/t.tbl" 1 1 100
         well_again "the id is back"
     done
+    # The same id in a new file may be a copy's or a backup's: the replica asks.
+    rm "$P/.drover/id"
+    must_within "$WAIT" status_is database.state lost
+    echo "$id" >"$P/.drover/id"
+    wait "$agent_pid" || : # systemd would start it again
+    start_agent
+    must_within "$WAIT" status_is "$(of r1 error.id)" 309
+    expect 1 ctl status
+    out_has "drover-replica promote --epoch 2"
+    keeps_80 "the id is a new file"
+    stop_agent
+    expect 0 "$DROVER_REPLICA" promote --epoch 2 "$P"
+    start_agent
+    well_again "the right primary has a new epoch"
 }
 
 # A directory moved away and another moved to its name, before the agent looked:
