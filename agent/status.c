@@ -299,8 +299,9 @@ json_t *daemon_status(struct daemon *d, bool with_keys)
     json_t *replicas = json_array();
     json_t *blocked = json_array();
     uint64_t blocked_count = 0;
+    json_t *warnings = warnings_json(d, with_keys);
     bool healthy = d->root_state == ROOT_HERE && d->index_ready &&
-                   d->unread == 0;
+                   json_array_size(warnings) == 0;
     struct replica *r;
     add_blocked(d, NULL, with_keys, blocked, &blocked_count);
     DL_FOREACH (d->replicas, r) {
@@ -318,5 +319,5 @@ json_t *daemon_status(struct daemon *d, bool with_keys)
                      number(resident_bytes()), "healthy", healthy, "database",
                      database_json(d), "replicas", replicas, "blocked",
                      blocked, "blocked_count", number(blocked_count),
-                     "warnings", warnings_json(d, with_keys));
+                     "warnings", warnings);
 }
