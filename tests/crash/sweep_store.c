@@ -251,7 +251,7 @@ static int read_pieces_in(struct drover *db, struct drover_error *e)
         return rc;
     }
     while ((n = drover_read(r, out, sizeof out, e)) > 0) {
-        if (memcmp(out, "old a" + got, (size_t)n) != 0) {
+        if (memcmp(out, &"old a"[got], (size_t)n) != 0) {
             lab_bad("read: wrong bytes");
         }
         got += (size_t)n;

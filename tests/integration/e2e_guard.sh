@@ -329,6 +329,7 @@ brake() {
 
 # A table removed while the agent looks on: the brake holds most of it, and its
 # directory; the other tables flow.
+has_token() { [ "$(status "$(of "$1" held.token)")" != null ]; }
 brake_live() {
     table t.tbl
     table u.tbl
@@ -346,7 +347,7 @@ brake_live() {
     must_be r2 held
     write flockd-set "$P/u.tbl" live flows
     must_within "$WAIT" has_value "$W/r1/u.tbl/live.kv" flows
-    must_within "$WAIT" test "$(status "$(of r1 held.token)")" != null
+    must_within "$WAIT" has_token r1
     kept=$(keys_of "$W/r1")
     [ "$kept" -ge 800 ] || fail "only $kept of 1001 keys are left"
     stop_agent

@@ -413,7 +413,8 @@ static void more_resolves(struct drive *d)
     static uint64_t n;
 
     for (size_t i = 0; i < WIRE_BATCH_MAX; i++) {
-        names[i] = (struct digest){++n, n};
+        n++;
+        names[i] = (struct digest){n, n};
     }
     /* Never the last part. */
     wire_put_resolve(&d->tx, 1, false, names, WIRE_BATCH_MAX);

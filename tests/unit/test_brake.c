@@ -8,7 +8,7 @@ enum { KEYS = 20 };
 
 static const char *name_of(int i)
 {
-    static char name[8];
+    static char name[16];
 
     (void)snprintf(name, sizeof name, "k%02d", i);
     return name;

@@ -25,6 +25,10 @@ def strike(world, seconds):
     _, what, count = BREAKS[world.o.break_kind]
     end = time.monotonic() + seconds
     if what == "fresh":
+        freshness = os.path.join(world.replica("r3"), ".drover", "freshness")
+        while not os.path.exists(freshness) and time.monotonic() < end:
+            world.check_programs()
+            time.sleep(0.02)
         # So that it is certainly behind.
         signal_all(world.receivers("r3"), signal.SIGSTOP)
     seed = 0
