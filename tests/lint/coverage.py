@@ -98,7 +98,9 @@ def read_named(path):
 
 
 def judge(files, found, path):
-    floors, named, wrong = read_named(path)
+    """What is below its floor (or unreadable), and what the list has wrong."""
+    floors, named, low = read_named(path)
+    wrong = []
     for folder in FOLDERS:
         modules = [m for name, m in files.items() if name.startswith(folder + "/")]
         total, ran, ways, taken = sums(modules)
@@ -106,7 +108,7 @@ def judge(files, found, path):
         for what, have, least in (("lines", 100 * ran / total, least_lines),
                                   ("branches", 100 * taken / ways, least_branches)):
             if have < least:
-                wrong.append(f"{folder}: {have:.1f} % of its {what} ran, the floor is {least} %")
+                low.append(f"{folder}: {have:.1f} % of its {what} ran, the floor is {least} %")
     for where, lines in sorted(found.items()):
         if not where.startswith(NAMED):
             continue
@@ -119,7 +121,7 @@ def judge(files, found, path):
     for where, (least, _, _) in sorted(named.items()):
         if where not in found and least > 0:
             wrong.append(f"{where}: all its lines ran: take it out of {path}")
-    return wrong
+    return low, wrong
 
 
 def draft(found, path):
@@ -159,11 +161,11 @@ def main(argv):
         for where, lines in sorted(found.items()):
             print(f"{where} {ranges(lines)}", file=out)
     print("\n".join(modules + [""] + summary))
-    wrong = judge(files, found, argv[2])
-    for text in wrong:
+    low, wrong = judge(files, found, argv[2])
+    for text in low + wrong:
         print(text)
-    print(f"{len(found)} functions with lines that never ran, {len(wrong)} finding(s)")
-    return 1 if wrong else 0
+    print(f"{len(found)} functions with lines that never ran, {len(low + wrong)} finding(s)")
+    return 1 if low else 3 if wrong else 0
 
 
 if __name__ == "__main__":
