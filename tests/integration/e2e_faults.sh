@@ -90,6 +90,7 @@ unchanged_restart() {
     must_be r1 streaming
     # A file as young as the clock's step may change unseen; so it is read again.
     must_within "$WAIT" older_than "$P/t.tbl" 3
+    must_within "$WAIT" older_than "$W/r1/t.tbl" 3
     expect 0 ctl resync
     proven r1
     for how in TERM KILL; do
