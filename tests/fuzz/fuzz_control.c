@@ -13,6 +13,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -265,6 +266,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1 || size > 200000) {
         return 0;
     }
+    (void)signal(SIGPIPE, SIG_IGN); /* as the agent does */
     if (server == NULL) {
         start();
     }
