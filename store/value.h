@@ -27,6 +27,14 @@ static inline bool digest_equal(struct digest a, struct digest b)
 {
     return a.lo == b.lo && a.hi == b.hi;
 }
+/* Below 0, 0 or above: the order in which lists of digests are sorted. */
+static inline int digest_order(struct digest a, struct digest b)
+{
+    if (a.hi != b.hi) {
+        return a.hi < b.hi ? -1 : 1;
+    }
+    return a.lo == b.lo ? 0 : a.lo < b.lo ? -1 : 1;
+}
 
 struct digest digest_of(const void *data, size_t len);
 

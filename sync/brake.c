@@ -148,17 +148,9 @@ void primary_brake_on(struct primary *p, int replica, uint64_t held,
 
 /* --- deletes seen while they happen -------------------------------------- */
 
-static int order_of(struct digest a, struct digest b)
-{
-    if (a.hi != b.hi) {
-        return a.hi < b.hi ? -1 : 1;
-    }
-    return a.lo == b.lo ? 0 : a.lo < b.lo ? -1 : 1;
-}
-
 static int by_name(const void *a, const void *b)
 {
-    return order_of(*(const struct digest *)a, *(const struct digest *)b);
+    return digest_order(*(const struct digest *)a, *(const struct digest *)b);
 }
 
 static bool is_approved(const struct brake *b, struct digest name)

@@ -38,28 +38,20 @@ static void bit_set(uint8_t *map, unsigned i)
     map[i / 8] = (uint8_t)(map[i / 8] | (1u << (i % 8)));
 }
 
-static int order_of(struct digest a, struct digest b)
-{
-    if (a.hi != b.hi) {
-        return a.hi < b.hi ? -1 : 1;
-    }
-    return a.lo == b.lo ? 0 : a.lo < b.lo ? -1 : 1;
-}
-
 static int by_name(const void *a, const void *b)
 {
-    return order_of(((const struct diff *)a)->name,
+    return digest_order(((const struct diff *)a)->name,
                     ((const struct diff *)b)->name);
 }
 
 static int by_first(const void *a, const void *b)
 {
-    return order_of(*(const struct digest *)a, *(const struct digest *)b);
+    return digest_order(*(const struct digest *)a, *(const struct digest *)b);
 }
 
 static int entry_order(const void *a, const void *b)
 {
-    return order_of(((const struct index_entry *)a)->name,
+    return digest_order(((const struct index_entry *)a)->name,
                     ((const struct index_entry *)b)->name);
 }
 
@@ -283,7 +275,7 @@ static bool merge(struct primary *p, struct compare *c,
     bool ok = true;
 
     while (ok && (i < n || j < m)) {
-        int o = i == n ? 1 : j == m ? -1 : order_of(here[i].name, there[j][0]);
+        int o = i == n ? 1 : j == m ? -1 : digest_order(here[i].name, there[j][0]);
         if (o < 0) {
             ok = add_diff(c, DIFF_MISSING, here[i].is_table, here[i].name,
                           here[i].digest, none);

@@ -248,22 +248,37 @@ static int demote(const char *dir, bool discard)
     return EXIT_GOOD;
 }
 
-int demote_main(int argc, char **argv)
+/* The one directory of `command`, which has one option without a value; NULL:
+ * it was typed wrong, and that was said. */
+static const char *one_flag(int argc, char **argv, const char *command,
+                            const char *flag, bool *set)
 {
-    static const struct option options[] = {{"discard", no_argument, NULL, 'd'},
-                                            {NULL, 0, NULL, 0}};
-    bool discard = false;
+    const struct option options[] = {{flag, no_argument, NULL, 'f'},
+                                     {NULL, 0, NULL, 0}};
+    char text[80];
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option != 'd') {
-            return usage("demote takes DIR and --discard");
+        if (option != 'f') {
+            (void)snprintf(text, sizeof text, "%s takes DIR and --%s", command,
+                           flag);
+            (void)usage(text);
+            return NULL;
         }
-        discard = true;
+        *set = true;
     }
     if (optind != argc - 1) {
-        return usage("demote wants one directory");
+        (void)snprintf(text, sizeof text, "%s wants one directory", command);
+        (void)usage(text);
+        return NULL;
     }
-    return demote(argv[optind], discard);
+    return argv[optind];
+}
+
+int demote_main(int argc, char **argv)
+{
+    bool discard = false;
+    const char *dir = one_flag(argc, argv, "demote", "discard", &discard);
+    return dir != NULL ? demote(dir, discard) : EXIT_USAGE;
 }
 
 /* --- kept ---------------------------------------------------------------- */
@@ -357,18 +372,7 @@ static int kept(const char *dir, bool remove)
 
 int kept_main(int argc, char **argv)
 {
-    static const struct option options[] = {{"remove", no_argument, NULL, 'r'},
-                                            {NULL, 0, NULL, 0}};
     bool remove = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option != 'r') {
-            return usage("kept takes DIR and --remove");
-        }
-        remove = true;
-    }
-    if (optind != argc - 1) {
-        return usage("kept wants one directory");
-    }
-    return kept(argv[optind], remove);
+    const char *dir = one_flag(argc, argv, "kept", "remove", &remove);
+    return dir != NULL ? kept(dir, remove) : EXIT_USAGE;
 }
