@@ -6,7 +6,7 @@ import time
 
 import peers
 from drover import Drover
-from lab import Failed, Measure, busy_seconds
+from lab import Failed, Measure, busy_seconds, wait_until
 from rows import percentile
 
 DATA = [1, 10, 64, 4096]
@@ -59,7 +59,6 @@ def latency(ctx):
                 continue
             source, target = _pair(ctx, keys)
             f, durability = _follow(ctx, who, source, target)
-            time.sleep(1)
             idle = _idle_cpu(1.0)
             m = _samples(ctx, job, who, durability, source, target, keys, count, run)
             ctx.rows.add(job, who, durability, "CPU per change",
@@ -69,7 +68,7 @@ def latency(ctx):
 
 def _idle_cpu(seconds):
     before = busy_seconds()
-    time.sleep(seconds)
+    time.sleep(seconds) # the span that is measured
     return (busy_seconds() - before) / seconds
 
 
@@ -85,7 +84,9 @@ def latency_busy(ctx):
             noise = ctx.lab.spawn([ctx.lab.program("bench_tool"), "churn", source, target,
                                    str(keys), str(int(2000 * seconds)), "2000",
                                    *map(str, [7, 4, 64, 4096])])
-            time.sleep(1)
+            before = f.status()["replicas"][0]["acked_changes"]
+            wait_until("the other changes flow", lambda: f.status()["replicas"][0][
+                "acked_changes"] >= before + 1000, every=0.1)
             _samples(ctx, job, who, durability, source, target, keys, count, run)
             ctx.lab.end(noise)
             f.stop()
@@ -132,7 +133,8 @@ def idle(ctx):
     d = Drover(lab, source, {f"r{i}": lab.empty(f"target{i}") for i in range(10)},
                link="exec").start()
     d.wait()
-    time.sleep(5)
+    wait_until("all are streaming", lambda: all(
+        r["state"] == "streaming" for r in d.status()["replicas"]))
     pids = d.pids()
 
     def cpu_of(pid):
@@ -142,7 +144,7 @@ def idle(ctx):
 
     before = {p: cpu_of(p) for some in pids.values() for p in some}
     seconds = 10 if ctx.quick else 60
-    time.sleep(seconds)
+    time.sleep(seconds) # the span that is measured
     for side, some in pids.items():
         used = sum(cpu_of(p) - before[p] for p in some)
         ctx.rows.add(f"idle, {keys} keys, 10 replicas", "drover", "durable",
