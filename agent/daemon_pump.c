@@ -493,8 +493,10 @@ static void pump(struct daemon *d)
         (void)uv_idle_start(&d->idle, on_idle);
     else
         (void)uv_idle_stop(&d->idle);
-    if (active && uv_timer_get_due_in(&d->tick) > TICK_SOON_MS)
-        arm_tick(d, TICK_SOON_MS);
+    int64_t retry_ms = primary_retry_in_ms(d->core, daemon_ms());
+    int64_t soon_ms = retry_ms < TICK_SOON_MS ? retry_ms : TICK_SOON_MS;
+    if (active && (int64_t)uv_timer_get_due_in(&d->tick) > soon_ms)
+        arm_tick(d, soon_ms);
     d->pumping = false;
 }
 

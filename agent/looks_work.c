@@ -194,6 +194,27 @@ static void check_dirs(struct look_job *job)
     }
 }
 
+/* A writer holds its lock for some microseconds around the rename that told us
+ * of the key, so it is often still there.  Waiting that long here costs less
+ * than the way back to the core and its timer, whose step is 1 ms. */
+static void retry_busy(struct look_job *job)
+{
+    static const int pause_us[] = {20, 40, 80, 160};
+    for (size_t k = 0; k < sizeof pause_us / sizeof pause_us[0]; k++) {
+        size_t busy = 0;
+        for (size_t i = 0; i < job->done; i++) {
+            struct request *q = job->reqs[i];
+            if (q->r.result != LOOK_BUSY)
+                continue;
+            if (busy++ == 0)
+                clock_sleep_ns(pause_us[k] * NS_PER_US);
+            look_once(job, q);
+        }
+        if (busy == 0)
+            return;
+    }
+}
+
 static void finish(struct look_job *job, struct holders *holders)
 {
     struct err err = {0};
@@ -226,6 +247,7 @@ void looks_work(struct look_job *job, struct holders *holders)
             break;
         look_once(job, job->reqs[job->done]);
     }
+    retry_busy(job);
     check_dirs(job);
     finish(job, holders);
 }

@@ -90,6 +90,7 @@ struct primary *primary_new(const struct primary_config *config,
     p->config = *config;
     p->ix = ix;
     p->seed = config->seed;
+    p->retry_ms = INT64_MAX;
     p->actions_tail = &p->actions;
     changelog_init(&p->log);
     struct repl *own = new_repl(p, "index");
@@ -508,6 +509,7 @@ int64_t primary_tick(struct primary *p, int64_t now_ms)
     struct repl *r;
 
     p->now_ms = now_ms;
+    p->retry_ms = INT64_MAX;
     int64_t soonest = sender_tick(p);
     EACH_REPL(p, r)
     {
@@ -522,6 +524,14 @@ int64_t primary_tick(struct primary *p, int64_t now_ms)
         return TICK_MIN_MS;
     }
     return in_ms < p->config.heartbeat_ms ? in_ms : p->config.heartbeat_ms;
+}
+
+int64_t primary_retry_in_ms(const struct primary *p, int64_t now_ms)
+{
+    if (p->retry_ms == INT64_MAX) {
+        return p->config.heartbeat_ms;
+    }
+    return p->retry_ms > now_ms ? p->retry_ms - now_ms : 0;
 }
 
 /* --- barriers ------------------------------------------------------------ */

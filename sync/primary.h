@@ -229,6 +229,9 @@ void primary_drained(struct primary *p, int64_t wall_ns, int64_t now_ms);
 /* Timers: heartbeats, silence, back-off, settling.  Returns the ms until it
  * wants to be called again (at most heartbeat_ms). */
 int64_t primary_tick(struct primary *p, int64_t now_ms);
+/* How long the soonest retry of a look may wait that was asked for since the
+ * last tick; heartbeat_ms when there is none. */
+int64_t primary_retry_in_ms(const struct primary *p, int64_t now_ms);
 
 /* --- barriers and comparisons -------------------------------------------- */
 

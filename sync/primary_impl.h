@@ -442,6 +442,7 @@ struct primary {
     struct record *retries; /* utlist DL (retry_*) */
     struct look_job *jobs;  /* uthash: id -> record, looks under way */
     size_t looks_active;
+    int64_t retry_ms; /* the soonest retry asked for since the last tick */
     struct walk walk;
     struct mark marks[MARKS_MAX];
     size_t marks_count;

@@ -47,6 +47,9 @@ void sender_retry_later(struct primary *p, struct record *rec, int64_t in_ms)
         rec->retry_ms += TOGETHER_MS - 1;
         rec->retry_ms -= rec->retry_ms % TOGETHER_MS;
     }
+    if (rec->retry_ms < p->retry_ms) {
+        p->retry_ms = rec->retry_ms;
+    }
     if (!rec->retrying && !rec->queued && rec->look_id == 0) {
         rec->retrying = true;
         DL_APPEND2(p->retries, rec, retry_prev, retry_next);

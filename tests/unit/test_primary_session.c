@@ -64,6 +64,27 @@ static void test_blocked_keys_are_shown_with_their_holders(void **state)
     fx_free(f);
 }
 
+/* A lock is mostly held for a moment: the first retry must not wait for a timer
+ * of another's. */
+static void test_the_first_retry_of_a_locked_key_is_due_soon(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    (void)primary_tick(f->p, f->now_ms);
+    assert_true(primary_retry_in_ms(f->p, f->now_ms) > 100);
+    fx_put(f, "t", "x", "one")->busy = true;
+    fx_hint(f, "t", "x", HINT_COMMITTED);
+    int64_t in_ms = primary_retry_in_ms(f->p, f->now_ms);
+    assert_true(in_ms >= 0 && in_ms <= 2);
+    fx_key(f, false, "t", "x")->busy = false;
+    fx_wait(f, in_ms);
+    fx_heard(r, "SET t/x=one #1\n");
+    fx_free(f);
+}
+
 /* One look each until it is about a second, and all of them in a few turns of
  * the loop: thousands of locked keys must cost next to nothing. */
 static void test_locked_keys_are_looked_at_ever_more_rarely(void **state)
@@ -451,6 +472,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_streams_while_the_database_is_lost),
         cmocka_unit_test(test_blocked_keys_are_shown_with_their_holders),
+        cmocka_unit_test(test_the_first_retry_of_a_locked_key_is_due_soon),
         cmocka_unit_test(test_locked_keys_are_looked_at_ever_more_rarely),
         cmocka_unit_test(test_unreadable_keys_are_counted_and_tried_again),
         cmocka_unit_test(test_latency_is_from_the_hint_to_the_acknowledgement),
