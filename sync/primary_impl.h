@@ -364,6 +364,7 @@ struct repl {
     struct flight *ready, *large;  /* utlist DL */
     size_t flights_count;
     size_t aside, passed; /* of them */
+    size_t timed;         /* of them, waiting for their retry_ms */
     int64_t reached_ms;   /* when aside_reached() last said no */
     size_t window_bytes;
     size_t ready_bytes;

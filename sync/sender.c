@@ -55,8 +55,14 @@ static bool is_live(const struct repl *r)
     return r->is_index || (r->session == SESSION_LIVE && !r->closing);
 }
 
+static bool is_timed(const struct flight *f)
+{
+    return f->state == FLIGHT_BACKOFF || f->state == FLIGHT_RIDE;
+}
+
 static void leave_list(struct repl *r, struct flight *f)
 {
+    r->timed -= is_timed(f);
     if (f->state == FLIGHT_READY) {
         DL_DELETE2(r->ready, f, ready_prev, ready_next);
         r->ready_bytes -= f->bytes;
@@ -102,6 +108,7 @@ void flight_set(struct primary *p, struct flight *f, enum flight_state s)
     leave_list(r, f);
     aside_clear(r, f);
     f->state = (uint8_t)s;
+    r->timed += is_timed(f);
     if (s == FLIGHT_READY) {
         f->bytes = f->rec->body_len + 64;
         r->ready_bytes += f->bytes;
@@ -851,9 +858,12 @@ static int64_t tick_flights(struct primary *p, struct repl *r)
     struct flight *f, *next;
     int64_t soonest = INT64_MAX;
 
+    if (r->timed == 0) {
+        return soonest;
+    }
     DL_FOREACH_SAFE(r->flights, f, next)
     {
-        if (f->state != FLIGHT_BACKOFF && f->state != FLIGHT_RIDE) {
+        if (!is_timed(f)) {
             continue;
         }
         if (f->retry_ms > p->now_ms) {
