@@ -24,6 +24,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -130,12 +131,28 @@ static int try_share(int fd, const char *file, struct err *err)
     }
 }
 
+/* Without a new access time where we may: with it each new value's first read
+ * would be a write to its inode.  Only the owner may; who was refused once is
+ * not likely to own the next file. */
+static int open_quietly(int dir_fd, const char *file)
+{
+    static atomic_bool refused;
+    const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+
+    if (!atomic_load_explicit(&refused, memory_order_relaxed)) {
+        int fd = openat(dir_fd, file, flags | O_NOATIME);
+        if (fd >= 0 || errno != EPERM) {
+            return fd;
+        }
+        atomic_store_explicit(&refused, true, memory_order_relaxed);
+    }
+    return openat(dir_fd, file, flags);
+}
+
 /* Open the key's file.  Whether the name still leads to it is not known yet. */
 static int open_key(int dir_fd, const char *file, int *fd_out, struct err *err)
 {
-    CLEANUP(fd_closep)
-    int fd =
-        openat(dir_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    CLEANUP(fd_closep) int fd = open_quietly(dir_fd, file);
 
     if (fd < 0) {
         switch (errno) {
