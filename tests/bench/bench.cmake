@@ -6,6 +6,7 @@ add_executable(bench_tool EXCLUDE_FROM_ALL
   ${CMAKE_CURRENT_LIST_DIR}/bench_kv.c
   ${CMAKE_CURRENT_LIST_DIR}/bench_limits.c
   ${CMAKE_CURRENT_LIST_DIR}/bench_live.c
+  ${CMAKE_CURRENT_LIST_DIR}/bench_ssh.c
   ${CMAKE_CURRENT_LIST_DIR}/bench_write.c)
 target_link_libraries(bench_tool PRIVATE drover_store drover_flags
-                      Threads::Threads)
+                      PkgConfig::SSH2 Threads::Threads)

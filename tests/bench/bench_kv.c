@@ -64,6 +64,10 @@ static void raw_set(struct worker *w, unsigned table, const char *file,
     }
     (void)close(old);
     (void)close(fd);
+    /* The name, too, as a set by the library does. */
+    if (fsync(dir) != 0) {
+        data_fail("directory");
+    }
 }
 
 static void drover_one(struct worker *w, unsigned table, const char *file,

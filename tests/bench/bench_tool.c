@@ -7,14 +7,15 @@
  *     bench_tool change ROOT KEYS COUNT DATA  set COUNT of the keys anew
  *     bench_tool large ROOT COUNT BYTES DATA  large values in table t0
  *     bench_tool churn ROOT REPLICA KEYS COUNT RATE DATA
- *         COUNT sets over KEYS keys, RATE a second (0: as fast as it goes), then
- *         waits until the replica has the last of each
- *     bench_tool latency ROOT REPLICA COUNT GAP_US KEYS DATA
- *         sets one key after the other and waits for each on the replica
- *     bench_tool read ROOT KEYS raw|drover THREADS SECONDS DATA
+ *         COUNT sets over KEYS keys, RATE a second (0: as fast as it goes),
+ * then waits until the replica has the last of each bench_tool latency ROOT
+ * REPLICA COUNT GAP_US KEYS DATA sets one key after the other and waits for
+ * each on the replica bench_tool read ROOT KEYS raw|drover THREADS SECONDS DATA
  *     bench_tool write ROOT KEYS raw|drover THREADS SECONDS DATA
  *     bench_tool scan ROOT DATA               readdir and stat of everything
  *     bench_tool limits DIR                   what this machine's disk can do
+ *     bench_tool ssh-bulk PORT USER KEY FILE COMMAND
+ *         FILE to the input of COMMAND by libssh2 alone, over the loopback
  *
  * DATA is SEED TABLES MIN MAX, see bench_data.h. */
 #include <stdio.h>
@@ -33,7 +34,7 @@ static const struct verb {
     {"large", verb_large, 3, true},     {"churn", verb_churn, 5, true},
     {"latency", verb_latency, 5, true}, {"read", verb_read, 5, true},
     {"write", verb_write, 5, true},     {"scan", verb_scan, 1, true},
-    {"limits", verb_limits, 1, false},
+    {"limits", verb_limits, 1, false},  {"ssh-bulk", verb_ssh_bulk, 5, false},
 };
 
 int main(int argc, char **argv)

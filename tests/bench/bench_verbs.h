@@ -21,3 +21,5 @@ int verb_write(int argc, char **argv, struct data *d);
 /* bench_limits.c */
 int verb_scan(int argc, char **argv, struct data *d);
 int verb_limits(int argc, char **argv, struct data *d);
+/* bench_ssh.c */
+int verb_ssh_bulk(int argc, char **argv, struct data *d);

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Jobs that bring a replica up: first copies, restarts, differences."""
 
+import os
+import shlex
+import subprocess
+
 import peers
 from drover import Drover
 from lab import Measure
@@ -37,10 +41,13 @@ def _peer_copy(ctx, job, who, durability, copy, source, run):
     lab.must_be_equal(source, target)
 
 
-def _copies(ctx, job, source, names, slow=(), links=(("ssh", "drover"),)):
+def _copies(ctx, job, source, names, slow=(), links=(("ssh", "drover"),),
+            limits=None):
     """All of them in turn, run by run; the slow ones only in the first runs."""
     copiers = peers.copiers(ctx.lab)
     for run in range(ctx.runs):
+        if limits is not None:
+            limits(ctx, job, source, run)
         for link, who in links:
             _drover_copy(ctx, job, source, run, link, who)
         for who in names:
@@ -59,14 +66,36 @@ def first_copy(ctx):
             slow=("rsync -a --fsync",))
 
 
+def _bulk_limits(ctx, job, source, run):
+    """The same bytes by the bare transports: libssh2 to cat, dd through ssh."""
+    lab = ctx.lab
+    files = sorted(os.path.join(source, "t0.tbl", f)
+                   for f in os.listdir(os.path.join(source, "t0.tbl")))
+    if len(files) > 1:
+        return
+    out = os.path.join(lab.empty("bulk"), "out")
+    lab.settle()
+    took = lab.tool("ssh-bulk", lab.port, lab.user, lab.path("ssh/id_ed25519"),
+                    files[0], f"cat >{out}")[0]["seconds"]
+    ctx.rows.add(job, "libssh2 alone, to cat", "none", "time", took, "s", run)
+    lab.empty("bulk")
+    lab.settle()
+    with Measure() as m:
+        subprocess.run(["sh", "-c", f"dd if={files[0]} bs=128k status=none | " + shlex.join(
+            lab.ssh("-c", "aes128-gcm@openssh.com", "lab", f"cat >{out}"))], check=True)
+    ctx.rows.add(job, "dd | ssh cat, aes-gcm", "none", "time", m.wall, "s", run)
+    lab.empty("bulk")
+
+
 def first_copy_large(ctx):
     """First copy of one large value, and of some."""
     for count, mib in ((1, 64 if ctx.quick else 1024), (8 if ctx.quick else 64, 16)):
         source = ctx.lab.empty("source")
         ctx.lab.tool("large", source, count, mib << 20, *_data(1, 1))
         _copies(ctx, f"first copy, {count} x {mib} MiB", source,
-                ["rsync -a", "tar | ssh tar"],
-                links=(("ssh", "drover"), ("openssh", "drover, OpenSSH aes-gcm")))
+                [w for w in peers.copiers(ctx.lab) if w in ("rsync -a", "tar | ssh tar")],
+                links=(("ssh", "drover"), ("openssh", "drover, OpenSSH aes-gcm")),
+                limits=_bulk_limits)
 
 
 def unchanged(ctx):
@@ -98,6 +127,8 @@ def unchanged(ctx):
                          "MiB", run)
         _verify(ctx, job, d, run)
         d.stop()
+        if not lab.peers:
+            continue
         with Measure() as m:
             peers.rsync(lab, source, peer_target)
         ctx.rows.add(job, "rsync -a", "none", "time", m.wall, "s", run)
@@ -136,6 +167,8 @@ def some_changed(ctx):
         ctx.rows.add(job, "drover, restart", "durable", "CPU", m.cpu, "s", run)
         d.stop()
         lab.must_be_equal(source, target)
+        if not lab.peers:
+            continue
         with Measure() as m:
             peers.rsync(lab, source, peer_target)
         ctx.rows.add(job, "rsync -a", "none", "time", m.wall, "s", run)

@@ -102,7 +102,8 @@ def sustained(ctx):
             for run in range(ctx.runs):
                 for who in ("drover", "inotifywait + rsync, mux", "lsyncd, delay 0, mux",
                             "Syncthing"):
-                    if not who.startswith("drover") and (run > 0 or rate):
+                    if not who.startswith("drover") and (
+                            run > 0 or rate or not ctx.lab.peers):
                         continue
                     _sustained(ctx, job, who, keys, count, rate, run)
 

@@ -57,12 +57,49 @@ class Measure:
         self.cpu = busy_seconds() - self.cpu0
 
 
+def _run(*argv):
+    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+
+
+class Image:
+    """A new ext4, as Debian makes it, in a file: what a filesystem has been
+    through (inodes just freed, above all) changes figures by factors."""
+
+    def __init__(self, top, name, gib):
+        self.file = os.path.join(top, name + ".image")
+        self.mount = os.path.join(top, name)
+        os.mkdir(self.mount)
+        with open(self.file, "wb") as f:
+            os.posix_fallocate(f.fileno(), 0, gib << 30)
+        # Inodes for millions of small files; nothing left to do in the background.
+        _run("mkfs.ext4", "-q", "-F", "-i", "4096", "-E",
+             "lazy_itable_init=1,lazy_journal_init=0", self.file)
+        # Past the page cache of the file's own filesystem: one copy less.
+        self.device = subprocess.run(
+            ["losetup", "--find", "--show", "--direct-io=on", self.file], check=True,
+            stdout=subprocess.PIPE, text=True).stdout.strip()
+        _run("mount", "-o", "noinit_itable", self.device, self.mount)
+        os.chmod(self.mount, 0o755)
+
+    def close(self):
+        subprocess.run(["umount", self.mount], check=False)
+        subprocess.run(["losetup", "--detach", self.device], check=False)
+
+
 class Lab:
-    def __init__(self, build, work=None):
+    def __init__(self, build, work=None, image_gib=0):
         self.build = os.path.abspath(build)
-        self.dir = tempfile.mkdtemp(prefix="drover-bench.", dir=work)
+        self.top = tempfile.mkdtemp(prefix="drover-bench.", dir=work)
+        self.images = []
+        self.dir = self.primary_dir = self.top
+        if image_gib:
+            # One each, as on two hosts: they share no journal.
+            self.images = [Image(self.top, "replica", image_gib * 4 // 5),
+                           Image(self.top, "primary", image_gib // 5)]
+            self.dir, self.primary_dir = (i.mount for i in self.images)
         self.processes = []
         self.port = None
+        self.peers = True
 
     # --- programs ----------------------------------------------------------
 
@@ -111,8 +148,10 @@ class Lab:
 
     def start_sshd(self):
         lab = os.path.join(TOP, "tests", "integration", "ssh_lab.sh")
-        subprocess.run(["sh", lab, self.path("ssh")], check=True,
-                       stdout=subprocess.DEVNULL)
+        # SHLVL: bash does not read ~/.bashrc, whose cost (some 0.1 s where it
+        # sets up other tools) would be charged to each command of a peer.
+        subprocess.run(["sh", lab, self.path("ssh"), "--option", "SetEnv SHLVL=2"],
+                       check=True, stdout=subprocess.DEVNULL)
         with open(self.path("ssh/port"), encoding="ascii") as f:
             self.port = f.read().strip()
         with open(self.path("ssh/user"), encoding="ascii") as f:
@@ -138,7 +177,8 @@ class Lab:
     # --- folders -----------------------------------------------------------
 
     def path(self, *names):
-        return os.path.join(self.dir, *names)
+        primary = names[0].startswith(("source", "state"))
+        return os.path.join(self.primary_dir if primary else self.dir, *names)
 
     def empty(self, name):
         path = self.path(name)
@@ -173,4 +213,6 @@ class Lab:
             lab = os.path.join(TOP, "tests", "integration", "ssh_lab.sh")
             subprocess.run(["sh", lab, self.path("ssh"), "stop"],
                            stdout=subprocess.DEVNULL)
-        shutil.rmtree(self.dir, ignore_errors=True)
+        for image in self.images:
+            image.close()
+        shutil.rmtree(self.top, ignore_errors=True)

@@ -4,8 +4,10 @@
 import argparse
 import os
 import shlex
+import shutil
 import signal
 import sys
+import tempfile
 import types
 
 import jobs_copy
@@ -36,8 +38,11 @@ def arguments():
     p.add_argument("--list", action="store_true")
     p.add_argument("--quick", action="store_true")
     p.add_argument("--runs", type=int, default=0)
+    p.add_argument("--no-peers", action="store_true", help="only Drover's side")
     p.add_argument("--out", default=os.path.join("build", "bench", "report"))
-    p.add_argument("--work", help="folder on the filesystem to measure (TMPDIR)")
+    p.add_argument("--work", help="folder on the filesystem to measure; without it "
+                   "root measures on a new ext4 of --image GIB in a file below TMPDIR")
+    p.add_argument("--image", type=int, metavar="GIB", default=None)
     p.add_argument("--build", required=True, help=argparse.SUPPRESS)
     a = p.parse_args()
     for name in a.jobs:
@@ -68,7 +73,11 @@ def main():
         return 0
     os.makedirs(a.out, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    lab = Lab(a.build, a.work)
+    if a.image is None:
+        free = shutil.disk_usage(tempfile.gettempdir()).free >> 30
+        a.image = min(60, free - 8) if a.work is None and os.geteuid() == 0 else 0
+    lab = Lab(a.build, a.work, a.image)
+    lab.peers = not a.no_peers
     rows = Rows(os.path.join(a.out, "rows.csv"))
     ctx = types.SimpleNamespace(lab=lab, rows=rows, quick=a.quick, samples={},
                                 runs=a.runs or (1 if a.quick else 5))

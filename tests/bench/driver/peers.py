@@ -39,6 +39,8 @@ def unison(lab, source, target):
 
 def copiers(lab):
     """name -> (durability in words, function(source, target))."""
+    if not lab.peers:
+        return {}
     return {
         "rsync -a": ("none", lambda s, t: rsync(lab, s, t)),
         "rsync -a --fsync": ("each file", lambda s, t: rsync(lab, s, t, "--fsync")),
@@ -156,6 +158,8 @@ class Syncthing:
 
 def followers(lab):
     """name -> class or function that makes one for (source, target)."""
+    if not lab.peers:
+        return {}
     return {
         "inotifywait + rsync, mux": lambda s, t: InotifyRsync(lab, s, t),
         "lsyncd, delay 0, mux": lambda s, t: Lsyncd(lab, s, t),
