@@ -45,11 +45,11 @@ struct receiver_ops {
     /* Make these staged values durable. After a failure all are dropped. */
     int (*stage_sync)(void *ctx, const uint64_t *stages, size_t n, struct err *err);
     /* enum install_result; on INSTALL_BUSY *pid_out and comm name the holder.
-     * The table is made if it is missing.  On DONE the stage is used up and
-     * *stat_out is the installed file's. */
-    int (*install)(void *ctx, uint64_t stage, struct bytes table, struct bytes key,
-                   bool force, struct vstat *stat_out, uint32_t *pid_out,
-                   char comm[16], struct err *err);
+     * The table is made if it is missing.  `how`: enum install_how flags.  On
+     * DONE the stage is used up and *stat_out is the installed file's. */
+    int (*install)(void *ctx, uint64_t stage, struct bytes table,
+                   struct bytes key, unsigned how, struct vstat *stat_out,
+                   uint32_t *pid_out, char comm[16], struct err *err);
     int (*remove)(void *ctx, struct bytes table, struct bytes key, bool force,
                   uint32_t *pid_out, char comm[16], struct err *err);
     int (*table_make)(void *ctx, struct bytes table, struct err *err);
@@ -63,6 +63,11 @@ struct receiver_ops {
      * that finds nothing touches its directory, too.  Any failure ends the
      * session: the kernel tells once that something was not written. */
     int (*dirs_sync)(void *ctx, struct err *err);
+    /* stage_sync and dirs_sync in one go, for each of which it stands:
+     * returns what became of the values; dirs_err->code (0 before) is that of
+     * the directories.  NULL: they are called one after the other. */
+    int (*sync_both)(void *ctx, const uint64_t *stages, size_t n,
+                     struct err *err, struct err *dirs_err);
     /* Make everything in the database durable, as one syncfs() does: an
      * earlier receiver may have died between a rename and its directory's
      * sync, or was told to acknowledge without; or a value was copied in by

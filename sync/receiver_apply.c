@@ -42,6 +42,7 @@ static void note_holder(struct receiver *r, struct change *c, uint32_t pid,
 static int try_key(struct receiver *r, struct change *c, bool force,
                    struct err *err)
 {
+    struct index_entry e;
     char comm[16] = "";
     uint32_t pid = 0;
     int rc;
@@ -53,8 +54,10 @@ static int try_key(struct receiver *r, struct change *c, bool force,
             rc = INSTALL_ABSENT;
         }
     } else {
+        unsigned how = (force ? INSTALL_FORCE : 0) |
+                       (index_get(r->ix, c->name, &e) ? 0 : INSTALL_NEW);
         rc = r->ops->install(r->ctx, c->stage, change_table(c), change_key(c),
-                             force, &c->stat, &pid, comm, err);
+                             how, &c->stat, &pid, comm, err);
     }
     if (rc == INSTALL_BUSY) {
         note_holder(r, c, pid, comm);

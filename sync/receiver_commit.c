@@ -5,7 +5,10 @@
  *
  * Happy path: take a group, make its staged values durable together, try again
  * what is due aside, apply the group in order, sync the touched directories
- * together, tell the index, acknowledge in one frame.  Before the first ACK of
+ * together, tell the index, acknowledge in one frame.  When more waits already,
+ * the directories are left to the next group's beginning, where they and its
+ * values are made durable in one go: each is a commit of the file system's
+ * journal, and so there is one per group, not two.  Before the first ACK of
  * a session everything is synced once: a change may find its work done by an
  * earlier receiver that died before its sync.
  * Failures: the values' sync fails -> NAK for all of them, their stages are
@@ -100,7 +103,8 @@ static void refuse_staged(struct receiver *r, const struct err *err)
     }
 }
 
-static int sync_values(struct receiver *r, struct err *err)
+/* Their numbers go to r->stages. */
+static size_t staged_values(struct receiver *r)
 {
     struct change *c;
     size_t n = 0;
@@ -112,12 +116,11 @@ static int sync_values(struct receiver *r, struct err *err)
             r->stages[n++] = c->stage;
         }
     }
-    if (n == 0 || r->relaxed) {
-        return 0;
-    }
-    if (r->ops->stage_sync(r->ctx, r->stages, n, err) == 0) {
-        return 0;
-    }
+    return n;
+}
+
+static int values_failed(struct receiver *r, struct err *err)
+{
     err_wrap(err, "make values durable");
     refuse_staged(r, err);
     return receiver_fatal(err) ? err->code : 0;
@@ -216,18 +219,47 @@ static void refuse_applied(struct receiver *r, const struct err *err)
     }
 }
 
+static int directories_failed(struct receiver *r, struct err *err)
+{
+    err_wrap(err, "make directories durable");
+    refuse_applied(r, err);
+    return err->code; /* a later sync would prove nothing */
+}
+
 static int sync_directories(struct receiver *r, struct err *err)
 {
-    if (!r->touched) {
-        return 0;
-    }
-    if (!r->relaxed && r->ops->dirs_sync(r->ctx, err) != 0) {
-        err_wrap(err, "make directories durable");
-        refuse_applied(r, err);
-        return err->code; /* a later sync would prove nothing */
+    if (r->touched && !r->relaxed && r->ops->dirs_sync(r->ctx, err) != 0) {
+        return directories_failed(r, err);
     }
     r->touched = false;
     return 0;
+}
+
+/* The values of the group that begins, and the directories of the one before
+ * where these are still to do. */
+static int sync_group(struct receiver *r, struct err *err)
+{
+    size_t n = r->relaxed ? 0 : staged_values(r);
+    struct err dirs_err = {0};
+
+    if (n == 0 || !r->touched || r->ops->sync_both == NULL) {
+        int rc = sync_directories(r, err);
+        if (rc == 0 && n > 0 &&
+            r->ops->stage_sync(r->ctx, r->stages, n, err) != 0) {
+            rc = values_failed(r, err);
+        }
+        return rc;
+    }
+    int rc = r->ops->sync_both(r->ctx, r->stages, n, err, &dirs_err);
+    if (rc != 0) {
+        rc = values_failed(r, err);
+    }
+    if (dirs_err.code != 0) {
+        *err = dirs_err;
+        return directories_failed(r, err);
+    }
+    r->touched = false;
+    return rc;
 }
 
 static void put_or_forget(struct receiver *r, const struct index_entry *e)
@@ -311,25 +343,46 @@ static void acknowledge(struct receiver *r)
     }
 }
 
+/* What is applied and durable. */
+static int answer(struct receiver *r, struct err *err)
+{
+    if (r->done == NULL) {
+        return 0;
+    }
+    int rc = receiver_sync_earlier(r, err);
+    if (rc == 0) {
+        tell_index(r);
+        acknowledge(r);
+    }
+    return rc;
+}
+
+static bool more_waits(struct receiver *r)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    bool more = r->queue != NULL;
+    (void)pthread_mutex_unlock(&r->mutex);
+    return more;
+}
+
 static int commit_group(struct receiver *r, struct err *err)
 {
     take_group(r);
-    int rc = sync_values(r, err);
+    int rc = sync_group(r, err);
+    if (rc == 0) {
+        rc = answer(r, err);
+    }
     if (rc == 0) {
         rc = retry_aside(r, err);
     }
     if (rc == 0) {
         rc = apply_group(r, err);
     }
-    if (rc == 0) {
+    if (rc == 0 && !more_waits(r)) {
         rc = sync_directories(r, err);
-    }
-    if (rc == 0 && r->done != NULL) {
-        rc = receiver_sync_earlier(r, err);
-    }
-    if (rc == 0) {
-        tell_index(r);
-        acknowledge(r);
+        if (rc == 0) {
+            rc = answer(r, err);
+        }
     }
     struct err other;
     int sent = receiver_send(r, &r->commit_out, rc == 0 ? err : &other);

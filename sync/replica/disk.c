@@ -139,20 +139,21 @@ static void changed(struct disk *d)
 }
 
 static int op_install(void *ctx, uint64_t stage, struct bytes table,
-                      struct bytes key, bool force, struct vstat *stat_out,
+                      struct bytes key, unsigned how, struct vstat *stat_out,
                       uint32_t *pid_out, char comm[16], struct err *err)
 {
     struct disk *d = ctx;
     char name[STAGE_NAME_BYTES];
     stages_name(stage, name);
+    struct install_from from = {.file = name};
+    stages_where(&d->stages, stage, &from.dir_fd, &from.fd);
     struct tables_one *t;
     int rc = tables_get(&d->tables, table.p, table.len, true, &t, err);
     if (rc != 0) {
         return numbered(rc, err);
     }
     struct stat st;
-    rc = install_value(d->meta.stage_fd, name, t->fd, key.p, key.len, force,
-                       &st, err);
+    rc = install_value(&from, t->fd, key.p, key.len, how, &st, err);
     if (rc == INSTALL_BUSY) {
         holders_find(&d->holders, &st, pid_out, comm);
         return rc;
@@ -359,6 +360,37 @@ static int op_dirs_sync(void *ctx, struct err *err)
     return numbered(rc == 0 ? tables_sync(&d->tables, err) : rc, err);
 }
 
+static int op_sync_both(void *ctx, const uint64_t *stages, size_t n,
+                        struct err *err, struct err *dirs_err)
+{
+    struct disk *d = ctx;
+    struct err how = {0};
+    int *fds;
+    size_t values;
+    if (trash_sync(&d->trash, dirs_err) != 0) {
+        (void)numbered(dirs_err->code, dirs_err); /* the session's end */
+    }
+    int rc = stages_sync_begin(&d->stages, stages, n, TABLES_OPEN_MAX, &fds,
+                               &values, err);
+    if (rc != 0) {
+        if (dirs_err->code == 0) {
+            (void)op_dirs_sync(d, dirs_err);
+        }
+        return numbered(rc, err);
+    }
+    size_t dirs = tables_touched(&d->tables, fds + values);
+    sync_group_run_two(d->sync, fds, values, values + dirs, err, &how);
+    rc = err->code;
+    stages_sync_end(&d->stages, stages, n, rc == 0);
+    struct err tables_err;
+    if (tables_synced(&d->tables, &how, &tables_err) != 0 &&
+        dirs_err->code == 0) {
+        *dirs_err = tables_err;
+        (void)numbered(dirs_err->code, dirs_err);
+    }
+    return numbered(rc, err);
+}
+
 /* On a descriptor of its own: an error of write-back is told once to each open
  * file, and the groups' descriptor must not miss one of theirs. */
 static int op_sync_all(void *ctx, struct err *err)
@@ -495,7 +527,7 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
     return 0;
 }
 
-bool disk_lost(const struct disk *d, char *why, size_t why_room)
+bool disk_lost(struct disk *d, char *why, size_t why_room)
 {
     struct stat st;
     if (!db_root_is_same(&d->meta.db)) {
@@ -511,7 +543,7 @@ bool disk_lost(const struct disk *d, char *why, size_t why_room)
                                 " was removed: promoted, or given up");
         return true;
     }
-    if (fstat(d->meta.stage_fd, &st) == 0 && st.st_nlink == 0) {
+    if (stages_lost(&d->stages)) {
         (void)snprintf(why, why_room, META_DIR "/" META_STAGE " was removed");
         return true;
     }
@@ -558,6 +590,7 @@ void disk_ops(struct receiver_ops *ops)
     ops->table_make = op_table_make;
     ops->table_drop = op_table_drop;
     ops->dirs_sync = op_dirs_sync;
+    ops->sync_both = op_sync_both;
     ops->sync_all = op_sync_all;
     ops->stat = op_stat;
     ops->freshness = op_freshness;

@@ -65,7 +65,7 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
 
 /* Is the directory not the one that was opened any more (moved, removed,
  * mounted over), or can nothing be staged in it?  Writes the reason. */
-bool disk_lost(const struct disk *d, char *why, size_t why_room);
+bool disk_lost(struct disk *d, char *why, size_t why_room);
 
 /* Replace META_DIR/applied if something changed since `*seen`. */
 int disk_tell_applied(struct disk *d, uint64_t *seen,

@@ -51,10 +51,9 @@ static int refuse_dir(struct err *err, const char *path)
     return err_wrap(err, "replica directory %s", path);
 }
 
-/* Open directory `name` below `at`; make it first when it is missing.  Modes
- * and group are set each time: they may come from changed settings. */
-static int open_dir(int at, const char *name, const struct meta_modes *modes,
-                    struct err *err)
+/* Modes and group are set each time: they may come from changed settings. */
+int meta_open_dir(int at, const char *name, const struct meta_modes *modes,
+                  struct err *err)
 {
     if (mkdirat(at, name, modes->dir_mode & 0777) != 0 && errno != EEXIST) {
         return err_sys(err, errno, "mkdir %s", name);
@@ -166,11 +165,11 @@ static int open_below(struct meta *m, const struct meta_modes *modes,
     if (rc != 0) {
         return rc;
     }
-    m->fd = open_dir(m->db.root_fd, META_DIR, modes, err);
+    m->fd = meta_open_dir(m->db.root_fd, META_DIR, modes, err);
     if (m->fd < 0) {
         return m->fd;
     }
-    m->stage_fd = open_dir(m->fd, META_STAGE, modes, err);
+    m->stage_fd = meta_open_dir(m->fd, META_STAGE, modes, err);
     if (m->stage_fd < 0) {
         return err_wrap(err, META_DIR);
     }
@@ -478,5 +477,5 @@ int meta_holds_data(const struct db *db, struct err *err)
 int meta_open_sub(int meta_fd, const char *name, const struct meta_modes *modes,
                   struct err *err)
 {
-    return open_dir(meta_fd, name, modes, err);
+    return meta_open_dir(meta_fd, name, modes, err);
 }

@@ -61,6 +61,11 @@ struct meta {
     int stage_fd; /* META_DIR/stage; -1 after meta_look() */
 };
 
+/* Open directory `name` below `at`, with these modes; made when missing.  The
+ * caller closes it. */
+int meta_open_dir(int at, const char *name, const struct meta_modes *modes,
+                  struct err *err) MUSTCHECK;
+
 /* Open `path` to write a replica in it.  A missing `path` is made when its
  * parent exists.  On failure err->id is DR_REPLICA_DIR (or DR_REPLICA_FULL,
  * DR_REPLICA_IO). */

@@ -182,6 +182,15 @@ static int op_stage_sync(void *ctx, const uint64_t *stages, size_t n,
     return rc;
 }
 
+static int op_sync_both(void *ctx, const uint64_t *stages, size_t n,
+                        struct err *err, struct err *dirs_err)
+{
+    struct receive *rv = receive_of(ctx);
+    int rc = rv->disk_ops.sync_both(ctx, stages, n, err, dirs_err);
+    receive_check_takeover(rv, 0);
+    return rc;
+}
+
 static void op_scan_start(void *ctx, uint64_t id, bool content)
 {
     struct receive *rv = receive_of(ctx);
@@ -307,6 +316,7 @@ static int make_core(struct receive *rv, const struct replica_settings *set,
     rv->ops = rv->disk_ops;
     rv->ops.identify = op_identify;
     rv->ops.stage_sync = op_stage_sync;
+    rv->ops.sync_both = op_sync_both;
     rv->ops.scan_start = op_scan_start;
     rv->ops.names_start = op_names_start;
     rv->ops.send = receive_send;

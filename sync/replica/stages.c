@@ -25,6 +25,7 @@ enum {
     PREALLOCATE_FROM_BYTES = 1 << 20,
     RESERVE_MAX_BYTES = 256 << 20, /* an announced size is no proof */
     WRITEBACK_EVERY_BYTES = 8 << 20,
+    PART_VALUES = 1000, /* as many in one directory, then the next one's turn */
 };
 
 struct stage {
@@ -46,7 +47,11 @@ void stages_name(uint64_t number, char out[STAGE_NAME_BYTES])
 int stages_init(struct stages *s, int dir_fd, const struct meta_modes *modes,
                 struct sync_group *sync, struct err *err)
 {
-    *s = (struct stages){.dir_fd = dir_fd, .modes = *modes, .sync = sync};
+    *s = (struct stages){.modes = *modes, .sync = sync};
+    for (int i = 0; i < STAGE_PARTS; i++) {
+        s->part_fd[i] = -1;
+    }
+    s->part_fd[0] = dir_fd;
     struct rlimit files;
     s->open_max = 64;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
@@ -62,6 +67,23 @@ int stages_init(struct stages *s, int dir_fd, const struct meta_modes *modes,
     return 0;
 }
 
+static void part_name(int part, char out[2])
+{
+    out[0] = (char)('0' + part);
+    out[1] = '\0';
+}
+
+/* What is still in it is the next session's to sweep. */
+static void drop_part(struct stages *s, int part)
+{
+    char name[2];
+    if (s->part_fd[part] >= 0) {
+        part_name(part, name);
+        fd_closep(&s->part_fd[part]);
+        (void)unlinkat(s->part_fd[0], name, AT_REMOVEDIR);
+    }
+}
+
 void stages_deinit(struct stages *s)
 {
     struct stage *st, *next;
@@ -71,17 +93,63 @@ void stages_deinit(struct stages *s)
         fd_closep(&st->fd);
         free(st);
     }
+    for (int i = 1; i < STAGE_PARTS; i++) {
+        drop_part(s, i);
+    }
     free(s->batch);
     free(s->fds);
     pthread_mutex_destroy(&s->mutex);
 }
 
-/* Calls `fn` for each file in the stage directory. */
-static int each_staged(int dir_fd,
-                       void (*fn)(int fd, const char *name, void *arg),
-                       void *arg)
+/* --- the directories ------------------------------------------------------ */
+
+static int part_of(uint64_t number)
 {
-    int fd = retry_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    return (int)(number / PART_VALUES % STAGE_PARTS);
+}
+
+static bool is_part(const char *name)
+{
+    return name[0] > '0' && name[0] < '0' + STAGE_PARTS && name[1] == '\0';
+}
+
+/* Before the first value of it is begun. */
+static int make_part(struct stages *s, int part, struct err *err)
+{
+    char name[2];
+    part_name(part, name);
+    if (s->part_fd[part] >= 0) {
+        return 0;
+    }
+    int fd = meta_open_dir(s->part_fd[0], name, &s->modes, err);
+    if (fd < 0) {
+        return err_wrap(err, META_DIR "/" META_STAGE);
+    }
+    pthread_mutex_lock(&s->mutex);
+    s->part_fd[part] = fd;
+    pthread_mutex_unlock(&s->mutex);
+    return 0;
+}
+
+bool stages_lost(struct stages *s)
+{
+    bool lost = false;
+    struct stat st;
+    pthread_mutex_lock(&s->mutex);
+    for (int i = 0; i < STAGE_PARTS; i++) {
+        lost = lost || (s->part_fd[i] >= 0 && fstat(s->part_fd[i], &st) == 0 &&
+                        st.st_nlink == 0);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    return lost;
+}
+
+/* Calls `fn` for each entry of the directory `name`. */
+static int each_entry(int at, const char *name,
+                      int (*fn)(int fd, const char *name, void *arg), void *arg)
+{
+    int fd = retry_openat(at, name,
+                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
     if (fd < 0) {
         return errno;
     }
@@ -91,55 +159,70 @@ static int each_staged(int dir_fd,
         (void)close(fd);
         return sys;
     }
-    int sys = 0;
+    int first = 0;
     for (;;) {
         errno = 0;
         const struct dirent *e = readdir(dir);
         if (e == NULL) {
-            sys = errno;
+            first = first != 0 ? first : errno;
             break;
         }
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
-            fn(dirfd(dir), e->d_name, arg);
+            int sys = fn(dirfd(dir), e->d_name, arg);
+            first = first != 0 ? first : sys;
         }
     }
     (void)closedir(dir);
-    return sys;
+    return first;
 }
 
-static void sweep_one(int fd, const char *name, void *arg)
+static int sweep_one(int fd, const char *name, void *arg)
 {
-    int *sys = arg;
-    if (unlinkat(fd, name, 0) != 0 && errno != ENOENT && errno != EISDIR) {
-        *sys = errno;
+    bool *top = arg, below = false;
+    if (unlinkat(fd, name, 0) == 0 || errno == ENOENT) {
+        return 0;
     }
+    if (errno != EISDIR) {
+        return errno;
+    }
+    if (!*top || !is_part(name)) {
+        return 0; /* nothing of ours */
+    }
+    int sys = each_entry(fd, name, sweep_one, &below);
+    if (sys == 0 && unlinkat(fd, name, AT_REMOVEDIR) != 0 &&
+        errno != ENOTEMPTY && errno != EEXIST) {
+        sys = errno;
+    }
+    return sys;
 }
 
 int stages_sweep(int dir_fd, struct err *err)
 {
-    int failed = 0;
-    int sys = each_staged(dir_fd, sweep_one, &failed);
-    if (sys == 0) {
-        sys = failed;
-    }
+    bool top = true;
+    int sys = each_entry(dir_fd, ".", sweep_one, &top);
     if (sys != 0) {
         return err_sys(err, sys, "sweep " META_DIR "/" META_STAGE);
     }
     return 0;
 }
 
-static void count_one(int fd, const char *name, void *arg)
+static int count_one(int fd, const char *name, void *arg)
 {
-    (void)fd, (void)name;
     int64_t *n = arg;
+    if (is_part(name)) {
+        return each_entry(fd, name, count_one, n);
+    }
     ++*n;
+    return 0;
 }
 
 int64_t stages_count(int dir_fd)
 {
     int64_t n = 0;
-    return each_staged(dir_fd, count_one, &n) == 0 ? n : -1;
+    return each_entry(dir_fd, ".", count_one, &n) == 0 ? n : -1;
 }
+
+/* --- values --------------------------------------------------------------- */
 
 static struct stage *find(struct stages *s, uint64_t number)
 {
@@ -186,12 +269,17 @@ int stages_begin(struct stages *s, uint64_t number, uint64_t size_hint,
 {
     char name[STAGE_NAME_BYTES];
     stages_name(number, name);
+    int rc = make_part(s, part_of(number), err);
+    if (rc < 0) {
+        return rc;
+    }
     struct stage *st = calloc(1, sizeof *st);
     if (st == NULL) {
         return err_set(err, ERR_NOMEM, 0, "no memory to stage a value");
     }
     st->number = number;
-    st->fd = retry_openat(s->dir_fd, name,
+    int dir_fd = s->part_fd[part_of(number)];
+    st->fd = retry_openat(dir_fd, name,
                           O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                           s->modes.file_mode);
     if (st->fd < 0) {
@@ -209,7 +297,7 @@ int stages_begin(struct stages *s, uint64_t number, uint64_t size_hint,
     if (!added) {
         fd_closep(&st->fd);
         free(st);
-        (void)unlinkat(s->dir_fd, name, 0);
+        (void)unlinkat(dir_fd, name, 0);
         return err_set(err, ERR_NOMEM, 0, "no memory to stage a value");
     }
     int sys = reserve(st, size_hint);
@@ -277,17 +365,33 @@ static int close_if_many(struct stages *s, struct stage *st, struct err *err)
     return 0;
 }
 
+/* Mostly they are right already; but a default ACL of the directory cuts what
+ * open() was asked for, and the group is the directory's or the process's. */
+static int set_modes(const struct stages *s, const struct stage *st,
+                     struct err *err)
+{
+    struct stat now;
+    if (fstat(st->fd, &now) != 0) {
+        return fail(err, errno, "stat");
+    }
+    if (s->modes.group != (gid_t)-1 && now.st_gid != s->modes.group &&
+        fchown(st->fd, (uid_t)-1, s->modes.group) != 0) {
+        return fail(err, errno, "set the group of");
+    }
+    if ((now.st_mode & 07777) != s->modes.file_mode &&
+        fchmod(st->fd, s->modes.file_mode) != 0) {
+        return fail(err, errno, "set the mode of");
+    }
+    return 0;
+}
+
 int stages_end(struct stages *s, uint64_t number, struct err *err)
 {
     struct stage *st = find(s, number);
     assert(st != NULL && st->fd >= 0);
-    if (s->modes.group != (gid_t)-1 &&
-        fchown(st->fd, (uid_t)-1, s->modes.group) != 0) {
-        return fail(err, errno, "set the group of");
-    }
-    /* Not left to open(): a default ACL of the directory would cut it. */
-    if (fchmod(st->fd, s->modes.file_mode) != 0) {
-        return fail(err, errno, "set the mode of");
+    int rc = set_modes(s, st, err);
+    if (rc < 0) {
+        return rc;
     }
     give_back(st);
     return close_if_many(s, st, err);
@@ -314,53 +418,79 @@ static int make_room(struct stages *s, size_t n, struct err *err)
 }
 
 /* Descriptors of the group's values that are not durable yet, under the mutex
- * for the map's sake; *n_out of them. */
-static int collect(struct stages *s, const uint64_t *numbers, size_t n,
-                   size_t *n_out, struct err *err)
+ * for the map's sake. */
+static void collect(struct stages *s, const uint64_t *numbers, size_t n)
 {
-    int rc = make_room(s, n, err);
-    size_t waiting = 0;
+    s->batch_n = 0;
     pthread_mutex_lock(&s->mutex);
-    for (size_t i = 0; rc == 0 && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         struct stage *st;
         HASH_FIND(hh, s->by_number, &numbers[i], sizeof numbers[i], st);
         assert(st != NULL);
         if (!st->synced) {
             assert(st->fd >= 0);
-            s->batch[waiting] = st;
-            s->fds[waiting++] = st->fd;
+            s->batch[s->batch_n] = st;
+            s->fds[s->batch_n++] = st->fd;
         }
     }
     pthread_mutex_unlock(&s->mutex);
-    *n_out = waiting;
-    return rc;
+}
+
+static void drop_all(struct stages *s, const uint64_t *numbers, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        stages_drop(s, numbers[i]);
+    }
+}
+
+int stages_sync_begin(struct stages *s, const uint64_t *numbers, size_t n,
+                      size_t more, int **fds_out, size_t *n_out,
+                      struct err *err)
+{
+    int rc = make_room(s, n + more, err);
+    if (rc != 0) {
+        drop_all(s, numbers, n);
+        return rc;
+    }
+    collect(s, numbers, n);
+    *fds_out = s->fds;
+    *n_out = s->batch_n;
+    return 0;
+}
+
+void stages_sync_end(struct stages *s, const uint64_t *numbers, size_t n,
+                     bool durable)
+{
+    if (!durable) {
+        drop_all(s, numbers, n);
+        return;
+    }
+    pthread_mutex_lock(&s->mutex);
+    for (size_t i = 0; i < s->batch_n; i++) {
+        s->batch[i]->synced = true;
+        /* Mostly installed in a moment; but some wait for a reader's lock. */
+        if (s->open > s->open_max / 2) {
+            fd_closep(&s->batch[i]->fd);
+            s->open--;
+        }
+    }
+    pthread_mutex_unlock(&s->mutex);
 }
 
 int stages_sync(struct stages *s, const uint64_t *numbers, size_t n,
                 struct err *err)
 {
+    int *fds;
+    size_t waiting;
     if (n == 0) {
         return 0;
     }
-    size_t waiting;
-    int rc = collect(s, numbers, n, &waiting, err);
+    int rc = stages_sync_begin(s, numbers, n, 0, &fds, &waiting, err);
     if (rc == 0) {
-        rc = sync_group_run(s->sync, s->fds, waiting, err);
+        rc = sync_group_run(s->sync, fds, waiting, err);
+        stages_sync_end(s, numbers, n, rc == 0);
     }
-    if (rc != 0) {
-        for (size_t i = 0; i < n; i++) {
-            stages_drop(s, numbers[i]);
-        }
-        return rc;
-    }
-    pthread_mutex_lock(&s->mutex);
-    for (size_t i = 0; i < waiting; i++) {
-        s->batch[i]->synced = true;
-        fd_closep(&s->batch[i]->fd);
-        s->open--;
-    }
-    pthread_mutex_unlock(&s->mutex);
-    return 0;
+    return rc;
 }
 
 static bool forget(struct stages *s, uint64_t number)
@@ -383,6 +513,17 @@ static bool forget(struct stages *s, uint64_t number)
     return true;
 }
 
+void stages_where(struct stages *s, uint64_t number, int *dir_fd_out,
+                  int *fd_out)
+{
+    struct stage *st;
+    pthread_mutex_lock(&s->mutex);
+    HASH_FIND(hh, s->by_number, &number, sizeof number, st);
+    *dir_fd_out = s->part_fd[part_of(number)];
+    *fd_out = st != NULL ? st->fd : -1;
+    pthread_mutex_unlock(&s->mutex);
+}
+
 void stages_used(struct stages *s, uint64_t number)
 {
     (void)forget(s, number);
@@ -395,5 +536,7 @@ void stages_drop(struct stages *s, uint64_t number)
     }
     char name[STAGE_NAME_BYTES];
     stages_name(number, name);
-    (void)unlinkat(s->dir_fd, name, 0);
+    int dir_fd, fd;
+    stages_where(s, number, &dir_fd, &fd);
+    (void)unlinkat(dir_fd, name, 0);
 }

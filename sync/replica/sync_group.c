@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "store/base/clock.h"
@@ -37,23 +38,24 @@ struct sync_group {
     size_t n;
     size_t next; /* first file nobody took */
     size_t left; /* files not finished */
-    int sys;     /* first error */
+    size_t split;
+    int sys[2]; /* first error of those before the split, and of the rest */
 };
 
 static size_t size_class(size_t n)
 {
-    if (n < 16) {
+    if (n < 64) {
         return 0;
     }
-    if (n < 64) {
-        return 1;
-    }
-    return n < 256 ? 2 : 3;
+    return n < 256 ? 1 : 2;
 }
 
 enum sync_way sync_choice_next(struct sync_choice *c, size_t n)
 {
     size_t k = size_class(n);
+    if (n < SYNC_GROUP_MANY) {
+        return SYNC_WAY_THREADS;
+    }
     if (c->size[k].cost_ns[SYNC_WAY_SYNCFS] == 0) {
         return SYNC_WAY_SYNCFS;
     }
@@ -75,6 +77,9 @@ void sync_choice_took(struct sync_choice *c, size_t n, enum sync_way way,
                       int64_t ns)
 {
     assert(n > 0);
+    if (n < SYNC_GROUP_MANY) {
+        return;
+    }
     size_t k = size_class(n);
     int64_t cost = ns / (int64_t)n;
     if (cost < 1) {
@@ -139,6 +144,13 @@ static int fsync_fd(int fd)
     return retry_fsync(fd) == 0 ? 0 : errno;
 }
 
+static void keep_first(int *kept, int sys)
+{
+    if (*kept == 0) {
+        *kept = sys;
+    }
+}
+
 static void *sync_thread(void *arg)
 {
     struct sync_group *g = arg;
@@ -148,13 +160,12 @@ static void *sync_thread(void *arg)
             pthread_cond_wait(&g->work, &g->mutex);
             continue;
         }
-        int fd = g->fds[g->next++];
+        size_t at = g->next++;
+        int fd = g->fds[at];
         pthread_mutex_unlock(&g->mutex);
         int sys = fsync_fd(fd);
         pthread_mutex_lock(&g->mutex);
-        if (sys != 0 && g->sys == 0) {
-            g->sys = sys;
-        }
+        keep_first(&g->sys[at >= g->split], sys);
         if (--g->left == 0) {
             pthread_cond_signal(&g->done);
         }
@@ -163,7 +174,15 @@ static void *sync_thread(void *arg)
     return NULL;
 }
 
-static int by_threads(struct sync_group *g, const int *fds, size_t n)
+static void one_by_one(const int *fds, size_t split, size_t n, int sys_out[2])
+{
+    for (size_t i = 0; i < n; i++) {
+        keep_first(&sys_out[i >= split], fsync_fd(fds[i]));
+    }
+}
+
+static void by_threads(struct sync_group *g, const int *fds, size_t split,
+                       size_t n, int sys_out[2])
 {
     while (g->started < SYNC_GROUP_THREADS && g->started < n) {
         if (pthread_create(&g->threads[g->started], NULL, sync_thread, g) !=
@@ -173,42 +192,32 @@ static int by_threads(struct sync_group *g, const int *fds, size_t n)
         g->started++;
     }
     if (g->started == 0) {
-        int first = 0;
-        for (size_t i = 0; i < n; i++) {
-            int sys = fsync_fd(fds[i]);
-            if (first == 0) {
-                first = sys;
-            }
-        }
-        return first;
+        one_by_one(fds, split, n, sys_out);
+        return;
     }
     pthread_mutex_lock(&g->mutex);
     g->fds = fds;
     g->next = 0;
+    g->split = split;
     g->n = n;
     g->left = n;
-    g->sys = 0;
+    g->sys[0] = g->sys[1] = 0;
     pthread_cond_broadcast(&g->work);
     while (g->left > 0) {
         pthread_cond_wait(&g->done, &g->mutex);
     }
     g->fds = NULL;
     g->next = g->n = 0;
-    int sys = g->sys;
+    memcpy(sys_out, g->sys, sizeof g->sys);
     pthread_mutex_unlock(&g->mutex);
-    return sys;
 }
 
-int sync_group_run(struct sync_group *g, const int *fds, size_t n,
-                   struct err *err)
+/* In the way that is likely the fastest; 0, or the code of a failed syncfs. */
+static int run(struct sync_group *g, const int *fds, size_t split, size_t n,
+               int sys_out[2], struct err *err)
 {
     if (n <= SYNC_GROUP_FEW) {
-        for (size_t i = 0; i < n; i++) {
-            int sys = fsync_fd(fds[i]);
-            if (sys != 0) {
-                return err_sys(err, sys, "fsync");
-            }
-        }
+        one_by_one(fds, split, n, sys_out);
         return 0;
     }
     enum sync_way way =
@@ -220,13 +229,39 @@ int sync_group_run(struct sync_group *g, const int *fds, size_t n,
             return rc;
         }
     } else {
-        int sys = by_threads(g, fds, n);
-        if (sys != 0) {
-            return err_sys(err, sys, "fsync");
-        }
+        by_threads(g, fds, split, n, sys_out);
     }
-    sync_choice_took(&g->choice, n, way, clock_mono_ns() - start);
+    if (sys_out[0] == 0 && sys_out[1] == 0) {
+        sync_choice_took(&g->choice, n, way, clock_mono_ns() - start);
+    }
     return 0;
+}
+
+void sync_group_run_two(struct sync_group *g, const int *fds, size_t split,
+                        size_t n, struct err *err, struct err *rest_err)
+{
+    int sys[2] = {0, 0};
+
+    err->code = rest_err->code = 0;
+    if (run(g, fds, split, n, sys, err) != 0) {
+        *rest_err = *err;
+        return;
+    }
+    if (sys[0] != 0) {
+        (void)err_sys(err, sys[0], "fsync");
+    }
+    if (sys[1] != 0) {
+        (void)err_sys(rest_err, sys[1], "fsync");
+    }
+}
+
+int sync_group_run(struct sync_group *g, const int *fds, size_t n,
+                   struct err *err)
+{
+    struct err none;
+
+    sync_group_run_two(g, fds, n, n, err, &none);
+    return err->code;
 }
 
 int sync_group_all(struct sync_group *g, struct err *err)

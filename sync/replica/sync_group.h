@@ -3,11 +3,14 @@
  * sync_group: make many files durable together, in the way this disk does
  * fastest.
  *
- * Up to SYNC_GROUP_FEW files are fsynced one after the other.  More are made
- * durable either by one syncfs(2), which costs few flushes but writes back
- * everybody's dirty data, or by fsync on 16 threads.  Which is faster depends
+ * One file is fsynced here, some by fsync on threads, which share a commit
+ * of the file system's journal.  SYNC_GROUP_MANY and more are made durable
+ * either so or by one syncfs(2), which costs few flushes but writes back
+ * everybody's dirty data.  Which is faster depends
  * on the disk, the file system and on what else is written, so both are timed
- * and the slower one is tried again now and then.
+ * and the slower one is tried again now and then.  Not for small groups: these
+ * are live changes, and a single syncfs of 20 ms behind other writers is what
+ * their slowest are made of.
  *
  * A failed sync is never repeated: the kernel reports a lost write once and
  * then says all is well.  The caller drops the whole group.
@@ -28,9 +31,10 @@
 #include "store/base/err.h"
 
 enum {
-    SYNC_GROUP_FEW = 4,
-    SYNC_GROUP_THREADS = 16,
-    SYNC_GROUP_SIZES = 4, /* classes of group sizes that are timed apart */
+    SYNC_GROUP_FEW = 1,
+    SYNC_GROUP_MANY = 32,
+    SYNC_GROUP_THREADS = 32,
+    SYNC_GROUP_SIZES = 3, /* classes of group sizes that are timed apart */
 };
 
 struct sync_group;
@@ -43,6 +47,11 @@ void sync_group_free(struct sync_group *g); /* accepts NULL; joins threads */
 /* Make the files (or directories) durable.  ERR_IO, ERR_NOSPACE. */
 int sync_group_run(struct sync_group *g, const int *fds, size_t n,
                    struct err *err) MUSTCHECK;
+/* The same for two kinds at once: the first `split` files' failure goes to
+ * *err, that of the rest to *rest_err, whose codes are 0 without one.  A
+ * failed syncfs tells of both. */
+void sync_group_run_two(struct sync_group *g, const int *fds, size_t split,
+                        size_t n, struct err *err, struct err *rest_err);
 /* Everything on the file system, by one syncfs. */
 int sync_group_all(struct sync_group *g, struct err *err) MUSTCHECK;
 

@@ -67,23 +67,34 @@ static size_t find(const struct tables *t, const void *name, size_t len,
     return t->n;
 }
 
+size_t tables_touched(const struct tables *t, int *fds_out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        if (t->open[i].touched) {
+            fds_out[n++] = t->open[i].fd;
+        }
+    }
+    return n;
+}
+
+static void touch_none(struct tables *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        t->open[i].touched = false;
+    }
+}
+
 /* All that were touched so far, together. */
 static void sync_touched(struct tables *t)
 {
     int fds[TABLES_OPEN_MAX];
     struct err err;
-    size_t n = 0;
-    for (size_t i = 0; i < t->n; i++) {
-        if (t->open[i].touched) {
-            fds[n++] = t->open[i].fd;
-        }
-    }
+    size_t n = tables_touched(t, fds);
     if (n > 0 && sync_group_run(t->sync, fds, n, &err) != 0) {
         keep(t, &err);
     }
-    for (size_t i = 0; i < t->n; i++) {
-        t->open[i].touched = false;
-    }
+    touch_none(t);
 }
 
 static void make_room(struct tables *t)
@@ -164,9 +175,9 @@ void tables_forget(struct tables *t, const void *name, size_t len)
     }
 }
 
-int tables_sync(struct tables *t, struct err *err)
+/* All are closed; the first failure there ever was. */
+static int end_group(struct tables *t, struct err *err)
 {
-    sync_touched(t);
     while (t->n > 0) {
         close_one(t, t->n - 1);
     }
@@ -175,4 +186,19 @@ int tables_sync(struct tables *t, struct err *err)
         return err->code;
     }
     return 0;
+}
+
+int tables_synced(struct tables *t, const struct err *how, struct err *err)
+{
+    if (how->code != 0) {
+        keep(t, how);
+    }
+    touch_none(t);
+    return end_group(t, err);
+}
+
+int tables_sync(struct tables *t, struct err *err)
+{
+    sync_touched(t);
+    return end_group(t, err);
 }

@@ -54,6 +54,12 @@ int tables_get(struct tables *t, const void *name, size_t len, bool create,
                struct tables_one **out, struct err *err) MUSTCHECK;
 /* The directory is not what it was: look again at the next use. */
 void tables_forget(struct tables *t, const void *name, size_t len);
+/* The directories that were touched, at most TABLES_OPEN_MAX, for who syncs
+ * more in one go, and then says here what became of them (code 0: durable);
+ * ends the group as tables_sync() does. */
+size_t tables_touched(const struct tables *t, int *fds_out);
+int tables_synced(struct tables *t, const struct err *how,
+                  struct err *err) MUSTCHECK;
 /* End of a group: what was touched is durable.  After a failure all later
  * calls fail. */
 int tables_sync(struct tables *t, struct err *err) MUSTCHECK;

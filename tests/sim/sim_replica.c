@@ -64,13 +64,13 @@ static int tear_write(void *ctx, uint64_t stage, const void *p, size_t n,
 
 /* "Done", now and then, and nothing is. */
 static int lie_install(void *ctx, uint64_t stage, struct bytes table,
-                       struct bytes key, bool force, struct vstat *stat_out,
+                       struct bytes key, unsigned how, struct vstat *stat_out,
                        uint32_t *pid_out, char comm[16], struct err *err)
 {
     static unsigned count;
 
     if (++count % 20 != 0) {
-        return memstore_ops.install(ctx, stage, table, key, force, stat_out,
+        return memstore_ops.install(ctx, stage, table, key, how, stat_out,
                                     pid_out, comm, err);
     }
     memstore_ops.stage_drop(ctx, stage);
@@ -84,6 +84,7 @@ static const struct receiver_ops *ops_of(const struct sim *s)
     if (s->broken == BREAK_SYNC) {
         broken_ops.stage_sync = lie_stages;
         broken_ops.dirs_sync = lie_dirs;
+        broken_ops.sync_both = NULL;
     } else if (s->broken == BREAK_ACK) {
         broken_ops.install = lie_install;
     } else if (s->broken == BREAK_TEAR) {

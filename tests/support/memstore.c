@@ -358,10 +358,11 @@ static bool is_locked(const struct mem_entry *e, bool force, uint32_t *pid_out,
 }
 
 static int op_install(void *ctx, uint64_t stage, struct bytes table,
-                      struct bytes key, bool force, struct vstat *stat_out,
+                      struct bytes key, unsigned how, struct vstat *stat_out,
                       uint32_t *pid_out, char comm[16], struct err *err)
 {
     struct memstore *m = ctx;
+    bool force = (how & INSTALL_FORCE) != 0;
     struct mem_stage *s = find_stage(m, stage);
 
     assert(s != NULL && s->ended);
@@ -467,6 +468,13 @@ static int op_dirs_sync(void *ctx, struct err *err)
         e->safe = value_ref(e->now);
     }
     return 0;
+}
+
+static int op_sync_both(void *ctx, const uint64_t *stages, size_t n,
+                        struct err *err, struct err *dirs_err)
+{
+    (void)op_dirs_sync(ctx, dirs_err);
+    return op_stage_sync(ctx, stages, n, err);
 }
 
 static int op_sync_all(void *ctx, struct err *err)
@@ -617,6 +625,7 @@ const struct receiver_ops memstore_ops = {
     .table_make = op_table_make,
     .table_drop = op_table_drop,
     .dirs_sync = op_dirs_sync,
+    .sync_both = op_sync_both,
     .sync_all = op_sync_all,
     .stat = op_stat,
     .freshness = op_freshness,

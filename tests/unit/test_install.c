@@ -8,8 +8,10 @@
 static int install(struct fixture *f, const char *key, bool force,
                    struct stat *st)
 {
-    return install_value(f->fd, "stage", f->fd, key, strlen(key), force, st,
-                         &f->err);
+    struct install_from from = {f->fd, "stage", -1};
+
+    return install_value(&from, f->fd, key, strlen(key),
+                         force ? INSTALL_FORCE : 0, st, &f->err);
 }
 
 static void a_new_key_appears_whole(void **state)
@@ -25,6 +27,33 @@ static void a_new_key_appears_whole(void **state)
     assert_int_equal(fstatat(f->fd, "k.kv", &named, 0), 0);
     assert_int_equal(st.st_ino, named.st_ino);
     assert_int_equal(st.st_ctim.tv_nsec, named.st_ctim.tv_nsec);
+}
+
+static int install_hinted(struct fixture *f, const char *key, struct stat *st)
+{
+    struct install_from from = {f->fd, "stage", -1};
+
+    return install_value(&from, f->fd, key, strlen(key), INSTALL_NEW, st,
+                         &f->err);
+}
+
+static void a_wrong_hint_that_the_key_is_new_breaks_no_lock(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+
+    put_text(f->fd, "stage", "first");
+    assert_int_equal(install_hinted(f, "k", &st), INSTALL_DONE);
+    assert_file(f->fd, "k.kv", "first");
+    put_text(f->fd, "stage", "second");
+    int reader = openat(f->fd, "k.kv", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(reader, LOCK_SH), 0);
+    assert_int_equal(install_hinted(f, "k", &st), INSTALL_BUSY);
+    assert_file(f->fd, "k.kv", "first");
+    (void)close(reader);
+    assert_int_equal(install_hinted(f, "k", &st), INSTALL_DONE);
+    assert_file(f->fd, "k.kv", "second");
+    assert_false(exists(f->fd, "stage"));
 }
 
 static void an_existing_key_is_replaced_by_a_new_inode(void **state)
@@ -167,6 +196,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(a_new_key_appears_whole),
+        FIXTURE_TEST(a_wrong_hint_that_the_key_is_new_breaks_no_lock),
         FIXTURE_TEST(an_existing_key_is_replaced_by_a_new_inode),
         FIXTURE_TEST(a_held_lock_is_busy_and_changes_nothing),
         FIXTURE_TEST(force_removes_without_the_lock),

@@ -435,13 +435,53 @@ static void groups_are_bounded_in_changes_and_bytes(void **state)
     rig_set(g, 4, "t", "d", "1");
     rig_set(g, 5, "t", "e", "1");
     assert_int_equal(rig_send(g, 0), 0);
-    static const char *const acks[] = {"ACK 1\n", "ACK 2\n", "ACK 3 4\n",
-                                       "ACK 5\n"};
+    /* While more waits, a group's directories are made durable together with
+     * the next one's values. */
+    static const char *const acks[] = {"", "ACK 1\n", "ACK 2\n",
+                                       "ACK 3 4\nACK 5\n"};
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(rig_commit(g), 0);
         assert_string_equal(rig_answers(g), acks[i]);
         assert_int_equal(g->again_ms, i < 3 ? 0 : -1);
     }
+}
+
+/* Two groups of one change, the first applied, and its directory not synced. */
+static void begin_two_groups(struct rig *g)
+{
+    g->config.group_changes = 1;
+    regreet(g);
+    rig_set(g, 1, "t", "a", "1");
+    rig_set(g, 2, "u", "b", "2");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_commit(g), 0);
+    assert_string_equal(rig_answers(g), "");
+}
+
+static void values_that_fail_beside_directories_are_refused_alone(void **state)
+{
+    struct rig *g = *state;
+
+    begin_two_groups(g);
+    memstore_fail(g->m, MEMOP_STAGE_SYNC, 0, 1, ERR_NOSPACE, ENOSPC);
+    assert_int_equal(rig_commit(g), 0);
+    assert_prefix(rig_answers(g), "NAK 2");
+    assert_value(g, "t", "a", "1");
+    assert_value(g, "u", "b", NULL);
+    rig_restart(g);
+    memstore_crash(g->m, 0);
+    assert_value(g, "t", "a", "1");
+}
+
+static void directories_that_fail_beside_values_end_the_session(void **state)
+{
+    struct rig *g = *state;
+
+    begin_two_groups(g);
+    memstore_fail(g->m, MEMOP_DIRS_SYNC, 0, 1, ERR_IO, EIO);
+    assert_int_equal(rig_commit(g), ERR_IO);
+    assert_prefix(rig_answers(g), "NAK 1");
+    assert_value(g, "u", "b", NULL); /* not begun */
 }
 
 static void one_byte_at_a_time_changes_nothing(void **state)
@@ -674,6 +714,8 @@ int main(void)
         GREETED(what_the_scan_at_start_finds_is_durable_before_ready),
         GREETED(nothing_is_acknowledged_before_the_earlier_is_durable),
         GREETED(groups_are_bounded_in_changes_and_bytes),
+        GREETED(values_that_fail_beside_directories_are_refused_alone),
+        GREETED(directories_that_fail_beside_values_end_the_session),
         GREETED(one_byte_at_a_time_changes_nothing),
         GREETED(a_full_queue_is_said_and_ends_with_a_commit),
         GREETED(staged_bytes_are_bounded_too),

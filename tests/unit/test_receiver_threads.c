@@ -63,11 +63,11 @@ static int sync_stages(void *c, const uint64_t *s, size_t n, struct err *e)
     return unlock(memstore_ops.stage_sync(c, s, n, e));
 }
 static int install(void *c, uint64_t s, struct bytes t, struct bytes k,
-                   bool force, struct vstat *st, uint32_t *pid, char comm[16],
+                   unsigned how, struct vstat *st, uint32_t *pid, char comm[16],
                    struct err *e)
 {
     lock();
-    return unlock(memstore_ops.install(c, s, t, k, force, st, pid, comm, e));
+    return unlock(memstore_ops.install(c, s, t, k, how, st, pid, comm, e));
 }
 static int remove_key(void *c, struct bytes t, struct bytes k, bool force,
                       uint32_t *pid, char comm[16], struct err *e)
@@ -90,6 +90,12 @@ static int sync_dirs(void *c, struct err *e)
 {
     lock();
     return unlock(memstore_ops.dirs_sync(c, e));
+}
+static int sync_two(void *c, const uint64_t *s, size_t n, struct err *e,
+                    struct err *dirs)
+{
+    lock();
+    return unlock(memstore_ops.sync_both(c, s, n, e, dirs));
 }
 static int sync_all(void *c, struct err *e)
 {
@@ -143,6 +149,7 @@ static const struct receiver_ops ops = {
     .table_make = make,
     .table_drop = drop_table,
     .dirs_sync = sync_dirs,
+    .sync_both = sync_two,
     .sync_all = sync_all,
     .stat = stat_key,
     .freshness = freshness,

@@ -168,6 +168,77 @@ static void what_was_reserved_and_not_used_is_given_back(void **state)
     assert_true(st.st_blocks * 512 < 1 << 20);
 }
 
+static bool is_in(const struct rig *r, const char *dir, uint64_t number)
+{
+    char name[STAGE_NAME_BYTES], path[STAGE_NAME_BYTES + 8];
+    struct stat st;
+
+    stages_name(number, name);
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    return fstatat(r->f.fd, path, &st, 0) == 0;
+}
+
+static void many_values_are_spread_over_directories(void **state)
+{
+    struct rig *r = *state;
+    const uint64_t numbers[] = {999, 1000, 7999, 8000};
+    const char *const dirs[] = {".", "1", "7", "."};
+
+    for (size_t i = 0; i < 4; i++) {
+        int dir_fd, fd;
+        put(r, numbers[i]);
+        assert_int_equal(stages_end(&r->stages, numbers[i], &r->f.err), 0);
+        assert_true(is_in(r, dirs[i], numbers[i]));
+        stages_where(&r->stages, numbers[i], &dir_fd, &fd);
+        assert_true(dir_fd >= 0 && fd >= 0);
+    }
+    assert_int_equal(stages_sync(&r->stages, numbers, 4, &r->f.err), 0);
+    assert_int_equal(stages_count(r->f.fd), 4);
+    stages_drop(&r->stages, 1000);
+    assert_false(is_in(r, "1", 1000));
+    assert_int_equal(stages_count(r->f.fd), 3);
+    stages_drop(&r->stages, 7999);
+    stages_deinit(&r->stages);
+    /* Where nothing is left, the directory goes with the session. */
+    assert_false(exists(r->f.fd, "1"));
+    assert_false(exists(r->f.fd, "7"));
+    assert_int_equal(stages_count(r->f.fd), 2);
+    assert_int_equal(
+        stages_init(&r->stages, r->f.fd, &r->stages.modes, r->sync, &r->f.err),
+        0);
+}
+
+static void a_sweep_takes_the_directories_along(void **state)
+{
+    struct rig *r = *state;
+
+    put(r, 1);
+    put(r, 1000);
+    put(r, 2000);
+    assert_int_equal(mkdirat(r->f.fd, "theirs", 0755), 0);
+    put_text(r->f.fd, "theirs/file", "not a value");
+    assert_int_equal(stages_sweep(r->f.fd, &r->f.err), 0);
+    assert_false(exists(r->f.fd, "1"));
+    assert_false(exists(r->f.fd, "2"));
+    assert_true(exists(r->f.fd, "theirs/file"));
+    assert_true(stages_lost(&r->stages));
+}
+
+static void a_new_value_has_its_mode_whatever_the_directory_gives(void **state)
+{
+    struct rig *r = *state;
+    struct stat st;
+    char name[STAGE_NAME_BYTES];
+    mode_t was = umask(0077);
+
+    put(r, 1);
+    (void)umask(was);
+    assert_int_equal(stages_end(&r->stages, 1, &r->f.err), 0);
+    stages_name(1, name);
+    assert_int_equal(fstatat(r->f.fd, name, &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+}
+
 static void touch(struct rig *r, int number)
 {
     char name[16];
@@ -239,6 +310,9 @@ int main(void)
         RIG_TEST(a_value_that_cannot_be_synced_early_is_refused),
         RIG_TEST(a_failed_sync_drops_all_values_of_its_group),
         RIG_TEST(what_was_reserved_and_not_used_is_given_back),
+        RIG_TEST(many_values_are_spread_over_directories),
+        RIG_TEST(a_sweep_takes_the_directories_along),
+        RIG_TEST(a_new_value_has_its_mode_whatever_the_directory_gives),
         RIG_TEST(each_touched_directory_is_synced_however_many_they_are),
         RIG_TEST(a_directory_that_is_let_go_is_synced_before),
         RIG_TEST(after_a_failed_directory_sync_no_later_one_is_believed),

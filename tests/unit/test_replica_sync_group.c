@@ -62,10 +62,20 @@ static void group_sizes_are_judged_apart(void **state)
     struct sync_choice c = {0};
 
     (void)state;
-    (void)play(&c, 8, 30, COST_THREADS, COST_SYNCFS);
+    (void)play(&c, 40, 30, COST_THREADS, COST_SYNCFS);
     (void)play(&c, 500, 30, COST_SYNCFS, COST_THREADS);
-    assert_int_equal(sync_choice_next(&c, 8), SYNC_WAY_THREADS);
+    assert_int_equal(sync_choice_next(&c, 40), SYNC_WAY_THREADS);
     assert_int_equal(sync_choice_next(&c, 500), SYNC_WAY_SYNCFS);
+}
+
+/* Live changes do not wait for what others wrote. */
+static void a_small_group_never_goes_through_syncfs(void **state)
+{
+    struct sync_choice c = {0};
+
+    (void)state;
+    assert_int_equal(
+        play(&c, SYNC_GROUP_MANY - 1, 5000, COST_SYNCFS, COST_THREADS), 0);
 }
 
 enum { FILES = 40 };
@@ -106,7 +116,7 @@ static void one_failure_fails_the_group(void **state)
     for (int i = 0; i < FILES; i++) {
         fds[i] = f->fd;
     }
-    fds[2] = pipe_fds[1];
+    fds[0] = pipe_fds[1];
     struct sync_group *g = sync_group_new(f->fd);
     assert_non_null(g);
     assert_int_equal(sync_group_run(g, fds, SYNC_GROUP_FEW, &f->err), ERR_IO);
@@ -159,6 +169,7 @@ int main(void)
             the_slower_way_is_tried_again_and_wins_when_it_got_faster),
         cmocka_unit_test(a_way_that_becomes_slow_is_left_at_once),
         cmocka_unit_test(group_sizes_are_judged_apart),
+        cmocka_unit_test(a_small_group_never_goes_through_syncfs),
         FIXTURE_TEST(groups_of_all_sizes_are_synced),
         FIXTURE_TEST(one_failure_fails_the_group),
         FIXTURE_TEST(after_a_failed_syncfs_each_file_is_asked),
