@@ -202,6 +202,13 @@ static void on_scan_hint(void *arg, struct bytes table,
         primary_hint_table(d->core, table.p, table.len, daemon_ms());
 }
 
+static void on_scan_left(void *arg, struct bytes table, struct bytes key)
+{
+    struct daemon *d = daemon_of(arg);
+    if (!primary_hint_left(d->core, table, key, daemon_ms()))
+        daemon_scan(d, true);
+}
+
 static void on_scan_missed(void *arg)
 {
     primary_compare_soon(daemon_of(arg)->core);
@@ -242,12 +249,12 @@ static void log_scan(const struct scan_report *r, uint64_t unread)
     }
     log_event(LOG_INFORM, "scan", NULL, 0,
               "keys=%llu tables=%llu read=%llu changed=%llu vanished=%llu "
-              "busy=%llu errors=%llu took=\"%s\"",
+              "left=%llu busy=%llu errors=%llu took=\"%s\"",
               (unsigned long long)s->counts.keys,
               (unsigned long long)s->counts.tables,
               (unsigned long long)s->reread, (unsigned long long)s->changed,
-              (unsigned long long)s->vanished, (unsigned long long)s->busy,
-              (unsigned long long)s->errors,
+              (unsigned long long)s->vanished, (unsigned long long)s->left,
+              (unsigned long long)s->busy, (unsigned long long)s->errors,
               DURATION_TEXT(r->took_ms * NS_PER_MS));
     if (s->errors > 0 || s->counts.incomplete != unread)
         log_event(LOG_WARN, "scan_unreadable", NULL, dr_of_scan(s),
@@ -310,6 +317,7 @@ static void on_scan_ended(void *arg, const struct scan_report *r)
 const struct scans_events daemon_scans_events = {
     .ended = on_scan_ended,
     .hint = on_scan_hint,
+    .left = on_scan_left,
     .missed = on_scan_missed,
     .walk_room = on_walk_room,
     .walk_found = on_walk_found,
@@ -480,6 +488,8 @@ static void pump(struct daemon *d)
         more = run_actions(d);
         looks_flush(d->looks);
         scans_walk_pump(d->scans);
+        if (scans_leaving(d->scans))
+            scans_set_left_room(d->scans, primary_left_room(d->core));
         struct replica *r, *next;
         DL_FOREACH_SAFE (d->replicas, r, next)
             replica_kick(r);

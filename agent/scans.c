@@ -19,7 +19,16 @@
 #include "agent/scans_impl.h"
 #include "store/base/clock.h"
 
-enum { NOTES_MAX_BYTES = 4 * 1024 * 1024 };
+enum {
+    NOTES_MAX_BYTES = 4 * 1024 * 1024,
+    /* The scan waits so long for room to leave keys in; a replica that makes
+     * no such headway must not hold up the index, which others wait for. */
+    LEFT_WAIT_MS = 1000,
+    LEFT_ENOUGH = 512,
+};
+
+/* What a note asks for. */
+enum { NOTE_TABLE, NOTE_KEY, NOTE_LEFT };
 
 static void on_async(uv_async_t *async);
 
@@ -37,7 +46,13 @@ struct scans *scans_new(uv_loop_t *loop, struct index *ix,
         free(s);
         return NULL;
     }
+    if (uv_cond_init(&s->room_cond) != 0) {
+        uv_mutex_destroy(&s->lock);
+        free(s);
+        return NULL;
+    }
     if (uv_async_init(loop, &s->async, on_async) != 0) {
+        uv_cond_destroy(&s->room_cond);
         uv_mutex_destroy(&s->lock);
         free(s);
         return NULL;
@@ -62,25 +77,22 @@ void scans_set_settle(struct scans *s, int64_t settle_ms)
 
 /* --- notes ------------------------------------------------------------------------- */
 
-static void put_note(struct scans *s, const char *table, size_t table_len,
-                     const char *key, size_t key_len)
+/* Under the lock.  False: there is no room for it. */
+static bool put_note(struct scans *s, unsigned what, const char *table,
+                     size_t table_len, const char *key, size_t key_len)
 {
-    bool wake;
-    uv_mutex_lock(&s->lock);
-    wake = s->notes.len == 0;
-    if (s->notes.len >= NOTES_MAX_BYTES || s->notes.bad) {
-        s->notes_missed = true;
-    } else {
-        buf_u8(&s->notes, key != NULL);
-        buf_u16(&s->notes, (uint16_t)table_len);
-        buf_u16(&s->notes, (uint16_t)key_len);
-        buf_put(&s->notes, table, table_len);
-        if (key != NULL)
-            buf_put(&s->notes, key, key_len);
-    }
-    uv_mutex_unlock(&s->lock);
+    if (s->notes.len >= NOTES_MAX_BYTES || s->notes.bad)
+        return false;
+    bool wake = s->notes.len == 0;
+    buf_u8(&s->notes, (uint8_t)what);
+    buf_u16(&s->notes, (uint16_t)table_len);
+    buf_u16(&s->notes, (uint16_t)key_len);
+    buf_put(&s->notes, table, table_len);
+    if (key != NULL)
+        buf_put(&s->notes, key, key_len);
     if (wake)
         (void)uv_async_send(&s->async);
+    return !s->notes.bad;
 }
 
 /* On the scanning thread. */
@@ -94,7 +106,59 @@ static void on_note(void *arg, enum scan_note note, const char *table,
      * cannot be read.  For an unreadable table there is nothing to look at. */
     if (note == SCAN_UNREADABLE && key == NULL)
         return;
-    put_note(s, table, table_len, key, key_len);
+    uv_mutex_lock(&s->lock);
+    if (!put_note(s, key != NULL ? NOTE_KEY : NOTE_TABLE, table, table_len, key,
+                  key_len))
+        s->notes_missed = true;
+    uv_mutex_unlock(&s->lock);
+}
+
+/* Under the lock. */
+static void wait_for_room(struct scans *s)
+{
+    int64_t end_ns = clock_mono_ns() + LEFT_WAIT_MS * NS_PER_MS;
+    while (s->left_room >= 0 && s->left_room < LEFT_ENOUGH) {
+        int64_t left_ns = end_ns - clock_mono_ns();
+        if (left_ns <= 0) {
+            s->left_slow = true;
+            return;
+        }
+        (void)uv_cond_timedwait(&s->room_cond, &s->lock, (uint64_t)left_ns);
+    }
+}
+
+/* On the scanning thread, as scan_options.leave. */
+static bool on_leave(void *arg, const char *table, size_t table_len,
+                     const char *key, size_t key_len)
+{
+    struct scans *s = arg;
+    uv_mutex_lock(&s->lock);
+    if (s->left_room == 0 && !s->left_slow)
+        wait_for_room(s);
+    bool left = s->left_room > 0 &&
+                put_note(s, NOTE_LEFT, table, table_len, key, key_len);
+    if (left) {
+        s->left_room--;
+        s->left_noted++;
+    }
+    uv_mutex_unlock(&s->lock);
+    return left;
+}
+
+bool scans_leaving(const struct scans *s)
+{
+    return s->scanning && s->first;
+}
+
+void scans_set_left_room(struct scans *s, int64_t room)
+{
+    uv_mutex_lock(&s->lock);
+    if (room > 0)
+        room = room > s->left_noted ? room - s->left_noted : 0;
+    s->left_room = room;
+    if (room < 0 || room >= LEFT_ENOUGH)
+        uv_cond_signal(&s->room_cond);
+    uv_mutex_unlock(&s->lock);
 }
 
 static void deliver_notes(struct scans *s)
@@ -106,21 +170,29 @@ static void deliver_notes(struct scans *s)
     missed = s->notes_missed || s->notes.bad;
     s->notes = (struct buf)BUF_NULL;
     s->notes_missed = false;
+    s->left_noted = 0;
     uv_mutex_unlock(&s->lock);
-    struct cur c = cur_of(notes.data, notes.bad ? 0 : notes.len);
+    bool notes_bad = notes.bad;
+    struct cur c = cur_of(notes.data, notes_bad ? 0 : notes.len);
     while (c.left > 0) {
-        bool is_key = cur_u8(&c) != 0;
+        unsigned what = cur_u8(&c);
         struct bytes table, key;
         table.len = cur_u16(&c);
         key.len = cur_u16(&c);
         table.p = cur_take(&c, table.len);
         key.p = cur_take(&c, key.len);
         assert(!c.bad);
-        s->on.hint(s->arg, table, is_key ? &key : NULL);
+        if (what == NOTE_LEFT)
+            s->on.left(s->arg, table, key);
+        else
+            s->on.hint(s->arg, table, what == NOTE_KEY ? &key : NULL);
     }
     buf_deinit(&notes);
     if (missed)
         s->on.missed(s->arg);
+    if (notes_bad)
+        /* Keys that were left may be among what was lost. */
+        scans_ask(s, false, false, NULL, NULL);
 }
 
 /* --- the scan ------------------------------------------------------------------------ */
@@ -134,6 +206,8 @@ static void scan_thread(void *arg)
         .settle_ms = s->settle_ms,
         .stop = &s->stop,
         .keys_done = &s->keys_done,
+        .leave = s->first ? on_leave : NULL,
+        .leave_arg = s,
     };
     int64_t began_ns = clock_mono_ns();
     s->report.began_wall_ns = clock_real_ns();
@@ -193,6 +267,8 @@ static void begin_scan(struct scans *s)
     s->stop = 0;
     s->keys_done = 0;
     s->scan_over = false;
+    s->left_room = -1;
+    s->left_slow = false;
     s->scan_root = root_ref(s->root);
     s->scanning = true;
     if (uv_thread_create(&s->thread, scan_thread, s) != 0) {
@@ -336,6 +412,7 @@ static void on_closed(uv_handle_t *handle)
         free(w);
     root_unref(s->root);
     buf_deinit(&s->notes);
+    uv_cond_destroy(&s->room_cond);
     uv_mutex_destroy(&s->lock);
     void (*freed)(void *arg) = s->freed;
     void *arg = s->freed_arg;

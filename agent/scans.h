@@ -37,6 +37,8 @@ struct scans_events {
     void (*ended)(void *arg, const struct scan_report *report);
     /* Look at this key (key NULL: at this table). */
     void (*hint)(void *arg, struct bytes table, const struct bytes *key);
+    /* Look at this key: the first scan left it unread. */
+    void (*left)(void *arg, struct bytes table, struct bytes key);
     /* Hints were dropped: compare instead. */
     void (*missed)(void *arg);
     /* A walk's results, as primary_walk_found() and primary_walk_ended();
@@ -61,6 +63,10 @@ void scans_set_settle(struct scans *s, int64_t settle_ms);
 void scans_ask(struct scans *s, bool content, bool first, scans_done_fn done,
                void *done_arg);
 void scans_forget(struct scans *s, void *done_arg);
+/* The first scan runs, and may leave keys unread. */
+bool scans_leaving(const struct scans *s);
+/* How many it may leave: primary_left_room(). */
+void scans_set_left_room(struct scans *s, int64_t room);
 /* A scan waits or runs. */
 bool scans_busy(const struct scans *s);
 /* One waits that is not begun yet. */

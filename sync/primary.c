@@ -375,6 +375,56 @@ void primary_hint_table(struct primary *p, const void *table, size_t table_len,
          HINT_COMMITTED, now_ms);
 }
 
+/* --- what the first scan leaves ------------------------------------------ */
+
+static bool is_waiting_for_all(const struct repl *r)
+{
+    return r->blank && r->session == SESSION_LIVE && !r->closing;
+}
+
+int64_t primary_left_room(const struct primary *p)
+{
+    uint64_t most = p->log.pending[p->index_id];
+    bool any = false;
+    const struct repl *r;
+
+    if (p->index_ready || p->lost) {
+        return -1;
+    }
+    EACH_REPL(p, r)
+    {
+        if (is_waiting_for_all(r)) {
+            any = true;
+            most = p->log.pending[r->id] > most ? p->log.pending[r->id] : most;
+        }
+    }
+    if (!any) {
+        return -1;
+    }
+    return most < REPAIR_ROOM ? (int64_t)(REPAIR_ROOM - most) : 0;
+}
+
+bool primary_hint_left(struct primary *p, struct bytes table, struct bytes key,
+                       int64_t now_ms)
+{
+    uint64_t mask = UINT64_C(1) << p->index_id;
+    struct record *rec =
+        changelog_record(&p->log, false, table.p, table.len, key.p, key.len);
+    const struct repl *r;
+
+    p->now_ms = now_ms;
+    if (rec == NULL) {
+        return false;
+    }
+    EACH_REPL(p, r)
+    {
+        mask |= is_waiting_for_all(r) ? repl_bit(r) : 0;
+    }
+    sender_hint(p, rec, mask, HINT_CREATED);
+    sender_advance_all(p);
+    return true;
+}
+
 void primary_compare_soon(struct primary *p)
 {
     struct repl *r;

@@ -220,6 +220,19 @@ bool primary_wants_fill(struct primary *p, int replica);
 /* Shown as the state; link handling is the shell's. */
 void primary_set_paused(struct primary *p, int replica, bool paused);
 
+/* --- the first scan ------------------------------------------------------ */
+
+/* While it runs, replicas that came with nothing get their first copy already:
+ * the scan need not read a key that the index does not have, but leaves it to
+ * the core, which reads it once for the index and for them.
+ *
+ * So many keys may be left now; 0: first something must be sent; -1: there is
+ * no such replica, or the index is ready. */
+int64_t primary_left_room(const struct primary *p);
+/* A key that was left.  False: no memory, the index does not learn of it. */
+bool primary_hint_left(struct primary *p, struct bytes table, struct bytes key,
+                       int64_t now_ms) MUSTCHECK;
+
 /* --- time ---------------------------------------------------------------- */
 
 /* Every change made before wall_ns has been hinted: the shell noted wall_ns,

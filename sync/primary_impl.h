@@ -350,6 +350,7 @@ struct repl {
     bool closing; /* ACT_LINK_CLOSE was issued */
     bool ever_live;
     bool initial;         /* it was empty when it first came */
+    bool blank;           /* it was empty when this session began */
     bool owed;            /* a comparison is due before it counts as equal */
     bool owed_soon;       /* the same, when quiet or after a while */
     bool blind;           /* what it lacks is not in the log: lag is unknown */

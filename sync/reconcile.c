@@ -324,10 +324,20 @@ static bool may_compare(struct primary *p, struct repl *r)
            aside_reached(p, p->repl[p->index_id], r->live_tail);
 }
 
+/* Our own comparison waits until what was in the log when the index was ready
+ * has arrived: it would only find that missing, and send it again. */
+static bool may_begin(struct primary *p, struct repl *r,
+                      const struct compare *c)
+{
+    return p->log.pending[r->id] < REPAIR_ROOM / 4 &&
+           (!c->automatic || !r->blank || p->now_ms - c->began_ms >= SOON_MS ||
+            aside_reached(p, r, r->live_tail));
+}
+
 static void go_on(struct primary *p, struct repl *r, struct compare *c)
 {
     if (c->phase == COMPARE_QUEUED) {
-        if (p->log.pending[r->id] < REPAIR_ROOM / 4) {
+        if (may_begin(p, r, c)) {
             begin(p, c);
         }
     } else if (c->phase == COMPARE_SETTLING &&

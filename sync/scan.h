@@ -26,6 +26,11 @@ struct scan_options {
     const volatile int *stop;
     /* Counts for progress, updated as the scan goes; may be NULL. */
     volatile uint64_t *keys_done;
+    /* Asked before a key is read that the index does not have: true, and the
+     * caller looks at it instead.  May block for a while; may be NULL. */
+    bool (*leave)(void *arg, const char *table, size_t table_len,
+                  const char *key, size_t key_len);
+    void *leave_arg;
 };
 
 struct scan_result {
@@ -35,6 +40,7 @@ struct scan_result {
     uint64_t vanished; /* entries removed: their key was not seen */
     uint64_t busy;     /* keys whose lock was held or that kept changing */
     uint64_t errors;   /* keys that could not be read */
+    uint64_t left;     /* keys left to the caller */
     char first_error[ERR_MSG_BYTES];
     int first_code; /* ERR_* that belongs to it */
 };

@@ -208,6 +208,12 @@ int scan_key_settle(struct scan *s, int dir_fd, const struct scan_name *at,
     bool had = index_get(s->ix, at->name, &entry);
     const struct index_entry *was = had ? &entry : NULL;
     int64_t now_ns = clock_real_ns();
+    if (!had && s->opt->leave != NULL &&
+        s->opt->leave(s->opt->leave_arg, at->table, at->table_len, at->key,
+                      at->key_len)) {
+        s->out->left++;
+        return 0;
+    }
     /* Not even read: our share lock could make the writer that is about to
      * fill it fail. */
     if (seen != NULL && is_doubtful(s, seen, was, now_ns)) {

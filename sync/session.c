@@ -124,7 +124,7 @@ void primary_link_down(struct primary *p, int replica, const struct err *err,
         permanent = true;
     }
     r->session = SESSION_DOWN;
-    r->digests_known = false;
+    r->digests_known = r->blank = false;
     r->closing = false;
     r->failed = permanent;
     r->ping_tail = 0;
@@ -193,6 +193,7 @@ static int on_ready(struct primary *p, struct repl *r, struct bytes body,
     r->digests_known = true;
     r->root = m.root;
     r->replica_keys = m.keys;
+    r->blank = r->initial && m.keys == 0;
     brake_count(p, r, m.keys, true);
     if (m.errors > 0) {
         primary_log(p, r->id, 4, DR_REPLICA_IO,

@@ -65,7 +65,7 @@ static void later(struct sim *s, const struct item *it)
 
 static void scan_item(struct sim *s, const struct item *it)
 {
-    struct index_entry e = {.name = it->name, .is_table = it->is_table};
+    struct index_entry was, e = {.name = it->name, .is_table = it->is_table};
     uint8_t value[VALUE_MAX];
 
     if (!world_present(s, it)) {
@@ -74,6 +74,15 @@ static void scan_item(struct sim *s, const struct item *it)
     if (!it->is_table &&
         (it->unreadable || it->placeholder || it->locked_us > s->now_us)) {
         later(s, it);
+        return;
+    }
+    if (!it->is_table && !index_get(s->agent.ix, it->name, &was) &&
+        primary_left_room(s->agent.p) > 0 && sim_chance(s, 50)) {
+        if (!primary_hint_left(
+                s->agent.p, bytes_of(it->table_name, strlen(it->table_name)),
+                bytes_of(it->key, strlen(it->key)), sim_now_ms(s))) {
+            abort();
+        }
         return;
     }
     if (!it->is_table) {

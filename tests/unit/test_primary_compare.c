@@ -513,10 +513,73 @@ static void test_verify_finds_what_differs_and_changes_nothing(void **state)
     fx_free(f);
 }
 
+static void left(struct fx *f, const char *table, const char *key)
+{
+    assert_true(primary_hint_left(f->p, bytes_of(table, strlen(table)),
+                                  bytes_of(key, strlen(key)), f->now_ms));
+    fx_pump(f);
+}
+
+/* Keys that the first scan left are read once: for the index, and for the
+ * replica that came with nothing. */
+static void test_a_blank_replica_gets_what_the_first_scan_leaves(void **state)
+{
+    struct fx *f = fx_new();
+    struct fx_peer *r = fx_add(f, 0, true);
+    struct primary_counts before, after;
+
+    (void)state;
+    fx_put(f, "t", "a", "one");
+    fx_put(f, "t", "b", "two");
+    fx_key(f, true, "t", "")->exists = true;
+    assert_int_equal(primary_left_room(f->p), -1);
+    fx_up(f, r);
+    fx_beat(f, 2);
+    assert_true(primary_left_room(f->p) > 0);
+    primary_counts(f->p, &before);
+    left(f, "t", "a");
+    left(f, "t", "b");
+    left(f, "t", "gone meanwhile");
+    primary_counts(f->p, &after);
+    assert_int_equal(after.values_read - before.values_read, 2);
+    assert_string_equal(fx_there(r, "t", "a"), "one");
+    assert_string_equal(fx_there(r, "t", "b"), "two");
+    assert_int_equal(index_count(f->ix), 2);
+    assert_false(fx_passed(f, r)); /* it is equal only when compared */
+    primary_index_ready(f->p, f->now_ms);
+    assert_int_equal(primary_left_room(f->p), -1);
+    fx_drained(f);
+    fx_beat(f, 5);
+    assert_true(fx_passed(f, r));
+    assert_int_equal(fx_lag(f, r), 0);
+    fx_free(f);
+}
+
+/* A replica that has something is compared, whatever the scan leaves. */
+static void test_only_a_blank_replica_makes_room_for_what_is_left(void **state)
+{
+    struct fx *f = fx_new();
+    struct fx_peer *r = fx_add(f, 0, false);
+    struct wire_ready ready = {.keys = 3};
+
+    (void)state;
+    fx_up(f, r);
+    wire_put_ready(&r->say, &ready);
+    fx_pump(f);
+    assert_int_equal(primary_left_room(f->p), -1);
+    fx_put(f, "t", "a", "one");
+    left(f, "t", "a");
+    fx_heard(r, "");
+    assert_int_equal(index_count(f->ix), 1);
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lost_events_are_owed_until_a_comparison),
+        cmocka_unit_test(test_a_blank_replica_gets_what_the_first_scan_leaves),
+        cmocka_unit_test(test_only_a_blank_replica_makes_room_for_what_is_left),
         cmocka_unit_test(
             test_a_comparison_that_never_finds_quiet_begins_anyway),
         cmocka_unit_test(test_a_place_lost_while_comparing_is_owed_again),

@@ -819,6 +819,40 @@ static void create_behind_the_scan(int rc)
 }
 
 /* Its event was handled, but neither walk has it: it must not be swept. */
+static bool leave_all_but_b(void *arg, const char *table, size_t table_len,
+                            const char *key, size_t key_len)
+{
+    (void)arg, (void)table, (void)table_len, (void)key_len;
+    return key[0] != 'b';
+}
+
+static void a_key_that_is_new_may_be_left_unread(void **state)
+{
+    struct world *w = *state;
+
+    make_table(w, "t.tbl");
+    put_text(w->f.fd, "t.tbl/a.kv", "1");
+    put_text(w->f.fd, "t.tbl/b.kv", "2");
+    w->opt.leave = leave_all_but_b;
+    scan(w);
+    assert_int_equal(w->rc, 0);
+    assert_int_equal(w->result.left, 1);
+    assert_int_equal(w->result.reread, 1);
+    assert_false(has(w, "t", "a"));
+    assert_true(has(w, "t", "b"));
+    /* What is in the index is the scan's own, whatever changed. */
+    time_passes();
+    put_text(w->f.fd, "t.tbl/b.kv", "new");
+    put_text(w->f.fd, "t.tbl/c.kv", "3");
+    w->opt.leave = NULL;
+    scan(w);
+    assert_true(has(w, "t", "a"));
+    w->opt.leave = leave_all_but_b;
+    put_text(w->f.fd, "t.tbl/a.kv", "newer");
+    scan(w);
+    assert_int_equal(w->result.left, 0);
+}
+
 static void key_put_while_the_scan_runs_is_not_swept(void **state)
 {
     struct world *w = *state;
@@ -989,6 +1023,7 @@ int main(void)
         WORLD_TEST(news_that_come_during_the_read_stay),
         WORLD_TEST(key_deleted_during_the_read_does_not_come_back),
         WORLD_TEST(key_put_while_the_scan_runs_is_not_swept),
+        WORLD_TEST(a_key_that_is_new_may_be_left_unread),
         WORLD_TEST(scans_beside_a_writer_leave_the_truth),
         WORLD_TEST(names_are_found_by_their_hashes),
         WORLD_TEST(names_of_a_lost_root_are_not_complete),

@@ -16,7 +16,7 @@ struct bench {
     struct scans *scans;
     struct root *root;
     struct index *ix;
-    unsigned scans_ended, hints, table_hints, missed;
+    unsigned scans_ended, hints, table_hints, missed, left;
     unsigned done, done_rc_bad, other_done;
     struct scan_report last;
     /* walks */
@@ -43,6 +43,16 @@ static void on_hint(void *arg, struct bytes table, const struct bytes *key)
         b->hints++;
     else
         b->table_hints++;
+}
+
+static void on_left(void *arg, struct bytes table, struct bytes key)
+{
+    struct bench *b = arg;
+    struct index_entry e;
+    /* Nobody else puts it there. */
+    assert_false(index_get(
+        b->ix, index_name_key(table.p, table.len, key.p, key.len), &e));
+    b->left++;
 }
 
 static void on_missed(void *arg)
@@ -87,6 +97,7 @@ static void on_walk_ended(void *arg, uint64_t id, bool complete,
 static const struct scans_events events = {
     .ended = on_ended,
     .hint = on_hint,
+    .left = on_left,
     .missed = on_missed,
     .walk_room = on_room,
     .walk_found = on_found,
@@ -168,6 +179,29 @@ static void first_scan_fills_the_index_without_hints(void **state)
     assert_int_equal(index_count(b->ix), KEYS);
     assert_int_equal(b->last.result.reread, KEYS);
     assert_int_equal(b->hints + b->table_hints, 0);
+}
+
+/* Each key is either read or left, never both, and never more are left than
+ * there is room for; room that does not come does not stop the scan. */
+static void first_scan_leaves_keys_while_there_is_room(void **state)
+{
+    struct bench *b = *state;
+    assert_false(scans_leaving(b->scans));
+    scans_ask(b->scans, false, true, on_done, b);
+    assert_true(scans_leaving(b->scans));
+    scans_set_left_room(b->scans, KEYS / 10);
+    wait_scans(b);
+    assert_int_equal(b->done, 1);
+    assert_int_equal(b->done_rc_bad, 0);
+    assert_true(b->left <= KEYS / 10);
+    assert_int_equal(b->last.result.left, b->left);
+    assert_int_equal(b->last.result.reread + b->left, KEYS);
+    assert_int_equal(index_count(b->ix) + b->left, KEYS);
+    /* Later ones read what the index lacks. */
+    scans_ask(b->scans, false, false, on_done, b);
+    assert_false(scans_leaving(b->scans));
+    wait_scans(b);
+    assert_int_equal(index_count(b->ix), KEYS);
 }
 
 static void later_scan_hints_what_the_watch_missed(void **state)
@@ -348,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(first_scan_fills_the_index_without_hints),
+        T(first_scan_leaves_keys_while_there_is_room),
         T(later_scan_hints_what_the_watch_missed),
         T(request_during_a_scan_gets_the_next_one),
         T(forgotten_waiter_is_not_told),
