@@ -505,6 +505,8 @@ static void pump(struct daemon *d)
         (void)uv_idle_stop(&d->idle);
     int64_t retry_ms = primary_retry_in_ms(d->core, daemon_ms());
     int64_t soon_ms = retry_ms < TICK_SOON_MS ? retry_ms : TICK_SOON_MS;
+    /* Not less: each pump would put a tick off that is due already. */
+    soon_ms = soon_ms < 1 ? 1 : soon_ms;
     if (active && (int64_t)uv_timer_get_due_in(&d->tick) > soon_ms)
         arm_tick(d, soon_ms);
     d->pumping = false;

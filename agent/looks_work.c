@@ -196,15 +196,17 @@ static void check_dirs(struct look_job *job)
 
 /* A writer holds its lock for some microseconds around the rename that told us
  * of the key, so it is often still there.  Waiting that long here costs less
- * than the way back to the core and its timer, whose step is 1 ms. */
+ * than the way back to the core and its timer, whose step is 1 ms.  Not for an
+ * empty file, whose look is dear (look_key() asks /proc/locks). */
 static void retry_busy(struct look_job *job)
 {
-    static const int pause_us[] = {20, 40, 80, 160};
+    static const int pause_us[] = {20, 40, 80};
     for (size_t k = 0; k < sizeof pause_us / sizeof pause_us[0]; k++) {
         size_t busy = 0;
         for (size_t i = 0; i < job->done; i++) {
             struct request *q = job->reqs[i];
-            if (q->r.result != LOOK_BUSY)
+            if (q->r.result != LOOK_BUSY || q->r.look.stat.size == 0 ||
+                job->arena.len >= BATCH_BYTES)
                 continue;
             if (busy++ == 0)
                 clock_sleep_ns(pause_us[k] * NS_PER_US);

@@ -21,9 +21,10 @@
 
 enum {
     NOTES_MAX_BYTES = 4 * 1024 * 1024,
-    /* The scan waits so long for room to leave keys in; a replica that makes
-     * no such headway must not hold up the index, which others wait for. */
+    /* So long in all a scan waits for room to leave keys in: a slow replica
+     * must not hold up the index, which others wait for. */
     LEFT_WAIT_MS = 1000,
+    LEFT_STEP_MS = 50, /* then it looks whether it is to stop */
     LEFT_ENOUGH = 512,
 };
 
@@ -116,15 +117,14 @@ static void on_note(void *arg, enum scan_note note, const char *table,
 /* Under the lock. */
 static void wait_for_room(struct scans *s)
 {
-    int64_t end_ns = clock_mono_ns() + LEFT_WAIT_MS * NS_PER_MS;
-    while (s->left_room >= 0 && s->left_room < LEFT_ENOUGH) {
-        int64_t left_ns = end_ns - clock_mono_ns();
-        if (left_ns <= 0) {
-            s->left_slow = true;
-            return;
-        }
-        (void)uv_cond_timedwait(&s->room_cond, &s->lock, (uint64_t)left_ns);
+    int64_t now_ns = clock_mono_ns(), end_ns = now_ns + s->left_wait_ns;
+    while (s->left_room >= 0 && s->left_room < LEFT_ENOUGH && now_ns < end_ns &&
+           s->stop == 0) {
+        (void)uv_cond_timedwait(&s->room_cond, &s->lock,
+                                LEFT_STEP_MS * NS_PER_MS);
+        now_ns = clock_mono_ns();
     }
+    s->left_wait_ns = end_ns > now_ns ? end_ns - now_ns : 0;
 }
 
 /* On the scanning thread, as scan_options.leave. */
@@ -133,7 +133,7 @@ static bool on_leave(void *arg, const char *table, size_t table_len,
 {
     struct scans *s = arg;
     uv_mutex_lock(&s->lock);
-    if (s->left_room == 0 && !s->left_slow)
+    if (s->left_room == 0 && s->left_wait_ns > 0)
         wait_for_room(s);
     bool left = s->left_room > 0 &&
                 put_note(s, NOTE_LEFT, table, table_len, key, key_len);
@@ -268,7 +268,7 @@ static void begin_scan(struct scans *s)
     s->keys_done = 0;
     s->scan_over = false;
     s->left_room = -1;
-    s->left_slow = false;
+    s->left_wait_ns = LEFT_WAIT_MS * NS_PER_MS;
     s->scan_root = root_ref(s->root);
     s->scanning = true;
     if (uv_thread_create(&s->thread, scan_thread, s) != 0) {
@@ -330,14 +330,17 @@ uint64_t scans_progress(const struct scans *s)
 static void scan_ended(struct scans *s)
 {
     (void)uv_thread_join(&s->thread);
-    s->scanning = false;
     root_unref(s->scan_root);
     s->scan_root = NULL;
     if (s->freeing) {
+        s->scanning = false;
         scans_try_free(s);
         return;
     }
+    /* These may ask for another scan, which must not begin before those who
+     * wait for this one are told. */
     deliver_notes(s);
+    s->scanning = false;
     tell_waiters(s);
     begin_scan(s);
 }

@@ -43,14 +43,14 @@ struct scans {
     struct root *root;
     int64_t settle_ms;
     uv_async_t async;
-    uv_mutex_t lock; /* guards notes and the rest up to left_slow */
+    uv_mutex_t lock; /* guards notes and the rest up to left_wait_ns */
     struct buf notes;
     bool notes_missed;
     bool scan_over;
     uv_cond_t room_cond;
     int64_t left_room;  /* keys that may be left, -1: none ever */
     int64_t left_noted; /* of `notes`, not delivered yet */
-    bool left_slow;     /* waiting for room was in vain: no more of that */
+    int64_t left_wait_ns; /* what is left of the time to wait for room */
     /* the scan */
     struct waiter *waiters;  /* utlist DL */
     struct waiter **telling; /* those being told now */

@@ -6,7 +6,8 @@
  * that the name still leads to it, and then act on the name.  Between the check
  * and the act nobody who respects the locks can change the name, because that
  * takes the lock we hold.  Where there is no file there is nothing to lock, and
- * RENAME_NOREPLACE settles who comes first. */
+ * RENAME_NOREPLACE settles who comes first (also where a hint says that there
+ * is none, and nobody looked). */
 #include "store/install.h"
 
 #include <errno.h>
@@ -157,7 +158,7 @@ int install_rename_new(int from_fd, const char *from, int to_fd, const char *to)
 }
 
 /* One try: INSTALL_DONE, INSTALL_BUSY, ERR_*, or 0: look again. */
-static int install_once(const struct install_from *from, int dir_fd,
+static int install_once(int stage_fd, const char *stage_file, int dir_fd,
                         const char *file, unsigned how, struct stat *st,
                         struct err *err)
 {
@@ -177,37 +178,35 @@ static int install_once(const struct install_from *from, int dir_fd,
         return 0;
     }
     if (rc == TARGET_NONE) {
-        rc = install_rename_new(from->dir_fd, from->file, dir_fd, file);
+        rc = install_rename_new(stage_fd, stage_file, dir_fd, file);
         if (rc < 0 && errno == EEXIST) {
             return 0;
         }
     } else {
-        rc = renameat(from->dir_fd, from->file, dir_fd, file);
+        rc = renameat(stage_fd, stage_file, dir_fd, file);
     }
     return rc < 0 ? fail(errno, "rename staged value to", file, err)
                   : INSTALL_DONE;
 }
 
-int install_value(const struct install_from *from, int dir_fd, const void *key,
-                  size_t key_len, unsigned how, struct stat *st_out,
-                  struct err *err)
+int install_value(int stage_fd, const char *stage_file, int dir_fd,
+                  const void *key, size_t key_len, unsigned how,
+                  struct stat *st_out, struct err *err)
 {
     char file[KEY_FILE_BYTES];
     struct stat st = {0};
 
     key_file(key, key_len, file);
     /* Keeps the staged inode identified whatever happens to its names. */
-    CLEANUP(fd_closep) int own_fd = -1;
-    int fd = from->fd;
-    if (fd < 0) {
-        fd = own_fd = retry_openat(from->dir_fd, from->file,
-                                   O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
-    }
-    if (fd < 0) {
+    CLEANUP(fd_closep)
+    int staged =
+        retry_openat(stage_fd, stage_file, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (staged < 0) {
         return fail(errno, "open staged value of", file, err);
     }
     for (int i = 0; i < RACE_TRIES; i++) {
-        int rc = install_once(from, dir_fd, file, how, &st, err);
+        int rc =
+            install_once(stage_fd, stage_file, dir_fd, file, how, &st, err);
         if (rc < 0) {
             return rc;
         }
@@ -215,7 +214,7 @@ int install_value(const struct install_from *from, int dir_fd, const void *key,
             break;
         }
         if (rc == INSTALL_DONE) {
-            if (fstat(fd, st_out) < 0) {
+            if (fstat(staged, st_out) < 0) {
                 /* In place all the same; a stat that matches no file makes the
                  * next scan look at it. */
                 *st_out = (struct stat){0};

@@ -28,13 +28,6 @@ enum install_result {
     INSTALL_ABSENT,   /* remove only: there was no such key */
 };
 
-/* A staged value. */
-struct install_from {
-    int dir_fd;
-    const char *file;
-    int fd; /* open on it; -1: it is opened here.  Borrowed. */
-};
-
 enum install_how {
     INSTALL_FORCE = 1, /* without the lock (policy `replace`): readers keep the
                           old inode */
@@ -42,13 +35,13 @@ enum install_how {
                           look for what is to be locked */
 };
 
-/* Rename the staged file to the key in `dir_fd`; `how`: flags.  On
+/* Rename `stage_file` in `stage_fd` to the key in `dir_fd`; `how`: flags.  On
  * INSTALL_DONE *st_out is the stat of the installed file (zero when that could
  * not be asked for).  A directory or
  * other non-file under the key's name: ERR_NOTTABLE. */
-int install_value(const struct install_from *from, int dir_fd, const void *key,
-                  size_t key_len, unsigned how, struct stat *st_out,
-                  struct err *err) MUSTCHECK;
+int install_value(int stage_fd, const char *stage_file, int dir_fd,
+                  const void *key, size_t key_len, unsigned how,
+                  struct stat *st_out, struct err *err) MUSTCHECK;
 
 /* Unlink the key under its exclusive lock. */
 int install_remove(int dir_fd, const void *key, size_t key_len, bool force,

@@ -377,14 +377,15 @@ void primary_hint_table(struct primary *p, const void *table, size_t table_len,
 
 /* --- what the first scan leaves ------------------------------------------ */
 
-static bool is_waiting_for_all(const struct repl *r)
+static bool is_waiting_for_all(const struct primary *p, const struct repl *r)
 {
-    return r->blank && r->session == SESSION_LIVE && !r->closing;
+    return r->blank && r->session == SESSION_LIVE && !r->closing &&
+           p->log.pending[r->id] < REPAIR_ROOM;
 }
 
 int64_t primary_left_room(const struct primary *p)
 {
-    uint64_t most = p->log.pending[p->index_id];
+    uint64_t own = p->log.pending[p->index_id], least = REPAIR_ROOM;
     bool any = false;
     const struct repl *r;
 
@@ -393,15 +394,21 @@ int64_t primary_left_room(const struct primary *p)
     }
     EACH_REPL(p, r)
     {
-        if (is_waiting_for_all(r)) {
+        if (r->blank) {
             any = true;
-            most = p->log.pending[r->id] > most ? p->log.pending[r->id] : most;
+            least =
+                p->log.pending[r->id] < least ? p->log.pending[r->id] : least;
         }
     }
     if (!any) {
         return -1;
     }
-    return most < REPAIR_ROOM ? (int64_t)(REPAIR_ROOM - most) : 0;
+    uint64_t used = own > least ? own : least;
+    uint64_t room = used < REPAIR_ROOM ? REPAIR_ROOM - used : 0;
+    uint64_t nodes = p->log.nodes < p->config.log_max_changes
+                         ? p->config.log_max_changes - p->log.nodes
+                         : 0;
+    return (int64_t)(room < nodes ? room : nodes);
 }
 
 bool primary_hint_left(struct primary *p, struct bytes table, struct bytes key,
@@ -418,11 +425,15 @@ bool primary_hint_left(struct primary *p, struct bytes table, struct bytes key,
     }
     EACH_REPL(p, r)
     {
-        mask |= is_waiting_for_all(r) ? repl_bit(r) : 0;
+        mask |= is_waiting_for_all(p, r) ? repl_bit(r) : 0;
     }
-    sender_hint(p, rec, mask, HINT_CREATED);
-    sender_advance_all(p);
-    return true;
+    bool noted = sender_hint(p, rec, mask, HINT_CREATED);
+    if (noted) {
+        sender_advance_all(p);
+    } else {
+        sender_release(p, rec);
+    }
+    return noted;
 }
 
 void primary_compare_soon(struct primary *p)

@@ -91,7 +91,7 @@ void primary_hint_table(struct primary *p, const void *table, size_t table_len,
  * with every replica when it is next quiet (or soon, if it never is). */
 void primary_compare_soon(struct primary *p);
 /* The index is complete (the scan at start is done): comparisons may begin.
- * Until then only live changes flow. */
+ * Until then live changes flow, and what primary_hint_left() is told. */
 void primary_index_ready(struct primary *p, int64_t now_ms);
 /* Events were lost, so the index lacks something until the scan that the shell
  * starts now has ended with primary_index_ready().  Until then changes flow,
@@ -229,7 +229,8 @@ void primary_set_paused(struct primary *p, int replica, bool paused);
  * So many keys may be left now; 0: first something must be sent; -1: there is
  * no such replica, or the index is ready. */
 int64_t primary_left_room(const struct primary *p);
-/* A key that was left.  False: no memory, the index does not learn of it. */
+/* A key that was left.  False: no memory, the index does not learn of it
+ * before another scan. */
 bool primary_hint_left(struct primary *p, struct bytes table, struct bytes key,
                        int64_t now_ms) MUSTCHECK;
 

@@ -72,7 +72,8 @@ struct flight {
 struct repl;
 struct primary;
 
-void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
+/* False: no memory; a comparison is owed. */
+bool sender_hint(struct primary *p, struct record *rec, uint64_t mask,
                  enum hint why);
 /* Events were lost: what is being read now, waits to be sent or is on its way
  * may be outdated, and its event missing.  It is read and sent once more: the

@@ -7,8 +7,9 @@
  * what is due aside, apply the group in order, sync the touched directories
  * together, tell the index, acknowledge in one frame.  When more waits already,
  * the directories are left to the next group's beginning, where they and its
- * values are made durable in one go: each is a commit of the file system's
- * journal, and so there is one per group, not two.  Before the first ACK of
+ * values are made durable in one go (each is a commit of the file system's
+ * journal, and so there is one per group, not two); then the earlier group is
+ * answered before anything else is applied.  Before the first ACK of
  * a session everything is synced once: a change may find its work done by an
  * earlier receiver that died before its sync.
  * Failures: the values' sync fails -> NAK for all of them, their stages are
@@ -357,10 +358,14 @@ static int answer(struct receiver *r, struct err *err)
     return rc;
 }
 
+/* More waits, and will be durable soon: a large value is a group of its own,
+ * whose sync nobody else is to wait for. */
 static bool more_waits(struct receiver *r)
 {
     (void)pthread_mutex_lock(&r->mutex);
-    bool more = r->queue != NULL;
+    const struct change *c = r->queue;
+    bool more =
+        c != NULL && (c->stage == 0 || c->size <= r->config.group_bytes);
     (void)pthread_mutex_unlock(&r->mutex);
     return more;
 }

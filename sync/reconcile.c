@@ -241,7 +241,7 @@ void reconcile_finish(struct primary *p, struct compare *c)
             note_again(p, r, found);
         }
         r->blind = r->blind || res->held; /* until they are approved and done */
-        r->initial = false;
+        r->initial = r->blank = false;
         r->mismatches = 0;
         c->result.repaired =
             res->to_repair - (res->unread < res->to_repair ? res->unread

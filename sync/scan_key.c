@@ -3,6 +3,7 @@
  * scan_key: settle one key: peek at its entry, read it under the share lock,
  * and put what was read, unless the entry is not what was peeked at any more.
  *
+ * A key that the index does not have may be left to the caller instead.
  * Whatever is not settled (doubtful, busy, unreadable) is marked all the same:
  * the key is there, so its entry must not be swept.  Busy keys are looked at
  * again when the walk is over, by then most locks are free.

@@ -293,14 +293,15 @@ void sender_news(struct primary *p, struct record *rec, int64_t now_us)
 
 /* --- hints and places ---------------------------------------------------- */
 
-void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
+bool sender_hint(struct primary *p, struct record *rec, uint64_t mask,
                  enum hint why)
 {
     int64_t now_us = p->config.clock_us != NULL ? p->config.clock_us() : 0;
 
     rec->hints++;
     rec->why = (uint8_t)why;
-    if (!changelog_add(&p->log, rec, mask, p->now_ms, now_us)) {
+    bool noted = changelog_add(&p->log, rec, mask, p->now_ms, now_us);
+    if (!noted) {
         struct repl *r;
         EACH_REPL(p, r)
         {
@@ -311,6 +312,7 @@ void sender_hint(struct primary *p, struct record *rec, uint64_t mask,
     if (rec->retrying) {
         sender_need_look(p, rec);
     }
+    return noted;
 }
 
 void sender_doubt(struct primary *p)

@@ -145,15 +145,14 @@ static int op_install(void *ctx, uint64_t stage, struct bytes table,
     struct disk *d = ctx;
     char name[STAGE_NAME_BYTES];
     stages_name(stage, name);
-    struct install_from from = {.file = name};
-    stages_where(&d->stages, stage, &from.dir_fd, &from.fd);
     struct tables_one *t;
     int rc = tables_get(&d->tables, table.p, table.len, true, &t, err);
     if (rc != 0) {
         return numbered(rc, err);
     }
     struct stat st;
-    rc = install_value(&from, t->fd, key.p, key.len, how, &st, err);
+    rc = install_value(stages_dir(&d->stages, stage), name, t->fd, key.p,
+                       key.len, how, &st, err);
     if (rc == INSTALL_BUSY) {
         holders_find(&d->holders, &st, pid_out, comm);
         return rc;

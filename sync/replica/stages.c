@@ -21,7 +21,7 @@
 
 enum {
     OPEN_MAX_WANTED = 4096,
-    OPEN_OTHERS = 320, /* descriptors left for tables, locks and the rest */
+    OPEN_OTHERS = 330, /* descriptors left for tables, locks and the rest */
     PREALLOCATE_FROM_BYTES = 1 << 20,
     RESERVE_MAX_BYTES = 256 << 20, /* an announced size is no proof */
     WRITEBACK_EVERY_BYTES = 8 << 20,
@@ -131,6 +131,14 @@ static int make_part(struct stages *s, int part, struct err *err)
     return 0;
 }
 
+int stages_dir(struct stages *s, uint64_t number)
+{
+    pthread_mutex_lock(&s->mutex);
+    int fd = s->part_fd[part_of(number)];
+    pthread_mutex_unlock(&s->mutex);
+    return fd;
+}
+
 bool stages_lost(struct stages *s)
 {
     bool lost = false;
@@ -210,7 +218,8 @@ static int count_one(int fd, const char *name, void *arg)
 {
     int64_t *n = arg;
     if (is_part(name)) {
-        return each_entry(fd, name, count_one, n);
+        int sys = each_entry(fd, name, count_one, n);
+        return sys == ENOENT ? 0 : sys;
     }
     ++*n;
     return 0;
@@ -468,11 +477,8 @@ void stages_sync_end(struct stages *s, const uint64_t *numbers, size_t n,
     pthread_mutex_lock(&s->mutex);
     for (size_t i = 0; i < s->batch_n; i++) {
         s->batch[i]->synced = true;
-        /* Mostly installed in a moment; but some wait for a reader's lock. */
-        if (s->open > s->open_max / 2) {
-            fd_closep(&s->batch[i]->fd);
-            s->open--;
-        }
+        fd_closep(&s->batch[i]->fd);
+        s->open--;
     }
     pthread_mutex_unlock(&s->mutex);
 }
@@ -513,17 +519,6 @@ static bool forget(struct stages *s, uint64_t number)
     return true;
 }
 
-void stages_where(struct stages *s, uint64_t number, int *dir_fd_out,
-                  int *fd_out)
-{
-    struct stage *st;
-    pthread_mutex_lock(&s->mutex);
-    HASH_FIND(hh, s->by_number, &number, sizeof number, st);
-    *dir_fd_out = s->part_fd[part_of(number)];
-    *fd_out = st != NULL ? st->fd : -1;
-    pthread_mutex_unlock(&s->mutex);
-}
-
 void stages_used(struct stages *s, uint64_t number)
 {
     (void)forget(s, number);
@@ -536,7 +531,5 @@ void stages_drop(struct stages *s, uint64_t number)
     }
     char name[STAGE_NAME_BYTES];
     stages_name(number, name);
-    int dir_fd, fd;
-    stages_where(s, number, &dir_fd, &fd);
-    (void)unlinkat(dir_fd, name, 0);
+    (void)unlinkat(stages_dir(s, number), name, 0);
 }

@@ -16,8 +16,9 @@
  * opened after a lost write may not hear of it; beyond the descriptor limit a
  * value is made durable by itself, and then closed.
  *
- * Thread rule: one thread begins, writes and ends stages while another syncs,
- * uses up or drops ended ones.
+ * Thread rule: one thread begins (and makes directories), writes and ends
+ * stages while another syncs, uses up or drops ended ones; any may ask
+ * stages_lost().
  */
 #pragma once
 
@@ -43,7 +44,7 @@ struct stages {
     struct stage *by_number;
     size_t open; /* descriptors held */
     size_t open_max;
-    struct stage **batch; /* reused by stages_sync() */
+    struct stage **batch; /* of the sync under way; reused */
     int *fds;
     size_t batch_room, batch_n;
 };
@@ -82,9 +83,7 @@ void stages_used(struct stages *s, uint64_t number);
 /* Forget and unlink; unknown numbers are fine. */
 void stages_drop(struct stages *s, uint64_t number);
 void stages_name(uint64_t number, char out[STAGE_NAME_BYTES]);
-/* The directory that the begun value is in, and a descriptor open on it (-1:
- * it is closed already); both borrowed. */
-void stages_where(struct stages *s, uint64_t number, int *dir_fd_out,
-                  int *fd_out);
+/* The directory that the begun value is in; borrowed. */
+int stages_dir(struct stages *s, uint64_t number);
 /* One of the directories was removed: nothing can be staged any more. */
 bool stages_lost(struct stages *s);

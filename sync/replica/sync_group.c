@@ -244,8 +244,8 @@ void sync_group_run_two(struct sync_group *g, const int *fds, size_t split,
 
     err->code = rest_err->code = 0;
     if (run(g, fds, split, n, sys, err) != 0) {
-        *rest_err = *err;
-        return;
+        /* Whose write was lost is not told: the rest are asked themselves. */
+        one_by_one(fds + split, 0, n - split, sys);
     }
     if (sys[0] != 0) {
         (void)err_sys(err, sys[0], "fsync");

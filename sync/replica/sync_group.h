@@ -49,7 +49,7 @@ int sync_group_run(struct sync_group *g, const int *fds, size_t n,
                    struct err *err) MUSTCHECK;
 /* The same for two kinds at once: the first `split` files' failure goes to
  * *err, that of the rest to *rest_err, whose codes are 0 without one.  A
- * failed syncfs tells of both. */
+ * failed syncfs counts for the first, and each of the rest is fsynced. */
 void sync_group_run_two(struct sync_group *g, const int *fds, size_t split,
                         size_t n, struct err *err, struct err *rest_err);
 /* Everything on the file system, by one syncfs. */

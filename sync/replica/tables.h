@@ -5,9 +5,9 @@
  *
  * A table is opened once per group, beneath the root without following any
  * link, so a link planted in its place is met at the next group at the latest
- * and never followed.  At the group's end the touched directories are made
- * durable and all are closed; groups that last longer than a second look
- * again.
+ * and never followed.  At the group's end, or at the next one's beginning, the
+ * touched directories are made durable and all are closed; groups that last
+ * longer than a second look again.
  *
  * Thread rule: one thread.
  */

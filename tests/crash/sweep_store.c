@@ -297,8 +297,7 @@ static int install_as(const char *key)
     page->on = 0;
     put(".drover/stage/s1", "installed");
     page->on = on;
-    struct install_from from = {stage, "s1", -1};
-    int rc = install_value(&from, table, key, strlen(key), 0, &st, &e);
+    int rc = install_value(stage, "s1", table, key, strlen(key), 0, &st, &e);
     if (rc != INSTALL_DONE) {
         page->on = 0;
         (void)unlinkat(stage, "s1", 0);

@@ -8,9 +8,7 @@
 static int install(struct fixture *f, const char *key, bool force,
                    struct stat *st)
 {
-    struct install_from from = {f->fd, "stage", -1};
-
-    return install_value(&from, f->fd, key, strlen(key),
+    return install_value(f->fd, "stage", f->fd, key, strlen(key),
                          force ? INSTALL_FORCE : 0, st, &f->err);
 }
 
@@ -31,10 +29,8 @@ static void a_new_key_appears_whole(void **state)
 
 static int install_hinted(struct fixture *f, const char *key, struct stat *st)
 {
-    struct install_from from = {f->fd, "stage", -1};
-
-    return install_value(&from, f->fd, key, strlen(key), INSTALL_NEW, st,
-                         &f->err);
+    return install_value(f->fd, "stage", f->fd, key, strlen(key), INSTALL_NEW,
+                         st, &f->err);
 }
 
 static void a_wrong_hint_that_the_key_is_new_breaks_no_lock(void **state)

@@ -185,12 +185,10 @@ static void many_values_are_spread_over_directories(void **state)
     const char *const dirs[] = {".", "1", "7", "."};
 
     for (size_t i = 0; i < 4; i++) {
-        int dir_fd, fd;
         put(r, numbers[i]);
         assert_int_equal(stages_end(&r->stages, numbers[i], &r->f.err), 0);
         assert_true(is_in(r, dirs[i], numbers[i]));
-        stages_where(&r->stages, numbers[i], &dir_fd, &fd);
-        assert_true(dir_fd >= 0 && fd >= 0);
+        assert_true(stages_dir(&r->stages, numbers[i]) >= 0);
     }
     assert_int_equal(stages_sync(&r->stages, numbers, 4, &r->f.err), 0);
     assert_int_equal(stages_count(r->f.fd), 4);
