@@ -100,7 +100,7 @@ def first_copy_large(ctx):
 
 def unchanged(ctx):
     """Both ends have everything; the agent starts again."""
-    keys = 20000 if ctx.quick else 1000000
+    keys = ctx.million
     job = f"nothing changed, {keys} keys"
     lab = ctx.lab
     source, target = lab.empty("source"), lab.empty("target")
@@ -178,12 +178,12 @@ def some_changed(ctx):
 
 def fan_out(ctx):
     """Ten replicas; a tenth of the keys changes while they are apart."""
-    keys, count = (20000, 2000) if ctx.quick else (1000000, 100000)
+    keys, count = ctx.million, ctx.million // 10
     job = f"fan-out: 10 replicas, {count} of {keys} keys changed"
     lab = ctx.lab
     source = lab.empty("source")
     lab.tool("fill", source, keys, *_data(1, 10, 100, 300))
-    for n in (1, 10):
+    for n in (1, 3, 10):
         targets = {f"r{i}": lab.empty(f"target{i}") for i in range(n)}
         d = Drover(lab, source, targets, link="exec").start()
         d.wait()
@@ -197,27 +197,53 @@ def fan_out(ctx):
                 d.wait()
             ctx.rows.add(job, f"drover, {n} replicas", "durable", "time", m.wall, "s", run)
             ctx.rows.add(job, f"drover, {n} replicas", "durable", "CPU", m.cpu, "s", run)
+            ctx.curves.setdefault((job, "time, s", "replicas"), []).append((n, m.wall))
             d.stop()
             for t in targets.values():
                 lab.must_be_equal(source, t)
 
 
 def growth(ctx):
-    """Cost per key against the number of keys."""
-    lab = ctx.lab
-    for keys in (1000, 10000) if ctx.quick else (10000, 100000, 1000000):
-        source = lab.empty("source")
-        lab.tool("fill", source, keys, *_data(1, 10, 100, 300))
+    """Cost per key and per change against the number of keys and tables."""
+    most = ctx.million
+    for keys in (most // 100, most // 10, most):
         for run in range(min(ctx.runs, 3)):
-            target = lab.empty("target")
-            lab.settle()
-            d = Drover(lab, source, {"r1": target})
-            with Measure() as m:
-                d.start()
-                d.wait()
-            ctx.rows.add("growth with the number of keys", f"{keys} keys", "durable",
-                         "first copy, per key", m.wall * 1e6 / keys, "us", run)
-            for side, mib in d.peaks_mib().items():
-                ctx.rows.add("growth with the number of keys", f"{keys} keys", "durable",
-                             f"peak RSS, {side}", mib, "MiB", run)
-            d.stop()
+            _grow_keys(ctx, keys, run)
+    for tables in (1, 100, 1000 if ctx.quick else 10000):
+        for run in range(min(ctx.runs, 3)):
+            _grow_tables(ctx, tables, run)
+
+
+def _grow_keys(ctx, keys, run):
+    lab, job = ctx.lab, "growth with the number of keys"
+    source, target = lab.empty("source"), lab.empty("target")
+    lab.tool("fill", source, keys, *_data(1, 10, 100, 300))
+    lab.settle()
+    d = Drover(lab, source, {"r1": target})
+    with Measure() as m:
+        d.start()
+        d.wait()
+    per_key = m.wall * 1e6 / keys
+    ctx.rows.add(job, f"{keys} keys", "durable", "first copy, per key", per_key, "us", run)
+    ctx.curves.setdefault((job, "first copy, us per key", "keys"), []).append((keys, per_key))
+    for side, mib in d.peaks_mib().items():
+        ctx.rows.add(job, f"{keys} keys", "durable", f"peak RSS, {side}", mib, "MiB", run)
+    d.stop()
+
+
+def _grow_tables(ctx, tables, run):
+    lab, job, keys, count = ctx.lab, "growth with the number of tables", 20000, 20000
+    data = _data(1, tables, 100, 300)
+    source, target = lab.empty("source"), lab.empty("target")
+    lab.tool("fill", source, keys, *data)
+    d = Drover(lab, source, {"r1": target}).start()
+    d.wait()
+    with Measure() as m:
+        r = lab.tool("churn", source, target, keys, count, 0, *data)[0]
+    per_change = m.cpu * 1e6 / count
+    ctx.rows.add(job, f"{tables} tables", "durable", "CPU per change", per_change, "us", run)
+    ctx.rows.add(job, f"{tables} tables", "durable", "equal after", r["lag_s"], "s", run)
+    ctx.curves.setdefault((job, "CPU, us per change", "tables"), []).append(
+        (tables, per_change))
+    d.stop()
+    lab.must_be_equal(source, target)

@@ -127,7 +127,7 @@ def _sustained(ctx, job, who, keys, count, rate, run):
 
 def idle(ctx):
     """Nothing happens; ten replicas are connected."""
-    keys = 10000 if ctx.quick else 1000000
+    keys = ctx.million
     lab = ctx.lab
     source = lab.empty("source")
     lab.tool("fill", source, keys, *[1, 10, 100, 300])

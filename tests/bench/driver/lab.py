@@ -101,6 +101,14 @@ class Lab:
         self.port = None
         self.peers = True
 
+    def filesystem(self):
+        """Where it is measured, in words for the report."""
+        out = subprocess.run(["findmnt", "-n", "-o", "FSTYPE,OPTIONS", "-T", self.dir],
+                             stdout=subprocess.PIPE, text=True, check=False).stdout
+        words = " ".join(out.split()) or "an unknown filesystem"
+        return words + (", new, in files, one for the primary and one for the replicas"
+                        if self.images else "")
+
     # --- programs ----------------------------------------------------------
 
     def program(self, name):

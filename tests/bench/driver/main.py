@@ -38,6 +38,8 @@ def arguments():
     p.add_argument("--list", action="store_true")
     p.add_argument("--quick", action="store_true")
     p.add_argument("--runs", type=int, default=0)
+    p.add_argument("--scale", type=float, default=1.0, metavar="PART",
+                   help="so much of the keys in the jobs with a million (0.1)")
     p.add_argument("--no-peers", action="store_true", help="only Drover's side")
     p.add_argument("--out", default=os.path.join("build", "bench", "report"))
     p.add_argument("--work", help="folder on the filesystem to measure; without it "
@@ -79,8 +81,10 @@ def main():
     lab = Lab(a.build, a.work, a.image)
     lab.peers = not a.no_peers
     rows = Rows(os.path.join(a.out, "rows.csv"))
-    ctx = types.SimpleNamespace(lab=lab, rows=rows, quick=a.quick, samples={},
+    ctx = types.SimpleNamespace(lab=lab, rows=rows, quick=a.quick, samples={}, curves={},
+                                million=20000 if a.quick else int(1000000 * a.scale),
                                 runs=a.runs or (1 if a.quick else 5))
+    filesystem = lab.filesystem()
     try:
         lab.start_sshd()
         failures = run_jobs(ctx, a.jobs or list(JOBS))
@@ -89,7 +93,7 @@ def main():
         rows.close()
     words = [w for w in sys.argv[1:] if w not in ("--build", a.build)]
     command = "sh tests/bench/run.sh " + shlex.join(words)
-    report.write(a.out, rows, ctx.samples, command.strip(), failures)
+    report.write(a.out, rows, ctx, command.strip(), filesystem, failures)
     print(f"report: {os.path.join(a.out, 'report.md')}")
     return 1 if failures else 0
 

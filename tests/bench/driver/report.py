@@ -34,31 +34,42 @@ def table(rows, job):
     return "\n".join(lines)
 
 
-def write(out, rows, samples, command, failures):
+def write(out, rows, ctx, command, filesystem, failures):
     parts = ["# Drover and its peers, measured", "",
-             f"{machine()}. One command made all of this: `{command}`. Every figure is the "
+             f"{machine()}; {filesystem}. One command made all of this: `{command}`. Every figure is the "
              "median of alternating runs; rows.csv has each of them. After every run the "
              "copy was compared with its source, byte for byte.", ""]
     for job in rows.jobs():
         parts += [f"## {job}", "", table(rows, job), ""]
+        samples = ctx.samples
         who = [w for (j, w) in samples if j == job]
         if who:
-            name = "latency-" + "".join(c if c.isalnum() else "-" for c in job) + ".svg"
+            name = _file_name("latency-" + job)
             with open(os.path.join(out, name), "w", encoding="utf-8") as f:
                 f.write(distribution({w: samples[(job, w)] for w in who}))
             parts += [f"![distribution]({name})", ""]
-        bars_name = "time-" + "".join(c if c.isalnum() else "-" for c in job) + ".svg"
+        bars_name = _file_name("time-" + job)
         times = {w: median(v) for (w, _, figure, _), v in rows.groups(job).items()
                  if figure == "time"}
         if len(times) > 1:
             with open(os.path.join(out, bars_name), "w", encoding="utf-8") as f:
                 f.write(bars(times, "s"))
             parts += [f"![times]({bars_name})", ""]
+        for (j, what, of), points in ctx.curves.items():
+            if j == job and len({x for x, _ in points}) > 1:
+                name = _file_name("curve-" + job)
+                with open(os.path.join(out, name), "w", encoding="utf-8") as f:
+                    f.write(curve(points, what, of))
+                parts += [f"![{what}]({name})", ""]
     if failures:
         parts += ["## What could not be measured", ""]
         parts += [f"- {job}: {why}" for job, why in failures] + [""]
     with open(os.path.join(out, "report.md"), "w", encoding="utf-8") as f:
         f.write("\n".join(parts))
+
+
+def _file_name(words):
+    return "".join(c if c.isalnum() else "-" for c in words) + ".svg"
 
 
 def _svg(width, height, body):
@@ -115,3 +126,29 @@ def distribution(samples):
         body += (f'<rect x="{left + 10}" y="{top + 8 + 17 * i}" width="12" height="4" '
                  f'fill="{colour}"/>' + _text(left + 28, top + 14 + 17 * i, who))
     return _svg(640, 290, body)
+
+
+def curve(points, what, of):
+    """Medians over a logarithmic x; y begins at 0."""
+    by_x = {}
+    for x, y in points:
+        by_x.setdefault(x, []).append(y)
+    line = [(x, median(ys)) for x, ys in sorted(by_x.items())]
+    low, high = math.log10(line[0][0]), math.log10(line[-1][0])
+    top_y = max(y for _, y in line) * 1.15 or 1
+    left, top, w, h = 70, 25, 500, 200
+
+    def at(x, y):
+        return (left + w * (math.log10(x) - low) / ((high - low) or 1),
+                top + h - h * y / top_y)
+
+    body = (_text(left, top - 10, what) + f'<rect x="{left}" y="{top}" width="{w}" '
+            f'height="{h}" fill="none" stroke="#999"/>')
+    body += f'<polyline points="{" ".join("%.1f,%.1f" % at(x, y) for x, y in line)}" '
+    body += f'fill="none" stroke="{COLOURS[0]}" stroke-width="2"/>'
+    for x, y in line:
+        px, py = at(x, y)
+        body += f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="{COLOURS[0]}"/>'
+        body += _text(px, py - 8, number(y), "middle")
+        body += _text(px, top + h + 16, f"{x:,} {of}", "middle")
+    return _svg(640, top + h + 30, body)
