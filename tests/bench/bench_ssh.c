@@ -99,6 +99,7 @@ int verb_ssh_bulk(int argc, char **argv, struct data *d)
     check(session, libssh2_channel_exec(channel, argv[4]), "exec");
     uint64_t sent = send_file(channel, argv[3]);
     check(session, libssh2_channel_send_eof(channel), "eof");
+    check(session, libssh2_channel_wait_eof(channel), "end of the output");
     check(session, libssh2_channel_close(channel), "close");
     check(session, libssh2_channel_wait_closed(channel), "end");
     printf("bytes=%llu seconds=%.3f\n", (unsigned long long)sent,

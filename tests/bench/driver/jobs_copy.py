@@ -108,7 +108,7 @@ def unchanged(ctx):
     d = Drover(lab, source, {"r1": target}).start()
     d.wait()
     d.stop()
-    peer_target = lab.copy_of(target, "peer-target")
+    peer_target = lab.copy_of(source, "peer-target")
     for run in range(ctx.runs):
         lab.settle()
         scan = lab.tool("scan", source, *_data(1))[0]["seconds"]
@@ -155,7 +155,7 @@ def some_changed(ctx):
     d = Drover(lab, source, {"r1": target}).start()
     d.wait()
     d.stop()
-    peer_target = lab.copy_of(target, "peer-target")
+    peer_target = lab.copy_of(source, "peer-target")
     for run in range(ctx.runs):
         lab.tool("change", source, keys, count, *_data(1))
         lab.settle()
