@@ -12,7 +12,13 @@
 
 #include "sync/primary_impl.h"
 
-enum { MARK_EVERY_MS = 20, TICK_MIN_MS = 1 };
+enum {
+    MARK_EVERY_MS = 20,
+    TICK_MIN_MS = 1,
+    /* Keys of the first scan that wait: the index reads them ahead of the
+     * replicas, so their values are in memory. */
+    LEFT_ROOM = 2048,
+};
 
 void primary_config_default(struct primary_config *c)
 {
@@ -385,7 +391,7 @@ static bool is_waiting_for_all(const struct primary *p, const struct repl *r)
 
 int64_t primary_left_room(const struct primary *p)
 {
-    uint64_t own = p->log.pending[p->index_id], least = REPAIR_ROOM;
+    uint64_t own = p->log.pending[p->index_id], least = LEFT_ROOM;
     bool any = false;
     const struct repl *r;
 
@@ -404,7 +410,7 @@ int64_t primary_left_room(const struct primary *p)
         return -1;
     }
     uint64_t used = own > least ? own : least;
-    uint64_t room = used < REPAIR_ROOM ? REPAIR_ROOM - used : 0;
+    uint64_t room = used < LEFT_ROOM ? LEFT_ROOM - used : 0;
     uint64_t nodes = p->log.nodes < p->config.log_max_changes
                          ? p->config.log_max_changes - p->log.nodes
                          : 0;
