@@ -209,7 +209,7 @@ def growth(ctx):
     for keys in (most // 100, most // 10, most):
         for run in range(min(ctx.runs, 3)):
             _grow_keys(ctx, keys, run)
-    for tables in (1, 100, 1000 if ctx.quick else 10000):
+    for tables in (1, 100, 1000 if ctx.quick else 9000):
         for run in range(min(ctx.runs, 3)):
             _grow_tables(ctx, tables, run)
 

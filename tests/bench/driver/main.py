@@ -3,6 +3,7 @@
 
 import argparse
 import os
+import resource
 import shlex
 import shutil
 import signal
@@ -73,6 +74,9 @@ def main():
         for name, job in JOBS.items():
             print(f"{name:18} {job.__doc__}")
         return 0
+    # bench_tool keeps all tables open, of both ends.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     os.makedirs(a.out, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if a.image is None:
