@@ -4,6 +4,8 @@
  */
 #include "agent/backoff.h"
 
+enum { REFUSED_MS = 5 * 60 * 1000, REFUSED_MAX_MS = 30 * 60 * 1000 };
+
 struct backoff backoff_of(int64_t first_ms, int64_t max_ms, uint64_t seed)
 {
     if (first_ms < 1)
@@ -13,6 +15,7 @@ struct backoff backoff_of(int64_t first_ms, int64_t max_ms, uint64_t seed)
     return (struct backoff){.first_ms = first_ms,
                             .max_ms = max_ms,
                             .next_ms = first_ms,
+                            .refused_ms = REFUSED_MS,
                             .prng = prng_of(seed)};
 }
 
@@ -41,7 +44,25 @@ int64_t backoff_longest_ms(struct backoff *b)
     return spread(b, b->max_ms);
 }
 
+/* Jitter only makes it longer: what counts refusals does so within a time. */
+int64_t backoff_refused_ms(struct backoff *b)
+{
+    int64_t nominal_ms = b->refused_ms > b->max_ms ? b->refused_ms : b->max_ms;
+    b->refused_ms = b->refused_ms > REFUSED_MAX_MS / 2 ? REFUSED_MAX_MS
+                                                       : b->refused_ms * 2;
+    b->next_ms = b->max_ms;
+    return nominal_ms +
+           (int64_t)prng_below(&b->prng, (uint64_t)(nominal_ms / 4) + 1);
+}
+
+void backoff_worked(struct backoff *b, int64_t for_ms)
+{
+    if (for_ms >= BACKOFF_LASTING_MS)
+        backoff_reset(b);
+}
+
 void backoff_reset(struct backoff *b)
 {
     b->next_ms = b->first_ms;
+    b->refused_ms = REFUSED_MS;
 }

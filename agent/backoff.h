@@ -3,6 +3,11 @@
  * backoff: how long to wait before the next attempt: doubling from a first
  * delay up to a limit, each time spread by jitter so that many agents that lost
  * one host do not come back in step.  Pure: no clock, no timer.
+ *
+ * Failures are forgotten only when success lasts: a link that breaks each
+ * time right after its first acknowledgement costs a handshake per attempt.
+ * After a refused login the pauses are minutes, whatever the limit: what counts
+ * refusals on the other host would lock this host out.
  */
 #pragma once
 
@@ -10,10 +15,13 @@
 
 #include "store/base/rand.h"
 
+enum { BACKOFF_LASTING_MS = 60 * 1000 };
+
 struct backoff {
     int64_t first_ms;
     int64_t max_ms;
-    int64_t next_ms; /* before jitter */
+    int64_t next_ms;    /* before jitter */
+    int64_t refused_ms; /* the same, after a refused login */
     struct prng prng;
 };
 
@@ -24,5 +32,10 @@ struct backoff backoff_of(int64_t first_ms, int64_t max_ms, uint64_t seed);
 int64_t backoff_next_ms(struct backoff *b);
 /* The longest delay (with jitter), for errors that need the operator. */
 int64_t backoff_longest_ms(struct backoff *b);
-/* It worked: begin with the first delay again. */
+/* The delay after a refused login: 5 minutes, then twice as long each time up to
+ * half an hour (or max_ms, if that is longer), and up to a quarter more. */
+int64_t backoff_refused_ms(struct backoff *b);
+/* It has worked for so long: after BACKOFF_LASTING_MS like backoff_reset(). */
+void backoff_worked(struct backoff *b, int64_t for_ms);
+/* Begin with the first delay again. */
 void backoff_reset(struct backoff *b);

@@ -9,8 +9,10 @@
 #include <sys/resource.h>
 
 #include "agent/command.h"
+#include "agent/config_probe.h"
 #include "agent/daemon.h"
 #include "agent/identity.h"
+#include "agent/known.h"
 #include "agent/log.h"
 #include "store/base/cleanup.h"
 #include "store/base/hex.h"
@@ -29,6 +31,23 @@ static struct config *load_adhoc(struct cli *cli)
     }
     config_errors_deinit(&errors);
     return config;
+}
+
+/* What the file names, as this process meets it.  Exit code. */
+static int probe(struct cli *cli, const struct config *c)
+{
+    CLEANUP(config_probe_deinit) struct config_probe p = {0};
+
+    config_probe(c, &p);
+    for (size_t i = 0; i < p.mistakes.count; i++) {
+        (void)cli_fail(cli, EX_CONFIG, "DR-%d %s", DR_CONFIG,
+                       p.mistakes.lines[i]);
+    }
+    for (size_t i = 0; i < p.warnings.count; i++) {
+        log_event(LOG_WARN, "config", NULL, DR_CONFIG, "%s",
+                  p.warnings.lines[i]);
+    }
+    return p.mistakes.count > 0 ? EX_CONFIG : 0;
 }
 
 /* Keys to other hosts and the database's values are in this process's memory:
@@ -71,6 +90,10 @@ int cmd_agent(struct cli *cli)
     if (config == NULL) {
         return has_file ? EX_CONFIG : EX_USAGE;
     }
+    if (has_file && probe(cli, config) != 0) {
+        config_free(config);
+        return EX_CONFIG;
+    }
     if (cli->socket != NULL) {
         free(config->socket);
         config->socket = strdup(cli->socket);
@@ -90,34 +113,169 @@ int cmd_agent(struct cli *cli)
     return daemon_run(config);
 }
 
-int cmd_init(struct cli *cli)
-{
-    uint8_t id[IDENTITY_BYTES];
-    char hex[IDENTITY_HEX_BYTES];
-    struct err err = {0};
-    struct db db;
+/* --- init ---------------------------------------------------------------- */
 
-    if (db_open(&db, cli->words[0], false, &err) < 0) {
+struct init {
+    const char *dir;
+    struct db db;
+    uint8_t id[IDENTITY_BYTES];    /* it is to have, or has */
+    uint8_t there[IDENTITY_BYTES]; /* it has */
+    bool has, wanted, known;
+    struct known_state state; /* if it is known */
+    uint64_t epoch;           /* that it was given, 0: none */
+};
+
+static bool is_id(const uint8_t *a, const uint8_t *b)
+{
+    return memcmp(a, b, IDENTITY_BYTES) == 0;
+}
+
+/* It has an id, and that is not the one it should have. */
+static int refuse_other_id(struct cli *cli, const struct init *in)
+{
+    const uint8_t *want = in->wanted ? in->id : in->state.id;
+    const char *dir = QUOTED(in->dir, strlen(in->dir));
+    char hex[IDENTITY_HEX_BYTES], other[IDENTITY_HEX_BYTES];
+
+    (void)hex_encode(hex, want, IDENTITY_BYTES);
+    (void)hex_encode(other, in->there, IDENTITY_BYTES);
+    return cli_fail(cli, EX_CONFIG,
+                    "%s has database id %s, not %s%s%s; if that was made when "
+                    "the old one was lost, stop the agent, then: mv "
+                    "%s/" META_DIR "/id %s/" META_DIR "/id.%.8s && drover init "
+                    "--id %s %s",
+                    dir, other, hex,
+                    in->wanted ? "" : ", by which an agent knows it: ",
+                    in->wanted ? "" : in->state.dir, dir, dir, other, hex, dir);
+}
+
+/* It has none, and an agent knows it by one that was not asked for. */
+static int refuse_new_id(struct cli *cli, const struct init *in)
+{
+    const char *dir = QUOTED(in->dir, strlen(in->dir));
+    char hex[IDENTITY_HEX_BYTES];
+
+    (void)hex_encode(hex, in->state.id, IDENTITY_BYTES);
+    return cli_fail(cli, EX_CONFIG,
+                    "%s has lost its id: an agent (its state is in %s) knows it "
+                    "as database %s, and with another id every replica would "
+                    "need a new copy; give it back: drover init --id %s %s; if "
+                    "another database is to be there from now on: mv %s/%s "
+                    "%s/%s.old",
+                    dir, in->state.dir, hex, hex, dir, in->state.dir,
+                    IDENTITY_RECORD, in->state.dir, IDENTITY_RECORD);
+}
+
+/* What is there, what is asked for, and what agents know.  Exit code. */
+static int look(struct cli *cli, struct init *in)
+{
+    struct err err = {0};
+
+    in->wanted = cli->id != NULL;
+    if (in->wanted && !hex_decode(in->id, sizeof in->id, cli->id,
+                                  strlen(cli->id))) {
+        return cli_fail(cli, EX_USAGE, "--id %s: an id has 32 hexadecimal "
+                                       "digits", cli->id);
+    }
+    int rc = identity_read(&in->db, in->there, &err);
+    if (rc < 0 && rc != ERR_NOTFOUND) {
         return cli_fail_err(cli, &err);
     }
-    int rc = identity_make(&db, id, &err);
-    db_close(&db);
+    in->has = rc == 0;
+    const char *dir = cli->state_dir != NULL ? cli->state_dir : cli->var_dir;
+    in->known = dir != NULL && known_find(dir, &in->db, &in->state);
+    if (in->has && ((in->wanted && !is_id(in->there, in->id)) ||
+                    (in->known && !is_id(in->there, in->state.id)))) {
+        return refuse_other_id(cli, in);
+    }
+    return !in->has && in->known &&
+                   !(in->wanted && is_id(in->id, in->state.id))
+               ? refuse_new_id(cli, in)
+               : 0;
+}
+
+/* Positive: it was there already. */
+static int give_id(struct init *in, struct err *err)
+{
+    if (in->has || !in->wanted) {
+        return identity_make(&in->db, in->id, err);
+    }
+    /* Replicas take another directory under an epoch they know for a second
+     * primary: this is a new reign. */
+    if (in->known && in->state.epoch > 0 && in->state.epoch < UINT64_MAX) {
+        in->epoch = in->state.epoch + 1;
+    }
+    return identity_restore(&in->db, in->id, in->epoch, err);
+}
+
+static void tell_epoch(struct cli *cli, const struct init *in)
+{
+    const char *dir = QUOTED(in->dir, strlen(in->dir));
+
+    if (in->epoch > 0) {
+        (void)fprintf(cli->out,
+                      "Epoch %llu: the agent's state in %s has %llu, and this "
+                      "is a new reign to its replicas\n",
+                      (unsigned long long)in->epoch, in->state.dir,
+                      (unsigned long long)in->state.epoch);
+        return;
+    }
+    (void)fprintf(cli->out,
+                  "Epoch 1: no agent's state that can be read here has its "
+                  "epoch. Replicas that followed it need a higher one than "
+                  "they know (on a replica: drover-replica status DIR); before "
+                  "the agent starts: drover-replica promote --epoch N %s\n",
+                  dir);
+}
+
+static void tell(struct cli *cli, const struct init *in, bool made)
+{
+    char hex[IDENTITY_HEX_BYTES];
+    bool restored = made && in->wanted;
+    const char *dir = QUOTED(in->dir, strlen(in->dir));
+
+    (void)hex_encode(hex, in->id, sizeof in->id);
+    if (cli->json) {
+        json_t *o = json_pack("{s:s, s:b}", "id", hex, "made", made);
+        if (restored) {
+            (void)json_object_set_new(
+                o, "epoch",
+                json_integer((json_int_t)(in->epoch > 0 ? in->epoch : 1)));
+        }
+        cli_print_json(cli, o);
+        json_decref(o);
+        return;
+    }
+    if (cli->quiet) {
+        return;
+    }
+    (void)fprintf(cli->out, "%s: %s database id %s\n", dir,
+                  restored ? "was given back" : made ? "was given" : "has",
+                  hex);
+    if (restored) {
+        tell_epoch(cli, in);
+    }
+    (void)fprintf(cli->out, "Next: drover agent %s HOST:PATH, or a file in "
+                            "/etc/drover (man drover.conf)\n",
+                  dir);
+}
+
+int cmd_init(struct cli *cli)
+{
+    struct init in = {.dir = cli->words[0]};
+    struct err err = {0};
+
+    if (db_open(&in.db, in.dir, false, &err) < 0) {
+        return cli_fail_err(cli, &err);
+    }
+    int code = look(cli, &in);
+    int rc = code == 0 ? give_id(&in, &err) : 0;
+    db_close(&in.db);
     if (rc < 0) {
         return cli_fail_err(cli, &err);
     }
-    (void)hex_encode(hex, id, sizeof id);
-    if (cli->json) {
-        json_t *o = json_pack("{s:s, s:b}", "id", hex, "made",
-                              rc != IDENTITY_THERE);
-        cli_print_json(cli, o);
-        json_decref(o);
-    } else if (!cli->quiet) {
-        (void)fprintf(cli->out, "%s: %s database id %s\n",
-                      QUOTED(cli->words[0], strlen(cli->words[0])),
-                      rc == IDENTITY_THERE ? "has" : "was given", hex);
-        (void)fprintf(cli->out, "Next: drover agent %s HOST:PATH, or a file in "
-                                "/etc/drover (man drover.conf)\n",
-                      QUOTED(cli->words[0], strlen(cli->words[0])));
+    if (code == 0) {
+        tell(cli, &in, rc != IDENTITY_THERE);
     }
-    return 0;
+    return code;
 }

@@ -3,26 +3,38 @@
  * cmd_config: check-config, and the loading of --config's or --db's file for
  * all commands.
  */
-#include <errno.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/command.h"
 #include "agent/config.h"
+#include "agent/config_probe.h"
 #include "store/base/cleanup.h"
+#include "store/base/quote.h"
 #include "sync/state.h"
 
+static void config_freep(struct config **c)
+{
+    config_free(*c);
+}
+
+/* A new string, or NULL after printing what is wrong. */
 static char *file_of(struct cli *cli)
 {
     char *path = NULL;
 
+    if (cli->db != NULL && !config_name_is_good(cli->db)) {
+        (void)cli_fail(cli, EX_CONFIG,
+                       "--db takes a name, not a path; for a file: --config");
+        return NULL;
+    }
     if (cli->config_file != NULL) {
         return strdup(cli->config_file);
     }
     return asprintf(&path, "%s/%s.conf", cli->etc_dir, cli->db) < 0 ? NULL
-                                                                   : path;
+                                                                    : path;
 }
 
 static struct config *load(struct cli *cli, const char *file)
@@ -46,14 +58,8 @@ static struct config *load(struct cli *cli, const char *file)
 
 struct config *cli_load_config(struct cli *cli)
 {
-    CLEANUP(freep) char *file = NULL;
+    CLEANUP(freep) char *file = file_of(cli);
 
-    if (cli->db != NULL && !config_name_is_good(cli->db)) {
-        (void)cli_fail(cli, EX_CONFIG,
-                       "--db takes a name, not a path; for a file: --config");
-        return NULL;
-    }
-    file = file_of(cli);
     return file != NULL ? load(cli, file) : NULL;
 }
 
@@ -66,46 +72,128 @@ static int list_settings(struct cli *cli)
     return 0;
 }
 
-/* Not mistakes, for the file may be checked elsewhere or before its time. */
-static void remark(struct cli *cli, const struct config *c)
+/* --- check-config -------------------------------------------------------------- */
+
+/* File names are bytes. */
+static json_t *words_json(const char *text)
 {
-    struct stat st;
+    size_t len = strlen(text);
 
-    if (stat(c->path, &st) != 0) {
-        (void)fprintf(cli->err, "note: path = %s: %s\n", c->path,
-                      strerror(errno));
-    } else if (!S_ISDIR(st.st_mode)) {
-        (void)fprintf(cli->err, "note: path = %s is no folder\n", c->path);
-    }
-    for (size_t i = 0; i < c->replicas_count; i++) {
-        const struct config_replica *r = &c->replicas[i];
+    return json_string(quote_is_utf8(text, len) ? text : QUOTED(text, len));
+}
 
-        if (r->kind != REPLICA_SSH) {
-            continue;
-        }
-        if (r->identity != NULL && access(r->identity, F_OK) != 0 &&
-            errno == ENOENT) {
-            (void)fprintf(cli->err,
-                          "note: [replica %s] identity = %s does not exist "
-                          "yet\n",
-                          r->name, r->identity);
-        }
-        if (access(r->known_hosts, F_OK) != 0 && errno == ENOENT) {
-            (void)fprintf(cli->err,
-                          "note: [replica %s] known-hosts = %s does not exist "
-                          "yet\n",
-                          r->name, r->known_hosts);
-        }
+static json_t *list_json(const char *file, const struct config_errors *list)
+{
+    json_t *a = json_array();
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct config_spot *at = &list->spots[i];
+        (void)json_array_append_new(
+            a, json_pack("{s:o, s:o, s:s?, s:o}", "file", words_json(file),
+                         "line",
+                         at->line != 0 ? json_integer((json_int_t)at->line)
+                                       : json_null(),
+                         "setting", at->setting, "message",
+                         words_json(list->lines[i])));
     }
-    if (c->replicas_count == 0) {
-        (void)fputs("note: there are no replicas\n", cli->err);
+    return a;
+}
+
+static void print_json(struct cli *cli, const char *file,
+                       const struct config *c, const char *user,
+                       const struct config_probe *p)
+{
+    bool good = p->mistakes.count == 0 && p->warnings.count == 0;
+    json_t *o = json_pack("{s:o, s:b, s:o, s:o, s:o}", "file",
+                          words_json(file), "good", good, "mistakes", list_json(file, &p->mistakes),
+                          "warnings", list_json(file, &p->warnings), "notes",
+                          list_json(file, &p->notes));
+
+    if (c != NULL) {
+        (void)json_object_update_new(
+            o, json_pack("{s:s, s:o, s:o, s:I, s:s}", "name", c->name, "path",
+                         words_json(c->path), "socket",
+                         words_json(c->socket), "replicas",
+                         (json_int_t)c->replicas_count, "checked_as", user));
     }
+    cli_print_json(cli, o);
+    json_decref(o);
+}
+
+static void print_lines(struct cli *cli, const char *before,
+                        const struct config_errors *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        (void)fprintf(cli->err, "%s%s\n", before, list->lines[i]);
+    }
+}
+
+static void print_text(struct cli *cli, const struct config *c,
+                       const char *user, const struct config_probe *p)
+{
+    char mistake[40];
+
+    (void)snprintf(mistake, sizeof mistake, "drover: DR-%d ", DR_CONFIG);
+    print_lines(cli, mistake, &p->mistakes);
+    print_lines(cli, "warning: ", &p->warnings);
+    if (cli->quiet || c == NULL) {
+        return;
+    }
+    print_lines(cli, "note: ", &p->notes);
+    if (p->mistakes.count > 0 || p->warnings.count > 0) {
+        (void)fprintf(cli->out,
+                      "%s: %zu mistakes, %zu warnings (checked as user %s)\n",
+                      c->file, p->mistakes.count, p->warnings.count, user);
+        return;
+    }
+    (void)fprintf(cli->out,
+                  "%s is good: database %s, %zu replica%s (checked as user "
+                  "%s)\n",
+                  c->file, c->name, c->replicas_count,
+                  c->replicas_count == 1 ? "" : "s", user);
+}
+
+/* As the user that the agent will be. */
+static void probe(const struct config *c, char *user, size_t room,
+                  struct config_probe *out)
+{
+    struct err err = {0};
+    uid_t uid = config_agent_user(c);
+    const struct passwd *pw;
+
+    if (uid == geteuid()) {
+        config_probe(c, out);
+    } else if (config_probe_as(c, uid, out, &err) < 0) {
+        config_error_at(&out->notes, c->file, 0, NULL, "%s", err.msg);
+        uid = geteuid();
+        config_probe(c, out);
+    }
+    pw = getpwuid(uid);
+    (void)snprintf(user, room, "%.*s", (int)room - 1,
+                   pw != NULL ? pw->pw_name : "unknown");
+}
+
+static int check(struct cli *cli, const char *file)
+{
+    CLEANUP(config_probe_deinit) struct config_probe p = {0};
+    CLEANUP(config_freep) struct config *c = config_load(file, &p.mistakes);
+    char user[64] = "";
+
+    if (c != NULL) {
+        probe(c, user, sizeof user, &p);
+    }
+    if (cli->json) {
+        print_json(cli, file, c, user, &p);
+    } else {
+        print_text(cli, c, user, &p);
+    }
+    return p.mistakes.count > 0   ? EX_CONFIG
+           : p.warnings.count > 0 ? EXIT_BAD_ANSWER
+                                  : 0;
 }
 
 int cmd_check_config(struct cli *cli)
 {
-    struct config *config;
-
     if (cli->list_settings) {
         return list_settings(cli);
     }
@@ -119,22 +207,6 @@ int cmd_check_config(struct cli *cli)
         return cli_fail(cli, EX_USAGE,
                         "usage: drover check-config FILE (or --db NAME)");
     }
-    config = cli_load_config(cli);
-    if (config == NULL) {
-        return EX_CONFIG;
-    }
-    if (cli->json) {
-        json_t *o = json_pack("{s:s, s:s, s:s, s:I}", "name", config->name,
-                              "path", config->path, "socket", config->socket,
-                              "replicas", (json_int_t)config->replicas_count);
-        cli_print_json(cli, o);
-        json_decref(o);
-    } else if (!cli->quiet) {
-        remark(cli, config);
-        (void)fprintf(cli->out, "%s is good: database %s, %zu replica%s\n",
-                      config->file, config->name, config->replicas_count,
-                      config->replicas_count == 1 ? "" : "s");
-    }
-    config_free(config);
-    return 0;
+    CLEANUP(freep) char *file = file_of(cli);
+    return file != NULL ? check(cli, file) : EX_CONFIG;
 }

@@ -30,13 +30,14 @@ const struct command COMMANDS[] = {
      "  $ drover --db orders status --json\n",
      0, 0, cmd_status},
     {"resync", "[REPLICA...]", "compare with replicas and repair them",
-     "dry-run,content",
+     "dry-run,content,anew,timeout",
      "  $ drover resync\n"
      "  $ drover resync eu-1 --dry-run\n"
-     "  $ drover resync --content\n",
+     "  $ drover resync --content\n"
+     "  $ drover resync --anew eu-1\n",
      0, CLI_WORDS_MAX, cmd_resync},
     {"verify", "[REPLICA...]", "compare with replicas, change nothing",
-     "content",
+     "content,recorded,timeout",
      "  $ drover verify\n"
      "  $ drover verify eu-1 --content\n",
      0, CLI_WORDS_MAX, cmd_verify},
@@ -45,8 +46,11 @@ const struct command COMMANDS[] = {
      "  $ drover wait --timeout 30s\n"
      "  $ drover wait eu-1 && ssh eu-1 start-job\n",
      0, CLI_WORDS_MAX, cmd_wait},
-    {"init", "DIR", "give a database the id that replicas know it by", "",
-     "  $ drover init /srv/orders\n", 1, 1, cmd_init},
+    {"init", "DIR", "give a database the id that replicas know it by",
+     "id,state",
+     "  $ drover init /srv/orders\n"
+     "  $ drover init --id 0f3c86d91d5d4c6f9e54a1f0c2b7e8e1 /srv/orders\n",
+     1, 1, cmd_init},
     {"approve", "REPLICA [TOKEN]",
      "let the deletes that the brake holds and showed through", "dry-run",
      "  $ drover approve eu-1 --dry-run\n"
@@ -81,8 +85,12 @@ enum {
     OPT_WATCH,
     OPT_DRY_RUN,
     OPT_CONTENT,
+    OPT_ANEW,
+    OPT_RECORDED,
     OPT_TIMEOUT,
     OPT_LIST_SETTINGS,
+    OPT_ID,
+    OPT_STATE,
 };
 
 static const struct option_row {
@@ -113,10 +121,18 @@ static const struct option_row {
      "only tell what would be done"},
     {{"content", no_argument, NULL, OPT_CONTENT}, false, "--content",
      "read every value on both ends"},
+    {{"anew", no_argument, NULL, OPT_ANEW}, false, "--anew",
+     "take the replica's directory as it is now, also an empty one"},
+    {{"recorded", no_argument, NULL, OPT_RECORDED}, false, "--recorded",
+     "compare what both ends remember, look at no disk"},
     {{"timeout", required_argument, NULL, OPT_TIMEOUT}, false,
      "--timeout TIME", "give up after TIME, such as 30s"},
     {{"list-settings", no_argument, NULL, OPT_LIST_SETTINGS}, false,
      "--list-settings", "print every setting with its default"},
+    {{"id", required_argument, NULL, OPT_ID}, false, "--id ID",
+     "the id it had, when it lost it (32 hexadecimal digits)"},
+    {{"state", required_argument, NULL, OPT_STATE}, false, "--state DIR",
+     "where its agent keeps its state (all below /var/lib/drover)"},
 };
 
 enum { OPTIONS_COUNT = sizeof OPTIONS / sizeof *OPTIONS };
@@ -191,11 +207,23 @@ static void take_option(struct cli *cli, int c, const char *arg)
     case OPT_CONTENT:
         cli->content = true;
         break;
+    case OPT_ANEW:
+        cli->anew = true;
+        break;
+    case OPT_RECORDED:
+        cli->recorded = true;
+        break;
     case OPT_TIMEOUT:
         cli->timeout = arg;
         break;
     case OPT_LIST_SETTINGS:
         cli->list_settings = true;
+        break;
+    case OPT_ID:
+        cli->id = arg;
+        break;
+    case OPT_STATE:
+        cli->state_dir = arg;
         break;
     default:
         assert(false && "an option of the table that is not taken");

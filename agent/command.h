@@ -28,13 +28,15 @@ struct cli {
     FILE *out, *err;
     const char *run_dir;     /* where agents' sockets are: /run/drover */
     const char *etc_dir;     /* where --db finds NAME.conf: /etc/drover */
+    const char *var_dir;     /* where agents' state is: /var/lib/drover */
     /* options of all commands */
     const char *config_file, *db, *socket, *color_when;
     bool json, quiet, help;
     int verbose;
     /* options of some commands */
-    bool dry_run, content, watch, list_settings;
+    bool dry_run, content, recorded, anew, watch, list_settings;
     const char *watch_every, *timeout, *log_level;
+    const char *id, *state_dir;
     /* the words that are left */
     const char *words[CLI_WORDS_MAX];
     size_t count;

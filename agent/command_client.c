@@ -80,6 +80,15 @@ int cli_fail_err(struct cli *cli, const struct err *err)
 {
     json_t *error = control_error_json(err);
 
+    if (err->id == DR_NO_AGENT && cli->db != NULL) {
+        char hint[400];
+        (void)snprintf(hint, sizeof hint,
+                       "systemctl status drover@%.64s; journalctl -u "
+                       "drover@%.64s -n 20; a file with mistakes ends it: "
+                       "drover --db %.64s check-config",
+                       cli->db, cli->db, cli->db);
+        (void)json_object_set_new(error, "hint", json_string(hint));
+    }
     show_error(cli, error);
     json_decref(error);
     return exit_code_of(err);

@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 
 #include "agent/config_keys.h"
+#include "agent/config_text.h"
 #include "agent/suggest.h"
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
@@ -50,15 +51,10 @@ static bool add_replica(struct loader *l, const char *name)
         return false;
     }
     c->replicas = more;
-    void *lines = realloc(l->replicas, (n + 1) * sizeof *l->replicas);
-    if (lines == NULL) {
-        return false;
-    }
-    l->replicas = lines;
-    l->replicas[n].line = l->line;
     if (!config_preset_replica(&more[n], &err)) {
         return false;
     }
+    more[n].where.head = l->line;
     c->replicas_count = n + 1;
     more[n].name = strdup(name);
     return more[n].name != NULL;
@@ -77,7 +73,7 @@ static void begin_replica(struct loader *l, const char *name)
     for (size_t i = 0; i < l->config->replicas_count; i++) {
         if (strcmp(l->config->replicas[i].name, name) == 0) {
             COMPLAIN(l, l->line, "[replica %s] is there twice, first at line %u",
-                     name, l->replicas[i].line);
+                     name, l->config->replicas[i].where.head);
             return;
         }
     }
@@ -95,12 +91,12 @@ static void begin_section(struct loader *l, char *text)
     size_t word = strcspn(text, " \t");
     char *rest = text + word + strspn(text + word, " \t");
 
-    memset(l->set_at, 0, sizeof l->set_at);
     if (strcmp(text, "database") == 0) {
         if (l->seen_database) {
             COMPLAIN(l, l->line, "%s", "[database] is there twice");
         }
         l->seen_database = true;
+        l->config->where.head = l->line;
         l->where = IN_DATABASE;
         return;
     }
@@ -129,14 +125,14 @@ static void begin_section(struct loader *l, char *text)
 static void complain_unknown(struct loader *l, const char *section,
                              const char *name)
 {
-    const char *names[SETTINGS_MAX];
+    const char *names[CONFIG_SETTINGS_MAX];
     const char *other =
         strcmp(section, "database") == 0 ? "replica" : "database";
     size_t n = 0;
 
     for (const struct setting *s = CONFIG_SETTINGS; s->name != NULL; s++) {
         if (strcmp(s->section, section) == 0) {
-            assert(n + 1 < SETTINGS_MAX);
+            assert(n + 1 < CONFIG_SETTINGS_MAX);
             names[n++] = s->name;
         }
     }
@@ -153,15 +149,29 @@ static void complain_unknown(struct loader *l, const char *section,
              near != NULL ? "?" : "");
 }
 
-static const char *comment_hint(const char *value)
+/* The word "agent" is not a file; config_finish() takes it. */
+static bool is_ssh_agent(const struct setting *s, const char *value)
 {
-    return strstr(value, " ;") != NULL || strstr(value, " #") != NULL
-               ? " (comments stand on lines of their own)"
-               : "";
+    return strcmp(s->name, "identity") == 0 && strcmp(value, "agent") == 0;
+}
+
+static int set_value(struct loader *l, const struct setting *s,
+                     const char *value, void *object, struct err *err)
+{
+    struct setting word = *s;
+
+    if (config_check_line(s->type, value, err) < 0) {
+        return err->code;
+    }
+    if (is_ssh_agent(s, value)) {
+        word.type = SETTING_TEXT;
+    }
+    return config_set(&word, object, value, l->dir, err);
 }
 
 static void take_setting(struct loader *l, const char *section,
-                         const char *name, const char *value, void *object)
+                         const char *name, const char *value, void *object,
+                         struct config_where *where)
 {
     const struct setting *s = config_setting(section, name);
     struct err err = {0};
@@ -171,29 +181,20 @@ static void take_setting(struct loader *l, const char *section,
         return;
     }
     size_t index = (size_t)(s - CONFIG_SETTINGS);
-    assert(index < SETTINGS_MAX);
-    if (l->set_at[index] != 0) {
-        COMPLAIN(l, l->line, "%s is set twice, first at line %u", name,
-                 l->set_at[index]);
+    assert(index < CONFIG_SETTINGS_MAX);
+    if (where->at[index] != 0) {
+        config_error_at(l->errors, l->name, l->line, s->name,
+                        "%s is set twice, first at line %u", name,
+                        where->at[index]);
         return;
     }
-    l->set_at[index] = l->line;
+    where->at[index] = l->line;
     if (value[0] == '\0') {
-        COMPLAIN(l, l->line, "%s has no value", name);
-        return;
-    }
-    /* The word "agent" is not a file; finish_replica() takes it. */
-    const char *dir = strcmp(name, "identity") == 0 &&
-                              strcmp(value, "agent") == 0
-                          ? NULL
-                          : l->dir;
-    int rc = dir == NULL ? config_set(&(struct setting){
-                                          .type = SETTING_TEXT,
-                                          .offset = s->offset},
-                                      object, value, "", &err)
-                         : config_set(s, object, value, dir, &err);
-    if (rc < 0) {
-        COMPLAIN(l, l->line, "%s = %s%s", name, err.msg, comment_hint(value));
+        config_error_at(l->errors, l->name, l->line, s->name,
+                        "%s has no value", name);
+    } else if (set_value(l, s, value, object, &err) < 0) {
+        config_error_at(l->errors, l->name, l->line, s->name, "%s = %s", name,
+                        err.msg);
     }
 }
 
@@ -210,10 +211,12 @@ static int on_setting(void *arg, const char *section, const char *name,
                  QUOTED(name, strlen(name)));
         break;
     case IN_DATABASE:
-        take_setting(l, "database", name, value, l->config);
+        take_setting(l, "database", name, value, l->config,
+                     &l->config->where);
         break;
     case IN_REPLICA:
-        take_setting(l, "replica", name, value, last_replica(l));
+        take_setting(l, "replica", name, value, last_replica(l),
+                     &last_replica(l)->where);
         break;
     case IN_UNKNOWN:
         break; /* the section's head was complained about */
@@ -361,7 +364,6 @@ struct config *config_load(const char *file, struct config_errors *errors)
     }
     (void)fclose(l.file);
     free(l.dir);
-    free(l.replicas);
     if (errors->count != before) {
         config_free(l.config);
         return NULL;

@@ -15,6 +15,26 @@
 
 #include "store/base/err.h"
 
+enum { CONFIG_SETTINGS_MAX = 64 }; /* more than the table has */
+
+/* Everything wrong with a file, one message per line. */
+struct config_errors {
+    char **lines; /* "FILE:LINE: words" */
+    struct config_spot {
+        unsigned line;       /* 0: none */
+        const char *setting; /* of the table, or NULL */
+    } *spots;
+    size_t count;
+};
+void config_errors_deinit(struct config_errors *e);
+
+/* The lines of a file that a section and its settings stand on, for messages
+ * that come after it was read; 0: not there.  `at` is by the table's rows. */
+struct config_where {
+    unsigned head;
+    unsigned at[CONFIG_SETTINGS_MAX];
+};
+
 enum replica_kind { REPLICA_SSH, REPLICA_EXEC };
 
 struct config_replica {
@@ -31,6 +51,7 @@ struct config_replica {
     char **argv;
     bool relaxed;            /* durability = relaxed */
     bool paused;
+    struct config_where where;
 };
 
 struct config {
@@ -42,22 +63,17 @@ struct config {
     char *control_group;     /* may be NULL: group that may change things */
     int64_t lock_timeout_ms; /* a key busy for longer is reported as blocked */
     int64_t settle_ms;
+    int64_t lag_limit_ms;    /* what is pending for longer is not healthy */
     int64_t rescan_ms;       /* periodic safety scan, 0: never */
     int64_t heartbeat_ms, silence_ms;
     int64_t backoff_max_ms;
     unsigned max_delete_percent;
     uint64_t max_delete_keys;
-    uint64_t log_max_changes, cache_max_bytes;
+    uint64_t log_max_changes, log_max_bytes, cache_max_bytes;
     struct config_replica *replicas;
     size_t replicas_count;
+    struct config_where where;
 };
-
-/* Everything wrong with a file, one message per line. */
-struct config_errors {
-    char **lines;
-    size_t count;
-};
-void config_errors_deinit(struct config_errors *e);
 
 /* Load a file; NULL and at least one line in *errors when it is not good. */
 struct config *config_load(const char *file, struct config_errors *errors);
@@ -77,6 +93,10 @@ bool config_replica_equal(const struct config_replica *a,
 enum setting_type {
     SETTING_TEXT,     /* any text */
     SETTING_PATH,     /* relative ones start at the config file's folder */
+    SETTING_FAR_PATH, /* of another host: as it stands */
+    SETTING_HOST,     /* a host's name or address */
+    SETTING_ACCOUNT,  /* a user's or group's name */
+    SETTING_COMMAND,  /* words, as config_split_words() takes them */
     SETTING_NAME,     /* letters, digits, '.', '_', '-' */
     SETTING_DURATION, /* to int64_t milliseconds */
     SETTING_SIZE,     /* to uint64_t bytes */
@@ -115,6 +135,13 @@ void config_free_words(char **words);
 bool config_name_is_good(const char *name);
 void config_error_add(struct config_errors *e, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* The same, with "FILE:LINE: " in front; `setting` of the table, or NULL. */
+void config_error_at(struct config_errors *e, const char *file, unsigned line,
+                     const char *setting, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+/* Where a setting stands, else where its section begins. */
+unsigned config_line_of(const struct config_where *w, const char *section,
+                        const char *name);
 /* Make state_dir (0700) and the socket's folder where they are missing. */
 int config_make_dirs(const struct config *c, struct err *err) MUSTCHECK;
 /* Where ad hoc agents of this user have their sockets: a new string. */

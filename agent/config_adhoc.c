@@ -23,8 +23,11 @@
 #include <xxhash.h>
 
 #include "agent/config.h"
+#include "agent/config_target.h"
+#include "agent/config_text.h"
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
+#include "store/own_dir.h"
 
 static char *print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -182,50 +185,15 @@ static char *find_receiver(void)
     return strdup("drover-replica");
 }
 
-static bool is_below(const char *path, const char *dir)
-{
-    size_t len = strlen(dir);
-
-    return strncmp(path, dir, len) == 0 &&
-           (path[len] == '\0' || path[len] == '/' || dir[len - 1] == '/');
-}
-
-/* The path with its existing part resolved: the folder may yet be made. */
-static char *resolve(const char *path)
-{
-    CLEANUP(freep) char *copy = strdup(path);
-    char *whole = realpath(path, NULL);
-
-    if (whole != NULL || copy == NULL) {
-        return whole;
-    }
-    size_t len = strlen(copy);
-    while (len > 1 && copy[len - 1] == '/') {
-        copy[--len] = '\0';
-    }
-    char *slash = strrchr(copy, '/');
-    const char *last = slash != NULL ? slash + 1 : copy;
-    CLEANUP(freep) char *parent = NULL;
-    if (slash == NULL) {
-        parent = realpath(".", NULL);
-    } else if (slash == copy) {
-        parent = strdup("");
-    } else {
-        *slash = '\0';
-        parent = resolve(copy);
-    }
-    return parent == NULL ? NULL : print("%s/%s", parent, last);
-}
-
 static int target_local(struct config *c, struct config_replica *r,
                         const char *text, struct err *err)
 {
-    CLEANUP(freep) char *path = resolve(text);
+    CLEANUP(freep) char *path = config_path_resolve(text);
 
     if (path == NULL) {
         return err_sys(err, errno, "%s", text);
     }
-    if (is_below(path, c->path) || is_below(c->path, path)) {
+    if (config_path_overlaps(path, c->path)) {
         return err_set(err, ERR_INVALID, 0,
                        "%s: a replica cannot be inside its database, nor the "
                        "database inside a replica",
@@ -295,9 +263,13 @@ static int split_host(const char *text, struct config_replica *r,
     r->host = strndup(host, len);
     r->path = strdup(rest);
     r->command = config_receive_command(rest);
-    return r->host != NULL && r->path != NULL && r->command != NULL
-               ? 0
-               : no_memory(err);
+    if (r->host == NULL || r->path == NULL || r->command == NULL) {
+        return no_memory(err);
+    }
+    return config_check_text(SETTING_HOST, r->host, err) < 0 ||
+                   config_check_text(SETTING_FAR_PATH, r->path, err) < 0
+               ? err->code
+               : 0;
 }
 
 /* A dedicated agent is best, then the usual key files that can log in with
@@ -333,6 +305,10 @@ static int target_ssh(struct config *c, struct config_replica *r,
         text += user_len + 1;
         if (user_len == 0) {
             return err_set(err, ERR_INVALID, 0, "the user before @ is missing");
+        }
+        if (r->user != NULL &&
+            config_check_text(SETTING_ACCOUNT, r->user, err) < 0) {
+            return err->code;
         }
     } else {
         const struct passwd *pw = getpwuid(geteuid());
@@ -384,7 +360,7 @@ static int add_target(struct config *c, const char *target, struct err *err)
 
 static int set_database(struct config *c, const char *dir, struct err *err)
 {
-    struct stat st;
+    struct stat st, opened;
 
     c->path = realpath(dir, NULL);
     if (c->path == NULL || stat(c->path, &st) != 0) {
@@ -392,6 +368,15 @@ static int set_database(struct config *c, const char *dir, struct err *err)
     }
     if (!S_ISDIR(st.st_mode)) {
         return err_set(err, ERR_INVALID, 0, "%s: not a folder", dir);
+    }
+    /* Through no link that root must not follow. */
+    CLEANUP(fd_closep) int fd = own_dir_open_path(dir, false, err);
+    if (fd < 0) {
+        return fd;
+    }
+    if (fstat(fd, &opened) != 0 || opened.st_ino != st.st_ino ||
+        opened.st_dev != st.st_dev) {
+        return err_set(err, ERR_GONE, 0, "%s: exchanged meanwhile", dir);
     }
     c->name = name_of_path(c, c->path);
     return c->name != NULL && set_places(c) ? 0 : no_memory(err);

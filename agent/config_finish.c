@@ -39,6 +39,13 @@ static char *default_path(const char *variable, const char *prefix,
     return rc < 0 ? NULL : path;
 }
 
+/* It was, perhaps to something that was refused. */
+static bool is_set(const struct config_where *w, const char *section,
+                   const char *name)
+{
+    return w->at[config_setting(section, name) - CONFIG_SETTINGS] != 0;
+}
+
 static void finish_database(struct loader *l)
 {
     struct config *c = l->config;
@@ -46,9 +53,9 @@ static void finish_database(struct loader *l)
     if (!l->seen_database) {
         config_error_add(l->errors, "%s: there is no [database] section",
                          l->name);
-    } else if (c->path == NULL) {
-        config_error_add(l->errors, "%s: [database] needs path = FOLDER",
-                         l->name);
+    } else if (c->path == NULL && !is_set(&c->where, "database", "path")) {
+        config_error_at(l->errors, l->name, c->where.head, "path",
+                        "[database] needs path = FOLDER");
     }
     if (c->name == NULL) {
         c->name = name_of_file(l->name);
@@ -73,15 +80,20 @@ static void finish_database(struct loader *l)
         return;
     }
     if (strlen(c->socket) >= sizeof((struct sockaddr_un *)0)->sun_path) {
-        config_error_add(l->errors,
-                         "%s: socket = %s: longer than the 107 bytes that a "
-                         "socket's path may have",
-                         l->name, c->socket);
+        config_error_at(l->errors, l->name,
+                        config_line_of(&c->where, "database", "socket"),
+                        "socket",
+                        "socket = %s: longer than the 107 bytes that a "
+                        "socket's path may have",
+                        c->socket);
     }
     if (c->silence_ms < 3 * c->heartbeat_ms) {
-        config_error_add(l->errors,
-                         "%s: silence must be at least three heartbeats",
-                         l->name);
+        bool is_silence =
+            config_line_of(&c->where, "database", "silence") != c->where.head;
+        const char *which = is_silence ? "silence" : "heartbeat";
+        config_error_at(l->errors, l->name,
+                        config_line_of(&c->where, "database", which), which,
+                        "silence must be at least three heartbeats");
     }
 }
 
@@ -114,6 +126,9 @@ static void finish_exec(struct loader *l, struct config_replica *r,
     struct err err = {0};
 
     r->kind = REPLICA_EXEC;
+    if (r->command == NULL && is_set(&r->where, "replica", "command")) {
+        return;
+    }
     if (r->command == NULL) {
         COMPLAIN(l, line,
                  "[replica %s] needs host = HOST; for one on this host write "
@@ -123,7 +138,10 @@ static void finish_exec(struct loader *l, struct config_replica *r,
     }
     check_exec(l, r, line);
     if (config_split_words(r->command, &r->argv, &err) < 0) {
-        COMPLAIN(l, line, "[replica %s]: command = %s", r->name, err.msg);
+        config_error_at(l->errors, l->name,
+                        config_line_of(&r->where, "replica", "command"),
+                        "command", "[replica %s]: command = %s", r->name,
+                        err.msg);
     }
 }
 
@@ -157,10 +175,14 @@ void config_finish(struct loader *l)
     for (size_t i = 0; i < l->config->replicas_count; i++) {
         struct config_replica *r = &l->config->replicas[i];
 
+        if (r->host == NULL && is_set(&r->where, "replica", "host")) {
+            continue; /* what it was set to is a mistake */
+        }
         if (r->host == NULL) {
-            finish_exec(l, r, l->replicas[i].line);
+            finish_exec(l, r, r->where.head);
         } else {
             finish_ssh(l, r);
         }
     }
+    config_check_targets(l);
 }

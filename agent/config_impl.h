@@ -8,8 +8,6 @@
 
 #include "agent/config.h"
 
-enum { SETTINGS_MAX = 64 }; /* more than the table has */
-
 enum where { IN_NOTHING, IN_DATABASE, IN_REPLICA, IN_UNKNOWN };
 
 struct loader {
@@ -22,12 +20,12 @@ struct loader {
     bool expects_setting; /* inih must call us for the line just read */
     bool seen_database;
     enum where where;
-    unsigned set_at[SETTINGS_MAX]; /* line of each setting in this section */
-    struct { unsigned line; } *replicas; /* of each section's head */
 };
 
-#define COMPLAIN(l, at, fmt, ...)                                              \
-    config_error_add((l)->errors, "%s:%u: " fmt, (l)->name, (at), __VA_ARGS__)
+#define COMPLAIN(l, at, ...)                                                   \
+    config_error_at((l)->errors, (l)->name, (at), NULL, __VA_ARGS__)
 
 /* Defaults that depend on others, and what must fit together. */
 void config_finish(struct loader *l);
+/* Two replicas with one target, and a target that is the database. */
+void config_check_targets(struct loader *l);

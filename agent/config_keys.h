@@ -23,10 +23,12 @@
     X("socket", PATH, socket, 0, 0, "",                                        \
       "control socket; default: $RUNTIME_DIRECTORY/control.sock, "             \
       "else /run/drover/NAME/control.sock")                                    \
-    X("control-group", TEXT, control_group, 0, 0, "",                          \
+    X("control-group", ACCOUNT, control_group, 0, 0, "",                          \
       "members of this group may see key names and change things")             \
     X("lock-timeout", DURATION, lock_timeout_ms, 10, MS_H, "5s",               \
       "a key locked for longer is shown as blocked")                           \
+    X("lag-limit", DURATION, lag_limit_ms, 100, MS_YEAR, "30s",                \
+      "a change pending for longer makes status unhealthy")                    \
     X("settle", DURATION, settle_ms, 10, MS_H, "1s",                           \
       "how long a new empty file must stay empty to count as a value")         \
     X("rescan", DURATION, rescan_ms, 0, MS_YEAR, "6h",                         \
@@ -43,21 +45,23 @@
       "the brake lets so many deletes through whatever their part")            \
     X("log-max-changes", COUNT, log_max_changes, 1000, UINT64_C(1) << 32,      \
       "1000000", "changes remembered for replicas that are behind")            \
+    X("log-max-bytes", SIZE, log_max_bytes, 1 << 20, UINT64_C(1) << 40,        \
+      "128M", "memory for them")                                               \
     X("cache", SIZE, cache_max_bytes, 64 * 1024, UINT64_C(1) << 40, "16M",     \
       "memory for values read once and sent to several replicas")
 
 #define CONFIG_REPLICA_SETTINGS(X)                                             \
-    X("host", TEXT, host, 0, 0, "", "the replica's host: connect with SSH")    \
+    X("host", HOST, host, 0, 0, "", "the replica's host: connect with SSH")    \
     X("port", PORT, port, 1, 65535, "22", "its SSH port")                      \
-    X("user", TEXT, user, 0, 0, "drover-recv", "the account to log in to")     \
-    X("path", TEXT, path, 0, 0, "",                                            \
+    X("user", ACCOUNT, user, 0, 0, "drover-recv", "the account to log in to")     \
+    X("path", FAR_PATH, path, 0, 0, "",                                            \
       "the database there; default: the same path as here")                    \
     X("identity", PATH, identity, 0, 0, "",                                    \
       "private key file, or the word agent for ssh-agent; "                    \
       "default: STATE-DIR/id_ed25519")                                         \
     X("known-hosts", PATH, known_hosts, 0, 0, "/etc/drover/known_hosts",       \
       "file with the host's key")                                              \
-    X("command", TEXT, command, 0, 0, "",                                      \
+    X("command", COMMAND, command, 0, 0, "",                                      \
       "with host: asked for instead of drover-replica receive PATH; "          \
       "without host: run here, spoken to over its stdin and stdout")           \
     X("connect-timeout", DURATION, connect_timeout_ms, 100, MS_H, "10s",       \

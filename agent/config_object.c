@@ -25,26 +25,70 @@ void config_errors_deinit(struct config_errors *e)
         free(e->lines[i]);
     }
     free(e->lines);
+    free(e->spots);
     *e = (struct config_errors){0};
+}
+
+/* Takes `line`. */
+static void add_line(struct config_errors *e, char *line, unsigned at,
+                     const char *setting)
+{
+    char **more = realloc(e->lines, (e->count + 1) * sizeof *more);
+
+    if (more != NULL) {
+        e->lines = more;
+    }
+    struct config_spot *spots =
+        realloc(e->spots, (e->count + 1) * sizeof *spots);
+    if (spots != NULL) {
+        e->spots = spots;
+    }
+    if (more == NULL || spots == NULL || line == NULL) {
+        free(line); /* the count of those before says that something is wrong */
+        return;
+    }
+    quote_tame(line); /* a file's words are in it as they stand there */
+    spots[e->count] = (struct config_spot){.line = at, .setting = setting};
+    more[e->count++] = line;
 }
 
 void config_error_add(struct config_errors *e, const char *fmt, ...)
 {
-    char **more = realloc(e->lines, (e->count + 1) * sizeof *more);
     char *line = NULL;
     va_list args;
 
-    if (more == NULL) {
-        return; /* the count of those before says that something is wrong */
-    }
-    e->lines = more;
     va_start(args, fmt);
     int rc = vasprintf(&line, fmt, args);
     va_end(args);
-    if (rc >= 0) {
-        quote_tame(line); /* a file's words are in it as they stand there */
-        e->lines[e->count++] = line;
+    add_line(e, rc < 0 ? NULL : line, 0, NULL);
+}
+
+void config_error_at(struct config_errors *e, const char *file, unsigned line,
+                     const char *setting, const char *fmt, ...)
+{
+    CLEANUP(freep) char *words = NULL;
+    char *whole = NULL;
+    va_list args;
+
+    va_start(args, fmt);
+    int rc = vasprintf(&words, fmt, args);
+    va_end(args);
+    if (rc < 0) {
+        words = NULL;
+    } else if ((line > 0 ? asprintf(&whole, "%s:%u: %s", file, line, words)
+                         : asprintf(&whole, "%s: %s", file, words)) < 0) {
+        whole = NULL;
     }
+    add_line(e, whole, line, setting);
+}
+
+unsigned config_line_of(const struct config_where *w, const char *section,
+                        const char *name)
+{
+    const struct setting *s = config_setting(section, name);
+    unsigned line = s != NULL ? w->at[s - CONFIG_SETTINGS] : 0;
+
+    return line != 0 ? line : w->head;
 }
 
 /* --- defaults ------------------------------------------------------------------ */

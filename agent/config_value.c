@@ -11,6 +11,7 @@
 
 #include "agent/config.h"
 #include "agent/config_keys.h"
+#include "agent/config_text.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
@@ -83,8 +84,9 @@ static int parse_digits(const char *text, const char *end, uint64_t *out,
 {
     uint64_t n = 0;
     size_t len = strspn(text, "0123456789");
+    const char *unit = text + len + strspn(text + len, " \t");
 
-    if (len == 0 || strcmp(text + len, end) != 0) {
+    if (len == 0 || strcmp(unit, end) != 0) {
         return err_set(err, ERR_INVALID, 0, "%s: write a number%s%s",
                        QUOTED(text, strlen(text)),
                        end[0] != '\0' ? " followed by " : "", end);
@@ -119,6 +121,10 @@ static char *limit_text(char *out, size_t room, const struct setting *s,
         break;
     case SETTING_TEXT:
     case SETTING_PATH:
+    case SETTING_FAR_PATH:
+    case SETTING_HOST:
+    case SETTING_ACCOUNT:
+    case SETTING_COMMAND:
     case SETTING_NAME:
     case SETTING_COUNT:
     case SETTING_PORT:
@@ -207,6 +213,10 @@ static int set_number(const struct setting *s, void *field, const char *text,
         return 0;
     case SETTING_TEXT:
     case SETTING_PATH:
+    case SETTING_FAR_PATH:
+    case SETTING_HOST:
+    case SETTING_ACCOUNT:
+    case SETTING_COMMAND:
     case SETTING_NAME:
     case SETTING_BOOL:
     case SETTING_RELAXED:
@@ -220,8 +230,15 @@ int config_set(const struct setting *s, void *object, const char *text,
 {
     void *field = (char *)object + s->offset;
 
+    if (config_check_text(s->type, text, err) < 0) {
+        return err->code;
+    }
     switch (s->type) {
     case SETTING_TEXT:
+    case SETTING_FAR_PATH:
+    case SETTING_HOST:
+    case SETTING_ACCOUNT:
+    case SETTING_COMMAND:
         return set_text(field, text, err);
     case SETTING_PATH:
         return set_path(field, text, dir, err);

@@ -16,7 +16,8 @@
  * progress lines, and then its connection.  A client that leaves cancels its
  * job.  At most CLIENTS_MAX strangers and as many operators are served, so that
  * strangers cannot lock operators out, and at most USER_CLIENTS_MAX of a user
- * (but root), so that none can lock out the others.  Without a descriptor left
+ * (but root), so that none can lock out the others.  Strangers' requests wait
+ * when their user has had its share of the loop's time (control_strangers.h).  Without a descriptor left
  * nobody is accepted for a second: whoever asks waits in the listener.  (libuv's
  * own listener would try again without end, inside one turn of the loop.)
  *
@@ -47,6 +48,7 @@ enum {
     CLIENTS_MAX = 128,          /* of each kind */
     USER_CLIENTS_MAX = 32,
     ACCEPTS_AT_ONCE = 16,
+    TURN_MS = 20,    /* between looks at who has waited long enough */
     PAUSE_MS = 1000, /* when no more can be opened */
     LISTEN_MAX = 128,
     QUEUE_SOFT = 256 * 1024,    /* progress is dropped above this */
@@ -180,8 +182,46 @@ static void listen_again(struct client *cl);
 /* It has sent its end.  A job would have nobody to tell. */
 static void maybe_done(struct client *cl)
 {
-    if (cl->heard_out && !cl->closing && (cl->job != NULL || cl->writes == 0)) {
+    if (cl->heard_out && !cl->closing && !cl->waiting && (cl->job != NULL || cl->writes == 0)) {
         client_close(cl);
+    }
+}
+
+static void on_turn(uv_timer_t *timer)
+{
+    struct control *c = timer->data;
+    struct client *next;
+
+    for (struct client *cl = c->clients; cl != NULL; cl = next) {
+        next = cl->next;
+        if (cl->waiting) {
+            client_run(cl);
+        }
+    }
+}
+
+/* A stranger whose user has used up its share of the loop's time. */
+static bool must_wait(struct client *cl)
+{
+    struct control *c = cl->control;
+
+    cl->waiting =
+        !cl->trusted && !strangers_may(&c->shares, cl->uid, uv_hrtime());
+    if (cl->waiting && !uv_is_active((uv_handle_t *)&c->turn)) {
+        (void)uv_timer_start(&c->turn, on_turn, TURN_MS, 0);
+    }
+    return cl->waiting;
+}
+
+static void run_one(struct client *cl, size_t len)
+{
+    struct control *c = cl->control;
+    uint64_t begin_ns = uv_hrtime();
+
+    request_run(cl, cl->in, len);
+    if (!cl->trusted) {
+        uint64_t now_ns = uv_hrtime();
+        strangers_pay(&c->shares, cl->uid, now_ns, now_ns - begin_ns);
     }
 }
 
@@ -189,13 +229,14 @@ static void maybe_done(struct client *cl)
  * does not go out at once: who does not read is not worked for. */
 void client_run(struct client *cl)
 {
+    cl->waiting = false;
     while (!cl->closing && !cl->ending && cl->job == NULL && cl->writes == 0) {
         char *end = memchr(cl->in, '\n', cl->in_len);
-        if (end == NULL) {
+        if (end == NULL || must_wait(cl)) {
             break;
         }
         size_t used = (size_t)(end - cl->in) + 1;
-        request_run(cl, cl->in, used - 1);
+        run_one(cl, used - 1);
         /* The client's memory lives until its handle is closed by the loop. */
         memmove(cl->in, cl->in + used, cl->in_len - used);
         cl->in_len -= used;
@@ -536,7 +577,9 @@ struct control *control_listen(struct daemon *d, uv_loop_t *loop,
     c->lock_fd = c->fd = -1;
     (void)uv_timer_init(loop, &c->pause);
     c->pause.data = c;
-    c->open_handles = 1;
+    (void)uv_timer_init(loop, &c->turn);
+    c->turn.data = c;
+    c->open_handles = 2;
     if (find_group(group, &c->group, err) < 0 || listen_at(c, err) < 0) {
         (void)err_wrap(err, "control socket");
         control_close(c, NULL, NULL);
@@ -566,4 +609,5 @@ void control_close(struct control *c, void (*closed)(void *arg), void *arg)
         uv_close((uv_handle_t *)&c->poll, on_server_closed);
     }
     uv_close((uv_handle_t *)&c->pause, on_server_closed);
+    uv_close((uv_handle_t *)&c->turn, on_server_closed);
 }

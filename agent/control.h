@@ -6,11 +6,15 @@
  * answer: any number of {"progress": {...}} lines, then one
  * {"exit": CODE, "result": {...}} or {"exit": CODE, "error": {"id": 502,
  * "text": "...", "hint": "..."}}.  SO_PEERCRED decides: anyone who can connect
- * may read status without key names, and wait; root, the agent's own user and
- * the control group see key names and may change things.
+ * may read status and wait, but sees no name of a table or key: names are left
+ * out, and of an ERROR only its number and what that means is said.  Root, the
+ * agent's own user and the control group see names and may change things.
+ * The others' requests wait when their user has had its share of the loop's
+ * time (control_strangers.h).
  *
  * Requests: status {keys}; version; wait {replicas, timeout_ms};
- * resync {replicas, content, dry_run}; verify {replicas, content};
+ * resync {replicas, content, dry_run, timeout_ms | anew}; verify {replicas,
+ * content, recorded, timeout_ms} (none: 1 h, with content 6 h);
  * approve {replica, token, dry_run}; pause, resume {replicas}; reload.
  *
  * Objects that the daemon makes and the commands show.  Fields are only ever
@@ -29,12 +33,18 @@
  *               "silence_s", "rate" (changes/s), "version" (receiver's),
  *               "host", "equal_as_of" (RFC 3339), "attempts", "next_try_s",
  *               "held_deletes", "held": HELD | null, "acked_changes",
- *               "sent_bytes",
+ *               "undone": UNDONE | null, "refused": REFUSED | null,
+ *               "breaks": BREAKS | null, "sent_bytes",
  *               "received_bytes", "replica_keys", "replica_bytes",
  *               "latency_p50_us", "latency_p99_us", "phase" (of a comparison),
  *               "error": ERROR | null}],
  *             "blocked": [{"side": "primary" | "replica", "replica", NAME...,
- *               "pid", "comm", "waited_s"}], "blocked_count",
+ *               "pid", "comm", "waited_s", "changed_tries" (null: locked)}],
+ *             "blocked_count",
+ *             "unborn": [as "blocked"] new files that may be temporaries: no
+ *               trouble, no change yet,
+ *             "ignored": [{"count", "path" (an example; or "path_b64"), "why"}]
+ *               directories with what is neither key nor table,
  *             "warnings": [ERROR]}
  *   wait     progress and result {"waited_s", "replicas": [{"name", "done":
  *             bool, "state", "pending_keys", "error": ERROR | null}]}
@@ -42,14 +52,26 @@
  *             "dry-run" | "resync", "elapsed_s", "replicas": [{"name", "done",
  *             "failed", "held", "phase", "compared", "replica_keys",
  *             "missing", "extra", "different", "to_repair", "repaired",
- *             "reread", "unread", "scan_keys", "error": ERROR | null,
+ *             "reread", "unread" (not compared), "left" (for the comparison
+ *             that follows), "scan_keys", "error": ERROR | null,
  *             "names": [{"kind": "missing" | "extra" | "different",
- *               "is_table": bool, NAME...}]}]}; names only at the end
+ *               "is_table": bool, "repaired": true (only by verify: met, and
+ *               repaired meanwhile), NAME...}],
+ *             "not_compared": [{"reason": "locked" | "changing" |
+ *               "unreadable" | "refused" | "pending", "side": "primary" |
+ *               "replica", "is_table", "errno" (when known), NAME...,
+ *               "error": ERROR}]}]}; these lists only at the end
  *   HELD     {"count", "shown", "token" (null: none yet) stands for so many,
  *             "approved" (of these), "since_s", and for those who may see
  *             names: "tables": [{NAME, "count"}] the largest of "all_tables",
  *             counted over the first "named", "names": [{"is_table", NAME...}]
  *             some of them}
+ *   UNDONE   {"extra", "different", "names": [{"kind", "is_table", NAME...}]}:
+ *             removed and replaced there after an unclean stop of this host
+ *   REFUSED  {"count", "since_s", "errno" (on the replica, 0: none), "error":
+ *             ERROR of one of them, "is_table", NAME...}: changes it answers no to
+ *   BREAKS   {"count" (in "window_s"), "last_s" (ago), "flapping": bool,
+ *             "error": ERROR of the last one}: of its sessions, lately
  *   approve  {"replica", "count"}, dry run {"replica", "held": HELD | null}
  *            pause, resume  {"replicas": [name]}
  *   reload   {"changes": [line]}    version  {"version", "pid", "database"}

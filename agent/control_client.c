@@ -20,6 +20,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
+#include "sync/hint.h"
 #include "sync/state.h"
 
 enum { ANSWER_MAX = 256 * 1024 * 1024, READ_BYTES = 64 * 1024 };
@@ -35,7 +36,7 @@ json_t *control_error_json(const struct err *err)
         msg = quote_log(text, sizeof text, msg, strlen(msg));
     }
     return json_pack("{s:i, s:s, s:s}", "id", err->id, "text", msg, "hint",
-                     dr_hint(err->id));
+                     hint_of(err));
 }
 
 static int dr_err(struct err *err, int id)

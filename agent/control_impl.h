@@ -5,6 +5,7 @@
 #pragma once
 
 #include "agent/control.h"
+#include "agent/control_strangers.h"
 
 struct client {
     struct control *control;
@@ -15,6 +16,7 @@ struct client {
     bool closing;
     bool stalled;  /* its buffer is full: it is not read from now */
     bool heard_out; /* it says no more; what it asked is still answered */
+    bool waiting;  /* for its user's share of the loop's time */
     bool ending;   /* close once everything written is out */
     unsigned writes; /* in flight */
     struct job *job;
@@ -29,6 +31,8 @@ struct control {
     uv_poll_t poll;   /* on it, once `polled` */
     bool polled;
     uv_timer_t pause; /* running: nobody is accepted until it ends */
+    uv_timer_t turn;  /* running: strangers' requests wait for it */
+    struct strangers shares;
     char *path;
     bool bound;       /* the socket's file is ours to remove */
     int lock_fd;

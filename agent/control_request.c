@@ -43,10 +43,17 @@ void request_refuse(struct client *cl, const struct err *err)
                 false);
 }
 
+/* What the daemon says, as much of it as this client may see; takes it. */
+static json_t *as_seen_by(const struct client *cl, json_t *object)
+{
+    return cl->trusted ? object : strangers_view(object);
+}
+
 /* Takes `result`. */
 static void answer(struct client *cl, int exit_code, json_t *result)
 {
-    client_send(cl, json_pack("{s:i, s:o}", "exit", exit_code, "result", result),
+    client_send(cl, json_pack("{s:i, s:o}", "exit", exit_code, "result",
+                              as_seen_by(cl, result)),
                 false);
 }
 
@@ -54,7 +61,8 @@ static void answer(struct client *cl, int exit_code, json_t *result)
 
 static void job_progress(void *arg, json_t *object)
 {
-    client_send(arg, json_pack("{s:o}", "progress", object), true);
+    client_send(arg, json_pack("{s:o}", "progress", as_seen_by(arg, object)),
+                true);
 }
 
 static void job_done(void *arg, int exit_code, json_t *object)
@@ -108,6 +116,22 @@ static bool flag(const json_t *request, const char *name)
     return json_is_true(json_object_get(request, name));
 }
 
+/* -1: there is none. */
+static int read_timeout(const json_t *request, int64_t *ms_out, struct err *err)
+{
+    const json_t *timeout = json_object_get(request, "timeout_ms");
+
+    *ms_out = -1;
+    if (timeout == NULL) {
+        return 0;
+    }
+    if (!json_is_integer(timeout)) {
+        return err_set(err, ERR_INVALID, 0, "\"timeout_ms\" is no number");
+    }
+    *ms_out = json_integer_value(timeout);
+    return 0;
+}
+
 static int run_status(struct client *cl, const json_t *request, struct err *err)
 {
     json_t *status = daemon_status(cl->control->daemon,
@@ -136,39 +160,71 @@ static int run_version(struct client *cl, const json_t *request,
 
 static int run_wait(struct client *cl, const json_t *request, struct err *err)
 {
-    const json_t *timeout = json_object_get(request, "timeout_ms");
     struct names names;
+    int64_t timeout_ms = 0;
     int rc = read_names(request, &names, err);
 
+    if (rc == 0) {
+        rc = read_timeout(request, &timeout_ms, err);
+    }
     if (rc < 0) {
         return rc;
     }
-    if (timeout != NULL && !json_is_integer(timeout)) {
-        return err_set(err, ERR_INVALID, 0, "\"timeout_ms\" is no number");
-    }
     cl->job = daemon_wait(cl->control->daemon, names.list, names.count,
-                          timeout != NULL ? json_integer_value(timeout) : -1,
-                          &JOB_EVENTS, cl, err);
+                          timeout_ms, &JOB_EVENTS, cl, err);
     return cl->job != NULL ? 0 : err->code;
 }
 
 static int run_compare(struct client *cl, const json_t *request,
                        enum job_compare what, struct err *err)
 {
+    struct compare_request how = {
+        .what = what,
+        .content = flag(request, "content"),
+        .recorded = what == JOB_VERIFY && flag(request, "recorded"),
+    };
     struct names names;
     int rc = read_names(request, &names, err);
 
+    if (rc == 0) {
+        rc = read_timeout(request, &how.timeout_ms, err);
+    }
+    if (rc == 0 && how.content && how.recorded) {
+        rc = err_set(err, ERR_INVALID, 0,
+                     "\"content\" and \"recorded\" exclude each other");
+    }
     if (rc < 0) {
         return rc;
     }
-    cl->job = daemon_compare(cl->control->daemon, what,
-                             flag(request, "content"), names.list, names.count,
+    cl->job = daemon_compare(cl->control->daemon, &how, names.list, names.count,
                              &JOB_EVENTS, cl, err);
     return cl->job != NULL ? 0 : err->code;
 }
 
+/* What is there is taken, at once; how the filling goes, status tells. */
+static int run_anew(struct client *cl, const json_t *request, struct err *err)
+{
+    struct names names;
+    int rc = read_names(request, &names, err);
+
+    if (rc == 0 && names.count == 0) {
+        rc = err_set(err, ERR_INVALID, 0, "--anew wants a replica's name");
+    }
+    if (rc == 0) {
+        rc = daemon_anew(cl->control->daemon, names.list, names.count, err);
+    }
+    if (rc == 0) {
+        answer(cl, 0, json_pack("{s:s, s:O}", "mode", "anew", "replicas",
+                                json_object_get(request, "replicas")));
+    }
+    return rc;
+}
+
 static int run_resync(struct client *cl, const json_t *request, struct err *err)
 {
+    if (flag(request, "anew")) {
+        return run_anew(cl, request, err);
+    }
     return run_compare(
         cl, request,
         flag(request, "dry_run") ? JOB_RESYNC_DRY_RUN : JOB_RESYNC, err);

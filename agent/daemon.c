@@ -26,13 +26,18 @@
 #include <utlist.h>
 
 #include "agent/daemon_impl.h"
+#include "agent/dirids.h"
 #include "agent/jobs.h"
+#include "agent/left_out.h"
 #include "agent/log.h"
 #include "agent/notify.h"
 #include "agent/replica.h"
+#include "agent/unclean.h"
+#include "sync/hint.h"
 #include "sync/state.h"
 
-enum { BYE_MS = 1500, STOP_MS = 5000, SAVE_EVERY_MS = 5 * 60 * 1000 };
+enum { BYE_MS = 1500, STOP_MS = 5000, SAVE_EVERY_MS = 5 * 60 * 1000,
+       SAVE_AGAIN_MS = 10 * 1000 /* after a failure */ };
 
 uv_loop_t *daemon_loop(struct daemon *d)
 {
@@ -56,6 +61,7 @@ void daemon_core_config(const struct daemon *d, struct primary_config *out)
     memcpy(out->db_id, d->id, sizeof out->db_id);
     out->epoch = d->epoch;
     out->log_max_changes = c->log_max_changes;
+    out->log_max_bytes = c->log_max_bytes;
     out->cache_max_bytes = c->cache_max_bytes;
     out->heartbeat_ms = c->heartbeat_ms;
     out->silence_ms = c->silence_ms;
@@ -89,10 +95,11 @@ void daemon_summary(struct daemon *d, char *out, size_t room)
         counts[st.state]++;
         if (st.lag_ms > worst_ms)
             worst_ms = st.lag_ms;
-        if (bad == NULL && st.last_error.id != 0 &&
-            (st.state == REPLICA_RETRYING || st.state == REPLICA_FAILED)) {
+        bool away = st.state == REPLICA_RETRYING || st.state == REPLICA_FAILED;
+        int id = away ? st.last_error.id : r->behind.id;
+        if (bad == NULL && id != 0) {
             bad = r->name;
-            bad_id = st.last_error.id;
+            bad_id = id;
         }
     }
     size_t at = 0;
@@ -119,7 +126,9 @@ static void on_second(uv_timer_t *timer)
         return;
     DL_FOREACH (d->replicas, r)
         replica_second(r);
-    if (daemon_ms() - d->saved_ms >= SAVE_EVERY_MS)
+    dirids_counts(d, false);
+    if (daemon_ms() - d->saved_ms >=
+        (d->state_err.code != 0 ? SAVE_AGAIN_MS : SAVE_EVERY_MS))
         daemon_save_index(d);
     char line[sizeof d->status_line];
     daemon_summary(d, line, sizeof line);
@@ -230,25 +239,31 @@ static int make_parts(struct daemon *d, struct err *err)
 {
     struct primary_config pc;
     daemon_core_config(d, &pc);
-    if (rand_bytes(d->instance, sizeof d->instance, err) < 0)
+    struct index_key key; /* until the saved index brings the one of before */
+    if (rand_bytes(d->instance, sizeof d->instance, err) < 0 ||
+        rand_bytes(&key, sizeof key, err) < 0)
         return EXIT_BAD;
     make_instance(d, pc.instance);
     d->ix = index_new();
+    if (d->ix != NULL)
+        index_set_key(d->ix, &key);
     d->core = d->ix != NULL ? primary_new(&pc, d->ix) : NULL;
     d->watch = watch_new(&d->loop, &daemon_watch_events, d);
     d->looks = looks_new(&d->loop, &daemon_looks_events, d);
     d->scans = d->ix != NULL
                    ? scans_new(&d->loop, d->ix, &daemon_scans_events, d)
                    : NULL;
+    d->ignored = ignored_new(&d->loop);
     if (d->core == NULL || d->watch == NULL || d->looks == NULL ||
-        d->scans == NULL) {
+        d->scans == NULL || d->ignored == NULL) {
         (void)err_set(err, ERR_NOMEM, 0, "out of memory");
         return EXIT_BAD;
     }
+    looks_set_copies(d->looks, d->state_fd);
     scans_set_settle(d->scans, d->config->settle_ms);
     for (size_t i = 0; i < d->config->replicas_count; i++)
         if (replica_add(d, &d->config->replicas[i], err) < 0)
-            return EXIT_BAD;
+            left_out_add(d, &d->config->replicas[i], err);
     return EXIT_GOOD;
 }
 
@@ -258,7 +273,9 @@ static int listen_control(struct daemon *d, struct err *err)
         return EXIT_GOOD;
     d->control = control_listen(d, &d->loop, d->config->socket,
                                 d->config->control_group, err);
-    return d->control != NULL ? EXIT_GOOD : EXIT_BAD;
+    if (d->control != NULL)
+        return EXIT_GOOD;
+    return err->id == DR_CONFIG ? EXIT_CONFIG : EXIT_BAD;
 }
 
 static void tell_ready(struct daemon *d)
@@ -277,9 +294,10 @@ void daemon_open_doors(struct daemon *d)
 {
     struct err err = {0};
     struct replica *r;
-    if (listen_control(d, &err) != EXIT_GOOD) {
+    int code = listen_control(d, &err);
+    if (code != EXIT_GOOD) {
         log_event(LOG_ERROR, "control", NULL, err.id, "err=\"%s\"", err.msg);
-        daemon_stop(d, EXIT_BAD);
+        daemon_stop(d, code);
         return;
     }
     tell_ready(d);
@@ -355,6 +373,8 @@ static void free_parts(struct daemon *d)
     while (d->replicas != NULL)
         replica_remove(d->replicas);
     d->parts_freed = true;
+    if (d->ignored != NULL)
+        ignored_stop(d->ignored);
     d->closing = 1;
     if (d->watch != NULL) {
         d->closing++;
@@ -405,6 +425,8 @@ void daemon_stop_step(struct daemon *d)
     }
     if (d->stop_phase == STOP_SAVE && !scans_saving(d->scans)) {
         d->stop_phase = STOP_PARTS;
+        unclean_stop(d);
+        dirids_counts(d, true);
         free_parts(d);
     }
     if (d->stop_phase == STOP_PARTS && d->closing == 0) {
@@ -433,6 +455,7 @@ void daemon_stop(struct daemon *d, int exit_code)
 /* What is left when the loop has run dry (or never ran). */
 static void free_rest(struct daemon *d)
 {
+    ignored_free(d->ignored);
     primary_free(d->core);
     index_free(d->ix);
     root_unref(d->root);
@@ -447,7 +470,7 @@ static void free_rest(struct daemon *d)
 int daemon_run(struct config *config)
 {
     struct err err = {0};
-    /* Four threads are few when reads of values, name lookups and the saving
+    /* Four threads are few when reads of values, lists of tables and the saving
      * of the index share them; an operator's own setting stays. */
     (void)setenv("UV_THREADPOOL_SIZE", "8", 0);
     (void)signal(SIGPIPE, SIG_IGN);
@@ -466,7 +489,7 @@ int daemon_run(struct config *config)
     if (code != EXIT_GOOD) {
         log_event(LOG_ERROR, "start_failed", NULL, err.id, "err=\"%s\"%s%s",
                   err.msg, err.id != 0 ? " hint=" : "",
-                  err.id != 0 ? dr_hint(err.id) : "");
+                  err.id != 0 ? hint_of(&err) : "");
         d->stopping = true;
         d->stop_phase = STOP_PARTS;
         free_parts(d);

@@ -42,7 +42,16 @@ struct job *daemon_wait(struct daemon *d, const char *const *replicas, size_t n,
                         int64_t timeout_ms, const struct job_events *ev,
                         void *arg, struct err *err);
 enum job_compare { JOB_VERIFY, JOB_RESYNC, JOB_RESYNC_DRY_RUN };
-struct job *daemon_compare(struct daemon *d, enum job_compare what, bool content,
+struct compare_request {
+    enum job_compare what;
+    bool content;       /* read every value on both ends */
+    bool recorded;      /* compare what both ends have on record, and look at
+                           neither disk */
+    int64_t timeout_ms; /* then it ends with what is missing; -1: as long as
+                           is sensible */
+};
+struct job *daemon_compare(struct daemon *d,
+                           const struct compare_request *request,
                            const char *const *replicas, size_t n,
                            const struct job_events *ev, void *arg,
                            struct err *err);
@@ -54,6 +63,9 @@ int daemon_approve(struct daemon *d, const char *replica, const char *token,
                    uint64_t *count_out, struct err *err) MUSTCHECK;
 /* What is held for the replica, see HELD in control.h; null when nothing is. */
 int daemon_held(struct daemon *d, const char *replica, json_t **held_out,
+                struct err *err) MUSTCHECK;
+/* Take what these replicas' directories hold now (dirids.h), and fill it. */
+int daemon_anew(struct daemon *d, const char *const *replicas, size_t n,
                 struct err *err) MUSTCHECK;
 int daemon_pause(struct daemon *d, const char *const *replicas, size_t n,
                  bool paused, struct err *err) MUSTCHECK;

@@ -6,9 +6,13 @@
  *     daemon_pump.c    glue between the core and the watch, looks and scans
  *     daemon_root.c    the root: its identity, losing it, finding it again
  *     daemon_manage.c  reload, pause
+ *     behind.c         what a replica lacks although its state is a good one
  *     held.c           what the brake holds: approve, and the note of it
+ *     dirids.c         which directory each replica is: the note of it, anew
  *     replica.c        one replica's links
  *     jobs.c, jobs_compare.c   wait, resync, verify
+ *     moves.c          directories that move
+ *     unclean.c        was the host's last stop an orderly one?
  *     status.c         what status shows
  *
  * Everything here is used on the loop's thread alone.
@@ -18,7 +22,10 @@
 #include "agent/config.h"
 #include "agent/control.h"
 #include "agent/daemon.h"
+#include "agent/ignored.h"
+#include "agent/known.h"
 #include "agent/looks.h"
+#include "agent/moves.h"
 #include "agent/root.h"
 #include "agent/scans.h"
 #include "agent/watch.h"
@@ -28,7 +35,7 @@
 struct replica;
 struct job;
 
-#define INDEX_FILE "index"
+#define INDEX_FILE IDENTITY_INDEX
 
 enum {
     EXIT_GOOD = 0,
@@ -59,14 +66,21 @@ struct daemon {
 
     struct root *root; /* NULL while lost */
     enum root_state root_state;
+    struct boot boot;  /* of the root, when it was seen first */
+    bool unclean;      /* the host went down while an agent ran */
+    bool noted;        /* ... and the next start would know it of us */
     bool root_seen;    /* it was here once since the start */
     bool scanned;     /* the first scan is done */
     bool index_ready;
     bool core_lost;    /* the core was told */
     bool suspect;      /* a look says that the root is not ours */
     struct err root_err; /* why it is lost */
+    struct known_keys likeness; /* of what is there instead, to ours */
+    int64_t likeness_ms;        /* when it was looked at, 0: never */
     struct err watch_err; /* a limit, code 0: none */
+    struct err left_out_err; /* why the configuration has more replicas */
     struct err state_err; /* the index cannot be saved */
+    struct err poor_err;  /* not all changes are told of here; code 0: all */
     int64_t identity_checked_ms;
 
     struct index *ix;
@@ -82,16 +96,22 @@ struct daemon {
     /* A scan is owed before it may be said that everything was seen. */
     bool debt;
     bool scan_when_settled; /* the watches come first */
+    bool notes_missed;      /* of the running scan: what it put is not told */
+    struct moves moves;
     /* Tables and directories the last complete scan could not read: nobody
      * knows what is in them. */
     uint64_t unread;
     struct err unread_err;
+    struct ignored *ignored;
     struct scan_report last_scan; /* took_ms < 0: none yet */
     int64_t last_scan_ms;         /* when it ended */
     int64_t next_rescan_ms;
     uint64_t saved_changes; /* of the index, when it was saved */
     bool saved_settled;     /* and then again, when all of it was old enough */
     int64_t saved_ms;
+
+    uint64_t dirids_keys;   /* of all replicas, as they were noted */
+    int64_t dirids_ms;      /* when that was */
 
     bool dirty; /* the core was called: pump */
     bool ticked; /* ... only by a tick */

@@ -8,9 +8,11 @@
 #include <utlist.h>
 
 #include "agent/daemon_impl.h"
+#include "agent/left_out.h"
 #include "agent/log.h"
 #include "agent/notify.h"
 #include "agent/replica.h"
+#include "agent/unclean.h"
 #include "sync/state.h"
 
 static int no_such(struct daemon *d, const char *name, struct err *err)
@@ -33,6 +35,8 @@ int daemon_named(struct daemon *d, const char *name, struct replica **out,
                  struct err *err)
 {
     *out = replica_find(d, name);
+    if (*out == NULL && left_out_is(d, name, err))
+        return err->code;
     return *out != NULL ? 0 : no_such(d, name, err);
 }
 
@@ -126,6 +130,8 @@ static void note_limits(json_t *changes, const struct config *was,
                 (int64_t)now->max_delete_keys);
     note_number(changes, "log-max-changes", (int64_t)was->log_max_changes,
                 (int64_t)now->log_max_changes);
+    note_number(changes, "log-max-bytes", (int64_t)was->log_max_bytes,
+                (int64_t)now->log_max_bytes);
     note_number(changes, "cache-max (bytes)", (int64_t)was->cache_max_bytes,
                 (int64_t)now->cache_max_bytes);
 }
@@ -157,21 +163,25 @@ static void apply_old(struct daemon *d, struct replica *r, json_t *changes)
         note(changes, "%s: changed, connecting anew", r->name);
         replica_reconfigure(r, now);
     } else {
-        r->config = now;
+        replica_retry(r, now);
     }
 }
 
 static void apply_new(struct daemon *d, const struct config_replica *now,
-                      bool was_there, json_t *changes)
+                      const struct config_replica *was, json_t *changes)
 {
     struct err err = {0};
     if (replica_find(d, now->name) != NULL)
         return;
     if (replica_add(d, now, &err) < 0) {
+        left_out_add(d, now, &err);
         note(changes, "%s: %s", now->name, err.msg);
         return;
     }
-    note(changes, was_there ? "%s: durability changed" : "+%s", now->name);
+    note(changes,
+         was != NULL && was->relaxed != now->relaxed ? "%s: durability changed"
+                                                     : "+%s",
+         now->name);
     if (d->root_seen)
         replica_start(replica_find(d, now->name));
 }
@@ -187,7 +197,7 @@ static void apply(struct daemon *d, struct config *now, json_t *changes)
         apply_old(d, r, changes);
     for (size_t i = 0; i < now->replicas_count; i++)
         apply_new(d, &now->replicas[i],
-                  config_replica(was, now->replicas[i].name) != NULL, changes);
+                  config_replica(was, now->replicas[i].name), changes);
     config_free(was);
 }
 
@@ -216,8 +226,10 @@ int daemon_reload(struct daemon *d, json_t **changes_out, struct err *err)
     }
     config_errors_deinit(&errors);
     json_t *changes = now != NULL ? json_array() : NULL;
-    if (now != NULL)
+    if (now != NULL) {
         apply(d, now, changes);
+        unclean_seen(d);
+    }
     *changes_out = changes;
     notify_ready(d->status_line);
     return now != NULL ? 0 : err->code;

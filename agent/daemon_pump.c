@@ -13,9 +13,11 @@
 #include <utlist.h>
 
 #include "agent/daemon_impl.h"
+#include "agent/dirids.h"
 #include "agent/jobs.h"
 #include "agent/log.h"
 #include "agent/replica.h"
+#include "agent/unclean.h"
 #include "store/base/quote.h"
 #include "sync/state.h"
 
@@ -39,13 +41,25 @@ static void on_watch_key(void *arg, const char *table, size_t table_len,
                          const char *key, size_t key_len, enum hint why)
 {
     struct daemon *d = daemon_of(arg);
+    struct bytes k = bytes_of(key, key_len);
+    jobs_moved(d, bytes_of(table, table_len), &k);
     primary_hint_key(d->core, table, table_len, key, key_len, why,
                      daemon_ms());
+}
+
+static void on_watch_moved(void *arg, const char *table, size_t table_len,
+                           const char *key, size_t key_len)
+{
+    struct daemon *d = daemon_of(arg);
+    struct bytes k = bytes_of(key, key_len);
+    jobs_moved(d, bytes_of(table, table_len), &k);
+    primary_hint_moved(d->core, table, table_len, key, key_len, daemon_ms());
 }
 
 static void on_watch_table(void *arg, const char *table, size_t table_len)
 {
     struct daemon *d = daemon_of(arg);
+    jobs_moved(d, bytes_of(table, table_len), NULL);
     primary_hint_table(d->core, table, table_len, daemon_ms());
 }
 
@@ -69,6 +83,18 @@ static void on_overflow(void *arg)
     d->scan_when_settled = true;
 }
 
+/* A move that the core is not told of must not let a table's drop go before its
+ * keys are counted: it waits for a scan. */
+static void on_moving(void *arg)
+{
+    struct daemon *d = daemon_of(arg);
+    if (moves_begin(d))
+        return;
+    daemon_index_stale(d);
+    d->debt = true;
+    d->scan_when_settled = true;
+}
+
 /* Keys that went with their directory are in the index and on the replicas, and
  * equal there: until a scan has found them gone nothing may be claimed. */
 static void on_left(void *arg)
@@ -76,7 +102,8 @@ static void on_left(void *arg)
     struct daemon *d = daemon_of(arg);
     if (!d->debt)
         log_event(LOG_INFORM, "moved", NULL, 0,
-                  "a directory with tables was moved: scanning");
+                  "a directory with tables was moved and cannot be followed: "
+                  "scanning");
     daemon_index_stale(d);
     d->debt = true;
     /* New directories are listed first, as after an overflow. */
@@ -113,7 +140,7 @@ static void on_drained(void *arg, int64_t wall_ns)
 
 static void on_settled(void *arg)
 {
-    struct daemon *d = arg;
+    struct daemon *d = daemon_of(arg);
     struct watch_counts c;
     watch_counts(d->watch, &c);
     if (c.unwatched == 0)
@@ -134,7 +161,9 @@ static void on_trouble(void *arg, const struct err *err)
 
 const struct watch_events daemon_watch_events = {
     .key = on_watch_key,
+    .moved = on_watch_moved,
     .table = on_watch_table,
+    .moving = on_moving,
     .left = on_left,
     .overflow = on_overflow,
     .root_lost = on_root_lost,
@@ -182,11 +211,18 @@ static void on_stream_data(void *arg, uint64_t id, const void *data, size_t n,
     primary_stream_data(d->core, id, data, n, r, daemon_ms());
 }
 
+static void on_stream_zeros(void *arg, uint64_t id, uint64_t n)
+{
+    struct daemon *d = daemon_of(arg);
+    primary_stream_zeros(d->core, id, n, daemon_ms());
+}
+
 const struct looks_events daemon_looks_events = {
     .looked = on_looked,
     .looked_table = on_looked_table,
     .stream_opened = on_stream_opened,
     .stream_data = on_stream_data,
+    .stream_zeros = on_stream_zeros,
 };
 
 /* --- from scans -------------------------------------------------------------------------- */
@@ -197,9 +233,15 @@ static void on_scan_hint(void *arg, struct bytes table,
     struct daemon *d = daemon_of(arg);
     if (key != NULL)
         primary_hint_key(d->core, table.p, table.len, key->p, key->len,
-                         HINT_CREATED, daemon_ms());
+                         HINT_FOUND, daemon_ms());
     else
         primary_hint_table(d->core, table.p, table.len, daemon_ms());
+}
+
+static void on_scan_changed(void *arg, struct bytes table,
+                            const struct bytes *key)
+{
+    jobs_found(arg, table, key);
 }
 
 static void on_scan_left(void *arg, struct bytes table, struct bytes key)
@@ -211,7 +253,9 @@ static void on_scan_left(void *arg, struct bytes table, struct bytes key)
 
 static void on_scan_missed(void *arg)
 {
-    primary_compare_soon(daemon_of(arg)->core);
+    struct daemon *d = daemon_of(arg);
+    d->notes_missed = true;
+    primary_compare_soon(d->core);
 }
 
 static size_t on_walk_room(void *arg, uint64_t id)
@@ -282,6 +326,16 @@ static void note_unread(struct daemon *d, const struct scan_report *r)
     }
 }
 
+/* A table that moves under a scan's hands leaves entries under the name it had.
+ * The notes of them take these out again; the first scan makes none. */
+static void scan_again(struct daemon *d, const struct scan_result *s)
+{
+    bool untold = !d->scanned || d->notes_missed;
+    d->notes_missed = false;
+    if (s->moved > 0 && untold && d->root_state == ROOT_HERE)
+        daemon_rescan(d, true);
+}
+
 /* A scan has ended, whoever asked for it. */
 static void on_scan_ended(void *arg, const struct scan_report *r)
 {
@@ -297,6 +351,8 @@ static void on_scan_ended(void *arg, const struct scan_report *r)
     /* One that waits was asked for after this one began. */
     if (!scans_waiting(d->scans) && !d->scan_when_settled)
         d->debt = false;
+    ignored_scanned(d->ignored, r->passed);
+    scan_again(d, &r->result);
     d->scanned = true;
     note_unread(d, r);
     if (!d->index_ready && !d->debt) {
@@ -317,6 +373,7 @@ static void on_scan_ended(void *arg, const struct scan_report *r)
 const struct scans_events daemon_scans_events = {
     .ended = on_scan_ended,
     .hint = on_scan_hint,
+    .changed = on_scan_changed,
     .left = on_scan_left,
     .missed = on_scan_missed,
     .walk_room = on_walk_room,
@@ -344,6 +401,7 @@ static void on_saved(void *arg, int rc, const struct err *err)
 {
     struct daemon *d = arg;
     if (rc < 0) {
+        d->saved_settled = false;
         d->state_err = *err;
         d->state_err.id = DR_STATE_DIR;
         (void)err_wrap(&d->state_err, "save the index in %s",
@@ -377,6 +435,7 @@ void daemon_save_index(struct daemon *d)
         .root_ino = (uint64_t)d->root->db.ino,
     };
     memcpy(ident.db_id, d->id, sizeof ident.db_id);
+    boot_now(d->root->db.root_fd, &ident.boot);
     scans_save(d->scans, d->state_fd, INDEX_FILE, &ident, on_saved, d);
 }
 
@@ -393,7 +452,7 @@ static void act(struct daemon *d, const struct action *a)
         looks_table(d->looks, a->id, a->table);
         break;
     case ACT_STREAM_OPEN:
-        looks_stream_open(d->looks, a->id, a->table, a->key);
+        looks_stream_open(d->looks, a->id, a->table, a->key, a->copy);
         break;
     case ACT_STREAM_READ:
         looks_stream_read(d->looks, a->id, a->bytes);
@@ -420,6 +479,12 @@ static void act(struct daemon *d, const struct action *a)
         break;
     case ACT_BRAKE:
         held_note(d);
+        break;
+    case ACT_MET:
+        dirids_note(d);
+        break;
+    case ACT_UNDONE:
+        unclean_note(d);
         break;
     }
 }
@@ -485,6 +550,7 @@ static void pump(struct daemon *d)
     bool more = true;
     for (int i = 0; i < ROUNDS_MAX && more; i++) {
         d->dirty = false;
+        moves_pump(d);
         more = run_actions(d);
         looks_flush(d->looks);
         scans_walk_pump(d->scans);

@@ -17,9 +17,10 @@
 #include "agent/daemon_impl.h"
 #include "agent/log.h"
 #include "agent/replica.h"
+#include "agent/unclean.h"
 #include "store/base/hex.h"
 
-enum { IDENTITY_CHECK_MS = 5000, POLL_MS = 3000 };
+enum { IDENTITY_CHECK_MS = 5000, POLL_MS = 3000, LIKENESS_MS = 30000 };
 
 static void lost_because(struct daemon *d, const struct err *why)
 {
@@ -28,11 +29,41 @@ static void lost_because(struct daemon *d, const struct err *why)
         d->root_err.id = DR_NOT_OUR_DATABASE;
 }
 
-/* Why the root is not ours, and how to make it ours if it should be. */
-static void not_ours(struct daemon *d, const struct err *why)
+/* It has no id at all: are its keys ours?  Asked now and then only, for it
+ * reads. */
+static bool lost_its_id(struct daemon *d, const struct root *root)
 {
+    uint8_t id[IDENTITY_BYTES];
+    struct err err;
+    if (identity_read(&root->db, id, &err) != ERR_NOTFOUND)
+        return false;
+    int64_t now_ms = daemon_ms();
+    if (d->likeness_ms == 0 || now_ms - d->likeness_ms > LIKENESS_MS) {
+        d->likeness = known_count(&root->db, d->ix, d->state_fd, d->id);
+        d->likeness_ms = now_ms;
+    }
+    return known_alike(&d->likeness);
+}
+
+/* Why the root is not ours, and how to make it ours if it should be. */
+static void not_ours(struct daemon *d, const struct root *root,
+                     const struct err *why)
+{
+    char hex[IDENTITY_HEX_BYTES];
     if (why->id == DR_IS_REPLICA) {
         d->root_err = *why;
+        return;
+    }
+    if (lost_its_id(d, root)) {
+        (void)err_set(&d->root_err, ERR_GONE, 0,
+                      "%.200s has no id any more, but %u of %u keys looked at "
+                      "are those of database %s: if it is that one and only "
+                      "its " META_DIR " was removed, or not restored with it, "
+                      "run as its owner: drover init --id %s %.200s",
+                      d->config->path, d->likeness.known, d->likeness.looked,
+                      hex_encode(hex, d->id, sizeof d->id), hex,
+                      d->config->path);
+        d->root_err.id = DR_NOT_OUR_DATABASE;
         return;
     }
     (void)err_set(&d->root_err, ERR_GONE, 0,
@@ -53,7 +84,7 @@ static int first_identity(struct daemon *d, struct root *root, bool known,
         /* Demoted: that does not come right by waiting. */
         if (err->id == DR_IS_REPLICA)
             return EXIT_CONFIG;
-        not_ours(d, err);
+        not_ours(d, root, err);
         return EXIT_GOOD;
     }
     int rc = identity_make(&root->db, id, err);
@@ -104,6 +135,7 @@ static void load_index(struct daemon *d)
         .root_ino = (uint64_t)d->root->db.ino,
     };
     memcpy(ident.db_id, d->id, sizeof ident.db_id);
+    boot_now(d->root->db.root_fd, &ident.boot);
     int rc = index_load(d->ix, d->state_fd, INDEX_FILE, &ident, &err);
     if (rc == 0) {
         log_event(LOG_INFORM, "index_loaded", NULL, 0, "keys=%llu",
@@ -123,6 +155,10 @@ static int read_reign(struct daemon *d, struct root *root, struct err *err)
     if (identity_epoch(&root->db, &d->epoch, err) < 0 ||
         identity_origin(&root->db, d->origin, err) < 0)
         return err->code;
+    /* For a database that loses it (known.h); without it somebody has to look. */
+    if (identity_record_epoch(d->state_fd, d->epoch, err) < 0)
+        log_event(LOG_WARN, "epoch_not_recorded", NULL, DR_STATE_DIR,
+                  "err=\"%s\"", err->msg);
     /* Held or not: what was read is of a primary. */
     return identity_check(&root->db, d->id, err);
 }
@@ -151,21 +187,35 @@ int daemon_root_first(struct daemon *d, struct err *err)
     }
     memcpy(root->id, d->id, sizeof root->id);
     d->root = root;
-    const char *poor = watch_poor_filesystem(&root->db);
-    if (poor != NULL)
-        log_event(LOG_WARN, "poor_filesystem", NULL, 0,
-                  "%s is on %s, where changes made by other hosts (or below "
-                  "it) are not seen at once, only by the periodic scan",
-                  d->config->path, poor);
     return EXIT_GOOD;
+}
+
+/* Changes that nobody tells of are found by scans alone: what status, wait and
+ * verify claim is bounded by that, and they say so. */
+static void judge_filesystem(struct daemon *d)
+{
+    const char *poor = watch_poor_filesystem(&d->root->db);
+    d->poor_err = (struct err){0};
+    if (poor == NULL)
+        return;
+    (void)err_set(&d->poor_err, ERR_IO, 0,
+                  "%s is on %s: changes made by other hosts (or below it) are "
+                  "not seen at once, only by the periodic scan",
+                  d->config->path, poor);
+    d->poor_err.id = DR_POOR_FILESYSTEM;
+    log_event(LOG_WARN, "poor_filesystem", NULL, DR_POOR_FILESYSTEM, "%s",
+              d->poor_err.msg);
 }
 
 void daemon_root_start(struct daemon *d)
 {
     struct err err = {0};
     assert(d->root != NULL);
-    if (!d->root_seen)
+    judge_filesystem(d);
+    if (!d->root_seen) {
         load_index(d);
+        unclean_start(d);
+    }
     d->root_state = ROOT_WATCHING;
     d->identity_checked_ms = daemon_ms();
     looks_set_root(d->looks, d->root);
@@ -227,7 +277,7 @@ static void take_back(struct daemon *d, struct root *root)
     struct err err = {0};
     memcpy(origin, d->origin, sizeof origin);
     if (read_reign(d, root, &err) < 0) {
-        not_ours(d, &err);
+        not_ours(d, root, &err);
         root_unref(root);
         return;
     }
@@ -256,11 +306,24 @@ static void try_again(struct daemon *d)
     if (root == NULL) {
         lost_because(d, &err);
     } else if (identity_check(&root->db, d->id, &err) < 0) {
-        not_ours(d, &err);
+        not_ours(d, root, &err);
         root_unref(root);
     } else {
         take_back(d, root);
     }
+}
+
+/* Was it given a higher epoch, by somebody who did not see this agent? */
+static bool is_new_reign(struct daemon *d)
+{
+    uint64_t epoch;
+    struct err err;
+    if (identity_epoch(&d->root->db, &epoch, &err) < 0 || epoch == d->epoch)
+        return false;
+    log_event(LOG_NOTE, "epoch", NULL, 0,
+              "the database's epoch is %llu now: restarting",
+              (unsigned long long)epoch);
+    return true;
 }
 
 /* Directories without a watch are scanned instead, and those that cannot be
@@ -276,6 +339,15 @@ static void poll_unwatched(struct daemon *d)
         now_ms - d->last_scan_ms < (pause_ms > POLL_MS ? pause_ms : POLL_MS))
         return;
     daemon_rescan(d, false);
+}
+
+/* What changed since the scan that told what is no key. */
+static void count_ignored(struct daemon *d)
+{
+    struct watch_counts c;
+    watch_counts(d->watch, &c);
+    if (d->index_ready && !scans_busy(d->scans))
+        ignored_tick(d->ignored, d->root, c.events, daemon_ms());
 }
 
 void daemon_root_second(struct daemon *d)
@@ -298,6 +370,10 @@ void daemon_root_second(struct daemon *d)
             daemon_root_lost(d, &err);
             return;
         }
+        if (is_new_reign(d)) {
+            daemon_stop(d, EXIT_BAD);
+            return;
+        }
     }
     if (d->next_rescan_ms != 0 && now_ms >= d->next_rescan_ms &&
         !scans_busy(d->scans)) {
@@ -310,4 +386,5 @@ void daemon_root_second(struct daemon *d)
         watch_fence_passed(d->watch, watch_fence(d->watch)))
         daemon_scan(d, false);
     poll_unwatched(d);
+    count_ignored(d);
 }

@@ -145,7 +145,9 @@ show() {
     if [ -n "$TTY" ]; then
         width=$(stty size <&3 2>/dev/null) || width=
         width=${width#* }
-        table=$(printf '%s\n' "$table" | fold -s -w "${width:-80}")
+        # Some terminals do not know: 0.
+        [ "${width:-0}" -gt 0 ] || width=80
+        table=$(printf '%s\n' "$table" | fold -s -w "$width")
     fi
     if [ -n "$TTY" ] && [ "$lines" -gt 0 ]; then
         printf '\033[%dA\033[J' "$lines"

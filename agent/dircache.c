@@ -127,7 +127,7 @@ int dircache_open(const struct db *db, const void *table, size_t len,
         return err_set(err, ERR_IO, 0, "table %s: cannot be examined",
                        QUOTED_TABLE(table, len));
     int rc = fd >= 0 ? 0 : fd;
-    if (fd >= 0 && st.st_dev != db->dev)
+    if (fd >= 0 && db_is_mounted(db, fd, &st))
         rc = err_set(err, ERR_NOTTABLE, 0,
                      "table %s: another file system is mounted there",
                      QUOTED_TABLE(table, len));
@@ -146,6 +146,7 @@ int dircache_fd(struct dircache_entry *e, const struct db *db, struct err *err)
         if (fd >= 0 && fstat(fd, &st) == 0) {
             e->fd = fd;
             e->ino = st.st_ino;
+            e->dev = st.st_dev;
         }
     }
     uv_mutex_unlock(&e->lock);
@@ -159,7 +160,7 @@ bool dircache_valid(struct dircache_entry *e, const struct db *db)
     table_path(e->name, e->len, path);
     bool valid = fstatat(db->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
     uv_mutex_lock(&e->lock);
-    valid = valid && e->fd >= 0 && st.st_ino == e->ino && st.st_dev == db->dev;
+    valid = valid && e->fd >= 0 && st.st_ino == e->ino && st.st_dev == e->dev;
     if (!valid)
         e->stale = true;
     uv_mutex_unlock(&e->lock);

@@ -15,15 +15,8 @@
 #include <sys/types.h>
 #include <uv.h>
 
+#include "store/base/map.h"
 #include "store/db.h"
-#include "store/value.h"
-
-/* Without this uthash ends the process when memory is short; its own hash
- * function falls through its cases without saying so. */
-#define HASH_NONFATAL_OOM 1
-#define HASH_FUNCTION(key, len, hash)                                          \
-    ((hash) = (unsigned)digest_of((key), (len)).lo)
-#include <uthash.h>
 
 struct dircache_entry {
     UT_hash_handle hh;
@@ -33,6 +26,7 @@ struct dircache_entry {
     uv_mutex_t lock; /* guards what follows */
     bool stale;
     int fd; /* -1: not opened yet */
+    dev_t dev;
     ino_t ino;
     size_t len;
     char name[]; /* of the table, with NUL for hashing an empty one */

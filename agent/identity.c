@@ -26,9 +26,10 @@
 #include "store/base/rand.h"
 #include "store/base/retry.h"
 #include "store/name.h"
+#include "store/own_dir.h"
 #include "sync/state.h"
 
-enum { RECORD_MAX_BYTES = 8192 };
+enum { RECORD_MAX_BYTES = IDENTITY_PATH_BYTES };
 
 static int meta_open(const struct db *db, struct err *err)
 {
@@ -85,40 +86,131 @@ int identity_read(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
     return err->code;
 }
 
+/* An agent of another user can read it then, but could not make it.  Without
+ * it agents are told from strangers by their locks on the id (role.h). */
+static void make_claim_file(int meta)
+{
+    struct err err;
+    int fd = own_file_open(meta, META_FILE_AGENT, O_RDONLY, &err);
+    fd_closep(&fd);
+}
+
+/* The metadata directory, made if it is missing. */
+static int make_meta(const struct db *db, struct err *err)
+{
+    /* The umask must not hide it from those who list the database. */
+    static const struct own_dir how = {
+        .mode = 0755, .group = (gid_t)-1, .give = true};
+    bool made;
+    CLEANUP(fd_closep)
+    int meta = own_dir_open(db->root_fd, META_DIR, &how, &made, err);
+    if (meta < 0)
+        return meta;
+    if (made && retry_fsync(db->root_fd) != 0)
+        return err_sys(err, errno, "sync the directory of " META_DIR);
+    return TAKE_FD(meta);
+}
+
+/* ERR_EXISTS: there is one. */
+static int write_id(int meta, const uint8_t id[IDENTITY_BYTES], struct err *err)
+{
+    char text[IDENTITY_HEX_BYTES + 1];
+    (void)hex_encode(text, id, IDENTITY_BYTES);
+    text[IDENTITY_HEX_BYTES - 1] = '\n';
+    int rc = small_write(meta, "id", text, IDENTITY_HEX_BYTES, 0644, false, err);
+    if (rc == 0)
+        make_claim_file(meta);
+    return rc < 0 ? err_wrap(err, META_DIR) : 0;
+}
+
 static int make_id(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
                    struct err *err)
 {
     /* One that is there needs no permission to write. */
     int there = read_id(db, id_out, err);
-    if (there != ERR_NOTFOUND)
+    if (there != ERR_NOTFOUND) {
+        CLEANUP(fd_closep) int old = there == 0 ? meta_open(db, err) : -1;
+        if (old >= 0)
+            make_claim_file(old); /* of the version before: it has none */
         return there < 0 ? there : IDENTITY_THERE;
-    if (mkdirat(db->root_fd, META_DIR, 0755) == 0) {
-        /* The umask must not hide it from those who list the database. */
-        if (fchmodat(db->root_fd, META_DIR, 0755, 0) != 0 ||
-            retry_fsync(db->root_fd) != 0)
-            return err_sys(err, errno, "make " META_DIR);
-    } else if (errno != EEXIST) {
-        return err_sys(err, errno, "make " META_DIR);
     }
-    CLEANUP(fd_closep) int meta = meta_open(db, err);
+    CLEANUP(fd_closep) int meta = make_meta(db, err);
     if (meta < 0)
-        return err->code;
+        return meta;
     uint8_t id[IDENTITY_BYTES];
     int rc = rand_bytes(id, sizeof id, err);
     if (rc < 0)
         return rc;
-    char text[IDENTITY_HEX_BYTES + 1];
-    (void)hex_encode(text, id, sizeof id);
-    text[IDENTITY_HEX_BYTES - 1] = '\n';
-    rc = small_write(meta, "id", text, IDENTITY_HEX_BYTES, 0644, false, err);
+    rc = write_id(meta, id, err);
     if (rc == ERR_EXISTS) {
         rc = read_id(db, id_out, err);
         return rc < 0 ? rc : IDENTITY_THERE;
     }
-    if (rc < 0)
-        return err_wrap(err, META_DIR);
-    memcpy(id_out, id, sizeof id);
+    if (rc == 0)
+        memcpy(id_out, id, sizeof id);
+    return rc;
+}
+
+/* --- the epoch, as one line of decimal digits ----------------------------- */
+
+static int write_epoch(int dir_fd, uint64_t epoch, mode_t mode, struct err *err)
+{
+    char text[32];
+    int n = snprintf(text, sizeof text, "%llu\n", (unsigned long long)epoch);
+    return small_write(dir_fd, IDENTITY_EPOCH, text, (size_t)n, mode, true, err);
+}
+
+static int read_epoch(int dir_fd, uint64_t *epoch_out, struct err *err)
+{
+    char text[64];
+    int n = small_read(dir_fd, IDENTITY_EPOCH, text, sizeof text, err);
+    if (n < 0)
+        return n;
+    size_t digits = strspn(text, "0123456789");
+    errno = 0;
+    unsigned long long value = strtoull(text, NULL, 10);
+    if (digits == 0 || strspn(text + digits, "\n") != strlen(text + digits) ||
+        errno != 0 || value == 0)
+        return err_set(err, ERR_CORRUPT, 0,
+                       IDENTITY_EPOCH " does not hold a number above 0");
+    *epoch_out = value;
     return 0;
+}
+
+int identity_recall_epoch(int state_fd, uint64_t *epoch_out, struct err *err)
+{
+    int rc = read_epoch(state_fd, epoch_out, err);
+    return rc < 0 ? err_wrap(err, "state directory") : 0;
+}
+
+int identity_record_epoch(int state_fd, uint64_t epoch, struct err *err)
+{
+    uint64_t was;
+    if (read_epoch(state_fd, &was, err) == 0 && was == epoch)
+        return 0;
+    int rc = write_epoch(state_fd, epoch, 0600, err);
+    return rc < 0 ? err_wrap(err, "state directory") : 0;
+}
+
+/* The epoch comes first: an agent that starts in between finds no id. */
+int identity_restore(const struct db *db, const uint8_t id[IDENTITY_BYTES],
+                     uint64_t epoch, struct err *err)
+{
+    uint8_t there[IDENTITY_BYTES];
+    int rc = read_id(db, there, err);
+    if (rc != ERR_NOTFOUND)
+        return rc < 0 ? rc : err_set(err, ERR_EXISTS, 0, "it has an id");
+    CLEANUP(fd_closep) int meta = make_meta(db, err);
+    rc = meta;
+    if (rc >= 0 && epoch > 0)
+        rc = write_epoch(meta, epoch, 0644, err);
+    if (rc >= 0)
+        rc = write_id(meta, id, err);
+    if (rc >= 0)
+        return 0;
+    (void)err_wrap(err, "make the id of database %s", db->path);
+    err->id = DR_NO_IDENTITY;
+    return err->code;
 }
 
 int identity_make(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
@@ -181,20 +273,36 @@ int identity_origin(const struct db *db, uint8_t out[IDENTITY_ORIGIN_BYTES],
     return 0;
 }
 
-int identity_hold(const struct db *db, struct err *err)
+static int hold(int fd, const char *file, struct err *err)
 {
-    CLEANUP(fd_closep)
-    int fd = retry_openat(db->root_fd, META_DIR "/id",
-                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
-    if (fd < 0)
-        return err_sys(err, errno, META_DIR "/id");
-    if (flock(fd, LOCK_SH | LOCK_NB) == 0)
-        return TAKE_FD(fd);
+    CLEANUP(fd_closep) int own = fd;
+    if (flock(own, LOCK_SH | LOCK_NB) == 0)
+        return TAKE_FD(own);
     return errno == EWOULDBLOCK
                ? err_set(err, ERR_EXISTS, 0,
-                         META_DIR "/id is locked exclusively (is it being "
-                                  "demoted?)")
-               : err_sys(err, errno, "lock " META_DIR "/id");
+                         META_DIR "/%s is locked exclusively (is it being "
+                                  "demoted?)",
+                         file)
+               : err_sys(err, errno, "lock " META_DIR "/%s", file);
+}
+
+int identity_hold(const struct db *db, struct err *err)
+{
+    CLEANUP(fd_closep) int meta = meta_open(db, err);
+    if (meta < 0)
+        return meta;
+    int fd = retry_openat(meta, "id",
+                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    return fd < 0 ? err_sys(err, errno, META_DIR "/id") : hold(fd, "id", err);
+}
+
+int identity_claim(const struct db *db, struct err *err)
+{
+    CLEANUP(fd_closep) int meta = meta_open(db, err);
+    if (meta < 0)
+        return meta;
+    int fd = own_file_open(meta, META_FILE_AGENT, O_RDONLY, err);
+    return fd < 0 ? fd : hold(fd, META_FILE_AGENT, err);
 }
 
 int identity_epoch(const struct db *db, uint64_t *epoch_out, struct err *err)
@@ -203,28 +311,16 @@ int identity_epoch(const struct db *db, uint64_t *epoch_out, struct err *err)
     CLEANUP(fd_closep) int meta = meta_open(db, err);
     if (meta < 0)
         return err->code == ERR_NOTFOUND ? 0 : err->code;
-    char text[64];
-    int n = small_read(meta, "epoch", text, sizeof text, err);
-    if (n == ERR_NOTFOUND)
+    int rc = read_epoch(meta, epoch_out, err);
+    if (rc == ERR_NOTFOUND)
         return 0;
-    if (n < 0)
-        return err_wrap(err, META_DIR);
-    size_t digits = strspn(text, "0123456789");
-    errno = 0;
-    unsigned long long value = strtoull(text, NULL, 10);
-    if (digits == 0 || strspn(text + digits, "\n") != strlen(text + digits) ||
-        errno != 0 || value == 0)
-        return err_set(err, ERR_CORRUPT, 0,
-                       "%s/" META_DIR "/epoch does not hold a number above 0",
-                       db->path);
-    *epoch_out = value;
-    return 0;
+    return rc < 0 ? err_wrap(err, "%s/" META_DIR, db->path) : 0;
 }
 
 /* The record: the id in hexadecimal, a space, and the path to the end of the
  * file (a path may hold any byte but NUL). */
-int identity_recall(int state_fd, const char *path,
-                    uint8_t id_out[IDENTITY_BYTES], struct err *err)
+int identity_recall_any(int state_fd, char path_out[IDENTITY_PATH_BYTES],
+                        uint8_t id_out[IDENTITY_BYTES], struct err *err)
 {
     char text[RECORD_MAX_BYTES];
     int n = small_read(state_fd, IDENTITY_RECORD, text, sizeof text, err);
@@ -236,10 +332,27 @@ int identity_recall(int state_fd, const char *path,
         !hex_decode(id, sizeof id, text, digits))
         return err_set(err, ERR_CORRUPT, 0,
                        "the record \"" IDENTITY_RECORD
+                       "\" in the state directory is damaged");
+    memcpy(path_out, text + digits + 1, strlen(text + digits + 1) + 1);
+    memcpy(id_out, id, sizeof id);
+    return 0;
+}
+
+int identity_recall(int state_fd, const char *path,
+                    uint8_t id_out[IDENTITY_BYTES], struct err *err)
+{
+    uint8_t id[IDENTITY_BYTES];
+    char of[IDENTITY_PATH_BYTES];
+    int rc = identity_recall_any(state_fd, of, id, err);
+    if (rc == ERR_CORRUPT)
+        return err_set(err, ERR_CORRUPT, 0,
+                       "the record \"" IDENTITY_RECORD
                        "\" in the state directory is damaged; remove it to "
                        "accept what is at %s now",
                        path);
-    if (strcmp(text + digits + 1, path) != 0)
+    if (rc < 0)
+        return rc;
+    if (strcmp(of, path) != 0)
         return err_set(err, ERR_NOTFOUND, 0, "no record of %s", path);
     memcpy(id_out, id, sizeof id);
     return 0;

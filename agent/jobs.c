@@ -9,7 +9,8 @@
  * the events' place.
  *
  * Happy path of `wait`: fence -> barrier -> each replica passes it -> done.
- * Failures: the deadline ends the job with the list of who is not there and why;
+ * Failures: the deadline ends the job with the list of who is not there and why
+ * (a comparison has one, too: it always ends);
  * a replica that is removed meanwhile counts as failed; when the agent stops,
  * jobs end with "try again".
  */
@@ -20,10 +21,17 @@
 #include <utlist.h>
 
 #include "agent/jobs_impl.h"
+#include "agent/left_out.h"
 #include "agent/status.h"
 #include "sync/state.h"
 
-enum { PROGRESS_MS = 200, SCAN_AGAIN_MS = 1000 };
+enum {
+    PROGRESS_MS = 200,
+    SCAN_AGAIN_MS = 1000,
+    /* Nobody who asked at night shall wait for ever. */
+    COMPARE_MOST_MS = 3600 * 1000,
+    CONTENT_MOST_MS = 6 * 3600 * 1000,
+};
 
 static json_t *wait_target_json(struct job *j, const struct job_target *t)
 {
@@ -50,11 +58,15 @@ json_t *job_object(struct job *j, bool end)
         (void)json_array_append_new(
             list, j->is_compare ? compare_target_json(&j->targets[i], end)
                                 : wait_target_json(j, &j->targets[i]));
+    json_t *warnings = json_array();
+    status_add_poor(j->daemon, warnings);
+    status_add_ignored(j->daemon, true, warnings);
     if (j->is_compare)
-        return json_pack("{s:s, s:o, s:o}", "mode", compare_mode_word(j),
-                         "elapsed_s", status_seconds(ms), "replicas", list);
-    return json_pack("{s:o, s:o}", "waited_s", status_seconds(ms), "replicas",
-                     list);
+        return json_pack("{s:s, s:o, s:o, s:o}", "mode", compare_mode_word(j),
+                         "elapsed_s", status_seconds(ms), "replicas", list,
+                         "warnings", warnings);
+    return json_pack("{s:o, s:o, s:o}", "waited_s", status_seconds(ms),
+                     "replicas", list, "warnings", warnings);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -63,7 +75,9 @@ static void on_timer_closed(uv_handle_t *handle)
     for (size_t i = 0; i < j->count; i++) {
         free(j->targets[i].name);
         json_decref(j->targets[i].names);
+        json_decref(j->targets[i].uncompared);
     }
+    met_free(j->met);
     free(j);
 }
 
@@ -97,7 +111,9 @@ static void check_deadline(struct job *j)
 {
     if (j->phase == JOB_ENDED || daemon_ms() < j->deadline_ms)
         return;
-    job_end(j, EXIT_TRY_AGAIN);
+    if (j->is_compare)
+        compare_expire(j);
+    job_end(j, j->is_compare ? EXIT_BAD : EXIT_TRY_AGAIN);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -151,8 +167,9 @@ static void on_scan(void *arg, const struct scan_report *report)
         j->unread = (struct err){0};
         if (report->result.counts.incomplete > 0)
             j->unread = d->unread_err;
-        j->phase = JOB_RUN;
         j->barrier = primary_tail(j->daemon->core);
+        j->fence_set = false;
+        j->phase = j->met != NULL ? JOB_SCANNED : JOB_RUN;
         return;
     }
     if (!j->is_compare) {
@@ -167,7 +184,7 @@ static void on_scan(void *arg, const struct scan_report *report)
 /* Does this job need a scan of our own before it may go on? */
 static bool needs_scan(const struct job *j)
 {
-    if (j->is_compare && (j->content || j->what != JOB_VERIFY))
+    if (j->is_compare && !j->recorded)
         return true;
     return !daemon_sees_all(j->daemon);
 }
@@ -183,22 +200,34 @@ static bool given_up(struct job *j)
     return true;
 }
 
-static void fence_step(struct job *j)
+/* Everything that happened before the first call has been hinted. */
+static bool fenced(struct job *j)
 {
     struct daemon *d = j->daemon;
     if (d->root_state != ROOT_HERE || !d->index_ready)
-        return;
+        return false;
     if (!j->fence_set) {
         j->fence_set = true;
         watch_drain(d->watch);
         if (d->root_state != ROOT_HERE)
-            return; /* the drain found that the root is lost */
+            return false; /* the drain found that the root is lost */
         j->fence = watch_fence(d->watch);
     }
-    if (!watch_fence_passed(d->watch, j->fence))
+    return watch_fence_passed(d->watch, j->fence);
+}
+
+static void fence_step(struct job *j)
+{
+    struct daemon *d = j->daemon;
+    if (!fenced(j))
         return;
     if (needs_scan(j)) {
-        j->phase = JOB_SCAN;
+        /* What the index is still to learn of the events until now is no news
+         * to the scan. */
+        if (j->barrier == 0)
+            j->barrier = primary_tail(d->core);
+        if (!j->is_compare || primary_indexed(d->core, j->barrier))
+            j->phase = JOB_SCAN;
         return;
     }
     j->phase = JOB_RUN;
@@ -211,8 +240,20 @@ static void scan_step(struct job *j)
     if (j->scan_asked || d->root_state != ROOT_HERE ||
         daemon_ms() < j->scan_after_ms)
         return;
+    if (j->is_compare && j->what != JOB_RESYNC && j->met == NULL) {
+        /* Out of memory: what is repaired meanwhile goes unreported. */
+        j->met = met_new();
+    }
     j->scan_asked = true;
     scans_ask(d->scans, j->content, false, on_scan, j);
+}
+
+static void scanned_step(struct job *j)
+{
+    if (!fenced(j))
+        return;
+    met_close(j->met);
+    j->phase = JOB_RUN;
 }
 
 static void wait_step(struct job *j)
@@ -244,6 +285,8 @@ static void job_step(struct job *j)
         fence_step(j);
     if (j->phase == JOB_SCAN)
         scan_step(j);
+    if (j->phase == JOB_SCANNED)
+        scanned_step(j);
     if (j->phase != JOB_RUN)
         return;
     if (j->is_compare)
@@ -257,6 +300,22 @@ void jobs_pump(struct daemon *d)
     struct job *j, *next;
     DL_FOREACH_SAFE (d->jobs, j, next)
         job_step(j);
+}
+
+void jobs_moved(struct daemon *d, struct bytes table, const struct bytes *key)
+{
+    struct job *j;
+    DL_FOREACH (d->jobs, j)
+        if (j->met != NULL)
+            met_moved(j->met, table, key);
+}
+
+void jobs_found(struct daemon *d, struct bytes table, const struct bytes *key)
+{
+    struct job *j;
+    DL_FOREACH (d->jobs, j)
+        if (j->met != NULL)
+            met_found(j->met, table, key);
 }
 
 void jobs_compared(struct daemon *d, uint64_t id)
@@ -299,6 +358,8 @@ static int add_targets(struct job *j, const char *const *names, size_t n,
             return err->code;
         good = good && add_target(j, names[i]);
     }
+    if (n == 0 && left_out_any(j->daemon, err))
+        return err->code;
     if (n == 0)
         DL_FOREACH (j->daemon->replicas, r)
             good = good && add_target(j, r->name);
@@ -345,16 +406,23 @@ struct job *daemon_wait(struct daemon *d, const char *const *replicas, size_t n,
     return j;
 }
 
-struct job *daemon_compare(struct daemon *d, enum job_compare what,
-                           bool content, const char *const *replicas, size_t n,
+struct job *daemon_compare(struct daemon *d,
+                           const struct compare_request *request,
+                           const char *const *replicas, size_t n,
                            const struct job_events *ev, void *arg,
                            struct err *err)
 {
     struct job *j = job_new(d, replicas, n, ev, arg, err);
     if (j != NULL) {
+        int64_t most = request->timeout_ms;
+        if (most < 0)
+            most = request->content ? CONTENT_MOST_MS : COMPARE_MOST_MS;
         j->is_compare = true;
-        j->what = what;
-        j->content = content;
+        j->what = request->what;
+        j->content = request->content;
+        j->recorded = request->recorded;
+        if (most < INT64_MAX / 2)
+            j->deadline_ms = daemon_ms() + most;
     }
     return j;
 }

@@ -11,5 +11,9 @@
 void jobs_pump(struct daemon *d);
 /* The core's comparison `id` has ended. */
 void jobs_compared(struct daemon *d, uint64_t id);
+/* An event told of a key (NULL: of a table); a scan found the index wrong about
+ * it: see met.h. */
+void jobs_moved(struct daemon *d, struct bytes table, const struct bytes *key);
+void jobs_found(struct daemon *d, struct bytes table, const struct bytes *key);
 /* End all jobs: the agent stops. */
 void jobs_end_all(struct daemon *d);

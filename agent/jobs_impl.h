@@ -6,11 +6,13 @@
 #pragma once
 
 #include "agent/jobs.h"
+#include "agent/met.h"
 #include "agent/replica.h"
 
 enum job_phase {
     JOB_FENCE,   /* until what happened before has been hinted */
     JOB_SCAN,    /* our own scan */
+    JOB_SCANNED, /* until what happened before its end has been hinted */
     JOB_RUN,     /* barrier, or comparisons */
     JOB_ENDED,   /* closing */
 };
@@ -24,6 +26,7 @@ struct job_target {
     /* of a comparison */
     uint64_t compare;      /* id, 0: not begun */
     json_t *names;
+    json_t *uncompared; /* what it ended without, NULL: not known yet */
     struct compare_result last; /* its pointers are not used */
     const char *phase;
 };
@@ -37,6 +40,7 @@ struct job {
     bool is_compare;
     enum job_compare what;
     bool content;
+    bool recorded;
     bool done_asked;       /* `done` is to be called by the timer */
     int exit_code;
     enum job_phase phase;
@@ -44,6 +48,7 @@ struct job {
     uint64_t fence;
     bool scan_asked;
     int64_t scan_after_ms; /* not before */
+    struct met *met;       /* what our scan met; NULL: there is none */
     struct err unread;     /* code 0, or what our scan could not read */
     uint64_t barrier;
     int64_t began_ms;
@@ -60,6 +65,8 @@ void job_end(struct job *j, int exit_code);
 void target_fail(struct job_target *t, const struct err *err);
 /* jobs_compare.c */
 void compare_step(struct job *j);
+/* The time is over: those that are not done fail, with what is missing. */
+void compare_expire(struct job *j);
 json_t *compare_target_json(const struct job_target *t, bool end);
 const char *compare_mode_word(const struct job *j);
 void compare_drop(struct job *j);

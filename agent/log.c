@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 #include "store/base/clock.h"
+#include "store/base/hash.h"
 #include "store/base/quote.h"
-#include "store/value.h"
 
 enum { LINE_BYTES = 2048, RECENT = 256, BURST = 4 };
 
@@ -84,7 +84,7 @@ static bool admit(const char *event, const char *replica, int dr,
     int n = snprintf(name, sizeof name, "%s/%d/%s", event, dr,
                      replica != NULL ? replica : "");
     size_t len = n < 0 ? 0 : (size_t)n;
-    uint64_t hash = digest_of(name, len < sizeof name ? len : sizeof name).lo;
+    uint64_t hash = hash_local(name, len < sizeof name ? len : sizeof name);
     struct recent *r = &state.recent[hash % RECENT];
     int64_t now_ns = clock_mono_ns();
     *held_out = 0;

@@ -26,6 +26,8 @@ enum {
     SPARES_MAX = 256,
     DIRS_MAX = 256,
     ARENA_KEEP_BYTES = 1024 * 1024,
+    COPY_EACH_BYTES = 32 << 20, /* in memory; copied in some 3 ms */
+    COPY_MEMORY_BYTES = 64 << 20,
 };
 
 struct looks *looks_new(uv_loop_t *loop, const struct looks_events *events,
@@ -39,8 +41,16 @@ struct looks *looks_new(uv_loop_t *loop, const struct looks_events *events,
     l->loop = loop;
     l->on = *events;
     l->arg = arg;
+    l->copies = (struct copy_room){.each_bytes = COPY_EACH_BYTES,
+                                   .memory_bytes = COPY_MEMORY_BYTES,
+                                   .dir_fd = -1};
     dircache_init(&l->dirs, DIRS_MAX);
     return l;
+}
+
+void looks_set_copies(struct looks *l, int dir_fd)
+{
+    l->copies.dir_fd = dir_fd;
 }
 
 void looks_set_root(struct looks *l, struct root *root)

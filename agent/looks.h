@@ -32,6 +32,7 @@ struct looks_events {
     void (*stream_opened)(void *arg, uint64_t id, const struct looked *r);
     void (*stream_data)(void *arg, uint64_t id, const void *data, size_t n,
                         const struct looked *r);
+    void (*stream_zeros)(void *arg, uint64_t id, uint64_t n);
 };
 
 /* NULL: out of memory. */
@@ -40,6 +41,9 @@ struct looks *looks_new(uv_loop_t *loop, const struct looks_events *events,
 /* Where to look from now on; NULL: the root is lost, and everything is answered
  * with LOOK_ROOT_LOST.  Takes a reference. */
 void looks_set_root(struct looks *l, struct root *root);
+/* Copies of values that are too large for memory go, without a name, to this
+ * directory; borrowed, must outlive `l`. */
+void looks_set_copies(struct looks *l, int dir_fd);
 /* Look at a key, or at a table; queued until looks_flush(). */
 void looks_key(struct looks *l, uint64_t id, struct bytes table,
                struct bytes key, size_t inline_max);
@@ -48,8 +52,9 @@ void looks_flush(struct looks *l);
 /* True while looks are queued or under way. */
 bool looks_busy(const struct looks *l);
 
+/* copy: read it into a copy first (large_copy()). */
 void looks_stream_open(struct looks *l, uint64_t id, struct bytes table,
-                       struct bytes key);
+                       struct bytes key, bool copy);
 void looks_stream_read(struct looks *l, uint64_t id, size_t bytes);
 void looks_stream_close(struct looks *l, uint64_t id);
 

@@ -8,6 +8,7 @@
 #include "agent/dircache.h"
 #include "agent/looks.h"
 #include "store/base/buf.h"
+#include "store/copy.h"
 #include "store/name.h"
 
 enum {
@@ -81,6 +82,7 @@ struct looks {
     struct root *root;
     struct dircache dirs;
     struct holders holders;
+    struct copy_room copies;
     struct request *queue;  /* utlist DL */
     struct request *spare;
     size_t queued, spares;

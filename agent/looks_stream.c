@@ -4,6 +4,8 @@
  *
  * Happy path: open -> read ... read -> end, where the piece of length 0 carries
  * the verdict of large_finish(); the core closes the stream.
+ * What changed under an earlier read is copied first, as fast as it can be, and
+ * the pieces come from the copy.
  * No share lock outlives a job: what comes between two pieces is a turn of the
  * loop at best and a replica that takes nothing at worst, and no writer may have
  * to wait for these.  The end of the value is where it is validated.
@@ -30,11 +32,12 @@ struct large_stream {
     int dir_fd;
     struct large *large;
     uv_work_t work;
-    bool busy, closed, opening;
+    bool busy, closed, opening, copy;
     struct looked r;
     struct err err;
     uint8_t *data;
     size_t cap, want, got;
+    uint64_t zeros;
     size_t table_len, key_len;
     uint8_t names[TABLE_MAX_BYTES + KEY_MAX_BYTES];
 };
@@ -64,6 +67,15 @@ static void failed(struct large_stream *s)
     s->r = (struct looked){.result = LOOK_ERROR, .err = &s->err};
 }
 
+/* On a worker.  Without room for a copy the file is read, as at the first try. */
+static int copy_now(struct large_stream *s)
+{
+    int rc = large_copy(s->large, &s->looks->copies, &s->r.look, &s->err);
+    if (rc > 0)
+        s->r.result = rc;
+    return rc;
+}
+
 /* On a worker. */
 static void open_now(struct large_stream *s)
 {
@@ -75,6 +87,8 @@ static void open_now(struct large_stream *s)
                         HOLD_MS, &s->large, &s->r.look, &s->err);
         if (rc > 0)
             s->r.result = rc;
+        if (rc == LOOK_VALUE && s->copy)
+            rc = copy_now(s);
     } else if (rc == ERR_NOTFOUND) {
         s->r.result = LOOK_GONE;
         rc = 0;
@@ -88,14 +102,25 @@ static void open_now(struct large_stream *s)
         looks_set_age(&s->r);
 }
 
-/* On a worker: the next piece, or the verdict. */
+static bool is_zeros(const uint8_t *p, size_t n)
+{
+    return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
+}
+
+/* On a worker: the next hole or piece, or the verdict. */
 static void read_now(struct large_stream *s)
 {
     s->got = 0;
     s->r = (struct looked){0};
+    s->zeros = large_zeros(s->large, WIRE_ZEROS_MAX);
+    if (s->zeros > 0)
+        return;
     int64_t n = large_read(s->large, s->data, s->want, &s->err);
     if (n > 0) {
-        s->got = (size_t)n;
+        if (is_zeros(s->data, (size_t)n))
+            s->zeros = (uint64_t)n;
+        else
+            s->got = (size_t)n;
         return;
     }
     if (n == LARGE_CHANGED) {
@@ -139,6 +164,8 @@ static void on_worked(uv_work_t *work, int status)
         r.err = &err;
     if (s->opening)
         l->on.stream_opened(l->arg, s->id, &r);
+    else if (s->zeros > 0)
+        l->on.stream_zeros(l->arg, s->id, s->zeros);
     else
         l->on.stream_data(l->arg, s->id, s->data, s->got,
                           s->got > 0 ? NULL : &r);
@@ -164,7 +191,7 @@ static void open_failed(struct looks *l, uint64_t id)
 }
 
 void looks_stream_open(struct looks *l, uint64_t id, struct bytes table,
-                       struct bytes key)
+                       struct bytes key, bool copy)
 {
     if (l->root == NULL) {
         l->on.stream_opened(l->arg, id,
@@ -182,6 +209,7 @@ void looks_stream_open(struct looks *l, uint64_t id, struct bytes table,
     s->id = id;
     s->dir_fd = -1;
     s->opening = true;
+    s->copy = copy;
     s->work.data = s;
     s->table_len = table.len;
     s->key_len = key.len;

@@ -10,6 +10,7 @@ int main(int argc, char **argv)
         .err = stderr,
         .run_dir = "/run/drover",
         .etc_dir = "/etc/drover",
+        .var_dir = "/var/lib/drover",
     };
     int rc = command_main(&cli, argc, argv);
 

@@ -17,7 +17,7 @@
 set -eu
 
 BUILD="gcc cmake make pkg-config libc6-dev libuv1-dev libssh2-1-dev libssl-dev
-       libcmocka-dev libxxhash-dev uthash-dev libinih-dev libjansson-dev
+       libsodium-dev libcmocka-dev libxxhash-dev uthash-dev libinih-dev libjansson-dev
        libsystemd-dev"
 DEMO="openssh-client"
 TEST="clang libclang-rt-14-dev clang-tidy-14 cppcheck gcovr valgrind strace

@@ -79,6 +79,15 @@ void render_name(struct buf *out, const json_t *object)
     quote_shell_buf(out, name.data, name.len);
 }
 
+void render_path(struct buf *out, const json_t *object)
+{
+    CLEANUP(buf_deinit) struct buf path = BUF_NULL;
+
+    if (put_bytes(&path, object, "path", "path_b64") && path.len > 0) {
+        quote_shell_buf(out, path.data, path.len);
+    }
+}
+
 /* A string for one line of a terminal, without its NUL. */
 static void put_clean(struct buf *out, const char *text)
 {
@@ -230,11 +239,51 @@ static void compare_names(FILE *out, const json_t *r, size_t names_max)
                           ? "table "
                           : "");
         render_print_name(out, name);
-        (void)fputc('\n', out);
+        (void)fputs(json_is_true(json_object_get(name, "repaired"))
+                        ? "  (repaired meanwhile)\n"
+                        : "\n",
+                    out);
         shown++;
     }
     if (all > shown && shown > 0) {
         (void)fprintf(out, "  and %s more\n", COUNT_TEXT(all - shown));
+    }
+}
+
+/* Why the answer is not "equal", key by key. */
+static void compare_uncompared(FILE *out, const json_t *r, size_t names_max)
+{
+    const json_t *list = json_object_get(r, "not_compared");
+    uint64_t all = count_of(r, "unread");
+    const json_t *key;
+    size_t i;
+
+    json_array_foreach(list, i, key) {
+        if (i == names_max) {
+            break;
+        }
+        (void)fputs("  not compared  ", out);
+        render_clean(out, field_text(json_object_get(key, "error"), "text", ""));
+        (void)fputc('\n', out);
+    }
+    size_t shown = json_array_size(list);
+    shown = shown < names_max ? shown : names_max;
+    if (all > shown && shown > 0) {
+        (void)fprintf(out, "  and %s more not compared\n",
+                      COUNT_TEXT(all - shown));
+    }
+}
+
+/* What becomes of the differences. */
+static void compare_last_word(FILE *out, const char *mode, uint64_t wrong)
+{
+    if (strcmp(mode, "dry-run") == 0) {
+        (void)fputs("Nothing was changed. Run without --dry-run to do it.\n",
+                    out);
+    } else if (strcmp(mode, "verify") == 0 && wrong > 0) {
+        (void)fputs("What differs is repaired by itself in some seconds; drover "
+                    "pause keeps it as it is.\n",
+                    out);
     }
 }
 
@@ -243,11 +292,14 @@ void render_compare(FILE *out, const json_t *result, size_t names_max)
     const json_t *replicas = json_object_get(result, "replicas");
     const char *mode = field_text(result, "mode", "verify");
     const json_t *r;
+    uint64_t wrong = 0;
     size_t i;
 
     json_array_foreach(replicas, i, r) {
         const json_t *error = json_object_get(r, "error");
 
+        wrong += count_of(r, "missing") + count_of(r, "extra") +
+                 count_of(r, "different");
         render_clean(out, field_text(r, "name", "?"));
         (void)fputs(": ", out);
         compare_verdict(out, mode, r);
@@ -266,11 +318,9 @@ void render_compare(FILE *out, const json_t *result, size_t names_max)
             (void)fputc('\n', out);
         }
         compare_names(out, r, names_max);
+        compare_uncompared(out, r, names_max);
     }
-    if (strcmp(mode, "dry-run") == 0) {
-        (void)fputs("Nothing was changed. Run without --dry-run to do it.\n",
-                    out);
-    }
+    compare_last_word(out, mode, wrong);
 }
 
 void render_wait(FILE *out, const json_t *result)

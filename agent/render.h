@@ -14,6 +14,8 @@
 
 #include "store/base/buf.h"
 
+/* The warnings of a status, wait or comparison. */
+void render_warnings(FILE *out, const json_t *result);
 /* drover status. */
 void render_status(FILE *out, const json_t *status, bool color);
 /* drover resync, verify: the summary; at most `names_max` differing names. */
@@ -28,6 +30,8 @@ void render_progress(struct buf *out, const json_t *object);
 void render_error(FILE *out, const json_t *error);
 /* The shell word for the NAME in `object`: TABLE/KEY, or TABLE alone. */
 void render_name(struct buf *out, const json_t *object);
+/* The same for a member "path" or "path_b64". */
+void render_path(struct buf *out, const json_t *object);
 
 /* --- text tables --- */
 

@@ -5,7 +5,10 @@
  *     orders  /srv/orders   48,211 keys, 87.3 MiB in 12 tables, epoch 1 ...
  *     REPLICA  STATE      LAG  PENDING  LAST ACK  SILENT  RATE  RECEIVER
  *     eu-1     streaming  0 s  -        0.8 s     0.8 s   41/s  0.1.0
+ *     refused  users/bob  41 s  on us-1: write a staged value: No space ...
  *     blocked  users/alice  41 s  on primary: pid 8123 billing
+ *     writing  users/a1234567b  9 s  on primary: pid 8123 billing
+ *     ignored  3, such as users.tbl/notes.txt: its name is no key's
  *     us-1: DR-202 ...
  *           HINT: ...
  */
@@ -193,12 +196,13 @@ static void table_of_replicas(FILE *out, const json_t *replicas, bool color)
 
 /* --- below the table ------------------------------------------------------------ */
 
-static void blocked_row(struct table *t, const json_t *b)
+static void blocked_row(struct table *t, const json_t *b, const char *word)
 {
     CLEANUP(buf_deinit) struct buf name = BUF_NULL;
     CLEANUP(buf_deinit) struct buf where = BUF_NULL;
     char waited[UNITS_TEXT_BYTES];
-    uint64_t pid = 0;
+    uint64_t pid = 0, tries = 0;
+    bool changing = field_count(b, "changed_tries", &tries);
 
     render_name(&name, b);
     buf_u8(&name, '\0');
@@ -207,7 +211,10 @@ static void blocked_row(struct table *t, const json_t *b)
     } else {
         buf_printf(&where, "on primary");
     }
-    if (field_count(b, "pid", &pid) && pid > 0) {
+    if (changing) {
+        buf_printf(&where, ": changes while it is read, %" PRIu64 " tries",
+                   tries);
+    } else if (field_count(b, "pid", &pid) && pid > 0) {
         buf_printf(&where, ": pid %" PRIu64 " %s", pid,
                    field_text(b, "comm", ""));
     } else {
@@ -217,8 +224,39 @@ static void blocked_row(struct table *t, const json_t *b)
     if (name.bad || where.bad) {
         return;
     }
-    const char *cells[] = {"blocked", (const char *)name.data,
+    const char *cells[] = {changing ? "changing" : word,
+                           (const char *)name.data,
                            span(waited, b, "waited_s"),
+                           (const char *)where.data};
+    table_row(t, cells);
+}
+
+/* "refused  users/bob  41 s  on r1: write a staged value: No space left on
+ * device, and 11 more" */
+static void refused_row(struct table *t, const json_t *r)
+{
+    const json_t *refused = json_object_get(r, "refused");
+    CLEANUP(buf_deinit) struct buf name = BUF_NULL;
+    CLEANUP(buf_deinit) struct buf where = BUF_NULL;
+    char since[UNITS_TEXT_BYTES];
+    uint64_t count = 0;
+
+    if (!json_is_object(refused)) {
+        return;
+    }
+    render_name(&name, refused);
+    buf_u8(&name, '\0');
+    buf_printf(&where, "on %s: %s", field_text(r, "name", "a replica"),
+               field_text(json_object_get(refused, "error"), "text", "?"));
+    if (field_count(refused, "count", &count) && count > 1) {
+        buf_printf(&where, ", and %s more", COUNT_TEXT(count - 1));
+    }
+    buf_u8(&where, '\0');
+    if (name.bad || where.bad) {
+        return;
+    }
+    const char *cells[] = {"refused", (const char *)name.data,
+                           span(since, refused, "since_s"),
                            (const char *)where.data};
     table_row(t, cells);
 }
@@ -231,14 +269,40 @@ static void blocked_keys(FILE *out, const json_t *status)
     uint64_t all = 0;
     size_t i;
 
+    json_array_foreach(json_object_get(status, "replicas"), i, b) {
+        refused_row(&t, b);
+    }
     json_array_foreach(blocked, i, b) {
-        blocked_row(&t, b);
+        blocked_row(&t, b, "blocked");
+    }
+    json_array_foreach(json_object_get(status, "unborn"), i, b) {
+        blocked_row(&t, b, "writing");
     }
     table_print(&t, out, NULL);
     if (field_count(status, "blocked_count", &all) &&
         all > json_array_size(blocked)) {
         (void)fprintf(out, "blocked  %s keys%s\n", COUNT_TEXT(all),
                       json_array_size(blocked) > 0 ? " in all" : "");
+    }
+}
+
+/* What lies beside keys and tables: a line for each directory. */
+static void ignored_files(FILE *out, const json_t *status)
+{
+    const json_t *o;
+    size_t i;
+
+    json_array_foreach(json_object_get(status, "ignored"), i, o) {
+        CLEANUP(buf_deinit) struct buf path = BUF_NULL;
+        uint64_t n = 0;
+        render_path(&path, o);
+        buf_u8(&path, '\0');
+        if (!path.bad && field_count(o, "count", &n)) {
+            (void)fprintf(out, "ignored  %s, such as %s: ", COUNT_TEXT(n),
+                          (const char *)path.data);
+            render_clean(out, field_text(o, "why", "?"));
+            (void)fputc('\n', out);
+        }
     }
 }
 
@@ -265,6 +329,26 @@ static void replica_error(FILE *out, const json_t *r)
     render_hint(out, error);
 }
 
+/* A link that flaps has a warning. */
+static void broken_link(FILE *out, const json_t *r)
+{
+    const json_t *breaks = json_object_get(r, "breaks");
+    char window[UNITS_TEXT_BYTES], last[UNITS_TEXT_BYTES];
+    uint64_t count = 0;
+
+    if (!json_is_object(breaks) || !field_count(breaks, "count", &count) ||
+        json_is_true(json_object_get(breaks, "flapping"))) {
+        return;
+    }
+    render_clean(out, field_text(r, "name", "?"));
+    (void)fprintf(out, ": the link broke %s in %s, the last time %s ago: ",
+                  count == 1 ? "once" : count == 2 ? "twice" : "often",
+                  span(window, breaks, "window_s"),
+                  span(last, breaks, "last_s"));
+    render_error_line(out, json_object_get(breaks, "error"));
+    (void)fputc('\n', out);
+}
+
 static void warning(FILE *out, const char *what, const json_t *error)
 {
     if (!json_is_object(error)) {
@@ -276,22 +360,31 @@ static void warning(FILE *out, const char *what, const json_t *error)
     render_hint(out, error);
 }
 
+void render_warnings(FILE *out, const json_t *result)
+{
+    const json_t *o;
+    size_t i;
+
+    json_array_foreach(json_object_get(result, "warnings"), i, o) {
+        warning(out, "warning", o);
+    }
+}
+
 void render_status(FILE *out, const json_t *status, bool color)
 {
     const json_t *replicas = json_object_get(status, "replicas");
-    const json_t *warnings = json_object_get(status, "warnings");
     const json_t *o;
     size_t i;
 
     head(out, status);
     table_of_replicas(out, replicas, color);
     blocked_keys(out, status);
+    ignored_files(out, status);
     warning(out, "database",
             json_object_get(json_object_get(status, "database"), "error"));
-    json_array_foreach(warnings, i, o) {
-        warning(out, "warning", o);
-    }
+    render_warnings(out, status);
     json_array_foreach(replicas, i, o) {
+        broken_link(out, o);
         replica_error(out, o);
     }
 }

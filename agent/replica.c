@@ -9,9 +9,10 @@
  * it until the link says `closed`; so a new attempt never waits for an old one
  * to fall apart.
  * Back-off: doubles while attempts fail and begins anew once a session has
- * proved good (an acknowledgement, or state streaming).  Errors that need the
- * operator are tried again, too, but rarely: the operator's fix should not need
- * a restart of the agent.
+ * been good (an acknowledgement, or state streaming) for a minute.  Errors that
+ * need the operator are tried again, too, but rarely: the operator's fix should
+ * not need a restart of the agent.  A refused login is tried again after
+ * minutes, or at once after a reload.
  */
 #include "agent/replica.h"
 
@@ -20,7 +21,9 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "agent/dirids.h"
 #include "agent/log.h"
+#include "agent/unclean.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
 #include "sync/wire.h"
@@ -42,20 +45,28 @@ static void on_timer(uv_timer_t *timer)
     begin(r);
 }
 
+/* The other host has turned this one away before the login was done. */
+static bool is_refused(const struct err *err, bool permanent)
+{
+    return permanent && (err->id == DR_AUTH || err->id == DR_HANDSHAKE);
+}
+
 /* Try again after the back-off. */
-static int64_t schedule(struct replica *r, bool permanent)
+static int64_t schedule(struct replica *r, const struct err *err,
+                        bool permanent)
 {
     if (r->paused || r->removed || r->daemon->stopping)
         return 0;
-    int64_t ms = permanent ? backoff_longest_ms(&r->backoff)
-                           : backoff_next_ms(&r->backoff);
+    int64_t ms = is_refused(err, permanent) ? backoff_refused_ms(&r->backoff)
+                 : permanent                ? backoff_longest_ms(&r->backoff)
+                                            : backoff_next_ms(&r->backoff);
     r->next_try_ms = daemon_ms() + ms;
     uv_update_time(&r->daemon->loop);
     (void)uv_timer_start(&r->timer, on_timer, (uint64_t)ms, 0);
     return ms;
 }
 
-/* A session that worked makes the next failure a first one. */
+/* A session that worked for a while makes the next failure a first one. */
 static void judge_backoff(struct replica *r)
 {
     struct replica_status st;
@@ -63,7 +74,7 @@ static void judge_backoff(struct replica *r)
         return;
     primary_status(r->daemon->core, r->number, daemon_ms(), &st);
     if (st.state == REPLICA_STREAMING || st.acked_changes > r->acked_at_up)
-        backoff_reset(&r->backoff);
+        backoff_worked(&r->backoff, daemon_ms() - r->up_ms);
 }
 
 /* Let the attempt's link fall apart without us. */
@@ -78,14 +89,24 @@ static void drop_attempt(struct replica *r)
     link_close(a->link);
 }
 
+/* Was there a session, and not only a channel? */
+static bool was_open(const struct replica *r)
+{
+    struct replica_status st;
+    primary_status(r->daemon->core, r->number, daemon_ms(), &st);
+    return st.connected_ms >= 0;
+}
+
 static void ended(struct replica *r, const struct err *err, bool permanent)
 {
     judge_backoff(r);
+    if (was_open(r))
+        breaks_note(&r->breaks, err, daemon_ms());
     bool was_up = r->up;
     drop_attempt(r);
     primary_link_down(r->daemon->core, r->number, err, permanent, daemon_ms());
     daemon_dirty(r->daemon);
-    int64_t ms = schedule(r, permanent);
+    int64_t ms = schedule(r, err, permanent);
     if (ms > 0)
         log_event(permanent ? LOG_ERROR : LOG_WARN,
                   was_up ? "link_down" : "connect_failed", r->name, err->id,
@@ -268,6 +289,8 @@ int replica_add(struct daemon *d, const struct config_replica *config,
     primary_set_paused(d->core, number, r->paused);
     DL_APPEND(d->replicas, r);
     held_recall(d, r);
+    dirids_recall(d, r);
+    unclean_add(d, r);
     daemon_dirty(d);
     return 0;
 }
@@ -334,10 +357,19 @@ void replica_reconfigure(struct replica *r,
 {
     r->config = config;
     r->paused = config->paused;
+    r->breaks = (struct breaks){0};
     r->backoff = backoff_of(FIRST_DELAY_MS, r->daemon->config->backoff_max_ms,
                             rand_seed());
     primary_set_paused(r->daemon->core, r->number, r->paused);
     restart(r);
+}
+
+void replica_retry(struct replica *r, const struct config_replica *config)
+{
+    r->config = config;
+    r->breaks = (struct breaks){0}; /* the operator has seen it */
+    if (r->attempt == NULL && r->next_try_ms != 0)
+        restart(r);
 }
 
 void replica_pause(struct replica *r, bool paused)
@@ -377,6 +409,7 @@ void replica_second(struct replica *r)
     r->rate = r->rate * 0.7 + now * 0.3;
     if (r->rate < 0.05)
         r->rate = 0;
+    behind_second(r->daemon, r);
     if (!r->shown_any || st.state != r->shown)
         log_event(LOG_NOTE, "state", r->name, st.last_error.id, "%s -> %s",
                   r->shown_any ? replica_state_word(r->shown) : "start",

@@ -9,6 +9,8 @@
 #pragma once
 
 #include "agent/backoff.h"
+#include "agent/behind.h"
+#include "agent/breaks.h"
 #include "agent/daemon_impl.h"
 #include "sync/link.h"
 
@@ -23,6 +25,8 @@ struct replica {
     struct attempt *attempt; /* NULL: no link now */
     uv_timer_t timer;        /* until the next attempt */
     struct backoff backoff;
+    struct breaks breaks;    /* of sessions */
+    struct behind behind;    /* as last logged */
     bool started;            /* may connect */
     bool up;
     bool paused;
@@ -49,6 +53,9 @@ void replica_start(struct replica *r);
 /* Another configuration: connect anew. */
 void replica_reconfigure(struct replica *r,
                          const struct config_replica *config);
+/* An equal configuration was read again: if it waits for its next attempt, try
+ * now; what the operator has put right may be on the other host. */
+void replica_retry(struct replica *r, const struct config_replica *config);
 void replica_pause(struct replica *r, bool paused);
 /* The core gives the link up. */
 void replica_give_up(struct replica *r, const struct err *err, bool permanent);

@@ -6,7 +6,10 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "store/base/cleanup.h"
 
 struct root *root_open(const char *path, struct err *err)
 {
@@ -20,14 +23,26 @@ struct root *root_open(const char *path, struct err *err)
         return NULL;
     }
     r->refs = 1;
-    r->hold_fd = -1;
+    r->hold_fd = r->claim_fd = -1;
     return r;
+}
+
+/* A lock on a file that was removed keeps nobody out. */
+static bool is_held(int fd)
+{
+    struct stat st;
+    return fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink > 0;
 }
 
 void root_hold(struct root *r)
 {
     struct err err;
-    if (r->hold_fd < 0) {
+    if (!is_held(r->claim_fd)) {
+        fd_closep(&r->claim_fd);
+        r->claim_fd = identity_claim(&r->db, &err);
+    }
+    if (!is_held(r->hold_fd)) {
+        fd_closep(&r->hold_fd);
         r->hold_fd = identity_hold(&r->db, &err);
     }
 }
@@ -43,8 +58,8 @@ void root_unref(struct root *r)
 {
     if (r == NULL || --r->refs > 0)
         return;
-    if (r->hold_fd >= 0)
-        (void)close(r->hold_fd);
+    fd_closep(&r->claim_fd);
+    fd_closep(&r->hold_fd);
     db_close(&r->db);
     free(r);
 }

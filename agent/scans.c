@@ -5,7 +5,8 @@
  * Happy path: scans_ask() queues a waiter; when no scan runs, all waiters go
  * with the next one.  The thread runs scan_run(), collecting notes in `notes`
  * under the mutex and waking the loop; at the end it wakes the loop once more,
- * which joins it, tells the waiters and begins the next.
+ * which joins it, tells the waiters and begins the next.  The first scan leaves
+ * new keys to the core while that has room for them: these are notes, too.
  * Failures: a lost root ends the scan with ERR_GONE (scan_run() removes nothing
  * then); notes beyond NOTES_MAX_BYTES are dropped and the owner told.
  */
@@ -29,7 +30,7 @@ enum {
 };
 
 /* What a note asks for. */
-enum { NOTE_TABLE, NOTE_KEY, NOTE_LEFT };
+enum { NOTE_TABLE, NOTE_KEY, NOTE_CHANGED, NOTE_LEFT };
 
 static void on_async(uv_async_t *async);
 
@@ -43,6 +44,7 @@ struct scans *scans_new(uv_loop_t *loop, struct index *ix,
     s->ix = ix;
     s->on = *events;
     s->arg = arg;
+    s->left_room = -1;
     if (uv_mutex_init(&s->lock) != 0) {
         free(s);
         return NULL;
@@ -107,9 +109,11 @@ static void on_note(void *arg, enum scan_note note, const char *table,
      * cannot be read.  For an unreadable table there is nothing to look at. */
     if (note == SCAN_UNREADABLE && key == NULL)
         return;
+    unsigned what = key == NULL           ? NOTE_TABLE
+                    : note == SCAN_CHANGED ? NOTE_CHANGED
+                                           : NOTE_KEY;
     uv_mutex_lock(&s->lock);
-    if (!put_note(s, key != NULL ? NOTE_KEY : NOTE_TABLE, table, table_len, key,
-                  key_len))
+    if (!put_note(s, what, table, table_len, key, key_len))
         s->notes_missed = true;
     uv_mutex_unlock(&s->lock);
 }
@@ -182,10 +186,14 @@ static void deliver_notes(struct scans *s)
         table.p = cur_take(&c, table.len);
         key.p = cur_take(&c, key.len);
         assert(!c.bad);
+        const struct bytes *of = what == NOTE_TABLE ? NULL : &key;
+        if ((what == NOTE_TABLE || what == NOTE_CHANGED) &&
+            s->on.changed != NULL)
+            s->on.changed(s->arg, table, of);
         if (what == NOTE_LEFT)
             s->on.left(s->arg, table, key);
         else
-            s->on.hint(s->arg, table, what == NOTE_KEY ? &key : NULL);
+            s->on.hint(s->arg, table, of);
     }
     buf_deinit(&notes);
     if (missed)
@@ -208,7 +216,9 @@ static void scan_thread(void *arg)
         .keys_done = &s->keys_done,
         .leave = s->first ? on_leave : NULL,
         .leave_arg = s,
+        .passed = &s->passed,
     };
+    s->passed = (struct passed){.count = 0};
     int64_t began_ns = clock_mono_ns();
     s->report.began_wall_ns = clock_real_ns();
     s->report.rc = scan_run(&s->scan_root->db, s->ix, &opt, on_note, s,
@@ -223,6 +233,7 @@ static void scan_thread(void *arg)
 static void tell_waiters(struct scans *s)
 {
     struct scan_report report = s->report;
+    report.passed = &s->passed;
     s->on.ended(s->arg, &report);
     struct waiter *w, *next;
     /* A waiter may ask again: only those that were there count. */
@@ -267,7 +278,6 @@ static void begin_scan(struct scans *s)
     s->stop = 0;
     s->keys_done = 0;
     s->scan_over = false;
-    s->left_room = -1;
     s->left_wait_ns = LEFT_WAIT_MS * NS_PER_MS;
     s->scan_root = root_ref(s->root);
     s->scanning = true;
@@ -341,6 +351,7 @@ static void scan_ended(struct scans *s)
      * wait for this one are told. */
     deliver_notes(s);
     s->scanning = false;
+    s->left_room = -1;
     tell_waiters(s);
     begin_scan(s);
 }

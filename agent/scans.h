@@ -26,6 +26,7 @@ struct scan_report {
     int rc;              /* of scan_run() */
     struct err err;      /* when rc < 0 */
     struct scan_result result;
+    const struct passed *passed; /* when rc is 0; borrowed during the call */
     bool content;
     int64_t began_wall_ns;
     int64_t took_ms;
@@ -37,6 +38,9 @@ struct scans_events {
     void (*ended)(void *arg, const struct scan_report *report);
     /* Look at this key (key NULL: at this table). */
     void (*hint)(void *arg, struct bytes table, const struct bytes *key);
+    /* Before `hint`: the index was not true about it, and is now.  May be
+     * NULL. */
+    void (*changed)(void *arg, struct bytes table, const struct bytes *key);
     /* Look at this key: the first scan left it unread. */
     void (*left)(void *arg, struct bytes table, struct bytes key);
     /* Hints were dropped: compare instead. */
@@ -65,7 +69,8 @@ void scans_ask(struct scans *s, bool content, bool first, scans_done_fn done,
 void scans_forget(struct scans *s, void *done_arg);
 /* The first scan runs, and may leave keys unread. */
 bool scans_leaving(const struct scans *s);
-/* How many it may leave: primary_left_room(). */
+/* How many it may leave: primary_left_room(); -1 until it is told, and after
+ * each scan. */
 void scans_set_left_room(struct scans *s, int64_t room);
 /* A scan waits or runs. */
 bool scans_busy(const struct scans *s);

@@ -63,6 +63,7 @@ struct scans {
     uv_thread_t thread;
     struct root *scan_root;
     struct scan_report report;
+    struct passed passed;
     struct walk_run *walk;
     /* saving */
     uv_work_t save;

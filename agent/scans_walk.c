@@ -70,8 +70,8 @@ static void walk_thread(void *arg)
 {
     struct walk_run *w = arg;
     bool complete = false;
-    int rc = scan_names(&w->root->db, on_want, on_found, w, &complete,
-                        &w->err);
+    int rc = scan_names(&w->root->db, index_key(w->scans->ix), on_want,
+                        on_found, w, &complete, &w->err);
     uv_mutex_lock(&w->lock);
     w->rc = rc;
     w->complete = complete && rc == 0;

@@ -15,6 +15,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/retry.h"
+#include "store/install.h"
 
 #define OLD_NS (60 * NS_PER_S)
 
@@ -26,6 +27,9 @@ int small_read(int dir_fd, const char *file, char *out, size_t room,
                           O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
     if (fd < 0)
         return err_sys(err, errno, "%s", file);
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return err_set(err, ERR_NOTTABLE, 0, "%s is no regular file", file);
     size_t have = 0;
     while (have < room - 1) {
         ssize_t n = read(fd, out + have, room - 1 - have);
@@ -96,8 +100,7 @@ int small_write(int dir_fd, const char *file, const void *text, size_t len,
         retry_fsync(fd) != 0)
         rc = err_sys(err, errno, "write %s", tmp);
     else if (replace ? renameat(dir_fd, tmp, dir_fd, file) != 0
-                     : renameat2(dir_fd, tmp, dir_fd, file,
-                                 RENAME_NOREPLACE) != 0)
+                     : install_rename_new(dir_fd, tmp, dir_fd, file) != 0)
         rc = errno == EEXIST ? err_set(err, ERR_EXISTS, 0, "%s exists", file)
                              : err_sys(err, errno, "rename %s", tmp);
     else if (retry_fsync(dir_fd) != 0)

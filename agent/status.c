@@ -5,11 +5,14 @@
  * Reads counters only: it walks no table, takes no lock that is held for long,
  * and asks no replica, so it answers at once whatever they do.  In addition to
  * what control.h names, "database" has "epoch", "directories", "unwatched",
- * "temps" and "ignored" (of the last scan), "scan_progress" (keys),
- * "index_memory_bytes", "log_changes", "cache_bytes", and the top has
- * "rss_bytes".
+ * "temps" (of the last scan), "ignored", "scan_progress" (keys),
+ * "index_memory_bytes", "log_changes", "log_bytes", "cache_bytes", and the top
+ * has "rss_bytes".
  */
 #include "agent/status.h"
+#include "agent/behind.h"
+#include "agent/replica.h"
+#include "agent/unclean.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +21,8 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "agent/hint_names.h"
+#include "agent/left_out.h"
 #include "store/base/hex.h"
 #include "store/base/quote.h"
 #include "sync/state.h"
@@ -116,11 +121,17 @@ static uint64_t resident_bytes(void)
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* No scan is owed before it may be said that everything was seen. */
+static bool is_all_seen(const struct daemon *d)
+{
+    return d->index_ready && d->root_state == ROOT_HERE && !d->debt;
+}
+
 static const char *database_state(const struct daemon *d)
 {
     if (d->root_state == ROOT_LOST)
         return "lost";
-    return d->index_ready && d->root_state == ROOT_HERE ? "ok" : "scanning";
+    return is_all_seen(d) ? "ok" : "scanning";
 }
 
 static json_t *database_json(struct daemon *d)
@@ -158,10 +169,11 @@ static json_t *database_json(struct daemon *d)
         {"events", w.events},
         {"unreadable", p.unreadable + d->unread},
         {"temps", scan->counts.temps},
-        {"ignored", scan->counts.ignored},
+        {"ignored", ignored_count(d->ignored)},
         {"scan_progress", scans_progress(d->scans)},
         {"index_memory_bytes", index_memory_bytes(d->ix)},
         {"log_changes", p.log_changes},
+        {"log_bytes", p.log_bytes},
         {"cache_bytes", p.cache_bytes},
         {"looks", p.looks},
         {"values_read", p.values_read},
@@ -224,9 +236,21 @@ static json_t *replica_json(struct replica *r, const struct replica_status *st,
                             : json_null());
     (void)json_object_set_new(o, "held",
                               held_json(r->daemon, r, with_keys, false));
-    /* What went wrong before is history once it works again. */
-    (void)json_object_set_new(
-        o, "error", quiet ? json_null() : status_error(&st->last_error));
+    (void)json_object_set_new(o, "undone",
+                              unclean_json(r->daemon, r, with_keys));
+    (void)json_object_set_new(o, "refused",
+                              behind_refused_json(r->daemon, r, with_keys));
+    (void)json_object_set_new(o, "breaks", behind_breaks_json(r));
+    /* What went wrong before is history once it works again, and stays so. */
+    const struct err *err = &st->last_error;
+    if ((quiet || err->code == 0) &&
+        breaks_are_many(&r->breaks, daemon_ms())) {
+        err = &r->breaks.last;
+        quiet = false;
+    }
+    json_t *error = quiet ? json_null() : status_error(err);
+    hint_names_fill(error, r->daemon->config, r->config);
+    (void)json_object_set_new(o, "error", error);
     return o;
 }
 
@@ -247,6 +271,8 @@ static json_t *blocked_json(const struct blocked_key *b, const char *replica,
                               b->pid != 0 ? number(b->pid) : json_null());
     (void)json_object_set_new(o, "comm", text_or_null(b->comm));
     (void)json_object_set_new(o, "waited_s", status_seconds(b->waited_ms));
+    (void)json_object_set_new(
+        o, "changed_tries", b->changed > 0 ? number(b->changed) : json_null());
     return o;
 }
 
@@ -260,7 +286,8 @@ static void add_blocked(struct daemon *d, struct replica *r, bool with_keys,
     *count += n;
     for (size_t i = 0; i < have; i++) {
         /* A lock held for a moment is how a database works. */
-        if (keys[i].waited_ms < d->config->lock_timeout_ms) {
+        if (keys[i].changed == 0 &&
+            keys[i].waited_ms < d->config->lock_timeout_ms) {
             --*count;
             continue;
         }
@@ -269,6 +296,37 @@ static void add_blocked(struct daemon *d, struct replica *r, bool with_keys,
                 list, blocked_json(&keys[i], r != NULL ? r->name : NULL,
                                    with_keys));
     }
+}
+
+/* Said, but neither trouble nor a change: new files that may be temporaries. */
+static json_t *unborn_json(struct daemon *d, bool with_keys)
+{
+    struct blocked_key keys[BLOCKED_MAX];
+    json_t *list = json_array();
+    size_t n = primary_unborn(d->core, daemon_ms(), keys, BLOCKED_MAX);
+    for (size_t i = 0; i < n && i < BLOCKED_MAX; i++)
+        if (keys[i].waited_ms >= d->config->lock_timeout_ms)
+            (void)json_array_append_new(
+                list, blocked_json(&keys[i], NULL, with_keys));
+    return list;
+}
+
+/* It is tried again, but until then what it was for is not known. */
+static json_t *scan_error(const struct daemon *d)
+{
+    struct err err = d->last_scan.err;
+    (void)err_wrap(&err, "the last scan failed");
+    if (err.id == 0)
+        err.id = DR_UNREADABLE;
+    return status_error(&err);
+}
+
+void status_add_ignored(const struct daemon *d, bool with_names,
+                        json_t *warnings)
+{
+    struct err err;
+    if (ignored_warning(d->ignored, index_count(d->ix), with_names, &err))
+        (void)json_array_append_new(warnings, status_error(&err));
 }
 
 static json_t *warnings_json(struct daemon *d, bool with_keys)
@@ -280,18 +338,48 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
         (void)json_array_append_new(list, status_error(&d->watch_err));
     if (d->state_err.code != 0)
         (void)json_array_append_new(list, status_error(&d->state_err));
+    if (d->last_scan.rc < 0 && d->root_state == ROOT_HERE)
+        (void)json_array_append_new(list, scan_error(d));
     if (d->unread > 0)
         (void)json_array_append_new(list, status_error(&d->unread_err));
+    struct replica *r;
+    struct err err = {0};
+    DL_FOREACH (d->replicas, r) {
+        if (unclean_warning(d, r, &err))
+            (void)json_array_append_new(list, status_error(&err));
+        if (behind_why(d, r, &err))
+            (void)json_array_append_new(list, status_error(&err));
+        if (behind_flaps(r, &err))
+            (void)json_array_append_new(list, status_error(&err));
+    }
+    status_add_ignored(d, with_keys, list);
     if (p.unreadable > 0) {
-        struct err err = {0};
-        (void)err_set(&err, ERR_PERM, 0, "%llu keys cannot be read%s%s",
+        (void)err_set(&err, ERR_PERM, 0,
+                      "%s%llu keys or tables cannot be read%s%s",
+                      p.unreadable_id == DR_COVERED
+                          ? "something else is in a table's place: "
+                          : "",
                       (unsigned long long)p.unreadable,
                       with_keys && p.unreadable_text[0] != '\0' ? ": " : "",
                       with_keys ? p.unreadable_text : "");
-        err.id = DR_UNREADABLE;
+        err.id = p.unreadable_id;
         (void)json_array_append_new(list, status_error(&err));
     }
     return list;
+}
+
+void status_add_poor(const struct daemon *d, json_t *warnings)
+{
+    if (d->poor_err.code != 0)
+        (void)json_array_append_new(warnings, status_error(&d->poor_err));
+}
+
+/* Some key is not on the replicas as it is here, for it never holds still. */
+static bool is_changing(struct daemon *d)
+{
+    struct primary_counts p;
+    primary_counts(d->core, &p);
+    return p.changing > 0;
 }
 
 json_t *daemon_status(struct daemon *d, bool with_keys)
@@ -300,8 +388,10 @@ json_t *daemon_status(struct daemon *d, bool with_keys)
     json_t *blocked = json_array();
     uint64_t blocked_count = 0;
     json_t *warnings = warnings_json(d, with_keys);
-    bool healthy = d->root_state == ROOT_HERE && d->index_ready &&
-                   json_array_size(warnings) == 0;
+    bool healthy = is_all_seen(d) && json_array_size(warnings) == 0 &&
+                   !is_changing(d);
+    hint_names_fill_all(warnings, d->config);
+    status_add_poor(d, warnings); /* said, but nothing is wrong with it now */
     struct replica *r;
     add_blocked(d, NULL, with_keys, blocked, &blocked_count);
     DL_FOREACH (d->replicas, r) {
@@ -312,12 +402,16 @@ json_t *daemon_status(struct daemon *d, bool with_keys)
         (void)json_array_append_new(replicas, replica_json(r, &st, with_keys));
         add_blocked(d, r, with_keys, blocked, &blocked_count);
     }
-    return json_pack("{s:i, s:s, s:i, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o}",
+    healthy = !left_out_json(d, replicas) && healthy;
+    return json_pack("{s:i, s:s, s:i, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, "
+                     "s:o, s:o}",
                      "schema", 1, "version", DROVER_VERSION, "pid",
                      (int)getpid(), "uptime_s",
                      status_seconds(daemon_ms() - d->began_ms), "rss_bytes",
                      number(resident_bytes()), "healthy", healthy, "database",
                      database_json(d), "replicas", replicas, "blocked",
                      blocked, "blocked_count", number(blocked_count),
+                     "unborn", unborn_json(d, with_keys), "ignored",
+                     with_keys ? ignored_json(d->ignored) : json_array(),
                      "warnings", warnings);
 }

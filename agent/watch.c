@@ -6,13 +6,7 @@
  * the queue and turns each event into a hint.  A new directory gets its watch
  * (watch_dir.c) and is listed afterwards (watch_list.c).
  *
- * Moves: MOVED_FROM of a directory takes its node out of the tree, MOVED_TO with
- * the same cookie puts it in its new place, where everything in it is reported
- * anew.  What has no new place at the end of the drain left the database (or the
- * other half is still to come: then it is treated as moved in, which costs a
- * listing and loses nothing).  What its tables held under the old name no event
- * tells, and another directory may have that name when it is looked at: the
- * owner has to scan (`left`).
+ * Moves are in watch_move.c.
  *
  * Failures.  Overflow: the directories are walked again and the owner is told to
  * scan.  The root moved, removed or unmounted: everything is dropped and the
@@ -30,6 +24,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -39,69 +34,31 @@
 #include "store/base/clock.h"
 #include "store/name.h"
 
-enum { READ_BYTES = 65536, EXTRA_READS = 8 };
+enum {
+    READ_BYTES = 65536,
+    EXTRA_READS = 8,
+    KEPT_MAX = 1024,
+    KEPT_SHARE = 4, /* of the descriptors that this process may have */
+};
 
 /* --- events ------------------------------------------------------------------- */
-
-static struct wnode *take_move(struct watch *w, uint32_t cookie)
-{
-    for (size_t i = 0; i < w->moves_count; i++) {
-        if (w->moves[i].cookie != cookie)
-            continue;
-        struct wnode *n = w->moves[i].node;
-        w->moves[i] = w->moves[--w->moves_count];
-        return n;
-    }
-    return NULL;
-}
-
-static void directory_left(struct watch *w, struct wnode *parent,
-                           const char *name, uint32_t cookie)
-{
-    struct wnode *n = wtree_child(parent, name);
-    if (n == NULL)
-        return;
-    if (w->moves_count == PENDING_MOVES) {
-        watch_forget(w, n);
-        return;
-    }
-    watch_tell_left(w, n);
-    wtree_detach(&w->tree, n);
-    w->moves[w->moves_count++] =
-        (struct pending_move){.cookie = cookie, .node = n};
-    /* Two directories that were exchanged: the other one is here already, and
-     * its own events may have been handled before. */
-    watch_directory(w, parent, name, LIST_HINT);
-}
-
-static void directory_arrived(struct watch *w, struct wnode *parent,
-                              const char *name, uint32_t cookie)
-{
-    struct wnode *n = take_move(w, cookie);
-    if (n != NULL) {
-        struct wnode *there = wtree_child(parent, name);
-        if (there != NULL)
-            watch_forget(w, there);
-        if (wnode_is_below(parent, n) ||
-            !wtree_attach(&w->tree, n, parent, name))
-            watch_forget(w, n);
-    }
-    watch_directory(w, parent, name, LIST_HINT);
-}
 
 static void directory_event(struct watch *w, struct wnode *n,
                             const struct inotify_event *e)
 {
-    if (e->mask & IN_CREATE)
+    /* What comes into a directory that is outside, or on its way, is found when
+     * that one comes in. */
+    if ((e->mask & IN_CREATE) && wnode_is_in(&w->tree, n))
         watch_directory(w, n, e->name, LIST_HINT);
     else if (e->mask & IN_MOVED_TO)
-        directory_arrived(w, n, e->name, e->cookie);
+        watch_moved_to(w, n, e->name, e->cookie);
     else if (e->mask & IN_MOVED_FROM)
-        directory_left(w, n, e->name, e->cookie);
+        watch_moved_from(w, n, e->name, e->cookie);
     else if (e->mask & IN_DELETE) {
         struct wnode *child = wtree_child(n, e->name);
         if (child != NULL)
             watch_removed(w, child);
+        watch_outside_step(w, n);
     }
 }
 
@@ -109,7 +66,7 @@ static void file_event(struct watch *w, struct wnode *n,
                        const struct inotify_event *e)
 {
     size_t len;
-    if (!n->is_table || !name_is_key(e->name, &len)) {
+    if ((!n->is_table && n->past == NULL) || !name_is_key(e->name, &len)) {
         if (name_is_temp(e->name))
             w->counts.temps++;
         else
@@ -123,7 +80,10 @@ static void file_event(struct watch *w, struct wnode *n,
         why = HINT_CREATED;
     else if (e->mask & IN_CLOSE_WRITE)
         why = HINT_CLOSED;
-    w->on.key(w->arg, n->path, n->table_len, e->name, len, why);
+    if (n->is_table)
+        w->on.key(w->arg, n->path, n->table_len, e->name, len, why);
+    for (const struct past *p = n->past; p != NULL; p = p->next)
+        w->on.moved(w->arg, p->path, p->table_len, e->name, len);
 }
 
 static void root_gone(struct watch *w, const char *what)
@@ -200,8 +160,10 @@ static bool read_some(struct watch *w, size_t *got_out)
 
 /* Read until the queue is empty, or until everything has been read that was in
  * it at the call: writers that never pause must not hold the loop. */
-static void read_queue(struct watch *w)
+void watch_read_queue(struct watch *w)
 {
+    if (w->in == NULL)
+        return;
     int queued = 0;
     if (ioctl(w->in->fd, FIONREAD, &queued) != 0)
         queued = INT_MAX;
@@ -214,10 +176,17 @@ static void read_queue(struct watch *w)
         if (extra++ >= (w->moves_count > 0 ? EXTRA_READS : 1))
             break;
     }
-    while (w->moves_count > 0) {
-        struct wnode *n = w->moves[--w->moves_count].node;
-        wtree_remove(&w->tree, n, watch_on_gone, w);
-    }
+    watch_moves_end(w);
+}
+
+void watch_tell_due(struct watch *w)
+{
+    if (w->due_wall_ns == 0 || w->db == NULL || w->overflowed || w->left ||
+        !watch_fence_passed(w, w->due_fence))
+        return;
+    int64_t wall_ns = w->due_wall_ns;
+    w->due_wall_ns = 0;
+    w->on.drained(w->arg, wall_ns);
 }
 
 void watch_tell_unseen(struct watch *w)
@@ -251,12 +220,15 @@ void watch_drain(struct watch *w)
     if (w->db == NULL)
         return;
     int64_t wall_ns = clock_real_ns();
-    if (w->in != NULL)
-        read_queue(w);
+    w->drains++;
+    watch_read_queue(w);
     after_events(w);
-    if (w->db != NULL && w->in != NULL && w->listings == NULL &&
-        w->running == NULL)
-        w->on.drained(w->arg, wall_ns);
+    watch_tell_due(w);
+    if (w->db != NULL && w->in != NULL && w->due_wall_ns == 0) {
+        w->due_wall_ns = wall_ns;
+        w->due_fence = w->tickets;
+        watch_tell_due(w);
+    }
 }
 
 void watch_check_root(struct watch *w)
@@ -327,8 +299,21 @@ static bool watch_root(struct watch *w)
     CLEANUP(fd_closep) int fd = watch_open_dir(w->db, "");
     if (fd < 0)
         return false;
-    (void)watch_put(w, w->tree.root, fd);
+    int wd = w->in != NULL ? watch_add(w, "", fd) : -1;
+    if (wd >= 0 && wd != w->tree.root->wd)
+        watch_set(w, w->tree.root, wd);
     return true;
+}
+
+/* Descriptors of directories that may be kept open. */
+static size_t kept_max(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return 0;
+    return files.rlim_cur / KEPT_SHARE < KEPT_MAX
+               ? (size_t)files.rlim_cur / KEPT_SHARE
+               : KEPT_MAX;
 }
 
 struct watch *watch_new(uv_loop_t *loop, const struct watch_events *events,
@@ -346,6 +331,7 @@ struct watch *watch_new(uv_loop_t *loop, const struct watch_events *events,
     w->loop = loop;
     w->on = *events;
     w->arg = arg;
+    w->kept_max = kept_max();
     return w;
 }
 
@@ -354,6 +340,7 @@ int watch_start(struct watch *w, const struct db *db, struct err *err)
     assert(w->db == NULL);
     w->lost[0] = '\0';
     w->overflowed = w->left = false;
+    w->due_wall_ns = 0;
     w->trouble_told = false;
     w->limit_sys = 0;
     w->counts.unreadable = 0;
@@ -377,11 +364,15 @@ void watch_stop(struct watch *w)
         return;
     list_drop_all(w);
     inotify_shut(w);
-    while (w->moves_count > 0) {
-        struct wnode *n = w->moves[--w->moves_count].node;
-        wtree_remove(&w->tree, n, NULL, NULL);
+    while (w->moves_count > 0)
+        wtree_remove(&w->tree, w->moves[--w->moves_count].node, watch_on_gone,
+                     w);
+    while (w->outside != NULL) {
+        struct wnode *n = w->outside;
+        watch_loose(w, n);
+        wtree_remove(&w->tree, n, watch_on_gone, w);
     }
-    wtree_deinit(&w->tree, NULL, NULL);
+    wtree_deinit(&w->tree, watch_on_gone, w);
     w->db = NULL;
 }
 

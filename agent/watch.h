@@ -6,7 +6,8 @@
  * the database (root, tables, plain directories; not META_DIR, not what is
  * mounted in it).  A new directory is watched first and listed then, so nothing
  * written into it is missed; large ones are listed on the pool, one piece at a
- * time.  What it reports are hints: the file is the truth.  It reads no values
+ * time.  One that moves is listed anew, for its new name and for the one it had
+ * (watch_move.c).  What it reports are hints: the file is the truth.  It reads no values
  * and knows nothing of replicas.
  *
  * Loop thread only.  The db is borrowed until watch_stop() or watch_free().
@@ -29,12 +30,18 @@ struct watch_events {
     /* Something happened to a key. */
     void (*key)(void *arg, const char *table, size_t table_len,
                 const char *key, size_t key_len, enum hint why);
+    /* A key was in this table before that moved: it may be gone, or another. */
+    void (*moved)(void *arg, const char *table, size_t table_len,
+                  const char *key, size_t key_len);
     /* A table's directory appeared, went or moved. */
     void (*table)(void *arg, const char *table, size_t table_len);
-    /* A directory with tables left its name other than by being removed: no
-     * event told what its tables held, and another may have its name by now.
-     * Or a new one could not be looked into.  What came and what is gone has to
-     * be found by a scan. */
+    /* A directory with tables leaves its name other than by being removed.  What
+     * they held is told under the old names, and the new ones, when it has been
+     * listed: before the fence of now (watch_fence()) is passed. */
+    void (*moving)(void *arg);
+    /* That cannot be: it left the database, or was not watched, and there is no
+     * way to list it.  Or a new directory could not be looked into.  What came
+     * and what is gone has to be found by a scan. */
     void (*left)(void *arg);
     /* Events were lost.  The watch is putting its own directories in order;
      * what happened to keys has to be found by a scan. */
@@ -42,7 +49,9 @@ struct watch_events {
     /* The root was moved, removed or unmounted: the watch has stopped. */
     void (*root_lost)(void *arg, const char *why);
     /* Everything that happened before wall_ns (CLOCK_REALTIME) in watched
-     * directories has been reported. */
+     * directories has been reported, contents of directories that came or moved
+     * included.  While such are listed all the time it goes on being called,
+     * with the time before the listings that have ended. */
     void (*drained)(void *arg, int64_t wall_ns);
     /* No listing is waiting or running any more. */
     void (*settled)(void *arg);

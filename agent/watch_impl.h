@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * watch_impl: what watch.c (events, life), watch_dir.c (watches on directories)
- * and watch_list.c (listings) share.  Not for others.
+ * watch_impl: what watch.c (events, life), watch_dir.c (watches on directories),
+ * watch_move.c (directories that move) and watch_list.c (listings) share.  Not
+ * for others.
  */
 #pragma once
 
@@ -24,10 +25,13 @@ struct listing {
     struct watch *watch;
     struct wnode *node; /* NULL: the node went; drop this */
     enum list_mode mode;
-    bool is_table;      /* of the node when the listing began */
+    bool with_keys;     /* they are to be told: as of its beginning */
     bool again;         /* asked for once more while it ran */
     enum list_mode again_mode;
+    uint64_t again_ticket;
     uint64_t ticket;    /* for fences */
+    unsigned parked;    /* times that its directory was not to be found */
+    uint64_t parked_at; /* the drain in which that was, last */
     uint64_t number;    /* for wnode.seen; 0: not begun */
     DIR *dir;
     bool at_end, failed;
@@ -61,6 +65,14 @@ struct watch {
     uint64_t tickets, numbers;
     struct pending_move moves[PENDING_MOVES];
     size_t moves_count;
+    struct wnode *outside; /* utlist DL (out_*): what left, until it is told */
+    struct wnode *kept;    /* utlist DL (kept_*): with a descriptor, the least
+                              recently used first */
+    size_t kept_count, kept_max;
+    uint64_t told; /* keys under past names since nothing was listed */
+    uint64_t drains;
+    int64_t due_wall_ns; /* `drained` is owed for this time ... */
+    uint64_t due_fence;  /* ... when this is passed; 0: it is not */
     struct watch_counts counts;
     bool overflowed;   /* in this drain */
     bool left;         /* `left` is to be told */
@@ -80,12 +92,13 @@ enum put_result {
     PUT_SAME = 1, /* it was watched already, or cannot be watched */
     PUT_NEW,
     PUT_TWIN,     /* new here, and known at another place until now */
-    PUT_LOOP,     /* it contains itself: leave it alone */
 };
 
 /* Open the directory `path` below the root, without following links; -1 with
  * errno.  EXDEV when something is mounted there. */
 int watch_open_dir(const struct db *db, const char *path);
+/* The same for `name` in an open directory. */
+int watch_open_step(const struct db *db, int fd, const char *name);
 /* Make sure that `name` in `parent` is watched, and listed in `mode`; drops the
  * node when there is no such directory. */
 void watch_directory(struct watch *w, struct wnode *parent, const char *name,
@@ -96,17 +109,52 @@ void watch_forget(struct watch *w, struct wnode *n);
 /* The directory was removed: its keys before it, each with an event, if it was
  * watched. */
 void watch_removed(struct watch *w, struct wnode *n);
-/* Report the tables of what leaves its name with everything in it. */
-void watch_tell_left(struct watch *w, struct wnode *n);
-/* Put the watch on an open directory. */
-enum put_result watch_put(struct watch *w, struct wnode *n, int fd);
+/* Watch an open directory at `path`: its descriptor, or -1 when that cannot be
+ * (the owner is told). */
+int watch_add(struct watch *w, const char *path, int fd);
+/* Give the node its watch descriptor, in place of the one it had. */
+void watch_set(struct watch *w, struct wnode *n, int wd);
 void watch_tell_limit(struct watch *w);
 /* For wtree_each_up() and wtree_remove(): report a table; let a node's watch
  * and listing go. */
 void watch_tell_table(void *arg, struct wnode *n);
 void watch_on_gone(void *arg, struct wnode *n);
 
+/* watch_move.c */
+void watch_moved_from(struct watch *w, struct wnode *parent, const char *name,
+                      uint32_t cookie);
+void watch_moved_to(struct watch *w, struct wnode *parent, const char *name,
+                    uint32_t cookie);
+/* All events are read: what has no new place left the database. */
+void watch_moves_end(struct watch *w);
+/* The directory is not where its node is; its event is still to come. */
+void watch_displace(struct watch *w, struct wnode *n);
+/* It turned up as `name` in `parent`, where no node is.  False: it cannot have
+ * that place with all that is below it, and is forgotten. */
+bool watch_relocate(struct watch *w, struct wnode *n, struct wnode *parent,
+                    const char *name);
+/* Its directory was removed: events tell of all its keys. */
+bool watch_is_removed(const struct wnode *n);
+/* The node is no pending move and not outside any more. */
+void watch_loose(struct watch *w, struct wnode *n);
+/* A step of what is outside has ended: let it go if that was the last. */
+void watch_outside_step(struct watch *w, struct wnode *n);
+/* Keep the descriptor (taken) of a directory, in case it is moved out. */
+void watch_keep(struct watch *w, struct wnode *n, int fd);
+void watch_unkeep(struct watch *w, struct wnode *n);
+/* The open directory is the one that the node watches. */
+bool watch_is_of(struct watch *w, const struct wnode *n, int fd);
+/* Open the node's directory to list it, wherever it is; -1 with errno. */
+int watch_open_node(struct watch *w, const struct wnode *n);
+/* Open what is `name` in the node's directory, wherever that is. */
+int watch_open_child(struct watch *w, const struct wnode *parent,
+                     const char *name);
+
 /* watch.c */
+/* Report what is in the queue now; not from within an event. */
+void watch_read_queue(struct watch *w);
+/* Tell `drained` if it is owed and may be. */
+void watch_tell_due(struct watch *w);
 /* Tell `left` if it is owed. */
 void watch_tell_unseen(struct watch *w);
 void watch_try_free(struct watch *w);

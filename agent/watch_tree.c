@@ -19,7 +19,7 @@ static struct wnode *node_new(const char *name)
     struct wnode *n = calloc(1, sizeof *n);
     if (n == NULL)
         return NULL;
-    n->wd = -1;
+    n->wd = n->fd = -1;
     n->name = strdup(name);
     n->path = strdup("");
     if (n->name == NULL || n->path == NULL) {
@@ -200,6 +200,15 @@ bool wtree_attach(struct wtree *t, struct wnode *n, struct wnode *parent,
     return true;
 }
 
+void wtree_outlaw(struct wtree *t, struct wnode *n)
+{
+    struct wnode *child, *next;
+    HASH_ITER (hh, n->children, child, next)
+        wtree_outlaw(t, child);
+    t->tables -= n->is_table;
+    n->is_table = false;
+}
+
 void wtree_remove(struct wtree *t, struct wnode *n, wnode_fn gone, void *arg)
 {
     struct wnode *child, *next;
@@ -213,6 +222,7 @@ void wtree_remove(struct wtree *t, struct wnode *n, wnode_fn gone, void *arg)
     t->nodes--;
     if (t->root == n)
         t->root = NULL;
+    past_free(&n->past, &t->pasts);
     node_free(n);
 }
 
@@ -222,6 +232,24 @@ void wtree_each_up(struct wnode *n, wnode_fn fn, void *arg)
     HASH_ITER (hh, n->children, child, next)
         wtree_each_up(child, fn, arg);
     fn(arg, n);
+}
+
+static void note_owed(void *arg, struct wnode *n)
+{
+    bool *owes = arg;
+    *owes = *owes || n->past != NULL;
+}
+
+bool wnode_owes(struct wnode *n)
+{
+    bool owes = false;
+    wtree_each_up(n, note_owed, &owes);
+    return owes;
+}
+
+bool wnode_is_in(const struct wtree *t, const struct wnode *n)
+{
+    return wnode_is_below(n, t->root);
 }
 
 bool wnode_is_below(const struct wnode *n, const struct wnode *above)

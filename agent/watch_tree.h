@@ -10,14 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "store/value.h"
-
-/* Without this uthash ends the process when memory is short; its own hash
- * function falls through its cases without saying so. */
-#define HASH_NONFATAL_OOM 1
-#define HASH_FUNCTION(key, len, hash)                                          \
-    ((hash) = (unsigned)digest_of((key), (len)).lo)
-#include <uthash.h>
+#include "agent/watch_past.h"
+#include "store/base/map.h"
 
 struct listing;
 
@@ -35,6 +29,10 @@ struct wnode {
     size_t table_len;       /* the table's name is the path's first bytes */
     uint64_t seen;          /* number of the last listing known to show it */
     struct listing *listing; /* waiting or running, or NULL */
+    struct past *past;      /* names under which it is still to be told of */
+    int fd;                 /* kept open for its listing elsewhere, or -1 */
+    struct wnode *kept_prev, *kept_next; /* in watch.kept while fd >= 0 */
+    struct wnode *out_prev, *out_next;   /* in watch.outside */
 };
 
 struct wtree {
@@ -43,6 +41,7 @@ struct wtree {
     size_t nodes;
     size_t watched;
     size_t tables; /* root included */
+    size_t pasts;  /* names in all nodes' `past` */
 };
 
 typedef void (*wnode_fn)(void *arg, struct wnode *n);
@@ -65,10 +64,16 @@ void wtree_detach(struct wtree *t, struct wnode *n);
  * wtree_add(), and the node stays detached. */
 bool wtree_attach(struct wtree *t, struct wnode *n, struct wnode *parent,
                   const char *name);
+/* A detached node and all below are no tables of this database any more. */
+void wtree_outlaw(struct wtree *t, struct wnode *n);
 /* Free the node and all below, children first; `gone` is told while wd and
  * path are still set. */
 void wtree_remove(struct wtree *t, struct wnode *n, wnode_fn gone, void *arg);
 /* Visit the node and all below, children first. */
 void wtree_each_up(struct wnode *n, wnode_fn fn, void *arg);
+/* It or something below it is still to be told of under past names. */
+bool wnode_owes(struct wnode *n);
+/* It hangs from the root, and not from a detached node. */
+bool wnode_is_in(const struct wtree *t, const struct wnode *n);
 /* True when `n` is `above` or lies below it. */
 bool wnode_is_below(const struct wnode *n, const struct wnode *above);

@@ -21,6 +21,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
 #include "store/base/retry.h"
+#include "store/own_dir.h"
 
 enum {
     DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW,
@@ -30,69 +31,30 @@ enum {
 
 /* --- the root ------------------------------------------------------------ */
 
-/* Make `path` and its missing parents, and sync the directory above each one
- * that was made.  Returns 0 or -1 with errno. */
-static int make_root(char *path)
+/* 0: the kernel does not tell. */
+static uint64_t mount_of(int fd)
 {
-    if (mkdir(path, 0755) == 0) {
-        char *slash = strrchr(path, '/');
-        const char *parent = ".";
-        if (slash == path) {
-            parent = "/";
-        } else if (slash != NULL) {
-            *slash = '\0';
-            parent = path;
-        }
-        CLEANUP(fd_closep)
-        int fd = retry_open(parent, DIR_FLAGS & ~O_NOFOLLOW);
-        if (slash != NULL && slash != path) {
-            *slash = '/';
-        }
-        return fd < 0 ? -1 : retry_fsync(fd);
-    }
-    if (errno == EEXIST) {
-        return 0;
-    }
-    char *slash = strrchr(path, '/');
-    if (errno != ENOENT || slash == NULL || slash == path) {
-        return -1;
-    }
-    *slash = '\0';
-    int rc = make_root(path);
-    *slash = '/';
-    return rc < 0 ? rc : make_root(path);
-}
+    struct statx st;
 
-static int make_root_of(const char *path, struct err *err)
-{
-    CLEANUP(freep) char *copy = strdup(path);
-
-    if (copy == NULL) {
-        return err_set(err, ERR_NOMEM, 0, "out of memory");
-    }
-    for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--) {
-        copy[n - 1] = '\0';
-    }
-    if (make_root(copy) < 0) {
-        return err_sys(err, errno, "create database %s",
-                       QUOTED(path, strlen(path)));
-    }
-    return 0;
+    return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) == 0 &&
+                   (st.stx_mask & STATX_MNT_ID) != 0
+               ? st.stx_mnt_id
+               : 0;
 }
 
 int db_open(struct db *db, const char *path, bool create, struct err *err)
 {
+    int fd = own_dir_open_path(path, create, err);
+
+    return fd < 0 ? fd : db_open_fd(db, fd, path, err);
+}
+
+int db_open_fd(struct db *db, int root_fd, const char *path, struct err *err)
+{
+    CLEANUP(fd_closep) int fd = root_fd;
     struct stat st;
 
-    if (create) {
-        int rc = make_root_of(path, err);
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    CLEANUP(fd_closep)
-    int fd = retry_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0) {
+    if (fstat(fd, &st) < 0) {
         return err_sys(err, errno, "open database %s",
                        QUOTED(path, strlen(path)));
     }
@@ -100,8 +62,10 @@ int db_open(struct db *db, const char *path, bool create, struct err *err)
     if (copy == NULL) {
         return err_set(err, ERR_NOMEM, 0, "out of memory");
     }
+    uint64_t mount = mount_of(fd);
     *db = (struct db){.root_fd = TAKE_FD(fd),
                       .dev = st.st_dev,
+                      .mount = mount,
                       .ino = st.st_ino,
                       .path = copy};
     return 0;
@@ -120,6 +84,12 @@ bool db_root_is_same(const struct db *db)
 
     return stat(db->path, &st) == 0 && st.st_dev == db->dev &&
            st.st_ino == db->ino;
+}
+
+bool db_is_mounted(const struct db *db, int fd, const struct stat *st)
+{
+    return st->st_dev != db->dev &&
+           (db->mount == 0 || mount_of(fd) != db->mount);
 }
 
 /* --- directories below it ------------------------------------------------ */
@@ -179,13 +149,57 @@ static int open_step(int dir_fd, const char *name)
     return fd;
 }
 
+bool db_is_other(int dir_fd)
+{
+    struct stat st;
+
+    return fstatat(dir_fd, META_DIR, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISDIR(st.st_mode);
+}
+
+/* `fd`, or -1 when it leads into another database. */
+static int if_not_other(int fd)
+{
+    CLEANUP(fd_closep) int mine = fd;
+
+    if (mine >= 0 && db_is_other(mine)) {
+        fd_closep(&mine);
+        errno = DB_OTHER;
+    }
+    return TAKE_FD(mine);
+}
+
 int db_open_step(int dir_fd, const char *name)
 {
     int fd = open_beneath(dir_fd, name, DIR_FLAGS);
 
-    return fd < 0 && (errno == ENOSYS || errno == EPERM)
-               ? open_step(dir_fd, name)
-               : fd;
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM)) {
+        fd = open_step(dir_fd, name);
+    }
+    return if_not_other(fd);
+}
+
+/* Does a directory that leads to `path` (not its last component) have a META_DIR
+ * of its own? */
+static bool is_below_other(int root_fd, const char *path)
+{
+    char place[TABLE_PATH_BYTES + sizeof META_DIR];
+    struct stat st;
+
+    for (const char *slash = strchr(path, '/'); slash != NULL;
+         slash = strchr(slash + 1, '/')) {
+        size_t n = (size_t)(slash - path) + 1;
+        if (n + sizeof META_DIR > sizeof place) {
+            return false; /* too long for a table: nothing is opened by it */
+        }
+        memcpy(place, path, n);
+        memcpy(place + n, META_DIR, sizeof META_DIR);
+        if (fstatat(root_fd, place, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISDIR(st.st_mode)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static int open_by_steps(int root_fd, const char *path)
@@ -211,13 +225,48 @@ int db_open_dir(const struct db *db, const char *path)
     if (fd < 0 && (errno == ENOSYS || errno == EPERM)) {
         fd = open_by_steps(db->root_fd, path);
     }
-    return fd;
+    if (strcmp(path, ".") == 0) {
+        return fd;
+    }
+    if (fd >= 0 && is_below_other(db->root_fd, path)) {
+        (void)close(fd);
+        errno = DB_OTHER;
+        return -1;
+    }
+    return if_not_other(fd);
 }
 
 int db_open_file(const struct db *db, const char *path)
 {
+    if (is_below_other(db->root_fd, path)) {
+        errno = DB_OTHER;
+        return -1;
+    }
     return open_beneath(db->root_fd, path,
                         O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+}
+
+/* A regular file stands where `path` needs a directory: seen, so there is no
+ * directory behind it.  (A link, a socket or a mount proves nothing of the
+ * kind: what they stand for may be there.) */
+static bool file_in_path(const struct db *db, const char *path)
+{
+    CLEANUP(fd_closep) int at = open_step(db->root_fd, ".");
+    char name[NAME_MAX + 1];
+    struct stat st;
+
+    while (at >= 0 && path != NULL) {
+        next_component(&path, name);
+        int next = open_step(at, name);
+        if (next < 0) {
+            return errno == ENOTDIR &&
+                   fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                   S_ISREG(st.st_mode);
+        }
+        fd_closep(&at);
+        at = next;
+    }
+    return false;
 }
 
 /* --- making them --------------------------------------------------------- */
@@ -246,9 +295,10 @@ static int make_step(int dir_fd, const char *name,
         return errno == EEXIST ? 0 : -1;
     }
     CLEANUP(fd_closep) int fd = open_step(dir_fd, name);
-    if (fd < 0 || dress(fd, make) < 0 || retry_fsync(fd) < 0 ||
+    bool ours = fd >= 0 && own_dir_is_made(dir_fd, fd);
+    if (!ours || dress(fd, make) < 0 || retry_fsync(fd) < 0 ||
         retry_fsync(dir_fd) < 0) {
-        int saved = errno;
+        int saved = fd >= 0 && !ours ? EAGAIN : errno;
         /* A table with the wrong group would stay so: better none. */
         (void)unlinkat(dir_fd, name, AT_REMOVEDIR);
         errno = saved;
@@ -271,7 +321,10 @@ static bool is_undressed(int dir_fd, const struct table_make *make)
 /* Finish what that process began.  0 or -1 with errno. */
 static int finish_step(int parent_fd, int dir_fd, const struct table_make *make)
 {
-    if (!is_undressed(dir_fd, make)) {
+    struct stat st;
+
+    if (!is_undressed(dir_fd, make) || fstat(dir_fd, &st) < 0 ||
+        !own_dir_may_change(parent_fd, &st)) {
         return 0;
     }
     if (dress(dir_fd, make) < 0 || retry_fsync(dir_fd) < 0) {
@@ -294,6 +347,9 @@ static int make_by_steps(int root_fd, const char *path,
         if (next < 0 && errno == ENOENT && make->create) {
             made = make_step(at, name, make);
             next = made < 0 ? -1 : open_step(at, name);
+        } else if (next >= 0 && strcmp(name, ".") != 0 && db_is_other(next)) {
+            fd_closep(&next);
+            errno = DB_OTHER;
         } else if (next >= 0 && finish_step(at, next, make) < 0) {
             int failed = errno;
             fd_closep(&next);
@@ -332,13 +388,27 @@ int table_open(const struct db *db, const void *name, size_t len,
         }
         fd = make_by_steps(db->root_fd, path, make, &created);
     }
-    if (fd < 0 && errno == EXDEV) {
+    int sys = fd < 0 ? errno : 0;
+    if (sys == ENOTDIR && (make == NULL || !make->create) &&
+        file_in_path(db, path)) {
+        return err_set(err, ERR_NOTFOUND, ENOTDIR,
+                       "table %s: there is none, a file has the name of its "
+                       "directory or of one above it",
+                       QUOTED_TABLE(name, len));
+    }
+    if (sys == EXDEV) {
         return err_set(err, ERR_NOTTABLE, EXDEV,
                        "table %s: something is mounted there or above it",
                        QUOTED_TABLE(name, len));
     }
+    if (sys == DB_OTHER) {
+        return err_set(err, ERR_NOTTABLE, 0,
+                       "table %s: another database lies there or above it (it "
+                       "has a " META_DIR " of its own)",
+                       QUOTED_TABLE(name, len));
+    }
     if (fd < 0) {
-        return err_sys(err, errno, "table %s", QUOTED_TABLE(name, len));
+        return err_sys(err, sys, "table %s", QUOTED_TABLE(name, len));
     }
     if (created_out != NULL) {
         *created_out = created;
@@ -403,6 +473,17 @@ static void remove_empty_parents(const struct db *db, char *path)
     }
 }
 
+/* Nothing was removed, with `sys`: because there is none? */
+static bool is_absent(int dir_fd, const char *name, int sys)
+{
+    struct stat st;
+
+    return sys == ENOENT ||
+           (sys == ENOTDIR &&
+            fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode));
+}
+
 /* Remove the directory `name` in `dir_fd`. */
 static int remove_one(int dir_fd, const char *name, const char *quoted,
                       struct err *err)
@@ -410,15 +491,16 @@ static int remove_one(int dir_fd, const char *name, const char *quoted,
     char inside[NAME_MAX + 1];
 
     if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0) {
-        if (errno == ENOENT) {
+        int sys = errno;
+        if (is_absent(dir_fd, name, sys)) {
             /* Whoever removed it may have died before his sync. */
             return retry_fsync(dir_fd) < 0
                        ? err_sys(err, errno, "sync the directory of table %s",
                                  quoted)
                        : 0;
         }
-        if (errno != ENOTEMPTY && errno != EEXIST) {
-            return err_sys(err, errno, "remove table %s", quoted);
+        if (sys != ENOTEMPTY && sys != EEXIST) {
+            return err_sys(err, sys, "remove table %s", quoted);
         }
         if (!first_entry(dir_fd, name, inside)) {
             (void)memcpy(inside, "?", 2);
@@ -453,8 +535,10 @@ int table_remove_dir(const struct db *db, const void *name, size_t len,
     }
     CLEANUP(fd_closep) int parent = db_open_dir(db, slash ? path : ".");
     if (parent < 0) {
-        return errno == ENOENT ? 0
-                               : err_sys(err, errno, "remove table %s", quoted);
+        int sys = errno;
+        return sys == ENOENT || (sys == ENOTDIR && file_in_path(db, path))
+                   ? 0
+                   : err_sys(err, sys, "remove table %s", quoted);
     }
     rc = remove_one(parent, slash != NULL ? slash + 1 : path, quoted, err);
     if (rc == 0 && slash != NULL) {

@@ -18,6 +18,7 @@
 #include "store/base/quote.h"
 #include "store/base/retry.h"
 #include "store/drover_impl.h"
+#include "store/fresh_age.h"
 
 _Static_assert((int)DROVER_E_IO == (int)ERR_IO &&
                    (int)DROVER_E_NOMEM == (int)ERR_NOMEM &&
@@ -244,7 +245,7 @@ static int freshness_impl(const struct db *db, struct drover_freshness *out,
                        META_FRESHNESS, QUOTED(db->path, strlen(db->path)));
     }
     f.time_ns = clock_of_timespec(st.st_mtim);
-    f.age_ns = clock_real_ns() - f.time_ns;
+    f.age_ns = fresh_age_ns(&st, clock_real_ns());
     *out = f;
     return 0;
 }

@@ -14,8 +14,10 @@
  *         fprintf(stderr, "%s\n", e.message);
  *         return 1;
  *     }
- *     drover_set(db, drover_text("users"), drover_text("bob"),
- *                drover_text("42"), 100, &e);
+ *     if (drover_set(db, drover_text("users"), drover_text("bob"),
+ *                    drover_text("42"), 100, &e) < 0) {
+ *         fprintf(stderr, "%s\n", e.message);
+ *     }
  *     void *value;
  *     size_t len;
  *     if (drover_get(db, drover_text("users"), drover_text("bob"), 100,
@@ -184,6 +186,24 @@ DROVER_API DROVER_CHECK int drover_table_drop(struct drover *db,
 DROVER_API DROVER_CHECK int64_t drover_sweep(struct drover *db,
                                              struct drover_error *err);
 
+/* A key `key` that may be none: what a killed writer of the key `of` left.
+ * Borrowed for the call; a result other than 0 ends the search and is returned
+ * by it (use positive values). */
+typedef int (*drover_suspect_fn)(void *arg, struct drover_bytes table,
+                                 struct drover_bytes key,
+                                 struct drover_bytes of);
+
+/* Call `fn` for every key of any table that may be a temporary of flockd's: of
+ * a key with '*' in its name these are named like keys (of "a*b" like
+ * "a1234567b"), and when their writer was killed nothing tells the one from the
+ * other.  They are keys for every reader, and nothing removes them but
+ * drover_delete() by somebody who knows.  Told are those that lie beside such a
+ * key, are not locked by a writer, and of which nothing shows that they came by
+ * a rename.  0 at the end.  Errors: GONE, PERM, NOMEM, as drover_tables(). */
+DROVER_API DROVER_CHECK int drover_suspects(struct drover *db,
+                                            drover_suspect_fn fn, void *arg,
+                                            struct drover_error *err);
+
 /* A name found by drover_tables() or drover_keys(); borrowed for the call.
  * A result other than 0 ends the listing and is returned by it (use positive
  * values).  It may call back into the library. */
@@ -202,8 +222,9 @@ DROVER_API DROVER_CHECK int drover_tables(struct drover *db, unsigned flags,
 
 /* --- reading ------------------------------------------------------------- */
 
-/* 1 the key exists, 0 it does not (nor perhaps its table).  Takes no lock: a
- * key that a flockd program is about to create is already there. */
+/* 1 the key exists, 0 it does not (nor perhaps its table).  Takes no lock.  A
+ * key that a flockd program is just about to create is an empty file first:
+ * what becomes of that is waited for, up to a second. */
 DROVER_API DROVER_CHECK int drover_has(struct drover *db,
                                        struct drover_bytes table,
                                        struct drover_bytes key,
@@ -211,7 +232,9 @@ DROVER_API DROVER_CHECK int drover_has(struct drover *db,
 
 /* Get a value in memory of its own, followed by a NUL that *len_out does not
  * count.  Free it with drover_free().  The share lock is held while the value
- * is read.  Errors: NOTFOUND, TIMEOUT, BADKEY, BADTABLE, PERM, NOMEM. */
+ * is read.  A key that a flockd program is just about to create is waited for
+ * as for a lock, and then NOTFOUND.
+ * Errors: NOTFOUND, TIMEOUT, BADKEY, BADTABLE, PERM, NOMEM. */
 DROVER_API DROVER_CHECK int
 drover_get(struct drover *db, struct drover_bytes table,
            struct drover_bytes key, int64_t timeout_ms, void **value_out,
@@ -228,8 +251,9 @@ drover_get_into(struct drover *db, struct drover_bytes table,
 DROVER_API void drover_free(void *value);
 
 /* Call `fn` for every key of a table that begins with `prefix` (of length 0:
- * all).  0 at the end.  Keys set or deleted meanwhile may or may not be seen;
- * `fn` may set and delete keys.  Errors: NOTFOUND (the table), PERM, NOMEM. */
+ * all).  0 at the end.  Keys set or deleted meanwhile may or may not be seen,
+ * and some that a flockd program was only about to create; `fn` may set and
+ * delete keys.  Errors: NOTFOUND (the table), PERM, NOMEM. */
 DROVER_API DROVER_CHECK int drover_keys(struct drover *db,
                                         struct drover_bytes table,
                                         struct drover_bytes prefix,
@@ -349,8 +373,10 @@ DROVER_API void drover_write_abort(struct drover_writer *writer);
  * has been applied here. */
 struct drover_freshness {
     int64_t time_ns;      /* on the primary's clock, since 1970 */
-    int64_t age_ns;       /* this host's time less time_ns: as exact as the two
-                             clocks agree; may be negative */
+    int64_t age_ns;       /* this host's time less time_ns, as exact as the two
+                             clocks agree, and at least the time since the
+                             primary's last word; INT64_MAX: not known, for
+                             this host's clock was set back */
     uint64_t epoch;       /* of the primary's reign */
     uint64_t seq;         /* changes up to this sequence are applied */
     char db[72];          /* the database's id in hexadecimal */

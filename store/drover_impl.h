@@ -56,6 +56,12 @@ bool names_next(struct names *n, struct drover_bytes *out);
 int drover_list_keys(int dir_fd, struct drover_bytes prefix,
                      struct names *names, struct err *err) MUSTCHECK;
 
+/* Is the key there?  Takes no lock.  1 yes, 0 no, DROVER_FOUND_EMPTY: only a
+ * placeholder as yet; ERR_*. */
+enum { DROVER_FOUND_EMPTY = 2 };
+int drover_find(const struct db *db, struct drover_bytes table,
+                struct drover_bytes key, struct err *err) MUSTCHECK;
+
 /* Read a value under its share lock to `value`. */
 struct buf;
 int drover_get_buf(struct drover *db, struct drover_bytes table,

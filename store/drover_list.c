@@ -17,6 +17,7 @@
 #include "store/base/quote.h"
 #include "store/base/retry.h"
 #include "store/drover_impl.h"
+#include "store/suspects.h"
 #include "store/temps.h"
 #include "store/walk.h"
 
@@ -408,7 +409,7 @@ static int drop_contents(int dir_fd, int64_t timeout_ms, struct err *err)
         rc = 0;
     }
     if (rc == 0) {
-        rc = temps_sweep_table(dir_fd, 0, err);
+        rc = temps_sweep_table(dir_fd, INT64_MAX, err);
     }
     return rc < 0 ? rc : 0;
 }
@@ -461,7 +462,32 @@ int64_t drover_sweep(struct drover *db, struct drover_error *err)
     int rc = drover_check_writable(db, &e);
 
     if (rc == 0) {
-        rc = temps_sweep(&db->db, &removed, &e);
+        rc = temps_sweep(&db->db, clock_real_ns() - TEMPS_OLD_NS, &removed, &e);
     }
     return rc < 0 ? drover_report(rc, &e, err) : (int64_t)removed;
+}
+
+struct suspects {
+    drover_suspect_fn fn;
+    void *arg;
+};
+
+static int on_suspect(void *arg, const char *table, size_t table_len,
+                      const char *key, size_t key_len, const char *of,
+                      size_t of_len)
+{
+    const struct suspects *s = arg;
+
+    return s->fn(s->arg, drover_bytes(table, table_len),
+                 drover_bytes(key, key_len), drover_bytes(of, of_len));
+}
+
+int drover_suspects(struct drover *db, drover_suspect_fn fn, void *arg,
+                    struct drover_error *err)
+{
+    struct suspects s = {fn, arg};
+    struct err e;
+    int rc = suspects_find(&db->db, on_suspect, &s, &e);
+
+    return rc < 0 ? drover_report(rc, &e, err) : rc;
 }

@@ -3,9 +3,9 @@
  * drover_read: has, get, and values read in pieces; see drover.h.
  *
  * A get first tries the shortest way: one openat2() of "users.tbl/bob.kv" from
- * the root, the lock at once, and read_quick().  Whatever goes differently (a
- * young or large value, busy, an error, an old kernel) is left to the way that
- * verifies, and that to the way with a wait. */
+ * the root, the lock at once (but never of a placeholder), and read_quick().
+ * Whatever goes differently (a young or large value, busy, an error, an old
+ * kernel) is left to the way that verifies, and that to the way with a wait. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,10 +19,14 @@
 #include "store/base/quote.h"
 #include "store/drover_impl.h"
 #include "store/lock.h"
+#include "store/placeholder.h"
 #include "store/read.h"
 
 /* How often a value that changes under our share lock is read again. */
 enum { CHANGE_TRIES = 8 };
+
+/* Between two looks at a placeholder. */
+#define HAS_PAUSE_NS (200 * NS_PER_US)
 
 /* Room for "TABLE.tbl/KEY.kv". */
 enum { FILE_PATH_BYTES = TABLE_PATH_BYTES + KEY_FILE_BYTES };
@@ -45,8 +49,12 @@ static void file_path(struct drover_bytes table, struct drover_bytes key,
 static int open_fast(const struct db *db, const char *path)
 {
     CLEANUP(fd_closep) int fd = db_open_file(db, path);
+    struct stat st;
 
-    return fd < 0 || flock(fd, LOCK_SH | LOCK_NB) < 0 ? -1 : TAKE_FD(fd);
+    if (fd < 0 || fstat(fd, &st) < 0 || placeholder_is(fd, &st)) {
+        return -1;
+    }
+    return flock(fd, LOCK_SH | LOCK_NB) < 0 ? -1 : TAKE_FD(fd);
 }
 
 /* A small value that nobody touched lately: its length, or -1. */
@@ -291,8 +299,8 @@ int drover_get_into(struct drover *db, struct drover_bytes table,
         err);
 }
 
-static int has_impl(const struct db *db, struct drover_bytes table,
-                    struct drover_bytes key, struct err *err)
+int drover_find(const struct db *db, struct drover_bytes table,
+                struct drover_bytes key, struct err *err)
 {
     char file[KEY_FILE_BYTES];
     struct stat st;
@@ -310,7 +318,24 @@ static int has_impl(const struct db *db, struct drover_bytes table,
     if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0) {
         return errno == ENOENT ? 0 : err_sys(err, errno, "stat");
     }
-    return S_ISREG(st.st_mode) ? 1 : 0;
+    if (!S_ISREG(st.st_mode)) {
+        return 0;
+    }
+    return placeholder_is_at(dir_fd, file, &st) ? DROVER_FOUND_EMPTY : 1;
+}
+
+/* A placeholder is waited for: what becomes of it decides. */
+static int has_impl(const struct db *db, struct drover_bytes table,
+                    struct drover_bytes key, struct err *err)
+{
+    int64_t until_ns = clock_mono_ns() + PLACEHOLDER_NS;
+    int rc;
+
+    while ((rc = drover_find(db, table, key, err)) == DROVER_FOUND_EMPTY &&
+           clock_mono_ns() < until_ns) {
+        clock_sleep_ns(HAS_PAUSE_NS);
+    }
+    return rc < 0 ? rc : rc != 0;
 }
 
 int drover_has(struct drover *db, struct drover_bytes table,

@@ -32,6 +32,7 @@
 #include "store/drover_impl.h"
 #include "store/install.h"
 #include "store/lock.h"
+#include "store/placeholder.h"
 
 enum {
     TEMP_ID_BYTES = 8,
@@ -284,6 +285,10 @@ static int commit(struct drover_writer *w, int64_t timeout_ms, struct err *err)
         return err_set(err, ERR_INVALID, 0, "a timeout cannot be negative");
     }
     if (!w->synced) {
+        struct stat st;
+        if (fstat(w->fd, &st) == 0 && st.st_size == 0) {
+            placeholder_disown(w->fd);
+        }
         rc = drover_sync(w->fd, "the value", err);
         w->synced = rc == 0;
     }
@@ -376,9 +381,9 @@ int drover_create(struct drover *db, struct drover_bytes table,
 {
     /* No temporary, and no table, when it is clear from the start. */
     struct err e;
-    int has = drover_has(db, table, key, NULL);
+    int has = drover_find(&db->db, table, key, &e);
 
-    if (has == 1 && drover_check_writable(db, &e) == 0) {
+    if (has > 0 && drover_check_writable(db, &e) == 0) {
         (void)err_set(&e, ERR_EXISTS, 0, "it exists already");
         return drover_report(drover_wrap(&e, "create", table, key), &e, err);
     }

@@ -30,6 +30,7 @@ enum target {
     TARGET_NONE,
     TARGET_BUSY,
     TARGET_MOVED, /* replaced while we looked: look again */
+    TARGET_DIR,   /* a directory: there is no such key, nor room for one */
 };
 
 static int fail(int sys, const char *what, const char *file, struct err *err)
@@ -42,6 +43,12 @@ static int not_a_file(const char *file, struct err *err)
     return err_set(err, ERR_NOTTABLE, 0,
                    "%s: not a regular file; remove what has the key's name",
                    QUOTED(file, strlen(file)));
+}
+
+/* What is no file: a directory proves that there is no key. */
+static int odd_target(const char *file, const struct stat *st, struct err *err)
+{
+    return S_ISDIR(st->st_mode) ? TARGET_DIR : not_a_file(file, err);
 }
 
 static int flock_exclusive(int fd)
@@ -78,7 +85,7 @@ static int see_target(int dir_fd, const char *file, struct stat *st_out,
         return errno == ENOENT ? TARGET_NONE : fail(errno, "stat", file, err);
     }
     if (!S_ISREG(st.st_mode)) {
-        return not_a_file(file, err);
+        return odd_target(file, &st, err);
     }
     *st_out = st;
     return TARGET_LOCKED;
@@ -118,7 +125,7 @@ static int lock_target(int dir_fd, const char *file, int *fd_out,
         return fail(errno, "fstat", file, err);
     }
     if (!S_ISREG(st.st_mode)) {
-        return not_a_file(file, err);
+        return odd_target(file, &st, err);
     }
     int rc = check_name(dir_fd, file, &st, err);
     if (rc != TARGET_LOCKED) {
@@ -153,12 +160,11 @@ int install_rename_new(int from_fd, const char *from, int to_fd, const char *to)
     if (linkat(from_fd, from, to_fd, to, 0) < 0) {
         return -1;
     }
-    (void)unlinkat(from_fd, from, 0);
-    return 0;
+    return unlinkat(from_fd, from, 0) < 0 && errno != ENOENT ? -1 : 0;
 }
 
 /* One try: INSTALL_DONE, INSTALL_BUSY, ERR_*, or 0: look again. */
-static int install_once(int stage_fd, const char *stage_file, int dir_fd,
+static int install_once(struct newfile *staged, const char *temp, int dir_fd,
                         const char *file, unsigned how, struct stat *st,
                         struct err *err)
 {
@@ -177,19 +183,22 @@ static int install_once(int stage_fd, const char *stage_file, int dir_fd,
     if (rc == TARGET_MOVED) {
         return 0;
     }
+    if (rc == TARGET_DIR) {
+        return not_a_file(file, err);
+    }
     if (rc == TARGET_NONE) {
-        rc = install_rename_new(stage_fd, stage_file, dir_fd, file);
+        rc = newfile_place_new(staged, dir_fd, temp, file);
         if (rc < 0 && errno == EEXIST) {
             return 0;
         }
     } else {
-        rc = renameat(stage_fd, stage_file, dir_fd, file);
+        rc = newfile_place_over(staged, dir_fd, temp, file);
     }
-    return rc < 0 ? fail(errno, "rename staged value to", file, err)
+    return rc < 0 ? fail(errno, "put the staged value in place of", file, err)
                   : INSTALL_DONE;
 }
 
-int install_value(int stage_fd, const char *stage_file, int dir_fd,
+int install_value(struct newfile *staged, const char *temp, int dir_fd,
                   const void *key, size_t key_len, unsigned how,
                   struct stat *st_out, struct err *err)
 {
@@ -197,16 +206,8 @@ int install_value(int stage_fd, const char *stage_file, int dir_fd,
     struct stat st = {0};
 
     key_file(key, key_len, file);
-    /* Keeps the staged inode identified whatever happens to its names. */
-    CLEANUP(fd_closep)
-    int staged =
-        retry_openat(stage_fd, stage_file, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
-    if (staged < 0) {
-        return fail(errno, "open staged value of", file, err);
-    }
     for (int i = 0; i < RACE_TRIES; i++) {
-        int rc =
-            install_once(stage_fd, stage_file, dir_fd, file, how, &st, err);
+        int rc = install_once(staged, temp, dir_fd, file, how, &st, err);
         if (rc < 0) {
             return rc;
         }
@@ -214,7 +215,7 @@ int install_value(int stage_fd, const char *stage_file, int dir_fd,
             break;
         }
         if (rc == INSTALL_DONE) {
-            if (fstat(staged, st_out) < 0) {
+            if (fstat(staged->fd, st_out) < 0) {
                 /* In place all the same; a stat that matches no file makes the
                  * next scan look at it. */
                 *st_out = (struct stat){0};
@@ -256,7 +257,7 @@ int install_remove_by(int dir_fd, const void *key, size_t key_len, bool force,
         if (rc < 0) {
             return rc;
         }
-        if (rc == TARGET_NONE) {
+        if (rc == TARGET_NONE || rc == TARGET_DIR) {
             return INSTALL_ABSENT;
         }
         if (rc == TARGET_BUSY) {

@@ -3,11 +3,11 @@
  * install: put a staged value in place on a replica, or remove a key, under
  * the exclusive lock of the key's current file.
  *
- * A value is staged as a file in META_DIR/stage on the same filesystem, made
- * durable by the caller (fsync or syncfs), and then renamed over the key while
+ * A value is staged as a new file in its table's directory (newfile.h), made
+ * durable by the caller (fsync or syncfs), and then put over the key while
  * the key's current inode is exclusive-locked and known to be the one behind
- * the name.  A key that does not exist yet is renamed in with RENAME_NOREPLACE,
- * so there is never an empty placeholder.  A file that we may not open (an edit
+ * the name.  A key that does not exist yet is linked in, or renamed with
+ * RENAME_NOREPLACE, so there is never an empty placeholder.  A file that we may not open (an edit
  * by another user) cannot be locked by us: it goes without.  Nothing here waits: a busy lock is a
  * condition, and the caller's policy decides.
  */
@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #include "store/base/err.h"
+#include "store/newfile.h"
 #include "store/value.h"
 
 enum install_result {
@@ -25,7 +26,8 @@ enum install_result {
     INSTALL_BUSY,     /* a lock is held: st_out names the inode for
                          lock_holder() (or is zeroed when the key only kept
                          changing under us); nothing was changed */
-    INSTALL_ABSENT,   /* remove only: there was no such key */
+    INSTALL_ABSENT,   /* remove only: there was no such key (a directory may
+                         have its name) */
 };
 
 enum install_how {
@@ -35,11 +37,13 @@ enum install_how {
                           look for what is to be locked */
 };
 
-/* Rename `stage_file` in `stage_fd` to the key in `dir_fd`; `how`: flags.  On
- * INSTALL_DONE *st_out is the stat of the installed file (zero when that could
- * not be asked for).  A directory or
- * other non-file under the key's name: ERR_NOTTABLE. */
-int install_value(int stage_fd, const char *stage_file, int dir_fd,
+/* Let `staged`, a file of the table `dir_fd` with the temporary name `temp`
+ * there, come into place as the key; `how`: flags.  On INSTALL_DONE *st_out is
+ * the stat of the installed file (zero when that could not be asked for); its
+ * descriptor is still open.  A directory or other non-file under the key's
+ * name: ERR_NOTTABLE.  Not the same file system, or another quota's: err->sys
+ * is EXDEV. */
+int install_value(struct newfile *staged, const char *temp, int dir_fd,
                   const void *key, size_t key_len, unsigned how,
                   struct stat *st_out, struct err *err) MUSTCHECK;
 
@@ -56,6 +60,8 @@ int install_remove_by(int dir_fd, const void *key, size_t key_len, bool force,
                       struct err *err) MUSTCHECK;
 
 /* Rename `from` to `to`, which must not exist yet: RENAME_NOREPLACE, or link
- * and unlink where the filesystem lacks it.  0, or -1 with errno (EEXIST). */
+ * and unlink where the filesystem (or the kernel, or a filter of system calls)
+ * lacks it.  Everything in the project that renames, but never over, comes
+ * here.  0, or -1 with errno (EEXIST). */
 int install_rename_new(int from_fd, const char *from, int to_fd,
                        const char *to) MUSTCHECK;

@@ -16,6 +16,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
+#include "store/placeholder.h"
 
 enum {
     PAUSE_MIN_US = 50,
@@ -30,6 +31,7 @@ enum grant {
     GRANT_YES = 1,
     GRANT_BUSY,  /* somebody else has a conflicting lock */
     GRANT_STALE, /* the name leads to another inode by now */
+    GRANT_EMPTY, /* a placeholder: its lock was not asked for */
 };
 
 /* Waiting: when it ends, and the next pause. */
@@ -100,11 +102,26 @@ static int flock_once(int fd, enum lock_kind kind)
     return rc;
 }
 
+/* Does the name still lead to the inode of `st`?  `yes` if so. */
+static int check_name(int dir_fd, const char *file, const struct stat *st,
+                      enum grant yes, struct err *err)
+{
+    struct stat named;
+
+    if (fstatat(dir_fd, file, &named, AT_SYMLINK_NOFOLLOW) < 0) {
+        return errno == ENOENT
+                   ? GRANT_STALE
+                   : err_sys(err, errno, "stat %s", QUOTED(file, strlen(file)));
+    }
+    return named.st_ino == st->st_ino && named.st_dev == st->st_dev
+               ? (int)yes
+               : GRANT_STALE;
+}
+
 /* Try the lock, and see whether `fd` is still what the name leads to. */
 static int try_grant(int dir_fd, const char *file, int fd, enum lock_kind kind,
                      struct stat *st, struct err *err)
 {
-    struct stat named;
     bool granted = flock_once(fd, kind) == 0;
 
     if (!granted && errno != EWOULDBLOCK) {
@@ -117,15 +134,20 @@ static int try_grant(int dir_fd, const char *file, int fd, enum lock_kind kind,
         return err_set(err, ERR_NOTTABLE, 0, "%s: not a regular file",
                        QUOTED(file, strlen(file)));
     }
-    if (fstatat(dir_fd, file, &named, AT_SYMLINK_NOFOLLOW) < 0) {
-        return errno == ENOENT
-                   ? GRANT_STALE
-                   : err_sys(err, errno, "stat %s", QUOTED(file, strlen(file)));
+    return check_name(dir_fd, file, st, granted ? GRANT_YES : GRANT_BUSY, err);
+}
+
+/* try_grant(), but for a share lock not on a placeholder, as long as it may be
+ * one: until `settled_ns`, for the wall clock may be set meanwhile. */
+static int try_settled(int dir_fd, const char *file, int fd,
+                       enum lock_kind kind, int64_t settled_ns,
+                       struct stat *st, struct err *err)
+{
+    if (kind == LOCK_SHARE && fstat(fd, st) == 0 && placeholder_is(fd, st) &&
+        clock_mono_ns() < settled_ns) {
+        return check_name(dir_fd, file, st, GRANT_EMPTY, err);
     }
-    if (named.st_ino != st->st_ino || named.st_dev != st->st_dev) {
-        return GRANT_STALE;
-    }
-    return granted ? GRANT_YES : GRANT_BUSY;
+    return try_grant(dir_fd, file, fd, kind, st, err);
 }
 
 /* The message names the holder, if somebody waited at all: a caller that only
@@ -148,11 +170,24 @@ static int timed_out(const char *file, enum lock_kind kind, int64_t timeout_ms,
                    DURATION_TEXT(timeout_ms * NS_PER_MS));
 }
 
+/* The time is up, and the last try was `rc`. */
+static int gave_up(int rc, const char *file, enum lock_kind kind,
+                   int64_t timeout_ms, const struct stat *st, struct err *err)
+{
+    if (rc != GRANT_EMPTY) {
+        return timed_out(file, kind, timeout_ms, st, err);
+    }
+    return err_set(err, ERR_NOTFOUND, ENOENT,
+                   "%s: a writer is about to create it",
+                   QUOTED(file, strlen(file)));
+}
+
 int lock_open(int dir_fd, const char *file, enum lock_kind kind,
               int64_t timeout_ms, struct stat *st_out, struct err *err)
 {
     CLEANUP(fd_closep) int fd = -1;
     struct patience patience = patience_of(timeout_ms);
+    int64_t settled_ns = 0; /* of the file that is open */
     struct stat st;
     int stale = 0;
 
@@ -163,8 +198,9 @@ int lock_open(int dir_fd, const char *file, enum lock_kind kind,
             if (fd < 0) {
                 return fd;
             }
+            settled_ns = clock_mono_ns() + PLACEHOLDER_NS;
         }
-        int rc = try_grant(dir_fd, file, fd, kind, &st, err);
+        int rc = try_settled(dir_fd, file, fd, kind, settled_ns, &st, err);
         if (rc < 0) {
             return rc;
         }
@@ -179,7 +215,7 @@ int lock_open(int dir_fd, const char *file, enum lock_kind kind,
             }
         }
         if (!patience_wait(&patience)) {
-            return timed_out(file, kind, timeout_ms, &st, err);
+            return gave_up(rc, file, kind, timeout_ms, &st, err);
         }
     }
     if (st_out != NULL) {
@@ -258,6 +294,12 @@ static void read_comm(pid_t pid, char comm[16])
 
 pid_t lock_holder(const struct stat *st, int exclusive_only, char comm[16])
 {
+    return lock_holder_if(st, exclusive_only, NULL, NULL, comm);
+}
+
+pid_t lock_holder_if(const struct stat *st, int exclusive_only,
+                     bool (*fn)(void *arg, pid_t pid), void *arg, char comm[16])
+{
     char line[256];
     pid_t pid = 0;
 
@@ -269,7 +311,8 @@ pid_t lock_holder(const struct stat *st, int exclusive_only, char comm[16])
     while (pid == 0 && fgets(line, sizeof line, f) != NULL) {
         struct lock_line lock;
         if (parse_line(line, &lock) && same_inode(&lock, st) && lock.pid > 0 &&
-            (lock.exclusive || !exclusive_only)) {
+            (lock.exclusive || !exclusive_only) &&
+            (fn == NULL || fn(arg, lock.pid))) {
             pid = lock.pid;
         }
     }

@@ -8,9 +8,13 @@
  * descriptor and begins anew.  Waiting is polling with LOCK_NB and a growing
  * pause (50 us to 5 ms): no signals, no threads, and it can be cancelled by its
  * deadline.  timeout_ms 0 tries once; LOCK_FOREVER waits for ever.
+ *
+ * A share lock is never asked for on a placeholder (placeholder.h): that is
+ * waited for as for a lock, until it is a value, or old enough to be one.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -23,7 +27,8 @@ enum lock_kind { LOCK_SHARE, LOCK_EXCLUSIVE };
 /* Open `file` in `dir_fd` (O_RDONLY, never O_CREAT, O_NOFOLLOW, O_NONBLOCK)
  * and lock it.  Returns the locked descriptor, which the caller closes to
  * unlock; *st_out (may be NULL) is its fstat.  Failures: ERR_NOTFOUND (no such
- * file, also when it vanishes while waiting), ERR_TIMEOUT, ERR_NOTTABLE (not a
+ * file, also when it vanishes while waiting; LOCK_SHARE: a placeholder, and the
+ * time was too short to see what becomes of it), ERR_TIMEOUT, ERR_NOTTABLE (not a
  * regular file), ERR_PERM, ERR_IO. */
 int lock_open(int dir_fd, const char *file, enum lock_kind kind,
               int64_t timeout_ms, struct stat *st_out,
@@ -35,3 +40,7 @@ int lock_open(int dir_fd, const char *file, enum lock_kind kind,
  * (another host or pid namespace, or released meanwhile).  `exclusive_only`
  * skips share locks. */
 pid_t lock_holder(const struct stat *st, int exclusive_only, char comm[16]);
+/* The same, of those alone for which `fn` is true. */
+pid_t lock_holder_if(const struct stat *st, int exclusive_only,
+                     bool (*fn)(void *arg, pid_t pid), void *arg,
+                     char comm[16]);

@@ -56,3 +56,5 @@ bool name_is_temp(const char *entry);
 
 /* The metadata directory of drover in a database's root. */
 #define META_DIR ".drover"
+/* In it, on a primary: locked by its agents. */
+#define META_FILE_AGENT "agent"

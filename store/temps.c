@@ -16,7 +16,7 @@
 
 /* Has its writer gone?  The name must still lead to what was locked: it might
  * be a new writer's by now. */
-static bool is_left(int dir_fd, const char *name, int fd, int64_t old_ns)
+static bool is_left(int dir_fd, const char *name, int fd, int64_t before_ns)
 {
     struct stat mine, named;
 
@@ -26,21 +26,20 @@ static bool is_left(int dir_fd, const char *name, int fd, int64_t old_ns)
         return false;
     }
     return S_ISREG(mine.st_mode) &&
-           (old_ns == 0 ||
-            clock_real_ns() - clock_of_timespec(mine.st_mtim) > old_ns);
+           clock_of_timespec(mine.st_mtim) < before_ns;
 }
 
-static int sweep_one(int dir_fd, const char *name, int64_t old_ns)
+static int sweep_one(int dir_fd, const char *name, int64_t before_ns)
 {
     CLEANUP(fd_closep)
     int fd = retry_openat(dir_fd, name,
                           O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
 
-    return fd >= 0 && is_left(dir_fd, name, fd, old_ns) &&
+    return fd >= 0 && is_left(dir_fd, name, fd, before_ns) &&
            unlinkat(dir_fd, name, 0) == 0;
 }
 
-int temps_sweep_table(int dir_fd, int64_t old_ns, struct err *err)
+int temps_sweep_table(int dir_fd, int64_t before_ns, struct err *err)
 {
     int fd = retry_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -58,7 +57,7 @@ int temps_sweep_table(int dir_fd, int64_t old_ns, struct err *err)
             break;
         }
         if (name_is_temp(e->d_name)) {
-            removed += sweep_one(dir_fd, e->d_name, old_ns);
+            removed += sweep_one(dir_fd, e->d_name, before_ns);
         }
     }
     int sys = errno;
@@ -67,6 +66,7 @@ int temps_sweep_table(int dir_fd, int64_t old_ns, struct err *err)
 }
 
 struct sweep {
+    int64_t before_ns;
     uint64_t removed;
     struct err first; /* code 0: none */
 };
@@ -75,7 +75,7 @@ static int on_table(void *arg, const char *table, size_t len, int dir_fd)
 {
     struct sweep *s = arg;
     struct err err;
-    int n = temps_sweep_table(dir_fd, TEMPS_OLD_NS, &err);
+    int n = temps_sweep_table(dir_fd, s->before_ns, &err);
 
     (void)table, (void)len;
     if (n > 0) {
@@ -86,10 +86,11 @@ static int on_table(void *arg, const char *table, size_t len, int dir_fd)
     return 0;
 }
 
-int temps_sweep(const struct db *db, uint64_t *removed_out, struct err *err)
+int temps_sweep(const struct db *db, int64_t before_ns, uint64_t *removed_out,
+                struct err *err)
 {
     static const struct walk_ops ops = {.table_begin = on_table};
-    struct sweep s = {.removed = 0};
+    struct sweep s = {.before_ns = before_ns};
 
     int rc = walk_db(db, &ops, &s, NULL, err);
     *removed_out = s.removed;

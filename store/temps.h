@@ -19,12 +19,14 @@
 
 #define TEMPS_OLD_NS (60 * NS_PER_S)
 
-/* Remove those of the open table `dir_fd` that are older than `old_ns` (by
- * their mtime; 0: all whose lock is free).  Returns how many; ERR_* when the
+/* Remove those of the open table `dir_fd` that were last written before
+ * `before_ns` on the wall clock (INT64_MAX: all whose lock is free).  Returns how many; ERR_* when the
  * directory cannot be read.  What cannot be removed stays. */
-int temps_sweep_table(int dir_fd, int64_t old_ns, struct err *err) MUSTCHECK;
+int temps_sweep_table(int dir_fd, int64_t before_ns, struct err *err) MUSTCHECK;
 
-/* Of the whole database, those older than TEMPS_OLD_NS.  *removed_out is set
- * in any case; 0, or the first ERR_* met after all was visited. */
-int temps_sweep(const struct db *db, uint64_t *removed_out,
+/* Of the whole database, those last written before `before_ns` on the wall
+ * clock (clock_real_ns() - TEMPS_OLD_NS, unless it is known that no writer was
+ * between making and locking its own).  *removed_out is set in any case; 0, or
+ * the first ERR_* met after all was visited. */
+int temps_sweep(const struct db *db, int64_t before_ns, uint64_t *removed_out,
                 struct err *err) MUSTCHECK;

@@ -6,7 +6,7 @@
  * reason:
  *   openat   never O_CREAT (a read makes no ghost), O_NOFOLLOW (no way out of
  *            the table), O_NONBLOCK (a FIFO must not stop us)
- *   fstat    an empty file of this moment is not locked (look_placeholder())
+ *   fstat    a placeholder is not locked (look_placeholder())
  *   flock    share lock, never waiting
  *   read     a small value, at a venture
  *   fstat    a ctime older than the look by 2 s proves that neither the bytes
@@ -30,69 +30,23 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define XXH_STATIC_LINKING_ONLY
-#include <xxhash.h>
-
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
+#include "store/copy.h"
 #include "store/lock.h"
+#include "store/placeholder.h"
 #include "store/read.h"
+#include "store/startemp.h"
 
 enum {
     LOOK_TRIES = 8,
     SECOND_PASS_BYTES = 1 << 20,
-    PLACEHOLDER_NS = 200 * 1000 * 1000, /* an fsync falls into it */
+    HOLE_MIN_BYTES = 64 * 1024, /* a shorter one is read */
+    COPY_TRIES = 4,
+    COPY_STEP_BYTES = 1 << 20,
+    LOCK_AGAIN_MAX_US = 4000,
 };
-
-/* --- digests ------------------------------------------------------------- */
-
-struct digest_stream {
-    XXH3_state_t state;
-};
-
-static struct digest digest_from(XXH128_hash_t h)
-{
-    return (struct digest){.lo = h.low64, .hi = h.high64};
-}
-
-struct digest digest_of(const void *data, size_t len)
-{
-    return digest_from(XXH3_128bits(data, len));
-}
-
-struct digest_stream *digest_stream_new(void)
-{
-    /* The state wants 64-byte alignment, more than malloc() gives. */
-    struct digest_stream *s =
-        aligned_alloc(_Alignof(struct digest_stream), sizeof *s);
-
-    if (s != NULL) {
-        digest_stream_reset(s);
-    }
-    return s;
-}
-
-void digest_stream_reset(struct digest_stream *s)
-{
-    XXH3_INITSTATE(&s->state);
-    (void)XXH3_128bits_reset(&s->state);
-}
-
-void digest_stream_update(struct digest_stream *s, const void *p, size_t n)
-{
-    (void)XXH3_128bits_update(&s->state, p, n);
-}
-
-struct digest digest_stream_final(const struct digest_stream *s)
-{
-    return digest_from(XXH3_128bits_digest(&s->state));
-}
-
-void digest_stream_free(struct digest_stream *s)
-{
-    free(s);
-}
 
 /* --- what the two readers share ------------------------------------------ */
 
@@ -107,7 +61,9 @@ static void fill_look(const struct stat *st, struct look *out)
 {
     *out = (struct look){.stat = vstat_of(st),
                          .dev = st->st_dev,
-                         .mtime_ns = clock_of_timespec(st->st_mtim)};
+                         .disk_bytes = (uint64_t)st->st_blocks * 512,
+                         .mtime_ns = clock_of_timespec(st->st_mtim),
+                         .startemp = startemp_file(st)};
 }
 
 static int fail(int sys, const char *what, const char *file, struct err *err)
@@ -172,15 +128,53 @@ static int open_key(int dir_fd, const char *file, int *fd_out, struct err *err)
     return LOOK_VALUE;
 }
 
-/* The same, and its share lock.  LOOK_BUSY: it is open, but not locked. */
+/* Where fs.protected_hardlinks is 0 whoever may write to a table can give a
+ * key's name to a file that he may not read, and it would be read here with the
+ * rights of somebody who may.  So a file with several names is a key's only
+ * where its owner's directory is. */
+static int check_links(int dir_fd, const char *file, const struct stat *st,
+                       struct err *err)
+{
+    struct stat dir;
+
+    if (st->st_nlink <= 1 || !S_ISREG(st->st_mode)) {
+        return 0;
+    }
+    if (fstat(dir_fd, &dir) != 0) {
+        return fail(errno, "stat the table of", file, err);
+    }
+    return st->st_uid == dir.st_uid
+               ? 0
+               : err_set(err, ERR_PERM, 0,
+                         "%s is one of %ju names of a file of user %ju's, in a "
+                         "directory of user %ju's: not read, for who made the "
+                         "link may not be allowed to read it either (a copy "
+                         "would do)",
+                         QUOTED(file, strlen(file)), (uintmax_t)st->st_nlink,
+                         (uintmax_t)st->st_uid, (uintmax_t)dir.st_uid);
+}
+
+/* The same, and its share lock.  LOOK_BUSY: it is open, but not locked.  A
+ * placeholder is nothing to read in pieces: LOOK_CHANGING. */
 static int open_share(int dir_fd, const char *file, int *fd_out,
                       struct err *err)
 {
     CLEANUP(fd_closep) int fd = -1;
+    struct stat st;
 
     int rc = open_key(dir_fd, file, &fd, err);
     if (rc != LOOK_VALUE) {
         return rc;
+    }
+    if (fstat(fd, &st) != 0) {
+        return fail(errno, "stat", file, err);
+    }
+    rc = check_links(dir_fd, file, &st, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (placeholder_is(fd, &st)) {
+        return LOOK_CHANGING;
     }
     int granted = try_share(fd, file, err);
     if (granted < 0) {
@@ -273,18 +267,10 @@ static int look_slowly(int dir_fd, const char *file, int *fd, int rc,
     return rc == READ_WHOLE ? settle(fd, &st, value, out) : rc;
 }
 
-/* Empty, and so for a moment only?  Then a flockd program may just have made the
- * file as a placeholder, and gives up if its lock is not free the instant after:
- * no lock of ours may be there. */
-static bool is_placeholder_like(int fd, struct stat *st)
-{
-    return fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_size == 0 &&
-           clock_real_ns() - clock_of_timespec(st->st_ctim) < PLACEHOLDER_NS;
-}
-
-/* Such a file has nothing to read that a lock would protect; whether somebody is
- * about to write is asked without touching the lock, and before its size is
- * seen again. */
+/* A placeholder has nothing to read that a lock would protect, and no lock of
+ * ours may be there; whether somebody is about to write is asked without
+ * touching the lock, and before its size is seen again.  That it may be no value
+ * at all is for the caller to see, by its age. */
 static int look_placeholder(int dir_fd, const char *file, int *fd,
                             const struct stat *seen, const struct buf *value,
                             struct look *out, struct err *err)
@@ -314,7 +300,14 @@ static int look_once(int dir_fd, const char *file, size_t inline_max,
     if (rc != LOOK_VALUE) {
         return rc;
     }
-    if (is_placeholder_like(fd, &st)) {
+    if (fstat(fd, &st) != 0) {
+        return fail(errno, "stat", file, err);
+    }
+    rc = check_links(dir_fd, file, &st, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (placeholder_is(fd, &st)) {
         return look_placeholder(dir_fd, file, &fd, &st, value, out, err);
     }
     int granted = try_share(fd, file, err);
@@ -360,9 +353,11 @@ struct large {
     int64_t hold_ns;
     int64_t locked_ns; /* monotonic: when the lock was taken */
     bool racy;         /* its ctime was too young to prove anything */
+    bool replaced;     /* its name leads elsewhere, so its ctime may differ */
     struct stat st;
     uint64_t offset;
     struct digest_stream *digest;
+    struct copy *copy; /* whole and validated; NULL: the file is read */
     char file[KEY_FILE_BYTES];
 };
 
@@ -418,6 +413,53 @@ int large_open(int dir_fd, const void *key, size_t key_len, int64_t hold_ms,
     return LOOK_VALUE;
 }
 
+/* --- holes ---------------------------------------------------------------- */
+
+static bool may_have_holes(const struct large *l)
+{
+    return l->copy == NULL &&
+           (uint64_t)l->st.st_blocks * 512 < (uint64_t)l->st.st_size;
+}
+
+/* Where the data begins at or after `at`; the end when there is none. */
+static uint64_t next_data(const struct large *l, uint64_t at)
+{
+    uint64_t size = (uint64_t)l->st.st_size;
+    off_t data = lseek(l->fd, (off_t)at, SEEK_DATA);
+
+    if (data < 0) {
+        return errno == ENXIO ? size : at;
+    }
+    return (uint64_t)data < size ? (uint64_t)data : size;
+}
+
+uint64_t large_zeros(struct large *l, uint64_t max)
+{
+    if (!may_have_holes(l)) {
+        return 0;
+    }
+    give_back_when_due(l);
+    uint64_t n = next_data(l, l->offset) - l->offset;
+    n = n < HOLE_MIN_BYTES ? 0 : n < max ? n : max;
+    l->offset += n;
+    (void)lseek(l->fd, (off_t)l->offset, SEEK_SET);
+    digest_stream_zeros(l->digest, n);
+    return n;
+}
+
+/* Of the next `want` bytes, those before a hole that is worth passing. */
+static size_t before_hole(const struct large *l, size_t want)
+{
+    off_t hole = lseek(l->fd, (off_t)l->offset, SEEK_HOLE);
+
+    if (hole > (off_t)l->offset && (uint64_t)hole - l->offset < want &&
+        next_data(l, (uint64_t)hole) - (uint64_t)hole >= HOLE_MIN_BYTES) {
+        want = (size_t)((uint64_t)hole - l->offset);
+    }
+    (void)lseek(l->fd, (off_t)l->offset, SEEK_SET);
+    return want;
+}
+
 int64_t large_read(struct large *l, void *out, size_t room, struct err *err)
 {
     uint64_t left = (uint64_t)l->st.st_size - l->offset;
@@ -427,7 +469,10 @@ int64_t large_read(struct large *l, void *out, size_t room, struct err *err)
     if (want == 0) {
         return 0;
     }
-    int64_t n = read_full(l->fd, out, want, l->file, err);
+    want = may_have_holes(l) ? before_hole(l, want) : want;
+    int64_t n = l->copy != NULL
+                    ? copy_read(l->copy, l->offset, out, want, err)
+                    : read_full(l->fd, out, want, l->file, err);
     give_back_when_due(l);
     if (n < 0) {
         return n;
@@ -445,22 +490,51 @@ void large_release(struct large *l)
     give_back(l);
 }
 
-/* The name still leads to our inode, and that is as it was at first. */
-static int is_unchanged(const struct large *l, struct err *err)
+/* Size and mtime are what they were, and ctime, too, unless the name was taken
+ * from the file, which sets it. */
+static bool is_same_version(const struct large *l, const struct stat *now)
+{
+    struct stat was = l->st;
+
+    if (l->replaced) {
+        was.st_ctim = now->st_ctim;
+    }
+    return read_same_version(now, &was);
+}
+
+/* Our inode is as it was at first, whether or not the name still leads to it. */
+static int is_unchanged(struct large *l, struct err *err)
 {
     struct stat named;
     struct stat now;
 
-    if (fstatat(l->dir_fd, l->file, &named, AT_SYMLINK_NOFOLLOW) < 0) {
-        return errno == ENOENT ? LOOK_CHANGING
-                               : fail(errno, "stat", l->file, err);
+    bool found =
+        fstatat(l->dir_fd, l->file, &named, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!found && errno != ENOENT) {
+        return fail(errno, "stat", l->file, err);
     }
+    l->replaced = !found || !read_same_inode(&named, &l->st);
     if (fstat(l->fd, &now) < 0) {
         return fail(errno, "fstat", l->file, err);
     }
-    return read_same_inode(&named, &l->st) && read_same_version(&now, &l->st)
-               ? LOOK_VALUE
-               : LOOK_CHANGING;
+    return is_same_version(l, &now) ? LOOK_VALUE : LOOK_CHANGING;
+}
+
+/* Share the lock again, which a writer may have for a moment: it has it while it
+ * renames over this very file.  1 granted, 0 not, ERR_*. */
+static int lock_again(struct large *l, struct err *err)
+{
+    int granted = l->locked ? 1 : try_share(l->fd, l->file, err);
+
+    for (int us = 50; granted == 0 && us < LOCK_AGAIN_MAX_US; us *= 2) {
+        clock_sleep_ns(us * NS_PER_US);
+        granted = try_share(l->fd, l->file, err);
+    }
+    if (granted > 0 && !l->locked) {
+        l->locked = true;
+        l->locked_ns = clock_mono_ns();
+    }
+    return granted;
 }
 
 /* Read all again; LOOK_VALUE when it gives the same digest. */
@@ -479,8 +553,10 @@ static int second_pass(struct large *l, struct err *err)
     l->offset = 0;
     digest_stream_reset(l->digest);
     int64_t n;
-    while ((n = large_read(l, piece, SECOND_PASS_BYTES, err)) > 0) {
-    }
+    do {
+        (void)large_zeros(l, UINT64_MAX);
+        n = large_read(l, piece, SECOND_PASS_BYTES, err);
+    } while (n > 0);
     if (n == LARGE_CHANGED) {
         return LOOK_CHANGING;
     }
@@ -491,30 +567,154 @@ static int second_pass(struct large *l, struct err *err)
                                                                : LOOK_CHANGING;
 }
 
-int large_finish(struct large *l, struct look *look_out, struct err *err)
+static void fill_large(const struct large *l, struct look *out)
+{
+    fill_look(&l->st, out);
+    out->replaced = l->replaced;
+}
+
+/* Equal times prove something only when they are old enough, and a ctime that
+ * the rename set proves nothing. */
+static bool needs_second_pass(const struct large *l)
+{
+    return l->replaced || (l->was_unlocked && l->racy);
+}
+
+static int validate(struct large *l, struct err *err)
 {
     /* With the lock in hand no writer that locks is in the middle of it. */
-    if (!l->locked) {
-        int granted = try_share(l->fd, l->file, err);
-        if (granted <= 0) {
-            return granted < 0 ? granted : LOOK_CHANGING;
-        }
-        l->locked = true;
-        l->locked_ns = clock_mono_ns();
+    int rc = lock_again(l, err);
+    if (rc <= 0) {
+        return rc < 0 ? rc : LOOK_CHANGING;
     }
-    int rc = is_unchanged(l, err);
-    if (rc == LOOK_VALUE && l->was_unlocked && l->racy) {
+    rc = is_unchanged(l, err);
+    if (rc == LOOK_VALUE && needs_second_pass(l)) {
         rc = second_pass(l, err);
         if (rc == LOOK_VALUE) {
             rc = is_unchanged(l, err);
         }
     }
+    return rc;
+}
+
+int large_finish(struct large *l, struct look *look_out, struct err *err)
+{
+    int rc = l->copy != NULL ? LOOK_VALUE : validate(l, err);
+
     give_back(l);
     if (rc == LOOK_VALUE) {
-        fill_look(&l->st, look_out);
+        fill_large(l, look_out);
         look_out->digest = digest_stream_final(l->digest);
     }
     return rc;
+}
+
+/* --- copies of large values ---------------------------------------------- */
+
+/* Compare the copy with the file, as a second pass does. */
+static int compare_copy(struct large *l, struct copy *c, struct err *err)
+{
+    CLEANUP(freep) uint8_t *a = malloc((size_t)2 * COPY_STEP_BYTES);
+    uint64_t size = (uint64_t)l->st.st_size;
+
+    if (a == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "read %s: out of memory",
+                       QUOTED(l->file, strlen(l->file)));
+    }
+    if (lseek(l->fd, 0, SEEK_SET) < 0) {
+        return fail(errno, "seek", l->file, err);
+    }
+    for (uint64_t at = 0; at < size; at += COPY_STEP_BYTES) {
+        size_t n = size - at < COPY_STEP_BYTES ? (size_t)(size - at)
+                                               : COPY_STEP_BYTES;
+        int64_t got = copy_read(c, at, a, n, err);
+        int64_t now =
+            got < 0 ? got : read_full(l->fd, a + COPY_STEP_BYTES, n, l->file, err);
+        if (now < 0) {
+            return (int)now;
+        }
+        if (now != got || memcmp(a, a + COPY_STEP_BYTES, n) != 0) {
+            return LOOK_CHANGING;
+        }
+        give_back_when_due(l);
+    }
+    return LOOK_VALUE;
+}
+
+/* All bytes into the copy; the lock is given back when it is due. */
+static int fill_copy(struct large *l, struct copy *c, struct err *err)
+{
+    uint64_t at = 0, size = (uint64_t)l->st.st_size;
+
+    if (copy_reflink(c, l->fd)) {
+        return LOOK_VALUE;
+    }
+    while (at < size) {
+        size_t n = size - at < COPY_STEP_BYTES ? (size_t)(size - at)
+                                               : COPY_STEP_BYTES;
+        int64_t got = copy_take(c, l->fd, at, n, err);
+        give_back_when_due(l);
+        if (got <= 0) {
+            return got < 0 ? (int)got : LOOK_CHANGING;
+        }
+        at += (uint64_t)got;
+    }
+    return LOOK_VALUE;
+}
+
+/* One try: what is there now, with the lock, into the copy. */
+static int copy_once(struct large *l, struct copy *c, struct err *err)
+{
+    int rc = lock_again(l, err);
+    if (rc <= 0) {
+        return rc < 0 ? rc : LOOK_CHANGING;
+    }
+    l->was_unlocked = false;
+    if (fstat(l->fd, &l->st) < 0) {
+        return fail(errno, "fstat", l->file, err);
+    }
+    l->racy =
+        clock_real_ns() - clock_of_timespec(l->st.st_ctim) < READ_RACY_NS;
+    if ((uint64_t)l->st.st_size > copy_max(c)) {
+        return LOOK_CHANGING;
+    }
+    rc = fill_copy(l, c, err);
+    if (rc == LOOK_VALUE) {
+        rc = lock_again(l, err);
+        rc = rc < 0 ? rc : rc == 0 ? LOOK_CHANGING : is_unchanged(l, err);
+    }
+    if (rc == LOOK_VALUE && needs_second_pass(l)) {
+        rc = compare_copy(l, c, err);
+        if (rc == LOOK_VALUE) {
+            rc = is_unchanged(l, err);
+        }
+    }
+    give_back(l);
+    return rc;
+}
+
+int large_copy(struct large *l, struct copy_room *room, struct look *look_out,
+               struct err *err)
+{
+    struct copy *c;
+
+    give_back(l); /* making room takes a while */
+    int rc = copy_new(room, (uint64_t)l->st.st_size, &c, err);
+    if (rc <= 0) {
+        return rc;
+    }
+    rc = LOOK_CHANGING;
+    for (int i = 0; i < COPY_TRIES && rc == LOOK_CHANGING; i++) {
+        rc = copy_once(l, c, err);
+    }
+    if (rc != LOOK_VALUE) {
+        copy_free(c);
+        return rc == ERR_NOSPACE ? 0 : rc;
+    }
+    l->copy = c;
+    l->offset = 0;
+    fill_large(l, look_out);
+    return LOOK_VALUE;
 }
 
 void large_close(struct large *l)
@@ -524,5 +724,6 @@ void large_close(struct large *l)
     }
     fd_closep(&l->fd);
     digest_stream_free(l->digest);
+    copy_free(l->copy);
     free(l);
 }

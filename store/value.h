@@ -14,37 +14,9 @@
 #include <stdint.h>
 
 #include "store/base/buf.h"
+#include "store/base/digest.h"
 #include "store/base/err.h"
 #include "store/db.h"
-
-/* 128 bits of XXH3 over a value (or over a name); zero means "none". */
-struct digest {
-    uint64_t lo;
-    uint64_t hi;
-};
-
-static inline bool digest_equal(struct digest a, struct digest b)
-{
-    return a.lo == b.lo && a.hi == b.hi;
-}
-/* Below 0, 0 or above: the order in which lists of digests are sorted. */
-static inline int digest_order(struct digest a, struct digest b)
-{
-    if (a.hi != b.hi) {
-        return a.hi < b.hi ? -1 : 1;
-    }
-    return a.lo == b.lo ? 0 : a.lo < b.lo ? -1 : 1;
-}
-
-struct digest digest_of(const void *data, size_t len);
-
-/* Running digest of a value read in pieces.  new -> update* -> final. */
-struct digest_stream;
-struct digest_stream *digest_stream_new(void); /* NULL: out of memory */
-void digest_stream_reset(struct digest_stream *s);
-void digest_stream_update(struct digest_stream *s, const void *p, size_t n);
-struct digest digest_stream_final(const struct digest_stream *s);
-void digest_stream_free(struct digest_stream *s); /* accepts NULL */
 
 /* What identifies one version of a key's file without reading it. */
 struct vstat {
@@ -73,6 +45,10 @@ struct look {
     dev_t dev; /* with stat.ino, for lock_holder() */
     struct digest digest;
     int64_t mtime_ns;
+    uint64_t disk_bytes; /* what it takes there, less than its size when it has
+                            holes; 0: not known */
+    bool startemp; /* by its stat it may be a temporary (startemp_file()) */
+    bool replaced; /* large_finish(): the name leads elsewhere by now */
 };
 
 /* Look at the key in the open table `dir_fd`.  `value` is cleared and filled
@@ -87,23 +63,36 @@ int look_key(int dir_fd, const void *key, size_t key_len, size_t inline_max,
  * most `hold_ms`, and the value is validated at the end (see
  * large_finish). */
 struct large;
+struct copy_room;
 /* Same results as look_key() (LOOK_VALUE: *large_out is set). */
 int large_open(int dir_fd, const void *key, size_t key_len, int64_t hold_ms,
                struct large **large_out, struct look *look_out,
+               struct err *err) MUSTCHECK;
+/* Read all of it into a copy now, and validate that; from then on large_read()
+ * reads the copy, whatever becomes of the file (but only what was there when it
+ * was opened can be read without a copy).  LOOK_VALUE; LOOK_CHANGING: it
+ * changed each time it was tried; 0: there is no room for a copy, and large_read()
+ * reads the file; ERR_*. */
+int large_copy(struct large *l, struct copy_room *room, struct look *look_out,
                struct err *err) MUSTCHECK;
 /* The next bytes: > 0, 0 at the end, ERR_*; LARGE_CHANGED when the file
  * became shorter than it was. */
 enum { LARGE_CHANGED = -1000 };
 int64_t large_read(struct large *l, void *out, size_t room,
                    struct err *err) MUSTCHECK;
+/* Pass a hole: so many of the next bytes, at most `max`, are zeros that take no
+ * room on the disk and need not be read.  0: read. */
+uint64_t large_zeros(struct large *l, uint64_t max);
 /* Give the share lock back now.  The bound of hold_ms is looked at by each
  * large_read(), so a caller that pauses calls this first. */
 void large_release(struct large *l);
 /* After the last byte: LOOK_VALUE with the digest when what was read is one
- * committed version of the value: the same inode is behind the name and size,
- * mtime and ctime are what they were, and, where the change was so young that
- * equal times prove nothing, a second pass gave the same digest.  Else
- * LOOK_CHANGING: throw the pieces away and begin anew. */
+ * committed version of the value: it was behind the name when it was opened, and
+ * size, mtime and ctime are what they were; where the change was so young that
+ * equal times prove nothing, a second pass gave the same digest.
+ * The name may lead to another file by now (look_out->replaced), or to none:
+ * that sets the old file's ctime, so the second pass stands for it.
+ * Else LOOK_CHANGING: throw the pieces away and begin anew. */
 int large_finish(struct large *l, struct look *look_out,
                  struct err *err) MUSTCHECK;
 void large_close(struct large *l); /* accepts NULL */

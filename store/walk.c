@@ -106,22 +106,41 @@ static bool is_skipped(const struct place *at, const char *name)
 static bool path_push(struct walk *w, const char *name);
 static void path_cut(struct walk *w, size_t len);
 
-/* What is at `name` is no directory; was a table there?  Then say why it cannot
- * be read. */
+static void pass_over(struct walk *w, const char *name, enum passed_why why)
+{
+    w->counts.ignored++;
+    if (w->ops->passed != NULL) {
+        w->ops->passed(w->arg, w->path, name, why);
+    }
+}
+
+/* Only looked at from afar: what is mounted there is not waited for. */
+static enum passed_why link_kind(int dir_fd, const char *name)
+{
+    struct stat st;
+
+    return fstatat(dir_fd, name, &st, AT_NO_AUTOMOUNT) == 0 &&
+                   S_ISDIR(st.st_mode)
+               ? PASSED_LINK_DIR
+               : PASSED_LINK;
+}
+
+/* What is at `name` is neither directory nor file; was a table there?  Then say
+ * why it cannot be read: a link may lead to it.  (A file is evidence that there
+ * is none.) */
 static int in_a_tables_place(struct walk *w, const char *name)
 {
     size_t base = w->path_len, len;
     struct err why;
     int rc = 0;
 
-    w->counts.ignored++;
     if (w->ops->expected == NULL || !name_is_table(name, &len) ||
         !path_push(w, name)) {
         return 0;
     }
     if (w->ops->expected(w->arg, w->path, table_len(w))) {
         (void)err_set(&why, ERR_NOTTABLE, 0,
-                      "%s: a link or a file is in the table's place",
+                      "%s: something else is in the table's place",
                       QUOTED_TABLE(w->path, w->path_len));
         rc = report_end(w, true, &why);
     }
@@ -143,7 +162,23 @@ static int visit_file(struct walk *w, const struct place *at, const char *name)
         w->counts.temps++;
         return 0;
     }
-    return in_a_tables_place(w, name);
+    pass_over(w, name,
+              name_is_key(name, &len) ? PASSED_NO_TABLE : PASSED_NO_KEY);
+    return 0;
+}
+
+/* Tables may be in it, whatever it is called; but it is no value. */
+static int visit_subdir(struct walk *w, struct place *at, const char *name)
+{
+    size_t len;
+
+    if (at->is_table && name_is_key(name, &len)) {
+        pass_over(w, name, PASSED_SPECIAL);
+    }
+    buf_put(&at->dirs, name, strlen(name) + 1);
+    return at->dirs.bad
+               ? err_set(w->err, ERR_NOMEM, 0, "out of memory in a walk")
+               : 0;
 }
 
 static int visit_entry(struct walk *w, struct place *at,
@@ -156,18 +191,18 @@ static int visit_entry(struct walk *w, struct place *at,
     case DT_REG:
         return visit_file(w, at, e->d_name);
     case DT_DIR:
-        buf_put(&at->dirs, e->d_name, strlen(e->d_name) + 1);
-        if (at->dirs.bad) {
-            return err_set(w->err, ERR_NOMEM, 0, "out of memory in a walk");
-        }
-        return 0;
+        return visit_subdir(w, at, e->d_name);
     case DT_UNKNOWN:
         if (errno != ENOENT) { /* else it is gone since it was listed */
             (void)err_sys(why, errno, "stat %s",
                           QUOTED(e->d_name, strlen(e->d_name)));
         }
         return 0;
+    case DT_LNK:
+        pass_over(w, e->d_name, link_kind(at->fd, e->d_name));
+        return in_a_tables_place(w, e->d_name);
     default:
+        pass_over(w, e->d_name, PASSED_SPECIAL);
         return in_a_tables_place(w, e->d_name);
     }
 }
@@ -237,6 +272,24 @@ static int report_mount(struct walk *w, bool is_table)
     return report_end(w, is_table, &why);
 }
 
+/* The directory the path now names is another database. */
+static int report_other(struct walk *w, bool is_table)
+{
+    struct err why;
+
+    w->counts.others++;
+    int rc = w->ops->other != NULL ? w->ops->other(w->arg, w->path) : 0;
+    if (rc != 0 || !is_table || w->ops->expected == NULL ||
+        !w->ops->expected(w->arg, w->path, table_len(w))) {
+        return rc;
+    }
+    (void)err_set(&why, ERR_NOTTABLE, 0,
+                  "%s: another database is in the table's place (it has a "
+                  META_DIR " of its own)",
+                  QUOTED_TABLE(w->path, w->path_len));
+    return report_end(w, true, &why);
+}
+
 /* Open the subdirectory the path now names, and visit it. */
 static int enter(struct walk *w, int parent_fd, const char *name, bool is_table,
                  int depth)
@@ -251,12 +304,15 @@ static int enter(struct walk *w, int parent_fd, const char *name, bool is_table,
     if (fd < 0 && errno == EXDEV) {
         return report_mount(w, is_table);
     }
+    if (fd < 0 && errno == DB_OTHER) {
+        return report_other(w, is_table);
+    }
     if (fd < 0 || fstat(fd, &st) < 0) {
         (void)err_sys(&why, errno, "open %s",
                       QUOTED_TABLE(w->path, w->path_len));
         return report_end(w, is_table, &why);
     }
-    if (st.st_dev != w->db->dev) {
+    if (db_is_mounted(w->db, fd, &st)) {
         return report_mount(w, is_table);
     }
     return visit_dir(w, fd, is_table, depth);
@@ -277,8 +333,8 @@ static int enter_all(struct walk *w, const struct place *at)
         /* Deeper or longer than a table's name may be: cannot be one. */
         if (at->depth >= TABLE_MAX_DEPTH || !path_push(w, name) ||
             (is_table && table_len(w) > TABLE_MAX_BYTES)) {
-            w->counts.ignored++;
             path_cut(w, base);
+            pass_over(w, name, PASSED_LONG);
             continue;
         }
         int rc = enter(w, at->fd, name, is_table, at->depth + 1);
@@ -336,7 +392,7 @@ static int run(struct walk *w, int dir_fd, bool is_table, int depth)
                        QUOTED_TABLE(w->path, w->path_len));
     }
     int rc;
-    if (st.st_dev != w->db->dev) {
+    if (db_is_mounted(w->db, dir_fd, &st)) {
         rc = report_mount(w, is_table);
     } else {
         rc = visit_dir(w, dir_fd, is_table, depth);
@@ -398,6 +454,10 @@ int walk_below(const struct db *db, const char *path, size_t len, bool is_table,
     }
     w.path_len = strlen(w.path);
     CLEANUP(fd_closep) int fd = db_open_dir(db, len > 0 ? w.path : ".");
+    if (fd < 0 && errno == DB_OTHER) {
+        return err_set(err, ERR_NOTTABLE, 0, "%s: another database lies there",
+                       QUOTED_TABLE(w.path, w.path_len));
+    }
     if (fd < 0) {
         return err_sys(err, errno, "open %s", QUOTED_TABLE(w.path, w.path_len));
     }

@@ -8,7 +8,8 @@
  * same filesystem), an unreadable one, or a readdir error is reported through
  * table_end with complete = false: nothing may be concluded from what was not
  * seen there.  Plain directories are entered (tables may lie below them);
- * META_DIR and symbolic links are not.  Blocking; for a worker thread.
+ * META_DIR and symbolic links are not, nor a directory below the root with a
+ * META_DIR of its own: that is another database (counts.others).  Blocking; for a worker thread.
  *
  * What was not seen in a complete table is only *probably* absent: tmpfs and
  * btrfs move a key's entry when the key is set, and a listing under way can
@@ -23,6 +24,7 @@
 
 #include "store/base/err.h"
 #include "store/db.h"
+#include "store/passed.h"
 
 struct walk_ops {
     /* A table's directory was opened; dir_fd is borrowed until table_end. */
@@ -42,10 +44,15 @@ struct walk_ops {
     /* A plain directory that could not be read completely: what lies below it
      * is unknown. */
     int (*plain_incomplete)(void *arg, const char *path, const struct err *err);
-    /* Something that is no directory has the name of this table: was there a
-     * table?  Then it is told as one that could not be read (ERR_NOTTABLE);
-     * else, and without this function, it is ignored. */
+    /* Another database lies there; path relative to the root. */
+    int (*other)(void *arg, const char *path);
+    /* Something that is neither a directory nor a regular file, or another
+     * database, has the name of this table: was there a table?  Then it is told as one that could not be
+     * read (ERR_NOTTABLE); else, and without this function, it is ignored. */
     bool (*expected)(void *arg, const char *table, size_t len);
+    /* This entry of the directory (its path below the root) is passed over. */
+    void (*passed)(void *arg, const char *dir, const char *name,
+                   enum passed_why why);
 };
 
 struct walk_counts {
@@ -54,6 +61,7 @@ struct walk_counts {
     uint64_t temps;      /* left-over temporaries of writers */
     uint64_t ignored;    /* neither key, table, temp nor META_DIR */
     uint64_t incomplete; /* tables or directories not read completely */
+    uint64_t others;     /* databases below this one, not entered */
 };
 
 /* Walk the whole database.  A callback's non-zero return stops the walk and is

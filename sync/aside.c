@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * aside: keys of the primary that cannot be read for long, and what may go on
- * without them.
+ * aside: keys that do not get on for long, and what may go on without them.
  *
- * A key that stays locked, or that the agent has no permission to read, keeps
- * its places in the log.  Waiting for it in order would stop every comparison
- * and, with enough of them, fill the window.  So after a while its unsent
+ * A key that stays locked, that the agent has no permission to read, or that
+ * changes each time while it is read, keeps its places in the log; so does one
+ * that the replica refuses again and again (its disk is full, the file cannot be
+ * replaced), or that a reader there holds a lock on.  Waiting for it in order would
+ * stop every comparison and, with enough of them, fill the window.  So after a while its unsent
  * flights stand *aside*: they keep their sequences, so the watermark does not
  * pass them and no barrier is passed too early, but the window does not count
  * them and a comparison does not wait for them.
@@ -14,24 +15,63 @@
  * what these keys held before: one of them may be older there than any
  * sequence in the log tells.  So those flights are marked *passed*, and while
  * there is one nothing is claimed for the replica, neither freshness nor a
- * barrier.  They end as any flight does: the key is read, sent, acknowledged. */
-#include <stdio.h>
-#include <string.h>
-
-#include "store/base/quote.h"
+ * barrier.  They end as any flight does: the key is read, sent, acknowledged.
+ * Which they are, and why, is told by uncompared.c. */
 #include "sync/primary_impl.h"
-#include "sync/state.h"
 
 enum {
     ERRORS_BEFORE = 2,    /* looks in a row that ended in an error */
-    BUSY_BEFORE_MS = 2000 /* of waiting for the lock */
+    CHANGES_BEFORE = 2,   /* reads in a row under which it changed */
+    BUSY_BEFORE_MS = 2000, /* of waiting for the lock */
+    REFUSALS_BEFORE = 2,   /* by the replica */
+    BLOCKED_BEFORE_MS = 5000 /* by a reader there: most read for less */
 };
 
 static bool is_held_up(const struct primary *p, const struct record *rec)
 {
-    return (rec->unreadable && rec->tries >= ERRORS_BEFORE) ||
+    return rec->changed >= CHANGES_BEFORE ||
+           (rec->unreadable && rec->tries >= ERRORS_BEFORE) ||
            (rec->blocked_ms != 0 &&
             p->now_ms - rec->blocked_ms >= BUSY_BEFORE_MS);
+}
+
+bool aside_is_refused(const struct flight *f)
+{
+    return f->refusals >= REFUSALS_BEFORE;
+}
+
+static void put_aside(struct repl *r, struct flight *f)
+{
+    if (!f->aside) {
+        f->aside = true;
+        r->aside++;
+    }
+}
+
+/* With what waits for it: else the window fills with that. */
+static void put_aside_all(struct repl *r, struct flight *f)
+{
+    put_aside(r, f);
+    for (struct flight *o = f->rec->flights; o != NULL; o = o->rec_next) {
+        if (o->replica == r->id && o->state == FLIGHT_HELD) {
+            put_aside(r, o);
+        }
+    }
+}
+
+void aside_refused(struct repl *r, struct flight *f)
+{
+    if (aside_is_refused(f)) {
+        put_aside_all(r, f);
+    }
+}
+
+void aside_blocked(const struct primary *p, struct repl *r, struct flight *f)
+{
+    if (f->blocked_ms != 0 &&
+        p->now_ms - f->blocked_ms >= BLOCKED_BEFORE_MS) {
+        put_aside_all(r, f);
+    }
 }
 
 /* Of all the replica's flights of the key, one is under way there. */
@@ -45,17 +85,22 @@ static bool is_sent(const struct record *rec, int replica)
     return false;
 }
 
+/* Its last try was in vain, and cost so much that the next one waits. */
+static bool is_resting(const struct flight *f)
+{
+    return f->state == FLIGHT_BACKOFF && f->changed;
+}
+
 void aside_note(struct primary *p, struct record *rec)
 {
     if (!is_held_up(p, rec)) {
         return;
     }
     for (struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
-        bool waits = f->state == FLIGHT_WAIT || (f->state == FLIGHT_HELD &&
-                                                 !is_sent(rec, f->replica));
-        if (waits && !f->aside) {
-            f->aside = true;
-            p->repl[f->replica]->aside++;
+        bool waits = f->state == FLIGHT_WAIT || is_resting(f) ||
+                     (f->state == FLIGHT_HELD && !is_sent(rec, f->replica));
+        if (waits) {
+            put_aside(p->repl[f->replica], f);
         }
     }
 }
@@ -77,9 +122,28 @@ void aside_end(struct repl *r, struct flight *f)
     }
 }
 
+/* It waits for an earlier flight of its key, which stands aside. */
+static bool waits_for_one(struct repl *r, struct flight *f)
+{
+    const struct flight *o = f->state == FLIGHT_HELD ? f->rec->flights : NULL;
+
+    while (o != NULL && !(o->aside && o->replica == f->replica)) {
+        o = o->rec_next;
+    }
+    if (o != NULL) {
+        put_aside(r, f);
+    }
+    return o != NULL;
+}
+
+void aside_follow(struct repl *r, struct flight *f)
+{
+    (void)waits_for_one(r, f);
+}
+
 bool aside_reached(struct primary *p, struct repl *r, uint64_t barrier)
 {
-    const struct flight *f;
+    struct flight *f;
     const struct log_node *node = changelog_next(&p->log, r->id);
 
     if (session_watermark(p, r) >= barrier) {
@@ -97,7 +161,7 @@ bool aside_reached(struct primary *p, struct repl *r, uint64_t barrier)
         if (f->seq > barrier) {
             break;
         }
-        if (!f->aside) {
+        if (!f->aside && !waits_for_one(r, f)) {
             r->reached_ms = p->now_ms;
             return false;
         }
@@ -124,73 +188,7 @@ void aside_adopt(struct primary *p, struct repl *r)
     sender_advance(p, r);
 }
 
-bool aside_is_unread(struct primary *p, struct digest name)
-{
-    const struct record *rec = changelog_find(&p->log, name);
-
-    if (rec == NULL) {
-        return false;
-    }
-    for (const struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
-        if (f->aside) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void say_why(const struct primary *p, const struct record *rec,
-                    uint64_t count, struct err *err)
-{
-    char more[64] = "";
-
-    if (count > 1) {
-        (void)snprintf(more, sizeof more, ", and %llu more keys like it",
-                       (unsigned long long)(count - 1));
-    }
-    if (rec->blocked_ms == 0) {
-        (void)err_set(err, ERR_PERM, 0, "%s%s", p->unreadable_text, more);
-        err->id = DR_UNREADABLE;
-        return;
-    }
-    (void)err_set(err, ERR_TIMEOUT, 0,
-                  "table %s key %s is locked on the primary for %lld s by "
-                  "%s (pid %lu)%s",
-                  QUOTED_TABLE(record_table(rec), rec->table_len),
-                  QUOTED(record_key(rec), rec->key_len),
-                  (long long)((p->now_ms - rec->blocked_ms) / 1000),
-                  rec->comm[0] != '\0' ? rec->comm : "an unknown process",
-                  (unsigned long)rec->pid, more);
-    err->id = DR_BLOCKED;
-}
-
-static uint64_t count_aside(const struct primary *p, const struct repl *r,
-                            uint64_t barrier, struct err *err)
-{
-    const struct flight *f;
-    const struct record *first = NULL;
-    uint64_t count = 0;
-
-    DL_FOREACH(r->flights, f)
-    {
-        if (f->aside && f->seq <= barrier) {
-            first = first == NULL ? f->rec : first;
-            count++;
-        }
-    }
-    if (first != NULL) {
-        say_why(p, first, count, err);
-    }
-    return count;
-}
-
-uint64_t aside_unread(struct primary *p, uint64_t barrier, struct err *err)
-{
-    return count_aside(p, p->repl[p->index_id], barrier, err);
-}
-
-uint64_t aside_pass(struct primary *p, struct repl *r, uint64_t barrier,
-                    struct err *err)
+void aside_pass(struct repl *r, uint64_t barrier)
 {
     struct flight *f;
 
@@ -201,5 +199,4 @@ uint64_t aside_pass(struct primary *p, struct repl *r, uint64_t barrier,
             r->passed++;
         }
     }
-    return count_aside(p, r, barrier, err);
 }

@@ -8,13 +8,28 @@
  * next comparison repairs these, and the one after that finds the rest, or
  * nothing and takes the brake off.
  *
- * How much is too much while deletes come one by one: the most keys that the
- * replica had within the last minute or two, less those that the primary has
- * now.  So keys that come and go do not count, only what the database lost.
+ * How much is too much while deletes come one by one: the most established keys
+ * (age.h) within the last minute or two, less those of now.  So keys that come
+ * and go do not count, nor those that were young when they went, and no number
+ * of young ones hides a loss or allows a larger one (but in a table that was
+ * replaced by another directory, one for one).  The minutes are the
+ * replica's: while it is behind, what it has is not of now, and the primary's
+ * loss since then is still to come there; so they go on only when the replica
+ * has all that there was when the last one began.  And a replica loses no more
+ * than it says it had.
+ *
+ * In a comparison all that only the replica has counts, but what is known to
+ * have been young when it went, or to be made up for.  (For the rest it is not known whether the
+ * primary ever had it.)  Where nothing else is left and all established
+ * keys are back the brake goes off again: a table was away for the moment in
+ * which another took its place.  Not less than the loss of established keys, though: a
+ * name may have been both, one after the other, while the replica was away.
+ *
  * While the index is not ready, or the replica has not said what it has, that
  * cannot be known: then as many deletes go as are allowed at once, and the rest
  * is left to the comparison that follows.  The drop of a table waits: how many
- * keys it takes along nobody knows then.
+ * keys it takes along nobody knows then.  While directories move, deletes wait
+ * (gate.h).
  *
  * Failures: out of memory for a showing -> nothing can be approved, nothing goes
  * out. */
@@ -25,6 +40,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sync/age.h"
 #include "sync/primary_impl.h"
 #include "sync/state.h"
 
@@ -37,15 +53,120 @@ static bool is_too_much(const struct primary *p, uint64_t deletes,
            deletes * 100 > keys * p->config.brake_percent;
 }
 
+static uint64_t most_of(const uint64_t most[2])
+{
+    return most[0] > most[1] ? most[0] : most[1];
+}
+
+/* The most keys that can be lost. */
 static uint64_t most_keys(const struct brake *b)
 {
-    return b->most > b->most_before ? b->most : b->most_before;
+    uint64_t most = b->most > b->most_before ? b->most : b->most_before;
+    uint64_t established = most_of(b->established);
+
+    return established < most ? established : most;
+}
+
+/* Established keys that the primary has lost since the replica had all. */
+static uint64_t lost_keys(const struct primary *p, const struct brake *b)
+{
+    uint64_t most = most_keys(b), now = index_established(p->ix);
+
+    return most > now ? most - now : 0;
+}
+
+static void begin_established(struct primary *p, struct brake *b, uint64_t keys)
+{
+    b->established[0] = b->established[1] = keys;
+    b->established_ms = p->now_ms;
+    b->established_tail = p->log.tail_seq;
+}
+
+static void note_established(struct primary *p, struct brake *b)
+{
+    uint64_t keys = index_established(p->ix);
+
+    b->established[0] = keys > b->established[0] ? keys : b->established[0];
+}
+
+/* A replica of which nothing is known yet says how many keys it has: all of
+ * them are taken for established but those that are known not to be. */
+static void meet(struct primary *p, struct brake *b, uint64_t keys)
+{
+    uint64_t now = index_established(p->ix);
+    uint64_t young = index_count(p->ix) - now;
+
+    keys = keys > young ? keys - young : 0;
+    begin_established(p, b, keys > now ? keys : now);
+    b->met = true;
+}
+
+static bool has_caught_up(struct primary *p, struct repl *r)
+{
+    return r->session == SESSION_LIVE && r->digests_known && r->jobs == NULL &&
+           !reconcile_is_owed(r) &&
+           aside_reached(p, r, r->brake.established_tail);
+}
+
+static void count_established(struct primary *p, struct repl *r, uint64_t keys)
+{
+    struct brake *b = &r->brake;
+
+    if (!b->met) {
+        meet(p, b, keys);
+    }
+    note_established(p, b);
+    if (p->now_ms - b->established_ms >= BRAKE_WINDOW_MS &&
+        has_caught_up(p, r)) {
+        uint64_t before = b->established[0];
+        begin_established(p, b, index_established(p->ix));
+        b->established[1] = before;
+    }
+}
+
+/* What the first scan finds was there before, and what it leaves to the core:
+ * all of that is in the index before names get older. */
+static bool begins_to_age(struct primary *p)
+{
+    if (!p->index_ready) {
+        return false;
+    }
+    if (p->age_tail == 0) {
+        p->age_tail = p->log.tail_seq + 1;
+    }
+    return primary_indexed(p, p->age_tail - 1);
+}
+
+void brake_tick(struct primary *p)
+{
+    struct repl *r;
+
+    if (!p->aging) {
+        p->aging = begins_to_age(p);
+        p->aged_ms = p->now_ms - AGE_STEP_MS;
+    }
+    if (!p->aging) {
+        return;
+    }
+    /* After a standstill of the clock as many as make everything established. */
+    int64_t most_ms = (int64_t)(AGE_STEPS + 1) * AGE_STEP_MS;
+    if (p->now_ms - p->aged_ms > most_ms) {
+        p->aged_ms = p->now_ms - most_ms;
+    }
+    for (; p->now_ms - p->aged_ms >= AGE_STEP_MS; p->aged_ms += AGE_STEP_MS) {
+        index_age(p->ix);
+        EACH_REPL(p, r)
+        {
+            note_established(p, &r->brake);
+        }
+    }
 }
 
 void brake_count(struct primary *p, struct repl *r, uint64_t keys, bool anew)
 {
     struct brake *b = &r->brake;
 
+    count_established(p, r, keys);
     if (anew) {
         b->most = b->most_before = keys;
         b->window_ms = p->now_ms;
@@ -133,6 +254,7 @@ void brake_release(struct primary *p, struct repl *r)
     /* What was approved must not count against what comes now. */
     b->most = b->most_before = r->replica_keys;
     b->window_ms = p->now_ms;
+    begin_established(p, b, index_established(p->ix));
     primary_log(p, r->id, 5, DR_NONE, "no deletes are held any more");
     tell_shell(p, r);
 }
@@ -178,33 +300,52 @@ static enum brake_word asks_unsure(struct primary *p, struct repl *r,
     return BRAKE_GO;
 }
 
-static bool trips_now(struct primary *p, struct repl *r)
+static bool is_loss(const struct primary *p, const struct brake *b)
 {
-    uint64_t most = most_keys(&r->brake), keys = index_count(p->ix);
+    return is_too_much(p, lost_keys(p, b), most_keys(b));
+}
 
-    if (keys >= most || !is_too_much(p, most - keys, most)) {
-        return false;
-    }
+static void log_loss(struct primary *p, const struct repl *r)
+{
     primary_log(p, r->id, 4, DR_BRAKE,
                 "%" PRIu64 " of %" PRIu64 " keys went within a minute or two: "
                 "further deletes are held",
-                most - keys, most);
-    return true;
+                lost_keys(p, &r->brake), most_keys(&r->brake));
+}
+
+/* It may be part of a move of which not all is known.  What waits must not fill
+ * the window. */
+static enum brake_word asks_moving(const struct primary *p,
+                                   const struct repl *r)
+{
+    return r->flights_count < p->config.window_changes / 2 ? BRAKE_WAIT
+                                                           : BRAKE_FULL;
 }
 
 enum brake_word brake_asks(struct primary *p, struct repl *r,
-                           const struct record *rec)
+                           const struct flight *f)
 {
     struct brake *b = &r->brake;
+    const struct record *rec = f->rec;
+
+    bool gated = primary_gated(p, f);
 
     if (!is_on(r)) {
         if (!p->index_ready || !r->digests_known) {
             return asks_unsure(p, r, rec->is_table);
         }
         b->unsure = 0;
-        if (!trips_now(p, r)) {
+        if ((rec->is_table || rec->moved) && gated) {
+            return asks_moving(p, r);
+        }
+        if (!is_loss(p, b)) {
             return BRAKE_GO;
         }
+        /* What seems lost may be on its way to another place. */
+        if (p->gates.count > 0 && p->now_ms - f->time_ms < BRAKE_MOVE_MS) {
+            return asks_moving(p, r);
+        }
+        log_loss(p, r);
         engage(p, r);
     } else if (is_approved(b, rec->name) &&
                (!rec->is_table || b->withheld == 0)) {
@@ -226,9 +367,17 @@ void brake_compared(struct repl *r)
 bool brake_trips(const struct primary *p, const struct compare *c)
 {
     const struct repl *r = p->repl[c->replica];
+    uint64_t extra = c->result.extra, lost = lost_keys(p, &r->brake);
+    uint64_t keys = most_of(r->brake.established);
 
-    return is_on(r) ? c->result.extra > 0
-                    : is_too_much(p, c->result.extra, r->replica_keys);
+    keys = keys < r->replica_keys ? keys : r->replica_keys;
+    lost = lost < extra ? lost : extra;
+    uint64_t made_up = index_made_up(p->ix);
+    made_up = made_up < c->went_replaced ? made_up : c->went_replaced;
+    made_up += c->went_free;
+    extra -= made_up < extra ? made_up : extra;
+    extra = extra > lost ? extra : lost;
+    return is_on(r) ? extra > 0 : is_too_much(p, extra, keys);
 }
 
 static void remember_token(struct brake *b, uint64_t token)
@@ -306,17 +455,19 @@ static void prune_approved(struct brake *b)
     b->approved_count = n;
 }
 
-static void sum_leaves(struct brake *b, const struct compare *c)
+static void sum_leaves(struct brake *b, const struct compare *c,
+                       const struct index_key *k)
 {
     b->leaves = c->beyond_leaves;
     for (size_t i = 0; i < c->diffs_count; i++) {
         if (c->diffs[i].kind == DIFF_EXTRA) {
-            index_mix_leaf(&b->leaves, c->diffs[i].name, c->diffs[i].there);
+            index_mix_leaf(k, &b->leaves, c->diffs[i].name, c->diffs[i].there);
         }
     }
 }
 
-static bool show(struct brake *b, const struct compare *c)
+static bool show(struct brake *b, const struct compare *c,
+                 const struct index_key *k)
 {
     size_t n = 0, old = 0;
     struct held_name *names = collect(b, c, &n, &old);
@@ -328,7 +479,7 @@ static bool show(struct brake *b, const struct compare *c)
     free(b->names);
     b->names = names;
     b->count = n;
-    sum_leaves(b, c);
+    sum_leaves(b, c, k);
     if (changed) {
         uint64_t token = token_of(names, n);
         b->shown++;
@@ -356,8 +507,9 @@ void brake_judge(struct primary *p, struct compare *c, bool trips)
         return;
     }
     uint32_t was = b->shown;
+    b->lost = lost_keys(p, b);
     engage(p, r);
-    if (!show(b, c)) {
+    if (!show(b, c, index_key(p->ix))) {
         forget_showing(b);
         primary_log(p, r->id, 3, DR_BRAKE,
                     "out of memory for what the brake holds");
@@ -592,6 +744,9 @@ bool brake_explains(const struct primary *p, const struct repl *r)
 {
     struct digest root = index_root(p->ix);
 
+    if (r->brake.lost > 0 && lost_keys(p, &r->brake) == 0) {
+        return false; /* all are back, or made up for */
+    }
     root.lo ^= r->brake.leaves.lo;
     root.hi ^= r->brake.leaves.hi;
     return is_on(r) && r->brake.count > 0 && digest_equal(root, r->root);

@@ -13,17 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sync/index.h"
-
 static uint64_t bit(int replica)
 {
     assert(replica >= 0 && replica < LOG_REPLICAS_MAX);
     return UINT64_C(1) << replica;
 }
 
-void changelog_init(struct changelog *log)
+void changelog_init(struct changelog *log, const struct index *ix)
 {
     memset(log, 0, sizeof *log);
+    log->ix = ix;
 }
 
 void changelog_know(struct changelog *log, struct record *rec,
@@ -43,12 +42,21 @@ void changelog_know(struct changelog *log, struct record *rec,
 
 static void free_record(struct changelog *log, struct record *rec)
 {
-    assert(rec->flights == NULL && rec->nodes == NULL);
+    assert(rec->flights == NULL && rec->nodes == NULL && rec->changed == 0);
     changelog_know(log, rec, CONTENT_UNKNOWN);
     HASH_DEL(log->records, rec);
     log->unreadable -= rec->unreadable ? 1 : 0;
     log->tables -= rec->is_table ? 1 : 0;
     free(rec);
+}
+
+/* About what malloc() and the hash table take beside each. */
+enum { NODE_BESIDE = 16, RECORD_BESIDE = 16 + 2 * sizeof(void *) };
+
+/* What its places, as long as there is one, keep of a record. */
+static size_t record_bytes(const struct record *rec)
+{
+    return sizeof *rec + rec->table_len + rec->key_len + RECORD_BESIDE;
 }
 
 /* Unlink a node whose mask became empty; cursors that stood on it go on. */
@@ -60,6 +68,8 @@ static void free_node(struct changelog *log, struct log_node *node)
         at = &(*at)->rec_next;
     }
     *at = node->rec_next;
+    log->bytes -= sizeof *node + NODE_BESIDE;
+    log->bytes -= node->rec->nodes == NULL ? record_bytes(node->rec) : 0;
     for (int r = 0; r < LOG_REPLICAS_MAX; r++) {
         if (log->cursor[r] == node) {
             log->cursor[r] = node->next;
@@ -155,9 +165,10 @@ struct record *changelog_record(struct changelog *log, bool is_table,
                                 const void *table, size_t table_len,
                                 const void *key, size_t key_len)
 {
-    struct digest name = is_table
-                             ? index_name_table(table, table_len)
-                             : index_name_key(table, table_len, key, key_len);
+    const struct index_key *k = index_key(log->ix);
+    struct digest name =
+        is_table ? index_name_table(k, table, table_len)
+                 : index_name_key(k, table, table_len, key, key_len);
     struct record *rec = changelog_find(log, name);
 
     if (rec != NULL) {
@@ -211,6 +222,8 @@ bool changelog_add(struct changelog *log, struct record *rec, uint64_t mask,
     }
     log->tail = node;
     log->nodes++;
+    log->bytes += sizeof *node + NODE_BESIDE;
+    log->bytes += rec->nodes == NULL ? record_bytes(rec) : 0;
     node->rec_next = rec->nodes;
     rec->nodes = node;
     rec->pending |= need;

@@ -26,6 +26,7 @@
 
 #include "store/base/map.h"
 #include "store/value.h"
+#include "sync/index.h"
 
 enum { LOG_REPLICAS_MAX = 64 };
 
@@ -53,6 +54,7 @@ enum content {
     CONTENT_UNKNOWN = 0, /* must be looked at */
     CONTENT_VALUE,       /* body holds the encoded SET */
     CONTENT_LARGE,       /* to be streamed */
+    CONTENT_SAME,        /* large, and its digest is what it was */
     CONTENT_GONE,
     CONTENT_TABLE,
     CONTENT_NO_TABLE,
@@ -72,11 +74,12 @@ struct record {
     struct news content_news; /* since the look that gave the content began */
     uint8_t *body;            /* encoded SET, for CONTENT_VALUE */
     size_t body_len;
-    struct digest digest; /* of the value */
+    struct digest digest; /* of the value; LARGE with `ask`: as it was */
     uint64_t size;
     uint64_t look_id;      /* the running look, 0 none */
     int64_t retry_ms;      /* look again at this time, 0: not waiting */
     int64_t blocked_ms;    /* since when its lock is busy here, 0 not */
+    int64_t changed_ms;    /* since when it changes under each read, 0 not */
     uint64_t empty_ino;    /* an empty file that a look found ... */
     int64_t empty_ctime_ns;
     uint64_t empty_hints;  /* ... with these hints ... */
@@ -88,14 +91,22 @@ struct record {
     uint8_t why;      /* the last enum hint since the last look began */
     uint8_t look_why; /* `why` when the present look began */
     uint8_t tries;    /* failed looks in a row */
+    uint16_t changed; /* reads in a row under which it changed */
     bool is_table;
+    bool made;       /* see unborn_is_made() */
     bool queued;     /* in the sender's look queue */
     bool unreadable; /* the last look was an error */
+    bool ask;        /* LARGE, maybe the same: its digest first */
+    bool same;       /* its value is what the index had for another stat */
+    bool copies;     /* it changed under a stream: made from copies since */
+    bool moved;      /* hinted because its table moved away */
+    uint64_t gate;   /* the last one opened when it was hinted (gate.h) */
     uint16_t table_len;
     uint16_t key_len;
     struct record *look_prev, *look_next;   /* sender's look queue */
     struct record *retry_prev, *retry_next; /* sender's retry list */
     struct record *known_prev, *known_next; /* changelog.known */
+    struct record *hot_prev, *hot_next;     /* sender's: `changed` is not 0 */
     bool retrying;
     char names[]; /* table, then key; neither terminated */
 };
@@ -110,10 +121,13 @@ static inline const char *record_key(const struct record *r)
 }
 
 struct changelog {
+    const struct index *ix; /* whose key hashes names */
     struct record *records; /* uthash */
     struct record *known;   /* utlist DL: those whose content is known */
     struct log_node *head, *tail;
     size_t nodes;
+    size_t bytes;        /* memory of the places and of records that have some;
+                            encoded values apart */
     size_t tables;       /* records that are tables */
     size_t body_bytes;   /* encoded values kept in records */
     uint64_t unreadable; /* records whose last look was an error */
@@ -124,7 +138,8 @@ struct changelog {
     uint64_t pending[LOG_REPLICAS_MAX];        /* nodes with the bit */
 };
 
-void changelog_init(struct changelog *log);
+/* Names are hashed with the key of `ix` (borrowed for the log's life). */
+void changelog_init(struct changelog *log, const struct index *ix);
 /* All records must be free of flights. */
 void changelog_deinit(struct changelog *log);
 

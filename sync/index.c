@@ -18,10 +18,16 @@
 #include "sync/index_impl.h"
 
 /* What the allocator adds to an array, about. */
-enum { HEAP_OVERHEAD_BYTES = 16 };
+enum {
+    HEAP_OVERHEAD_BYTES = 16,
+    /* Each step looks through so many buckets for stamps that say nothing any
+     * more: all are, long before the stamps begin anew. */
+    SETTLE_BUCKETS = 16,
+};
+_Static_assert(INDEX_BUCKETS / SETTLE_BUCKETS < AGE_LAST / 2, "see above");
 
-struct digest index_name_key(const void *table, size_t table_len,
-                             const void *key, size_t key_len)
+struct digest index_name_key(const struct index_key *k, const void *table,
+                             size_t table_len, const void *key, size_t key_len)
 {
     char name[TABLE_MAX_BYTES + 1 + KEY_MAX_BYTES];
 
@@ -33,24 +39,32 @@ struct digest index_name_key(const void *table, size_t table_len,
     if (key_len > 0) {
         memcpy(name + table_len + 1, key, key_len);
     }
-    return digest_of(name, table_len + 1 + key_len);
+    return hash_keyed(&k->names, name, table_len + 1 + key_len);
 }
 
 /* Table names hold no NUL, so no table is ever hashed like a key. */
-struct digest index_name_table(const void *table, size_t table_len)
+struct digest index_name_table(const struct index_key *k, const void *table,
+                               size_t table_len)
 {
-    return digest_of(table, table_len);
+    return hash_keyed(&k->names, table, table_len);
+}
+
+uint16_t index_table_tag(const struct index_key *k, const void *table,
+                         size_t table_len)
+{
+    return (uint16_t)(index_name_table(k, table, table_len).lo % UINT16_MAX + 1);
 }
 
 /* --- sums --------------------------------------------------------------- */
 
-static struct digest leaf_of(const struct index_entry *e)
+static struct digest leaf_of(const struct index_key *k, struct digest name,
+                             struct digest value)
 {
     /* Little-endian on every host: both ends compare these. */
-    const uint64_t words[4] = {htole64(e->name.lo), htole64(e->name.hi),
-                               htole64(e->digest.lo), htole64(e->digest.hi)};
+    const uint64_t words[4] = {htole64(name.lo), htole64(name.hi),
+                               htole64(value.lo), htole64(value.hi)};
 
-    return digest_of(words, sizeof words);
+    return hash_keyed(&k->leaves, words, sizeof words);
 }
 
 static void mix(struct digest *sum, struct digest d)
@@ -59,17 +73,16 @@ static void mix(struct digest *sum, struct digest d)
     sum->hi ^= d.hi;
 }
 
-void index_mix_leaf(struct digest *sum, struct digest name, struct digest value)
+void index_mix_leaf(const struct index_key *k, struct digest *sum,
+                    struct digest name, struct digest value)
 {
-    const struct index_entry e = {.name = name, .digest = value};
-
-    mix(sum, leaf_of(&e));
+    mix(sum, leaf_of(k, name, value));
 }
 
 static void account(struct index *ix, const struct index_entry *e, bool add)
 {
     unsigned bucket = index_bucket(e->name);
-    struct digest leaf = leaf_of(e);
+    struct digest leaf = leaf_of(&ix->key, e->name, e->digest);
     /* Unsigned arithmetic: adding -1 subtracts. */
     uint64_t one = add ? 1 : UINT64_MAX;
 
@@ -80,6 +93,7 @@ static void account(struct index *ix, const struct index_entry *e, bool add)
         ix->tables += one;
     } else {
         ix->keys += one;
+        age_count(&ix->ages, e->stamp, add);
         ix->bytes += add ? e->stat.size : 0 - e->stat.size;
     }
 }
@@ -126,7 +140,7 @@ static size_t bucket_find(const struct bucket *b, struct digest name,
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = name_compare(b->entries[middle].name, name);
+        int order = digest_order(b->entries[middle].name, name);
         if (order == 0) {
             *found_out = true;
             return middle;
@@ -185,8 +199,24 @@ void index_free(struct index *ix)
         return;
     }
     free_buckets(ix);
+    age_deinit(&ix->ages);
     (void)pthread_mutex_destroy(&ix->mutex);
     free(ix);
+}
+
+/* `to` holds no arrays of its own. */
+static void move_contents(struct index *to, struct index *from)
+{
+    to->key = from->key;
+    to->root = from->root;
+    to->keys = from->keys;
+    to->tables = from->tables;
+    to->bytes = from->bytes;
+    to->heap_bytes = from->heap_bytes;
+    age_settle(&to->ages);
+    memcpy(to->nodes, from->nodes, sizeof to->nodes);
+    memcpy(to->buckets, from->buckets, sizeof to->buckets);
+    memset(from->buckets, 0, sizeof from->buckets);
 }
 
 static void lock(struct index *ix)
@@ -199,6 +229,37 @@ static void unlock(struct index *ix)
 {
     int rc = pthread_mutex_unlock(&ix->mutex);
     assert(rc == 0);
+}
+
+/* --- the key ------------------------------------------------------------ */
+
+_Static_assert(sizeof(struct index_key) == INDEX_KEY_BYTES, "no padding");
+
+const struct index_key *index_key(const struct index *ix)
+{
+    return &ix->key;
+}
+
+void index_set_key(struct index *ix, const struct index_key *key)
+{
+    assert(ix->keys == 0 && ix->tables == 0);
+    ix->key = *key;
+}
+
+struct index *index_split(struct index *ix, const struct index_key *key)
+{
+    struct index *old = index_new();
+    struct index *empty = index_new();
+
+    if (old == NULL || empty == NULL) {
+        index_free(old);
+        index_free(empty);
+        return NULL;
+    }
+    move_contents(old, ix);
+    empty->key = *key;
+    index_take(ix, empty);
+    return old;
 }
 
 /* --- entries ------------------------------------------------------------ */
@@ -223,6 +284,8 @@ static int no_memory(struct err *err)
 static int put_at(struct index *ix, struct bucket *b, size_t at, bool found,
                   const struct index_entry *e, struct err *err)
 {
+    struct age_key age = {e->name, 0, e->table};
+
     if (!found) {
         if (b->len == b->cap &&
             !bucket_resize(ix, b, b->cap + b->cap / 4 + (size_t)1)) {
@@ -231,17 +294,22 @@ static int put_at(struct index *ix, struct bucket *b, size_t at, bool found,
         memmove(&b->entries[at + 1], &b->entries[at],
                 (b->len - at) * sizeof b->entries[0]);
         b->len++;
+        age.stamp = age_come(&ix->ages, &age);
     } else {
+        age.stamp = b->entries[at].stamp;
+        age.table = e->table != 0 ? e->table : b->entries[at].table;
         account(ix, &b->entries[at], false);
     }
     if (!found || !same_version(&b->entries[at], e)) {
         ix->changes++;
     }
     b->entries[at] = *e;
+    b->entries[at].stamp = age.stamp;
+    b->entries[at].table = age.table;
     if (ix->scanning) {
         b->entries[at].scan = ix->scan;
     }
-    account(ix, e, true);
+    account(ix, &b->entries[at], true);
     return 0;
 }
 
@@ -275,9 +343,17 @@ int index_put_if(struct index *ix, const struct index_entry *was,
     return rc;
 }
 
+static void account_gone(struct index *ix, const struct index_entry *e)
+{
+    const struct age_key age = {e->name, e->stamp, e->table};
+
+    account(ix, e, false);
+    age_go(&ix->ages, &age);
+}
+
 static void remove_at(struct index *ix, struct bucket *b, size_t at)
 {
-    account(ix, &b->entries[at], false);
+    account_gone(ix, &b->entries[at]);
     b->len--;
     ix->changes++;
     memmove(&b->entries[at], &b->entries[at + 1],
@@ -339,7 +415,7 @@ static void prefetch_probes(const struct index *ix,
 }
 
 void index_mark_same(struct index *ix, struct index_probe *probes, size_t n,
-                     uint16_t scan)
+                     uint16_t scan, uint16_t table)
 {
     lock(ix);
     prefetch_probes(ix, probes, n);
@@ -349,6 +425,7 @@ void index_mark_same(struct index *ix, struct index_probe *probes, size_t n,
                          vstat_equal(e->stat, probes[i].stat);
         if (probes[i].same) {
             e->scan = scan;
+            e->table = table;
         }
     }
     unlock(ix);
@@ -391,7 +468,7 @@ static void sweep_bucket(struct index *ix, struct bucket *b, uint16_t scan,
     for (uint32_t at = 0; at < b->len; at++) {
         const struct index_entry *e = &b->entries[at];
         if (e->scan != scan && fn(arg, e)) {
-            account(ix, e, false);
+            account_gone(ix, e);
         } else {
             b->entries[kept++] = *e;
         }
@@ -410,6 +487,63 @@ void index_sweep(struct index *ix, uint16_t scan,
         sweep_bucket(ix, &ix->buckets[i], scan, fn, arg);
         unlock(ix);
     }
+}
+
+/* --- established names ----------------------------------------------------- */
+
+static void settle_bucket(const struct index *ix, struct bucket *b)
+{
+    for (size_t at = 0; at < b->len; at++) {
+        if (!age_is_young(&ix->ages, b->entries[at].stamp)) {
+            b->entries[at].stamp = 0;
+        }
+    }
+}
+
+void index_age(struct index *ix)
+{
+    lock(ix);
+    age_step(&ix->ages);
+    for (unsigned i = 0; i < SETTLE_BUCKETS; i++) {
+        settle_bucket(ix, &ix->buckets[ix->settled]);
+        ix->settled = (ix->settled + 1) % INDEX_BUCKETS;
+    }
+    unlock(ix);
+}
+
+uint64_t index_established(struct index *ix)
+{
+    lock(ix);
+    uint64_t n = ix->keys - ix->ages.young_sum + age_made_up(&ix->ages);
+    unlock(ix);
+    return n;
+}
+
+uint64_t index_made_up(struct index *ix)
+{
+    lock(ix);
+    uint64_t n = age_made_up(&ix->ages);
+    unlock(ix);
+    return n;
+}
+
+enum age_end index_end_of(struct index *ix, struct digest name)
+{
+    lock(ix);
+    enum age_end end = age_end_of(&ix->ages, name);
+    unlock(ix);
+    return end;
+}
+
+void index_table_moved(struct index *ix, const void *table, size_t table_len)
+{
+    lock(ix);
+    const struct index_entry *e =
+        find(ix, index_name_table(&ix->key, table, table_len));
+    if (e != NULL && !age_is_young(&ix->ages, e->stamp)) {
+        age_replace(&ix->ages, index_table_tag(&ix->key, table, table_len));
+    }
+    unlock(ix);
 }
 
 /* --- sums, as others see them ------------------------------------------- */
@@ -441,7 +575,7 @@ uint64_t index_bytes(struct index *ix)
 size_t index_memory_bytes(struct index *ix)
 {
     lock(ix);
-    size_t n = sizeof *ix + ix->heap_bytes;
+    size_t n = sizeof *ix + ix->heap_bytes + age_memory_bytes(&ix->ages);
     unlock(ix);
     return n;
 }
@@ -526,15 +660,8 @@ void index_take(struct index *ix, struct index *from)
 {
     lock(ix);
     free_buckets(ix);
-    ix->root = from->root;
-    ix->keys = from->keys;
-    ix->tables = from->tables;
-    ix->bytes = from->bytes;
-    ix->heap_bytes = from->heap_bytes;
-    memcpy(ix->nodes, from->nodes, sizeof ix->nodes);
-    memcpy(ix->buckets, from->buckets, sizeof ix->buckets);
+    move_contents(ix, from);
     ix->changes++;
     unlock(ix);
-    memset(from->buckets, 0, sizeof from->buckets);
     index_free(from);
 }

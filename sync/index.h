@@ -9,9 +9,14 @@
  *
  * The tree makes the whole database comparable in one number.  Entries fall in
  * 65,536 buckets by the top 16 bits of the name hash; a bucket's digest is the
- * XOR of its entries' leaves, leaf = XXH3-128(name hash, value digest); 256
- * nodes are the XOR of 256 buckets each, the root the XOR of the nodes.  XOR
+ * XOR of its entries' leaves, leaf = a keyed hash of (name hash, value digest);
+ * 256 nodes are the XOR of 256 buckets each, the root the XOR of the nodes. XOR
  * makes it independent of order and O(1) to update.
+ *
+ * Names and leaves are hashed with a secret (struct index_key) that the agent
+ * makes and gives its receivers.  Without it whoever chooses names and values
+ * can find neither two names with one hash, nor names that all fall into one
+ * bucket, nor a set of entries whose leaves cancel each other.
  *
  * All functions are thread-safe (one mutex inside).
  */
@@ -22,8 +27,12 @@
 #include <stdint.h>
 
 #include "store/base/buf.h"
+#include "store/base/digest.h"
 #include "store/base/err.h"
+#include "store/base/hash.h"
 #include "store/value.h"
+#include "sync/age.h"
+#include "sync/boot.h"
 
 enum { INDEX_NODES = 256, INDEX_BUCKETS = 65536 };
 
@@ -38,6 +47,8 @@ struct index_entry {
     uint8_t is_table;
     uint8_t durable; /* on a replica: the file with this stat was installed and
                         synced, not found by a scan */
+    uint16_t stamp;  /* the index' own, see index_age(); a put keeps it */
+    uint16_t table;  /* of a key: index_table_tag(), 0: not known */
 };
 
 /* `stat` made to match no file: inode and ctime are zero; the size stays, for
@@ -51,18 +62,43 @@ static inline struct vstat index_unproven(struct vstat stat)
  * change again without a change of its stat: clocks tick in milliseconds. */
 #define INDEX_YOUNG_NS INT64_C(2000000000)
 
-/* The name hash: XXH3-128 of the table's name for a table; of the table's
+/* The secret behind name hashes and leaves.  Both ends of a session have the
+ * same; it is kept in the saved index, which its owner alone may read. */
+struct index_key {
+    struct hash_key names;
+    struct hash_key leaves;
+};
+enum { INDEX_KEY_BYTES = 32 };
+
+/* The name hash: hash_keyed() of the table's name for a table; of the table's
  * name, a NUL byte and the key for a key. */
-struct digest index_name_key(const void *table, size_t table_len,
-                             const void *key, size_t key_len);
-struct digest index_name_table(const void *table, size_t table_len);
+struct digest index_name_key(const struct index_key *k, const void *table,
+                             size_t table_len, const void *key, size_t key_len);
+struct digest index_name_table(const struct index_key *k, const void *table,
+                               size_t table_len);
+/* Which table a key belongs to, about: two tables have the same tag once in
+ * 65,535 times. */
+uint16_t index_table_tag(const struct index_key *k, const void *table,
+                         size_t table_len);
 static inline unsigned index_bucket(struct digest name)
 {
     return (unsigned)(name.hi >> 48);
 }
 
-struct index *index_new(void); /* NULL: out of memory */
+/* With a key of zeros.  NULL: out of memory. */
+struct index *index_new(void);
 void index_free(struct index *ix);
+
+/* Borrowed.  It stays the same but for the three calls that change it
+ * (index_set_key, index_split, index_load), during which no other thread may
+ * use the index. */
+const struct index_key *index_key(const struct index *ix);
+/* Give an empty index its key. */
+void index_set_key(struct index *ix, const struct index_key *key);
+/* Another key is asked for: `ix` becomes empty with `key`; what it held is in
+ * the index that is returned, under the key it had.  NULL: out of memory, all
+ * is as it was. */
+struct index *index_split(struct index *ix, const struct index_key *key);
 
 bool index_get(struct index *ix, struct digest name, struct index_entry *out);
 /* Insert or replace.  ERR_NOMEM leaves the old entry.  e->scan is overridden
@@ -87,18 +123,19 @@ void index_scan_begin(struct index *ix, uint16_t scan);
 void index_scan_end(struct index *ix);
 
 /* Many lookups at the price of one lock: `same` tells whether the entry of
- * `name` has exactly `stat`; such entries are marked with `scan`. */
+ * `name` has exactly `stat`; such entries are marked with `scan`, and with their
+ * table's tag. */
 struct index_probe {
     struct digest name;
     struct vstat stat;
     bool same;
 };
 void index_mark_same(struct index *ix, struct index_probe *probes, size_t n,
-                     uint16_t scan);
+                     uint16_t scan, uint16_t table);
 
 /* Mix the leaf of such an entry into a digest of the tree: once in, twice out. */
-void index_mix_leaf(struct digest *sum, struct digest name,
-                    struct digest value);
+void index_mix_leaf(const struct index_key *k, struct digest *sum,
+                    struct digest name, struct digest value);
 uint64_t index_count(struct index *ix); /* keys, tables not counted */
 uint64_t index_tables(struct index *ix);
 uint64_t index_bytes(struct index *ix); /* sum of value sizes */
@@ -121,11 +158,27 @@ int index_list(struct index *ix, unsigned bucket, struct index_entry **out,
 void index_sweep(struct index *ix, uint16_t scan,
                  bool (*fn)(void *arg, const struct index_entry *e), void *arg);
 
-/* Who wrote a saved index; another identity's file is not used. */
+/* --- established names (age.h), for the brake --- */
+
+/* AGE_STEP_MS went by.  The first call begins it: what is there by then is
+ * established, as is what a load brings. */
+void index_age(struct index *ix);
+/* The table's directory went, moved or came.  If the table is established this
+ * may replace it. */
+void index_table_moved(struct index *ix, const void *table, size_t table_len);
+/* How many keys are established, with those that are made up for; these. */
+uint64_t index_established(struct index *ix);
+uint64_t index_made_up(struct index *ix);
+/* What is known of a name that went. */
+enum age_end index_end_of(struct index *ix, struct digest name);
+
+/* Who wrote a saved index; another identity's file is not used.  Another boot's
+ * is, but for what that boot may have had in memory alone. */
 struct index_ident {
     uint8_t db_id[16];
     uint64_t root_dev;
     uint64_t root_ino;
+    struct boot boot; /* boot_now() of the root */
 };
 
 /* Write the index to dir_fd/file: temp, fsync, rename, fsync dir; versioned
@@ -141,8 +194,12 @@ struct index_ident {
 int index_save(struct index *ix, int dir_fd, const char *file,
                const struct index_ident *ident, int64_t now_ns,
                struct err *err) MUSTCHECK;
-/* 0 = loaded, replacing what the index held; ERR_NOTFOUND, ERR_CORRUPT (also:
- * another version), ERR_REFUSED (another identity), ERR_PERM, ERR_IO,
+/* When the saving boot, or the mount, is not this one, entries whose ctime is
+ * not older than the save by the write-back time come unproven: a power loss
+ * may have left the new stat and the old bytes, so they are read again.
+ *
+ * 0 = loaded, replacing what the index held and its key; ERR_NOTFOUND, ERR_CORRUPT
+ * (also: another version), ERR_REFUSED (another identity), ERR_PERM, ERR_IO,
  * ERR_NOMEM: the index is as it was (empty), and a scan reads everything. */
 int index_load(struct index *ix, int dir_fd, const char *file,
                const struct index_ident *ident, struct err *err) MUSTCHECK;

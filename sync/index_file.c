@@ -6,10 +6,12 @@
  * The file, all integers little-endian:
  *
  *     header   "DRVINDEX", u32 version, u32 zero, db_id (16 bytes), u64 root
- *              device, u64 root inode, i64 time of the save (ns)
+ *              device, u64 root inode, i64 time of the save (ns), boot id
+ *              (16 bytes), u64 mount, i64 write-back time (ns; see boot.h), key
+ *              (32 bytes)
  *     records  57 bytes each, names ascending: name (lo, hi), digest (lo, hi),
  *              inode, ctime (ns), size, and a byte: 1 table, 2 durable
- *     trailer  u64 number of records, XXH3-128 (lo, hi) of all before it
+ *     trailer  u64 number of records, digest (lo, hi) of all before it
  *
  * It is a cache: whatever looks wrong with it (ERR_CORRUPT) costs time, never
  * correctness.  A file is believed only when it is whole, so the checksum is
@@ -28,12 +30,14 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/retry.h"
+#include "store/newfile.h"
 #include "sync/index.h"
 #include "sync/index_impl.h"
 
 enum {
-    VERSION = 1,
-    HEADER_BYTES = 8 + 4 + 4 + 16 + 8 + 8 + 8,
+    VERSION = 2,
+    HEADER_BYTES =
+        8 + 4 + 4 + 16 + 8 + 8 + 8 + BOOT_ID_BYTES + 8 + 8 + INDEX_KEY_BYTES,
     RECORD_BYTES = 7 * 8 + 1,
     COUNT_BYTES = 8,
     SUM_BYTES = 16,
@@ -95,8 +99,8 @@ static int flush(struct saver *s, struct err *err)
     return 0;
 }
 
-static void save_header(struct saver *s, const struct index_ident *ident,
-                        int64_t now_ns)
+static void save_header(struct saver *s, const struct index_key *key,
+                        const struct index_ident *ident, int64_t now_ns)
 {
     uint8_t *p = s->io;
 
@@ -108,6 +112,11 @@ static void save_header(struct saver *s, const struct index_ident *ident,
     put_u64(&p, ident->root_dev);
     put_u64(&p, ident->root_ino);
     put_u64(&p, (uint64_t)now_ns);
+    memcpy(p, ident->boot.id, sizeof ident->boot.id);
+    p += sizeof ident->boot.id;
+    put_u64(&p, ident->boot.mount);
+    put_u64(&p, (uint64_t)ident->boot.writeback_ns);
+    memcpy(p, key, INDEX_KEY_BYTES);
     s->used = HEADER_BYTES;
 }
 
@@ -191,7 +200,7 @@ static int save_to(struct index *ix, int fd, const char *file,
     if (io == NULL || sum == NULL) {
         return err_set(err, ERR_NOMEM, 0, "save the index: out of memory");
     }
-    save_header(&s, ident, now_ns);
+    save_header(&s, &ix->key, ident, now_ns);
     int rc = save_entries(&s, ix, err);
     if (rc == 0) {
         rc = save_trailer(&s, err);
@@ -211,19 +220,16 @@ int index_save(struct index *ix, int dir_fd, const char *file,
     assert(len > 0 && (size_t)len < sizeof temp);
     /* What a crash left behind; a new file has our mode and no other links. */
     (void)unlinkat(dir_fd, temp, 0);
-    CLEANUP(fd_closep)
-    int fd = retry_openat(dir_fd, temp,
-                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                          0600);
-    if (fd < 0) {
+    struct newfile f;
+    if (newfile_open(&f, dir_fd, temp, 0600) < 0) {
         return err_sys(err, errno, "create the index file %s", temp);
     }
-    int rc = save_to(ix, fd, temp, ident, now_ns, err);
-    if (rc == 0 && renameat(dir_fd, temp, dir_fd, file) < 0) {
+    int rc = save_to(ix, f.fd, temp, ident, now_ns, err);
+    if (rc == 0 && newfile_place_over(&f, dir_fd, temp, file) < 0) {
         rc = err_sys(err, errno, "rename the index file %s to %s", temp, file);
     }
+    newfile_drop(&f, dir_fd, temp);
     if (rc < 0) {
-        (void)unlinkat(dir_fd, temp, 0);
         return rc;
     }
     if (retry_fsync(dir_fd) < 0) {
@@ -244,6 +250,8 @@ struct loader {
     size_t at;     /* of them taken */
     uint64_t left; /* bytes of the file not read yet */
     struct index *ix;
+    const struct boot *boot; /* this one */
+    int64_t doubt_ns;        /* stats from this ctime on are not believed */
     struct index_entry *run; /* entries of the bucket being read */
     size_t run_len;
     size_t run_cap;
@@ -299,6 +307,19 @@ static int take_summed(struct loader *l, size_t n, const uint8_t **out,
     return rc;
 }
 
+/* What may have been in memory alone when this was saved is believed only
+ * while that memory lives. */
+static int64_t doubt_from(const struct loader *l, const struct boot *boot,
+                          int64_t saved_ns)
+{
+    if (boot_same(boot, l->boot)) {
+        return INT64_MAX;
+    }
+    return saved_ns < INT64_MIN + boot->writeback_ns
+               ? INT64_MIN
+               : saved_ns - boot->writeback_ns;
+}
+
 static int load_header(struct loader *l, struct index_ident *ident_out,
                        struct err *err)
 {
@@ -319,6 +340,17 @@ static int load_header(struct loader *l, struct index_ident *ident_out,
     p += sizeof ident_out->db_id;
     ident_out->root_dev = take_u64(&p);
     ident_out->root_ino = take_u64(&p);
+    int64_t saved_ns = (int64_t)take_u64(&p);
+    struct boot *boot = &ident_out->boot;
+    memcpy(boot->id, p, sizeof boot->id);
+    p += sizeof boot->id;
+    boot->mount = take_u64(&p);
+    boot->writeback_ns = (int64_t)take_u64(&p);
+    if (boot->writeback_ns < 0) {
+        return corrupt(l, err, "its write-back time makes no sense");
+    }
+    memcpy(&l->ix->key, p, INDEX_KEY_BYTES);
+    l->doubt_ns = doubt_from(l, boot, saved_ns);
     return 0;
 }
 
@@ -341,7 +373,7 @@ static int add_to_run(struct loader *l, const struct index_entry *e,
 {
     if (l->run_len > 0) {
         struct digest last = l->run[l->run_len - 1].name;
-        if (name_compare(last, e->name) >= 0) {
+        if (digest_order(last, e->name) >= 0) {
             return corrupt(l, err, "its records are out of order");
         }
         if (index_bucket(last) != index_bucket(e->name)) {
@@ -379,6 +411,9 @@ static int load_record(struct loader *l, const uint8_t *p, struct err *err)
     e.durable = (*p & KIND_DURABLE) != 0;
     if (*p > (KIND_TABLE | KIND_DURABLE)) {
         return corrupt(l, err, "a record is neither key nor table");
+    }
+    if (e.stat.ctime_ns >= l->doubt_ns) {
+        e.stat = index_unproven(e.stat);
     }
     return add_to_run(l, &e, err);
 }
@@ -437,7 +472,8 @@ static int check_ident(const struct loader *l, const struct index_ident *got,
                        "database",
                        l->file);
     }
-    if (got->root_dev != want->root_dev || got->root_ino != want->root_ino) {
+    if (want->root_ino != 0 &&
+        (got->root_dev != want->root_dev || got->root_ino != want->root_ino)) {
         return err_set(err, ERR_REFUSED, 0,
                        "the index file %s is not used: the database was "
                        "copied or moved since it was saved",
@@ -489,8 +525,12 @@ int index_load(struct index *ix, int dir_fd, const char *file,
     CLEANUP(freep) uint8_t *io = malloc(IO_BYTES);
     CLEANUP(digest_stream_freep)
     struct digest_stream *sum = digest_stream_new();
-    struct loader l = {
-        .fd = fd, .file = file, .sum = sum, .io = io, .ix = index_new()};
+    struct loader l = {.fd = fd,
+                       .file = file,
+                       .sum = sum,
+                       .io = io,
+                       .boot = &ident->boot,
+                       .ix = index_new()};
     int rc = io == NULL || sum == NULL || l.ix == NULL
                  ? no_memory(err)
                  : load_from(&l, ident, err);

@@ -24,6 +24,7 @@ struct bucket {
 };
 
 struct index {
+    struct index_key key;  /* see index_key() */
     pthread_mutex_t mutex; /* guards everything below */
     struct digest root;
     uint64_t keys;
@@ -33,18 +34,11 @@ struct index {
     uint64_t changes;  /* see index_changes() */
     bool scanning;     /* between index_scan_begin() and _end() ... */
     uint16_t scan;     /* ... of this number */
+    struct ages ages;
+    unsigned settled; /* index_age(): the next bucket to look through */
     struct digest nodes[INDEX_NODES];
     struct bucket buckets[INDEX_BUCKETS];
 };
-
-/* < 0, 0, > 0: the order of names. */
-static inline int name_compare(struct digest a, struct digest b)
-{
-    if (a.hi != b.hi) {
-        return a.hi < b.hi ? -1 : 1;
-    }
-    return a.lo == b.lo ? 0 : a.lo < b.lo ? -1 : 1;
-}
 
 /* Fill one empty bucket of an index that no other thread knows yet, with `n`
  * entries of that bucket in ascending order.  False: out of memory. */

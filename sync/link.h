@@ -61,7 +61,7 @@ struct link_ssh_config {
     const char *known_hosts;    /* file */
     const char *command;        /* sent as the exec request; a forced command
                                    ignores it */
-    int64_t connect_timeout_ms; /* name lookup and TCP; 0: 10 s */
+    int64_t connect_timeout_ms; /* name lookup, TCP: each; 0: 10 s */
     int64_t login_timeout_ms;   /* handshake, auth, channel: each; 0: 20 s */
     int sndbuf_bytes;           /* 0: the kernel's default; tests shrink it */
     int rcvbuf_bytes;

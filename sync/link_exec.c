@@ -19,6 +19,9 @@
  *
  * Only our ends of the pipes are non-blocking: each end of a pipe has its own
  * file description.
+ *
+ * A child has the three pipes and no other descriptor, default signals (libuv
+ * sees to these), and of our rights and environment what child.h leaves.
  */
 #include <assert.h>
 #include <errno.h>
@@ -33,6 +36,7 @@
 
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
+#include "sync/child.h"
 #include "sync/handles.h"
 #include "sync/link_kind.h"
 #include "sync/state.h"
@@ -187,8 +191,16 @@ static bool say_how_it_ended(struct link_exec *l, struct err *err)
                 : l->exit_status == 126 ? " (command cannot be executed)"
                                         : "");
     }
+    /* OpenSSH's client says so, and what counts it is on the other host. */
+    if (l->exited && l->exit_status == 255 && !l->heard &&
+        strstr(l->base.last_line, "Permission denied (") != NULL) {
+        err->id = DR_AUTH;
+        return true;
+    }
+    /* 64 and 78 are EX_USAGE and EX_CONFIG: it would only say so again. */
     bool missing = l->exited && l->term_signal == 0 &&
-                   (l->exit_status == 127 || l->exit_status == 126);
+                   (l->exit_status == 127 || l->exit_status == 126 ||
+                    l->exit_status == 64 || l->exit_status == 78);
     err->id = missing ? DR_NO_RECEIVER : l->heard ? DR_LINK_LOST : DR_CHILD;
     return missing;
 }
@@ -443,6 +455,14 @@ static void init_child_handles(struct link_exec *l)
 
 static int spawn(struct link_exec *l, const struct pipes *p, struct err *err)
 {
+    int rc = child_give_no_rights(err);
+    if (rc < 0) {
+        return rc;
+    }
+    CLEANUP(freep) char **env = child_environment();
+    if (env == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "no memory for a child");
+    }
     uv_stdio_container_t stdio[3] = {
         {.flags = UV_INHERIT_FD, .data.fd = p->in[0]},
         {.flags = UV_INHERIT_FD, .data.fd = p->out[1]},
@@ -452,6 +472,7 @@ static int spawn(struct link_exec *l, const struct pipes *p, struct err *err)
         .exit_cb = on_exit_child,
         .file = l->argv[0],
         .args = l->argv,
+        .env = env,
         .flags = UV_PROCESS_DETACHED, /* setsid: a group to signal */
         .stdio_count = 3,
         .stdio = stdio,
@@ -463,7 +484,7 @@ static int spawn(struct link_exec *l, const struct pipes *p, struct err *err)
     l->process_used = true; /* also when it fails */
     l->process.data = l;
     handles_hold(&l->handles);
-    int rc = uv_spawn(l->loop, &l->process, &options);
+    rc = uv_spawn(l->loop, &l->process, &options);
     if (rc < 0) {
         return err_sys(err, -rc, "cannot start the child \"%s\"", l->argv[0]);
     }

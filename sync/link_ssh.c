@@ -18,12 +18,13 @@
 enum { READS_PER_STEP = 4, AGENT_POLL_MS = 100 };
 
 /* What is offered; a server must have one of each.  All of it is in OpenSSH's
- * defaults; SHA-1, CBC and the like are left out on purpose. */
+ * defaults; SHA-1, CBC and the like are left out on purpose.  So are groups of
+ * 8192 bits, and those that the server chooses: the exchange is reckoned on the
+ * loop, and with group18 it holds all replicas up for a fifth of a second. */
 #define OUR_KEX                                                                \
     "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,"       \
     "ecdh-sha2-nistp384,ecdh-sha2-nistp521,"                                   \
-    "diffie-hellman-group-exchange-sha256,diffie-hellman-group16-sha512,"      \
-    "diffie-hellman-group18-sha512,diffie-hellman-group14-sha256"
+    "diffie-hellman-group14-sha256,diffie-hellman-group16-sha512"
 #define OUR_CIPHERS "aes128-ctr,aes192-ctr,aes256-ctr"
 #define OUR_MACS "hmac-sha2-256,hmac-sha2-512"
 
@@ -54,13 +55,39 @@ static_assert(sizeof host_key_types / sizeof host_key_types[0] ==
 
 static enum step fail_auth(struct link_ssh *l)
 {
+    char many[128] = "";
+
+    if (l->agent_tried > 1) {
+        (void)snprintf(many, sizeof many,
+                       " (%u; it hangs up after some: name the right one by "
+                       "its public half, identity = FILE.pub)",
+                       l->agent_tried);
+    }
     return link_ssh_fail(
         l, ERR_REFUSED, 0, DR_AUTH, PERMANENT,
-        "the server refused %s.  Causes: the public key is not in this "
+        "the server refused %s%s.  Causes: the public key is not in this "
         "user's authorized_keys; its from= does not allow this host; "
         "the account is locked; or file modes there are too open.  "
         "This tells, on the replica: journalctl -u ssh -n 20",
-        l->use_agent ? "the agent's keys" : l->config.identity);
+        l->config.identity != NULL ? l->config.identity : "the agent's keys",
+        many);
+}
+
+/* It took the key and was shown a signature, and is not content. */
+static enum step fail_half_way(struct link_ssh *l)
+{
+    int sys;
+
+    if (sock_ended(l->sock, &sys)) {
+        return link_ssh_fail_cut(l, sys);
+    }
+    return link_ssh_fail(
+        l, ERR_REFUSED, 0, DR_AUTH, PERMANENT,
+        "the server knows %s, but it wants a second factor as well, which "
+        "nobody here can give.  This tells, on the replica: sshd -T -C "
+        "user=%s | grep authenticationmethods",
+        l->config.identity != NULL ? l->config.identity : "the agent's key",
+        l->config.user);
 }
 
 static enum step fail_handshake(struct link_ssh *l)
@@ -69,9 +96,11 @@ static enum step fail_handshake(struct link_ssh *l)
         l, ERR_REFUSED, 0, DR_HANDSHAKE, PERMANENT,
         "no algorithms in common.  The server needs one of each: "
         "KexAlgorithms curve25519-sha256, ecdh-sha2-nistp256 or "
-        "diffie-hellman-group16-sha512; Ciphers %s; MACs %s; a host "
-        "key of type ed25519 or ecdsa",
-        OUR_CIPHERS, OUR_MACS);
+        "diffie-hellman-group14-sha256; Ciphers %s; MACs %s; a host "
+        "key of type ed25519 or ecdsa.  Or take OpenSSH's client instead of "
+        "host = ...: command = ssh -T -p %u %s@%s",
+        OUR_CIPHERS, OUR_MACS, (unsigned)l->config.port, l->config.user,
+        l->config.host);
 }
 
 /* libssh2 answered `rc` (< 0, not EAGAIN). */
@@ -87,6 +116,8 @@ static enum step fail_ssh(struct link_ssh *l, int rc)
         return fail_handshake(l);
     case LIBSSH2_ERROR_AUTHENTICATION_FAILED:
         return fail_auth(l);
+    case LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED:
+        return fail_half_way(l);
     case LIBSSH2_ERROR_FILE:
         return link_ssh_fail(l, ERR_INVALID, 0, DR_KEY_FILE, PERMANENT,
                              "key file %s cannot be used: %s",
@@ -118,7 +149,8 @@ static enum step settle(struct link_ssh *l, long rc, enum state_id next)
 /* --- handshake ------------------------------------------------------------ */
 
 /* libssh2 uses the same two callbacks for its blocking talk with the
- * ssh-agent, in the pool; here it can be made to end when we want. */
+ * ssh-agent, on a thread of its own; here it can be made to end when we want.
+ */
 static int agent_ready(struct link_ssh *l, int fd, short events)
 {
     struct pollfd p = {.fd = fd, .events = events};
@@ -234,13 +266,15 @@ static int feed_known_hosts(struct link_ssh *l, struct err *err)
     return rc;
 }
 
+/* No port for libssh2: it would go on to the plain name after a line of
+ * "[host]:port" that has another key. */
 static int check_known(const struct link_ssh *l, const char *blob, size_t n,
                        int type, struct libssh2_knownhost **found)
 {
-    return libssh2_knownhost_checkp(
-        l->hosts, l->known_name, l->config.port, blob, n,
-        LIBSSH2_KNOWNHOST_TYPE_PLAIN | LIBSSH2_KNOWNHOST_KEYENC_RAW | type,
-        found);
+    return libssh2_knownhost_checkp(l->hosts, l->known_as, -1, blob, n,
+                                    LIBSSH2_KNOWNHOST_TYPE_PLAIN |
+                                        LIBSSH2_KNOWNHOST_KEYENC_RAW | type,
+                                    found);
 }
 
 /* A key that cannot be anyone's "mismatches" where one of its type is known;
@@ -249,6 +283,16 @@ static bool is_known(const struct link_ssh *l, int type)
 {
     return check_known(l, "probe", 5, type, NULL) ==
            LIBSSH2_KNOWNHOST_CHECK_MISMATCH;
+}
+
+/* A line of exactly this host and port decides, whatever its key's type; only
+ * without one does a line of the host alone count.  Type 0 is any. */
+static void choose_known_name(struct link_ssh *l)
+{
+    l->known_as = l->known_port_name;
+    if (!is_known(l, 0)) {
+        l->known_as = l->known_name;
+    }
 }
 
 /* Types that known_hosts has for this host come first: the server presents only
@@ -288,6 +332,7 @@ static int prefer_methods(struct link_ssh *l)
         {LIBSSH2_METHOD_MAC_CS, OUR_MACS},
         {LIBSSH2_METHOD_MAC_SC, OUR_MACS},
     };
+    choose_known_name(l);
     int rc = prefer_known_types(l);
 
     for (size_t i = 0; i < sizeof prefs / sizeof prefs[0] && rc == 0; i++) {
@@ -421,7 +466,7 @@ enum step link_ssh_st_host_key(struct link_ssh *l)
 
 /* --- auth ----------------------------------------------------------------- */
 
-/* In the pool: the session and the socket are this job's until it ends. */
+/* On the thread: the session and the socket are this job's until it ends. */
 static int agent_login(struct link_ssh *l, LIBSSH2_AGENT *agent,
                        struct libssh2_agent_publickey *id)
 {
@@ -463,6 +508,7 @@ static enum agent_result try_agent(struct link_ssh *l, LIBSSH2_AGENT *agent)
         if (!may_try(l, id)) {
             continue;
         }
+        l->agent_tried++;
         int rc = agent_login(l, agent, id);
         if (rc == 0 || rc == LIBSSH2_ERROR_EAGAIN) {
             /* Never another attempt after a success: it would hang. */
@@ -473,9 +519,9 @@ static enum agent_result try_agent(struct link_ssh *l, LIBSSH2_AGENT *agent)
     return result;
 }
 
-static void agent_work(uv_work_t *w)
+static void agent_work(void *arg)
 {
-    struct link_ssh *l = w->data;
+    struct link_ssh *l = arg;
     LIBSSH2_AGENT *agent = libssh2_agent_init(l->session);
 
     l->agent_result = AGENT_ABSENT;
@@ -486,14 +532,11 @@ static void agent_work(uv_work_t *w)
     }
 }
 
-static void on_agent_done(uv_work_t *w, int status)
+static void on_agent_done(void *arg)
 {
-    struct link_ssh *l = w->data;
+    struct link_ssh *l = arg;
 
     l->agent = AGENT_DONE;
-    if (status < 0) {
-        l->agent_result = AGENT_CUT; /* cancelled before it began */
-    }
     if (l->base.closing || l->base.ended) {
         sock_drop(&l->sock);
     } else {
@@ -504,16 +547,27 @@ static void on_agent_done(uv_work_t *w, int status)
 
 static enum step start_agent(struct link_ssh *l)
 {
+    struct err err;
+
     sock_watch(l->sock, 0);
-    l->agent_job.data = l;
-    int rc = uv_queue_work(l->loop, &l->agent_job, agent_work, on_agent_done);
-    if (rc < 0) {
-        return link_ssh_fail(l, ERR_IO, -rc, DR_KEY_FILE, TRANSIENT,
-                             "cannot ask the ssh-agent");
+    if (worker_start(l->loop, agent_work, on_agent_done, l, &err) < 0) {
+        return link_ssh_fail(l, err.code, err.sys, DR_KEY_FILE, TRANSIENT,
+                             "cannot ask the ssh-agent: %s", err.msg);
     }
     handles_hold(&l->handles);
     l->agent = AGENT_RUNNING;
     return STEP_WAIT;
+}
+
+/* The connection ended in an agent's login: by a server that has seen too many
+ * keys, or by anything else. */
+static enum step fail_agent_cut(struct link_ssh *l)
+{
+    int sys = 0;
+
+    bool hung_up = sock_ended(l->sock, &sys) && sys == 0;
+    return hung_up && l->agent_tried > 1 ? fail_auth(l)
+                                         : link_ssh_fail_cut(l, sys);
 }
 
 static enum step judge_agent(struct link_ssh *l)
@@ -527,12 +581,12 @@ static enum step judge_agent(struct link_ssh *l)
         if (!sock_ended(l->sock, &sys)) {
             return fail_auth(l);
         }
-        return link_ssh_fail_cut(l, sys);
+        return fail_agent_cut(l);
     case AGENT_ABSENT:
         return link_ssh_fail(l, ERR_NOTFOUND, 0, DR_KEY_FILE, TRANSIENT,
                              "no ssh-agent answers at SSH_AUTH_SOCK");
     case AGENT_EMPTY:
-        if (l->agent_rsa > 0) {
+        if (l->agent_rsa > 0 && l->key.blob.len == 0) {
             return link_ssh_fail(
                 l, ERR_INVALID, 0, DR_RSA_KEY, PERMANENT,
                 "the ssh-agent has only RSA keys, and libssh2 here "
@@ -547,8 +601,7 @@ static enum step judge_agent(struct link_ssh *l)
     case AGENT_CUT:
         break;
     }
-    (void)sock_ended(l->sock, &sys);
-    return link_ssh_fail_cut(l, sys);
+    return fail_agent_cut(l);
 }
 
 /* Next: link_ssh_st_open. */
@@ -725,6 +778,12 @@ static enum step say_how_it_ended(struct link_ssh *l)
             l, ERR_NOTFOUND, 0, DR_NO_RECEIVER, PERMANENT,
             "the receiver command cannot be run there (exit status %d)",
             status);
+    }
+    if (status == 64 || status == 78) { /* EX_USAGE, EX_CONFIG: the same again */
+        return link_ssh_fail(l, ERR_REFUSED, 0, DR_NO_RECEIVER, PERMANENT,
+                             "the receiver refused its command line or its "
+                             "settings (exit status %d)",
+                             status);
     }
     return link_ssh_fail(l, ERR_CLOSED, 0, DR_LINK_LOST, TRANSIENT,
                          "the receiver ended with exit status %d", status);

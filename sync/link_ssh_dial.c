@@ -34,6 +34,14 @@ static enum step prepare_key(struct link_ssh *l)
     if (sshkey_load(&l->key, path, &err) < 0) {
         return link_ssh_fail_with(l, &err, PERMANENT);
     }
+    if (l->key.is_public) {
+        (void)snprintf(why, sizeof why,
+                       "key file %.100s is the public half of a key that an "
+                       "ssh-agent is to have (the private one usually has the "
+                       "same name without .pub)",
+                       path);
+        return need_agent(l, why);
+    }
     if (!l->key.locked) {
         return STEP_NEXT;
     }
@@ -79,15 +87,14 @@ enum step link_ssh_st_prepare(struct link_ssh *l)
     return s == STEP_NEXT ? link_ssh_enter(l, ST_RESOLVE) : s;
 }
 
-static void on_lookup(void *arg, int status, struct addrinfo *addrs)
+static void on_lookup(void *arg, struct addrinfo *addrs, const char *why)
 {
     struct link_ssh *l = arg;
 
     l->lookup = NULL;
-    if (status < 0) {
+    if (addrs == NULL) {
         (void)link_ssh_fail(l, ERR_IO, 0, DR_CONNECT, TRANSIENT,
-                            "cannot look up \"%s\": %s", l->config.host,
-                            uv_strerror(status));
+                            "cannot look up \"%s\": %s", l->config.host, why);
         l->failed = true;
     }
     l->addrs = addrs;
@@ -101,8 +108,10 @@ enum step link_ssh_st_resolve(struct link_ssh *l)
 
     if (l->addrs != NULL) {
         l->addr = l->addrs;
+        /* A clock of its own: a slow lookup takes no time from connecting. */
+        uv_update_time(l->loop);
         l->connect_until_ms =
-            uv_now(l->loop) + uv_timer_get_due_in(&l->deadline);
+            uv_now(l->loop) + (uint64_t)l->config.connect_timeout_ms;
         return link_ssh_enter(l, ST_CONNECT);
     }
     if (l->lookup == NULL) {

@@ -9,17 +9,17 @@
  *
  * Happy path, one state function each, in running order:
  *   prepare      read key file and known_hosts; nothing is on the wire yet
- *   resolve      name lookup in the pool
+ *   resolve      name lookup on a thread of its own
  *   connect      each address in turn, each with its share of the time
  *   handshake    banner and key exchange; host key types that known_hosts has
  *                for this host are asked for first
  *   host_key     against known_hosts: nothing secret was sent before
- *   auth         key file, or ssh-agent in the pool (its socket is blocking)
+ *   auth         key file, or ssh-agent on a thread (its socket is blocking)
  *   open, exec   the channel and the command; then `up`
  *   stream       output is pulled and written, stdout and stderr are drained
  *   goodbye      the channel ended: wait a moment for the exit status
  * link_ssh_run() is their only caller.  Each returns NEXT (call me or my
- * successor again), WAIT (for the socket, the pool or a kick) or FAIL (l->err
+ * successor again), WAIT (for the socket, a thread or a kick) or FAIL (l->err
  * says why).
  * settle() alone turns libssh2's answers into steps.
  *
@@ -49,6 +49,7 @@
 #include "sync/sock.h"
 #include "sync/sshkey.h"
 #include "sync/state.h"
+#include "sync/worker.h"
 
 enum {
     /* Exactly one SSH packet: libssh2 sends no more than this per call. */
@@ -93,6 +94,8 @@ struct link_ssh {
     uv_loop_t *loop;
     struct link_ssh_config config; /* its strings are ours */
     char *known_name;              /* the host in lower case */
+    char *known_port_name;         /* the same as "[host]:port" */
+    const char *known_as;          /* the one of both that counts */
     char *where;                   /* "host:port, user name" */
 
     uv_timer_t deadline;
@@ -125,10 +128,10 @@ struct link_ssh {
     struct _LIBSSH2_KNOWNHOSTS *hosts;
     struct _LIBSSH2_CHANNEL *channel;
 
-    uv_work_t agent_job;
     enum agent_state agent;
     enum agent_result agent_result;
-    unsigned agent_rsa; /* keys passed over because they are RSA */
+    unsigned agent_rsa;   /* keys passed over because they are RSA */
+    unsigned agent_tried; /* keys that were shown to the server */
     atomic_bool agent_stop;
 
     size_t piece_len, piece_off;

@@ -26,12 +26,13 @@ void link_ssh_free(void *owner)
 
     link_ssh_end_session(l);
     if (l->addrs != NULL) {
-        uv_freeaddrinfo(l->addrs);
+        freeaddrinfo(l->addrs);
     }
     known_hosts_deinit(&l->known);
     sshkey_deinit(&l->key);
     free_config(&l->config);
     free(l->known_name);
+    free(l->known_port_name);
     free(l->where);
     link_deinit(&l->base);
     free(l);
@@ -106,7 +107,13 @@ static bool copy_config(struct link_ssh *l, const struct link_ssh_config *from)
     ok = copy_string(&c->known_hosts) && ok;
     ok = copy_string(&c->command) && ok;
     l->known_name = lower_case(from->host);
-    return ok && l->known_name != NULL;
+    if (l->known_name == NULL ||
+        asprintf(&l->known_port_name, "[%s]:%u", l->known_name,
+                 (unsigned)c->port) < 0) {
+        l->known_port_name = NULL;
+        return false;
+    }
+    return ok;
 }
 
 static int check_config(const struct link_ssh_config *c, struct err *err)
@@ -157,6 +164,7 @@ struct link *link_ssh_new(uv_loop_t *loop, const struct link_ssh_config *config,
     if (!copy_config(l, config) || !make_names(l, &name)) {
         free_config(&l->config);
         free(l->known_name);
+        free(l->known_port_name);
         free(l->where);
         free(l);
         err_set(err, ERR_NOMEM, 0, "no memory for an ssh link");

@@ -21,7 +21,7 @@ static const struct {
 } states[] = {
     [ST_PREPARE] = {"preparing", link_ssh_st_prepare, CLOCK_NONE},
     [ST_RESOLVE] = {"name lookup", link_ssh_st_resolve, CLOCK_CONNECT},
-    [ST_CONNECT] = {"connecting", link_ssh_st_connect, CLOCK_RUNNING},
+    [ST_CONNECT] = {"connecting", link_ssh_st_connect, CLOCK_CONNECT},
     [ST_HANDSHAKE] = {"handshake", link_ssh_st_handshake, CLOCK_LOGIN},
     [ST_HOST_KEY] = {"host key", link_ssh_st_host_key, CLOCK_RUNNING},
     [ST_AUTH] = {"login", link_ssh_st_auth, CLOCK_LOGIN},
@@ -241,7 +241,6 @@ static void ssh_close(struct link *base)
     lookup_forget(&l->lookup);
     if (l->agent == AGENT_RUNNING) {
         atomic_store(&l->agent_stop, true);
-        (void)uv_cancel((uv_req_t *)&l->agent_job);
         sock_shutdown(l->sock);
     } else if (l->sock != NULL) {
         if (l->session != NULL && l->state > ST_HANDSHAKE) {

@@ -18,13 +18,15 @@ enum {
     /* Keys of the first scan that wait: the index reads them ahead of the
      * replicas, so their values are in memory. */
     LEFT_ROOM = 2048,
+    LEFT_BYTES = 1024, /* about what such a place takes in the log */
 };
 
 void primary_config_default(struct primary_config *c)
 {
     memset(c, 0, sizeof *c);
     c->epoch = 1;
-    c->log_max_changes = 250000;
+    c->log_max_changes = 1000000;
+    c->log_max_bytes = (size_t)128 << 20;
     c->cache_max_bytes = (size_t)16 << 20;
     c->window_changes = 4096;
     c->window_bytes = (size_t)8 << 20;
@@ -34,6 +36,8 @@ void primary_config_default(struct primary_config *c)
     c->brake_percent = 20;
     c->brake_min = 100;
     c->diffs_max = (size_t)1 << 18;
+    c->repair_room = 8192;
+    c->names_bytes = (size_t)8 << 20;
     c->version = "";
 }
 
@@ -80,6 +84,7 @@ static void free_repl(struct primary *p, struct repl *r)
     p->repl[r->id] = NULL;
     wire_in_deinit(&r->in);
     buf_deinit(&r->out);
+    undone_forget(r);
     free(r->latency_us);
     free(r->name);
     free(r);
@@ -98,7 +103,7 @@ struct primary *primary_new(const struct primary_config *config,
     p->seed = config->seed;
     p->retry_ms = INT64_MAX;
     p->actions_tail = &p->actions;
-    changelog_init(&p->log);
+    changelog_init(&p->log, ix);
     struct repl *own = new_repl(p, "index");
     if (own == NULL) {
         free(p);
@@ -137,6 +142,7 @@ void primary_free(struct primary *p)
             free_repl(p, p->repl[i]);
         }
     }
+    unborn_free(p);
     changelog_deinit(&p->log);
     walk_free(p);
     free_actions(p);
@@ -192,6 +198,16 @@ void primary_replica_remove(struct primary *p, int replica)
 {
     free_repl(p, primary_repl(p, replica));
     sender_advance_all(p);
+}
+
+void primary_recall(struct primary *p, int replica, const struct dirid *d)
+{
+    primary_repl(p, replica)->dirid = *d;
+}
+
+const struct dirid *primary_dirid(struct primary *p, int replica)
+{
+    return &primary_repl(p, replica)->dirid;
 }
 
 void primary_set_paused(struct primary *p, int replica, bool paused)
@@ -306,7 +322,7 @@ bool primary_next_action(struct primary *p, struct action *out)
     {
         reconcile_step(p, r);
     }
-    walk_step(p);
+    (void)walk_step(p);
     return next_queued(p, out) || next_look(p, out);
 }
 
@@ -316,7 +332,8 @@ bool primary_next_action(struct primary *p, struct action *out)
  * brought back by comparison. */
 static void shorten_log(struct primary *p)
 {
-    while (p->log.nodes > p->config.log_max_changes) {
+    while (p->log.nodes > p->config.log_max_changes ||
+           p->log.bytes > p->config.log_max_bytes) {
         uint64_t others = ~(UINT64_C(1) << p->index_id);
         int slowest = changelog_slowest(&p->log, others);
         if (slowest < 0) {
@@ -361,9 +378,19 @@ static void hint(struct primary *p, struct record *rec, enum hint why,
         }
         return;
     }
+    bool made = unborn_is_made(p, rec, why);
     sender_hint(p, rec, audience(p), why);
+    rec->made = made;
+    if (!made) {
+        unborn_forget(p, rec->name);
+    }
     shorten_log(p);
     sender_advance_all(p);
+}
+
+void primary_hint_again(struct primary *p, struct record *rec)
+{
+    (void)sender_hint(p, rec, audience(p), HINT_FOUND);
 }
 
 void primary_hint_key(struct primary *p, const void *table, size_t table_len,
@@ -374,11 +401,53 @@ void primary_hint_key(struct primary *p, const void *table, size_t table_len,
          why, now_ms);
 }
 
+void primary_hint_moved(struct primary *p, const void *table, size_t table_len,
+                        const void *key, size_t key_len, int64_t now_ms)
+{
+    struct record *rec =
+        changelog_record(&p->log, false, table, table_len, key, key_len);
+
+    if (rec != NULL) {
+        rec->moved = true;
+        rec->gate = p->gates.last_id;
+    }
+    hint(p, rec, HINT_FOUND, now_ms);
+}
+
 void primary_hint_table(struct primary *p, const void *table, size_t table_len,
                         int64_t now_ms)
 {
-    hint(p, changelog_record(&p->log, true, table, table_len, NULL, 0),
-         HINT_COMMITTED, now_ms);
+    struct record *rec =
+        changelog_record(&p->log, true, table, table_len, NULL, 0);
+
+    index_table_moved(p->ix, table, table_len);
+    if (rec != NULL) {
+        rec->gate = p->gates.last_id;
+    }
+    hint(p, rec, HINT_COMMITTED, now_ms);
+}
+
+static bool index_passed(void *arg, uint64_t to)
+{
+    return primary_indexed(arg, to);
+}
+
+bool primary_gated(struct primary *p, const struct flight *f)
+{
+    gate_drop(&p->gates, index_passed, p);
+    return gate_holds(&p->gates, f->seq, f->rec->gate);
+}
+
+uint64_t primary_moving(struct primary *p)
+{
+    gate_drop(&p->gates, index_passed, p);
+    return gate_open(&p->gates, p->log.tail_seq);
+}
+
+void primary_moved(struct primary *p, uint64_t id, int64_t now_ms)
+{
+    p->now_ms = now_ms;
+    gate_close(&p->gates, id, p->log.tail_seq);
 }
 
 /* --- what the first scan leaves ------------------------------------------ */
@@ -386,7 +455,21 @@ void primary_hint_table(struct primary *p, const void *table, size_t table_len,
 static bool is_waiting_for_all(const struct primary *p, const struct repl *r)
 {
     return r->blank && r->session == SESSION_LIVE && !r->closing &&
-           p->log.pending[r->id] < REPAIR_ROOM;
+           feed_room(p, r) > 0;
+}
+
+static uint64_t log_room(const struct primary *p)
+{
+    const struct changelog *log = &p->log;
+    const struct primary_config *c = &p->config;
+    uint64_t nodes = log->nodes < c->log_max_changes
+                         ? c->log_max_changes - log->nodes
+                         : 0;
+    uint64_t bytes = log->bytes < c->log_max_bytes
+                         ? (c->log_max_bytes - log->bytes) / LEFT_BYTES
+                         : 0;
+
+    return nodes < bytes ? nodes : bytes;
 }
 
 int64_t primary_left_room(const struct primary *p)
@@ -411,10 +494,8 @@ int64_t primary_left_room(const struct primary *p)
     }
     uint64_t used = own > least ? own : least;
     uint64_t room = used < LEFT_ROOM ? LEFT_ROOM - used : 0;
-    uint64_t nodes = p->log.nodes < p->config.log_max_changes
-                         ? p->config.log_max_changes - p->log.nodes
-                         : 0;
-    return (int64_t)(room < nodes ? room : nodes);
+    uint64_t log = log_room(p);
+    return (int64_t)(room < log ? room : log);
 }
 
 bool primary_hint_left(struct primary *p, struct bytes table, struct bytes key,
@@ -433,7 +514,9 @@ bool primary_hint_left(struct primary *p, struct bytes table, struct bytes key,
     {
         mask |= is_waiting_for_all(p, r) ? repl_bit(r) : 0;
     }
-    bool noted = sender_hint(p, rec, mask, HINT_CREATED);
+    bool made = unborn_is_made(p, rec, HINT_FOUND);
+    bool noted = sender_hint(p, rec, mask, HINT_FOUND);
+    rec->made = made;
     if (noted) {
         sender_advance_all(p);
     } else {
@@ -577,6 +660,7 @@ int64_t primary_tick(struct primary *p, int64_t now_ms)
 
     p->now_ms = now_ms;
     p->retry_ms = INT64_MAX;
+    brake_tick(p);
     int64_t soonest = sender_tick(p);
     EACH_REPL(p, r)
     {
@@ -584,7 +668,8 @@ int64_t primary_tick(struct primary *p, int64_t now_ms)
         soonest = at < soonest ? at : soonest;
         reconcile_step(p, r);
     }
-    walk_step(p);
+    int64_t walk_ms = walk_step(p);
+    soonest = walk_ms < soonest ? walk_ms : soonest;
     sender_advance_all(p);
     int64_t in_ms = soonest - now_ms;
     if (in_ms < TICK_MIN_MS) {
@@ -605,7 +690,14 @@ int64_t primary_retry_in_ms(const struct primary *p, int64_t now_ms)
 
 uint64_t primary_tail(struct primary *p)
 {
+    unborn_ask(p);
+    sender_advance_all(p);
     return p->log.tail_seq;
+}
+
+bool primary_indexed(struct primary *p, uint64_t barrier)
+{
+    return aside_reached(p, p->repl[p->index_id], barrier);
 }
 
 bool primary_passed(struct primary *p, int replica, uint64_t barrier)

@@ -34,8 +34,10 @@
 
 #include "store/base/err.h"
 #include "store/value.h"
+#include "sync/dirid.h"
 #include "sync/index.h"
 #include "sync/state.h"
+#include "sync/uncompared.h"
 #include "sync/wire.h"
 
 enum { PRIMARY_REPLICAS_MAX = 64 };
@@ -46,7 +48,8 @@ struct primary_config {
     uint8_t db_id[16];
     uint8_t instance[16];
     uint64_t epoch;
-    size_t log_max_changes;   /* default 250,000 (about 64 MiB) */
+    size_t log_max_changes;   /* places in the log, default 1,000,000 */
+    size_t log_max_bytes;     /* ... and what they may take, 128 MiB */
     size_t cache_max_bytes;   /* encoded values kept for sending, 16 MiB */
     size_t window_changes;    /* unacknowledged per replica, 4096 */
     size_t window_bytes;      /* 8 MiB */
@@ -56,6 +59,9 @@ struct primary_config {
     unsigned brake_percent;   /* 20: of a replica's keys ... */
     uint64_t brake_min;       /* 100: ... and more than this many */
     size_t diffs_max;         /* differences kept of one comparison, 262,144 */
+    size_t repair_room;       /* repairs of one replica in the log, 8192 */
+    size_t names_bytes;       /* names of one comparison that wait for that
+                                 room, 8 MiB; eight times that in all */
     const char *version;      /* borrowed */
     uint64_t seed;            /* for jitter */
     int64_t (*clock_us)(void); /* for latency figures only; may be NULL */
@@ -77,7 +83,8 @@ void primary_set_reign(struct primary *p, uint64_t epoch,
 
 enum hint {
     HINT_REMOVED,   /* DELETE, MOVED_FROM */
-    HINT_CREATED,   /* CREATE, or found by a scan: empty is doubtful */
+    HINT_CREATED,   /* CREATE: empty is doubtful */
+    HINT_FOUND,     /* by a scan or a listing: empty is doubtful, too */
     HINT_CLOSED,    /* CLOSE_WRITE: empty is doubtful, too */
     HINT_COMMITTED, /* MOVED_TO: an empty value is a value */
 };
@@ -87,6 +94,16 @@ void primary_hint_key(struct primary *p, const void *table, size_t table_len,
 /* A table's directory appeared, went, or moved. */
 void primary_hint_table(struct primary *p, const void *table, size_t table_len,
                         int64_t now_ms);
+/* Directories with tables move: until primary_moved() their keys are hinted under
+ * the old names and the new ones.  Meanwhile, and until the index has seen them
+ * all, the deletes that follow wait, so that the brake judges the move as a whole.
+ * 0: there are too many at once: a table's drop would go out before its keys are
+ * counted, so the caller makes the index stale (primary_index_stale()) and scans. */
+uint64_t primary_moving(struct primary *p);
+/* A key that was in the table before it moved. */
+void primary_hint_moved(struct primary *p, const void *table, size_t table_len,
+                        const void *key, size_t key_len, int64_t now_ms);
+void primary_moved(struct primary *p, uint64_t id, int64_t now_ms);
 /* The watch lost events or a scan changed the index behind the log: compare
  * with every replica when it is next quiet (or soon, if it never is). */
 void primary_compare_soon(struct primary *p);
@@ -122,6 +139,11 @@ enum action_type {
     ACT_BRAKE,        /* the replica's brake went on or off (primary_held()):
                          before anything else note it where a restart finds it,
                          see primary_brake_on() */
+    ACT_MET,          /* what is remembered of the replica's directory has
+                         changed (primary_dirid()): note it where a restart
+                         finds it, see primary_recall() */
+    ACT_UNDONE,       /* the replica is not suspect any more: see
+                         primary_suspect(); note it, too */
 };
 
 struct action {
@@ -133,6 +155,8 @@ struct action {
     struct bytes table;
     struct bytes key;
     size_t bytes;         /* STREAM_READ; LOOK: inline_max */
+    bool copy;            /* STREAM_OPEN: it changed while it was read where it
+                             is; read it into a copy first, if there is room */
     bool permanent;       /* LINK_CLOSE: needs the operator */
     int level;            /* LOG: syslog priority 3 err .. 7 debug */
     struct err err;       /* LINK_CLOSE, LOG (err.msg, err.id) */
@@ -167,7 +191,7 @@ void primary_looked_table(struct primary *p, uint64_t id, int result,
                           const struct err *err, int64_t now_ms);
 
 /* ACT_STREAM_OPEN: result as for ACT_LOOK with LOOK_VALUE = open, size in
- * look.stat. */
+ * look.stat.  LOOK_CHANGING: no copy could be made. */
 void primary_stream_opened(struct primary *p, uint64_t id,
                            const struct looked *l, int64_t now_ms);
 /* ACT_STREAM_READ: bytes; n == 0 is the end, and then `l` is the outcome of
@@ -175,12 +199,16 @@ void primary_stream_opened(struct primary *p, uint64_t id,
  * `l` is NULL. */
 void primary_stream_data(struct primary *p, uint64_t id, const void *data,
                          size_t n, const struct looked *l, int64_t now_ms);
+/* ... or so many zeros, 1 to WIRE_ZEROS_MAX. */
+void primary_stream_zeros(struct primary *p, uint64_t id, uint64_t n,
+                          int64_t now_ms);
 
 /* ACT_WALK: walk all names (scan_names) with primary_walk_wants() as filter --
  * that one may run on any thread, and only reads what ACT_WALK froze, which
  * stays until primary_walk_ended() -- and report each found name; then the end,
  * always. The shell keeps at most primary_walk_room() names unreported: 0 means
- * wait. */
+ * wait, until it was asked again (after any other call).  It is never 0 for
+ * long while somebody else needs the walk: see reconcile_walk.c. */
 bool primary_walk_wants(const void *walk, struct digest name);
 const void *primary_walk_filter(struct primary *p, uint64_t id);
 size_t primary_walk_room(struct primary *p, uint64_t id);
@@ -254,6 +282,9 @@ int64_t primary_retry_in_ms(const struct primary *p, int64_t now_ms);
  * and no comparison owed to it is open. */
 uint64_t primary_tail(struct primary *p);
 bool primary_passed(struct primary *p, int replica, uint64_t barrier);
+/* The index knows what was hinted up to the barrier, but for what cannot be
+ * read. */
+bool primary_indexed(struct primary *p, uint64_t barrier);
 
 enum compare_mode {
     COMPARE_VERIFY,  /* find differences, change nothing */
@@ -262,9 +293,13 @@ enum compare_mode {
 };
 struct compare_options {
     enum compare_mode mode;
-    bool scan;      /* the replica checks its disk first (stat) */
+    bool scan;      /* the replica checks its disk first (stat); what a repair
+                       does not ask for stays as it is there */
     bool content;   /* ... and reads every value */
     size_t names_max; /* at most so many differing names are kept */
+    /* Of primary_tail(), after a drain: what was hinted before is compared, or
+     * waits for something (aside.c) and is listed; 0: whatever is there. */
+    uint64_t barrier;
 };
 /* Start (or queue) a comparison; it begins when the replica is connected and
  * the index ready.  The shell brings its own index up to date first when it
@@ -296,9 +331,12 @@ struct compare_result {
     uint64_t repaired;  /* acknowledged repairs */
     uint64_t to_repair;
     uint64_t reread;    /* values the replica read */
-    uint64_t unread;    /* keys the primary could not read for long: not
-                           compared, not repaired yet */
+    uint64_t unread;    /* keys that were not compared, or not repaired yet */
     struct err unread_err; /* why the first of them */
+    const struct uncompared_key *uncompared; /* some of them; borrowed like
+                                                `names` */
+    size_t uncompared_count;
+    uint64_t left; /* differences left for the comparison that follows */
     uint64_t scan_keys; /* progress of the replica's scan */
     const struct diff_name *names; /* borrowed until primary_compare_free() */
     size_t names_count;
@@ -306,6 +344,10 @@ struct compare_result {
 /* NULL when there is no such job. */
 const struct compare_result *primary_compare_result(struct primary *p,
                                                     uint64_t id);
+/* What stands in the way of a replica's having all up to `barrier`; see
+ * uncompared.h, to be freed with uncompared_free(). */
+void primary_uncompared(struct primary *p, int replica, uint64_t barrier,
+                        int64_t now_ms, struct uncompared *out);
 /* Forget the job (stops it when it runs). */
 void primary_compare_free(struct primary *p, uint64_t id);
 
@@ -343,6 +385,34 @@ int primary_approve(struct primary *p, int replica, uint64_t token,
 void primary_brake_on(struct primary *p, int replica, uint64_t held,
                       int64_t since_ms);
 
+/* --- after the primary lost something ------------------------------------ */
+
+/* The primary may have lost its last changes (undone.h): until a comparison is
+ * over, what it undoes on this replica is kept aside there, and counted here.
+ * Before the link is up. */
+void primary_suspect(struct primary *p, int replica);
+bool primary_is_suspect(struct primary *p, int replica);
+struct primary_undone {
+    uint64_t extra;     /* keys and tables that were removed there */
+    uint64_t different; /* keys that were replaced */
+    /* Some of them; borrowed until the next call. */
+    const struct diff_name *names;
+    size_t names_count;
+};
+/* false: nothing was undone. */
+bool primary_undone(struct primary *p, int replica, struct primary_undone *out);
+/* The operator has seen it. */
+void primary_undone_forget(struct primary *p, int replica);
+
+/* --- which directory it is ------------------------------------------------ */
+
+/* What was remembered of the replica's directory (dirid.h), from a note; or the
+ * operator's word to take what is there now: dirid_anew().  Before the link is
+ * up. */
+void primary_recall(struct primary *p, int replica, const struct dirid *d);
+/* Borrowed until the next call. */
+const struct dirid *primary_dirid(struct primary *p, int replica);
+
 /* --- status -------------------------------------------------------------- */
 
 struct blocked_key {
@@ -351,7 +421,28 @@ struct blocked_key {
     uint32_t pid;
     char comm[16];
     int64_t waited_ms;
+    unsigned changed; /* not locked, but it changed under so many reads */
 };
+
+/* Changes that the replica answers no to (refused.h), and the one among them
+ * that it does for longest. */
+struct primary_refused {
+    uint64_t count;
+    int64_t since_ms; /* so long */
+    bool is_table;
+    struct bytes table, key; /* borrowed */
+    struct err err; /* what it says, without the names; sys and id are set */
+};
+/* false: it refuses nothing. */
+bool primary_refused(struct primary *p, int replica, int64_t now_ms,
+                     struct primary_refused *out);
+/* Is everything that changed more than lag_limit_ms ago proven to be on the
+ * replica, and nothing refused there for more than REFUSED_LASTS_MS?  False:
+ * *why_out names what is not, and the reason.  Whatever the replica's state is:
+ * also in state streaming. */
+enum { REFUSED_LASTS_MS = 3000 };
+bool primary_keeps_up(struct primary *p, int replica, int64_t lag_limit_ms,
+                      int64_t now_ms, struct err *why_out);
 
 struct replica_status {
     enum replica_state state;
@@ -382,13 +473,21 @@ void primary_status(struct primary *p, int replica, int64_t now_ms,
  * (replica -1), longest waiting first; returns how many there are in all. */
 size_t primary_blocked(struct primary *p, int replica, int64_t now_ms,
                        struct blocked_key *out, size_t max);
+/* The same for new files that are locked since they were made and may be
+ * temporaries of keys with '*' (unborn.c): not blocked, and no change yet; in no
+ * order. */
+size_t primary_unborn(struct primary *p, int64_t now_ms,
+                      struct blocked_key *out, size_t max);
 struct primary_counts {
     uint64_t tail;
     uint64_t log_changes;    /* nodes in the log */
+    uint64_t log_bytes;      /* ... and their memory */
     uint64_t cache_bytes;
     uint64_t looks, values_read, bytes_read;
     uint64_t unreadable;     /* keys that cannot be read now */
-    char unreadable_text[256];
+    char unreadable_text[256]; /* of the last one, and its number: */
+    int unreadable_id;
+    uint64_t changing; /* keys that changed under the last two reads */
     bool lost;
     char lost_why[256];
 };

@@ -5,14 +5,21 @@
  *     primary.c         hints, actions, barriers, time
  *     sender.c          flights: from a place in the log to an acknowledgement
  *     sender_look.c     ... what a key holds: looks and their answers
- *     aside.c           ... what a key that cannot be read does not hold up
+ *     aside.c           ... what a key that does not get on does not hold up
+ *     uncompared.c      ... and what a comparison says of it
+ *     unborn.c          ... what may be a temporary, and no key
+ *     refused.c         ... what the replica answers no to
+ *     stuck.c           ... and why a change does not come to its replica
  *     stream.c          large values in pieces
  *     session.c         one connection: hello, frames, heartbeats
  *     reconcile.c       comparing one replica with the index: jobs and steps
  *     reconcile_diff.c  ... which name hashes differ
  *     reconcile_names.c ... their names, and repairs
  *     reconcile_walk.c  from name hashes to names, for all who wait for it
+ *     reconcile_feed.c  ... and from names to repairs, at the replica's pace
+ *     undone.c          what was undone after the primary lost something
  *     brake.c           what may be deleted on a replica, and what is held
+ *     gate.c            ... and what waits until a move is known as a whole
  *     primary_status.c  what status shows
  */
 #pragma once
@@ -20,7 +27,12 @@
 #include "store/base/buf.h"
 #include "sync/brake.h"
 #include "sync/changelog.h"
+#include "sync/gate.h"
+#include "sync/pace.h"
 #include "sync/primary.h"
+#include "sync/refused.h"
+#include "sync/stuck.h"
+#include "sync/undone.h"
 
 enum {
     LOOKS_MAX = 128, /* looks under way at once */
@@ -28,7 +40,6 @@ enum {
     MARKS_MAX = 64,       /* remembered drains */
     LIST_BATCH = 1024,    /* buckets per LIST */
     RESOLVE_BATCH = 4096, /* hashes per RESOLVE frame */
-    REPAIR_ROOM = 8192,   /* repairs in the log per replica at most */
     NAME_ROUNDS = 2,      /* equal findings in a row that prove a difference */
     ROUNDS_MAX = 20,
 };
@@ -40,7 +51,8 @@ enum flight_state {
     FLIGHT_READY,    /* in the replica's ready list */
     FLIGHT_LARGE,    /* in the replica's large list, or streaming */
     FLIGHT_RIDE,     /* the index' own flight, waiting for another's stream
-                        until retry_ms */
+                        until retry_ms; or, for a value that may be the same,
+                        another's waiting for the index' */
     FLIGHT_HELD,     /* an earlier flight of this key is not acknowledged */
     FLIGHT_BACKOFF,  /* refused by the replica; again at retry_ms */
     FLIGHT_SENT,
@@ -56,21 +68,29 @@ struct flight {
     uint8_t state;
     uint8_t relooks;  /* content was stale when its turn came */
     uint8_t refusals; /* NAKs in a row */
+    bool asked;       /* sent as SAME */
+    bool whole;       /* the replica said that it is not: send the value */
+    bool dropping;      /* a table's drop that waits for the brake */
+    bool took_keys;     /* ... and deletes of its keys ended, to go with it */
     uint64_t seq;
     int64_t time_ms, time_us;
     int64_t retry_ms;
+    struct refusal refusal; /* when `refusals` is not 0 */
+    int64_t rest_ms;    /* no new try of a large value before this */
+    bool changed;       /* its last try was in vain for that reason */
     uint64_t fence;     /* an aborted stream: until the PONG to this ping the
                            replica may still refuse it; 0 none */
     int64_t blocked_ms; /* since when a reader there holds it up, 0 not */
     uint32_t pid;
     char comm[16];
-    bool aside;   /* its key cannot be read for long (aside.c) */
+    bool aside;   /* it does not get on for long (aside.c) */
     bool passed;  /* a comparison ended without it */
     size_t bytes; /* counted against the window while ready or sent */
 };
 
 struct repl;
 struct primary;
+struct stream;
 
 /* False: no memory; a comparison is owed. */
 bool sender_hint(struct primary *p, struct record *rec, uint64_t mask,
@@ -127,6 +147,10 @@ bool sender_awaits(struct primary *p, const struct record *rec);
 void sender_place(struct primary *p, struct record *rec);
 /* Whatever was read or is being read does not account for a hint of now. */
 void sender_news(struct primary *p, struct record *rec, int64_t now_us);
+/* The index has read a large value, or cannot (NULL): those that waited for its
+ * digest go on. */
+void sender_answer_ask(struct primary *p, struct record *rec,
+                       const struct stream *read, const struct looked *l);
 /* Free the record if neither the log nor a flight needs it. */
 void sender_release(struct primary *p, struct record *rec);
 
@@ -138,15 +162,25 @@ void sender_need_look(struct primary *p, struct record *rec);
 void sender_retry_later(struct primary *p, struct record *rec, int64_t in_ms);
 void sender_fail_look(struct primary *p, struct record *rec,
                       const struct looked *l);
+/* It changed while it was read: that is one more try in vain; it was read. */
+void sender_note_changed(struct primary *p, struct record *rec);
+void sender_note_still(struct primary *p, struct record *rec);
 /* The next record to look at, or NULL. */
 struct record *sender_next_look(struct primary *p);
 /* Queue what is to be tried again now; returns when the next one is. */
 int64_t sender_tick_looks(struct primary *p);
 
-/* --- keys that cannot be read for long (aside.c) ------------------------- */
+/* --- keys that do not get on for long (aside.c) -------------------------- */
 
 /* A look failed: if that lasts, the key's waiting flights stand aside. */
 void aside_note(struct primary *p, struct record *rec);
+/* The replica refused the flight's change; a reader there holds it up. */
+void aside_refused(struct repl *r, struct flight *f);
+/* This one waits for an earlier flight of its key, which may stand aside. */
+void aside_follow(struct repl *r, struct flight *f);
+void aside_blocked(const struct primary *p, struct repl *r, struct flight *f);
+/* Refused so often that it stays aside until it is acknowledged. */
+bool aside_is_refused(const struct flight *f);
 /* The flight goes on; it is over. */
 void aside_clear(struct repl *r, struct flight *f);
 void aside_end(struct repl *r, struct flight *f);
@@ -155,12 +189,31 @@ bool aside_reached(struct primary *p, struct repl *r, uint64_t barrier);
 /* A comparison begins: what the index cannot tell because it stands aside gets
  * a place in the replica's log, too. */
 void aside_adopt(struct primary *p, struct repl *r);
-bool aside_is_unread(struct primary *p, struct digest name);
-/* How many keys up to `barrier` stand aside; *err tells of the first. */
-uint64_t aside_unread(struct primary *p, uint64_t barrier, struct err *err);
-/* The same for the replica, whose repairs end without them. */
-uint64_t aside_pass(struct primary *p, struct repl *r, uint64_t barrier,
-                    struct err *err);
+/* The replica's repairs end without those up to `barrier` that stand aside. */
+void aside_pass(struct repl *r, uint64_t barrier);
+
+/* --- new files that may be temporaries (unborn.c) ------------------------ */
+
+struct unborn;
+
+/* Asked before the hint is counted: has the key's file been made before our
+ * eyes, and nothing happened to it since that an event tells of? */
+bool unborn_is_made(const struct primary *p, const struct record *rec,
+                    enum hint why);
+/* Everybody was told of the key. */
+void unborn_forget(struct primary *p, struct digest name);
+/* A look was answered.  True: that is all there is to do.  The file is unborn,
+ * and what waited for it has ended (the record may be gone); or it was until
+ * now, and everybody is to hear of it. */
+bool unborn_looked(struct primary *p, struct record *rec,
+                   const struct looked *l);
+/* A barrier comes: see that those before it have still committed nothing. */
+void unborn_ask(struct primary *p);
+/* Events were lost. */
+void unborn_doubt(struct primary *p);
+/* Look at those again that it is time for; returns when the next one is. */
+int64_t unborn_tick(struct primary *p);
+void unborn_free(struct primary *p);
 
 /* --- streams (stream.c) -------------------------------------------------- */
 
@@ -170,16 +223,21 @@ struct stream {
     uint64_t id;
     struct flight *flight;
     bool begun;       /* SET_BEGIN was sent */
+    int64_t since_ms; /* its try began */
     bool outdated;    /* the table was found gone: look again */
     uint64_t covers;  /* record.hints when it was opened */
     struct news news; /* since then */
     uint64_t done_bytes;
+    uint64_t zeros;     /* sent since the last fence */
+    uint64_t waits_for; /* the answer to this ping; 0: for none */
 };
 /* Put the names into an ACT_STREAM_OPEN that is about to be handed out; false
  * when its stream is over already. */
 bool stream_names(struct primary *p, struct action *a);
 void stream_start(struct primary *p, struct repl *r);
 void stream_drop(struct primary *p, struct repl *r);
+/* Ping `id` was answered. */
+void stream_ponged(struct primary *p, struct repl *r, uint64_t id);
 /* More pieces are wanted (the output has room). */
 void stream_more(struct primary *p, struct repl *r);
 
@@ -204,6 +262,7 @@ enum compare_phase {
     COMPARE_SETTLING,  /* waiting for a barrier before the next round */
     COMPARE_RESOLVING, /* ... for names of what only the replica has */
     COMPARE_WALKING,   /* names of what the primary has */
+    COMPARE_FEEDING,   /* ... go into the log as there is room */
     COMPARE_DRAINING,  /* repairs are on their way */
     COMPARE_ENDED,
 };
@@ -222,6 +281,7 @@ struct compare {
     unsigned round;
     uint64_t barrier; /* SETTLING, DRAINING */
     unsigned debts;   /* of the replica when it began */
+    bool looks;       /* at what the replica's scan found, beside its index */
     int64_t began_ms;
     uint8_t nodes_todo[256]; /* node digests differ */
     unsigned nodes_left, node_at;
@@ -239,13 +299,23 @@ struct compare {
     struct digest beyond_leaves;     /* of DIFF_EXTRA among these */
     struct diff *last; /* the previous round's, sorted */
     size_t last_count;
+    uint64_t went_free, went_replaced; /* of DIFF_EXTRA, kept or not, by
+                                          index_end_of() */
     uint64_t whole_count; /* entries in buckets_all */
     bool walk_wanted;
+    int64_t wanted_ms;    /* since when */
+    struct buf waiting;   /* found names that wait for room in the log, from
+                             waiting_at on (reconcile_feed.c) */
+    size_t waiting_at;
+    uint64_t left_out;    /* ... and how many found no room there */
+    struct err walk_err;  /* the walk could not tell all names; code 0: it
+                             could */
     bool resolved;
     struct digest *resolve; /* EXTRA, still to be resolved */
     size_t resolve_count, resolve_at;
     size_t names_left; /* of the running RESOLVE, not yet answered */
     struct compare_result result;
+    struct uncompared uncompared;
     struct diff_name *names;
     size_t names_count, names_cap;
 };
@@ -276,6 +346,9 @@ void reconcile_list(struct primary *p, struct compare *c);
 void reconcile_name_diffs(struct primary *p, struct compare *c);
 void reconcile_walk(struct primary *p, struct compare *c);
 void reconcile_ask_names(struct primary *p, struct compare *c);
+/* All names that were found are in the log: wait for the acknowledgements, or
+ * fail as the walk did. */
+void reconcile_fed(struct primary *p, struct compare *c);
 void reconcile_drain(struct primary *p, struct compare *c);
 void reconcile_finish(struct primary *p, struct compare *c);
 void reconcile_fail(struct primary *p, struct compare *c,
@@ -294,8 +367,6 @@ bool reconcile_copy_name(struct diff_name *out, struct bytes table,
 void reconcile_repair(struct primary *p, struct compare *c, bool is_table,
                       struct bytes table, struct bytes key);
 struct compare *reconcile_current(struct repl *r);
-/* Compare again from the start when what is under way has drained. */
-void reconcile_restart(struct compare *c);
 struct diff *reconcile_find(const struct compare *c, struct digest name);
 int reconcile_nodes(struct primary *p, struct repl *r,
                     const struct wire_nodes *m);
@@ -304,6 +375,23 @@ int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
                     struct err *err);
 int reconcile_scanned(struct primary *p, struct repl *r,
                       const struct wire_scan_done *m);
+void reconcile_unread(struct repl *r, const struct wire_unread *m);
+/* An id for a request about what the replica has. */
+uint64_t reconcile_request(struct primary *p, const struct compare *c);
+
+/* --- names on their way into the log (reconcile_feed.c) ------------------ */
+
+/* So many repairs of this replica may go into the log now, so that a change
+ * made meanwhile does not wait behind them for long. */
+size_t feed_room(const struct primary *p, const struct repl *r);
+/* One went into it. */
+void feed_fed(const struct primary *p, struct repl *r);
+/* A name for the comparison: into the log, or to those that wait for room. */
+void feed_name(struct primary *p, struct compare *c, bool is_table,
+               struct bytes table, struct bytes key);
+/* As many as there is room for; true when none waits. */
+bool feed_step(struct primary *p, struct compare *c);
+void feed_clear(struct primary *p, struct compare *c);
 
 /* The walk under way: one for all comparisons that wait for names.  The filter
  * is frozen while it runs, because another thread reads it. */
@@ -317,15 +405,21 @@ struct walk_member {
     int replica; /* -1: it left */
     uint64_t compare;
     uint8_t *found; /* bitmap over the filter's names */
+    bool passed_by; /* nobody waits for it: its names do */
 };
 struct walk {
     uint64_t id; /* 0: none under way */
     bool stopping;
     struct walk_filter *filter;
     struct walk_member members[LOG_REPLICAS_MAX];
-    int64_t stalled_ms; /* since when a member has no room, 0 not */
+    int64_t counted_ms; /* held_ms is counted up to here */
+    int64_t held_ms;    /* so long some have kept others waiting, in all; what
+                           they have not makes up for it, eight to one */
+    int64_t free_ms;    /* ... and is not yet counted */
 };
-void walk_step(struct primary *p);
+/* Begin a walk, or count who keeps whom waiting; returns when it wants to be
+ * called again. */
+int64_t walk_step(struct primary *p);
 void walk_leave(struct primary *p, int replica);
 void walk_free(struct primary *p);
 
@@ -339,6 +433,7 @@ struct repl {
     bool is_index; /* the index itself: takes every change, sends none */
     char *name;
     uint8_t durability;
+    uint32_t features; /* of the session: both ends know them */
     enum session session;
     bool digests_known; /* READY came */
     bool forgotten;     /* it lost its places in the log while it was down:
@@ -357,6 +452,9 @@ struct repl {
     bool blind;           /* what it lacks is not in the log: lag is unknown */
     unsigned debts;       /* grows with each reason to compare anew */
     int64_t owed_soon_ms; /* since when */
+    int64_t edited_ms;    /* a verify found its disk edited: then it is scanned
+                             and compared; 0: not */
+    bool edited_content;  /* ... value by value */
     struct wire_in in;
     struct buf out; /* whole frames, out_at bytes are sent */
     size_t out_at;
@@ -366,17 +464,26 @@ struct repl {
     struct flight *ready, *large;  /* utlist DL */
     size_t flights_count;
     size_t aside, passed; /* of them */
+    size_t refused;       /* of them (refused.h) */
+    int64_t refused_again_ms; /* when all of these were tried again */
     size_t timed;         /* of them, waiting for their retry_ms */
     int64_t reached_ms;   /* when aside_reached() last said no */
     size_t window_bytes;
     size_t ready_bytes;
     uint64_t last_fence; /* the newest flight.fence, 0: none is set */
     bool starved;        /* flights wait unread: enough is ready */
+    size_t unread;       /* flights whose key is to be looked at */
+    int64_t fed_ms;      /* a share of repairs began (reconcile_feed.c) ... */
+    unsigned fed;        /* ... and has so many */
+    int64_t read_ms;     /* when the last of them was, or the first came */
+    struct pace pace;    /* what the link may hold */
     struct stream stream;
     /* comparisons */
     struct compare *jobs;     /* oldest first */
     uint64_t held;            /* deletes held by the brake, 0: it is off */
     struct brake brake;
+    struct undone undone;
+    struct dirid dirid;
     int64_t compare_after_ms; /* not before this time (back-off) */
     unsigned compare_fails;   /* comparisons in a row that did not end in
                                  equal roots */
@@ -407,6 +514,20 @@ struct repl {
 };
 
 void session_ping(struct primary *p, struct repl *r);
+/* Bytes that were ever given to the link. */
+static inline uint64_t session_at(const struct repl *r)
+{
+    return r->sent_bytes + (r->out.len - r->out_at);
+}
+/* It may be given more: what it holds takes no longer than it should. */
+static inline bool session_has_room(const struct repl *r)
+{
+    return pace_room(&r->pace, session_at(r)) > 0;
+}
+/* Ask how far the link has come, if that is due. */
+void session_probe(struct primary *p, struct repl *r);
+/* The same at any rate; the ping's id. */
+uint64_t session_fence(struct primary *p, struct repl *r);
 int64_t session_tick(struct primary *p, struct repl *r);
 /* Ask the shell to give the link up. */
 void session_close(struct primary *p, struct repl *r, const struct err *err,
@@ -438,20 +559,28 @@ struct primary {
     int64_t now_ms; /* of the call being served */
     uint64_t next_id;
     bool index_ready;
+    bool aging;        /* the index' names get older (brake_tick()) ... */
+    int64_t aged_ms;   /* ... and did so last */
+    uint64_t age_tail; /* 1 + what the index has to have seen before; 0: unset */
     bool lost;
     char lost_why[256];
     struct action_node *actions, **actions_tail;
     struct record *looks;   /* utlist DL (look_*): to be looked at */
     struct record *retries; /* utlist DL (retry_*) */
+    struct record *hot;     /* utlist DL (hot_*): change under each read */
     struct look_job *jobs;  /* uthash: id -> record, looks under way */
     size_t looks_active;
+    struct unborn *unborn; /* uthash */
     int64_t retry_ms; /* the soonest retry asked for since the last tick */
     struct walk walk;
+    struct gates gates; /* moves under way */
+    size_t waiting_bytes; /* of all comparisons' names that wait */
     struct mark marks[MARKS_MAX];
     size_t marks_count;
     uint64_t drains; /* calls of primary_drained() */
     uint64_t looks_done, values_read, bytes_read;
     char unreadable_text[256];
+    int unreadable_id; /* DR_UNREADABLE, DR_COVERED, ... */
     uint64_t seed;
 };
 
@@ -473,6 +602,10 @@ void primary_log(struct primary *p, int replica, int level, int dr,
                  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 uint64_t primary_id(struct primary *p);
 struct repl *primary_repl(struct primary *p, int replica);
+/* As if the watch had said that something happened to the key. */
+void primary_hint_again(struct primary *p, struct record *rec);
+/* A move that is not known as a whole yet may have made this delete. */
+bool primary_gated(struct primary *p, const struct flight *f);
 /* Iterate over replicas in use (the index included). */
 #define EACH_REPL(p, r)                                                        \
     for (int each_##r = 0; each_##r < (p)->repl_top; each_##r++)               \

@@ -21,8 +21,8 @@ static enum replica_state state_of(const struct primary *p,
         if (r->failed) {
             return REPLICA_FAILED;
         }
-        return r->attempts > 0 || r->rx_ms >= 0 ? REPLICA_RETRYING
-                                                : REPLICA_CONNECTING;
+        /* A link that is up for the first time is no second attempt. */
+        return r->attempts > 0 ? REPLICA_RETRYING : REPLICA_CONNECTING;
     }
     if (r->held > 0) {
         return REPLICA_HELD;
@@ -163,6 +163,18 @@ size_t primary_blocked(struct primary *p, int replica, int64_t now_ms,
                      blocked_of(rec, true, waited_ms, rec->pid, rec->comm));
             }
         }
+        DL_FOREACH2(p->hot, rec, hot_next)
+        {
+            int64_t waited_ms = now_ms - rec->changed_ms;
+            /* It counts at once, so it is named at once. */
+            if (rec->changed >= 2 && rec->blocked_ms == 0) {
+                all++;
+                struct blocked_key b =
+                    blocked_of(rec, true, waited_ms, 0, rec->comm);
+                b.changed = rec->changed;
+                keep(out, &n, max, b);
+            }
+        }
         return all;
     }
     const struct flight *f;
@@ -183,12 +195,19 @@ void primary_counts(struct primary *p, struct primary_counts *out)
     memset(out, 0, sizeof *out);
     out->tail = p->log.tail_seq;
     out->log_changes = p->log.nodes;
+    out->log_bytes = p->log.bytes;
     out->cache_bytes = p->log.body_bytes;
     out->looks = p->looks_done;
     out->values_read = p->values_read;
     out->bytes_read = p->bytes_read;
     out->unreadable = p->log.unreadable;
+    const struct record *rec;
+    DL_FOREACH2(p->hot, rec, hot_next)
+    {
+        out->changing += rec->changed >= 2;
+    }
     if (out->unreadable > 0) {
+        out->unreadable_id = p->unreadable_id;
         memcpy(out->unreadable_text, p->unreadable_text,
                sizeof out->unreadable_text);
     }

@@ -257,28 +257,65 @@ int64_t receiver_silence_ms(const struct wire_hello *hello)
                                  : ms;
 }
 
+int receiver_check_proto(const struct wire_hello *hello, const char *version,
+                         struct err *err)
+{
+    if (hello->proto_min <= WIRE_PROTO_MAX &&
+        hello->proto_max >= WIRE_PROTO_MIN) {
+        return 0;
+    }
+    (void)err_set(err, ERR_REFUSED, 0,
+                  "the agent speaks protocol %u to %u, this receiver (version "
+                  "%s) %d to %d",
+                  hello->proto_min, hello->proto_max, version, WIRE_PROTO_MIN,
+                  WIRE_PROTO_MAX);
+    err->id = DR_PROTOCOL;
+    return err->code;
+}
+
 /* Find out whether the two ends and their databases fit. */
 static int check_hello(struct receiver *r, const struct wire_hello *hello,
                        struct wire_hello_ok *ok, struct err *err)
 {
-    if (hello->proto_min > WIRE_PROTO_MAX ||
-        hello->proto_max < WIRE_PROTO_MIN) {
-        err_set(err, ERR_REFUSED, 0,
-                "the agent speaks protocol %u to %u, this receiver (version "
-                "%s) %d to %d",
-                hello->proto_min, hello->proto_max, r->config.version,
-                WIRE_PROTO_MIN, WIRE_PROTO_MAX);
-        err->id = DR_PROTOCOL;
-        return err->code;
+    int rc = receiver_check_proto(hello, r->config.version, err);
+    if (rc == 0) {
+        rc = r->ops->identify(r->ctx, hello, ok, err);
     }
-    int rc = r->ops->identify(r->ctx, hello, ok, err);
     if (rc != 0) {
         return rc;
     }
     ok->proto =
         hello->proto_max < WIRE_PROTO_MAX ? hello->proto_max : WIRE_PROTO_MAX;
-    ok->features = hello->features & WIRE_FEATURE_NONE;
+    ok->features = hello->features & WIRE_FEATURES_ALL;
+    if (r->ops->keep_undone == NULL) {
+        ok->features &= ~(uint32_t)WIRE_FEATURE_KEEP;
+    }
+    r->keeping = (ok->features & WIRE_FEATURE_KEEP) != 0;
+    r->looks = (ok->features & WIRE_FEATURE_LOOK) != 0;
+    if (r->keeping && r->ops->keep_undone(r->ctx, true, err) != 0) {
+        return err->code;
+    }
     ok->version = bytes_of(r->config.version, strlen(r->config.version));
+    return 0;
+}
+
+/* Names and leaves are hashed as the agent does.  What the index knows under
+ * another key is of no use: the scan that follows finds it again. */
+static int use_key(struct receiver *r, const struct wire_hello *hello,
+                   struct err *err)
+{
+    struct index_key key;
+
+    _Static_assert(sizeof key == sizeof hello->key, "the key as it travels");
+    memcpy(&key, hello->key, sizeof key);
+    if (memcmp(&key, index_key(r->ix), sizeof key) == 0) {
+        return 0;
+    }
+    struct index *old = index_split(r->ix, &key);
+    if (old == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "no memory for the index");
+    }
+    index_free(old);
     return 0;
 }
 
@@ -291,6 +328,9 @@ static int on_hello(struct receiver *r, struct bytes body, struct err *err)
     if (rc == 0) {
         rc = check_hello(r, &hello, &ok, err);
     }
+    if (rc == 0) {
+        rc = use_key(r, &hello, err);
+    }
     if (rc != 0) {
         return rc;
     }
@@ -302,7 +342,7 @@ static int on_hello(struct receiver *r, struct bytes body, struct err *err)
     wire_put_hello_ok(&r->out, &ok);
     /* Before the scan, which may answer READY from another thread. */
     rc = receiver_send(r, &r->out, err);
-    return rc != 0 ? rc : query_scan_begin(r, 0, false, err);
+    return rc != 0 ? rc : query_scan_begin(r, 0, 0, err);
 }
 
 /* --- frames in ---------------------------------------------------------------
@@ -349,10 +389,14 @@ static int on_frame(struct receiver *r, enum wire_type type, struct bytes body,
                           : on_hello(r, body, err);
     case WIRE_SET:
         return stage_set(r, body, err);
+    case WIRE_SAME:
+        return stage_same(r, body, err);
     case WIRE_SET_BEGIN:
         return stage_set_begin(r, body, err);
     case WIRE_PIECE:
         return stage_piece(r, body, err);
+    case WIRE_ZEROS:
+        return stage_zeros(r, body, err);
     case WIRE_SET_END:
         return stage_set_end(r, body, err);
     case WIRE_SET_ABORT:
@@ -386,6 +430,7 @@ static int on_frame(struct receiver *r, enum wire_type type, struct bytes body,
     case WIRE_LISTING:
     case WIRE_NAMES:
     case WIRE_NOTICE:
+    case WIRE_UNREAD:
         return unexpected(type, "a frame that only receivers send", err);
     }
     return unexpected(type, "not a frame of this protocol", err);

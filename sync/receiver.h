@@ -27,6 +27,7 @@
 
 #include "store/base/err.h"
 #include "sync/index.h"
+#include "sync/view.h"
 #include "sync/wire.h"
 
 /* What the core does to the replica's disk.  All return 0 or ERR_*, except
@@ -36,11 +37,15 @@
  * ERR_REFUSED and ERR_CLOSED (another receiver takes over; told to the agent
  * when err->id is set). */
 struct receiver_ops {
-    int (*stage_begin)(void *ctx, uint64_t stage, uint64_t size_hint, struct err *err);
+    /* A value of `table`, which need not be there. */
+    int (*stage_begin)(void *ctx, uint64_t stage, struct bytes table,
+                       uint64_t size_hint, struct err *err);
     int (*stage_write)(void *ctx, uint64_t stage, const void *p, size_t n, struct err *err);
+    /* `n` zeros: a hole, where the disk can have one. */
+    int (*stage_zeros)(void *ctx, uint64_t stage, uint64_t n, struct err *err);
     /* Nothing more will be written; modes are set. */
     int (*stage_end)(void *ctx, uint64_t stage, struct err *err);
-    /* Forget and unlink. */
+    /* Forget and remove. */
     void (*stage_drop)(void *ctx, uint64_t stage);
     /* Make these staged values durable. After a failure all are dropped. */
     int (*stage_sync)(void *ctx, const uint64_t *stages, size_t n, struct err *err);
@@ -82,14 +87,20 @@ struct receiver_ops {
                 struct vstat *stat_out, struct err *err);
     /* Touch META_DIR/freshness: mtime fresh_ns, one line of text. */
     int (*freshness)(void *ctx, int64_t fresh_ns, uint64_t seq, uint8_t state, struct err *err);
+    /* From now on (or not any more) keep aside what changes replace or delete,
+     * if it was there before: the primary may have lost its last changes.  On
+     * the input thread, between two frames.  NULL: nothing can be kept. */
+    int (*keep_undone)(void *ctx, bool on, struct err *err);
     /* Check the hello's database id and epoch against META_DIR/replica, and
-     * store them.  Sets epoch, was_empty and host of *ok_out.  Refusals:
-     * ERR_REFUSED with err->id set (DR_*).  */
+     * store them.  Sets epoch, was_empty, host and dirid of *ok_out.  Refusals:
+     * ERR_REFUSED with err->id set (DR_*).  It may fill the index; one whose
+     * key is not hello->key is emptied afterwards. */
     int (*identify)(void *ctx, const struct wire_hello *hello,
                     struct wire_hello_ok *ok_out, struct err *err);
-    /* Start a scan (content: read everything) or a walk for names; the shell
-     * calls receiver_scanned() / receiver_named() when it is done. */
-    void (*scan_start)(void *ctx, uint64_t id, bool content);
+    /* Start a scan (`how`: WIRE_SCAN_*) or a walk for names; the shell calls
+     * receiver_scanned() or, for WIRE_SCAN_LOOK, receiver_looked() /
+     * receiver_named() when it is done. */
+    void (*scan_start)(void *ctx, uint64_t id, unsigned how);
     void (*names_start)(void *ctx, uint64_t id, struct digest *names, size_t n); /* takes names (malloc) */
     /* Send bytes to the agent (whole frames).  May block; called without the
      * mutex. ERR_CLOSED when the agent is gone. */
@@ -114,6 +125,10 @@ struct receiver;
 /* How long the agent of this hello may be silent before its session is over:
  * what it asks for, within sane bounds, and never "for ever". */
 int64_t receiver_silence_ms(const struct wire_hello *hello);
+
+/* Is there a protocol that both ends speak?  ERR_REFUSED, DR_PROTOCOL. */
+int receiver_check_proto(const struct wire_hello *hello, const char *version,
+                         struct err *err) MUSTCHECK;
 
 /* NULL: out of memory.  `ix` and `ops` are borrowed for its life. */
 struct receiver *receiver_new(const struct receiver_config *config,
@@ -146,6 +161,14 @@ int receiver_tick(struct receiver *r, int64_t now_ms, struct err *err) MUSTCHECK
  * names run at a time: the core starts the next one from here. */
 int receiver_scanned(struct receiver *r, uint64_t id, const struct wire_ready *result,
                      struct err *err) MUSTCHECK;
+/* The same for a scan that only looked: takes `view`, which is closed.  From
+ * now on it answers for the disk. */
+int receiver_looked(struct receiver *r, uint64_t id,
+                    const struct wire_ready *result, struct view *view,
+                    struct err *err) MUSTCHECK;
+/* The scan under way could not read this key or table.  A failed send is told
+ * by what follows. */
+void receiver_unread(struct receiver *r, const struct wire_unread *m);
 /* The names found for a RESOLVE; each call sends some, the last has last=true. */
 int receiver_named(struct receiver *r, uint64_t id, const struct wire_name *names,
                    size_t n, bool last, struct err *err) MUSTCHECK;

@@ -98,7 +98,7 @@ static int apply_same(struct receiver *r, struct change *c, struct err *err)
     struct index_entry e;
     struct vstat now;
 
-    if (index_get(r->ix, c->name, &e) && e.durable &&
+    if (index_get(r->ix, c->name, &e) && (e.durable || r->relaxed) &&
         digest_equal(e.digest, c->digest) &&
         r->ops->stat(r->ctx, change_table(c), change_key(c), &now, err) == 0 &&
         vstat_equal(e.stat, now)) {
@@ -121,8 +121,8 @@ static int drop_step(struct receiver *r, struct change *c, bool force,
                                 &pid, comm, err);
     if (rc == TABLE_DROP_MORE) {
         r->touched = true;
-        index_remove(r->ix,
-                     index_name_key(c->names, c->table_len, key, key_len));
+        index_remove(r->ix, index_name_key(index_key(r->ix), c->names,
+                                           c->table_len, key, key_len));
     } else if (rc == TABLE_DROP_BUSY) {
         note_holder(r, c, pid, comm);
     }

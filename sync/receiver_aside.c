@@ -86,6 +86,11 @@ bool aside_put(struct receiver *r, struct change *c, bool busy, bool at_once)
     }
     if (room) {
         c->busy = busy;
+        if (busy || at_once) {
+            c->behind_ms = -1;
+        } else if (c->behind_ms < 0) {
+            c->behind_ms = r->commit_ms;
+        }
         back_off(r, c, at_once);
     }
     (void)pthread_mutex_unlock(&r->mutex);
@@ -156,37 +161,60 @@ size_t aside_take_due(struct receiver *r)
     return n;
 }
 
-static bool is_due_report(const struct change *c, int64_t now_ms)
+/* Since when it waits, for a lock or for the drop of its table; -1: it does not.
+ * (What waits for an earlier change of its own name is known to the agent.) */
+static int64_t waits_since(struct receiver *r, const struct change *c)
 {
-    if (!c->busy || now_ms - c->since_ms < REPORT_AFTER_MS) {
+    return c->busy ? c->since_ms
+           : c->behind_ms >= 0 && waits_before(r, c->table_name, c, false)
+               ? c->behind_ms
+               : -1;
+}
+
+static bool is_due_report(struct receiver *r, const struct change *c,
+                          int64_t now_ms)
+{
+    int64_t since_ms = waits_since(r, c);
+
+    if (since_ms < 0 || now_ms - since_ms < REPORT_AFTER_MS) {
         return false;
     }
     return c->reported_ms < 0 || c->reported_pid != c->pid ||
            now_ms - c->reported_ms >= REPORT_EVERY_MS;
 }
 
-void aside_report(struct receiver *r, struct buf *out, int64_t now_ms)
+static void report(struct receiver *r, struct buf *out, int64_t now_ms,
+                   bool first, int *n)
 {
     struct change *c;
-    int n = 0;
 
     DL_FOREACH(r->aside, c)
     {
-        if (n == REPORTS_MAX) {
+        if (*n == REPORTS_MAX) {
             break;
         }
-        if (!is_due_report(c, now_ms)) {
+        if ((c->reported_ms < 0) != first || !is_due_report(r, c, now_ms)) {
             continue;
         }
         struct wire_blocked m = {
             .seq = c->seq,
             .pid = c->pid,
             .comm = bytes_of(c->comm, strnlen(c->comm, sizeof c->comm)),
-            .waited_ms = (uint64_t)(now_ms - c->since_ms),
+            .waited_ms = (uint64_t)(now_ms - waits_since(r, c)),
         };
         wire_put_blocked(out, &m);
         c->reported_ms = now_ms;
         c->reported_pid = c->pid;
-        n++;
+        (*n)++;
     }
+}
+
+/* Those that were never reported come first, else with many of them the others
+ * would take all the room each time. */
+void aside_report(struct receiver *r, struct buf *out, int64_t now_ms)
+{
+    int n = 0;
+
+    report(r, out, now_ms, true, &n);
+    report(r, out, now_ms, false, &n);
 }

@@ -52,6 +52,7 @@ struct change {
     bool aside;
     bool busy;        /* a lock is the reason */
     int64_t since_ms; /* first tried; -1: never */
+    int64_t behind_ms; /* waits for an earlier change since then; -1: no */
     int64_t due_us;
     int64_t backoff_us;
     int64_t reported_ms; /* last BLOCKED, -1: never */
@@ -88,6 +89,7 @@ struct receiver {
     bool ended;                 /* the session is over */
     bool greeted;               /* HELLO_OK was sent */
     bool relaxed;
+    bool looks;                 /* WIRE_FEATURE_LOOK: both know it */
     bool all_synced; /* what earlier receivers left is durable */
     int64_t silence_ms;
     int64_t life_ms;       /* last sign of life of the agent, -1 none */
@@ -103,6 +105,7 @@ struct receiver {
     bool scan_running; /* scan_start() was called, no result yet */
     struct wire_scan scans[SCANS_WAITING_MAX];
     size_t scans_count;
+    struct view *view; /* what the last scan that only looked found, or NULL */
     bool progress_scanning;
     uint64_t progress_keys;
     struct resolve *resolves; /* utlist DL: the first may be under way */
@@ -120,6 +123,7 @@ struct receiver {
     uint64_t dead[DEAD_STREAMS];
     size_t dead_at;
     bool fresh_failed;        /* a NOTICE about it was sent */
+    bool keeping;             /* keep_undone() is on */
     struct wire_change frame; /* the change being decoded */
     struct wire_list list;
     struct digest (*items)[2]; /* WIRE_BATCH_MAX of them */
@@ -164,8 +168,10 @@ void receiver_nak(struct buf *out, uint64_t seq, struct bytes table,
 /* --- receiver_stage.c --------------------------------------------------------
  */
 int stage_set(struct receiver *r, struct bytes body, struct err *err);
+int stage_same(struct receiver *r, struct bytes body, struct err *err);
 int stage_set_begin(struct receiver *r, struct bytes body, struct err *err);
 int stage_piece(struct receiver *r, struct bytes body, struct err *err);
+int stage_zeros(struct receiver *r, struct bytes body, struct err *err);
 int stage_set_end(struct receiver *r, struct bytes body, struct err *err);
 int stage_set_abort(struct receiver *r, struct bytes body, struct err *err);
 int stage_other(struct receiver *r, enum wire_type type, struct bytes body,
@@ -210,6 +216,6 @@ int query_tree(struct receiver *r, struct bytes body, struct err *err);
 int query_list(struct receiver *r, struct bytes body, struct err *err);
 int query_resolve(struct receiver *r, struct bytes body, struct err *err);
 /* Begin the scan with this id, or let it wait for the one that runs. */
-int query_scan_begin(struct receiver *r, uint64_t id, bool content,
+int query_scan_begin(struct receiver *r, uint64_t id, unsigned how,
                      struct err *err);
 void query_close(struct receiver *r);

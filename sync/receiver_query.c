@@ -51,6 +51,14 @@ int query_ping(struct receiver *r, struct bytes body, struct err *err)
     if (m.fresh_ns != 0) {
         write_freshness(r, &m);
     }
+    /* The two ends were compared: what comes now is new. */
+    if (m.fresh_ns != 0 && r->keeping) {
+        r->keeping = false;
+        rc = r->ops->keep_undone(r->ctx, false, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
     struct wire_pong pong = {
         .id = m.id,
         .root = index_root(r->ix),
@@ -78,7 +86,7 @@ void receiver_progress(struct receiver *r, bool scanning, uint64_t keys)
 /* --- scans
  * ---------------------------------------------------------------------- */
 
-int query_scan_begin(struct receiver *r, uint64_t id, bool content,
+int query_scan_begin(struct receiver *r, uint64_t id, unsigned how,
                      struct err *err)
 {
     (void)pthread_mutex_lock(&r->mutex);
@@ -88,14 +96,14 @@ int query_scan_begin(struct receiver *r, uint64_t id, bool content,
         r->scan_running = true;
         r->progress_keys = 0;
     } else if (!full) {
-        r->scans[r->scans_count++] = (struct wire_scan){id, content};
+        r->scans[r->scans_count++] = (struct wire_scan){id, (uint8_t)how};
     }
     (void)pthread_mutex_unlock(&r->mutex);
     if (full) {
         return broken(err, "SCAN: too many scans are waiting");
     }
     if (start) {
-        r->ops->scan_start(r->ctx, id, content);
+        r->ops->scan_start(r->ctx, id, how);
     }
     return 0;
 }
@@ -105,7 +113,10 @@ int query_scan(struct receiver *r, struct bytes body, struct err *err)
     struct wire_scan m;
 
     int rc = wire_get_scan(body, &m, err);
-    return rc != 0 ? rc : query_scan_begin(r, m.id, m.content != 0, err);
+    if (rc == 0 && (m.how & WIRE_SCAN_LOOK) != 0 && !r->looks) {
+        return broken(err, "SCAN: to look only was not agreed on");
+    }
+    return rc != 0 ? rc : query_scan_begin(r, m.id, m.how, err);
 }
 
 /* The scan that ran is over; true when *next_out waits to be started. */
@@ -140,12 +151,9 @@ static int sync_found(struct receiver *r, uint64_t id, uint64_t found,
     return rc;
 }
 
-int receiver_scanned(struct receiver *r, uint64_t id,
-                     const struct wire_ready *result, struct err *err)
+static int answer_scan(struct receiver *r, uint64_t id,
+                       const struct wire_ready *result, struct err *err)
 {
-    if (sync_found(r, id, result->reread, err) != 0) {
-        return err->code;
-    }
     struct buf b = BUF_NULL;
     struct wire_scan_done m = {.id = id, .result = *result};
     struct wire_scan next;
@@ -163,7 +171,7 @@ int receiver_scanned(struct receiver *r, uint64_t id,
     int rc = receiver_send(r, &b, err);
     buf_deinit(&b);
     if (rc == 0 && more) {
-        r->ops->scan_start(r->ctx, next.id, next.content != 0);
+        r->ops->scan_start(r->ctx, next.id, next.how);
     }
     if (rc < 0) {
         receiver_end(r, err);
@@ -171,8 +179,47 @@ int receiver_scanned(struct receiver *r, uint64_t id,
     return rc;
 }
 
+int receiver_scanned(struct receiver *r, uint64_t id,
+                     const struct wire_ready *result, struct err *err)
+{
+    if (sync_found(r, id, result->reread, err) != 0) {
+        return err->code;
+    }
+    return answer_scan(r, id, result, err);
+}
+
+int receiver_looked(struct receiver *r, uint64_t id,
+                    const struct wire_ready *result, struct view *view,
+                    struct err *err)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    struct view *before = r->view;
+    r->view = view;
+    (void)pthread_mutex_unlock(&r->mutex);
+    view_free(before);
+    return answer_scan(r, id, result, err);
+}
+
+void receiver_unread(struct receiver *r, const struct wire_unread *m)
+{
+    struct buf b = BUF_NULL;
+    struct err err;
+
+    if (r->looks) {
+        wire_put_unread(&b, m);
+        (void)(receiver_send(r, &b, &err) == 0);
+        buf_deinit(&b);
+    }
+}
+
 /* --- digests and listings
  * --------------------------------------------------------- */
+
+/* NULL: the index is asked for.  With the mutex held, as long as it is used. */
+static const struct view *view_for(const struct receiver *r, uint64_t id)
+{
+    return (id & WIRE_ID_VIEW) != 0 ? r->view : NULL;
+}
 
 int query_tree(struct receiver *r, struct bytes body, struct err *err)
 {
@@ -183,11 +230,18 @@ int query_tree(struct receiver *r, struct bytes body, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    if (m.node == WIRE_TREE_TOP) {
+    (void)pthread_mutex_lock(&r->mutex);
+    const struct view *view = view_for(r, m.id);
+    if (view != NULL && m.node == WIRE_TREE_TOP) {
+        view_nodes(view, r->ix, digests);
+    } else if (view != NULL) {
+        view_buckets(view, r->ix, m.node, digests);
+    } else if (m.node == WIRE_TREE_TOP) {
         index_nodes(r->ix, digests);
     } else {
         index_buckets(r->ix, m.node, digests);
     }
+    (void)pthread_mutex_unlock(&r->mutex);
     wire_put_nodes(&r->out, m.id, m.node, digests);
     return 0;
 }
@@ -233,7 +287,13 @@ int query_list(struct receiver *r, struct bytes body, struct err *err)
     int rc = wire_get_list(body, &r->list, err);
     struct lister l = {.r = r, .id = r->list.id};
     for (unsigned i = 0; rc == 0 && i < r->list.count; i++) {
-        int n = index_list(r->ix, r->list.buckets[i], &entries, &cap, err);
+        (void)pthread_mutex_lock(&r->mutex);
+        const struct view *view = view_for(r, l.id);
+        int n = view != NULL
+                    ? view_list(view, r->ix, r->list.buckets[i], &entries, &cap,
+                                err)
+                    : index_list(r->ix, r->list.buckets[i], &entries, &cap, err);
+        (void)pthread_mutex_unlock(&r->mutex);
         rc = n < 0 ? n : list_bucket(&l, entries, n, err);
     }
     free(entries);
@@ -257,6 +317,8 @@ void query_close(struct receiver *r)
     {
         free_resolve(q);
     }
+    view_free(r->view);
+    r->view = NULL;
 }
 
 /* The request being collected under this id, made if it is new. */

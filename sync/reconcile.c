@@ -5,14 +5,15 @@
  * Happy path of a comparison (struct compare), one at a time per replica:
  *
  *   QUEUED -> (SCANNING) -> TOP -> BUCKETS -> LISTING -> [SETTLING -> LISTING]*
- *          -> RESOLVING -> WALKING -> DRAINING -> ENDED
+ *          -> RESOLVING -> WALKING -> FEEDING -> DRAINING -> ENDED
  *
  * TOP and BUCKETS narrow 65,536 buckets down to those whose digests differ;
  * LISTING fetches their entries (name hash, value digest); what differs is a
  * *diff*.  RESOLVING asks the replica for the names of what only it has,
  * WALKING finds the names of what the primary has (reconcile_walk.c); each name
- * goes into the change log for this replica alone, where the ordinary path
- * looks at the key and sends what is there.  So a comparison may be wrong about
+ * goes into the change log for this replica alone, at once or, when it has
+ * enough to do, later (FEEDING), and there the ordinary path looks at the key
+ * and sends what is there.  So a comparison may be wrong about
  * a key that changes meanwhile, and still only true values are sent, and a
  * delete is sent only when the look proved that the key is gone.
  *
@@ -24,9 +25,11 @@
  * on connect), an operator's begins anew; the walk was not complete -> nothing
  * is concluded from what it did not find. */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/quote.h"
 #include "sync/primary_impl.h"
 
 enum {
@@ -34,6 +37,7 @@ enum {
     AGAIN_MAX_MS = 60000,
     SOON_MS = 10000, /* wait no longer for a quiet moment */
     IN_VAIN = 2,     /* comparisons, before the replica scans */
+    EDITED_MS = 5000, /* from what a verify found to its repair */
 };
 
 /* --- jobs ---------------------------------------------------------------- */
@@ -53,7 +57,7 @@ struct compare *reconcile_current(struct repl *r)
     return c;
 }
 
-static void clear_work(struct compare *c)
+static void clear_work(struct primary *p, struct compare *c)
 {
     free(c->buckets_todo);
     free(c->buckets_all);
@@ -71,6 +75,7 @@ static void clear_work(struct compare *c)
     c->resolve = NULL;
     c->resolve_count = c->resolve_at = 0;
     c->whole_count = 0;
+    feed_clear(p, c);
     reconcile_keep_none(c);
     c->round = 0;
     c->resolved = false;
@@ -95,8 +100,9 @@ static void free_job(struct repl *r, struct compare *c)
         at = &(*at)->next;
     }
     *at = c->next;
-    clear_work(c);
+    clear_work(r->p, c);
     free_names(c);
+    uncompared_free(&c->uncompared);
     free(c);
 }
 
@@ -120,19 +126,12 @@ static struct compare *add_job(struct primary *p, struct repl *r,
     return c;
 }
 
-void reconcile_restart(struct compare *c)
-{
-    clear_work(c);
-    c->opt.scan = c->opt.content = false;
-    c->phase = COMPARE_QUEUED;
-    c->walk_wanted = false;
-}
-
 static const char *phase_word(enum compare_phase phase)
 {
     static const char *const words[] = {
         "waiting",  "scanning",  "comparing", "comparing", "comparing",
-        "settling", "comparing", "repairing", "repairing", "done"};
+        "settling", "comparing", "repairing", "repairing", "repairing",
+        "done"};
 
     return words[phase];
 }
@@ -145,13 +144,15 @@ static void end(struct primary *p, struct compare *c)
     walk_leave(p, c->replica);
     c->phase = COMPARE_ENDED;
     c->result.done = true;
-    clear_work(c);
+    clear_work(p, c);
     if (c->automatic || c->abandoned) {
         free_job(r, c);
         return;
     }
     c->result.names = c->names;
     c->result.names_count = c->names_count;
+    c->result.uncompared = c->uncompared.keys;
+    c->result.uncompared_count = c->uncompared.n;
     struct action a = {.type = ACT_COMPARED, .id = c->id, .replica = r->id};
     primary_act(p, &a);
 }
@@ -179,6 +180,9 @@ void reconcile_fail(struct primary *p, struct compare *c, const struct err *err)
 
     c->result.failed = true;
     c->result.err = *err;
+    if (c->phase >= COMPARE_RESOLVING) {
+        undone_count(r, c);
+    }
     if (reconcile_repairs(c)) {
         note_again(p, r, true);
         r->owed = r->owed || r->blind; /* what it was to settle is open */
@@ -198,6 +202,30 @@ void reconcile_no_memory(struct primary *p, struct compare *c)
 }
 
 /* --- the answer, once both sides are known ------------------------------- */
+
+/* What is not compared now, nor was before: whoever asked must not take it for
+ * equal. */
+static void list_uncompared(struct primary *p, struct compare *c,
+                            uint64_t barrier)
+{
+    struct uncompared *u = &c->uncompared;
+    const struct repl *r = p->repl[c->replica];
+    char more[64] = "";
+
+    uncompared_gather(p, r, barrier, u);
+    c->result.unread = u->count;
+    if (u->n == 0) {
+        return;
+    }
+    struct err *err = &c->result.unread_err;
+    uncompared_err(&u->keys[0], err);
+    if (u->count > 1) {
+        size_t at = strlen(err->msg);
+        (void)snprintf(more, sizeof more, ", and %llu more keys",
+                       (unsigned long long)(u->count - 1));
+        (void)snprintf(err->msg + at, sizeof err->msg - at, "%s", more);
+    }
+}
 
 /* A part is repaired.  The rest is for another comparison: soon while there is
  * less left each time, else with back-off. */
@@ -219,12 +247,13 @@ void reconcile_finish(struct primary *p, struct compare *c)
     struct repl *r = p->repl[c->replica];
     const struct compare_result *res = &c->result;
     bool found = res->missing + res->extra + res->different > 0;
-    uint64_t left =
-        reconcile_beyond(c) - (res->held ? c->beyond[DIFF_EXTRA] : 0);
+    uint64_t left = reconcile_beyond(c) + c->left_out -
+                    (res->held ? c->beyond[DIFF_EXTRA] : 0);
 
+    list_uncompared(p, c, reconcile_repairs(c) ? c->barrier : c->opt.barrier);
     if (reconcile_repairs(c)) {
-        c->result.unread =
-            aside_pass(p, r, c->barrier, &c->result.unread_err);
+        aside_pass(r, c->barrier);
+        c->result.left = left;
         if (found && c->automatic) {
             primary_log(p, r->id, 5, DR_NONE,
                         "compared: %llu missing, %llu extra, %llu different%s",
@@ -246,13 +275,52 @@ void reconcile_finish(struct primary *p, struct compare *c)
         c->result.repaired =
             res->to_repair - (res->unread < res->to_repair ? res->unread
                                                            : res->to_repair);
+        undone_count(r, c);
         r->next_ping_ms = p->now_ms; /* prove it */
         brake_applied(p, r, c);
+    } else if (found && c->looks && c->opt.mode == COMPARE_VERIFY) {
+        r->edited_ms = p->now_ms + EDITED_MS;
+        r->edited_content = c->opt.content;
+        primary_log(p, r->id, 4, DR_NONE,
+                    "verify: %llu missing, %llu extra, %llu different: repaired "
+                    "in %d s unless it is paused",
+                    (unsigned long long)res->missing,
+                    (unsigned long long)res->extra,
+                    (unsigned long long)res->different, EDITED_MS / 1000);
     }
     end(p, c);
 }
 
 /* --- beginnings ---------------------------------------------------------- */
+
+uint64_t reconcile_request(struct primary *p, const struct compare *c)
+{
+    return primary_id(p) | (c->looks ? WIRE_ID_VIEW : 0);
+}
+
+/* Who only asks leaves the replica as it is. */
+static void ask_scan(struct primary *p, struct repl *r, struct compare *c)
+{
+    bool can = (r->features & WIRE_FEATURE_LOOK) != 0;
+    struct err err;
+
+    if (c->opt.mode == COMPARE_DRY_RUN && !can) {
+        (void)err_set(&err, ERR_PROTO, 0,
+                      "the receiver (version %s) cannot look at its disk "
+                      "without taking up what it finds: update drover there",
+                      r->version);
+        err.id = DR_PROTOCOL;
+        reconcile_fail(p, c, &err);
+        return;
+    }
+    c->looks = can && !reconcile_repairs(c);
+    c->phase = COMPARE_SCANNING;
+    c->request = primary_id(p);
+    struct wire_scan m = {.id = c->request};
+    m.how = (uint8_t)((c->opt.content ? WIRE_SCAN_CONTENT : 0) |
+                      (c->looks ? WIRE_SCAN_LOOK : 0));
+    wire_put_scan(&r->out, &m);
+}
 
 static void begin(struct primary *p, struct compare *c)
 {
@@ -260,11 +328,10 @@ static void begin(struct primary *p, struct compare *c)
 
     aside_adopt(p, r);
     c->debts = r->debts;
+    c->uncompared.max = c->opt.names_max > 0 ? c->opt.names_max : 1;
+    c->looks = false;
     if (c->opt.scan || c->opt.content) {
-        c->phase = COMPARE_SCANNING;
-        c->request = primary_id(p);
-        struct wire_scan m = {.id = c->request, .content = c->opt.content};
-        wire_put_scan(&r->out, &m);
+        ask_scan(p, r, c);
         return;
     }
     reconcile_narrow(p, c);
@@ -281,7 +348,12 @@ int reconcile_scanned(struct primary *p, struct repl *r,
     r->root = m->result.root;
     r->replica_keys = m->result.keys;
     c->result.reread = m->result.reread;
-    if (m->result.errors > 0 && !reconcile_repairs(c)) {
+    if ((r->features & WIRE_FEATURE_LOOK) != 0) {
+        /* More than were told by name. */
+        if (c->uncompared.count < m->result.errors) {
+            c->uncompared.count = m->result.errors;
+        }
+    } else if (m->result.errors > 0 && !reconcile_repairs(c)) {
         struct err err;
         (void)err_set(&err, ERR_IO, 0,
                       "%llu keys cannot be read on the replica: %.*s",
@@ -296,16 +368,59 @@ int reconcile_scanned(struct primary *p, struct repl *r,
     return 0;
 }
 
+void reconcile_unread(struct repl *r, const struct wire_unread *m)
+{
+    struct compare *c = reconcile_current(r);
+    struct err why;
+
+    if (c == NULL || c->phase != COMPARE_SCANNING || m->id != c->request) {
+        return; /* of a comparison that is over */
+    }
+    struct uncompared_key k = {
+        .why = m->busy ? UNCOMPARED_LOCKED : UNCOMPARED_UNREADABLE,
+        .is_table = m->is_table,
+        .table = m->table,
+        .key = m->key,
+        .sys = m->sys,
+        .id = m->busy ? DR_LOCKED_THERE : DR_REPLICA_IO};
+    (void)err_set(&why, ERR_IO, m->sys, "table %s%s%s %s on the replica",
+                  QUOTED_TABLE((const char *)m->table.p, m->table.len),
+                  m->is_table ? "" : " key ",
+                  m->is_table ? "" : QUOTED(m->key.p, m->key.len),
+                  m->busy ? "is locked, or changes while it is read,"
+                          : "cannot be read");
+    k.text = bytes_of(why.msg, strlen(why.msg));
+    uncompared_add(&c->uncompared, &k);
+}
+
+/* What an operator's comparison waits for may wait for our own. */
+static void first_in_turn(struct repl *r, struct compare *c)
+{
+    struct compare **at = &r->jobs;
+
+    while (*at != c) {
+        at = &(*at)->next;
+    }
+    *at = c->next;
+    c->next = r->jobs;
+    r->jobs = c;
+}
+
 /* Time for one of our own? */
 static void maybe_own(struct primary *p, struct repl *r)
 {
     /* Comparisons in vain: the replica may believe to have what is not on its
      * disk, and finds no name for it until it has scanned. */
+    bool edited = r->edited_ms != 0 && p->now_ms >= r->edited_ms;
     const struct compare_options o = {.mode = COMPARE_REPAIR,
-                                      .scan = r->compare_fails >= IN_VAIN,
-                                      .names_max = 20};
+                                      .scan = edited ||
+                                              r->compare_fails >= IN_VAIN,
+                                      .content = edited && r->edited_content,
+                                      .names_max = r->undone.suspect
+                                                       ? UNDONE_NAMES_MAX
+                                                       : 20};
     bool now =
-        r->owed || (r->owed_soon && (session_quiet(p, r) ||
+        edited || r->owed || (r->owed_soon && (session_quiet(p, r) ||
                                      p->now_ms - r->owed_soon_ms >= SOON_MS));
 
     if (!now || p->now_ms < r->compare_after_ms) {
@@ -314,6 +429,8 @@ static void maybe_own(struct primary *p, struct repl *r)
     struct compare *c = add_job(p, r, &o);
     if (c != NULL) {
         c->automatic = true;
+        first_in_turn(r, c);
+        r->edited_ms = edited ? 0 : r->edited_ms;
     }
 }
 
@@ -325,11 +442,17 @@ static bool may_compare(struct primary *p, struct repl *r)
 }
 
 /* Our own comparison waits until what was in the log when the index was ready
- * has arrived: it would only find that missing, and send it again. */
+ * has arrived: it would only find that missing, and send it again.  A verify
+ * waits for what was changed before it was asked for. */
 static bool may_begin(struct primary *p, struct repl *r,
                       const struct compare *c)
 {
-    return p->log.pending[r->id] < REPAIR_ROOM / 4 &&
+    if (!reconcile_repairs(c) &&
+        !(aside_reached(p, r, c->opt.barrier) &&
+          aside_reached(p, p->repl[p->index_id], c->opt.barrier))) {
+        return false;
+    }
+    return p->log.pending[r->id] <= p->config.repair_room / 4 &&
            (!c->automatic || !r->blank || p->now_ms - c->began_ms >= SOON_MS ||
             aside_reached(p, r, r->live_tail));
 }
@@ -344,13 +467,20 @@ static void go_on(struct primary *p, struct repl *r, struct compare *c)
                aside_reached(p, r, c->barrier) &&
                aside_reached(p, p->repl[p->index_id], c->barrier)) {
         reconcile_list(p, c);
-    } else if (c->phase == COMPARE_RESOLVING && c->resolved &&
-               p->log.pending[r->id] < REPAIR_ROOM) {
-        c->resolved = false;
-        if (c->resolve_at < c->resolve_count) {
-            reconcile_ask_names(p, c);
-        } else {
-            reconcile_walk(p, c);
+    } else if (c->phase == COMPARE_RESOLVING) {
+        if (feed_step(p, c) && c->resolved && feed_room(p, r) > 0) {
+            c->resolved = false;
+            if (c->resolve_at < c->resolve_count) {
+                reconcile_ask_names(p, c);
+            } else {
+                reconcile_walk(p, c);
+            }
+        }
+    } else if (c->phase == COMPARE_WALKING) {
+        (void)feed_step(p, c);
+    } else if (c->phase == COMPARE_FEEDING) {
+        if (feed_step(p, c)) {
+            reconcile_fed(p, c);
         }
     } else if (c->phase == COMPARE_DRAINING &&
                aside_reached(p, r, c->barrier)) {
@@ -363,10 +493,12 @@ void reconcile_step(struct primary *p, struct repl *r)
     if (r->is_index || !may_compare(p, r)) {
         return;
     }
-    if (reconcile_current(r) == NULL) {
+    struct compare *c = reconcile_current(r);
+    if (c == NULL || (c->phase == COMPARE_QUEUED && !c->automatic &&
+                      !may_begin(p, r, c))) {
         maybe_own(p, r);
     }
-    struct compare *c = reconcile_current(r);
+    c = reconcile_current(r);
     if (c != NULL) {
         go_on(p, r, c);
     }
@@ -417,19 +549,22 @@ void reconcile_disconnected(struct primary *p, struct repl *r,
 {
     struct compare *c, *next;
 
-    (void)p;
     (void)err;
     for (c = r->jobs; c != NULL; c = next) {
         next = c->next;
         if (c->phase == COMPARE_ENDED) {
             continue;
         }
+        if (c->phase >= COMPARE_RESOLVING) {
+            undone_count(r, c);
+        }
         if (c->automatic || c->abandoned) {
             free_job(r, c);
             continue;
         }
-        clear_work(c);
+        clear_work(p, c);
         free_names(c);
+        uncompared_free(&c->uncompared);
         c->phase = COMPARE_QUEUED;
         memset(&c->result, 0, sizeof c->result);
     }
@@ -487,12 +622,19 @@ const struct compare_result *primary_compare_result(struct primary *p,
     }
     const struct repl *r = p->repl[c->replica];
     c->result.phase = phase_word(c->phase);
-    if (c->phase == COMPARE_DRAINING || c->phase == COMPARE_WALKING) {
+    if (c->phase >= COMPARE_RESOLVING && c->phase <= COMPARE_DRAINING) {
         uint64_t open = p->log.pending[r->id] + r->flights_count;
         c->result.repaired =
             open < c->result.to_repair ? c->result.to_repair - open : 0;
     }
     return &c->result;
+}
+
+void primary_uncompared(struct primary *p, int replica, uint64_t barrier,
+                        int64_t now_ms, struct uncompared *out)
+{
+    p->now_ms = now_ms;
+    uncompared_gather(p, primary_repl(p, replica), barrier, out);
 }
 
 void primary_compare_free(struct primary *p, uint64_t id)
@@ -505,6 +647,10 @@ void primary_compare_free(struct primary *p, uint64_t id)
     struct repl *r = p->repl[c->replica];
     if (c->phase == COMPARE_WALKING) {
         walk_leave(p, c->replica);
+    }
+    if (reconcile_repairs(c) && c->phase >= COMPARE_RESOLVING &&
+        c->phase < COMPARE_ENDED) {
+        reconcile_owe_soon(p, r); /* what it found is still to be repaired */
     }
     free_job(r, c);
 }

@@ -75,6 +75,7 @@ uint64_t reconcile_beyond(const struct compare *c)
 void reconcile_keep_none(struct compare *c)
 {
     c->kept_extra = c->kept_other = 0;
+    c->went_free = c->went_replaced = 0;
     memset(c->beyond, 0, sizeof c->beyond);
     memset(&c->beyond_leaves, 0, sizeof c->beyond_leaves);
 }
@@ -122,13 +123,14 @@ static bool all_proven(struct compare *c)
     return all;
 }
 
-/* What cannot be read here is not known to differ. */
+/* What does not get on is not known to differ; it is listed as that. */
 static void drop_unread(struct primary *p, struct compare *c)
 {
+    const struct repl *r = p->repl[c->replica];
     size_t n = 0;
 
     for (size_t i = 0; i < c->diffs_count; i++) {
-        if (!aside_is_unread(p, c->diffs[i].name)) {
+        if (!uncompared_has(p, r, c->opt.barrier, c->diffs[i].name)) {
             c->diffs[n++] = c->diffs[i];
         }
     }
@@ -186,8 +188,6 @@ static void round_done(struct primary *p, struct compare *c)
     c->round++;
     if (!reconcile_repairs(c)) {
         drop_unread(p, c);
-        c->result.unread =
-            aside_unread(p, p->log.tail_seq, &c->result.unread_err);
     }
     proven = all_proven(c);
     count_diffs(c);
@@ -210,16 +210,16 @@ static void round_done(struct primary *p, struct compare *c)
     reconcile_name_diffs(p, c);
 }
 
-static bool add_diff(struct compare *c, enum diff_kind kind, bool is_table,
-                     struct digest name, struct digest here,
-                     struct digest there)
+static bool add_diff(const struct primary *p, struct compare *c,
+                     enum diff_kind kind, bool is_table, struct digest name,
+                     struct digest here, struct digest there)
 {
     size_t *kept = kind == DIFF_EXTRA ? &c->kept_extra : &c->kept_other;
 
     if (*kept >= c->kept_max) {
         c->beyond[kind]++;
         if (kind == DIFF_EXTRA) {
-            index_mix_leaf(&c->beyond_leaves, name, there);
+            index_mix_leaf(index_key(p->ix), &c->beyond_leaves, name, there);
         }
         return true;
     }
@@ -252,11 +252,14 @@ static bool add_extra(struct primary *p, struct compare *c,
     uint64_t bit = repl_bit(p->repl[c->replica]);
     bool moving = rec != NULL && (rec->pending & bit) != 0;
 
+    enum age_end end = index_end_of(p->ix, there[0]);
+    c->went_free += end == AGE_FREE;
+    c->went_replaced += end == AGE_REPLACED_ONE;
     for (const struct flight *f = rec != NULL ? rec->flights : NULL; f != NULL;
          f = f->rec_next) {
         moving = moving || f->replica == c->replica;
     }
-    if (!add_diff(c, DIFF_EXTRA, false, there[0], none, there[1])) {
+    if (!add_diff(p, c, DIFF_EXTRA, false, there[0], none, there[1])) {
         return false;
     }
     if (c->diffs_count > before) {
@@ -277,7 +280,7 @@ static bool merge(struct primary *p, struct compare *c,
     while (ok && (i < n || j < m)) {
         int o = i == n ? 1 : j == m ? -1 : digest_order(here[i].name, there[j][0]);
         if (o < 0) {
-            ok = add_diff(c, DIFF_MISSING, here[i].is_table, here[i].name,
+            ok = add_diff(p, c, DIFF_MISSING, here[i].is_table, here[i].name,
                           here[i].digest, none);
             i++;
         } else if (o > 0) {
@@ -285,7 +288,7 @@ static bool merge(struct primary *p, struct compare *c,
             j++;
         } else {
             if (!digest_equal(here[i].digest, there[j][1])) {
-                ok = add_diff(c, DIFF_VALUE, here[i].is_table, here[i].name,
+                ok = add_diff(p, c, DIFF_VALUE, here[i].is_table, here[i].name,
                               here[i].digest, there[j][1]);
             }
             i++;
@@ -365,7 +368,7 @@ static bool ask_listing(struct primary *p, struct compare *c)
     if (c->asked_count == 0) {
         return false;
     }
-    c->request = primary_id(p);
+    c->request = reconcile_request(p, c);
     wire_put_list(&r->out, c->request, c->asked, (uint16_t)c->asked_count);
     return true;
 }
@@ -471,7 +474,7 @@ static void compare_top(struct primary *p, struct compare *c,
     c->phase = COMPARE_BUCKETS;
     c->node_at = 0;
     c->nodes_left = 0;
-    c->request = primary_id(p);
+    c->request = reconcile_request(p, c);
     while (c->nodes_left < 16 && ask_buckets(p, c)) {
         ;
     }
@@ -535,7 +538,7 @@ void reconcile_narrow(struct primary *p, struct compare *c)
     }
     brake_compared(r);
     c->phase = COMPARE_TOP;
-    c->request = primary_id(p);
+    c->request = reconcile_request(p, c);
     struct wire_tree m = {.id = c->request, .node = WIRE_TREE_TOP};
     wire_put_tree(&r->out, &m);
 }

@@ -74,24 +74,34 @@ void reconcile_drain(struct primary *p, struct compare *c)
     c->barrier = p->log.tail_seq;
 }
 
-/* The walk gave (or could not give) its names. */
+void reconcile_fed(struct primary *p, struct compare *c)
+{
+    if (c->walk_err.code == 0) {
+        reconcile_drain(p, c);
+    } else {
+        reconcile_fail(p, c, &c->walk_err);
+    }
+}
+
+/* The walk gave (or could not give) its names.  What it found is repaired in
+ * any case. */
 void reconcile_names_done(struct primary *p, struct compare *c, bool complete,
                           const struct err *err)
 {
-    struct err own;
-
-    if (complete || (err == NULL && !reconcile_repairs(c))) {
-        reconcile_drain(p, c);
-        return;
+    if (!complete && (err != NULL || reconcile_repairs(c))) {
+        if (err != NULL && err->code != 0) {
+            c->walk_err = *err;
+        } else {
+            (void)err_set(&c->walk_err, ERR_IO, 0,
+                          "not all tables could be read, so not all "
+                          "differences have names");
+            c->walk_err.id = DR_UNREADABLE;
+        }
     }
-    if (err == NULL || err->code == 0) {
-        (void)err_set(&own, ERR_IO, 0,
-                      "not all tables could be read, so not all differences "
-                      "have names");
-        own.id = DR_UNREADABLE;
-        err = &own;
+    c->phase = COMPARE_FEEDING;
+    if (feed_step(p, c)) {
+        reconcile_fed(p, c);
     }
-    reconcile_fail(p, c, err);
 }
 
 void reconcile_walk(struct primary *p, struct compare *c)
@@ -102,7 +112,8 @@ void reconcile_walk(struct primary *p, struct compare *c)
     }
     c->phase = COMPARE_WALKING;
     c->walk_wanted = true;
-    walk_step(p);
+    c->wanted_ms = p->now_ms;
+    (void)walk_step(p);
 }
 
 void reconcile_ask_names(struct primary *p, struct compare *c)
@@ -168,7 +179,8 @@ void reconcile_repair(struct primary *p, struct compare *c, bool is_table,
         return; /* the roots will differ again, and so will we compare */
     }
     c->result.to_repair++;
-    sender_hint(p, rec, UINT64_C(1) << c->replica, HINT_CREATED);
+    feed_fed(p, p->repl[c->replica]);
+    sender_hint(p, rec, UINT64_C(1) << c->replica, HINT_FOUND);
     changelog_release(&p->log, rec);
 }
 
@@ -192,6 +204,7 @@ int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
                     struct err *err)
 {
     struct compare *c = reconcile_current(r);
+    const struct index_key *k = index_key(p->ix);
     struct wire_name name;
     int rc;
 
@@ -201,8 +214,8 @@ int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
     while ((rc = wire_item_name(m, &name, err)) == 1) {
         struct diff *d = reconcile_find(c, name.name);
         struct digest truth =
-            name.is_table ? index_name_table(name.table.p, name.table.len)
-                          : index_name_key(name.table.p, name.table.len,
+            name.is_table ? index_name_table(k, name.table.p, name.table.len)
+                          : index_name_key(k, name.table.p, name.table.len,
                                            name.key.p, name.key.len);
         if (d == NULL || d->kind != DIFF_EXTRA || c->names_left == 0 ||
             !digest_equal(truth, name.name)) {
@@ -214,7 +227,7 @@ int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
         reconcile_add_name(c, DIFF_EXTRA, name.is_table, name.table, name.key);
         if (reconcile_repairs(c) &&
             brake_passes(p, c, name.name, name.is_table)) {
-            reconcile_repair(p, c, name.is_table, name.table, name.key);
+            feed_name(p, c, name.is_table, name.table, name.key);
         } else if (c->names_asked) {
             brake_named(r, &name);
         }

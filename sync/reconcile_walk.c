@@ -6,8 +6,16 @@
  * The index keeps no names, so what is missing on a replica is named by walking
  * the primary's tables.  Ten replicas that connect together are served by one
  * walk: each found name goes into the log once, for all who want it, so it is
- * read and encoded once.  A member that cannot keep pace is sent away after a
- * second and compares again when it has caught up: it delays nobody.
+ * read and encoded once.  For that they go at one pace: the walk waits while a
+ * member has enough to do.
+ *
+ * But nobody may hold it.  When some have kept others waiting for HOLD_MS (all
+ * of them together, and an eighth of the time beyond that) they are passed by:
+ * their names go to lists of their own (reconcile_feed.c), from which they are
+ * served at their own pace, also when the walk is long over.  Who has emptied
+ * its list is waited for again.  And as soon as somebody needs a walk who is no
+ * member of this one, all are passed by: the walk runs through at the pace of
+ * our own disk, and another one begins.
  *
  * A name that a complete walk did not find belongs to a table that went away
  * as a whole, or to a key whose removal nobody was told of yet; its index entry
@@ -19,18 +27,16 @@
 #include "sync/primary_impl.h"
 
 enum {
-    GATHER_MS = 2000, /* wait so long for others that are about to need one */
-    STALL_MS = 1000,
+    GATHER_MS = 1000, /* wait so long for others that are about to need one */
+    HOLD_MS = 250,    /* so long members may keep others waiting */
+    COUNT_MS = 50,    /* how often that is looked at */
+    REGAIN = 8,       /* as long as this they must not, to make up for it */
+    PASS_ROOM = 8192, /* names at a time when nobody is waited for */
 };
 
 static int order_names(const void *a, const void *b)
 {
-    const struct digest *x = a, *y = b;
-
-    if (x->hi != y->hi) {
-        return x->hi < y->hi ? -1 : 1;
-    }
-    return x->lo == y->lo ? 0 : x->lo < y->lo ? -1 : 1;
+    return digest_order(*(const struct digest *)a, *(const struct digest *)b);
 }
 
 /* Position of a name in a member's list, -1 when it is not there. */
@@ -78,11 +84,19 @@ static bool is_waiting(struct repl *r)
     return c != NULL && c->phase == COMPARE_WALKING && c->walk_wanted;
 }
 
-/* Somebody is about to need a walk: better one for both. */
+/* Somebody is about to need a walk: better one for both.  But whoever waits
+ * does not wait for a replica's answers longer than that. */
 static bool others_come(struct primary *p)
 {
     struct repl *r;
 
+    EACH_REPL(p, r)
+    {
+        if (is_waiting(r) &&
+            p->now_ms - reconcile_current(r)->wanted_ms >= GATHER_MS) {
+            return false;
+        }
+    }
     EACH_REPL(p, r)
     {
         const struct compare *c = reconcile_current(r);
@@ -131,7 +145,8 @@ static bool add_member(struct walk *w, struct repl *r, struct compare *c)
     f->buckets_all[m] = all;
     f->names[m] = names;
     f->names_count[m] = n;
-    w->members[m] = (struct walk_member){r->id, c->id, found};
+    w->members[m] = (struct walk_member){
+        .replica = r->id, .compare = c->id, .found = found};
     f->members++;
     c->walk_wanted = false;
     return true;
@@ -157,6 +172,7 @@ static void begin(struct primary *p)
         return;
     }
     w->id = primary_id(p);
+    w->counted_ms = p->now_ms;
     struct action a = {.type = ACT_WALK, .id = w->id, .replica = -1};
     primary_act(p, &a);
 }
@@ -174,28 +190,41 @@ static struct compare *compare_of(struct primary *p,
                : NULL;
 }
 
-static size_t room_of(const struct primary *p, const struct walk_member *m,
-                      const struct compare *c)
+/* Names that the member takes now; those of a verification go nowhere. */
+static size_t room_of(const struct primary *p, const struct compare *c)
 {
     if (!reconcile_repairs(c)) {
-        return REPAIR_ROOM;
+        return PASS_ROOM;
     }
-    uint64_t pending = p->log.pending[m->replica];
-    return pending < REPAIR_ROOM ? (size_t)(REPAIR_ROOM - pending) : 0;
+    return c->waiting.len > 0 ? 0 : feed_room(p, p->repl[c->replica]);
+}
+
+static bool any_waits(struct primary *p)
+{
+    struct repl *r;
+
+    EACH_REPL(p, r)
+    {
+        if (is_waiting(r)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 size_t primary_walk_room(struct primary *p, uint64_t id)
 {
     struct walk *w = &p->walk;
-    size_t room = REPAIR_ROOM;
+    size_t room = PASS_ROOM;
 
-    if (w->id != id || w->stopping) {
-        return REPAIR_ROOM; /* let it come to its end */
+    /* Let it come to its end. */
+    if (w->id != id || w->stopping || any_waits(p)) {
+        return PASS_ROOM;
     }
     for (size_t i = 0; i < w->filter->members; i++) {
         const struct compare *c = compare_of(p, &w->members[i]);
-        if (c != NULL) {
-            size_t own = room_of(p, &w->members[i], c);
+        if (c != NULL && !w->members[i].passed_by) {
+            size_t own = room_of(p, c);
             room = own < room ? own : room;
         }
     }
@@ -237,56 +266,70 @@ void walk_leave(struct primary *p, int replica)
     }
 }
 
-/* Members without room hold up those that have some: after a while they go. */
-static void send_laggards_away(struct primary *p)
+/* Does a member without room hold up one that has some? */
+static bool is_held(struct primary *p)
 {
-    struct walk *w = &p->walk;
-    size_t with = 0, without = 0;
+    const struct walk *w = &p->walk;
+    bool with = false, without = false;
 
     for (size_t i = 0; i < w->filter->members; i++) {
         const struct compare *c = compare_of(p, &w->members[i]);
-        if (c != NULL) {
-            size_t *n = room_of(p, &w->members[i], c) > 0 ? &with : &without;
-            (*n)++;
-        }
+        bool room = c != NULL && room_of(p, c) > 0;
+        with = with || room;
+        without = without || (c != NULL && !room && !w->members[i].passed_by);
     }
-    if (with == 0 || without == 0) {
-        w->stalled_ms = 0;
-        return;
-    }
-    if (w->stalled_ms == 0) {
-        w->stalled_ms = p->now_ms;
-    }
-    if (p->now_ms - w->stalled_ms < STALL_MS) {
-        return;
-    }
-    w->stalled_ms = 0;
-    for (size_t i = 0; i < w->filter->members; i++) {
-        struct compare *c = compare_of(p, &w->members[i]);
-        if (c != NULL && room_of(p, &w->members[i], c) == 0) {
-            w->members[i].replica = -1;
-            reconcile_restart(c);
-        }
-    }
+    return with && without;
 }
 
-void walk_step(struct primary *p)
+static void count_time(struct walk *w, bool held, int64_t ms)
 {
-    if (p->walk.id != 0) {
-        if (!p->walk.stopping) {
-            send_laggards_away(p);
-        }
+    if (held) {
+        w->held_ms += ms < COUNT_MS * INT64_C(2) ? ms : COUNT_MS * INT64_C(2);
         return;
     }
-    struct repl *r;
-    bool any = false;
-    EACH_REPL(p, r)
-    {
-        any = any || is_waiting(r);
+    w->free_ms += ms;
+    w->held_ms -= w->free_ms / REGAIN;
+    w->free_ms %= REGAIN;
+    w->held_ms = w->held_ms > 0 ? w->held_ms : 0;
+}
+
+/* Who is waited for, and who is not any more; true: somebody waits. */
+static bool choose_pace(struct primary *p)
+{
+    struct walk *w = &p->walk;
+    bool held = is_held(p);
+
+    count_time(w, held, p->now_ms - w->counted_ms);
+    w->counted_ms = p->now_ms;
+    for (size_t i = 0; i < w->filter->members; i++) {
+        struct walk_member *m = &w->members[i];
+        const struct compare *c = compare_of(p, m);
+        bool room = c != NULL && room_of(p, c) > 0;
+        if (!room && w->held_ms >= HOLD_MS) {
+            m->passed_by = true;
+        } else if (room && w->held_ms < HOLD_MS / 2) {
+            m->passed_by = false;
+        }
     }
-    if (any && !others_come(p) && !p->lost) {
-        begin(p);
+    return held;
+}
+
+int64_t walk_step(struct primary *p)
+{
+    struct walk *w = &p->walk;
+
+    if (w->id != 0) {
+        return !w->stopping && choose_pace(p) ? p->now_ms + COUNT_MS
+                                              : INT64_MAX;
     }
+    if (!any_waits(p) || p->lost) {
+        return INT64_MAX;
+    }
+    if (others_come(p)) {
+        return p->now_ms + COUNT_MS;
+    }
+    begin(p);
+    return INT64_MAX;
 }
 
 void walk_free(struct primary *p)
@@ -323,8 +366,7 @@ void primary_walk_found(struct primary *p, uint64_t id, struct digest name,
         }
         reconcile_add_name(c, kind_of(c, name), is_table, table, key);
         if (reconcile_repairs(c)) {
-            reconcile_repair(p, c, is_table, table, key);
-            sender_advance(p, p->repl[c->replica]);
+            feed_name(p, c, is_table, table, key);
         }
     }
 }
@@ -341,7 +383,7 @@ static void sweep_name(struct primary *p, struct repl *r, const struct diff *d)
         /* Somebody is still to hear of it, perhaps one that is not there: the
          * index looks for itself. */
         mask |= d->kind == DIFF_VALUE ? repl_bit(r) : 0;
-        sender_hint(p, rec, mask, HINT_CREATED);
+        sender_hint(p, rec, mask, HINT_FOUND);
         return;
     }
     if (index_get(p->ix, d->name, &e) && digest_equal(e.digest, d->here)) {

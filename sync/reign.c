@@ -51,16 +51,33 @@ static int check_primary(const struct reign *r, const struct wire_hello *hello,
     return 0;
 }
 
+bool reign_is_near(uint64_t epoch, uint64_t next)
+{
+    return epoch == 0 ? next <= REIGN_FIRST_MAX
+                      : next <= epoch || next - epoch <= REIGN_JUMP_MAX;
+}
+
+static int refuse_jump(const struct reign *r, const struct wire_hello *hello,
+                       struct err *err)
+{
+    (void)err_set(err, ERR_REFUSED, 0,
+                  "the agent has epoch %" PRIu64 ", this replica has followed "
+                  "a primary with epoch %" PRIu64 " and takes at most %" PRIu64,
+                  hello->epoch, r->epoch,
+                  r->epoch == 0 ? REIGN_FIRST_MAX : r->epoch + REIGN_JUMP_MAX);
+    err->id = DR_EPOCH_JUMP;
+    return err->code;
+}
+
 int reign_check(const struct reign *r, const struct wire_hello *hello,
                 struct err *err)
 {
     if (memcmp(r->db_id, hello->db_id, sizeof r->db_id) != 0) {
-        char mine[2 * sizeof r->db_id + 1], theirs[sizeof mine];
+        char theirs[2 * sizeof hello->db_id + 1];
         (void)err_set(err, ERR_REFUSED, 0,
-                      "this replica is a copy of database %s, the agent sends "
-                      "database %s",
-                      hex_encode(mine, r->db_id, sizeof r->db_id),
-                      hex_encode(theirs, hello->db_id, sizeof r->db_id));
+                      "this replica is a copy of another database than %s, "
+                      "which the agent sends",
+                      hex_encode(theirs, hello->db_id, sizeof hello->db_id));
         err->id = DR_OTHER_DATABASE;
         return err->code;
     }
@@ -71,6 +88,9 @@ int reign_check(const struct reign *r, const struct wire_hello *hello,
                       r->epoch, hello->epoch);
         err->id = DR_OLD_EPOCH;
         return err->code;
+    }
+    if (!reign_is_near(r->epoch, hello->epoch)) {
+        return refuse_jump(r, hello, err);
     }
     return hello->epoch == r->epoch ? check_primary(r, hello, err) : 0;
 }

@@ -47,7 +47,8 @@ static int flush_batch(struct scan *s, const char *table, size_t table_len)
         return 0;
     }
     s->batched = 0;
-    index_mark_same(s->ix, s->probes, n, s->opt->scan);
+    index_mark_same(s->ix, s->probes, n, s->opt->scan,
+                    index_table_tag(index_key(s->ix), table, table_len));
     for (size_t i = 0; i < n; i++) {
         if (s->probes[i].same && !s->opt->content) {
             continue;
@@ -82,7 +83,8 @@ static int on_key(void *arg, const char *table, size_t table_len, int dir_fd,
     size_t i = s->batched;
     struct stat st;
 
-    struct digest name = index_name_key(table, table_len, key, key_len);
+    struct digest name =
+        index_name_key(index_key(s->ix), table, table_len, key, key_len);
     if (s->second_walk && !is_missed(s, name)) {
         return 0;
     }
@@ -116,6 +118,10 @@ static int put_table(struct scan *s, const struct scan_name *at, int dir_fd)
         .name = at->name, .scan = s->opt->scan, .is_table = 1};
     struct stat st;
 
+    if (s->opt->look != NULL) {
+        s->out->changed++;
+        return s->opt->look(s->opt->look_arg, NULL, &e, s->err);
+    }
     int rc = index_put_if(s->ix, NULL, &e, s->err);
     if (rc <= 0) {
         return rc;
@@ -134,8 +140,10 @@ static int on_table_begin(void *arg, const char *table, size_t len, int dir_fd)
 {
     struct scan *s = arg;
     struct index_entry was;
-    struct scan_name at = {
-        .name = index_name_table(table, len), .table = table, .table_len = len};
+    struct scan_name at = {.name =
+                               index_name_table(index_key(s->ix), table, len),
+                           .table = table,
+                           .table_len = len};
 
     int rc = scan_check_stop(s);
     if (rc < 0) {
@@ -149,16 +157,33 @@ static int on_table_begin(void *arg, const char *table, size_t len, int dir_fd)
     return s->second_walk ? 0 : put_table(s, &at, dir_fd);
 }
 
+/* What was found in a directory that is not behind the table's name any more was
+ * not found there. */
+static bool has_moved(const struct scan *s, const char *table, size_t len)
+{
+    char path[TABLE_PATH_BYTES];
+    struct stat by_fd, by_name;
+
+    table_path(table, len, path);
+    return fstat(s->dir_fd, &by_fd) < 0 ||
+           fstatat(s->db->root_fd, path, &by_name, AT_SYMLINK_NOFOLLOW) < 0 ||
+           by_fd.st_ino != by_name.st_ino || by_fd.st_dev != by_name.st_dev;
+}
+
 static int on_table_end(void *arg, const char *table, size_t len, bool complete,
                         const struct err *why)
 {
     struct scan *s = arg;
 
     int rc = flush_batch(s, table, len);
+    if (rc == 0 && complete && has_moved(s, table, len)) {
+        s->out->moved++;
+    }
     if (rc == 0 && !complete) {
         struct scan_name at = {.table = table, .table_len = len};
         scan_keep_error(s, why);
         scan_tell(s, SCAN_UNREADABLE, &at);
+        scan_tell_unread(s, why, &at);
     }
     return rc;
 }
@@ -171,16 +196,27 @@ static int on_plain_incomplete(void *arg, const char *path,
     return 0;
 }
 
-/* A link or a file in the place of a table that we know: not gone. */
+/* A link or another odd thing in the place of a table that we know: not gone. */
 static bool on_expected(void *arg, const char *table, size_t len)
 {
     const struct scan *s = arg;
     struct index_entry e;
 
-    return index_get(s->ix, index_name_table(table, len), &e);
+    return index_get(s->ix, index_name_table(index_key(s->ix), table, len), &e);
 }
 
-static const struct walk_ops ops = {.expected = on_expected,
+static void on_passed(void *arg, const char *dir, const char *name,
+                      enum passed_why why)
+{
+    const struct scan *s = arg;
+
+    if (s->opt->passed != NULL && !s->second_walk) {
+        passed_note(s->opt->passed, dir, name, why);
+    }
+}
+
+static const struct walk_ops ops = {.passed = on_passed,
+                                    .expected = on_expected,
                                     .table_begin = on_table_begin,
                                     .key = on_key,
                                     .table_end = on_table_end,
@@ -201,6 +237,18 @@ static bool count_and_remove(void *arg, const struct index_entry *e)
     (void)e;
     ++*(uint64_t *)arg;
     return true;
+}
+
+/* Only told: it stays. */
+static bool look_at_gone(void *arg, const struct index_entry *e)
+{
+    struct scan *s = arg;
+
+    s->out->vanished++;
+    if (s->look_rc == 0) {
+        s->look_rc = s->opt->look(s->opt->look_arg, e, NULL, s->err);
+    }
+    return false;
 }
 
 static int check_root(const struct scan *s)
@@ -234,6 +282,10 @@ static int sweep(struct scan *s)
         rc = check_root(s);
     }
     if (rc == 0) {
+        if (s->opt->look != NULL) {
+            index_sweep(s->ix, s->opt->scan, look_at_gone, s);
+            return s->look_rc;
+        }
         index_sweep(s->ix, s->opt->scan, count_and_remove, &s->out->vanished);
     }
     return rc;

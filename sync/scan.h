@@ -31,6 +31,20 @@ struct scan_options {
     bool (*leave)(void *arg, const char *table, size_t table_len,
                   const char *key, size_t key_len);
     void *leave_arg;
+    /* Gets what the walk passes over; may be NULL. */
+    struct passed *passed;
+    /* Look only: the index is not changed (but for its marks).  Told where the
+     * disk differs from it: what it has and what is there, NULL for nothing; a
+     * name that has gone maybe under the index' mutex, so it must not call
+     * index_*.  0 or ERR_* (the scan ends).  May be NULL. */
+    int (*look)(void *arg, const struct index_entry *was,
+                const struct index_entry *now, struct err *err);
+    void *look_arg;
+    /* Told of what could not be read, with the note's argument: its lock is
+     * held or it changes (busy), or why; key NULL: the table.  May be NULL. */
+    void (*unread)(void *arg, bool busy, const struct err *why,
+                   const char *table, size_t table_len, const char *key,
+                   size_t key_len);
 };
 
 struct scan_result {
@@ -41,6 +55,9 @@ struct scan_result {
     uint64_t busy;     /* keys whose lock was held or that kept changing */
     uint64_t errors;   /* keys that could not be read */
     uint64_t left;     /* keys left to the caller */
+    uint64_t moved;    /* tables whose directory had moved at the end of its
+                          listing: what was put under their names is told by
+                          notes alone */
     char first_error[ERR_MSG_BYTES];
     int first_code; /* ERR_* that belongs to it */
 };
@@ -70,13 +87,22 @@ int scan_run(const struct db *db, struct index *ix,
              const struct scan_options *opt, scan_note_fn note, void *arg,
              struct scan_result *out, struct err *err) MUSTCHECK;
 
-/* Find names by walking: `want` decides by name hash, `found` gets the name.
- * is_table: key is NULL.  found's non-zero return stops the walk and is
- * returned.
- * *complete_out: every table was read completely. */
+/* Put the entries of `from` into `to`, whose key is another: a walk hashes each
+ * name it meets with both keys.  What `to` has already is newer and stays;
+ * what was not met stays behind.  Opens no file and reads no stat.  0, or
+ * ERR_NOMEM, or why the root could not be listed; what could not be listed
+ * below it is left to the scan that must follow, as is what vanished meanwhile.
+ */
+int scan_rekey(const struct db *db, struct index *from, struct index *to,
+               struct err *err) MUSTCHECK;
+
+/* Find names by walking: `want` decides by name hash (under `key`), `found`
+ * gets the name. is_table: key is NULL.  found's non-zero return stops the walk
+ * and is returned. *complete_out: every table was read completely. */
 typedef bool (*scan_want_fn)(void *arg, struct digest name);
 typedef int (*scan_found_fn)(void *arg, struct digest name, bool is_table,
                              const char *table, size_t table_len,
                              const char *key, size_t key_len);
-int scan_names(const struct db *db, scan_want_fn want, scan_found_fn found,
-               void *arg, bool *complete_out, struct err *err) MUSTCHECK;
+int scan_names(const struct db *db, const struct index_key *key,
+               scan_want_fn want, scan_found_fn found, void *arg,
+               bool *complete_out, struct err *err) MUSTCHECK;

@@ -37,6 +37,7 @@ struct scan {
     struct buf value; /* of the key being read */
     struct buf busy;  /* keys to look at again: scan_key_retry() */
     bool last_chance; /* a busy key is reported, not put aside */
+    int look_rc;      /* of opt->look, from a sweep */
     bool second_walk; /* only entries not marked yet are of interest */
 
     int dir_fd; /* of the table being walked */
@@ -51,6 +52,9 @@ struct scan {
 /* Tell the caller of the scan. */
 void scan_tell(const struct scan *s, enum scan_note note,
                const struct scan_name *at);
+/* ... of what could not be read; `why` NULL: it is busy. */
+void scan_tell_unread(const struct scan *s, const struct err *why,
+                      const struct scan_name *at);
 /* Keep the first message for the result. */
 void scan_keep_error(struct scan *s, const struct err *why);
 /* ERR_CLOSED when the scan is to stop, else 0. */

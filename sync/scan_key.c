@@ -23,6 +23,7 @@
 enum {
     INLINE_MAX_BYTES = 1 << 20, /* larger values are read in pieces */
     PIECE_BYTES = 1 << 20,
+    HOLE_STEP_BYTES = 256 << 20, /* before a stop is looked at again */
     HOLD_MS = 5, /* writers often wait 10 ms for their lock */
     /* More than this of names put aside, and the rest is reported at once. */
     BUSY_MAX_BYTES = 8 << 20,
@@ -33,6 +34,15 @@ void scan_tell(const struct scan *s, enum scan_note note,
 {
     if (s->note != NULL) {
         s->note(s->arg, note, at->table, at->table_len, at->key, at->key_len);
+    }
+}
+
+void scan_tell_unread(const struct scan *s, const struct err *why,
+                      const struct scan_name *at)
+{
+    if (s->opt->unread != NULL) {
+        s->opt->unread(s->arg, why == NULL, why, at->table, at->table_len,
+                       at->key, at->key_len);
     }
 }
 
@@ -61,6 +71,7 @@ void scan_key_unreadable(struct scan *s, const struct scan_name *at,
     s->out->errors++;
     index_mark(s->ix, at->name, s->opt->scan);
     scan_tell(s, SCAN_UNREADABLE, at);
+    scan_tell_unread(s, why, at);
 }
 
 /* --- reading -------------------------------------------------------------- */
@@ -80,12 +91,17 @@ static int read_pieces(struct scan *s, struct large *l, struct look *look_out,
             *err = *s->err;
             return ERR_CLOSED;
         }
-        n = large_read(l, s->value.data, PIECE_BYTES, err);
+        n = (int64_t)large_zeros(l, HOLE_STEP_BYTES);
+        if (n == 0) {
+            n = large_read(l, s->value.data, PIECE_BYTES, err);
+        }
     } while (n > 0);
     if (n == LARGE_CHANGED) {
         return LOOK_CHANGING;
     }
-    return n < 0 ? (int)n : large_finish(l, look_out, err);
+    int rc = n < 0 ? (int)n : large_finish(l, look_out, err);
+    /* A scan tells what is behind the names. */
+    return rc == LOOK_VALUE && look_out->replaced ? LOOK_CHANGING : rc;
 }
 
 static int read_large(struct scan *s, int dir_fd, const struct scan_name *at,
@@ -143,6 +159,18 @@ static bool is_still_there(int dir_fd, const struct scan_name *at)
            errno != ENOENT;
 }
 
+/* The index stays; the caller is told when the value is another. */
+static int look_at_value(struct scan *s, const struct index_entry *was,
+                         const struct index_entry *e)
+{
+    index_mark(s->ix, e->name, s->opt->scan);
+    if (was != NULL && !was->is_table && digest_equal(was->digest, e->digest)) {
+        return 0;
+    }
+    s->out->changed++;
+    return s->opt->look(s->opt->look_arg, was, e, s->err);
+}
+
 /* `was`: the entry before the read (NULL: none); `now_ns`: the time then. */
 static int report_value(struct scan *s, int dir_fd, const struct scan_name *at,
                         const struct index_entry *was, const struct look *look,
@@ -151,7 +179,9 @@ static int report_value(struct scan *s, int dir_fd, const struct scan_name *at,
     struct index_entry e = {.name = at->name,
                             .digest = look->digest,
                             .stat = look->stat,
-                            .scan = s->opt->scan};
+                            .scan = s->opt->scan,
+                            .table = index_table_tag(index_key(s->ix), at->table,
+                                                     at->table_len)};
 
     s->out->reread++;
     if (is_doubtful(s, &look->stat, was, now_ns)) {
@@ -164,6 +194,9 @@ static int report_value(struct scan *s, int dir_fd, const struct scan_name *at,
     }
     if (look->stat.ctime_ns >= now_ns - INDEX_YOUNG_NS) {
         e.stat = index_unproven(look->stat);
+    }
+    if (s->opt->look != NULL) {
+        return look_at_value(s, was, &e);
     }
     int rc = index_put_if(s->ix, was, &e, s->err);
     if (rc <= 0) {
@@ -187,6 +220,7 @@ static int put_aside(struct scan *s, const struct scan_name *at)
         s->out->busy++;
         index_mark(s->ix, at->name, s->opt->scan);
         scan_tell(s, SCAN_BUSY, at);
+        scan_tell_unread(s, NULL, at);
         return 0;
     }
     buf_u16(&s->busy, (uint16_t)at->table_len);
@@ -306,7 +340,8 @@ static int retry_round(struct scan *s, const struct buf *names)
         at.key_len = cur_u16(&c);
         at.key = (const char *)cur_take(&c, at.key_len);
         assert(!c.bad);
-        at.name = index_name_key(at.table, at.table_len, at.key, at.key_len);
+        at.name = index_name_key(index_key(s->ix), at.table, at.table_len,
+                                 at.key, at.key_len);
         rc = retry_one(s, &r, &at);
     }
     fd_closep(&r.fd);

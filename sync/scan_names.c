@@ -6,6 +6,7 @@
 #include "sync/scan.h"
 
 struct search {
+    const struct index_key *key;
     scan_want_fn want;
     scan_found_fn found;
     void *arg;
@@ -14,7 +15,7 @@ struct search {
 static int on_table(void *arg, const char *table, size_t len, int dir_fd)
 {
     const struct search *q = arg;
-    struct digest name = index_name_table(table, len);
+    struct digest name = index_name_table(q->key, table, len);
 
     (void)dir_fd;
     return q->want(q->arg, name)
@@ -26,7 +27,7 @@ static int on_key(void *arg, const char *table, size_t len, int dir_fd,
                   const char *key, size_t key_len)
 {
     const struct search *q = arg;
-    struct digest name = index_name_key(table, len, key, key_len);
+    struct digest name = index_name_key(q->key, table, len, key, key_len);
 
     (void)dir_fd;
     return q->want(q->arg, name)
@@ -34,11 +35,12 @@ static int on_key(void *arg, const char *table, size_t len, int dir_fd,
                : 0;
 }
 
-int scan_names(const struct db *db, scan_want_fn want, scan_found_fn found,
-               void *arg, bool *complete_out, struct err *err)
+int scan_names(const struct db *db, const struct index_key *key,
+               scan_want_fn want, scan_found_fn found, void *arg,
+               bool *complete_out, struct err *err)
 {
     static const struct walk_ops ops = {.table_begin = on_table, .key = on_key};
-    struct search q = {.want = want, .found = found, .arg = arg};
+    struct search q = {.key = key, .want = want, .found = found, .arg = arg};
     struct walk_counts counts = {.incomplete = 0};
 
     int rc = walk_db(db, &ops, &q, &counts, err);

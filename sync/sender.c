@@ -32,10 +32,10 @@
 enum {
     RELOOKS_MAX = 3,
     BRAKED_MS = 50,
-    REFUSED_FIRST_MS = 100,
-    REFUSED_MAX_MS = 30000,
     READY_MAX_BYTES = 1 << 20, /* frames waiting for one replica's turn */
+    SAME_FROM_BYTES = 64,      /* a smaller value costs no more than to ask */
     RIDE_MAX_MS = 1000,        /* then the index streams by itself */
+    READ_BYTES_PER_MS = 100000, /* a local read is at least as fast */
 };
 
 /* --- lists --------------------------------------------------------------- */
@@ -63,7 +63,10 @@ static bool is_timed(const struct flight *f)
 static void leave_list(struct repl *r, struct flight *f)
 {
     r->timed -= is_timed(f);
-    if (f->state == FLIGHT_READY) {
+    if (f->state == FLIGHT_WAIT) {
+        r->unread--;
+        r->read_ms = r->p->now_ms;
+    } else if (f->state == FLIGHT_READY) {
         DL_DELETE2(r->ready, f, ready_prev, ready_next);
         r->ready_bytes -= f->bytes;
         r->window_bytes -= f->bytes;
@@ -101,14 +104,32 @@ static void note_waiting(struct record *rec, int replica)
     }
 }
 
+/* A value that was read in vain again and again: also its next try, and its turn
+ * for that, stand aside. */
+static bool stays_aside(const struct flight *f, enum flight_state s)
+{
+    if (aside_is_refused(f)) {
+        return true; /* one more try says nothing yet */
+    }
+    return f->changed && f->rec->changed > 1 &&
+           (s == FLIGHT_WAIT || s == FLIGHT_LARGE || s == FLIGHT_RIDE ||
+            s == FLIGHT_BACKOFF);
+}
+
 void flight_set(struct primary *p, struct flight *f, enum flight_state s)
 {
     struct repl *r = repl_of(p, f);
 
     leave_list(r, f);
-    aside_clear(r, f);
+    if (!stays_aside(f, s)) {
+        aside_clear(r, f);
+    }
+    f->asked = false;
     f->state = (uint8_t)s;
     r->timed += is_timed(f);
+    if (s == FLIGHT_WAIT && r->unread++ == 0) {
+        r->read_ms = p->now_ms;
+    }
     if (s == FLIGHT_READY) {
         f->bytes = f->rec->body_len + 64;
         r->ready_bytes += f->bytes;
@@ -148,7 +169,11 @@ static void trim(struct primary *p, struct record *rec)
 
 void sender_release(struct primary *p, struct record *rec)
 {
-    if (rec->nodes != NULL || rec->flights != NULL) {
+    if (rec->flights != NULL) {
+        return;
+    }
+    sender_note_still(p, rec); /* nobody reads it any more */
+    if (rec->nodes != NULL) {
         return;
     }
     if (rec->queued) {
@@ -215,6 +240,22 @@ static bool others_will_stream(struct primary *p, const struct flight *own)
     return false;
 }
 
+/* The value may be what the replica has: the index reads it for its digest, which
+ * takes no longer than a local read, and a link may be much slower. */
+static bool waits_for_digest(struct primary *p, const struct repl *r,
+                             const struct flight *f)
+{
+    if (!f->rec->ask || f->whole || r->blank) {
+        return false;
+    }
+    for (const struct flight *o = f->rec->flights; o != NULL; o = o->rec_next) {
+        if (o->replica == p->index_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The record's content is known: put one waiting flight where it belongs. */
 static void place(struct primary *p, struct flight *f)
 {
@@ -223,7 +264,7 @@ static void place(struct primary *p, struct flight *f)
     if (r->is_index) {
         if (f->rec->content != CONTENT_LARGE) {
             sender_known(p, f, is_fresh(f->rec), f->rec->content_news);
-        } else if (others_will_stream(p, f)) {
+        } else if (!f->rec->ask && others_will_stream(p, f)) {
             flight_set(p, f, FLIGHT_RIDE);
             f->retry_ms = p->now_ms + RIDE_MAX_MS;
         } else {
@@ -232,11 +273,35 @@ static void place(struct primary *p, struct flight *f)
         }
         return;
     }
-    if (f->rec->content == CONTENT_LARGE) {
+    bool large = f->rec->content == CONTENT_LARGE ||
+                 (f->rec->content == CONTENT_SAME && f->whole);
+    if (!large) {
+        flight_set(p, f, FLIGHT_READY);
+    } else if (waits_for_digest(p, r, f)) {
+        flight_set(p, f, FLIGHT_RIDE);
+        f->retry_ms = p->now_ms + RIDE_MAX_MS +
+                      (int64_t)(f->rec->size / READ_BYTES_PER_MS);
+    } else {
         flight_set(p, f, FLIGHT_LARGE);
         stream_start(p, r);
-    } else {
-        flight_set(p, f, FLIGHT_READY);
+    }
+}
+
+void sender_answer_ask(struct primary *p, struct record *rec,
+                       const struct stream *read, const struct looked *l)
+{
+    if (rec->ask && l != NULL && digest_equal(rec->digest, l->look.digest)) {
+        changelog_know(&p->log, rec, CONTENT_UNKNOWN);
+        changelog_know(&p->log, rec, CONTENT_SAME);
+        rec->content_covers = read->covers;
+        rec->content_news = read->news;
+    }
+    rec->ask = false;
+    for (struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
+        if (f->state == FLIGHT_RIDE && f->replica != p->index_id) {
+            flight_set(p, f, FLIGHT_WAIT);
+            place(p, f);
+        }
     }
 }
 
@@ -300,6 +365,7 @@ bool sender_hint(struct primary *p, struct record *rec, uint64_t mask,
 
     rec->hints++;
     rec->why = (uint8_t)why;
+    rec->made = false; /* unless the caller knows better */
     bool noted = changelog_add(&p->log, rec, mask, p->now_ms, now_us);
     if (!noted) {
         struct repl *r;
@@ -309,6 +375,7 @@ bool sender_hint(struct primary *p, struct record *rec, uint64_t mask,
         }
     }
     sender_news(p, rec, now_us);
+    refused_news(p, rec);
     if (rec->retrying) {
         sender_need_look(p, rec);
     }
@@ -325,8 +392,9 @@ void sender_doubt(struct primary *p)
         for (const struct flight *f = rec->flights; f; f = f->rec_next) {
             mask |= UINT64_C(1) << f->replica;
         }
-        sender_hint(p, rec, mask, HINT_CREATED);
+        sender_hint(p, rec, mask, HINT_FOUND);
     }
+    unborn_doubt(p);
 }
 
 static void link_flight(struct repl *r, struct flight *f)
@@ -384,6 +452,7 @@ static void follow(struct primary *p, struct repl *r, struct record *rec,
     f->time_us = news.time_us;
     link_flight(r, f);
     flight_set(p, f, FLIGHT_HELD);
+    aside_follow(r, f);
 }
 
 void sender_follow(struct primary *p, struct repl *r, struct record *rec,
@@ -443,20 +512,30 @@ static bool take_off(struct primary *p, struct repl *r)
     }
     link_flight(r, f);
     flight_set(p, f, held ? FLIGHT_HELD : FLIGHT_WAIT);
-    if (!held) {
-        if (is_fresh(f->rec)) {
-            place(p, f);
-        } else {
-            sender_need_look(p, f->rec);
-        }
+    if (held) {
+        aside_follow(r, f);
+    } else if (is_fresh(f->rec)) {
+        place(p, f);
+    } else {
+        sender_need_look(p, f->rec);
     }
     return true;
+}
+
+/* Those that stand aside are outside the window, and cost memory as the log's
+ * places do. */
+static size_t flights_max(const struct primary *p)
+{
+    size_t most = p->config.log_max_bytes /
+                  (sizeof(struct flight) + sizeof(struct record));
+
+    return most < p->config.log_max_changes ? most : p->config.log_max_changes;
 }
 
 static bool has_room(struct primary *p, const struct repl *r)
 {
     if (r->flights_count - r->aside >= p->config.window_changes ||
-        r->flights_count >= p->config.log_max_changes ||
+        r->flights_count >= flights_max(p) ||
         r->window_bytes >= p->config.window_bytes) {
         return false;
     }
@@ -487,14 +566,26 @@ void sender_advance_all(struct primary *p)
 
 /* --- frames -------------------------------------------------------------- */
 
-static void put_frame(struct buf *out, const struct flight *f)
+/* A digest is enough where the replica, as far as is known, has the value. */
+static bool may_ask(const struct repl *r, const struct flight *f)
+{
+    return f->rec->content == CONTENT_SAME ||
+           (f->rec->content == CONTENT_VALUE && f->rec->same && !f->whole &&
+            !r->blank && f->rec->size >= SAME_FROM_BYTES);
+}
+
+static void put_frame(struct buf *out, const struct flight *f, bool ask)
 {
     const struct record *rec = f->rec;
-    struct wire_change m = {.seq = f->seq};
+    struct wire_change m = {.seq = f->seq, .digest = rec->digest};
 
     m.table =
         (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
     m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
+    if (ask) {
+        wire_put_change(out, WIRE_SAME, &m);
+        return;
+    }
     switch ((enum content)rec->content) {
     case CONTENT_VALUE: {
         struct buf body = {rec->body, rec->body_len, rec->body_len, false};
@@ -510,10 +601,33 @@ static void put_frame(struct buf *out, const struct flight *f)
     case CONTENT_NO_TABLE:
         wire_put_change(out, WIRE_TABLE_DROP, &m);
         break;
+    case CONTENT_SAME: /* asked above */
     case CONTENT_UNKNOWN:
     case CONTENT_LARGE:
         break; /* produce_one() lets none of these through */
     }
+}
+
+/* The key's table is gone as well, and its drop waits: this goes with it. */
+static bool goes_with_drop(struct primary *p, const struct flight *f)
+{
+    const struct record *rec = f->rec;
+    struct record *t = NULL;
+
+    if (!rec->is_table) {
+        t = changelog_find(&p->log,
+                           index_name_table(index_key(p->ix), record_table(rec),
+                                            rec->table_len));
+    }
+    for (struct flight *d = t != NULL ? t->flights : NULL; d != NULL;
+         d = d->rec_next) {
+        if (d->replica == f->replica && d->dropping && d->seq < f->seq &&
+            d->state != FLIGHT_SENT) {
+            d->took_keys = true;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* A delete that the brake keeps back ends here, or waits. */
@@ -525,14 +639,18 @@ static bool is_braked(struct primary *p, struct repl *r, struct flight *f,
     if (rec->content != CONTENT_GONE && rec->content != CONTENT_NO_TABLE) {
         return false;
     }
-    enum brake_word word = brake_asks(p, r, rec);
+    enum brake_word word = brake_asks(p, r, f);
     if (word == BRAKE_GO) {
         return false;
     }
     if (word == BRAKE_WAIT) {
+        f->dropping = rec->is_table;
         flight_set(p, f, FLIGHT_BACKOFF);
         f->retry_ms = p->now_ms + BRAKED_MS;
         return true;
+    }
+    if (word == BRAKE_FULL && !goes_with_drop(p, f)) {
+        reconcile_owe_soon(p, r);
     }
     if (stale) {
         follow(p, r, rec, rec->content_news, f);
@@ -559,8 +677,16 @@ static void produce_one(struct primary *p, struct repl *r, struct flight *f)
     if (is_braked(p, r, f, stale)) {
         return;
     }
-    put_frame(&r->out, f);
+    if (f->took_keys && rec->content != CONTENT_NO_TABLE) {
+        reconcile_owe(p, r); /* the table is back, but not those keys */
+    }
+    bool ask = may_ask(r, f);
+    size_t at = r->out.len;
+    put_frame(&r->out, f, ask);
     flight_set(p, f, FLIGHT_SENT);
+    f->asked = ask;
+    pace_sent(&r->pace, r->out.len - at);
+    session_probe(p, r);
     if (stale) {
         sender_follow(p, r, rec, rec->content_news);
     }
@@ -574,7 +700,8 @@ bool sender_has_output(const struct repl *r)
 
 void sender_produce(struct primary *p, struct repl *r, size_t want)
 {
-    while (r->ready != NULL && r->out.len - r->out_at < want && !p->lost) {
+    while (r->ready != NULL && r->out.len - r->out_at < want && !p->lost &&
+           session_has_room(r)) {
         produce_one(p, r, r->ready);
     }
     feed(p, r);
@@ -620,6 +747,7 @@ static void unlink_flight(struct primary *p, struct flight *f)
 
     leave_list(r, f);
     aside_end(r, f);
+    refused_end(r, f);
     while (*at != f) {
         at = &(*at)->rec_next;
     }
@@ -681,20 +809,24 @@ int sender_acked(struct primary *p, struct repl *r, uint64_t seq)
     note_latency(p, r, f);
     r->acked++;
     r->ack_ms = p->now_ms;
+    bool was_refused = f->refusals > 0;
     flight_end(p, f);
+    if (was_refused && r->refused > 0) {
+        refused_taken(p, r);
+    }
     return 1;
 }
 
-static int dr_of_refusal(const struct wire_nak *nak)
+/* It has another value, or none, or not surely on disk: it gets the value at
+ * once.  That is no failure. */
+static void answer_whole(struct primary *p, struct flight *f)
 {
-    switch (-(int)nak->code) {
-    case ERR_NOSPACE:
-        return DR_REPLICA_FULL;
-    case ERR_READONLY:
-    case ERR_IO:
-        return DR_REPLICA_IO;
-    default:
-        return DR_INSTALL;
+    f->whole = true;
+    flight_set(p, f, FLIGHT_WAIT);
+    if (is_fresh(f->rec)) {
+        place(p, f);
+    } else {
+        sender_need_look(p, f->rec);
     }
 }
 
@@ -702,9 +834,12 @@ int sender_refused(struct primary *p, struct repl *r,
                    const struct wire_nak *nak)
 {
     struct flight *f = sent_flight(r, nak->seq);
-    int64_t wait_ms = REFUSED_FIRST_MS;
     bool streamed = f == NULL;
 
+    if (f != NULL && f->asked) {
+        answer_whole(p, f);
+        return 1;
+    }
     if (f == NULL) {
         /* The refusal of a large value that is still being streamed. */
         HASH_FIND(hh, r->flights_by_seq, &nak->seq, sizeof nak->seq, f);
@@ -716,24 +851,20 @@ int sender_refused(struct primary *p, struct repl *r,
         }
         stream_drop(p, r);
     }
-    for (int i = 0; i < f->refusals && wait_ms < REFUSED_MAX_MS; i++) {
-        wait_ms *= 2;
-    }
-    if (f->refusals < 30) {
-        f->refusals++;
-    }
+    int64_t retry_ms = refused_retry_ms(p, r, f);
+    refused_note(p, r, f, nak);
     flight_set(p, f, FLIGHT_BACKOFF);
-    f->retry_ms = p->now_ms + wait_ms;
+    f->retry_ms = retry_ms;
     f->relooks = 0;
     if (streamed) {
         stream_start(p, r); /* the next large value's turn */
     }
-    int dr = dr_of_refusal(nak);
+    aside_refused(r, f);
     (void)err_set(&r->last_error, ERR_IO, 0, "%.*s", (int)nak->text.len,
                   (const char *)nak->text.p);
-    r->last_error.id = dr;
+    r->last_error.id = f->refusal.dr;
     if (f->refusals == 1) {
-        primary_log(p, r->id, 4, dr, "%s", r->last_error.msg);
+        primary_log(p, r->id, 4, f->refusal.dr, "%s", r->last_error.msg);
     }
     return 1;
 }
@@ -759,6 +890,12 @@ void sender_ponged(struct primary *p, struct repl *r, uint64_t ping)
             continue;
         }
         f->fence = 0;
+        if (f->rest_ms > p->now_ms) {
+            f->retry_ms = f->rest_ms;
+            p->retry_ms =
+                f->rest_ms < p->retry_ms ? f->rest_ms : p->retry_ms;
+            continue;
+        }
         flight_set(p, f, FLIGHT_WAIT);
         if (!f->rec->retrying) {
             sender_need_look(p, f->rec);
@@ -790,6 +927,7 @@ int sender_blocked(struct primary *p, struct repl *r,
     if (n > 0) {
         memcpy(f->comm, m->comm.p, n);
     }
+    aside_blocked(p, r, f);
     return 1;
 }
 
@@ -803,6 +941,7 @@ void sender_rewind(struct primary *p, struct repl *r)
     {
         f->relooks = 0;
         f->fence = 0;
+        f->changed = false;
         if (f->state != FLIGHT_HELD) {
             flight_set(p, f, FLIGHT_WAIT);
         }
@@ -887,9 +1026,10 @@ static int64_t tick_flights(struct primary *p, struct repl *r)
 
 int64_t sender_tick(struct primary *p)
 {
-    int64_t soonest = sender_tick_looks(p);
+    int64_t soonest = sender_tick_looks(p), unborn = unborn_tick(p);
     struct repl *r;
 
+    soonest = unborn < soonest ? unborn : soonest;
     EACH_REPL(p, r)
     {
         int64_t at = tick_flights(p, r);

@@ -85,7 +85,8 @@ void sender_found(struct primary *p, const struct record *key)
 
     if (p->log.tables > 0 && !key->is_table) {
         t = changelog_find(&p->log,
-                           index_name_table(record_table(key), key->table_len));
+                           index_name_table(index_key(p->ix), record_table(key),
+                                            key->table_len));
     }
     if (t != NULL && (t->look_id != 0 || t->content == CONTENT_NO_TABLE)) {
         t->hints++;
@@ -99,6 +100,9 @@ static void look_settled(struct primary *p, struct record *rec)
 {
     if (rec->content == CONTENT_VALUE || rec->content == CONTENT_LARGE) {
         sender_found(p, rec);
+    }
+    if (rec->content != CONTENT_LARGE) {
+        sender_note_still(p, rec); /* a large value is yet to be read */
     }
     rec->tries = 0;
     rec->blocked_ms = 0;
@@ -115,6 +119,27 @@ static void look_failed(struct record *rec)
 {
     if (rec->hints == rec->covers) {
         rec->why = rec->look_why;
+    }
+}
+
+void sender_note_changed(struct primary *p, struct record *rec)
+{
+    if (rec->changed == 0) {
+        rec->changed_ms = p->now_ms;
+        DL_APPEND2(p->hot, rec, hot_prev, hot_next);
+    }
+    if (rec->changed < UINT16_MAX) {
+        rec->changed++;
+    }
+    aside_note(p, rec);
+}
+
+void sender_note_still(struct primary *p, struct record *rec)
+{
+    if (rec->changed > 0) {
+        DL_DELETE2(p->hot, rec, hot_prev, hot_next);
+        rec->changed = 0;
+        rec->changed_ms = 0;
     }
 }
 
@@ -139,8 +164,11 @@ void sender_fail_look(struct primary *p, struct record *rec,
         (void)snprintf(p->unreadable_text, sizeof p->unreadable_text, "%.*s",
                        (int)sizeof p->unreadable_text - 1,
                        l->err != NULL ? l->err->msg : "unreadable");
+        p->unreadable_id = l->err != NULL && l->err->id != DR_NONE
+                               ? l->err->id
+                               : DR_UNREADABLE;
         if (rec->tries == 1) {
-            primary_log(p, -1, 4, DR_UNREADABLE, "%s", p->unreadable_text);
+            primary_log(p, -1, 4, p->unreadable_id, "%s", p->unreadable_text);
         }
     } else if (l->result == LOOK_BUSY) {
         if (rec->blocked_ms == 0) {
@@ -150,6 +178,8 @@ void sender_fail_look(struct primary *p, struct record *rec,
             rec->pid = l->pid;
             memcpy(rec->comm, l->comm, sizeof rec->comm);
         }
+    } else if (l->result == LOOK_CHANGING) {
+        sender_note_changed(p, rec);
     }
     aside_note(p, rec);
     sender_retry_later(p, rec, wait_ms < max_ms ? wait_ms : max_ms);
@@ -221,10 +251,26 @@ static void index_has(struct primary *p, struct record *rec,
     if (rec->is_table) {
         memset(&e.digest, 0, sizeof e.digest);
         memset(&e.stat, 0, sizeof e.stat);
+    } else {
+        e.table = index_table_tag(index_key(p->ix), record_table(rec),
+                                  rec->table_len);
     }
     if (index_put(p->ix, &e, &err) < 0) {
         primary_log(p, -1, 3, DR_NONE, "%s", err.msg);
     }
+}
+
+/* Touched, or written anew with the bytes it had: a replica that holds these
+ * needs no more than their digest.  Not when the index has this very stat: then
+ * the look is for a replica that was found to lack the value. */
+static bool is_known(struct primary *p, const struct record *rec,
+                     const struct looked *l)
+{
+    struct index_entry e;
+
+    return index_get(p->ix, rec->name, &e) && !e.is_table &&
+           digest_equal(e.digest, l->look.digest) &&
+           (rec->same || !vstat_equal(e.stat, l->look.stat));
 }
 
 static void take_value(struct primary *p, struct record *rec,
@@ -250,6 +296,7 @@ static void take_value(struct primary *p, struct record *rec,
     rec->body_len = body.len;
     rec->digest = l->look.digest;
     rec->size = l->value_len;
+    rec->same = is_known(p, rec, l);
     p->log.body_bytes += body.len;
     p->values_read++;
     p->bytes_read += l->value_len;
@@ -324,12 +371,32 @@ static void take_absent(struct primary *p, struct record *rec)
     sender_place(p, rec);
 }
 
+/* A large value that was touched or restored, rather than changed?  Then it is
+ * the file it was, or a copy that kept its mtime.  A program that wrote the value
+ * anew made a new file of now, whose size may well be equal; to read that twice
+ * would cost it time for nothing. */
+static bool may_be_same(struct primary *p, struct record *rec,
+                        const struct looked *l)
+{
+    struct index_entry e;
+    const struct vstat *now = &l->look.stat;
+
+    if (rec->changed > 0 || !index_get(p->ix, rec->name, &e) || e.is_table ||
+        e.stat.size != now->size || vstat_equal(e.stat, *now)) {
+        return false;
+    }
+    rec->digest = e.digest;
+    return e.stat.ino == now->ino ||
+           l->look.mtime_ns < now->ctime_ns - INDEX_YOUNG_NS;
+}
+
 static void take_present(struct primary *p, struct record *rec,
                          const struct looked *l, enum content content)
 {
     changelog_know(&p->log, rec, CONTENT_UNKNOWN);
     changelog_know(&p->log, rec, content);
     rec->size = l->look.stat.size;
+    rec->ask = content == CONTENT_LARGE && may_be_same(p, rec, l);
     if (content == CONTENT_TABLE) {
         index_has(p, rec, l);
     }
@@ -352,6 +419,9 @@ static void looked(struct primary *p, uint64_t id, const struct looked *l)
     if (outdated) {
         look_failed(rec);
         sender_need_look(p, rec);
+        return;
+    }
+    if (!rec->is_table && unborn_looked(p, rec, l)) {
         return;
     }
     switch (l->result) {

@@ -79,7 +79,8 @@ void primary_link_up(struct primary *p, int replica, int64_t now_ms)
     struct wire_hello hello = {
         .proto_min = WIRE_PROTO_MIN,
         .proto_max = WIRE_PROTO_MAX,
-        .features = WIRE_FEATURE_NONE,
+        .features = WIRE_FEATURE_LOOK |
+                    (r->undone.suspect ? WIRE_FEATURE_KEEP : 0),
         .epoch = p->config.epoch,
         .heartbeat_ms = (uint32_t)p->config.heartbeat_ms,
         .silence_ms = (uint32_t)p->config.silence_ms,
@@ -90,13 +91,17 @@ void primary_link_up(struct primary *p, int replica, int64_t now_ms)
     assert(r->session == SESSION_DOWN);
     memcpy(hello.db_id, p->config.db_id, sizeof hello.db_id);
     memcpy(hello.instance, p->config.instance, sizeof hello.instance);
+    memcpy(hello.key, index_key(p->ix), sizeof hello.key);
     hello.replica = (struct bytes){(const uint8_t *)r->name, strlen(r->name)};
     hello.version = (struct bytes){(const uint8_t *)p->config.version,
                                    strlen(p->config.version)};
+    dirid_ask(&r->dirid, &hello);
     wire_in_deinit(&r->in);
     wire_in_init(&r->in);
     buf_clear(&r->out);
     r->out_at = 0;
+    pace_begin(&r->pace, session_at(r), p->config.window_bytes,
+               p->config.repair_room);
     r->closing = false;
     r->session = SESSION_HELLO;
     r->up_ms = r->rx_ms = now_ms;
@@ -148,6 +153,27 @@ static void copy_text(char *out, size_t room, struct bytes b)
     out[n] = '\0';
 }
 
+/* Which directory is it?  Not another replica's, and not a strange one. */
+static int meet(struct primary *p, struct repl *r, const uint8_t *id,
+                struct err *err)
+{
+    struct action a = {.type = ACT_MET, .replica = r->id};
+
+    for (size_t i = 0; dirid_known(id) && i < sizeof p->repl / sizeof *p->repl;
+         i++) {
+        const struct repl *o = p->repl[i];
+        if (o != NULL && o != r &&
+            memcmp(o->dirid.id, id, WIRE_DIRID_BYTES) == 0) {
+            return dirid_twice(r->name, o->name, err);
+        }
+    }
+    int rc = dirid_met(&r->dirid, r->name, id, err);
+    if (rc == DIRID_NEW) {
+        primary_act(p, &a);
+    }
+    return rc < 0 ? rc : 0;
+}
+
 static int on_hello_ok(struct primary *p, struct repl *r, struct bytes body,
                        struct err *err)
 {
@@ -162,6 +188,11 @@ static int on_hello_ok(struct primary *p, struct repl *r, struct bytes body,
                        "the receiver chose protocol %u, we speak %d to %d",
                        ok.proto, WIRE_PROTO_MIN, WIRE_PROTO_MAX);
     }
+    if (meet(p, r, ok.dirid, err) < 0) {
+        session_close(p, r, err, true);
+        return 0;
+    }
+    r->features = ok.features & WIRE_FEATURES_ALL;
     copy_text(r->version, sizeof r->version, ok.version);
     copy_text(r->host, sizeof r->host, ok.host);
     r->session = SESSION_LIVE;
@@ -231,6 +262,10 @@ static int on_ack(struct primary *p, struct repl *r, struct bytes body,
 static void compare_roots(struct primary *p, struct repl *r)
 {
     if (digest_equal(r->root, index_root(p->ix))) {
+        struct action met = {.type = ACT_MET, .replica = r->id};
+        if (dirid_complete(&r->dirid, r->replica_keys)) {
+            primary_act(p, &met);
+        }
         r->equal_wall_ns = r->ping_wall_ns;
         r->mismatches = 0;
         r->compare_fails = 0;
@@ -253,7 +288,10 @@ static int on_pong(struct primary *p, struct repl *r, struct bytes body,
     if (rc < 0) {
         return rc;
     }
+    pace_heard(&r->pace, m.id, session_at(r), p->now_ms);
+    session_probe(p, r); /* the window may have become smaller */
     sender_ponged(p, r, m.id);
+    stream_ponged(p, r, m.id);
     r->root = m.root;
     r->replica_keys = m.keys;
     brake_count(p, r, m.keys, false);
@@ -305,7 +343,10 @@ static bool is_permanent(int dr)
 {
     return dr == DR_OTHER_DATABASE || dr == DR_OLD_EPOCH ||
            dr == DR_REPLICA_DIR || dr == DR_REPLICA_NOT_EMPTY ||
-           dr == DR_TWO_PRIMARIES || dr == DR_IS_PRIMARY || dr == DR_PROTOCOL;
+           dr == DR_TWO_PRIMARIES || dr == DR_IS_PRIMARY ||
+           dr == DR_EPOCH_JUMP || dr == DR_PROTOCOL ||
+           dr == DR_REPLICA_BLANK || dr == DR_REPLICA_OTHER ||
+           dr == DR_REPLICA_TWICE || dr == DR_NESTED;
 }
 
 static int on_error(struct primary *p, struct repl *r, struct bytes body,
@@ -321,6 +362,7 @@ static int on_error(struct primary *p, struct repl *r, struct bytes body,
     (void)err_set(&theirs, ERR_REFUSED, 0, "%.*s", (int)m.text.len,
                   (const char *)m.text.p);
     theirs.id = m.id;
+    dirid_explain(&r->dirid, r->name, &theirs);
     session_close(p, r, &theirs, is_permanent(m.id));
     return 0;
 }
@@ -394,6 +436,17 @@ static int on_scan_done(struct primary *p, struct repl *r, struct bytes body,
     return rc < 0 ? rc : reconcile_scanned(p, r, &m);
 }
 
+static int on_unread(struct repl *r, struct bytes body, struct err *err)
+{
+    struct wire_unread m;
+    int rc = wire_get_unread(body, &m, err);
+
+    if (rc == 0) {
+        reconcile_unread(r, &m);
+    }
+    return rc;
+}
+
 static int on_bye(struct primary *p, struct repl *r)
 {
     struct err bye;
@@ -434,6 +487,8 @@ static int on_frame(struct primary *p, struct repl *r, enum wire_type type,
         return on_pong(p, r, b, err);
     case WIRE_SCAN_DONE:
         return on_scan_done(p, r, b, err);
+    case WIRE_UNREAD:
+        return on_unread(r, b, err);
     case WIRE_NODES:
         return on_nodes(p, r, b, err);
     case WIRE_LISTING:
@@ -487,9 +542,10 @@ void primary_input(struct primary *p, int replica, const void *data, size_t n,
         session_close(p, r, &err, err.id == DR_NOISE);
         return;
     }
+    stream_more(p, r);
     reconcile_step(p, r);
     sender_advance(p, r);
-    walk_step(p);
+    (void)walk_step(p);
 }
 
 /* --- frames out ---------------------------------------------------------- */
@@ -502,7 +558,8 @@ bool primary_wants_fill(struct primary *p, int replica)
         return false;
     }
     return r->out.len > r->out_at ||
-           (r->session == SESSION_LIVE && !p->lost && sender_has_output(r));
+           (r->session == SESSION_LIVE && !p->lost && sender_has_output(r) &&
+            session_has_room(r));
 }
 
 size_t primary_fill(struct primary *p, int replica, uint8_t *out, size_t room,
@@ -577,6 +634,7 @@ void session_ping(struct primary *p, struct repl *r)
     if (mark != NULL && !reconcile_is_owed(r)) {
         m.fresh_ns = mark->wall_ns;
         m.seq = mark->tail;
+        undone_settled(p, r);
     }
     if (mark != NULL) {
         r->ping_wall_ns = mark->wall_ns;
@@ -586,7 +644,27 @@ void session_ping(struct primary *p, struct repl *r)
     r->ping_tail =
         session_quiet(p, r) && mark != NULL ? p->log.tail_seq + 1 : 0;
     wire_put_ping(&r->out, &m);
+    pace_probed(&r->pace, m.id, session_at(r), p->now_ms);
     r->next_ping_ms = p->now_ms + p->config.heartbeat_ms;
+}
+
+/* A ping that claims nothing, so that nothing is written for it. */
+uint64_t session_fence(struct primary *p, struct repl *r)
+{
+    struct wire_ping m = {.id = ++r->ping_id};
+
+    m.state = (uint8_t)word_for_freshness(r);
+    wire_put_ping(&r->out, &m);
+    r->ping_tail = 0; /* its answer is not the heartbeat's */
+    pace_probed(&r->pace, m.id, session_at(r), p->now_ms);
+    return m.id;
+}
+
+void session_probe(struct primary *p, struct repl *r)
+{
+    if (pace_wants_probe(&r->pace, session_at(r))) {
+        (void)session_fence(p, r);
+    }
 }
 
 /* A receiver says nothing while it waits for its predecessor to go, and then

@@ -254,17 +254,39 @@ static int judge_body(struct sshkey *key, const char *text, bool openssh,
     return rc;
 }
 
+static bool looks_public(const char *text)
+{
+    return strncmp(text, "ssh-", 4) == 0 || strncmp(text, "ecdsa-", 6) == 0 ||
+           strncmp(text, "sk-", 3) == 0;
+}
+
+/* One line: the type, the key, a comment. */
+static int judge_public(struct sshkey *key, const char *text, const char *path,
+                        struct err *err)
+{
+    static const char blanks[] = " \t\r\n";
+    size_t n = strcspn(text, blanks);
+    const char *body = text + n + strspn(text + n, " \t");
+    struct cur c, name;
+
+    key->is_public = true;
+    if (!sshkey_base64_decode(body, strcspn(body, blanks), &key->blob)) {
+        return refuse(err, path, "is damaged: no public key in it");
+    }
+    c = cur_of(key->blob.data, key->blob.len);
+    if (!take_string(&c, &name) || name.left != n ||
+        memcmp(name.p, text, n) != 0) {
+        return refuse(err, path, "is damaged: no public key in it");
+    }
+    return judge_type(key, &name, path, err);
+}
+
 static int judge(struct sshkey *key, const char *text, const char *path,
                  struct err *err)
 {
     const char *begin = strstr(text, "-----BEGIN ");
 
     if (begin == NULL) {
-        if (strncmp(text, "ssh-", 4) == 0 || strncmp(text, "ecdsa-", 6) == 0) {
-            return refuse(err, path,
-                          "is the public half; the private key usually has "
-                          "the same name without .pub");
-        }
         if (strncmp(text, "PuTTY-", 6) == 0) {
             return refuse(err, path,
                           "is in PuTTY's format; convert it: puttygen KEY -O "
@@ -305,6 +327,8 @@ int sshkey_load(struct sshkey *key_out, const char *path, struct err *err)
     if (rc < 0) {
         err_wrap(err, "key file");
         err->id = DR_KEY_FILE;
+    } else if (looks_public((const char *)text.data)) {
+        rc = judge_public(&key, (const char *)text.data, path, err);
     } else if (st.st_uid == geteuid() && (st.st_mode & 077) != 0) {
         err_set(err, ERR_PERM, 0,
                 "key file %s can be read by others (mode %04o): chmod 600 %s",

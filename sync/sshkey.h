@@ -26,12 +26,14 @@ enum {
 struct sshkey {
     char type[SSHKEY_TYPE_BYTES]; /* "ssh-ed25519"; "" when not known */
     bool locked;                  /* protected by a passphrase */
+    bool is_public;               /* the private half is elsewhere */
     struct buf blob;              /* the public key; empty when not known */
 };
 
-/* Read the private key file `path` and tell what it is.  Refuses, with
- * err->id DR_KEY_FILE or DR_RSA_KEY: missing, unreadable, readable for others,
- * not a private key, RSA, DSA, keys on a token.  Passphrase: 0 with `locked`.
+/* Read the key file `path` and tell what it is.  Refuses, with err->id
+ * DR_KEY_FILE or DR_RSA_KEY: missing, unreadable, a private key that is
+ * readable for others, not a key, RSA, DSA, keys on a token.  Passphrase: 0
+ * with `locked`.  A public key, "TYPE BASE64 ...": 0 with `is_public`.
  * On success the caller ends *key_out with sshkey_deinit(). */
 int sshkey_load(struct sshkey *key_out, const char *path,
                 struct err *err) MUSTCHECK;

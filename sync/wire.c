@@ -59,6 +59,10 @@ static const char *known_name(enum wire_type type)
         return "BYE";
     case WIRE_ERROR:
         return "ERROR";
+    case WIRE_SAME:
+        return "SAME";
+    case WIRE_ZEROS:
+        return "ZEROS";
     case WIRE_HELLO_OK:
         return "HELLO_OK";
     case WIRE_READY:
@@ -81,6 +85,8 @@ static const char *known_name(enum wire_type type)
         return "NAMES";
     case WIRE_NOTICE:
         return "NOTICE";
+    case WIRE_UNREAD:
+        return "UNREAD";
     }
     return NULL;
 }

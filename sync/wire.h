@@ -30,22 +30,32 @@
 #define WIRE_MAGIC "\x89" "DRV\r\n\x1a\n"
 enum {
     WIRE_MAGIC_BYTES = 8,
-    WIRE_PROTO_MIN = 1,
-    WIRE_PROTO_MAX = 1,
-    WIRE_HEADER_BYTES = 5,             /* length and type */
-    WIRE_INLINE_MAX = 256 * 1024,      /* largest value in a SET */
-    WIRE_PIECE_MAX = 256 * 1024,       /* largest piece of a large value */
-    WIRE_FRAME_MAX = 512 * 1024,       /* largest length field */
-    WIRE_TEXT_MAX = 1024,              /* largest text in any frame */
-    WIRE_NOISE_MAX = 64 * 1024,        /* noise looked through for the magic */
-    WIRE_BATCH_MAX = 8192,             /* items in ACK, LISTING, RESOLVE */
-    WIRE_COMM_MAX = 16,                /* command name in BLOCKED */
-    WIRE_ORIGIN_BYTES = 8,             /* head of the instance */
+    WIRE_PROTO_MIN = 2,
+    WIRE_PROTO_MAX = 3,
+    WIRE_HEADER_BYTES = 5,        /* length and type */
+    WIRE_INLINE_MAX = 256 * 1024, /* largest value in a SET */
+    WIRE_PIECE_MAX = 256 * 1024,  /* largest piece of a large value */
+    WIRE_ZEROS_MAX = 64 << 20,    /* longest run of zeros in a ZEROS */
+    WIRE_FRAME_MAX = 512 * 1024,  /* largest length field */
+    WIRE_TEXT_MAX = 1024,         /* largest text in any frame */
+    WIRE_NOISE_MAX = 64 * 1024,   /* noise looked through for the magic */
+    WIRE_BATCH_MAX = 8192,        /* items in ACK, LISTING, RESOLVE */
+    WIRE_COMM_MAX = 16,           /* command name in BLOCKED */
+    WIRE_ORIGIN_BYTES = 8,        /* head of the instance */
+    WIRE_KEY_BYTES = 32,          /* of name hashes and leaves */
+    WIRE_DIRID_BYTES = 16,        /* a replica's own id */
 };
 
 /* Feature bits of the hello; a bit counts when both sides set it. */
 enum {
-    WIRE_FEATURE_NONE = 0,
+    /* The primary may have lost its last changes: until the first PING that
+     * says how fresh the replica is, what changes replace or delete there is
+     * kept aside. */
+    WIRE_FEATURE_KEEP = 1,
+    /* SCAN may be asked to look only (WIRE_SCAN_LOOK), and keys that a scan
+     * could not read are told with UNREAD. */
+    WIRE_FEATURE_LOOK = 2,
+    WIRE_FEATURES_ALL = WIRE_FEATURE_KEEP | WIRE_FEATURE_LOOK,
 };
 
 enum wire_type {
@@ -66,6 +76,8 @@ enum wire_type {
     WIRE_RESOLVE = 14,   /* send the names of these name hashes */
     WIRE_BYE = 15,       /* clean end, either direction */
     WIRE_ERROR = 16,     /* fatal, either direction: number and text */
+    WIRE_SAME = 17,      /* the key has this digest still: you have the value */
+    WIRE_ZEROS = 18,     /* a piece of a large value that is all zeros */
     /* receiver -> agent */
     WIRE_HELLO_OK = 32,
     WIRE_READY = 33,     /* the scan at start is done: digests are known */
@@ -78,6 +90,7 @@ enum wire_type {
     WIRE_LISTING = 40,   /* part of the answer to LIST */
     WIRE_NAMES = 41,     /* part of the answer to RESOLVE */
     WIRE_NOTICE = 42,    /* text for the agent's log */
+    WIRE_UNREAD = 43,    /* a scan could not read this key or table */
 };
 
 /* Durability of acknowledgements, chosen by the agent's configuration. */
@@ -110,6 +123,13 @@ struct wire_hello {
     uint8_t durability;     /* enum wire_durability */
     struct bytes replica;   /* the replica's name in the agent's config */
     struct bytes version;   /* program version, for status */
+    /* The secret of name hashes and leaves (struct index_key); zero from an
+     * agent that speaks protocol 1 only. */
+    uint8_t key[WIRE_KEY_BYTES];
+    /* From protocol 3 on (else zero), see dirid.h: the id of the directory that
+     * must be there; zero: any may be. */
+    uint8_t expected[WIRE_DIRID_BYTES];
+    uint8_t anew; /* take what is there, and give it another id */
 };
 
 struct wire_hello_ok {
@@ -119,14 +139,15 @@ struct wire_hello_ok {
     uint8_t was_empty;      /* this replica had no database id before */
     struct bytes version;
     struct bytes host;      /* host name, for status */
+    uint8_t dirid[WIRE_DIRID_BYTES]; /* protocol 3: the replica's own id */
 };
 
-/* SET, SET_BEGIN, DELETE, TABLE_SET, TABLE_DROP; unused members are zero. */
+/* SET, SAME, SET_BEGIN, DELETE, TABLE_SET, TABLE_DROP; unused members are zero. */
 struct wire_change {
     uint64_t seq;
     struct bytes table; /* table name with '/' (decoded: in `scratch`) */
     struct bytes key;
-    struct digest digest;  /* SET: of the value */
+    struct digest digest;  /* SET, SAME: of the value */
     uint64_t size;         /* SET_BEGIN: expected bytes (may differ at end) */
     struct bytes value;    /* SET */
     char scratch[TABLE_MAX_BYTES]; /* decoder's place for the joined name */
@@ -135,6 +156,11 @@ struct wire_change {
 struct wire_piece {
     uint64_t seq;
     struct bytes data; /* at most WIRE_PIECE_MAX */
+};
+
+struct wire_zeros {
+    uint64_t seq;
+    uint64_t length; /* 1 to WIRE_ZEROS_MAX */
 };
 
 struct wire_set_end {
@@ -170,13 +196,31 @@ struct wire_ready {
     struct bytes first_error;
 };
 
+enum {
+    WIRE_SCAN_CONTENT = 1, /* read every value, whatever its stat says */
+    WIRE_SCAN_LOOK = 2,    /* leave the index as it is (view.h) */
+};
 struct wire_scan {
     uint64_t id;
-    uint8_t content;
+    uint8_t how;
 };
+/* An id of TREE or LIST with this bit asks for what the last scan that looked
+ * only has found, instead of for the index. */
+#define WIRE_ID_VIEW (UINT64_C(1) << 63)
 struct wire_scan_done {
     uint64_t id;
     struct wire_ready result;
+};
+
+/* Comes before the SCAN_DONE of its scan. */
+struct wire_unread {
+    uint64_t id;
+    uint8_t busy; /* a lock is held, or it changes; else `sys` */
+    int32_t sys;  /* errno on the replica, 0: not known */
+    uint8_t is_table;
+    struct bytes table;
+    struct bytes key;
+    char scratch[TABLE_MAX_BYTES];
 };
 
 /* node < 256: the 256 bucket digests below it; WIRE_TREE_TOP: the 256 nodes. */
@@ -246,10 +290,11 @@ void wire_put_hello_ok(struct buf *out, const struct wire_hello_ok *m);
  * header, sequence, shared part.  size of the frame: body + 13. */
 void wire_set_body(struct buf *out, const struct wire_change *m);
 void wire_put_set(struct buf *out, uint64_t seq, const struct buf *body);
-/* SET_BEGIN, DELETE, TABLE_SET, TABLE_DROP. */
+/* SAME, SET_BEGIN, DELETE, TABLE_SET, TABLE_DROP. */
 void wire_put_change(struct buf *out, enum wire_type type,
                      const struct wire_change *m);
 void wire_put_piece(struct buf *out, uint64_t seq, const void *p, size_t n);
+void wire_put_zeros(struct buf *out, uint64_t seq, uint64_t length);
 void wire_put_set_end(struct buf *out, uint64_t seq, struct digest digest);
 void wire_put_set_abort(struct buf *out, uint64_t seq);
 void wire_put_ping(struct buf *out, const struct wire_ping *m);
@@ -280,6 +325,7 @@ void wire_put_ack(struct buf *out, const uint64_t *seqs, uint16_t count);
 void wire_put_nak(struct buf *out, const struct wire_nak *m);
 void wire_put_blocked(struct buf *out, const struct wire_blocked *m);
 void wire_put_notice(struct buf *out, const char *text);
+void wire_put_unread(struct buf *out, const struct wire_unread *m);
 void wire_put_error(struct buf *out, const struct wire_error *m);
 void wire_put_bye(struct buf *out);
 
@@ -321,6 +367,7 @@ int wire_get_hello_ok(struct bytes b, struct wire_hello_ok *m, struct err *err) 
 int wire_get_change(enum wire_type type, struct bytes b, struct wire_change *m,
                     struct err *err) MUSTCHECK;
 int wire_get_piece(struct bytes b, struct wire_piece *m, struct err *err) MUSTCHECK;
+int wire_get_zeros(struct bytes b, struct wire_zeros *m, struct err *err) MUSTCHECK;
 int wire_get_set_end(struct bytes b, struct wire_set_end *m, struct err *err) MUSTCHECK;
 int wire_get_set_abort(struct bytes b, uint64_t *seq, struct err *err) MUSTCHECK;
 int wire_get_ping(struct bytes b, struct wire_ping *m, struct err *err) MUSTCHECK;
@@ -343,6 +390,7 @@ int wire_item_name(struct wire_items *m, struct wire_name *name,
                    struct err *err) MUSTCHECK;
 int wire_get_nak(struct bytes b, struct wire_nak *m, struct err *err) MUSTCHECK;
 int wire_get_blocked(struct bytes b, struct wire_blocked *m, struct err *err) MUSTCHECK;
+int wire_get_unread(struct bytes b, struct wire_unread *m, struct err *err) MUSTCHECK;
 int wire_get_notice(struct bytes b, struct bytes *text, struct err *err) MUSTCHECK;
 int wire_get_error(struct bytes b, struct wire_error *m, struct err *err) MUSTCHECK;
 int wire_get_bye(struct bytes b, struct err *err) MUSTCHECK;

@@ -176,6 +176,16 @@ int wire_get_hello(struct bytes b, struct wire_hello *m, struct err *err)
     m->durability = cur_u8(&g.c);
     m->replica = get_text(&g);
     m->version = get_text(&g);
+    memset(m->key, 0, sizeof m->key);
+    if (m->proto_max >= 2) {
+        get_raw(&g, m->key, sizeof m->key);
+    }
+    memset(m->expected, 0, sizeof m->expected);
+    m->anew = 0;
+    if (m->proto_max >= 3) {
+        get_raw(&g, m->expected, sizeof m->expected);
+        m->anew = get_flag(&g);
+    }
     if (m->proto_min == 0 || m->proto_max < m->proto_min) {
         wrong(&g, "its protocol range is empty");
     }
@@ -198,6 +208,10 @@ int wire_get_hello_ok(struct bytes b, struct wire_hello_ok *m, struct err *err)
     m->was_empty = get_flag(&g);
     m->version = get_text(&g);
     m->host = get_text(&g);
+    memset(m->dirid, 0, sizeof m->dirid);
+    if (m->proto >= 3) {
+        get_raw(&g, m->dirid, sizeof m->dirid);
+    }
     return get_end(&g);
 }
 
@@ -216,8 +230,8 @@ int wire_get_change(enum wire_type type, struct bytes b, struct wire_change *m,
                     struct err *err)
 {
     struct get g = get_of(type, b, err);
-    bool has_key =
-        type == WIRE_SET || type == WIRE_SET_BEGIN || type == WIRE_DELETE;
+    bool has_key = type == WIRE_SET || type == WIRE_SAME ||
+                   type == WIRE_SET_BEGIN || type == WIRE_DELETE;
 
     m->seq = cur_u64(&g.c);
     m->table = get_table(&g, m->scratch);
@@ -229,6 +243,8 @@ int wire_get_change(enum wire_type type, struct bytes b, struct wire_change *m,
         m->digest = get_digest(&g);
         m->value = get_value(&g, WIRE_INLINE_MAX);
         m->size = m->value.len;
+    } else if (type == WIRE_SAME) {
+        m->digest = get_digest(&g);
     } else if (type == WIRE_SET_BEGIN) {
         m->size = cur_u64(&g.c);
     } else if (type == WIRE_TABLE_DROP && m->table.len == 0) {
@@ -243,6 +259,18 @@ int wire_get_piece(struct bytes b, struct wire_piece *m, struct err *err)
 
     m->seq = cur_u64(&g.c);
     m->data = get_value(&g, WIRE_PIECE_MAX);
+    return get_end(&g);
+}
+
+int wire_get_zeros(struct bytes b, struct wire_zeros *m, struct err *err)
+{
+    struct get g = get_of(WIRE_ZEROS, b, err);
+
+    m->seq = cur_u64(&g.c);
+    m->length = cur_u64(&g.c);
+    if (m->length == 0 || m->length > WIRE_ZEROS_MAX) {
+        wrong(&g, "its length is not between 1 and 64 MiB");
+    }
     return get_end(&g);
 }
 
@@ -318,7 +346,10 @@ int wire_get_scan(struct bytes b, struct wire_scan *m, struct err *err)
     struct get g = get_of(WIRE_SCAN, b, err);
 
     m->id = cur_u64(&g.c);
-    m->content = get_flag(&g);
+    m->how = cur_u8(&g.c);
+    if (m->how > (WIRE_SCAN_CONTENT | WIRE_SCAN_LOOK)) {
+        wrong(&g, "it asks for what is not known");
+    }
     if (m->id == 0) {
         wrong(&g, "id 0 belongs to the scan at start");
     }
@@ -500,6 +531,19 @@ int wire_get_blocked(struct bytes b, struct wire_blocked *m, struct err *err)
     if (m->comm.len > WIRE_COMM_MAX) {
         wrong(&g, "a command name is too long");
     }
+    return get_end(&g);
+}
+
+int wire_get_unread(struct bytes b, struct wire_unread *m, struct err *err)
+{
+    struct get g = get_of(WIRE_UNREAD, b, err);
+
+    m->id = cur_u64(&g.c);
+    m->busy = get_flag(&g);
+    m->sys = (int32_t)cur_u32(&g.c);
+    m->is_table = get_flag(&g);
+    m->table = get_table(&g, m->scratch);
+    m->key = m->is_table ? bytes_of(NULL, 0) : get_key(&g);
     return get_end(&g);
 }
 

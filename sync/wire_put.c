@@ -99,6 +99,13 @@ void wire_put_hello(struct buf *out, const struct wire_hello *m)
     buf_u8(out, m->durability);
     put_text(out, m->replica);
     put_text(out, m->version);
+    if (m->proto_max >= 2) {
+        buf_put(out, m->key, sizeof m->key);
+    }
+    if (m->proto_max >= 3) {
+        buf_put(out, m->expected, sizeof m->expected);
+        buf_u8(out, m->anew);
+    }
     frame_end(out, start);
 }
 
@@ -112,6 +119,9 @@ void wire_put_hello_ok(struct buf *out, const struct wire_hello_ok *m)
     buf_u8(out, m->was_empty);
     put_text(out, m->version);
     put_text(out, m->host);
+    if (m->proto >= 3) {
+        buf_put(out, m->dirid, sizeof m->dirid);
+    }
     frame_end(out, start);
 }
 
@@ -139,13 +149,16 @@ void wire_put_change(struct buf *out, enum wire_type type,
 {
     size_t start = frame_begin(out, type);
 
-    assert(type == WIRE_SET_BEGIN || type == WIRE_DELETE ||
-           type == WIRE_TABLE_SET ||
+    assert(type == WIRE_SAME || type == WIRE_SET_BEGIN ||
+           type == WIRE_DELETE || type == WIRE_TABLE_SET ||
            (type == WIRE_TABLE_DROP && m->table.len > 0));
     buf_u64(out, m->seq);
     put_table(out, m->table);
-    if (type == WIRE_SET_BEGIN || type == WIRE_DELETE) {
+    if (type == WIRE_SAME || type == WIRE_SET_BEGIN || type == WIRE_DELETE) {
         put_key(out, m->key);
+    }
+    if (type == WIRE_SAME) {
+        put_digest(out, m->digest);
     }
     if (type == WIRE_SET_BEGIN) {
         buf_u64(out, m->size);
@@ -161,6 +174,16 @@ void wire_put_piece(struct buf *out, uint64_t seq, const void *p, size_t n)
     buf_u64(out, seq);
     buf_u32(out, (uint32_t)n);
     buf_put(out, p, n);
+    frame_end(out, start);
+}
+
+void wire_put_zeros(struct buf *out, uint64_t seq, uint64_t length)
+{
+    size_t start = frame_begin(out, WIRE_ZEROS);
+
+    assert(length > 0 && length <= WIRE_ZEROS_MAX);
+    buf_u64(out, seq);
+    buf_u64(out, length);
     frame_end(out, start);
 }
 
@@ -230,7 +253,7 @@ void wire_put_scan(struct buf *out, const struct wire_scan *m)
     size_t start = frame_begin(out, WIRE_SCAN);
 
     buf_u64(out, m->id);
-    buf_u8(out, m->content);
+    buf_u8(out, m->how);
     frame_end(out, start);
 }
 
@@ -384,6 +407,21 @@ void wire_put_blocked(struct buf *out, const struct wire_blocked *m)
     buf_u32(out, m->pid);
     put_text(out, (struct bytes){.p = m->comm.p, .len = n});
     buf_u64(out, m->waited_ms);
+    frame_end(out, start);
+}
+
+void wire_put_unread(struct buf *out, const struct wire_unread *m)
+{
+    size_t start = frame_begin(out, WIRE_UNREAD);
+
+    buf_u64(out, m->id);
+    buf_u8(out, m->busy);
+    buf_u32(out, (uint32_t)m->sys);
+    buf_u8(out, m->is_table);
+    put_table(out, m->table);
+    if (!m->is_table) {
+        put_key(out, m->key);
+    }
     frame_end(out, start);
 }
 

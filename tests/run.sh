@@ -12,16 +12,17 @@
 # Suites, and which tests (by label of ctest) run in them:
 #   gcc       warnings are errors; all tests, in --quick without chaos, crash,
 #             model and soak
-#   asan      AddressSanitizer and UBSan; all but lint and model
-#   clang     build only: warnings are errors
+#   asan      AddressSanitizer and UBSan; all but lint, model and `once`: long,
+#             and the same code runs in another test
+#   clang     warnings are errors; each fuzz target for some seconds
 #   tsan      ThreadSanitizer: tests of threaded parts, some whole runs
 #   static    clang-tidy, cppcheck and gcc -fanalyzer (lint/static.sh)
 #   valgrind  label valgrind: one run from start to end, per kind of link
+#   user      when root: the unit tests once more as an ordinary user
+# and only when asked for, since it runs again what gcc ran:
 #   coverage  counts lines and branches: build/coverage/report.txt; all but
 #             chaos, lint, model and soak; what may stay untested, and how much
 #             must be tested: lint/uncovered.txt
-#   fuzz      each fuzz target for some seconds
-#   user      when root: the unit tests once more as an ordinary user
 #
 # A test of whole programs that fails is tried once more, alone; one that passes
 # then counts as passed and is listed as unsteady.
@@ -33,7 +34,7 @@ set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 cd "$ROOT"
 
-SUITES="gcc asan clang tsan static valgrind coverage fuzz user"
+SUITES="gcc asan clang tsan static valgrind user"
 FILTER=
 SLOW=
 INSTALL=yes
@@ -43,7 +44,7 @@ JOBS=$(nproc 2>/dev/null || echo 2)
 NOT_COUNTED='lint|valgrind|chaos|model|soak'
 UNCOUNTABLE='install_lib'
 # What runs on several threads: parts alone, and whole agents and receivers.
-TSAN_TESTS='^unit_.*(threads|share|control|command|looks|scans|replica|receiver|link)|'\
+TSAN_TESTS='^unit_.*(threads|share|control|command|looks|scans|watch|fresh|sync_group|disk|link)|'\
 '^e2e_(writers_(every_kind|readers)|tables_(huge_value|bursts)|operate_(edited|reload|terminated)|'\
 'faults_(agent_killed|lock_on_replica|overflow))_exec|^e2e_writers_every_kind_ssh'
 
@@ -57,7 +58,7 @@ while [ $# -gt 0 ]; do
     --quick) SUITES=gcc SLOW="|chaos|crash|model|soak" ;;
     --only)
         [ $# -ge 2 ] || usage 64 >&2
-        case " $SUITES " in *" $2 "*) SUITES=$2 ;; *) usage 64 >&2 ;; esac
+        case " $SUITES coverage " in *" $2 "*) SUITES=$2 ;; *) usage 64 >&2 ;; esac
         shift
         ;;
     --asan) SUITES=asan ;;
@@ -209,7 +210,8 @@ suite_gcc() {
 }
 
 suite_asan() {
-    build asan "-DDROVER_SANITIZE=address,undefined" && tests asan build/test-asan -LE 'lint|model'
+    build asan "-DDROVER_SANITIZE=address,undefined" &&
+        tests asan build/test-asan -LE 'lint|model|once'
 }
 
 suite_clang() {
@@ -218,7 +220,14 @@ suite_clang() {
         echo "0 0 1" >>"$WORK/counts"
         return
     }
-    build clang -DCMAKE_C_COMPILER=clang && echo "1 0 0" >>"$WORK/counts"
+    build clang -DCMAKE_C_COMPILER=clang -DDROVER_FUZZ=ON || return
+    echo "1 0 0" >>"$WORK/counts"
+    [ -z "$FILTER" ] || return 0 # its targets are no tests of ctest
+    say "clang: fuzz"
+    sh tests/fuzz/run.sh build/test-clang 5 | tee "$WORK/log"
+    awk '/ executions/ { p++ } /FAILED/ { f++ } END { print p + 0, f + 0, 0 }' \
+        "$WORK/log" >>"$WORK/counts"
+    grep FAILED "$WORK/log" >>"$WORK/failures" || :
 }
 
 suite_tsan() {
@@ -305,27 +314,6 @@ suite_coverage() {
         echo "0 0 1" >>"$WORK/counts"
     else
         broken "coverage: see build/coverage/report.txt"
-    fi
-}
-
-suite_fuzz() {
-    [ -z "$FILTER" ] || return 0 # its targets are no tests of ctest
-    command -v clang >/dev/null || {
-        echo "fuzz: clang is not installed" >>"$WORK/skips"
-        echo "0 0 1" >>"$WORK/counts"
-        return
-    }
-    say "fuzz"
-    if cmake -S . -B build/test-fuzz -DCMAKE_C_COMPILER=clang -DDROVER_FUZZ=ON \
-        -DDROVER_WERROR=ON >"$WORK/log" 2>&1 &&
-        cmake --build build/test-fuzz -j "$JOBS" --target fuzz_targets >>"$WORK/log" 2>&1; then
-        sh tests/fuzz/run.sh build/test-fuzz 5 | tee "$WORK/log"
-        awk '/ executions/ { p++ } /FAILED/ { f++ } END { print p + 0, f + 0, 0 }' \
-            "$WORK/log" >>"$WORK/counts"
-        grep FAILED "$WORK/log" >>"$WORK/failures" || :
-    else
-        tail -n 30 "$WORK/log"
-        broken "fuzz: the build failed"
     fi
 }
 

@@ -26,6 +26,11 @@ int64_t clock_real_ns(void)
     return now_of(CLOCK_REALTIME);
 }
 
+int64_t clock_of_files_ns(void)
+{
+    return now_of(CLOCK_REALTIME_COARSE);
+}
+
 void clock_sleep_ns(int64_t ns)
 {
     struct timespec left = {.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};

@@ -57,3 +57,13 @@ static inline int retry_syncfs(int fd)
     } while (rc < 0 && errno == EINTR);
     return rc;
 }
+
+static inline int retry_ftruncate(int fd, off_t size)
+{
+    int rc;
+
+    do {
+        rc = ftruncate(fd, size);
+    } while (rc < 0 && errno == EINTR);
+    return rc;
+}

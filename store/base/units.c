@@ -21,11 +21,23 @@ struct unit {
 
 static const struct unit DURATIONS[] = {
     {"us", UINT64_C(1000)},
+    {"usec", UINT64_C(1000)},
     {"ms", UINT64_C(1000000)},
+    {"msec", UINT64_C(1000000)},
     {"s", UINT64_C(1000000000)},
+    {"sec", UINT64_C(1000000000)},
+    {"second", UINT64_C(1000000000)},
+    {"seconds", UINT64_C(1000000000)},
     {"m", UINT64_C(60000000000)},
+    {"min", UINT64_C(60000000000)},
+    {"minute", UINT64_C(60000000000)},
+    {"minutes", UINT64_C(60000000000)},
     {"h", UINT64_C(3600000000000)},
+    {"hour", UINT64_C(3600000000000)},
+    {"hours", UINT64_C(3600000000000)},
     {"d", UINT64_C(86400000000000)},
+    {"day", UINT64_C(86400000000000)},
+    {"days", UINT64_C(86400000000000)},
     {NULL, 0},
 };
 
@@ -109,7 +121,7 @@ static int parse(const char *text, const struct unit *units, uint64_t max,
                        "%s: a %s needs a unit; write it as %s",
                        QUOTED(text, strlen(text)), what, examples);
     }
-    while (*p == ' ') {
+    while (*p == ' ' || *p == '\t') {
         p++;
     }
     for (const struct unit *u = units; u->name != NULL; u++) {

@@ -43,7 +43,7 @@ static const struct command COMMANDS[] = {
     {"mktable", "TABLE", "make a table; an existing one is fine", 1, 1, true,
      kv_mktable},
     {"drop", "TABLE", "delete a table with all its keys", 1, 1, true, kv_drop},
-    {"sweep", "", "remove what killed writers left", 0, 0, true, kv_sweep},
+    {"sweep", "", "remove what killed writers left, list what may be", 0, 0, true, kv_sweep},
 };
 
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
@@ -244,6 +244,7 @@ static int open_db(struct line *line)
     if (line->command->writes && line->force) {
         flags |= DROVER_OPEN_FORCE;
     }
+    line->kv.path = line->db_path;
     int rc = drover_open(line->db_path, flags, &line->kv.db, &err);
     if (rc == 0) {
         return KV_OK;

@@ -22,11 +22,14 @@
 #include "store/base/quote.h"
 #include "store/base/retry.h"
 #include "store/install.h"
+#include "sync/replica/old_stage.h"
 
 int disk_open(struct disk *d, const char *path, const struct meta_modes *modes,
               struct err *err)
 {
-    *d = (struct disk){.modes = *modes, .trash = {.dir_fd = -1, .log_fd = -1}};
+    *d = (struct disk){.modes = *modes,
+                       .trash = {.dir_fd = -1, .log_fd = -1},
+                       .undone = {.dir_fd = -1, .log_fd = -1}};
     int rc = meta_open(&d->meta, path, modes, err);
     if (rc != 0) {
         return rc;
@@ -44,8 +47,16 @@ int disk_open(struct disk *d, const char *path, const struct meta_modes *modes,
         meta_close(&d->meta);
         return err_set(err, ERR_NOMEM, 0, "no memory");
     }
-    rc = stages_init(&d->stages, d->meta.stage_fd, modes, d->sync, err);
+    rc = fresh_init(&d->fresh, &d->meta, modes, &d->changes, err);
     if (rc != 0) {
+        sync_group_free(d->sync);
+        fd_closep(&d->all_fd);
+        meta_close(&d->meta);
+        return rc;
+    }
+    rc = stages_init(&d->stages, &d->meta.db, modes, d->sync, err);
+    if (rc != 0) {
+        fresh_deinit(&d->fresh);
         sync_group_free(d->sync);
         fd_closep(&d->all_fd);
         meta_close(&d->meta);
@@ -62,7 +73,7 @@ int disk_open(struct disk *d, const char *path, const struct meta_modes *modes,
 int disk_keep_trash(struct disk *d, const struct trash_settings *set,
                     struct err *err)
 {
-    int rc = trash_open(&d->trash, d->meta.fd, set, &d->modes, err);
+    int rc = trash_open(&d->trash, d->meta.fd, TRASH_DIR, set, &d->modes, err);
     if (rc < 0) {
         err->id = DR_REPLICA_DIR;
         return err_wrap(err, "replica directory %s", d->meta.db.path);
@@ -82,8 +93,10 @@ static void drop_end(struct disk *d)
 void disk_close(struct disk *d)
 {
     drop_end(d);
+    fresh_deinit(&d->fresh);
     tables_deinit(&d->tables);
     trash_close(&d->trash);
+    trash_close(&d->undone);
     stages_deinit(&d->stages);
     sync_group_free(d->sync);
     fd_closep(&d->all_fd);
@@ -100,11 +113,17 @@ static int numbered(int rc, struct err *err)
     return rc;
 }
 
-static int op_stage_begin(void *ctx, uint64_t stage, uint64_t size_hint,
-                          struct err *err)
+
+static void changed(struct disk *d)
+{
+    atomic_fetch_add_explicit(&d->changes, 1, memory_order_relaxed);
+}
+
+static int op_stage_begin(void *ctx, uint64_t stage, struct bytes table,
+                          uint64_t size_hint, struct err *err)
 {
     struct disk *d = ctx;
-    return numbered(stages_begin(&d->stages, stage, size_hint, err), err);
+    return numbered(stages_begin(&d->stages, stage, table, size_hint, err), err);
 }
 
 static int op_stage_write(void *ctx, uint64_t stage, const void *p, size_t n,
@@ -112,6 +131,13 @@ static int op_stage_write(void *ctx, uint64_t stage, const void *p, size_t n,
 {
     struct disk *d = ctx;
     return numbered(stages_write(&d->stages, stage, p, n, err), err);
+}
+
+static int op_stage_zeros(void *ctx, uint64_t stage, uint64_t n,
+                          struct err *err)
+{
+    struct disk *d = ctx;
+    return numbered(stages_zeros(&d->stages, stage, n, err), err);
 }
 
 static int op_stage_end(void *ctx, uint64_t stage, struct err *err)
@@ -133,9 +159,14 @@ static int op_stage_sync(void *ctx, const uint64_t *stages, size_t n,
     return numbered(stages_sync(&d->stages, stages, n, err), err);
 }
 
-static void changed(struct disk *d)
+/* Before it is replaced or deleted. */
+static void keep_undone(struct disk *d, int dir_fd, struct bytes table,
+                        struct bytes key)
 {
-    atomic_fetch_add_explicit(&d->changes, 1, memory_order_relaxed);
+    int64_t since_ns = atomic_load(&d->undo_since_ns);
+    if (since_ns != 0) {
+        trash_link(&d->undone, dir_fd, table, key, since_ns);
+    }
 }
 
 static int op_install(void *ctx, uint64_t stage, struct bytes table,
@@ -143,16 +174,14 @@ static int op_install(void *ctx, uint64_t stage, struct bytes table,
                       uint32_t *pid_out, char comm[16], struct err *err)
 {
     struct disk *d = ctx;
-    char name[STAGE_NAME_BYTES];
-    stages_name(stage, name);
     struct tables_one *t;
     int rc = tables_get(&d->tables, table.p, table.len, true, &t, err);
     if (rc != 0) {
         return numbered(rc, err);
     }
     struct stat st;
-    rc = install_value(stages_dir(&d->stages, stage), name, t->fd, key.p,
-                       key.len, how, &st, err);
+    keep_undone(d, t->fd, table, key);
+    rc = stages_install(&d->stages, stage, t, key, how, &st, err);
     if (rc == INSTALL_BUSY) {
         holders_find(&d->holders, &st, pid_out, comm);
         return rc;
@@ -162,7 +191,6 @@ static int op_install(void *ctx, uint64_t stage, struct bytes table,
     }
     t->touched = true;
     changed(d);
-    stages_used(&d->stages, stage);
     *stat_out = vstat_of(&st);
     return rc;
 }
@@ -181,6 +209,7 @@ static int op_remove(void *ctx, struct bytes table, struct bytes key,
         return numbered(rc, err);
     }
     struct stat st;
+    keep_undone(d, t->fd, table, key);
     rc = trash_remove(&d->trash, t->fd, table, key, force, &st, err);
     if (rc == INSTALL_BUSY) {
         holders_find(&d->holders, &st, pid_out, comm);
@@ -267,9 +296,10 @@ static int drop_next(struct disk *d, bool force, char *key_out, size_t *key_len,
             continue;
         }
         struct stat st;
-        int rc = trash_remove(&d->trash, fd,
-                              bytes_of(d->drop.name, d->drop.len),
-                              bytes_of(e->d_name, len), force, &st, err);
+        struct bytes table = bytes_of(d->drop.name, d->drop.len);
+        struct bytes key = bytes_of(e->d_name, len);
+        keep_undone(d, fd, table, key);
+        int rc = trash_remove(&d->trash, fd, table, key, force, &st, err);
         if (rc == INSTALL_ABSENT) {
             continue;
         }
@@ -352,10 +382,16 @@ static int op_table_drop(void *ctx, struct bytes table, bool force,
  * (the core sees to that): no acknowledgement of this one may rest on a sync
  * that came later.  A file system whose log could not be written refuses all
  * further syncs until it is mounted anew, and then shows what it really has. */
+static int sync_kept(struct disk *d, struct err *err)
+{
+    int rc = trash_sync(&d->trash, err);
+    return rc == 0 ? trash_sync(&d->undone, err) : rc;
+}
+
 static int op_dirs_sync(void *ctx, struct err *err)
 {
     struct disk *d = ctx;
-    int rc = trash_sync(&d->trash, err);
+    int rc = sync_kept(d, err);
     return numbered(rc == 0 ? tables_sync(&d->tables, err) : rc, err);
 }
 
@@ -366,7 +402,7 @@ static int op_sync_both(void *ctx, const uint64_t *stages, size_t n,
     struct err how = {0};
     int *fds;
     size_t values;
-    if (trash_sync(&d->trash, dirs_err) != 0) {
+    if (sync_kept(d, dirs_err) != 0) {
         (void)numbered(dirs_err->code, dirs_err); /* the session's end */
     }
     int rc = stages_sync_begin(&d->stages, stages, n, TABLES_OPEN_MAX, &fds,
@@ -425,53 +461,39 @@ static int op_stat(void *ctx, struct bytes table, struct bytes key,
     return 0;
 }
 
-/* Same text: only the time is set.  Unknown freshness leaves the time that
- * is there; a file that never had one gets the epoch, which means never. */
 static int op_freshness(void *ctx, int64_t fresh_ns, uint64_t seq,
                         uint8_t state, struct err *err)
 {
     struct disk *d = ctx;
-    struct meta_freshness f = {.epoch = d->ident.epoch, .seq = seq};
+    struct meta_freshness f = {
+        .epoch = d->ident.epoch, .seq = seq, .fresh_ns = fresh_ns};
     memcpy(f.db_id, d->ident.db_id, sizeof f.db_id);
     (void)snprintf(f.state, sizeof f.state, "%s",
                    replica_state_word((enum replica_state)state));
     atomic_store(&d->watermark, seq);
-    char text[META_TEXT_MAX];
-    size_t len = meta_freshness_text(&f, text);
-    int64_t mtime_ns = fresh_ns;
-    struct stat st;
-    bool there = fstatat(d->meta.fd, META_FILE_FRESHNESS, &st,
-                         AT_SYMLINK_NOFOLLOW) == 0 &&
-                 S_ISREG(st.st_mode);
-    if (fresh_ns <= 0) {
-        mtime_ns = there ? clock_of_timespec(st.st_mtim) : 0;
+    return numbered(fresh_tell(&d->fresh, &f, err), err);
+}
+
+/* The directory is opened also when it is there from before: what is in it
+ * grows old. */
+static int open_undone(struct disk *d, struct err *err)
+{
+    const struct trash_settings set = {.keep_ns = UNDONE_KEEP_NS,
+                                       .max_bytes = UNDONE_MAX_BYTES};
+    if (d->undone.opened) {
+        return 0;
     }
-    if (there && strcmp(text, d->fresh_text) == 0) {
-        if (mtime_ns == clock_of_timespec(st.st_mtim)) {
-            return 0;
-        }
-        struct timespec ts[2] = {
-            {.tv_nsec = UTIME_OMIT},
-            {.tv_sec = (time_t)(mtime_ns / NS_PER_S),
-             .tv_nsec = (long)(mtime_ns % NS_PER_S)},
-        };
-        /* Not by name: the sandbox lets us set times of open files only. */
-        CLEANUP(fd_closep)
-        int fd =
-            retry_openat(d->meta.fd, META_FILE_FRESHNESS,
-                         O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
-        if (fd >= 0 && futimens(fd, ts) == 0) {
-            return 0;
-        }
-    }
-    struct meta_write how = {.mode = d->modes.file_mode,
-                             .group = d->modes.group,
-                             .set_mtime = true,
-                             .mtime_ns = mtime_ns};
     int rc =
-        meta_replace(d->meta.fd, META_FILE_FRESHNESS, text, len, &how, err);
+        trash_open(&d->undone, d->meta.fd, UNDONE_DIR, &set, &d->modes, err);
+    return rc == 0 ? trash_start(&d->undone, err) : rc;
+}
+
+static int op_keep_undone(void *ctx, bool on, struct err *err)
+{
+    struct disk *d = ctx;
+    int rc = on ? open_undone(d, err) : 0;
     if (rc == 0) {
-        memcpy(d->fresh_text, text, sizeof text);
+        atomic_store(&d->undo_since_ns, on ? clock_real_ns() : 0);
     }
     return numbered(rc, err);
 }
@@ -497,10 +519,23 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
     }
     ok_out->was_empty = rc == SESSION_NEW;
     meta_sweep(d->meta.fd);
-    rc = stages_sweep(d->meta.stage_fd, err);
+    d->begun_ns = clock_of_files_ns();
+    rc = old_stage_remove(d->meta.fd, err);
     if (rc == 0) {
         rc = trash_start(&d->trash, err);
     }
+    /* Before the watcher may look at it. */
+    struct stat st;
+    if (rc == 0 && ((hello->features & WIRE_FEATURE_KEEP) != 0 ||
+                    fstatat(d->meta.fd, UNDONE_DIR, &st,
+                            AT_SYMLINK_NOFOLLOW) == 0)) {
+        rc = open_undone(d, err);
+    }
+    if (rc != 0) {
+        return numbered(rc, err);
+    }
+    bool has_new_id;
+    rc = session_own_id(&ident, hello, &has_new_id, err);
     if (rc != 0) {
         return numbered(rc, err);
     }
@@ -513,14 +548,19 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
             err_sys(err, errno, "remove " META_DIR "/" META_FILE_FRESHNESS),
             err);
     }
-    if (change != REIGN_AS_IT_WAS) {
+    if (change != REIGN_AS_IT_WAS || has_new_id) {
         rc = meta_ident_write(d->meta.fd, &ident, &d->modes, err);
         if (rc != 0) {
             return numbered(rc, err);
         }
     }
+    rc = fresh_begin(&d->fresh, hello->durability == WIRE_RELAXED, err);
+    if (rc != 0) {
+        return numbered(rc, err);
+    }
     d->ident = ident;
     ok_out->epoch = ident.epoch;
+    memcpy(ok_out->dirid, ident.self, sizeof ok_out->dirid);
     ok_out->host = bytes_of(d->host, strlen(d->host));
     atomic_store(&d->identified, true);
     return 0;
@@ -540,10 +580,6 @@ bool disk_lost(struct disk *d, char *why, size_t why_room)
         (void)snprintf(why, why_room,
                        META_DIR "/" META_FILE_REPLICA
                                 " was removed: promoted, or given up");
-        return true;
-    }
-    if (stages_lost(&d->stages)) {
-        (void)snprintf(why, why_room, META_DIR "/" META_STAGE " was removed");
         return true;
     }
     return false;
@@ -581,6 +617,7 @@ void disk_ops(struct receiver_ops *ops)
 {
     ops->stage_begin = op_stage_begin;
     ops->stage_write = op_stage_write;
+    ops->stage_zeros = op_stage_zeros;
     ops->stage_end = op_stage_end;
     ops->stage_drop = op_stage_drop;
     ops->stage_sync = op_stage_sync;
@@ -593,5 +630,6 @@ void disk_ops(struct receiver_ops *ops)
     ops->sync_all = op_sync_all;
     ops->stat = op_stat;
     ops->freshness = op_freshness;
+    ops->keep_undone = op_keep_undone;
     ops->identify = disk_identify;
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "sync/receiver.h"
+#include "sync/replica/fresh.h"
 #include "sync/replica/holders.h"
 #include "sync/replica/meta.h"
 #include "sync/replica/session.h"
@@ -22,6 +23,10 @@
 #include "sync/replica/sync_group.h"
 #include "sync/replica/tables.h"
 #include "sync/replica/trash.h"
+
+/* How long and how much of what was undone is kept. */
+#define UNDONE_KEEP_NS (INT64_C(30) * 24 * 3600 * 1000000000)
+#define UNDONE_MAX_BYTES (UINT64_C(1) << 30)
 
 struct disk {
     struct meta meta;
@@ -32,6 +37,10 @@ struct disk {
     struct stages stages;
     struct tables tables;
     struct trash trash;
+    /* What a primary undoes that may have lost its last changes: values that
+     * were here before undo_since_ns are linked aside, 0: not now. */
+    struct trash undone;
+    atomic_int_fast64_t undo_since_ns;
     struct {
         char name[TABLE_MAX_BYTES];
         size_t len;
@@ -42,8 +51,9 @@ struct disk {
     struct holders holders;
     struct meta_ident ident;        /* set by identify */
     atomic_uint_fast64_t watermark; /* of the last freshness */
-    char fresh_text[META_TEXT_MAX]; /* what the freshness file says */
+    struct fresh fresh;
     atomic_uint_fast64_t changes;   /* installs, removals, tables */
+    int64_t begun_ns; /* of identify, on the clock of file times */
     atomic_bool identified;
     char host[65];
 };
@@ -64,7 +74,7 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
                   struct wire_hello_ok *ok_out, struct err *err) MUSTCHECK;
 
 /* Is the directory not the one that was opened any more (moved, removed,
- * mounted over), or can nothing be staged in it?  Writes the reason. */
+ * mounted over, promoted)?  Writes the reason. */
 bool disk_lost(struct disk *d, char *why, size_t why_room);
 
 /* Replace META_DIR/applied if something changed since `*seen`. */

@@ -60,7 +60,7 @@ static const int ALLOWED[] = {
     SYS_renameat, SYS_mkdirat, SYS_fchown, SYS_ftruncate, SYS_fallocate,
     SYS_fdatasync, SYS_syncfs, SYS_sync_file_range, SYS_pread64, SYS_pwrite64,
     SYS_readv, SYS_writev, SYS_fadvise64, SYS_copy_file_range, SYS_fstatfs,
-    SYS_statx,
+    SYS_statx, SYS_fgetxattr,
     /* waiting and time */
     SYS_ppoll, SYS_clock_gettime, SYS_clock_getres, SYS_clock_nanosleep,
     SYS_nanosleep, SYS_gettimeofday, SYS_restart_syscall, SYS_eventfd2,
@@ -97,8 +97,10 @@ static const struct checked CHECKED[] = {
     {SYS_mprotect, 2, PROT_EXEC, 0},
     /* A thread, never a process. */
     {SYS_clone, 0, UINT32_MAX & ~(uint64_t)CLONE_DETACHED, NEW_THREAD},
-    /* A new name where the filesystem has no RENAME_NOREPLACE, as it is: not
-     * through a symbolic link, not of a descriptor. */
+    /* A name for a new file that has none yet, by its descriptor or by that in
+     * /proc; or a new name where the filesystem has no RENAME_NOREPLACE. */
+    {SYS_linkat, 4, UINT32_MAX, AT_EMPTY_PATH},
+    {SYS_linkat, 4, UINT32_MAX, AT_SYMLINK_FOLLOW},
     {SYS_linkat, 4, UINT32_MAX, 0},
     /* Times of an open file, not by path. */
     {SYS_utimensat, 1, UINT64_MAX, 0},

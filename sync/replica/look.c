@@ -4,7 +4,8 @@
  *
  * They work for any local user that may read the replica.  The age that
  * `fresh` prints compares this host's clock with the primary's, so both need
- * NTP; nothing in replication itself does that.
+ * NTP; nothing in replication itself does that.  Where this host's clock is
+ * behind, it is the time since the last word.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include "store/base/clock.h"
 #include "store/base/quote.h"
 #include "store/base/retry.h"
+#include "store/fresh_age.h"
 #include "sync/replica/replica.h"
 #include "sync/replica/role.h"
 #include "sync/replica/session.h"
@@ -33,6 +35,13 @@ static int usage(const char *what)
 /* No META_DIR, no freshness, or no time in it: never a whole copy. */
 static int never_synced(const char *dir, const struct err *err)
 {
+    if (err != NULL && err->code == ERR_CORRUPT) {
+        (void)printf("%s: of unknown age, " META_DIR "/" META_FILE_FRESHNESS
+                     " makes no sense; the primary's next heartbeat renews it, "
+                     "and what has been received is there\n",
+                     dir);
+        return EXIT_UNAVAILABLE;
+    }
     if (err != NULL && err->code != ERR_NOTFOUND) {
         replica_say_error(err);
         return err->code == ERR_PERM ? EXIT_NOT_PERMITTED : EXIT_UNAVAILABLE;
@@ -59,15 +68,21 @@ static int judge(const struct meta *m, const char *dir, int64_t max_age_ns)
     if (f.fresh_ns <= 0) {
         return never_synced(dir, NULL);
     }
-    int64_t age = clock_real_ns() - f.fresh_ns;
-    if (age < 0) {
-        (void)printf("%s: fresh (the primary's clock is %s ahead), %s\n", dir,
-                     DURATION_TEXT(-age), f.state);
-        return EXIT_GOOD;
+    if (f.age_ns == FRESH_AGE_UNKNOWN) {
+        (void)printf("%s: of unknown age, for this host's clock was set back "
+                     "since the primary's last word, %s\n",
+                     dir, f.state);
+        return EXIT_BAD;
     }
-    bool fresh = age <= max_age_ns;
-    (void)printf("%s: %s, %s old, %s\n", dir, fresh ? "fresh" : "stale",
-                 DURATION_TEXT(age), f.state);
+    bool fresh = f.age_ns <= max_age_ns;
+    int64_t ahead_ns = f.fresh_ns - clock_real_ns();
+    (void)printf("%s: %s, %s old", dir, fresh ? "fresh" : "stale",
+                 DURATION_TEXT(f.age_ns));
+    if (ahead_ns > 0) {
+        (void)printf(" by the primary's last word, whose clock is %s ahead",
+                     DURATION_TEXT(ahead_ns));
+    }
+    (void)printf(", %s\n", f.state);
     return fresh ? EXIT_GOOD : EXIT_BAD;
 }
 
@@ -108,10 +123,11 @@ struct facts {
     bool known; /* it has an identity */
     struct meta_ident ident;
     bool fresh_known;
+    bool fresh_broken; /* the file makes no sense */
     struct meta_freshness fresh;
     int live; /* 1, 0, or ERR_* */
     struct session_holder holder;
-    int64_t staged; /* -1: unknown */
+    int64_t undone;
 };
 
 static int gather(const struct meta *m, struct facts *f, struct err *err)
@@ -124,17 +140,12 @@ static int gather(const struct meta *m, struct facts *f, struct err *err)
     f->ident = f->role.ident;
     rc = meta_freshness_read(m->fd, &f->fresh, err);
     f->fresh_known = rc == 0 && f->fresh.fresh_ns > 0;
+    f->fresh_broken = rc == ERR_CORRUPT;
     if (rc != 0 && rc != ERR_NOTFOUND && rc != ERR_CORRUPT) {
         return rc;
     }
     f->live = session_live(m->fd, &f->holder, err);
-    f->staged = -1;
-    int stage_fd = retry_openat(
-        m->fd, META_STAGE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
-    if (stage_fd >= 0) {
-        f->staged = stages_count(stage_fd);
-        (void)close(stage_fd);
-    }
+    f->undone = trash_count(m->fd, UNDONE_DIR);
     return 0;
 }
 
@@ -199,10 +210,17 @@ static void print_text(const struct facts *f)
     }
     if (f->fresh_known) {
         (void)printf("state      %s, sequence %" PRIu64 "\n"
-                     "fresh      %s ago, %s on the primary's clock\n",
+                     "fresh      %s%s, %s on the primary's clock\n",
                      f->fresh.state, f->fresh.seq,
-                     DURATION_TEXT(clock_real_ns() - f->fresh.fresh_ns),
+                     f->fresh.age_ns == FRESH_AGE_UNKNOWN
+                         ? "unknown, for this host's clock was set back"
+                         : DURATION_TEXT(f->fresh.age_ns),
+                     f->fresh.age_ns == FRESH_AGE_UNKNOWN ? "" : " ago",
                      replica_utc(f->fresh.fresh_ns, since));
+    } else if (f->fresh_broken) {
+        (void)printf("fresh      unknown: " META_DIR "/" META_FILE_FRESHNESS
+                     " makes no sense; the primary's next heartbeat renews "
+                     "it\n");
     } else {
         (void)printf("fresh      never synced\n");
     }
@@ -213,8 +231,20 @@ static void print_text(const struct facts *f)
     } else {
         (void)printf("receiver   %s\n", f->live == 0 ? "none" : "unknown");
     }
-    if (f->staged >= 0) {
-        (void)printf("staged     %" PRId64 "\n", f->staged);
+    if (f->undone > 0) {
+        (void)printf("undone     %" PRId64 " values are kept that the primary "
+                     "undid after it had lost its last changes: "
+                     "drover-replica undone list %s\n",
+                     f->undone, f->dir);
+    }
+}
+
+static void print_age(int64_t age_ns)
+{
+    if (age_ns == FRESH_AGE_UNKNOWN) {
+        (void)printf(", \"age_ms\": null");
+    } else {
+        (void)printf(", \"age_ms\": %" PRId64, age_ns / NS_PER_MS);
     }
 }
 
@@ -233,9 +263,9 @@ static void print_json(const struct facts *f)
     }
     if (f->fresh_known) {
         (void)printf(", \"state\": \"%s\", \"seq\": %" PRIu64
-                     ", \"fresh_ns\": %" PRId64 ", \"age_ms\": %" PRId64,
-                     f->fresh.state, f->fresh.seq, f->fresh.fresh_ns,
-                     (clock_real_ns() - f->fresh.fresh_ns) / NS_PER_MS);
+                     ", \"fresh_ns\": %" PRId64,
+                     f->fresh.state, f->fresh.seq, f->fresh.fresh_ns);
+        print_age(f->fresh.age_ns);
     } else {
         (void)printf(", \"fresh_ns\": null");
     }
@@ -253,8 +283,8 @@ static void print_json(const struct facts *f)
     if (f->live >= 0) {
         (void)putchar('}');
     }
-    if (f->staged >= 0) {
-        (void)printf(", \"staged\": %" PRId64, f->staged);
+    if (f->undone >= 0) {
+        (void)printf(", \"undone\": %" PRId64, f->undone);
     }
     (void)printf("}\n");
 }
@@ -329,7 +359,8 @@ static int adopt(const char *dir, const uint8_t id[META_ID_BYTES],
         err->id = DR_OTHER_DATABASE;
     } else if (rc == ERR_NOTFOUND) {
         memcpy(ident.db_id, id, META_ID_BYTES);
-        rc = meta_ident_write(m.fd, &ident, &modes, err);
+        rc = geteuid() == 0 ? meta_ident_write_as_owner(m.fd, &ident, err)
+                            : meta_ident_write(m.fd, &ident, &modes, err);
     }
     meta_close(&m);
     return rc;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "store/base/clock.h"
+#include "sync/hint.h"
 #include "sync/replica/options.h"
 #include "sync/replica/replica.h"
 
@@ -53,11 +54,15 @@ static const char help_text[] =
     "    --epoch N             this epoch, also of a directory that is primary\n"
     "  demote DIR            make a primary a replica; keeps its values aside\n"
     "    --discard             keep none\n"
-    "  kept DIR [--remove]   list kept values that the new primary has not\n"
+    "  kept DIR              list kept values that the new primary has not\n"
+    "    --restore OUT         copy them to OUT, a new directory, as a database\n"
+    "    --remove              remove what was kept\n"
     "  trash list DIR        deleted values that are kept (--trash-keep)\n"
     "  trash restore DIR OUT copy them to OUT, a new directory, as a database\n"
     "  trash empty DIR       remove them\n"
     "    --table T, --key K, --id ID   only these\n"
+    "  undone list|restore|empty   the same of values that a primary undid\n"
+    "                        after it had lost its last changes\n"
     "  version, --help\n"
     "\n"
     "Exit codes: 0 good, 1 bad answer, 64 usage, 69 unavailable or never\n"
@@ -85,7 +90,7 @@ void replica_say_error(const struct err *err)
     } else {
         replica_say("%s", err->msg);
     }
-    const char *hint = dr_hint(err->id);
+    const char *hint = hint_of(err);
     if (hint[0] != '\0') {
         replica_say("hint: %s", hint);
     }
@@ -100,6 +105,7 @@ int replica_exit_of(const struct err *err)
     case DR_OLD_EPOCH:
     case DR_TWO_PRIMARIES:
     case DR_IS_PRIMARY:
+    case DR_EPOCH_JUMP:
     case DR_REPLICA_NOT_EMPTY:
         return EXIT_CONFIG;
     case DR_REPLICA_DIR:
@@ -229,6 +235,7 @@ static const struct command {
     {"status", status_main},   {"adopt", adopt_main},
     {"promote", promote_main}, {"demote", demote_main},
     {"kept", kept_main},       {"trash", trash_main},
+    {"undone", undone_main},
     {"version", version_main},
     {"--version", version_main},
     {"help", help_main},       {"--help", help_main},

@@ -21,7 +21,11 @@
 #include "store/base/clock.h"
 #include "store/base/hex.h"
 #include "store/base/retry.h"
+#include "store/fresh_age.h"
+#include "store/newfile.h"
+#include "store/own_dir.h"
 #include "store/walk.h"
+#include "sync/replica/inside.h"
 
 int meta_error_id(const struct err *err)
 {
@@ -51,35 +55,23 @@ static int refuse_dir(struct err *err, const char *path)
     return err_wrap(err, "replica directory %s", path);
 }
 
-/* Modes and group are set each time: they may come from changed settings. */
-int meta_open_dir(int at, const char *name, const struct meta_modes *modes,
-                  struct err *err)
+/* Open directory `name` below `at`; make it first when it is missing.  Modes
+ * and group are set each time: they may come from changed settings. */
+static int open_dir(int at, const char *name, const struct meta_modes *modes,
+                    struct err *err)
 {
-    if (mkdirat(at, name, modes->dir_mode & 0777) != 0 && errno != EEXIST) {
-        return err_sys(err, errno, "mkdir %s", name);
+    const struct own_dir how = {.mode = modes->dir_mode,
+                                .group = modes->group,
+                                .renew = true,
+                                .give = true};
+    int fd = own_dir_open(at, name, &how, NULL, err);
+    if (fd == ERR_PERM && modes->group != (gid_t)-1) {
+        return err_wrap(err,
+                        "for group %ju (is the receiver's user a member of "
+                        "it?)",
+                        (uintmax_t)modes->group);
     }
-    CLEANUP(fd_closep)
-    int fd = retry_openat(at, name,
-                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
-    if (fd < 0) {
-        return err_sys(err, errno, "open %s", name);
-    }
-    struct stat st;
-    if (fstat(fd, &st) != 0) {
-        return err_sys(err, errno, "stat %s", name);
-    }
-    if (modes->group != (gid_t)-1 && st.st_gid != modes->group &&
-        fchown(fd, (uid_t)-1, modes->group) != 0) {
-        return err_sys(err, errno,
-                       "give %s to group %ju (is the receiver's user a member "
-                       "of it?)",
-                       name, (uintmax_t)modes->group);
-    }
-    if ((st.st_mode & 07777) != modes->dir_mode &&
-        fchmod(fd, modes->dir_mode) != 0 && errno != EPERM) {
-        return err_sys(err, errno, "chmod %s", name);
-    }
-    return TAKE_FD(fd);
+    return fd;
 }
 
 /* The directory itself is made when missing, but not its parents: a missing
@@ -94,25 +86,9 @@ static int make_root(const char *path, const struct meta_modes *modes,
     if (errno != ENOENT) {
         return err_sys(err, errno, "stat");
     }
-    if (mkdir(path, modes->dir_mode & 0777) != 0) {
-        if (errno == EEXIST) {
-            return 0;
-        }
-        return err_sys(err, errno, "does not exist and cannot be made");
-    }
-    CLEANUP(fd_closep)
-    int fd = retry_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return err_sys(err, errno, "open");
-    }
-    if (modes->group != (gid_t)-1 && fchown(fd, (uid_t)-1, modes->group) != 0) {
-        return err_sys(err, errno, "give it to group %ju",
-                       (uintmax_t)modes->group);
-    }
-    if (fchmod(fd, modes->dir_mode) != 0) {
-        return err_sys(err, errno, "chmod");
-    }
-    return 0;
+    const struct own_dir how = {.mode = modes->dir_mode, .group = modes->group};
+    CLEANUP(fd_closep) int fd = own_dir_open_at(path, &how, err);
+    return fd < 0 ? err_wrap(err, "does not exist and cannot be made") : 0;
 }
 
 /* A group can be given, and the setgid bit of a directory kept, by its members
@@ -158,23 +134,22 @@ static int open_below(struct meta *m, const struct meta_modes *modes,
                        "/" META_FILE_PRIMARY "); a copy of a primary must come "
                        "without " META_DIR);
     }
-    if (faccessat(m->db.root_fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
-        return err_sys(err, errno, "is not writable for the receiver's user");
-    }
-    int rc = check_group(m->db.root_fd, modes, err);
+    int rc = inside_check(m->db.root_fd, false, m->db.path, err);
     if (rc != 0) {
         return rc;
     }
-    m->fd = meta_open_dir(m->db.root_fd, META_DIR, modes, err);
+    if (faccessat(m->db.root_fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
+        return err_sys(err, errno, "is not writable for the receiver's user");
+    }
+    rc = check_group(m->db.root_fd, modes, err);
+    if (rc != 0) {
+        return rc;
+    }
+    m->fd = open_dir(m->db.root_fd, META_DIR, modes, err);
     if (m->fd < 0) {
         return m->fd;
     }
-    m->stage_fd = meta_open_dir(m->fd, META_STAGE, modes, err);
-    if (m->stage_fd < 0) {
-        return err_wrap(err, META_DIR);
-    }
-    if (faccessat(m->fd, ".", W_OK | X_OK, AT_EACCESS) != 0 ||
-        faccessat(m->stage_fd, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+    if (faccessat(m->fd, ".", W_OK | X_OK, AT_EACCESS) != 0) {
         return err_sys(err, errno, META_DIR " is not writable");
     }
     return 0;
@@ -183,7 +158,7 @@ static int open_below(struct meta *m, const struct meta_modes *modes,
 int meta_open(struct meta *m, const char *path, const struct meta_modes *modes,
               struct err *err)
 {
-    *m = (struct meta){.fd = -1, .stage_fd = -1};
+    *m = (struct meta){.fd = -1};
     if (make_root(path, modes, err) != 0) {
         return refuse_dir(err, path);
     }
@@ -193,8 +168,10 @@ int meta_open(struct meta *m, const char *path, const struct meta_modes *modes,
     }
     int rc = open_below(m, modes, err);
     if (rc != 0) {
-        (void)refuse_dir(err, path);
-        if (rc == ERR_REFUSED) {
+        if (err->id != DR_NESTED) {
+            (void)refuse_dir(err, path);
+        }
+        if (rc == ERR_REFUSED && err->id != DR_NESTED) {
             err->id = DR_IS_PRIMARY;
         }
         meta_close(m);
@@ -204,7 +181,7 @@ int meta_open(struct meta *m, const char *path, const struct meta_modes *modes,
 
 int meta_look(struct meta *m, const char *path, struct err *err)
 {
-    *m = (struct meta){.fd = -1, .stage_fd = -1};
+    *m = (struct meta){.fd = -1};
     int rc = db_open(&m->db, path, false, err);
     if (rc != 0) {
         return rc;
@@ -220,7 +197,6 @@ int meta_look(struct meta *m, const char *path, struct err *err)
 
 void meta_close(struct meta *m)
 {
-    fd_closep(&m->stage_fd);
     fd_closep(&m->fd);
     db_close(&m->db);
 }
@@ -315,7 +291,7 @@ static int fill(int fd, int meta_fd, const void *text, size_t len,
             return errno;
         }
     }
-    if (how->durable && retry_fsync(fd) != 0) {
+    if ((how->durable || how->whole) && retry_fsync(fd) != 0) {
         return errno;
     }
     return 0;
@@ -328,19 +304,16 @@ int meta_replace(int meta_fd, const char *file, const void *text, size_t len,
     int n = snprintf(temp, sizeof temp, "%s.new", file);
     assert(n > 0 && (size_t)n < sizeof temp);
     (void)unlinkat(meta_fd, temp, 0);
-    CLEANUP(fd_closep)
-    int fd = retry_openat(meta_fd, temp,
-                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                          0600);
-    if (fd < 0) {
+    struct newfile f;
+    if (newfile_open(&f, meta_fd, temp, 0600) != 0) {
         return err_sys(err, errno, "create " META_DIR "/%s", temp);
     }
-    int sys = fill(fd, meta_fd, text, len, how);
-    if (sys == 0 && renameat(meta_fd, temp, meta_fd, file) != 0) {
+    int sys = fill(f.fd, meta_fd, text, len, how);
+    if (sys == 0 && newfile_place_over(&f, meta_fd, temp, file) != 0) {
         sys = errno;
     }
+    newfile_drop(&f, meta_fd, temp);
     if (sys != 0) {
-        (void)unlinkat(meta_fd, temp, 0);
         return err_sys(err, sys, "write " META_DIR "/%s", file);
     }
     if (how->durable && retry_fsync(meta_fd) != 0) {
@@ -361,6 +334,10 @@ int meta_read(int meta_fd, const char *file, char *out, size_t room,
     struct stat st;
     if (fstat(fd, &st) != 0) {
         return err_sys(err, errno, "stat " META_DIR "/%s", file);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return err_set(err, ERR_NOTTABLE, 0, META_DIR "/%s is no regular file",
+                       file);
     }
     size_t len = 0;
     while (len < room) {
@@ -438,32 +415,64 @@ int meta_freshness_read(int meta_fd, struct meta_freshness *out,
                        META_DIR "/" META_FILE_FRESHNESS " makes no sense");
     }
     f.fresh_ns = clock_of_timespec(st.st_mtim);
+    f.age_ns = fresh_age_ns(&st, clock_real_ns());
     *out = f;
     return 0;
 }
 
-enum { FOUND_DATA = 1 };
+/* Data is an answer, but another database below it is a better one: who is told
+ * of data may empty the directory.  So the walk goes on, within a bound. */
+enum { ENOUGH_KEYS = 1000000, ENOUGH = 1 };
+
+struct contents {
+    bool data;
+    uint64_t keys;
+    char other[TABLE_PATH_BYTES]; /* "": none */
+};
 
 static int on_table(void *arg, const char *table, size_t len, int dir_fd)
 {
-    (void)arg, (void)table, (void)dir_fd;
-    return len > 0 ? FOUND_DATA : 0;
+    struct contents *c = arg;
+    (void)table, (void)dir_fd;
+    c->data = c->data || len > 0;
+    return 0;
 }
 
 static int on_key(void *arg, const char *table, size_t len, int dir_fd,
                   const char *key, size_t key_len)
 {
-    (void)arg, (void)table, (void)len, (void)dir_fd, (void)key, (void)key_len;
-    return FOUND_DATA;
+    struct contents *c = arg;
+    (void)table, (void)len, (void)dir_fd, (void)key, (void)key_len;
+    c->data = true;
+    return ++c->keys == ENOUGH_KEYS ? ENOUGH : 0;
+}
+
+static int on_other(void *arg, const char *path)
+{
+    struct contents *c = arg;
+    (void)snprintf(c->other, sizeof c->other, "%s", path);
+    return ENOUGH;
 }
 
 int meta_holds_data(const struct db *db, struct err *err)
 {
-    static const struct walk_ops ops = {.table_begin = on_table, .key = on_key};
+    static const struct walk_ops ops = {
+        .table_begin = on_table, .key = on_key, .other = on_other};
+    struct contents c = {.data = false};
     struct walk_counts counts = {0};
-    int rc = walk_db(db, &ops, NULL, &counts, err);
-    if (rc != 0) {
+    int rc = walk_db(db, &ops, &c, &counts, err);
+    if (rc < 0) {
         return rc;
+    }
+    if (c.other[0] != '\0') {
+        (void)err_set(err, ERR_REFUSED, 0,
+                      "%.200s contains another database, %.300s", db->path,
+                      c.other);
+        err->id = DR_NESTED;
+        return err->code;
+    }
+    if (c.data) {
+        return 1;
     }
     if (counts.incomplete > 0) {
         return err_set(err, ERR_PERM, 0,
@@ -477,5 +486,5 @@ int meta_holds_data(const struct db *db, struct err *err)
 int meta_open_sub(int meta_fd, const char *name, const struct meta_modes *modes,
                   struct err *err)
 {
-    return meta_open_dir(meta_fd, name, modes, err);
+    return open_dir(meta_fd, name, modes, err);
 }

@@ -2,13 +2,13 @@
  *
  * meta: a replica's directory and the small files in its META_DIR.
  *
- *     DIR/.drover/replica    whose copy this is: database id, epoch, watermark
+ *     DIR/.drover/replica    whose copy this is: database id, epoch, watermark;
+ *                            and its own id
  *     DIR/.drover/freshness  for readers: how current the copy is
  *     DIR/.drover/applied    for readers: replaced when something changed
  *     DIR/.drover/index      saved index
  *     DIR/.drover/lock       flock held by the live receiver
  *     DIR/.drover/takeover   a newcomer asks for the lock
- *     DIR/.drover/stage/     values on their way in
  *
  * A primary has META_DIR/id and no META_DIR/replica; such a directory is never
  * written as a replica (role.h).  Small files are replaced by rename, so a reader sees the old
@@ -37,7 +37,6 @@
 #define META_FILE_INDEX "index"
 #define META_FILE_LOCK "lock"
 #define META_FILE_TAKEOVER "takeover"
-#define META_STAGE "stage"
 
 enum {
     META_DIR_MODE = 02750,
@@ -57,14 +56,8 @@ struct meta_modes {
 
 struct meta {
     struct db db;
-    int fd;       /* META_DIR */
-    int stage_fd; /* META_DIR/stage; -1 after meta_look() */
+    int fd; /* META_DIR */
 };
-
-/* Open directory `name` below `at`, with these modes; made when missing.  The
- * caller closes it. */
-int meta_open_dir(int at, const char *name, const struct meta_modes *modes,
-                  struct err *err) MUSTCHECK;
 
 /* Open `path` to write a replica in it.  A missing `path` is made when its
  * parent exists.  On failure err->id is DR_REPLICA_DIR (or DR_REPLICA_FULL,
@@ -84,7 +77,8 @@ void meta_sweep(int meta_fd);
 struct meta_write {
     mode_t mode;
     gid_t group;    /* (gid_t)-1: leave */
-    bool durable;   /* fsync the file and META_DIR */
+    bool whole;     /* fsync the file: old or new after a power loss */
+    bool durable;   /* ... and META_DIR: new */
     bool set_mtime; /* to mtime_ns */
     bool like_dir;  /* give it META_DIR's owner and group: root may be at work */
     int64_t mtime_ns;
@@ -98,9 +92,10 @@ int meta_replace(int meta_fd, const char *file, const void *text, size_t len,
 int meta_read(int meta_fd, const char *file, char *out, size_t room,
               struct stat *st_out, struct err *err) MUSTCHECK;
 
-/* Whose copy a replica is. */
+/* Whose copy a replica is, and which one. */
 struct meta_ident {
     uint8_t db_id[META_ID_BYTES];
+    uint8_t self[META_ID_BYTES]; /* its own id (sync/dirid.h); zero: none yet */
     uint64_t epoch;
     uint64_t watermark;
     /* Which primary has this epoch (see wire_hello), zero: not known; and its
@@ -126,6 +121,7 @@ struct meta_freshness {
     uint64_t seq;
     char state[16];
     int64_t fresh_ns; /* 0: never was equal */
+    int64_t age_ns;   /* when read: as of fresh_age_ns() */
 };
 
 /* Writes "db=... epoch=... seq=... state=...\n"; returns its length. */
@@ -135,7 +131,8 @@ int meta_freshness_read(int meta_fd, struct meta_freshness *out,
                         struct err *err) MUSTCHECK;
 
 /* True when the database holds at least one key or one table beside the root;
- * ERR_* when that could not be seen. */
+ * ERR_* when that could not be seen; ERR_REFUSED (DR_NESTED) when a directory in
+ * it is another database. */
 int meta_holds_data(const struct db *db, struct err *err) MUSTCHECK;
 
 void meta_id_text(const uint8_t id[META_ID_BYTES], char out[META_ID_TEXT]);
@@ -145,7 +142,7 @@ bool meta_id_parse(const char *text, uint8_t out[META_ID_BYTES]);
 /* The operator-visible number for a failure on the replica's disk. */
 int meta_error_id(const struct err *err);
 
-/* A directory in META_DIR, made when it is missing, with these modes and group:
- * whoever may list the database may list it, too. */
+/* A directory in META_DIR, or in one of those, made when it is missing, with
+ * these modes and group: whoever may list the database may list it, too. */
 int meta_open_sub(int meta_fd, const char *name, const struct meta_modes *modes,
                   struct err *err) MUSTCHECK;

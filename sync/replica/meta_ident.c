@@ -6,6 +6,7 @@
  *     database 0f3c...
  *     epoch 2
  *     watermark 88123
+ *     self 5f0b6b4ce1d04b4f8e4ad8a8a0e9d3c1
  *     origin 8f14e45fceea167a
  *     agent 6c8349cc7260ae62e3b1396831a8398f
  */
@@ -19,10 +20,15 @@
 #include "store/base/hex.h"
 
 /* The lines after the first three; older files lack them. */
-static void read_agents(const char *text, struct meta_ident *id)
+static void read_others(const char *text, struct meta_ident *id)
 {
     char hex[META_ID_TEXT];
-    const char *at = strstr(text, "\norigin ");
+    const char *at = strstr(text, "\nself ");
+    if (at != NULL && (sscanf(at, "\nself %32[0-9a-f]", hex) != 1 ||
+                       !meta_id_parse(hex, id->self))) {
+        memset(id->self, 0, sizeof id->self);
+    }
+    at = strstr(text, "\norigin ");
     if (at != NULL && sscanf(at, "\norigin %16[0-9a-f]", hex) == 1) {
         (void)hex_decode(id->origin, sizeof id->origin, hex, strlen(hex));
     }
@@ -55,7 +61,7 @@ int meta_ident_read(int meta_fd, struct meta_ident *out, struct err *err)
         return err_set(err, ERR_CORRUPT, 0,
                        META_DIR "/" META_FILE_REPLICA " makes no sense");
     }
-    read_agents(text, &id);
+    read_others(text, &id);
     *out = id;
     return 0;
 }
@@ -81,6 +87,10 @@ static int ident_write(int meta_fd, const struct meta_ident *ident,
                      hex, ident->epoch, ident->watermark,
                      hex_encode((char[2 * WIRE_ORIGIN_BYTES + 1]){0},
                                 ident->origin, sizeof ident->origin));
+    if (!is_zero(ident->self, META_ID_BYTES)) {
+        meta_id_text(ident->self, hex);
+        n += snprintf(text + n, sizeof text - (size_t)n, "self %s\n", hex);
+    }
     for (size_t i = 0; i < META_AGENTS; i++) {
         if (is_zero(ident->agents[i], META_ID_BYTES)) {
             break;

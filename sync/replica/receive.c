@@ -28,6 +28,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "sync/replica/filter.h"
+#include "sync/replica/first.h"
 #include "sync/replica/sandbox.h"
 
 enum {
@@ -166,7 +167,7 @@ static int op_identify(void *ctx, const struct wire_hello *hello,
         return rc;
     }
     atomic_store(&rv->silence_ms, receiver_silence_ms(hello));
-    scanner_identified(&rv->scanner, rv);
+    scanner_identified(&rv->scanner, rv, hello);
     return 0;
 }
 
@@ -191,10 +192,10 @@ static int op_sync_both(void *ctx, const uint64_t *stages, size_t n,
     return rc;
 }
 
-static void op_scan_start(void *ctx, uint64_t id, bool content)
+static void op_scan_start(void *ctx, uint64_t id, unsigned how)
 {
     struct receive *rv = receive_of(ctx);
-    scanner_scan(&rv->scanner, rv, id, content);
+    scanner_scan(&rv->scanner, rv, id, how);
 }
 
 static void op_names_start(void *ctx, uint64_t id, struct digest *names,
@@ -267,6 +268,14 @@ static void wake_committer(struct receive *rv)
 /* 0 = the stream ended, RECEIVER_BYE, or ERR_*. */
 static int read_all(struct receive *rv, uint8_t *buf, struct err *err)
 {
+    if (rv->first.len > 0) {
+        int rc = receiver_input(rv->core, rv->first.data, rv->first.len,
+                                receive_now_ms(), err);
+        if (rc != 0) {
+            return rc;
+        }
+        wake_committer(rv);
+    }
     while (wait_for_room(rv) && wait_for_input(rv)) {
         ssize_t n = read(STDIN_FILENO, buf, READ_BYTES);
         if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
@@ -366,6 +375,7 @@ static void join_threads(struct receive *rv)
         (void)pthread_join(rv->committer, NULL);
     }
     scanner_stop(&rv->scanner);
+    fresh_deinit(&rv->disk.fresh); /* it may sync once more */
     if (rv->started > 1) {
         /* Last: it ends the process should one of the others hang. */
         pthread_mutex_lock(&rv->watch_mutex);
@@ -430,10 +440,7 @@ static int serve(struct receive *rv, struct err *err)
     }
     save(rv);
     if (rc == 0 && !atomic_load(&rv->disk.identified)) {
-        rc = err_set(err, ERR_PROTO, 0,
-                     "the input ended before an agent said hello; this "
-                     "command is for `drover agent`, through ssh or as its "
-                     "child");
+        rc = first_no_hello(err);
         replica_say_error(err);
     }
     return rc;
@@ -456,6 +463,7 @@ static void deinit(struct receive *rv)
     if (rv->core != NULL) {
         receiver_free(rv->core);
     }
+    buf_deinit(&rv->first);
     index_free(rv->index);
     disk_close(&rv->disk);
     fd_closep(&rv->wake_fd);
@@ -487,6 +495,24 @@ static void confine(const struct receive *rv, bool wanted)
     }
 }
 
+/* Nothing is made where no replica is before an agent has asked for one. */
+static int open_disk(struct receive *rv, const struct replica_settings *set,
+                     struct err *err)
+{
+    int rc = first_is_due(set->dir) ? first_hear(set->dir, &rv->first, err)
+                                      : 0;
+    if (rc == 0) {
+        rc = disk_open(&rv->disk, set->dir, &set->modes, err);
+    }
+    if (rc == 0) {
+        rc = disk_keep_trash(&rv->disk, &set->trash, err);
+        if (rc != 0) {
+            disk_close(&rv->disk);
+        }
+    }
+    return rc;
+}
+
 int receive_run(const struct replica_settings *settings)
 {
     struct err err = {0};
@@ -499,17 +525,13 @@ int receive_run(const struct replica_settings *settings)
         return receive_refuse(&err);
     }
     init(rv);
-    int rc = disk_open(&rv->disk, settings->dir, &settings->modes, &err);
-    if (rc == 0) {
-        rc = disk_keep_trash(&rv->disk, &settings->trash, &err);
-        if (rc != 0) {
-            disk_close(&rv->disk);
-        }
-    }
+    int rc = open_disk(rv, settings, &err);
     if (rc != 0) {
+        buf_deinit(&rv->first);
         free(rv);
         return receive_refuse(&err);
     }
+    boot_now(rv->disk.meta.db.root_fd, &rv->scanner.ident.boot);
     confine(rv, settings->sandbox);
     rc = open_signals(rv, &err);
     if (rc == 0) {

@@ -23,6 +23,7 @@ struct receive {
     struct receiver *core;
     struct index *index;
     struct scanner scanner;
+    struct buf first; /* the input that was read before (first.h) */
 
     pthread_mutex_t out_mutex;      /* one frame at a time to stdout */
     pthread_mutex_t takeover_mutex; /* session_superseded() */

@@ -44,6 +44,7 @@ int promote_main(int argc, char **argv);
 int demote_main(int argc, char **argv);
 int kept_main(int argc, char **argv);
 int trash_main(int argc, char **argv);
+int undone_main(int argc, char **argv);
 
 /* Serve one agent on stdin and stdout until it ends. */
 int receive_run(const struct replica_settings *settings);

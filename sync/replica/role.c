@@ -17,6 +17,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/retry.h"
 #include "store/lock.h"
+#include "store/own_dir.h"
 
 static int read_id(int meta_fd, uint8_t out[META_ID_BYTES], struct err *err)
 {
@@ -104,24 +105,40 @@ int role_open(struct meta *m, const char *dir, struct err *err)
     return rc;
 }
 
-int role_hold_primary(int meta_fd, int *fd_out, struct err *err)
+/* --- keeping agents out -------------------------------------------------- */
+
+/* Who could have opened a private file of the database's owner? */
+struct trusted {
+    uid_t meta, root;
+};
+
+enum { CAPS_READ_ALL = 1 << 1 | 1 << 2 }; /* DAC_OVERRIDE, DAC_READ_SEARCH */
+
+/* Of a process that took a lock.  Its own user only: whoever starts a setuid
+ * program after locking does not become root for it. */
+static bool is_trusted(void *arg, pid_t pid)
 {
-    CLEANUP(fd_closep)
-    int fd = retry_openat(meta_fd, META_FILE_PRIMARY,
-                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
-    if (fd < 0) {
-        return err_sys(err, errno, "open " META_DIR "/" META_FILE_PRIMARY);
+    const struct trusted *t = arg;
+    char path[40], line[256];
+    unsigned long caps = 0;
+    uid_t uid[3] = {1, 2, 3};
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (f == NULL) {
+        return false; /* it ended; what it left holds the lock */
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-        *fd_out = TAKE_FD(fd);
-        return 0;
+    while (fgets(line, sizeof line, f) != NULL) {
+        (void)sscanf(line, "Uid: %u %u %u", &uid[0], &uid[1], &uid[2]);
+        (void)sscanf(line, "CapEff: %lx", &caps);
     }
-    if (errno != EWOULDBLOCK) {
-        return err_sys(err, errno, "lock " META_DIR "/" META_FILE_PRIMARY);
-    }
-    struct stat st;
-    char comm[16] = "";
-    pid_t pid = fstat(fd, &st) == 0 ? lock_holder(&st, 0, comm) : 0;
+    (void)fclose(f);
+    return uid[0] == uid[1] && uid[0] == uid[2] &&
+           (uid[0] == 0 || uid[0] == t->meta || uid[0] == t->root ||
+            (caps & CAPS_READ_ALL) != 0);
+}
+
+static int agent_runs(pid_t pid, const char *comm, struct err *err)
+{
     char who[64] = "";
     if (pid != 0) {
         (void)snprintf(who, sizeof who, ", pid %d (%s),", (int)pid, comm);
@@ -130,4 +147,64 @@ int role_hold_primary(int meta_fd, int *fd_out, struct err *err)
                    "an agent%s runs on it: stop the application, let drover "
                    "wait end, then stop that agent (systemctl stop drover@NAME)",
                    who);
+}
+
+static int hold_agent(const struct meta *m, struct role_hold *h,
+                      struct err *err)
+{
+    struct stat st;
+    char comm[16] = "";
+    h->agent_fd = own_file_open(m->fd, META_FILE_AGENT, O_RDWR, err);
+    if (h->agent_fd < 0) {
+        return err_wrap(err, META_DIR);
+    }
+    if (flock(h->agent_fd, LOCK_EX | LOCK_NB) == 0) {
+        return 0;
+    }
+    if (errno != EWOULDBLOCK || fstat(h->agent_fd, &st) != 0) {
+        return err_sys(err, errno, "lock " META_DIR "/" META_FILE_AGENT);
+    }
+    pid_t pid = lock_holder(&st, 0, comm);
+    return agent_runs(pid, comm, err);
+}
+
+static int hold_id(const struct meta *m, struct role_hold *h, struct err *err)
+{
+    struct stat st, meta, root;
+    char comm[16] = "";
+    h->id_fd = retry_openat(m->fd, META_FILE_PRIMARY,
+                            O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    if (h->id_fd < 0 || fstat(h->id_fd, &st) != 0 ||
+        fstat(m->fd, &meta) != 0 || fstat(m->db.root_fd, &root) != 0) {
+        return err_sys(err, errno, "open " META_DIR "/" META_FILE_PRIMARY);
+    }
+    if (flock(h->id_fd, LOCK_EX | LOCK_NB) == 0) {
+        return 0;
+    }
+    if (errno != EWOULDBLOCK) {
+        return err_sys(err, errno, "lock " META_DIR "/" META_FILE_PRIMARY);
+    }
+    struct trusted t = {.meta = meta.st_uid, .root = root.st_uid};
+    pid_t pid = lock_holder_if(&st, 0, is_trusted, &t, comm);
+    return pid != 0 ? agent_runs(pid, comm, err) : 0;
+}
+
+int role_hold_primary(const struct meta *m, struct role_hold *out,
+                      struct err *err)
+{
+    *out = (struct role_hold){.agent_fd = -1, .id_fd = -1};
+    int rc = hold_agent(m, out, err);
+    if (rc == 0) {
+        rc = hold_id(m, out, err);
+    }
+    if (rc != 0) {
+        role_hold_end(out);
+    }
+    return rc;
+}
+
+void role_hold_end(struct role_hold *h)
+{
+    fd_closep(&h->agent_fd);
+    fd_closep(&h->id_fd);
 }

@@ -15,14 +15,19 @@
  * directory with it, a receiver one without it (but with an id).
  *
  * Who is kept out meanwhile: promote holds the receivers' lock (session.h);
- * agents hold a share lock on META_DIR/id while they run, and demote takes it
- * exclusively.
+ * agents hold a share lock on META_DIR/agent while they run, and demote takes it
+ * exclusively.  That file is private: a lock that every reader can take would let
+ * every reader keep the operator out for ever.  An agent that cannot open it,
+ * and one of Drover 0.1, holds META_DIR/id, which counts only when its holder
+ * could have opened the private file, too: root, an owner, or who may read
+ * everything.  An agent that is not seen so finds the new role, or epoch, within
+ * seconds by itself.
  *
  * Kept values: what a demoted primary had and nobody else ever got must not
  * vanish when its new primary overwrites it.  demote links every value into
- * META_DIR/kept-EPOCH/, itself laid out as a database; as values are replaced
- * by renaming, the links cost space only where something changes.  What differs
- * once the new primary's copy is here is exactly what was lost on the way.
+ * META_DIR/kept-EPOCH/ (kept.h reads it); as values are replaced by renaming,
+ * the links cost space only where something changes.  What differs once the new
+ * primary's copy is here is exactly what was lost on the way.
  *
  * Nothing here prints; blocking.
  */
@@ -54,9 +59,14 @@ int role_look(int meta_fd, struct role_facts *out, struct err *err) MUSTCHECK;
  * how to become him). */
 int role_open(struct meta *m, const char *dir, struct err *err) MUSTCHECK;
 
-/* Keep agents away from a primary: *fd_out is to be closed at the end.
+/* Keep agents away from a primary until the descriptors are closed.
  * ERR_TIMEOUT names the agent that runs. */
-int role_hold_primary(int meta_fd, int *fd_out, struct err *err) MUSTCHECK;
+struct role_hold {
+    int agent_fd, id_fd; /* -1: none */
+};
+int role_hold_primary(const struct meta *m, struct role_hold *out,
+                      struct err *err) MUSTCHECK;
+void role_hold_end(struct role_hold *h);
 
 /* --- promote ------------------------------------------------------------- */
 
@@ -98,9 +108,10 @@ int role_demote(struct meta *m, bool discard, struct role_demoted *out,
 int role_keep(struct meta *m, uint64_t epoch, uint64_t *values_out,
               struct err *err) MUSTCHECK;
 
-/* One kept value that is not what the database has now. */
-typedef void (*role_differs_fn)(void *arg, struct bytes table, struct bytes key,
-                                bool gone);
+/* One kept value that is not what the database has now; `fd` reads it (from its
+ * beginning with pread() only).  A failure ends the comparison. */
+typedef int (*role_differs_fn)(void *arg, struct bytes table, struct bytes key,
+                               bool gone, int fd, struct err *err);
 
 struct role_kept {
     uint64_t epoch;

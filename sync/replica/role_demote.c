@@ -17,7 +17,7 @@
 static int clean_up(int meta_fd, struct err *err)
 {
     static const char *const names[] = {META_FILE_PRIMARY, META_FILE_EPOCH,
-                                        META_FILE_PROMOTED};
+                                        META_FILE_PROMOTED, META_FILE_AGENT};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (unlinkat(meta_fd, names[i], 0) != 0 && errno != ENOENT) {
             return err_sys(err, errno, "remove " META_DIR "/%s", names[i]);
@@ -43,7 +43,8 @@ int role_demote(struct meta *m, bool discard, struct role_demoted *out,
                 struct err *err)
 {
     struct role_facts f;
-    CLEANUP(fd_closep) int hold = -1;
+    CLEANUP(role_hold_end)
+    struct role_hold hold = {.agent_fd = -1, .id_fd = -1};
     *out = (struct role_demoted){.epoch = 0};
     int rc = role_look(m->fd, &f, err);
     if (rc != 0) {
@@ -59,7 +60,7 @@ int role_demote(struct meta *m, bool discard, struct role_demoted *out,
         rc = clean_up(m->fd, err);
         return rc != 0 ? rc : ROLE_THERE;
     }
-    rc = role_hold_primary(m->fd, &hold, err);
+    rc = role_hold_primary(m, &hold, err);
     if (rc == 0 && !discard) {
         rc = role_keep(m, f.epoch, &out->kept, err);
     }

@@ -16,6 +16,7 @@
 #include "store/base/quote.h"
 #include "store/base/units.h"
 #include "sync/replica/replica.h"
+#include "sync/replica/restore.h"
 #include "sync/replica/role.h"
 
 static int usage(const char *what)
@@ -136,8 +137,8 @@ static int promote(const char *dir, const struct role_promote *o)
     struct stat st;
     struct meta m;
     char room[PATH_MAX];
-    dir = whole_path(dir, room);
     int rc = role_open(&m, dir, &err);
+    dir = whole_path(dir, room);
     if (rc != 0) {
         return refused(dir, &err);
     }
@@ -229,8 +230,8 @@ static int demote(const char *dir, bool discard)
     struct err err = {0};
     struct meta m;
     char room[PATH_MAX];
-    dir = whole_path(dir, room);
     int rc = role_open(&m, dir, &err);
+    dir = whole_path(dir, room);
     if (rc != 0) {
         return refused(dir, &err);
     }
@@ -283,13 +284,27 @@ int demote_main(int argc, char **argv)
 
 /* --- kept ---------------------------------------------------------------- */
 
-static void print_key(void *arg, struct bytes table, struct bytes key,
-                      bool gone)
+/* What `kept` is asked for. */
+struct kept_job {
+    bool remove;
+    const char *out; /* restore there */
+    struct db db;
+    uint64_t restored;
+};
+
+static int on_key(void *arg, struct bytes table, struct bytes key, bool gone,
+                  int fd, struct err *err)
 {
-    (void)arg;
+    struct kept_job *job = arg;
     (void)printf("%s  %s%s%s\n", gone ? "gone     " : "different",
                  table.len > 0 ? QUOTED_TABLE(table.p, table.len) : "",
                  table.len > 0 ? " " : "", QUOTED(key.p, key.len));
+    if (job->out == NULL) {
+        return 0;
+    }
+    int rc = restore_value(&job->db, table, key, fd, err);
+    job->restored += rc == 0;
+    return rc;
 }
 
 /* Is what the new primary has here yet? */
@@ -305,7 +320,7 @@ static bool is_caught_up(const struct meta *m, uint64_t epoch)
 }
 
 static int kept_one(struct meta *m, const char *dir, uint64_t epoch,
-                    struct err *err)
+                    struct kept_job *job, struct err *err)
 {
     struct role_kept k;
     if (!is_caught_up(m, epoch)) {
@@ -313,7 +328,7 @@ static int kept_one(struct meta *m, const char *dir, uint64_t epoch,
                      "is not complete\n",
                      dir);
     }
-    int rc = role_kept_compare(m, epoch, print_key, NULL, &k, err);
+    int rc = role_kept_compare(m, epoch, on_key, job, &k, err);
     if (rc != 0) {
         return rc;
     }
@@ -328,51 +343,90 @@ static int kept_one(struct meta *m, const char *dir, uint64_t epoch,
     return k.gone + k.different > 0 ? 1 : 0;
 }
 
-static void tell_kept(const char *dir, bool differs)
+static void tell_kept(const char *dir, const struct kept_job *job, bool differs)
 {
     const char *path = QUOTED(dir, strlen(dir));
-    if (differs) {
-        (void)printf("read one  drover-kv %s/" META_DIR "/" META_KEPT
-                     "EPOCH get KEY --table TABLE\n"
-                     "bring it back by setting it on the present primary\n",
-                     path);
+    if (job->out != NULL) {
+        (void)printf("%s values, as listed, are in %s now, laid out as a "
+                     "database\n"
+                     "bring one back by setting it on the present primary:\n"
+                     "          drover-kv %s get KEY --table TABLE\n",
+                     COUNT_TEXT(job->restored), job->out, job->out);
+    } else if (differs) {
+        (void)printf("read them drover-replica kept --restore OUT %s\n", path);
     }
     (void)printf("remove    drover-replica kept --remove %s\n", path);
 }
 
-static int kept(const char *dir, bool remove)
+static int kept_all(struct meta *m, const char *dir, struct kept_job *job,
+                    struct err *err)
+{
+    uint64_t epoch = 0;
+    bool any = false, differs = false, complete = true;
+    int rc = 0;
+    int next = 0;
+    while (rc >= 0 && (next = role_kept_next(m->fd, epoch, &epoch, err)) == 0) {
+        any = true;
+        complete = complete && is_caught_up(m, epoch);
+        rc = job->remove ? role_kept_remove(m, epoch, err)
+                         : kept_one(m, dir, epoch, job, err);
+        differs = differs || rc > 0;
+    }
+    if (rc < 0 || next != ERR_NOTFOUND) {
+        return refused(dir, err);
+    }
+    if (!any) {
+        (void)printf("%s: no values are kept\n", dir);
+    } else if (!job->remove) {
+        tell_kept(dir, job, differs);
+    }
+    return !job->remove && !complete ? EXIT_UNAVAILABLE
+           : differs                 ? EXIT_BAD
+                                     : EXIT_GOOD;
+}
+
+static int kept(const char *dir, struct kept_job *job)
 {
     struct err err = {0};
     struct meta m;
-    uint64_t epoch = 0;
-    bool any = false, differs = false, complete = true;
     char room[PATH_MAX];
-    dir = whole_path(dir, room);
     int rc = role_open(&m, dir, &err);
-    while (rc >= 0 && role_kept_next(m.fd, epoch, &epoch, &err) == 0) {
-        any = true;
-        complete = complete && is_caught_up(&m, epoch);
-        rc = remove ? role_kept_remove(&m, epoch, &err)
-                    : kept_one(&m, dir, epoch, &err);
-        differs = differs || rc > 0;
-    }
+    dir = whole_path(dir, room);
     if (rc < 0) {
         return refused(dir, &err);
     }
-    meta_close(&m);
-    if (!any) {
-        (void)printf("%s: no values are kept\n", dir);
-    } else if (!remove) {
-        tell_kept(dir, differs);
+    if (job->out != NULL && restore_open(&job->db, job->out, &err) < 0) {
+        meta_close(&m);
+        return refused(job->out, &err);
     }
-    return !remove && !complete ? EXIT_UNAVAILABLE
-           : differs            ? EXIT_BAD
-                                : EXIT_GOOD;
+    int code = kept_all(&m, dir, job, &err);
+    if (job->out != NULL) {
+        db_close(&job->db);
+    }
+    meta_close(&m);
+    return code;
 }
 
 int kept_main(int argc, char **argv)
 {
-    bool remove = false;
-    const char *dir = one_flag(argc, argv, "kept", "remove", &remove);
-    return dir != NULL ? kept(dir, remove) : EXIT_USAGE;
+    static const struct option options[] = {
+        {"remove", no_argument, NULL, 'x'},
+        {"restore", required_argument, NULL, 'o'},
+        {NULL, 0, NULL, 0},
+    };
+    struct kept_job job = {.remove = false};
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'x') {
+            job.remove = true;
+        } else if (option == 'o') {
+            job.out = optarg;
+        } else {
+            return usage("kept takes DIR and --remove or --restore OUT");
+        }
+    }
+    if (optind != argc - 1 || (job.remove && job.out != NULL)) {
+        return usage("kept wants one directory, and --remove or --restore OUT");
+    }
+    return kept(argv[optind], &job);
 }

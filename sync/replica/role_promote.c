@@ -16,8 +16,9 @@
 #include "store/base/cleanup.h"
 #include "store/base/rand.h"
 #include "store/base/retry.h"
+#include "sync/replica/old_stage.h"
 #include "sync/replica/role.h"
-#include "sync/replica/stages.h"
+#include "sync/state.h"
 
 static const struct meta_write small = {
     .mode = 0644, .group = (gid_t)-1, .durable = true, .like_dir = true};
@@ -32,20 +33,6 @@ static int gone(int at, const char *name, int flags, struct err *err)
     return 0;
 }
 
-static int clean_stage(int meta_fd, struct err *err)
-{
-    CLEANUP(fd_closep)
-    int fd = retry_openat(meta_fd, META_STAGE,
-                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
-    if (fd < 0) {
-        return errno == ENOENT ? 0
-                               : err_sys(err, errno, "open " META_DIR
-                                                     "/" META_STAGE);
-    }
-    int rc = stages_sweep(fd, err);
-    return rc != 0 ? rc : gone(meta_fd, META_STAGE, AT_REMOVEDIR, err);
-}
-
 /* Left are id, epoch, what tells of the promotion, and the lock file: a
  * receiver that waits for it must find itself refused, not alone. */
 static int clean_up(int meta_fd, struct err *err)
@@ -57,7 +44,7 @@ static int clean_up(int meta_fd, struct err *err)
         rc = gone(meta_fd, names[i], 0, err);
     }
     if (rc == 0) {
-        rc = clean_stage(meta_fd, err);
+        rc = old_stage_remove(meta_fd, err);
     }
     if (rc == 0 && retry_fsync(meta_fd) != 0) {
         rc = err_sys(err, errno, "sync " META_DIR);
@@ -168,6 +155,18 @@ static int take_over(struct session *s, const struct meta_ident *ident,
     return err->code;
 }
 
+/* What replicas would refuse is not begun. */
+static int refuse_jump(uint64_t was, uint64_t epoch, struct err *err)
+{
+    (void)err_set(err, ERR_REFUSED, 0,
+                  "--epoch %" PRIu64 " is too far above %" PRIu64
+                  ": replicas take at most %" PRIu64 " after it",
+                  epoch, was,
+                  was == 0 ? REIGN_FIRST_MAX : was + REIGN_JUMP_MAX);
+    err->id = DR_EPOCH_JUMP;
+    return err->code;
+}
+
 static int choose_epoch(const struct meta_ident *ident,
                         const struct role_promote *o, uint64_t *out,
                         struct err *err)
@@ -184,11 +183,43 @@ static int choose_epoch(const struct meta_ident *ident,
                        ", which it has followed",
                        o->epoch, ident->epoch);
     }
+    if (o->epoch != 0 && !reign_is_near(ident->epoch, o->epoch)) {
+        return refuse_jump(ident->epoch, o->epoch, err);
+    }
     if (ident->epoch == UINT64_MAX) {
-        return err_set(err, ERR_REFUSED, 0, "its epoch is the highest possible");
+        return err_set(err, ERR_REFUSED, 0,
+                       "its epoch is the highest possible");
     }
     *out = o->epoch != 0 ? o->epoch : ident->epoch + 1;
     return 0;
+}
+
+/* A heartbeat of its primary's has told once that it was whole; the sequence
+ * that came with it is saved now and then. */
+static bool was_whole(const struct role_facts *f)
+{
+    return f->ident.watermark > 0;
+}
+
+/* Not known to be a whole copy: say what may be known, and what leads on. */
+static int not_whole(const struct role_facts *f, struct err *err)
+{
+    if (was_whole(f)) {
+        return err_set(
+            err, ERR_REFUSED, 0,
+            "until when it has everything is not known, because " META_DIR
+            "/" META_FILE_FRESHNESS " is missing or makes no sense; it was a "
+            "whole copy at sequence %" PRIu64 "; if other replicas show a time "
+            "(drover-replica status DIR there), promote the one with the "
+            "latest; if none does, this one: drover-replica promote --force "
+            "DIR",
+            f->ident.watermark);
+    }
+    return err_set(err, ERR_REFUSED, 0,
+                   "it never was a whole copy of %s: keys are missing or of "
+                   "different times; promote another replica, or this one "
+                   "as it is: drover-replica promote --force DIR",
+                   f->epoch > 1 ? "its present primary" : "its primary");
 }
 
 static int promote_replica(struct meta *m, const struct role_promote *o,
@@ -208,15 +239,10 @@ static int promote_replica(struct meta *m, const struct role_promote *o,
         return rc;
     }
     rc = meta_freshness_read(m->fd, &out->fresh, err);
-    out->fresh_known = rc == 0 && out->fresh.fresh_ns > 0 &&
-                       out->fresh.epoch == f.epoch;
+    out->fresh_known =
+        rc == 0 && out->fresh.fresh_ns > 0 && out->fresh.epoch == f.epoch;
     if (!out->fresh_known && !o->force) {
-        (void)err_set(err, ERR_REFUSED, 0,
-                      "it never was a whole copy of %s: keys are missing or of "
-                      "different times; promote another replica, or this one "
-                      "as it is: drover-replica promote --force DIR",
-                      f.epoch > 1 ? "its present primary" : "its primary");
-        return err->code;
+        return not_whole(&f, err);
     }
     return become_primary(m, f.db_id, out, err);
 }
@@ -225,7 +251,8 @@ static int raise_epoch(struct meta *m, const struct role_facts *f,
                        const struct role_promote *o, struct role_promoted *out,
                        struct err *err)
 {
-    CLEANUP(fd_closep) int hold = -1;
+    CLEANUP(role_hold_end)
+    struct role_hold hold = {.agent_fd = -1, .id_fd = -1};
     out->was = out->epoch = f->epoch;
     if (o->epoch == 0 || o->epoch == f->epoch) {
         read_record(m->fd, f->epoch, out);
@@ -237,7 +264,10 @@ static int raise_epoch(struct meta *m, const struct role_facts *f,
                        ", and an epoch never goes back",
                        f->epoch);
     }
-    int rc = role_hold_primary(m->fd, &hold, err);
+    if (!reign_is_near(f->epoch, o->epoch)) {
+        return refuse_jump(f->epoch, o->epoch, err);
+    }
+    int rc = role_hold_primary(m, &hold, err);
     if (rc == 0) {
         out->epoch = o->epoch;
         rc = write_epoch(m->fd, o->epoch, err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * sandbox: give up, before the first byte from the network is read, whatever
+ * sandbox: give up, before the first byte from the network is read (where there
+ * is no directory yet: after the hello, see first.h), whatever
  * the receiver does not need.
  *
  * With Landlock (kernel 5.19 or newer) the process can afterwards open, make,

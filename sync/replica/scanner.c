@@ -23,6 +23,7 @@
 enum {
     SAVE_EVERY_S = 300,
     NAMES_AT_ONCE = 64, /* names handed to the core together */
+    UNREAD_MAX = 1000,  /* keys of one scan that are told by name */
 };
 
 enum job_kind { JOB_SCAN, JOB_NAMES };
@@ -30,7 +31,7 @@ enum job_kind { JOB_SCAN, JOB_NAMES };
 struct scanner_job {
     enum job_kind kind;
     uint64_t id;
-    bool content;
+    unsigned how; /* WIRE_SCAN_* */
     struct digest *names; /* sorted; owned */
     size_t n;
     struct scanner_job *next;
@@ -76,16 +77,48 @@ void scanner_report(struct scanner *s, struct receive *rv)
     pthread_mutex_unlock(&s->progress_mutex);
 }
 
+struct scan_run {
+    struct receive *rv;
+    uint64_t id;
+    struct view *view; /* NULL: the index takes what is found */
+    size_t unread;     /* told by name */
+};
+
+/* It may be anything by now, so nobody shall take it for equal. */
+static void tell_unread(void *arg, bool busy, const struct err *why,
+                        const char *table, size_t table_len, const char *key,
+                        size_t key_len)
+{
+    struct scan_run *run = arg;
+    struct wire_unread m = {.id = run->id,
+                            .busy = busy,
+                            .sys = why != NULL ? why->sys : 0,
+                            .is_table = key == NULL,
+                            .table = bytes_of(table, table_len),
+                            .key = bytes_of(key, key_len)};
+
+    if (run->id != 0 && run->unread++ < UNREAD_MAX) {
+        receiver_unread(run->rv->core, &m);
+    }
+}
+
+static int keep_in_view(void *arg, const struct index_entry *was,
+                        const struct index_entry *now, struct err *err)
+{
+    return view_add(arg, was, now, err);
+}
+
 /* A table that nobody acknowledged: a receiver that was killed may have left it
  * without its modes, closed to readers, and equal digests would keep it so. */
 static void dress_new_table(void *arg, enum scan_note note, const char *table,
                             size_t table_len, const char *key, size_t key_len)
 {
-    struct receive *rv = arg;
+    const struct scan_run *run = arg;
+    struct receive *rv = run->rv;
     struct table_make make = rv->disk.tables.make;
     struct err err;
     (void)key_len;
-    if (note != SCAN_CHANGED || key != NULL) {
+    if (note != SCAN_CHANGED || key != NULL || run->view != NULL) {
         return;
     }
     make.create = false; /* it may be gone again */
@@ -96,15 +129,31 @@ static void dress_new_table(void *arg, enum scan_note note, const char *table,
     }
 }
 
-/* Temporaries of writers came with a copied directory, or from programs that
- * wrote to the replica itself. */
+/* Temporaries of writers came with a copied directory, from programs that wrote
+ * to the replica itself, or from a receiver that was killed.  That one is gone:
+ * we have its lock. */
 static void sweep_temps(struct receive *rv)
 {
     uint64_t removed;
     struct err err;
-    if (temps_sweep(&rv->disk.meta.db, &removed, &err) != 0) {
+    if (temps_sweep(&rv->disk.meta.db, rv->disk.begun_ns, &removed, &err) != 0) {
         replica_say_error(&err);
     }
+}
+
+/* The first scan: what was saved under another key comes in before it. */
+static int take_over_prior(struct receive *rv, struct err *err)
+{
+    struct scanner *s = &rv->scanner;
+    int rc = 0;
+
+    if (s->prior != NULL) {
+        rc = scan_rekey(&rv->disk.meta.db, s->prior, rv->index, err);
+        index_free(s->prior);
+        s->prior = NULL;
+        s->saved_changes = UINT64_MAX; /* worth saving now */
+    }
+    return rc;
 }
 
 static int run_scan(struct receive *rv, const struct scanner_job *job,
@@ -112,22 +161,35 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
 {
     struct scanner *s = &rv->scanner;
     struct scan_options opt = {
-        .content = job->content,
+        .content = (job->how & WIRE_SCAN_CONTENT) != 0,
         .scan = ++s->last_scan,
         .settle_ms = 0, /* a replica's readers make no placeholders */
         .stop = &s->stop_scan,
         .keys_done = &s->keys_done,
+        .unread = tell_unread,
     };
+    struct scan_run run = {.rv = rv, .id = job->id};
     struct scan_result result = {.reread = 0};
+    if ((job->how & WIRE_SCAN_LOOK) != 0) {
+        run.view = opt.look_arg = view_new();
+        opt.look = keep_in_view;
+        if (run.view == NULL) {
+            return err_set(err, ERR_NOMEM, 0, "no memory for a scan");
+        }
+    }
     __atomic_store_n(&s->keys_done, 0, __ATOMIC_RELAXED);
     set_scanning(rv, true, 0);
-    int rc = scan_run(&rv->disk.meta.db, rv->index, &opt, dress_new_table, rv,
-                      &result, err);
+    int rc = take_over_prior(rv, err);
+    if (rc == 0) {
+        rc = scan_run(&rv->disk.meta.db, rv->index, &opt, dress_new_table,
+                      &run, &result, err);
+    }
     set_scanning(rv, false, result.counts.keys);
     if (rc != 0) {
+        view_free(run.view);
         return rc;
     }
-    if (result.counts.temps > 0) {
+    if (result.counts.temps > 0 && run.view == NULL) {
         sweep_temps(rv);
     }
     struct wire_ready ready = {
@@ -135,9 +197,14 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
         .keys = index_count(rv->index),
         .tables = index_tables(rv->index),
         .reread = result.reread,
-        .errors = result.errors + result.counts.incomplete,
+        .errors = result.errors + result.counts.incomplete +
+                  (job->id != 0 ? result.busy : 0),
         .first_error = bytes_of(result.first_error, strlen(result.first_error)),
     };
+    if (run.view != NULL) {
+        view_close(run.view);
+        return receiver_looked(rv->core, job->id, &ready, run.view, err);
+    }
     if (result.changed + result.reread + result.vanished > 0) {
         s->saved_changes = UINT64_MAX; /* worth saving now */
     }
@@ -226,7 +293,8 @@ static int run_names(struct receive *rv, const struct scanner_job *job,
     run->err = err;
     qsort(job->names, job->n, sizeof *job->names, by_digest);
     bool complete;
-    int rc = scan_names(&rv->disk.meta.db, wanted, found, run, &complete, err);
+    int rc = scan_names(&rv->disk.meta.db, index_key(rv->index), wanted, found,
+                        run, &complete, err);
     /* Names that were not found are gone, or unreadable: the agent asks again
      * when the next comparison still differs. */
     if (rc == 0) {
@@ -258,7 +326,21 @@ int scanner_save(struct scanner *s, struct receive *rv, struct err *err)
     return rc;
 }
 
-void scanner_identified(struct scanner *s, struct receive *rv)
+/* Another agent, or one that has lost its state: the names are hashed anew by
+ * the first scan. */
+static void use_key(struct scanner *s, struct receive *rv,
+                    const struct wire_hello *hello)
+{
+    struct index_key key;
+
+    memcpy(&key, hello->key, sizeof key);
+    if (memcmp(&key, index_key(rv->index), sizeof key) != 0) {
+        s->prior = index_split(rv->index, &key);
+    }
+}
+
+void scanner_identified(struct scanner *s, struct receive *rv,
+                        const struct wire_hello *hello)
 {
     struct err err;
     const struct db *db = &rv->disk.meta.db;
@@ -272,6 +354,7 @@ void scanner_identified(struct scanner *s, struct receive *rv)
                     "once",
                     err.msg);
     }
+    use_key(s, rv, hello);
 }
 
 /* --- the thread ----------------------------------------------------------- */
@@ -358,11 +441,11 @@ static struct scanner_job *job_new(struct receive *rv, enum job_kind kind,
 }
 
 void scanner_scan(struct scanner *s, struct receive *rv, uint64_t id,
-                  bool content)
+                  unsigned how)
 {
     struct scanner_job *job = job_new(rv, JOB_SCAN, id);
     if (job != NULL) {
-        job->content = content;
+        job->how = how;
         add_job(s, job);
     }
 }
@@ -390,6 +473,7 @@ void scanner_init(struct scanner *s)
 void scanner_deinit(struct scanner *s)
 {
     assert(!s->started && s->jobs == NULL);
+    index_free(s->prior);
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->progress_mutex);
     pthread_mutex_destroy(&s->mutex);

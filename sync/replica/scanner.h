@@ -15,6 +15,7 @@
 #include "store/base/err.h"
 #include "store/value.h"
 #include "sync/index.h"
+#include "sync/wire.h"
 
 struct receive;
 struct scanner_job;
@@ -31,8 +32,9 @@ struct scanner {
     bool scanning;                  /* under progress_mutex */
     volatile uint64_t keys_done; /* of the running scan */
     uint16_t last_scan;
-    struct index_ident ident;
+    struct index_ident ident; /* its boot is set before the sandbox is entered */
     uint64_t saved_changes; /* disk's counter at the last save */
+    struct index *prior;    /* what was saved under another key, or NULL */
 };
 
 void scanner_init(struct scanner *s);
@@ -42,11 +44,14 @@ int scanner_start(struct scanner *s, struct receive *rv);
 void scanner_stop(struct scanner *s);
 
 /* The database is known and locked: load the saved index.  Reader's thread,
- * before any change is accepted.  The core asks for the scan at start. */
-void scanner_identified(struct scanner *s, struct receive *rv);
+ * before any change is accepted.  The core asks for the scan at start; when the
+ * index was saved under another key than the agent's, that scan takes over what
+ * it knows. */
+void scanner_identified(struct scanner *s, struct receive *rv,
+                        const struct wire_hello *hello);
 /* Out of memory: the session ends (receive_fail()). */
 void scanner_scan(struct scanner *s, struct receive *rv, uint64_t id,
-                  bool content);
+                  unsigned how);
 void scanner_names(struct scanner *s, struct receive *rv, uint64_t id,
                    struct digest *names, size_t n); /* takes names (malloc) */
 /* Tell the core how far a running scan is.  Committer's thread. */

@@ -2,8 +2,9 @@
  *
  * session: see session.h.
  *
- * The lock file has mode 0600: flock works on any descriptor, so a reader of
- * the replica that could open it could keep the receiver out.
+ * The lock file has mode 0600, whatever a chmod -R has made of it: flock works
+ * on any descriptor, so a reader of the replica that could open it could keep
+ * the receiver out.
  */
 #include "sync/replica/session.h"
 
@@ -21,6 +22,8 @@
 #include "store/base/rand.h"
 #include "store/base/retry.h"
 #include "store/lock.h"
+#include "store/own_dir.h"
+#include "sync/dirid.h"
 
 void session_init(struct session *s, int meta_fd)
 {
@@ -32,32 +35,14 @@ void session_deinit(struct session *s)
     fd_closep(&s->lock_fd);
 }
 
-/* The file is its owner's alone, whatever a chmod -R has made of it, and
- * belongs to the owner of META_DIR also when root made it. */
-static void keep_private(int lock_fd, int meta_fd)
-{
-    struct stat st, dir;
-    if (fstat(lock_fd, &st) != 0) {
-        return;
-    }
-    if (geteuid() == 0 && fstat(meta_fd, &dir) == 0 &&
-        st.st_uid != dir.st_uid && fchown(lock_fd, dir.st_uid, dir.st_gid) != 0) {
-        return; /* then only root can lock it: the next one says so */
-    }
-    if ((st.st_mode & 07777) != 0600 && fchmod(lock_fd, 0600) != 0) {
-        return; /* not ours: somebody else's care */
-    }
-}
-
 /* The lock on the file that is behind the name now: 1 = taken, 0 = busy. */
 static int try_lock(struct session *s, struct err *err)
 {
     for (int i = 0; i < 100; i++) {
         CLEANUP(fd_closep)
-        int fd = retry_openat(s->meta_fd, META_FILE_LOCK,
-                              O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        int fd = own_file_open(s->meta_fd, META_FILE_LOCK, O_RDWR, err);
         if (fd < 0) {
-            return err_sys(err, errno, "open " META_DIR "/" META_FILE_LOCK);
+            return err_wrap(err, META_DIR);
         }
         if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
             if (errno == EINTR) {
@@ -73,7 +58,6 @@ static int try_lock(struct session *s, struct err *err)
             fstatat(s->meta_fd, META_FILE_LOCK, &named, AT_SYMLINK_NOFOLLOW) ==
                 0 &&
             mine.st_ino == named.st_ino && mine.st_dev == named.st_dev) {
-            keep_private(fd, s->meta_fd);
             s->lock_fd = TAKE_FD(fd);
             return 1;
         }
@@ -94,13 +78,13 @@ static void printable(struct bytes b, char *out, size_t room)
 
 /* Tell a later newcomer who holds the lock.  Only for its message, so a
  * failure to write is no reason to refuse the session. */
-static void write_holder(const struct session *s, const struct wire_hello *h)
+static void write_holder(const struct session *s)
 {
-    char name[64], text[256];
-    printable(h->replica, name, sizeof name);
-    int n = snprintf(text, sizeof text, "pid=%d since=%jd replica=%s\n",
-                     (int)getpid(), (intmax_t)time(NULL),
-                     name[0] != '\0' ? name : "-");
+    char hex[META_ID_TEXT], text[256];
+    meta_id_text(s->instance, hex);
+    int n = snprintf(text, sizeof text,
+                     "pid=%d since=%jd replica=%s instance=%s\n",
+                     (int)getpid(), (intmax_t)time(NULL), s->replica, hex);
     if (ftruncate(s->lock_fd, 0) != 0 ||
         pwrite(s->lock_fd, text, (size_t)n, 0) != n) {
         /* The holder is then described without these facts. */
@@ -114,12 +98,16 @@ static int write_takeover(const struct session *s, const char *nonce,
     meta_id_text(s->db_id, id);
     meta_id_text(s->instance, instance);
     int n = snprintf(text, sizeof text,
-                     "db=%s instance=%s epoch=%" PRIu64 " nonce=%s pid=%d\n",
-                     id, instance, s->epoch, nonce, (int)getpid());
+                     "db=%s instance=%s epoch=%" PRIu64 " nonce=%s pid=%d "
+                     "replica=%s\n",
+                     id, instance, s->epoch, nonce, (int)getpid(), s->replica);
     /* Written under a name of its own: two newcomers may write at once. */
     char temp[64];
     (void)snprintf(temp, sizeof temp, META_FILE_TAKEOVER "-%s", nonce);
-    struct meta_write how = {.mode = 0600, .group = (gid_t)-1};
+    /* Root's request is for the receiver's user to read. */
+    struct meta_write how = {.mode = 0600,
+                             .group = (gid_t)-1,
+                             .like_dir = geteuid() == 0};
     int rc = meta_replace(s->meta_fd, temp, text, (size_t)n, &how, err);
     if (rc != 0) {
         return rc;
@@ -141,10 +129,31 @@ static void read_holder(int meta_fd, struct session_holder *out)
         0) {
         return;
     }
-    if (sscanf(text, "pid=%d since=%" SCNd64 " replica=%63s", &out->pid,
-               &out->since_s, out->replica) != 3) {
+    char hex[META_ID_TEXT] = "";
+    int n = sscanf(text,
+                   "pid=%d since=%" SCNd64 " replica=%63s instance=%32[0-9a-f]",
+                   &out->pid, &out->since_s, out->replica, hex);
+    if (n < 3) {
         *out = (struct session_holder){.pid = 0};
     }
+    if (n < 4 || !meta_id_parse(hex, out->instance)) {
+        memset(out->instance, 0, sizeof out->instance);
+    }
+    /* Whoever owns the directory can have written it. */
+    printable(bytes_of(out->replica, strlen(out->replica)), out->replica,
+              sizeof out->replica);
+}
+
+/* Our own agent, which has this directory as another replica, too. */
+static int refuse_twice(const struct session *s,
+                        const struct session_holder *holder, struct err *err)
+{
+    (void)err_set(err, ERR_REFUSED, 0,
+                  "%s leads to the directory of %s, which is live in it (pid "
+                  "%d): one directory under two names",
+                  s->replica, holder->replica, holder->pid);
+    err->id = DR_REPLICA_TWICE;
+    return err->code;
 }
 
 static int refuse_busy(const struct session *s, struct err *err)
@@ -152,6 +161,11 @@ static int refuse_busy(const struct session *s, struct err *err)
     struct session_holder holder;
     read_holder(s->meta_fd, &holder);
     int rc;
+    if (holder.pid != 0 &&
+        memcmp(holder.instance, s->instance, sizeof s->instance) == 0 &&
+        strcmp(holder.replica, s->replica) != 0) {
+        return refuse_twice(s, &holder, err);
+    }
     if (holder.pid == 0) {
         rc = err_set(err, ERR_REFUSED, 0,
                      "another receiver is live on this replica");
@@ -208,6 +222,11 @@ int session_lock(struct session *s, const struct wire_hello *hello,
 {
     memcpy(s->db_id, hello->db_id, sizeof s->db_id);
     memcpy(s->instance, hello->instance, sizeof s->instance);
+    printable(hello->replica, s->replica, sizeof s->replica);
+    if (s->replica[0] == '\0') {
+        s->replica[0] = '-';
+        s->replica[1] = '\0';
+    }
     s->epoch = hello->epoch;
     s->heartbeat_ms = hello->heartbeat_ms;
     int got = try_lock(s, err);
@@ -226,7 +245,7 @@ int session_lock(struct session *s, const struct wire_hello *hello,
     if (got == 0) {
         return refuse_busy(s, err);
     }
-    write_holder(s, hello);
+    write_holder(s);
     return 0;
 }
 
@@ -272,6 +291,7 @@ bool session_superseded(struct session *s, int64_t silent_ms, char *why,
     }
 
     char text[META_TEXT_MAX], hex[META_ID_TEXT], instance_hex[META_ID_TEXT];
+    char replica[64] = "";
     uint8_t id[META_ID_BYTES], instance[16];
     uint64_t epoch;
     struct err err;
@@ -280,15 +300,18 @@ bool session_superseded(struct session *s, int64_t silent_ms, char *why,
         return false;
     }
     s->seen = st;
-    if (sscanf(text, "db=%32[0-9a-f] instance=%32[0-9a-f] epoch=%" SCNu64, hex,
-               instance_hex, &epoch) != 3 ||
+    if (sscanf(text,
+               "db=%32[0-9a-f] instance=%32[0-9a-f] epoch=%" SCNu64
+               " nonce=%*32[0-9a-f] pid=%*d replica=%63s",
+               hex, instance_hex, &epoch, replica) < 3 ||
         !meta_id_parse(hex, id) || !meta_id_parse(instance_hex, instance)) {
         return false;
     }
     if (memcmp(id, s->db_id, sizeof id) != 0) {
         return false;
     }
-    if (memcmp(instance, s->instance, sizeof instance) == 0) {
+    bool same_name = replica[0] == '\0' || strcmp(replica, s->replica) == 0;
+    if (memcmp(instance, s->instance, sizeof instance) == 0 && same_name) {
         (void)snprintf(why, why_room, "the same agent has a new connection");
     } else if (epoch > s->epoch) {
         (void)snprintf(why, why_room,
@@ -315,14 +338,64 @@ static struct reign reign_of(const struct meta_ident *ident)
     return r;
 }
 
+/* Does the agent know which directory it wants? */
+static bool expects(const struct wire_hello *hello)
+{
+    return hello->anew == 0 && dirid_known(hello->expected);
+}
+
+static int refuse_strange(int id, const char *dir, const char *what,
+                          struct err *err)
+{
+    (void)err_set(err, ERR_REFUSED, 0, "%s %s", dir, what);
+    err->id = id;
+    return err->code;
+}
+
+int session_check_missing(const char *dir, const struct wire_hello *hello,
+                          struct err *err)
+{
+    return expects(hello) ? refuse_strange(DR_REPLICA_BLANK, dir,
+                                           "does not exist", err)
+                          : 0;
+}
+
+/* One without an id of its own (of an earlier version, demoted, adopted) gets
+ * the one that is expected. */
+static int check_old(const struct meta *m, const struct meta_ident *ident,
+                     const struct wire_hello *hello, struct err *err)
+{
+    struct reign r = reign_of(ident);
+    int rc = reign_check(&r, hello, err);
+    if (rc == 0 && expects(hello) && dirid_known(ident->self) &&
+        memcmp(ident->self, hello->expected, sizeof ident->self) != 0) {
+        rc = refuse_strange(DR_REPLICA_OTHER, m->db.path,
+                            "is another replica than before", err);
+    }
+    return rc;
+}
+
+int session_own_id(struct meta_ident *ident, const struct wire_hello *hello,
+                   bool *changed_out, struct err *err)
+{
+    *changed_out = hello->anew != 0 || !dirid_known(ident->self);
+    if (!*changed_out) {
+        return 0;
+    }
+    if (expects(hello)) {
+        memcpy(ident->self, hello->expected, sizeof ident->self);
+        return 0;
+    }
+    return rand_bytes(ident->self, sizeof ident->self, err);
+}
+
 int session_check(const struct meta *m, const struct wire_hello *hello,
                   struct meta_ident *ident_out, struct err *err)
 {
     struct meta_ident ident;
-    int rc = meta_ident_read(m->fd, &ident, err);
+    int rc = m->fd < 0 ? ERR_NOTFOUND : meta_ident_read(m->fd, &ident, err);
     if (rc == 0) {
-        struct reign r = reign_of(&ident);
-        rc = reign_check(&r, hello, err);
+        rc = check_old(m, &ident, hello, err);
         if (rc == 0) {
             *ident_out = ident;
         }
@@ -333,7 +406,8 @@ int session_check(const struct meta *m, const struct wire_hello *hello,
         return rc;
     }
     struct stat st;
-    if (fstatat(m->fd, META_FILE_PRIMARY, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+    if (m->fd >= 0 &&
+        fstatat(m->fd, META_FILE_PRIMARY, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         (void)err_set(err, ERR_REFUSED, 0,
                       "replica directory %s was promoted: it is a primary "
                       "itself now",
@@ -343,7 +417,7 @@ int session_check(const struct meta *m, const struct wire_hello *hello,
     }
     int holds = meta_holds_data(&m->db, err);
     if (holds < 0) {
-        err->id = DR_REPLICA_DIR;
+        err->id = err->id == DR_NESTED ? DR_NESTED : DR_REPLICA_DIR;
         return holds;
     }
     if (holds > 0) {
@@ -357,7 +431,13 @@ int session_check(const struct meta *m, const struct wire_hello *hello,
         err->id = DR_REPLICA_NOT_EMPTY;
         return err->code;
     }
-    return SESSION_NEW;
+    if (expects(hello)) {
+        return refuse_strange(DR_REPLICA_BLANK, m->db.path, "is empty", err);
+    }
+    struct reign none = {.epoch = 0};
+    memcpy(none.db_id, hello->db_id, sizeof none.db_id);
+    rc = reign_check(&none, hello, err);
+    return rc < 0 ? rc : SESSION_NEW;
 }
 
 enum reign_change session_follow(struct meta_ident *ident,
@@ -366,7 +446,8 @@ enum reign_change session_follow(struct meta_ident *ident,
     struct reign r = reign_of(ident);
     enum reign_change change = reign_follow(&r, hello);
     if (change == REIGN_NEW) {
-        *ident = (struct meta_ident){.epoch = r.epoch};
+        ident->epoch = r.epoch;
+        ident->watermark = 0;
         memcpy(ident->db_id, r.db_id, sizeof ident->db_id);
     }
     memcpy(ident->origin, r.origin, sizeof ident->origin);

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * stages: values on their way in, as files s<pid>-<number> in META_DIR/stage.
+ * stages: values on their way in, each a new file (newfile.h) in the directory
+ * of its table, so that it gets what that directory gives: group, default ACL,
+ * label, quota.
  *
- * Names are never *.kv, so nobody takes a staged value for a key, and the
- * directory is on the database's own file system, so a rename puts it in
- * place.  The pid keeps the names of two receivers apart, should there ever be
- * two: a value must not be installed under another's key.
+ * A value whose table is not there when it begins is staged in the root: the
+ * install makes the table, not the stage, for the value may be given up, and the
+ * table be dropped before it.  Should the directory be another one when the
+ * value is to come into place (that, or dropped and made anew, or replaced), the
+ * value is linked there if that directory gives the same, and copied if not.
  *
- * A session that stages many spreads them over directories in it, 1 to 7, made
- * when they are first needed: so the thread that makes new files does not wait
- * for the lock of a directory that the other renames files out of (a third
- * more keys per second on ext4).
+ * Descriptors stay open until the value is in place: it has no name, and a
+ * descriptor opened after a lost write may not hear of it.  Beyond the
+ * descriptor limit a value is made durable by itself, gets its temporary name
+ * and is closed; those of an earlier group, which wait for a lock, are first.
+ * What a receiver that dies leaves is such names, for temps_sweep().
  *
- * Descriptors stay open until the value is durable, for a descriptor
- * opened after a lost write may not hear of it; beyond the descriptor limit a
- * value is made durable by itself, and then closed.
- *
- * Thread rule: one thread begins (and makes directories), writes and ends
- * stages while another syncs, uses up or drops ended ones; any may ask
- * stages_lost().
+ * Thread rule: one thread begins, writes and ends stages while another syncs,
+ * installs or drops ended ones.
  */
 #pragma once
 
@@ -26,20 +25,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "store/base/err.h"
+#include "store/value.h"
 #include "sync/replica/meta.h"
 #include "sync/replica/sync_group.h"
+#include "sync/replica/tables.h"
 
 struct stage;
 
-enum { STAGE_PARTS = 8 };
-
 struct stages {
-    int part_fd[STAGE_PARTS]; /* [0] META_DIR/stage itself, borrowed; -1: not
-                                 needed yet */
+    const struct db *db; /* borrowed */
     struct meta_modes modes;
     struct sync_group *sync; /* borrowed */
+    struct tables tables;    /* where values begin; only their thread's */
+    uint32_t session;        /* in temporary names: no two receivers' are one */
     pthread_mutex_t mutex;
     struct stage *by_number;
     size_t open; /* descriptors held */
@@ -51,20 +52,19 @@ struct stages {
 
 enum { STAGE_NAME_BYTES = 40 };
 
-int stages_init(struct stages *s, int dir_fd, const struct meta_modes *modes,
-                struct sync_group *sync, struct err *err) MUSTCHECK;
-/* Closes; removes the directories, but no values. */
+int stages_init(struct stages *s, const struct db *db,
+                const struct meta_modes *modes, struct sync_group *sync,
+                struct err *err) MUSTCHECK;
+/* Closes; what has a name stays. */
 void stages_deinit(struct stages *s);
 
-/* Remove what an earlier receiver left, the directories in it as well.  The
- * session lock must be held. */
-int stages_sweep(int dir_fd, struct err *err) MUSTCHECK;
-/* How many values are in it, -1 when it cannot be read. */
-int64_t stages_count(int dir_fd);
-
-int stages_begin(struct stages *s, uint64_t number, uint64_t size_hint,
-                 struct err *err) MUSTCHECK;
+/* Begin a value of `table`. */
+int stages_begin(struct stages *s, uint64_t number, struct bytes table,
+                 uint64_t size_hint, struct err *err) MUSTCHECK;
 int stages_write(struct stages *s, uint64_t number, const void *p, size_t n,
+                 struct err *err) MUSTCHECK;
+/* `n` zeros, as a hole. */
+int stages_zeros(struct stages *s, uint64_t number, uint64_t n,
                  struct err *err) MUSTCHECK;
 int stages_end(struct stages *s, uint64_t number, struct err *err) MUSTCHECK;
 /* Durable, all or none: after a failure all of them are dropped. */
@@ -78,12 +78,13 @@ int stages_sync_begin(struct stages *s, const uint64_t *numbers, size_t n,
                       struct err *err) MUSTCHECK;
 void stages_sync_end(struct stages *s, const uint64_t *numbers, size_t n,
                      bool durable);
-/* The staged file was renamed away. */
-void stages_used(struct stages *s, uint64_t number);
-/* Forget and unlink; unknown numbers are fine. */
+/* Let it come into place in the table `t`, as install_value() does; it is
+ * forgotten after INSTALL_DONE. */
+int stages_install(struct stages *s, uint64_t number,
+                   const struct tables_one *t, struct bytes key, unsigned how,
+                   struct stat *st_out, struct err *err) MUSTCHECK;
+/* Forget it; unknown numbers are fine. */
 void stages_drop(struct stages *s, uint64_t number);
-void stages_name(uint64_t number, char out[STAGE_NAME_BYTES]);
-/* The directory that the begun value is in; borrowed. */
-int stages_dir(struct stages *s, uint64_t number);
-/* One of the directories was removed: nothing can be staged any more. */
-bool stages_lost(struct stages *s);
+/* The temporary name, should it need one. */
+void stages_name(const struct stages *s, uint64_t number,
+                 char out[STAGE_NAME_BYTES]);

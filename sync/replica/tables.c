@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
-#include "store/value.h"
+#include "store/base/hash.h"
 
 void tables_init(struct tables *t, const struct db *db,
                  const struct meta_modes *modes, struct sync_group *sync)
@@ -131,10 +133,46 @@ static bool still_there(struct tables *t, struct tables_one *o)
            named.st_dev == mine.st_dev;
 }
 
+/* Bytes of the extended attribute; 0: it has none. */
+static size_t attribute(int fd, const char *name, void *out, size_t room,
+                        bool *too_long)
+{
+    ssize_t n = fgetxattr(fd, name, out, room);
+
+    *too_long = *too_long || (n < 0 && errno == ERANGE);
+    return n > 0 ? (size_t)n : 0;
+}
+
+static struct tables_place place_of(int fd)
+{
+    struct {
+        uint64_t gid, setgid, acl_len, label_len;
+        char acl[1024], label[256];
+    } gives = {.gid = 0};
+    struct stat st;
+    bool too_long = false;
+
+    if (fstat(fd, &st) != 0) {
+        return (struct tables_place){.gives = 0};
+    }
+    gives.gid = st.st_gid;
+    /* Without the bit a file gets our own group: the same, when that is it. */
+    gives.setgid = st.st_gid != getegid() ? st.st_mode & S_ISGID : 0;
+    gives.acl_len = attribute(fd, "system.posix_acl_default", gives.acl,
+                              sizeof gives.acl, &too_long);
+    gives.label_len = attribute(fd, "security.selinux", gives.label,
+                                sizeof gives.label, &too_long);
+    return (struct tables_place){
+        .dev = st.st_dev,
+        .ino = st.st_ino,
+        .gives = too_long ? 0 : digest_of(&gives, sizeof gives).lo,
+        .has_acl = too_long || gives.acl_len > 0};
+}
+
 int tables_get(struct tables *t, const void *name, size_t len, bool create,
                struct tables_one **out, struct err *err)
 {
-    uint64_t hash = digest_of(name, len).lo;
+    uint64_t hash = hash_local(name, len);
     size_t i = find(t, name, len, hash);
     if (i < t->n && !still_there(t, &t->open[i])) {
         close_one(t, i);
@@ -159,8 +197,10 @@ int tables_get(struct tables *t, const void *name, size_t len, bool create,
         t->open[i] = (struct tables_one){.hash = hash,
                                          .name = copy,
                                          .len = len,
-                                         .fd = TAKE_FD(fd),
+                                         .place = place_of(fd),
+                                         .fd = fd,
                                          .opened_ns = clock_mono_ns()};
+        (void)TAKE_FD(fd);
     }
     t->open[i].used = ++t->uses;
     *out = &t->open[i];
@@ -169,7 +209,7 @@ int tables_get(struct tables *t, const void *name, size_t len, bool create,
 
 void tables_forget(struct tables *t, const void *name, size_t len)
 {
-    size_t i = find(t, name, len, digest_of(name, len).lo);
+    size_t i = find(t, name, len, hash_local(name, len));
     if (i < t->n) {
         close_one(t, i);
     }

@@ -16,12 +16,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "store/base/err.h"
 #include "sync/replica/meta.h"
 #include "sync/replica/sync_group.h"
 
 enum { TABLES_OPEN_MAX = 256 };
+
+/* Which directory it is, and what it gives to the files that are made in it:
+ * group, default ACL, label.  (Its project quota the kernel guards itself.) */
+struct tables_place {
+    dev_t dev;
+    ino_t ino;
+    uint64_t gives; /* equal: the same; 0: not known */
+    bool has_acl;   /* a default ACL */
+};
 
 struct tables_one {
     uint64_t hash;
@@ -31,6 +41,7 @@ struct tables_one {
     bool touched;
     uint64_t used;     /* for the choice of what to close */
     int64_t opened_ns; /* when the name was last followed */
+    struct tables_place place;
 };
 
 struct tables {

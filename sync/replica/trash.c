@@ -17,6 +17,7 @@
 #include "store/base/clock.h"
 #include "store/base/units.h"
 #include "store/install.h"
+#include "store/newfile.h"
 #include "sync/replica/trash_log.h"
 
 enum { TELL_EVERY_S = 60, LOG_SPARE = 1000 };
@@ -26,10 +27,12 @@ void trash_name(uint64_t id, char out[TRASH_NAME_BYTES])
     (void)snprintf(out, TRASH_NAME_BYTES, "%016" PRIx64, id);
 }
 
-int trash_open(struct trash *t, int meta_fd, const struct trash_settings *set,
-               const struct meta_modes *modes, struct err *err)
+int trash_open(struct trash *t, int meta_fd, const char *name,
+               const struct trash_settings *set, const struct meta_modes *modes,
+               struct err *err)
 {
-    *t = (struct trash){.set = *set, .dir_fd = -1, .log_fd = -1};
+    *t = (struct trash){
+        .name = name, .set = *set, .dir_fd = -1, .log_fd = -1};
     if (pthread_mutex_init(&t->mutex, NULL) != 0) {
         return err_set(err, ERR_NOMEM, 0, "no memory for the trash");
     }
@@ -37,7 +40,7 @@ int trash_open(struct trash *t, int meta_fd, const struct trash_settings *set,
     if (set->keep_ns <= 0) {
         return 0;
     }
-    t->dir_fd = meta_open_sub(meta_fd, TRASH_DIR, modes, err);
+    t->dir_fd = meta_open_sub(meta_fd, name, modes, err);
     return t->dir_fd < 0 ? t->dir_fd : 0;
 }
 
@@ -162,7 +165,7 @@ int trash_start(struct trash *t, struct err *err)
         (void)make_room(t, 0);
     }
     (void)pthread_mutex_unlock(&t->mutex);
-    return rc < 0 ? err_wrap(err, TRASH_DIR) : 0;
+    return rc < 0 ? err_wrap(err, "%s", t->name) : 0;
 }
 
 /* --- deletes ------------------------------------------------------------- */
@@ -172,20 +175,88 @@ struct removal {
     struct bytes table, key;
 };
 
-/* After the rename: as a key it must stay readable to the end. */
-static void hide(const struct trash *t, const char *name)
+/* After the rename: as a key it must stay readable to the end.  If it is that
+ * file, and has no other name that others know it by. */
+static void hide(const struct trash *t, const char *name,
+                 const struct stat *was)
 {
     CLEANUP(fd_closep)
     int fd = openat(t->dir_fd, name,
                     O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
 
-    if (fd >= 0) {
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == was->st_ino &&
+        st.st_dev == was->st_dev && st.st_nlink == 1) {
         (void)fchmod(fd, 0600);
     }
 }
 
+static int sync_fd(int fd)
+{
+    int rc;
+
+    do {
+        rc = fsync(fd);
+    } while (rc < 0 && errno == EINTR);
+    return rc;
+}
+
+/* The trash is another quota's or another subvolume's. */
+static bool copy_in(const struct trash *t, int dir_fd, const char *file,
+                    const char *name)
+{
+    CLEANUP(fd_closep)
+    int fd = openat(dir_fd, file,
+                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct newfile f;
+
+    if (fd < 0 || newfile_open(&f, t->dir_fd, name, 0600) < 0) {
+        return false;
+    }
+    bool kept = newfile_copy(fd, f.fd) == 0 && sync_fd(f.fd) == 0 &&
+                newfile_give_name(&f, t->dir_fd, name) == 0;
+    f.named = f.named && !kept; /* so that the drop leaves it */
+    newfile_drop(&f, t->dir_fd, name);
+    return kept;
+}
+
+static bool move_in(const struct trash *t, int dir_fd, const char *file,
+                    const char *name, const struct stat *st)
+{
+    if (install_rename_new(dir_fd, file, t->dir_fd, name) == 0) {
+        hide(t, name, st);
+        return true;
+    }
+    return errno == EXDEV && copy_in(t, dir_fd, file, name) &&
+           unlinkat(dir_fd, file, 0) == 0;
+}
+
+/* As a link would have: whoever looks at its ctime sees that it was kept. */
+static bool touch_ctime(int dir_fd, const char *file)
+{
+    CLEANUP(fd_closep)
+    int fd = openat(dir_fd, file,
+                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+
+    return fd >= 0 && fstat(fd, &st) == 0 &&
+           fchmod(fd, st.st_mode & 07777) == 0;
+}
+
+static bool link_in(const struct trash *t, int dir_fd, const char *file,
+                    const char *name, const struct stat *st)
+{
+    (void)st; /* its modes stay: readers have it until it is replaced */
+    return linkat(dir_fd, file, t->dir_fd, name, 0) == 0 ||
+           (errno == EXDEV && copy_in(t, dir_fd, file, name) &&
+            touch_ctime(dir_fd, file));
+}
+
 static bool keep(struct trash *t, const struct removal *r, int dir_fd,
-                 const char *file, const struct stat *st)
+                 const char *file, const struct stat *st,
+                 bool (*take)(const struct trash *t, int dir_fd,
+                              const char *file, const char *name,
+                              const struct stat *st))
 {
     char name[TRASH_NAME_BYTES];
     struct trash_entry e = {.id = t->next_id,
@@ -203,12 +274,10 @@ static bool keep(struct trash *t, const struct removal *r, int dir_fd,
     t->next_id++;
     t->dirty = true;
     trash_name(e.id, name);
-    if (renameat2(dir_fd, file, t->dir_fd, name, RENAME_NOREPLACE) != 0 &&
-        (errno != EINVAL || renameat(dir_fd, file, t->dir_fd, name) != 0)) {
+    if (!take(t, dir_fd, file, name, st)) {
         return false;
     }
     add(t, (struct trash_kept){e.id, e.deleted_s, charge});
-    hide(t, name);
     return true;
 }
 
@@ -220,7 +289,7 @@ static int remove_kept(void *arg, int dir_fd, const char *file,
     struct trash *t = r->t;
 
     (void)pthread_mutex_lock(&t->mutex);
-    bool kept = keep(t, r, dir_fd, file, st);
+    bool kept = keep(t, r, dir_fd, file, st, move_in);
     t->unkept += !kept;
     (void)pthread_mutex_unlock(&t->mutex);
     return kept ? 0 : unlinkat(dir_fd, file, 0);
@@ -239,14 +308,30 @@ int trash_remove(struct trash *t, int dir_fd, struct bytes table,
                              st_out, err);
 }
 
-static int sync_fd(int fd)
+/* A ctime in the future is older than a clock that was set back. */
+static bool came_since(const struct stat *st, int64_t since_ns)
 {
-    int rc;
+    int64_t ctime_ns = clock_of_timespec(st->st_ctim);
 
-    do {
-        rc = fsync(fd);
-    } while (rc < 0 && errno == EINTR);
-    return rc;
+    return ctime_ns >= since_ns && ctime_ns <= clock_real_ns();
+}
+
+void trash_link(struct trash *t, int dir_fd, struct bytes table,
+                struct bytes key, int64_t since_ns)
+{
+    struct removal r = {t, table, key};
+    char file[KEY_FILE_BYTES];
+    struct stat st;
+
+    key_file(key.p, key.len, file);
+    if (t->log_fd < 0 ||
+        fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(st.st_mode) || came_since(&st, since_ns)) {
+        return;
+    }
+    (void)pthread_mutex_lock(&t->mutex);
+    t->unkept += !keep(t, &r, dir_fd, file, &st, link_in);
+    (void)pthread_mutex_unlock(&t->mutex);
 }
 
 int trash_sync(struct trash *t, struct err *err)
@@ -264,7 +349,7 @@ int trash_sync(struct trash *t, struct err *err)
         return 0;
     }
     int rc = log_fd < 0 || sync_fd(log_fd) < 0 || sync_fd(t->dir_fd) < 0
-                 ? err_sys(err, errno, "sync " TRASH_DIR)
+                 ? err_sys(err, errno, "sync %s", t->name)
                  : 0;
     fd_closep(&log_fd);
     return rc;
@@ -299,6 +384,27 @@ void trash_sweep(struct trash *t)
     (void)pthread_mutex_unlock(&t->mutex);
 }
 
+static int count_one(void *arg, const struct trash_entry *e)
+{
+    (void)e;
+    ++*(int64_t *)arg;
+    return 0;
+}
+
+int64_t trash_count(int meta_fd, const char *name)
+{
+    int64_t count = 0;
+    struct err err;
+    CLEANUP(fd_closep)
+    int fd = openat(meta_fd, name,
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0) {
+        return errno == ENOENT ? 0 : -1;
+    }
+    return trash_each(fd, count_one, &count, &err) == 0 ? count : -1;
+}
+
 bool trash_news(struct trash *t, char *out, size_t room)
 {
     int64_t now_s = clock_mono_ns() / NS_PER_S;
@@ -311,10 +417,11 @@ bool trash_news(struct trash *t, char *out, size_t room)
     if ((t->early > 0 || t->unkept > 0) &&
         (t->told_s == 0 || now_s - t->told_s >= TELL_EVERY_S)) {
         (void)snprintf(out, room,
-                       "the trash is full (--trash-max %s): %" PRIu64
+                       "the %s is full (%s): %" PRIu64
                        " values were dropped from it before their time, "
-                       "%" PRIu64 " deleted without being kept",
-                       BYTES_TEXT(t->set.max_bytes), t->early, t->unkept);
+                       "%" PRIu64 " removed or replaced without being kept",
+                       t->name, BYTES_TEXT(t->set.max_bytes), t->early,
+                       t->unkept);
         t->early = t->unkept = 0;
         t->told_s = now_s;
         any = true;

@@ -17,6 +17,10 @@
  * before it is acknowledged.  A record without a file counts for nothing, a file
  * without a record (the log was damaged) is kept without a name.  One session
  * holds the directory (session.h); its threads share a mutex.
+ *
+ * DIR/.drover/undone is a second one of the same kind, which needs no setting:
+ * values that a primary undid that had lost its last changes in a power loss
+ * (see disk.h).  They are linked there before they are replaced or deleted.
  */
 #pragma once
 
@@ -31,6 +35,7 @@
 #include "sync/wire.h"
 
 #define TRASH_DIR "trash"
+#define UNDONE_DIR "undone"
 #define TRASH_LOG "log"
 
 enum {
@@ -60,6 +65,7 @@ struct trash_kept {
 };
 
 struct trash {
+    const char *name; /* TRASH_DIR, UNDONE_DIR */
     struct trash_settings set;
     int dir_fd; /* -1: off */
     bool opened;
@@ -76,9 +82,10 @@ struct trash {
     int64_t told_s;
 };
 
-/* Open META_DIR/trash, making it; nothing when it is off. */
-int trash_open(struct trash *t, int meta_fd, const struct trash_settings *set,
-               const struct meta_modes *modes, struct err *err) MUSTCHECK;
+/* Open META_DIR/`name` (static), making it; nothing when it is off. */
+int trash_open(struct trash *t, int meta_fd, const char *name,
+               const struct trash_settings *set, const struct meta_modes *modes,
+               struct err *err) MUSTCHECK;
 void trash_close(struct trash *t);
 /* The session is ours: read what is there, and drop what is too old or too
  * much. */
@@ -87,6 +94,10 @@ int trash_start(struct trash *t, struct err *err) MUSTCHECK;
 int trash_remove(struct trash *t, int dir_fd, struct bytes table,
                  struct bytes key, bool force, struct stat *st_out,
                  struct err *err) MUSTCHECK;
+/* Link the value of a key that is about to be replaced or deleted, if there is
+ * room.  A value whose stat changed at `since_ns` or later is no old one. */
+void trash_link(struct trash *t, int dir_fd, struct bytes table,
+                struct bytes key, int64_t since_ns);
 /* Make what was kept durable. */
 int trash_sync(struct trash *t, struct err *err) MUSTCHECK;
 /* Drop what is too old.  Now and then, on any thread. */
@@ -94,6 +105,8 @@ void trash_sweep(struct trash *t);
 /* What the operator should know since the last time; false: nothing. */
 bool trash_news(struct trash *t, char *out, size_t room);
 
+/* How many are kept; -1: that cannot be told. */
+int64_t trash_count(int meta_fd, const char *name);
 /* Call `fn` for each value that is kept, oldest first; also beside a live
  * session.  Its non-zero return ends it and is returned. */
 typedef int (*trash_fn)(void *arg, const struct trash_entry *e);

@@ -13,7 +13,8 @@
 
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
-#include "store/value.h"
+#include "store/base/hash.h"
+#include "store/own_dir.h"
 
 #define LOG_NEW TRASH_LOG ".new"
 
@@ -21,6 +22,8 @@ enum {
     FIXED_BYTES = 8 + 8 + 8 + 1 + 2 + 1 + 8,
     RECORD_MAX_BYTES = FIXED_BYTES + TABLE_MAX_BYTES + KEY_MAX_BYTES,
 };
+
+#define LOG_MAX_BYTES (INT64_C(2) * TRASH_VALUES_MAX * RECORD_MAX_BYTES)
 
 /* --- records ------------------------------------------------------------- */
 
@@ -43,7 +46,20 @@ static void put_record(struct buf *out, const struct trash_entry *e)
         buf_put(out, e->key.p, e->key.len);
     }
     if (!out->bad) {
-        buf_u64(out, digest_of(out->data + at, out->len - at).lo);
+        buf_u64(out, checksum_of(out->data + at, out->len - at));
+    }
+}
+
+/* Names from a disk are believed no more than those from the wire: the value is
+ * kept without a name. */
+static void check_names(struct trash_entry *e)
+{
+    struct err err;
+
+    if (table_check(e->table.p, e->table.len, &err) != 0 ||
+        key_check(e->key.p, e->key.len, &err) != 0) {
+        e->named = false;
+        e->table.len = e->key.len = 0;
     }
 }
 
@@ -58,7 +74,7 @@ static size_t get_record(const uint8_t *data, size_t n, struct trash_entry *out)
         return 0;
     }
     size_t all = 4 + body;
-    uint64_t sum = digest_of(data, all - 8).lo;
+    uint64_t sum = checksum_of(data, all - 8);
     out->id = cur_u64(&c);
     out->deleted_s = (int64_t)cur_u64(&c);
     out->size = cur_u64(&c);
@@ -72,6 +88,7 @@ static size_t get_record(const uint8_t *data, size_t n, struct trash_entry *out)
         out->key.len > KEY_MAX_BYTES) {
         return 0;
     }
+    check_names(out);
     return all;
 }
 
@@ -95,10 +112,7 @@ bool trash_log_add(int log_fd, const struct trash_entry *e)
 
 int trash_log_open(int dir_fd, struct err *err)
 {
-    int fd = openat(dir_fd, TRASH_LOG,
-                    O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-    return fd >= 0 ? fd : err_sys(err, errno, "open " TRASH_LOG);
+    return own_file_open(dir_fd, TRASH_LOG, O_RDWR | O_APPEND, err);
 }
 
 /* --- reading ------------------------------------------------------------- */
@@ -116,6 +130,10 @@ static int read_log(int dir_fd, struct buf *out, struct err *err)
     }
     if (fstat(fd, &st) != 0) {
         return err_sys(err, errno, "stat " TRASH_LOG);
+    }
+    if (!S_ISREG(st.st_mode) || st.st_size > LOG_MAX_BYTES) {
+        return err_set(err, ERR_CORRUPT, 0,
+                       TRASH_LOG " is no regular file, or larger than any log");
     }
     if (!buf_reserve(out, (size_t)st.st_size + 1)) {
         return err_set(err, ERR_NOMEM, 0, "no memory to read " TRASH_LOG);

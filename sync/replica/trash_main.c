@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * trash_main: `drover-replica trash list | restore | empty`.
+ * trash_main: `drover-replica trash list | restore | empty`, and the same of
+ * what was undone.
  *
- * A replica is read only, so nothing is put back in place: restore copies
- * values into a directory of their own, laid out as a database, from where they
- * are given to the primary. */
+ * A replica is read only, so nothing is put back in place (restore.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -19,12 +18,12 @@
 #include "store/base/quote.h"
 #include "store/base/units.h"
 #include "sync/replica/replica.h"
+#include "sync/replica/restore.h"
 #include "sync/replica/trash.h"
-
-enum { COPY_BYTES = 64 * 1024 };
 
 /* What the command is about. */
 struct choice {
+    const char *name; /* TRASH_DIR, UNDONE_DIR */
     int trash_fd;
     const char *table, *key; /* NULL: any */
     uint64_t id;             /* 0: any */
@@ -33,9 +32,9 @@ struct choice {
     struct err *err;
 };
 
-static int usage(const char *what)
+static int usage(const struct choice *c, const char *what)
 {
-    replica_say("trash: %s; see drover-replica --help", what);
+    replica_say("%s: %s; see drover-replica --help", c->name, what);
     return EXIT_USAGE;
 }
 
@@ -97,68 +96,6 @@ static int list_one(void *arg, const struct trash_entry *e)
 
 /* --- restore ------------------------------------------------------------- */
 
-static int copy(int from, int to, struct err *err)
-{
-    CLEANUP(freep) char *piece = malloc(COPY_BYTES);
-
-    if (piece == NULL) {
-        return err_set(err, ERR_NOMEM, 0, "out of memory");
-    }
-    for (;;) {
-        ssize_t n = read(from, piece, COPY_BYTES);
-        if (n == 0) {
-            return fsync(to) == 0 ? 0 : err_sys(err, errno, "sync");
-        }
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return err_sys(err, errno, "read");
-        }
-        for (ssize_t at = 0; at < n;) {
-            ssize_t done = write(to, piece + at, (size_t)(n - at));
-            if (done < 0 && errno != EINTR) {
-                return err_sys(err, errno, "write");
-            }
-            at += done > 0 ? done : 0;
-        }
-    }
-}
-
-/* The newest value of a key wins: it comes last. */
-static int write_value(struct choice *c, const struct trash_entry *e, int from)
-{
-    struct table_make make = {.create = true, .group = (gid_t)-1};
-    char file[KEY_FILE_BYTES];
-    static const char tmp[] = ".drover-tmp.0000000000000000";
-    CLEANUP(fd_closep)
-    int dir = table_open(&c->out, e->table.p, e->table.len, &make, NULL,
-                         c->err);
-
-    if (dir < 0) {
-        return dir;
-    }
-    key_file(e->key.p, e->key.len, file);
-    (void)unlinkat(dir, tmp, 0);
-    CLEANUP(fd_closep)
-    int to = openat(dir, tmp,
-                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (to < 0) {
-        return err_sys(c->err, errno, "create a value");
-    }
-    int rc = copy(from, to, c->err);
-    if (rc == 0 && renameat(dir, tmp, dir, file) != 0) {
-        rc = err_sys(c->err, errno, "rename");
-    }
-    if (rc != 0) {
-        (void)unlinkat(dir, tmp, 0);
-        (void)err_wrap(c->err, "table %s, key %s",
-                       QUOTED_TABLE(e->table.p, e->table.len),
-                       QUOTED(e->key.p, e->key.len));
-    }
-    return rc;
-}
-
 static int restore_one(void *arg, const struct trash_entry *e)
 {
     struct choice *c = arg;
@@ -170,7 +107,8 @@ static int restore_one(void *arg, const struct trash_entry *e)
     }
     trash_name(e->id, name);
     CLEANUP(fd_closep)
-    int from = openat(c->trash_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int from = openat(c->trash_fd, name,
+                      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (from < 0 && errno == ENOENT) {
         return 0; /* dropped since it was listed */
     }
@@ -180,31 +118,15 @@ static int restore_one(void *arg, const struct trash_entry *e)
     if (!e->named) {
         named.key = (struct bytes){(const uint8_t *)name, strlen(name)};
     }
-    int rc = write_value(c, &named, from);
+    int rc = restore_value(&c->out, named.table, named.key, from, c->err);
     c->count += rc == 0;
     c->bytes += rc == 0 ? e->size : 0;
     return rc;
 }
 
-static bool is_empty_or_new(const char *path, struct err *err)
-{
-    if (mkdir(path, 0700) == 0) {
-        return true;
-    }
-    if (errno == EEXIST && rmdir(path) == 0 && mkdir(path, 0700) == 0) {
-        return true;
-    }
-    (void)err_sys(err, errno, "%s must be a new or an empty directory",
-                  QUOTED(path, strlen(path)));
-    return false;
-}
-
 static int restore(struct choice *c, const char *out)
 {
-    if (!is_empty_or_new(out, c->err)) {
-        return c->err->code;
-    }
-    int rc = db_open(&c->out, out, false, c->err);
+    int rc = restore_open(&c->out, out, c->err);
     if (rc < 0) {
         return rc;
     }
@@ -243,7 +165,7 @@ static int empty_one(void *arg, const struct trash_entry *e)
 
 /* --- the command --------------------------------------------------------- */
 
-static int open_trash(const char *dir, struct err *err)
+static int open_trash(const char *dir, const char *name, struct err *err)
 {
     struct meta m;
 
@@ -251,10 +173,10 @@ static int open_trash(const char *dir, struct err *err)
     if (rc < 0) {
         return rc;
     }
-    int fd = openat(m.fd, TRASH_DIR,
+    int fd = openat(m.fd, name,
                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
-        rc = err_sys(err, errno, "%s/" META_DIR "/" TRASH_DIR, dir);
+        rc = err_sys(err, errno, "%s/" META_DIR "/%s", dir, name);
     }
     meta_close(&m);
     return fd >= 0 ? fd : rc;
@@ -307,29 +229,33 @@ static bool read_options(int argc, char **argv, struct choice *c)
     return true;
 }
 
-int trash_main(int argc, char **argv)
+static int values_main(const char *name, int argc, char **argv)
 {
     struct err err = {0};
-    struct choice c = {.trash_fd = -1, .err = &err};
+    struct choice c = {.name = name, .trash_fd = -1, .err = &err};
     const char *what = argc > 1 ? argv[1] : "";
     bool restores = strcmp(what, "restore") == 0;
 
     if (!restores && strcmp(what, "list") != 0 && strcmp(what, "empty") != 0) {
-        return usage("say list, restore or empty");
+        return usage(&c, "say list, restore or empty");
     }
     if (!read_options(argc - 1, argv + 1, &c)) {
-        return usage("an option or its value is not understood");
+        return usage(&c, "an option or its value is not understood");
     }
     char **words = argv + 1 + optind;
     int count = argc - 1 - optind;
     if (count != (restores ? 2 : 1)) {
-        return usage(restores ? "restore wants the replica's directory and "
-                                "one for the values"
-                              : "name the replica's directory");
+        return usage(&c, restores
+                             ? "restore wants the replica's directory and one "
+                               "for the values"
+                             : "name the replica's directory");
     }
-    CLEANUP(fd_closep) int fd = open_trash(words[0], &err);
+    CLEANUP(fd_closep) int fd = open_trash(words[0], name, &err);
     if (fd == ERR_NOTFOUND) {
-        (void)printf("%s has no trash; receive keeps one with --trash-keep\n",
+        (void)printf(strcmp(name, TRASH_DIR) == 0
+                         ? "%s has no trash; receive keeps one with "
+                           "--trash-keep\n"
+                         : "%s: nothing was undone\n",
                      words[0]);
         return EXIT_GOOD;
     }
@@ -342,4 +268,14 @@ int trash_main(int argc, char **argv)
     return c.count > 0 || (c.table == NULL && c.key == NULL && c.id == 0)
                ? EXIT_GOOD
                : EXIT_BAD;
+}
+
+int trash_main(int argc, char **argv)
+{
+    return values_main(TRASH_DIR, argc, argv);
+}
+
+int undone_main(int argc, char **argv)
+{
+    return values_main(UNDONE_DIR, argc, argv);
 }

@@ -37,13 +37,16 @@ static _Noreturn void leave_now(const char *why, int code)
 static void tend_trash(struct receive *rv, int64_t now_ms)
 {
     char news[ERR_MSG_BYTES];
+    struct trash *const kinds[] = {&rv->disk.trash, &rv->disk.undone};
     if (now_ms - rv->trash_ms < TRASH_MS) {
         return;
     }
     rv->trash_ms = now_ms;
-    trash_sweep(&rv->disk.trash);
-    if (trash_news(&rv->disk.trash, news, sizeof news)) {
-        replica_say("%s", news);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        trash_sweep(kinds[i]);
+        if (trash_news(kinds[i], news, sizeof news)) {
+            replica_say("%s", news);
+        }
     }
 }
 

@@ -23,6 +23,7 @@
 #include "store/db.h"
 #include "sync/index.h"
 #include "sync/scan.h"
+#include "tests/support/plain_key.h"
 
 enum { TABLES = 10, ROUNDS = 3 };
 
@@ -65,7 +66,7 @@ static struct index_entry entry_of(uint64_t n)
     int len = snprintf(key, sizeof key, "key%08" PRIu64, n);
 
     return (struct index_entry){
-        .name = index_name_key("table", 5, key, (size_t)len),
+        .name = index_name_key(&plain_key, "table", 5, key, (size_t)len),
         .digest = {n, ~n},
         .stat = {.ino = n + 1, .ctime_ns = 1, .size = 16}};
 }
@@ -134,7 +135,7 @@ static void bench_mark(struct index *ix, const struct index_entry *entries,
             probes[at].name = entries[i + at].name;
             probes[at].stat = entries[i + at].stat;
         }
-        index_mark_same(ix, probes, BATCH, 1);
+        index_mark_same(ix, probes, BATCH, 1, 0);
     }
     report("lookup in batches", n, clock_mono_ns() - start);
 }

@@ -31,22 +31,22 @@ else()
     LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/chaos)
 endif()
 
-# drover_chaos(NAME ARGUMENT...)
-function(drover_chaos name)
+# drover_chaos(NAME LABELS ARGUMENT...)
+function(drover_chaos name labels)
   add_test(NAME chaos_${name}
            COMMAND ${DROVER_PYTHON} ${PROJECT_SOURCE_DIR}/tests/chaos/run ${ARGN}
                    ${chaos_slow})
   set_tests_properties(chaos_${name} PROPERTIES TIMEOUT 1500
-                       LABELS chaos ENVIRONMENT "${chaos_environment}")
+                       LABELS "${labels}" ENVIRONMENT "${chaos_environment}")
 endfunction()
 
 if(DROVER_PYTHON)
-  drover_chaos(storms ${chaos_long})
-  drover_chaos(seeds --seeds ${CMAKE_CURRENT_LIST_DIR}/seeds.txt)
+  drover_chaos(storms "chaos;once" ${chaos_long})
+  drover_chaos(seeds chaos --seeds ${CMAKE_CURRENT_LIST_DIR}/seeds.txt)
   if(NOT DROVER_SANITIZE)
     # Each does behind the readers' backs what must not happen.
     foreach(kind IN ITEMS torn foreign old missing fresh different)
-      drover_chaos(break_${kind} --quiet --seed 1 --break ${kind})
+      drover_chaos(break_${kind} "chaos;once" --quiet --seed 1 --break ${kind})
     endforeach()
   endif()
 endif()

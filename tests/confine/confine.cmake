@@ -16,6 +16,17 @@ target_link_libraries(confine PRIVATE PkgConfig::CMOCKA Threads::Threads)
 add_test(NAME confine COMMAND confine)
 set_tests_properties(confine PROPERTIES TIMEOUT 240 LABELS confine)
 
+# What the programs do in a database whose owner is against them.
+add_executable(confine_strangers
+  ${CMAKE_CURRENT_LIST_DIR}/test_strangers.c)
+target_compile_definitions(confine_strangers PRIVATE
+  PROGRAMS="${CMAKE_BINARY_DIR}")
+target_link_libraries(confine_strangers PRIVATE drover_replica
+                      PkgConfig::CMOCKA drover_flags)
+add_dependencies(confine_strangers drover drover-replica drover-kv)
+add_test(NAME confine_strangers COMMAND confine_strangers)
+set_tests_properties(confine_strangers PROPERTIES TIMEOUT 900 LABELS confine)
+
 add_executable(e2e_deny ${CMAKE_CURRENT_LIST_DIR}/e2e_deny.c)
 target_link_libraries(e2e_deny PRIVATE drover_flags)
 set_target_properties(e2e_deny PROPERTIES

@@ -214,9 +214,17 @@ static int link_out(const struct scene *s)
         linkat(s->dir_fd, "mine", AT_FDCWD, in(s->outside, "linked"), 0));
 }
 
+/* A descriptor that names a file outside can be had; not a link to it. */
 static int link_a_descriptor(const struct scene *s)
 {
-    int fd = openat(s->dir_fd, "mine", O_RDONLY);
+    int fd = open(in(s->outside, "there"), O_PATH);
+    return fd < 0 ? NOT_HERE
+                  : judge(linkat(fd, "", s->dir_fd, "again", AT_EMPTY_PATH));
+}
+
+static int link_a_descriptor_by_proc(const struct scene *s)
+{
+    int fd = open(in(s->outside, "there"), O_PATH);
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     return fd < 0 ? NOT_HERE
@@ -862,7 +870,8 @@ const struct try tries[] = {
     MAYBE(exchange, LANDLOCK),
     T(link_in, LANDLOCK),
     T(link_out, LANDLOCK),
-    T(link_a_descriptor, FILTER),
+    T(link_a_descriptor, LANDLOCK),
+    T(link_a_descriptor_by_proc, LANDLOCK),
     T(symlink_inside, LANDLOCK | FILTER),
     T(symlink_outside, LANDLOCK | FILTER),
     T(fifo_inside, LANDLOCK | FILTER),
@@ -1004,9 +1013,21 @@ static int allowed_files(const struct scene *s)
     int dir = openat(s->dir_fd, "t.tbl", O_RDONLY | O_DIRECTORY);
     NEED(dir >= 0 && (list = fdopendir(dir)) != NULL);
     NEED(readdir(list) != NULL && closedir(list) == 0);
+    int dir2 = openat(s->dir_fd, "t.tbl", O_RDONLY | O_DIRECTORY);
+    NEED(dir2 >= 0);
     /* Where the filesystem has no RENAME_NOREPLACE. */
     NEED(linkat(s->dir_fd, "t.tbl/k.kv", s->dir_fd, "l.kv", 0) == 0);
     NEED(unlinkat(s->dir_fd, "l.kv", 0) == 0);
+    /* A new file has no name until it is whole. */
+    char path[64];
+    int whole = openat(dir2, ".", O_TMPFILE | O_RDWR, 0600);
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", whole);
+    NEED(whole >= 0);
+    NEED(linkat(AT_FDCWD, path, dir2, "n.kv", AT_SYMLINK_FOLLOW) == 0);
+    NEED(fgetxattr(dir2, "system.posix_acl_default", path, 0) <= 0 &&
+         errno != EPERM);
+    NEED(close(whole) == 0 && unlinkat(dir2, "n.kv", 0) == 0);
+    NEED(close(dir2) == 0);
     NEED(unlinkat(s->dir_fd, "t.tbl/k.kv", 0) == 0);
     NEED(unlinkat(s->dir_fd, "t.tbl", AT_REMOVEDIR) == 0);
     return 0;

@@ -73,6 +73,8 @@ if(NOT DROVER_SANITIZE)
   endfunction()
   set(replica replica $<TARGET_FILE:drover-replica> $<TARGET_FILE:crash_shim>)
   drover_power(replica ${replica} --depth 1)
+  drover_power(relaxed relaxed $<TARGET_FILE:drover-replica>
+               $<TARGET_FILE:crash_shim>)
   drover_power(library library --depth 2)
   drover_power(kv kv $<TARGET_FILE:drover-kv> --depth 1)
   drover_power(cuts ${replica} --cuts --each 1)
@@ -80,6 +82,17 @@ if(NOT DROVER_SANITIZE)
     add_test(NAME crash_writeback_${fs}
       COMMAND crash_writeback ${fs} $<TARGET_FILE:drover-replica>)
     set_tests_properties(crash_writeback_${fs} PROPERTIES TIMEOUT 300
+      SKIP_RETURN_CODE 77 LABELS crash)
+  endforeach()
+  add_executable(crash_primary_power ${crash_dir}/primary_power.c
+                 ${crash_dir}/crash_fs.c)
+  target_link_libraries(crash_primary_power PRIVATE crash_play)
+  add_dependencies(crash_primary_power drover drover-replica)
+  foreach(fs IN ITEMS ext4 xfs)
+    add_test(NAME crash_power_primary_${fs}
+      COMMAND crash_primary_power ${fs} $<TARGET_FILE:drover>
+              $<TARGET_FILE:drover-replica>)
+    set_tests_properties(crash_power_primary_${fs} PROPERTIES TIMEOUT 300
       SKIP_RETURN_CODE 77 LABELS crash)
   endforeach()
   # The test finds what it is there to find.

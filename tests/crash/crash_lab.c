@@ -18,6 +18,7 @@
 
 #include "store/base/quote.h"
 #include "store/name.h"
+#include "store/placeholder.h"
 #include "store/value.h"
 
 static size_t findings;
@@ -142,6 +143,9 @@ void lab_write(const char *path, const void *data, size_t len)
     if (fd < 0 || write(fd, data, len) != (ssize_t)len) {
         lab_broken("write %s", path);
     }
+    if (len == 0) {
+        placeholder_disown(fd); /* a value, though it is empty and new */
+    }
     (void)close(fd);
 }
 
@@ -182,6 +186,50 @@ size_t lab_descriptors(pid_t pid)
     }
     (void)closedir(dir);
     return pid != 0 ? n : n - 1;
+}
+
+void lab_open_files(pid_t pid, struct lab_files *out)
+{
+    char path[64];
+    *out = (struct lab_files){.n = 0};
+    for (int fd = 0; fd < LAB_FILES; fd++) {
+        (void)snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
+        if (readlink(path, out->name[out->n], LAB_PATH - 1) > 0) {
+            out->n++;
+        }
+    }
+}
+
+static size_t times_in(const struct lab_files *f, const char *name)
+{
+    size_t times = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        times += strcmp(f->name[i], name) == 0;
+    }
+    return times;
+}
+
+/* Pipes and sockets have names of their own in each process. */
+static bool is_path(const char *name)
+{
+    return name[0] == '/';
+}
+
+const char *lab_more_open(const struct lab_files *was,
+                          const struct lab_files *now, const char *may)
+{
+    for (size_t i = 0; i < now->n; i++) {
+        const char *name = now->name[i];
+        size_t allowed = times_in(was, name), len = strlen(name);
+        if (allowed == 0 && len > strlen(may) &&
+            strcmp(name + len - strlen(may), may) == 0) {
+            allowed = 1;
+        }
+        if (is_path(name) && times_in(now, name) > allowed) {
+            return name;
+        }
+    }
+    return NULL;
 }
 
 /* --- what a directory holds ---------------------------------------------------- */

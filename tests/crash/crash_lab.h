@@ -31,6 +31,18 @@ bool lab_exists(const char *path);
 /* Open descriptors of process `pid` (0: this one). */
 size_t lab_descriptors(pid_t pid);
 
+enum { LAB_FILES = 64 };
+struct lab_files {
+    size_t n;
+    char name[LAB_FILES][LAB_PATH];
+};
+/* What the first LAB_FILES descriptors of process `pid` lead to. */
+void lab_open_files(pid_t pid, struct lab_files *out);
+/* A path that is open more often than it was, or NULL; what ends with `may`
+ * may be open once in any case. */
+const char *lab_more_open(const struct lab_files *was,
+                          const struct lab_files *now, const char *may);
+
 /* A finding; what lab_now() was told last is printed with it. */
 void lab_now(const char *text);
 void lab_bad(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -13,6 +13,7 @@
 #include "store/base/cleanup.h"
 #include "store/db.h"
 #include "store/name.h"
+#include "store/walk.h"
 #include "sync/index.h"
 #include "sync/scan.h"
 
@@ -118,7 +119,7 @@ static bool is_ours(const char *name)
 {
     static const char *const names[] = {".",         "..",      "replica",
                                         "freshness", "applied", "index",
-                                        "lock",      "stage"};
+                                        "lock"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(name, names[i]) == 0) {
             return true;
@@ -147,13 +148,24 @@ static bool only(const char *dir, const char *below, bool (*fits)(const char *),
     return good;
 }
 
-static bool is_dots(const char *name)
+/* No temporary in any table. */
+static bool no_temps(const char *dir, char *what, size_t room)
 {
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+    static const struct walk_ops ops = {.key = NULL};
+    struct walk_counts counts;
+    struct err err;
+    struct db db;
+    if (db_open(&db, dir, false, &err) != 0 ||
+        walk_db(&db, &ops, NULL, &counts, &err) != 0) {
+        lab_broken("walk %s: %s", dir, err.msg);
+    }
+    db_close(&db);
+    (void)snprintf(what, room, "%d temporary files", (int)counts.temps);
+    return counts.temps == 0;
 }
 
 bool script_is_swept(const char *dir, char *what, size_t room)
 {
     return only(dir, META_DIR, is_ours, what, room) &&
-           only(dir, META_DIR "/stage", is_dots, what, room);
+           no_temps(dir, what, room);
 }

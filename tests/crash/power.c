@@ -6,9 +6,11 @@
  * dropped, moved, a large value), each change acknowledged; then the file
  * system stops as if the power were cut, without (and with) its log written, is
  * mounted again and must hold exactly what was acknowledged.  The next session
- * must know that, and leave nothing behind.
+ * must know that, and leave nothing behind.  The replica's freshness file is
+ * whole, and its time is one that the agent gave, of what is there.
  *
  *     power ext4|xfs replica PROGRAM SHIM [options]   the real receiver
+ *     power ext4|xfs relaxed PROGRAM SHIM             its freshness alone
  *     power ext4|xfs library [options]                libdrover itself
  *     power ext4|xfs kv PROGRAM [options]             drover-kv
  * --depth N     changes in a sequence (default 1)
@@ -19,10 +21,12 @@
  * Root only.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +34,7 @@
 #include "crash_fs.h"
 #include "crash_lab.h"
 #include "crash_script.h"
+#include "store/base/clock.h"
 #include "store/drover.h"
 
 enum { OPS = 7, PARTS_MAX = 3, DEPTH_MAX = 3, PATH_MAX_BYTES = 2 * LAB_PATH };
@@ -69,7 +74,7 @@ static const struct step base_steps[] = {
 };
 enum { BASE_STEPS = sizeof base_steps / sizeof base_steps[0] };
 
-static enum { WHAT_REPLICA, WHAT_LIBRARY, WHAT_KV } what;
+static enum { WHAT_REPLICA, WHAT_RELAXED, WHAT_LIBRARY, WHAT_KV } what;
 static const char *program, *shim;
 static char base[LAB_PATH], db[PATH_MAX_BYTES], shadow[PATH_MAX_BYTES],
     page_path[LAB_PATH];
@@ -185,7 +190,8 @@ static void begin_session(struct agent *a, bool watched)
     const char *env[] = {preload, where, NULL};
     (void)snprintf(preload, sizeof preload, "LD_PRELOAD=%s", shim);
     (void)snprintf(where, sizeof where, "CRASH_PAGE=%s", page_path);
-    agent_begin(a, program, db, watched ? env : NULL, WIRE_DURABLE);
+    agent_begin(a, program, db, watched ? env : NULL,
+                what == WHAT_RELAXED ? WIRE_RELAXED : WIRE_DURABLE);
 }
 
 /* --- the shadow: what must be there -------------------------------------------- */
@@ -230,6 +236,43 @@ static bool settle(struct agent *a)
     return good;
 }
 
+/* The time in the freshness file, in seconds, and its sequence; -1: it is not
+ * there, or not whole. */
+static int64_t freshness(uint64_t *seq_out)
+{
+    char path[PATH_MAX_BYTES + 32];
+    struct buf b = BUF_NULL;
+    struct stat st;
+    int64_t s = -1;
+    (void)snprintf(path, sizeof path, "%s/.drover/freshness", db);
+    if (lab_read(path, &b) && stat(path, &st) == 0) {
+        buf_u8(&b, 0);
+        int n = sscanf((const char *)b.data,
+                       "db=%*32[0-9a-f] epoch=1 seq=%" SCNu64
+                       " state=streaming",
+                       seq_out);
+        s = n == 1 ? (int64_t)st.st_mtim.tv_sec : -1;
+    }
+    buf_deinit(&b);
+    return s;
+}
+
+/* Every second of this clock a heartbeat, so each comes with a time of its
+ * own. */
+static int64_t fresh_s;
+
+static void check_freshness(void)
+{
+    uint64_t seq = 0;
+    int64_t s = freshness(&seq);
+    char text[80];
+    if (s < 0 || s > fresh_s) {
+        (void)snprintf(text, sizeof text, "its time is %lld, at most %lld",
+                       (long long)s, (long long)fresh_s);
+        bad("the freshness file is not whole or not true", text);
+    }
+}
+
 static void play_replica(const int *sequence, size_t n, bool log_too)
 {
     struct agent a;
@@ -241,7 +284,7 @@ static void play_replica(const int *sequence, size_t n, bool log_too)
         const struct op *op = &ops[sequence[i]];
         for (size_t k = 0; k < op->n && good; k++) {
             (void)step_send(&a, &op->steps[k]);
-            good = settle(&a);
+            good = settle(&a) && agent_ping(&a, ++fresh_s * NS_PER_S);
         }
     }
     (void)kill(a.pid, SIGSTOP); /* nothing more is written */
@@ -314,6 +357,9 @@ static void play(const int *sequence, size_t n, bool log_too)
         expect(ops[sequence[i]].steps, ops[sequence[i]].n);
     }
     compare("the next mount");
+    if (what == WHAT_REPLICA) {
+        check_freshness();
+    }
     go_back();
     expect(base_steps, BASE_STEPS);
     compare("the way back");
@@ -420,12 +466,50 @@ static void all_cuts(uint32_t each)
     tree_free(&after);
 }
 
+/* --- relaxed ----------------------------------------------------------------------- */
+
+/* The time that is on the disk speaks only of values that are. */
+static void play_relaxed(bool log_too)
+{
+    enum { KEYS = 8 };
+    struct step set = {STEP_SET, "t", NULL, "a relaxed value"};
+    char key[32];
+    uint64_t seq;
+    struct agent a;
+    int64_t first_s = fresh_s;
+    (void)snprintf(now_text, sizeof now_text, "relaxed, cut%s",
+                   log_too ? " after the log" : "");
+    begin_session(&a, false);
+    set.key = key;
+    for (int i = 0; i < KEYS && !a.eof; i++) {
+        (void)snprintf(key, sizeof key, "r%lld", (long long)++fresh_s);
+        (void)step_send(&a, &set);
+        (void)settle(&a);
+        do {
+            (void)agent_ping(&a, fresh_s * NS_PER_S);
+        } while (i == 0 && !a.eof && freshness(&seq) != fresh_s);
+    }
+    (void)kill(a.pid, SIGSTOP);
+    fs_power_cut_begin(&fs, log_too);
+    (void)kill(a.pid, SIGCONT);
+    kill_session(&a);
+    fs_power_cut_end(&fs);
+    cuts++;
+    check_freshness();
+    for (int64_t s = first_s + 1; s <= freshness(&seq); s++) {
+        (void)snprintf(key, sizeof key, "r%lld", (long long)s);
+        if (!step_is_done(db, &set)) {
+            bad("the freshness file speaks of what is not there", key);
+        }
+    }
+}
+
 /* --- life ------------------------------------------------------------------------- */
 
 static void first_session(void)
 {
     struct agent a;
-    if (what == WHAT_REPLICA) {
+    if (what == WHAT_REPLICA || what == WHAT_RELAXED) {
         begin_session(&a, false);
         for (size_t i = 0; i < BASE_STEPS; i++) {
             (void)step_send(&a, &base_steps[i]);
@@ -447,8 +531,9 @@ static void first_session(void)
 
 static int parse_what(int argc, char **argv)
 {
-    if (argc > 2 && strcmp(argv[2], "replica") == 0 && argc > 4) {
-        what = WHAT_REPLICA;
+    if (argc > 4 && (strcmp(argv[2], "replica") == 0 ||
+                     strcmp(argv[2], "relaxed") == 0)) {
+        what = argv[2][2] == 'p' ? WHAT_REPLICA : WHAT_RELAXED;
         program = argv[3];
         shim = argv[4];
         return 5;
@@ -462,7 +547,7 @@ static int parse_what(int argc, char **argv)
         program = argv[3];
         return 4;
     }
-    lab_broken("usage: power ext4|xfs replica|library|kv ...");
+    lab_broken("usage: power ext4|xfs replica|relaxed|library|kv ...");
 }
 
 int main(int argc, char **argv)
@@ -491,7 +576,11 @@ int main(int argc, char **argv)
     lab_make_dir(shadow);
     page = page_new(base, page_path);
     first_session();
-    if (at_calls) {
+    if (what == WHAT_RELAXED) {
+        for (int k = 0; k < 4; k++) {
+            play_relaxed((k & 1) != 0);
+        }
+    } else if (at_calls) {
         all_cuts(each);
     } else {
         all_sequences(depth < DEPTH_MAX ? depth : DEPTH_MAX);

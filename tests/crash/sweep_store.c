@@ -67,7 +67,6 @@ static void populate(void)
     dir("n/p.tbl");
     put("n/p.tbl/k.kv", "nested");
     dir(".drover");
-    dir(".drover/stage");
     dir("state");
     put("source", "to be imported");
 }
@@ -289,19 +288,25 @@ static int open_below(const char *path)
 
 static int install_as(const char *key)
 {
-    CLEANUP(fd_closep) int stage = open_below(".drover/stage");
     CLEANUP(fd_closep) int table = open_below("t.tbl");
     struct err e = {0};
     struct stat st;
     uint32_t on = page->on;
     page->on = 0;
-    put(".drover/stage/s1", "installed");
-    page->on = on;
-    int rc = install_value(stage, "s1", table, key, strlen(key), 0, &st, &e);
-    if (rc != INSTALL_DONE) {
-        page->on = 0;
-        (void)unlinkat(stage, "s1", 0);
+    struct newfile staged;
+    static unsigned tries_of_it; /* one that died left its name */
+    char temp[64];
+    (void)snprintf(temp, sizeof temp, TEMP_PREFIX "%08x%08x",
+                   (unsigned)getpid(), ++tries_of_it);
+    if (newfile_open(&staged, table, temp, 0640) != 0 ||
+        write(staged.fd, "installed", 9) != 9) {
+        lab_broken("stage");
     }
+    page->on = on;
+    int rc = install_value(&staged, temp, table, key, strlen(key), 0,
+                           &st, &e);
+    page->on = 0;
+    newfile_drop(&staged, table, temp);
     return tell_err(rc, &e);
 }
 

@@ -82,13 +82,13 @@ struct job *daemon_wait(struct daemon *d, const char *const *replicas, size_t n,
     return good_names(replicas, n, err) ? start_job(d, ev, arg) : NULL;
 }
 
-struct job *daemon_compare(struct daemon *d, enum job_compare what, bool content,
+struct job *daemon_compare(struct daemon *d,
+                           const struct compare_request *request,
                            const char *const *replicas, size_t n,
                            const struct job_events *ev, void *arg,
                            struct err *err)
 {
-    (void)what;
-    (void)content;
+    (void)request;
     d->changes++;
     return good_names(replicas, n, err) ? start_job(d, ev, arg) : NULL;
 }
@@ -125,6 +125,13 @@ int daemon_approve(struct daemon *d, const char *replica, const char *token,
     d->changes++;
     *count_out = 7;
     return good_names(&replica, 1, err) ? 0 : err->code;
+}
+
+int daemon_anew(struct daemon *d, const char *const *replicas, size_t n,
+                struct err *err)
+{
+    d->changes++;
+    return good_names(replicas, n, err) ? 0 : err->code;
 }
 
 int daemon_pause(struct daemon *d, const char *const *replicas, size_t n,
@@ -230,6 +237,11 @@ static void leave(struct peer *p)
     (void)close(p->fd);
     buf_deinit(&p->heard);
     turn();
+    /* A stranger whose user has had its share waits, also to be seen leaving. */
+    for (int i = 0; i < 100 && server->clients != NULL; i++) {
+        memset(&server->shares, 0, sizeof server->shares);
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    }
     must(server->clients == NULL && the_daemon.jobs == NULL);
 }
 

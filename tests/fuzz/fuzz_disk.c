@@ -8,17 +8,22 @@
  * mutation reaches what is behind it.
  *
  * What is accepted says the same after it was written and read again; an index
- * file that is refused leaves the index as it was.
+ * file that is refused leaves the index as it was.  Names out of a trash's log,
+ * also with right checksums, and of kept tables are possible names, whatever
+ * stands there.
  */
 #include "tests/fuzz/fuzz.h"
 
 #include "agent/identity.h"
 #include "store/db.h"
 #include "sync/index.h"
+#include "sync/replica/kept.h"
 #include "sync/replica/meta.h"
 #include "sync/replica/session.h"
+#include "sync/replica/trash_log.h"
 
-static const struct index_ident ident = {{1, 2, 3}, 4, 5};
+static const struct index_ident ident = {
+    .db_id = {1, 2, 3}, .root_dev = 4, .root_ino = 5, .boot = {.id = {6}}};
 
 static void check_again(struct index *ix)
 {
@@ -169,13 +174,102 @@ static void try_record(struct cur in)
     }
 }
 
+static void is_possible(struct bytes table, struct bytes key)
+{
+    struct err err;
+
+    must(table_check(table.p, table.len, &err) == 0);
+    must(key_check(key.p, key.len, &err) == 0);
+}
+
+static int on_trash(void *arg, const struct trash_entry *e)
+{
+    (void)arg;
+    if (e->named) {
+        is_possible(e->table, e->key);
+    } else {
+        must(e->table.len == 0 && e->key.len == 0);
+    }
+    return 0;
+}
+
+/* One record: an id, and two names of these lengths. */
+static struct trash_entry take_entry(struct cur *in)
+{
+    struct trash_entry e = {.id = cur_u8(in) & 3U, .named = true};
+
+    e.table.len = cur_u8(in);
+    e.key.len = cur_u8(in);
+    e.table.len = e.table.len < in->left ? e.table.len : in->left;
+    e.table.p = cur_take(in, e.table.len);
+    e.key.len = e.key.len < in->left ? e.key.len : in->left;
+    e.key.p = cur_take(in, e.key.len);
+    return e;
+}
+
+static void try_trash(struct cur in, bool raw)
+{
+    static int dir = -1;
+    struct err err;
+
+    if (dir < 0) {
+        must(mkdirat(fuzz_dir(), "trash", 0700) == 0);
+        dir = openat(fuzz_dir(), "trash", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        must(dir >= 0);
+        fuzz_file(dir, "0000000000000001", 0600, "a", 1);
+        fuzz_file(dir, "0000000000000002", 0600, "b", 1);
+    }
+    fuzz_file(dir, TRASH_LOG, 0600, in.p, raw ? in.left : 0);
+    if (!raw) {
+        int log = trash_log_open(dir, &err);
+        must(log >= 0);
+        for (int i = 0; i < 20 && in.left > 3; i++) {
+            struct trash_entry e = take_entry(&in);
+            must(trash_log_add(log, &e));
+        }
+        (void)close(log);
+    }
+    must(trash_each(dir, on_trash, NULL, &err) == 0);
+}
+
+static int on_kept(void *arg, struct bytes table, struct bytes key, int fd)
+{
+    (void)arg;
+    must(fd >= 0);
+    is_possible(table, key);
+    return 0;
+}
+
+static void try_kept(struct cur in)
+{
+    static int kept = -1;
+    struct kept k;
+    struct err err;
+    int dir = fuzz_dir();
+
+    if (kept < 0) {
+        must(mkdirat(dir, "kept-1", 0700) == 0);
+        kept = openat(dir, "kept-1", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        must(kept >= 0);
+        fuzz_file(kept, KEPT_LAYOUT, 0600, KEPT_LAYOUT_TEXT,
+                  strlen(KEPT_LAYOUT_TEXT));
+        must(mkdirat(kept, "0", 0700) == 0);
+        fuzz_file(kept, "0/k.v", 0600, "v", 1);
+    }
+    fuzz_file(kept, "0/" KEPT_TABLE, 0600, in.p, in.left);
+    if (kept_open(&k, dir, "kept-1", &err) == 0) {
+        must(kept_each(&k, on_kept, NULL, &err) == 0);
+        kept_close(&k);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 1 || size > 65536) {
         return 0;
     }
     struct cur in = cur_of(data, size);
-    switch (cur_u8(&in) & 7) {
+    switch (cur_u8(&in) % 11) {
     case 0:
         try_index(in, false);
         break;
@@ -197,8 +291,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 6:
         try_identity(in, true);
         break;
-    default:
+    case 7:
         try_record(in);
+        break;
+    case 8:
+        try_trash(in, true);
+        break;
+    case 9:
+        try_trash(in, false);
+        break;
+    default:
+        try_kept(in);
     }
     return 0;
 }

@@ -49,7 +49,8 @@ static void note_seqs(struct world *w)
     while (wire_in_next(&in, &type, &body, &err) > 0) {
         struct cur c = cur_of(body.p, body.len);
         uint64_t seq = cur_u64(&c);
-        if (type >= WIRE_SET && type <= WIRE_TABLE_DROP &&
+        if (((type >= WIRE_SET && type <= WIRE_TABLE_DROP) ||
+             type == WIRE_SAME) &&
             w->seqs_count < SEQS_MAX) {
             w->seqs[w->seqs_count++] = seq;
         }
@@ -110,7 +111,7 @@ static void say_set(struct world *w, struct cur *in)
     uint64_t seq = 1 + (how >> 5) + (uint64_t)cur_u8(in) * 8;
     const char *table = tables[how & 3], *key = keys[(how >> 2) & 3];
 
-    switch (cur_u8(in) % 6) {
+    switch (cur_u8(in) % 8) {
     case 0:
         rig_set(g, seq, table, key, value + how % 8);
         break;
@@ -125,6 +126,12 @@ static void say_set(struct world *w, struct cur *in)
         break;
     case 4:
         wire_put_set_end(&g->out, seq, digest_of(value, how % 30));
+        break;
+    case 5:
+        rig_same(g, seq, table, key, value + how % 8);
+        break;
+    case 6:
+        wire_put_zeros(&g->out, seq, 1 + (uint64_t)how * how);
         break;
     default:
         rig_change(g, *table == '\0' ? WIRE_TABLE_SET : WIRE_TABLE_DROP, seq,
@@ -231,9 +238,11 @@ static void forget(void *arg, struct bytes table, struct bytes key,
 {
     (void)value;
     (void)stat;
-    index_remove(arg, key.p != NULL
-                          ? index_name_key(table.p, table.len, key.p, key.len)
-                          : index_name_table(table.p, table.len));
+    const struct index_key *k = index_key(arg);
+
+    index_remove(arg, key.p != NULL ? index_name_key(k, table.p, table.len,
+                                                     key.p, key.len)
+                                    : index_name_table(k, table.p, table.len));
 }
 
 static void empty_index(struct index *ix, struct memstore *m)
@@ -243,6 +252,7 @@ static void empty_index(struct index *ix, struct memstore *m)
         index_sweep(ix, UINT16_MAX, every_entry, NULL);
     }
     must(index_count(ix) + index_tables(ix) == 0);
+    index_set_key(ix, &(struct index_key){.names = {{0}}});
 }
 
 static void start(struct world *w, uint8_t flags)
@@ -266,8 +276,8 @@ static void start(struct world *w, uint8_t flags)
         .streams_max = 2,
         .group_changes = 8,
     };
-    g->hello = (struct wire_hello){.proto_min = 1,
-                                   .proto_max = 1,
+    g->hello = (struct wire_hello){.proto_min = WIRE_PROTO_MIN,
+                                   .proto_max = WIRE_PROTO_MAX,
                                    .db_id = {1, 2, 3},
                                    .epoch = 5,
                                    .heartbeat_ms = 1000,

@@ -10,6 +10,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "sync/index.h"
+#include "tests/support/plain_key.h"
 #include "tests/support/wire_recode.h"
 
 static int top;
@@ -74,7 +75,7 @@ static void seed_receiver(void)
 {
     struct buf b = BUF_NULL;
 
-    for (unsigned i = 0; wire_types[i] != 0 && wire_types[i] <= WIRE_ERROR;
+    for (unsigned i = 0; wire_types[i] != 0 && wire_types[i] <= WIRE_ZEROS;
          i++) {
         buf_clear(&b);
         buf_u8(&b, 5);
@@ -171,14 +172,16 @@ static void seed_ssh(void)
 
 static void seed_index(uint8_t how)
 {
-    static const struct index_ident ident = {{1, 2, 3}, 4, 5};
+    static const struct index_ident ident = {
+        .db_id = {1, 2, 3}, .root_dev = 4, .root_ino = 5, .boot = {.id = {6}}};
     static uint8_t bytes[65536];
     struct index *ix = index_new();
     struct err err;
 
     must(ix != NULL);
     for (uint64_t i = 0; i < 5; i++) {
-        struct index_entry e = {.name = index_name_key("t", 1, &i, 1),
+        struct index_entry e = {.name =
+                                    index_name_key(&plain_key, "t", 1, &i, 1),
                                 .digest = {i, i},
                                 .stat = {.ino = i, .ctime_ns = 5, .size = i}};
         must(index_put(ix, &e, &err) == 0);
@@ -208,6 +211,10 @@ static void seed_disk(void)
     text("disk", 5, 5, ID "\n");
     text("disk", 6, 6, "12\n");
     text("disk", 7, 7, ID " /srv/db");
+    text("disk", 9, 9, "\x01\x01\x09" "t../../etc"
+                       "\x02\x02\x01" "..k\x01\x01\x01" "tk");
+    text("disk", 10, 10, "a/../../etc");
+    text("disk", 15, 10, "users");
 }
 
 static void seed_text(void)

@@ -21,10 +21,28 @@ some_changes() {
 # Before the first byte is read.
 before_hello() {
     mkfifo "$W/in"
+    limited() { [ "$(field $pid NoNewPrivs)" = 1 ]; }
+    sandboxed() { [ "$(field $pid Seccomp)" = 2 ]; }
+    # Where there is no replica nothing is made, and what would be needed for the
+    # sandbox is not there: rights and limits alone.
+    "$DROVER_REPLICA" receive "$W/none" <"$W/in" >"$W/r.out" 2>"$W/r.err" &
+    pid=$!
+    exec 9>"$W/in"
+    must_within "$WAIT" limited
+    is "$(awk '/^Max core file size/ { print $5 $6 }' /proc/$pid/limits)" 00 "the core limit"
+    exec 9>&-
+    wait $pid || :
+    [ ! -e "$W/none" ] || fail "a directory was made for nobody"
+
+    table a.tbl
+    begin_config
+    add_replica r
+    start_agent
+    must_be r streaming
+    stop_agent
     "$DROVER_REPLICA" receive "$W/r" <"$W/in" >"$W/r.out" 2>"$W/r.err" &
     pid=$!
     exec 9>"$W/in"
-    sandboxed() { [ "$(field $pid Seccomp)" = 2 ]; }
     must_within "$WAIT" sandboxed
     is "$(field $pid NoNewPrivs)" 1 "no_new_privs"
     is "$(awk '/^Max core file size/ { print $5 $6 }' /proc/$pid/limits)" 00 "the core limit"
@@ -64,6 +82,18 @@ no_seccomp() {
 no_noreplace() {
     lacking noreplace ""
     ! grep -q receiver_says "$W/agent.log" || fail "$(grep receiver_says "$W/agent.log")"
+    # Nor does an identity need it, made by hand or by an agent's first start.
+    mkdir "$W/new"
+    "$E2E_BIN/e2e_deny" noreplace "$DROVER" init "$W/new" >"$W/out" 2>&1 || fail "init: $(cat "$W/out")"
+    is "$(wc -c <"$W/new/.drover/id")" 33 "the length of the id"
+    "$E2E_BIN/e2e_deny" noreplace "$DROVER" init "$W/new" >"$W/out" 2>&1 || :
+    is "$(ls "$W/new/.drover" | tr '\n' ' ')" "agent id " "what init leaves"
+    rm -r "$P/.drover" "$W/r" "$W/state-agent"
+    printf '#!/bin/sh\nexec "%s" noreplace "%s" "$@"\n' "$E2E_BIN/e2e_deny" "$DROVER" >"$W/drover.deny"
+    chmod +x "$W/drover.deny"
+    DROVER=$W/drover.deny
+    start_agent
+    must_within "$WAIT" test -s "$P/.drover/id"
 }
 
 # --- who may do what on the control socket ---------------------------------------

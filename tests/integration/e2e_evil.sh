@@ -109,4 +109,42 @@ differences() {
     attacked_by list_extras flood_names wrong_digests
 }
 
+# A first copy over a slow link, and one that answers pings and takes nothing:
+# both have more to get than there is room for.  What a fast replica that comes
+# later needs, and what is asked for a third, does not wait for them.
+beside_the_slow() {
+    table t.tbl
+    for i in $(seq 12500); do echo "$i" >"$P/t.tbl/k$i.kv"; done
+    begin_config
+    add_replica third
+    start_agent
+    proven third
+    {
+        echo "[replica slow]"
+        echo "command = $E2E_BIN/e2e_throttle 5000 $DROVER_REPLICA receive $W/slow"
+    } >>"$conf"
+    evil never_ack
+    expect 0 ctl reload
+    must_within "$WAIT" test -s "$W/starts-never_ack"
+    must_within "$WAIT" has_keys slow 200
+    add_replica fast
+    expect 0 ctl reload
+    must_within 30 has_keys fast 12500
+    echo edited >"$W/third/t.tbl/k7.kv"
+    rm "$W/third/t.tbl/k8.kv"
+    expect 1 timeout "$WAIT" "$DROVER" --socket "$W/agent.sock" verify --content third
+    echo edited >"$W/third/t.tbl/k9.kv"
+    expect 0 timeout "$WAIT" "$DROVER" --socket "$W/agent.sock" resync third
+    ! has_keys slow 12500 || fail "the slow replica was not slow"
+    proven third fast
+    # After a restart of the agent beside them, too.
+    stop_agent
+    echo newer >"$P/t.tbl/k10.kv"
+    start_agent
+    converged third fast
+    has_value "$W/third/t.tbl/k10.kv" newer || fail "an old value stayed"
+    stop_agent
+}
+has_keys() { [ "$(find "$W/$1/t.tbl" -name "*.kv" 2>/dev/null | wc -l)" -ge "$2" ]; }
+
 "$scenario"

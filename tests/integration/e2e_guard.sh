@@ -270,7 +270,7 @@ brake() {
     write flockd-delete "$P/t.tbl" k-000400
     must_within "$WAIT" status_is "$(of r1 held.shown)" 301
     [ -e "$W/r1/t.tbl/k-000400.kv" ] || fail "a held key was deleted"
-    expect 0 ctl resync --dry-run
+    expect 1 ctl resync --dry-run
     code=0
     ctl resync >"$W/out" 2>&1 || code=$?
     is "$code" 1 "the exit status of a resync with held deletes"
@@ -404,6 +404,38 @@ brake_off() {
 }
 
 # --- identity -------------------------------------------------------------------------------
+# .drover alone is lost: nothing is deleted, the id is named, and with it the
+# replica needs no new copy.
+names_the_id() { ctl status >"$W/out" 2>&1; grep -q -- "drover init --id $id" "$W/out"; }
+metadata_lost() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 50 100
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    proven r1
+    id=$(cat "$P/.drover/id")
+    was=$(stat -c %i "$W/r1/t.tbl/k-000001.kv")
+    rm -r "$P/.drover"
+    lost
+    must_within "$WAIT" names_the_id
+    out_has "50 of 50 keys"
+    is "$(keys_of "$W/r1")" 50 "the replica's keys"
+    state=$W/state-agent
+    expect 78 "$DROVER" init --state "$state" "$P"
+    out_has "drover init --id $id"
+    expect 0 "$DROVER" init --state "$state" --id "$id" "$P"
+    out_has "Epoch 2"
+    # Its sessions speak of the old reign: it ends, to be started again.
+    code=0
+    wait "$agent_pid" || code=$?
+    is $code 1 "the agent's exit status"
+    start_agent
+    must_be r1 streaming
+    proven r1
+    is "$(stat -c %i "$W/r1/t.tbl/k-000001.kv")" "$was" "the replica's value"
+}
 
 identity() {
     as_plain_user

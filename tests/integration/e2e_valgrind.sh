@@ -82,11 +82,15 @@ everything() {
     "$W/drover-kv" "$W/r1" get -t t while-paused >"$W/out" || fail "drover-kv get"
     "$W/drover-kv" "$P" set -t t by-hand "a value" || fail "drover-kv set"
     must_within "$WAIT" same r1
-    stop_agent
+    kill -TERM "$agent_pid"
+    ended=0
+    wait "$agent_pid" || ended=$?
+    agent_pid=''
     must_within "$WAIT" no_replica_programs
 
     complaints >"$W/complaints"
     [ ! -s "$W/complaints" ] || fail "valgrind: $(cat "$W/complaints")"
+    is "$ended" 0 "the agent's exit status"
     # At least: an agent, two commands, two programs, three receivers.
     logs=$(find "$W" -maxdepth 1 -name 'vg-*' | wc -l)
     [ "$logs" -ge 8 ] || fail "only $logs processes ran under valgrind"

@@ -6,7 +6,7 @@
 # E2E_KEEP=1 keeps a test's folder, E2E_SEED=N repeats a random one.
 
 set(e2e_support ${PROJECT_SOURCE_DIR}/tests/support)
-foreach(program IN ITEMS run json tree reader writer opens)
+foreach(program IN ITEMS run json tree reader writer mover opens hot throttle)
   add_executable(e2e_${program} ${e2e_support}/e2e_${program}.c)
   target_link_libraries(e2e_${program} PRIVATE drover_flags)
   set_target_properties(e2e_${program} PROPERTIES
@@ -16,6 +16,10 @@ endforeach()
 add_executable(e2e_evil_receiver ${e2e_support}/evil_receiver.c)
 target_link_libraries(e2e_evil_receiver PRIVATE drover_sync drover_flags)
 set_target_properties(e2e_evil_receiver PROPERTIES
+  RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/e2e)
+add_executable(e2e_twins ${e2e_support}/e2e_twins.c)
+target_link_libraries(e2e_twins PRIVATE drover_xxh3_pair drover_flags)
+set_target_properties(e2e_twins PROPERTIES
   RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/e2e)
 target_link_libraries(e2e_json PRIVATE PkgConfig::JANSSON)
 target_link_libraries(e2e_tree PRIVATE PkgConfig::XXHASH)
@@ -40,19 +44,23 @@ elseif(DROVER_COVERAGE)
   list(APPEND e2e_environment E2E_HUGE_BYTES=200000000)
 endif()
 
-# drover_e2e(file LINKS exec [ssh] SCENARIOS name...)
+# drover_e2e(file LINKS exec [ssh] [ONCE] SCENARIOS name...)
 function(drover_e2e file)
-  cmake_parse_arguments(arg "" "" "LINKS;SCENARIOS" ${ARGN})
+  cmake_parse_arguments(arg "ONCE" "" "LINKS;SCENARIOS" ${ARGN})
   math(EXPR timeout "${e2e_seconds} + 30")
   foreach(scenario IN LISTS arg_SCENARIOS)
     foreach(link IN LISTS arg_LINKS)
       set(name e2e_${file}_${scenario}_${link})
+      set(labels integration e2e)
+      if(arg_ONCE OR link STREQUAL ssh)
+        list(APPEND labels once)
+      endif()
       add_test(NAME ${name}
         COMMAND e2e_run ${e2e_seconds} sh
                 ${PROJECT_SOURCE_DIR}/tests/integration/e2e_${file}.sh
                 ${scenario} ${link})
       set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout}
-        SKIP_RETURN_CODE 77 LABELS "integration;e2e"
+        SKIP_RETURN_CODE 77 LABELS "${labels}"
         ENVIRONMENT "${e2e_environment}")
     endforeach()
   endforeach()
@@ -61,27 +69,41 @@ endfunction()
 drover_e2e(writers LINKS exec ssh
            SCENARIOS every_kind empty_values silent_writers readers)
 drover_e2e(writers LINKS exec SCENARIOS no_change creates)
+drover_e2e(examples LINKS exec SCENARIOS readers writers)
+drover_e2e(ignored LINKS exec SCENARIOS links foreign)
+drover_e2e(stars LINKS exec ssh SCENARIOS held)
+drover_e2e(stars LINKS exec SCENARIOS killed real_keys kv)
 drover_e2e(tables LINKS exec ssh SCENARIOS live at_start odd_keys huge_value)
-drover_e2e(tables LINKS exec SCENARIOS bursts)
+drover_e2e(tables LINKS exec SCENARIOS bursts in_turn)
+drover_e2e(moves LINKS exec SCENARIOS together at_random)
+drover_e2e(moves LINKS exec ONCE SCENARIOS steady outside while_scanning)
 drover_e2e(faults LINKS exec ssh
            SCENARIOS link_cut agent_killed stopped_receiver lock_on_primary
                      lock_on_replica)
 drover_e2e(faults LINKS exec
-           SCENARIOS unchanged_restart overflow lock_replaced lock_at_start)
+           SCENARIOS unchanged_restart power_lost overflow lock_replaced lock_at_start)
 drover_e2e(faults LINKS ssh SCENARIOS small_buffers)
+drover_e2e(truth LINKS exec SCENARIOS refused denied behind flapping)
+drover_e2e(hot LINKS exec
+           SCENARIOS replaced appended never_still sparse touched)
 drover_e2e(guard LINKS exec ssh SCENARIOS two_agents root_lost brake brake_live)
 drover_e2e(guard LINKS exec
            SCENARIOS other_database root_unmounted unreadable unreadable_at_start
-                     brake_off identity)
+                     brake_off identity metadata_lost)
+drover_e2e(brake LINKS exec
+           SCENARIOS build_tables discarded exchanged while_others_come
+                     renamed_away after_a_restart)
 drover_e2e(delete LINKS exec
-           SCENARIOS bind_over_table bind_over_root symlink_for_table
+           SCENARIOS poor_filesystem bind_over_table bind_over_root symlink_for_table
                      readdir_error identity_damaged moved_and_replaced
                      old_backup trash trash_bounds)
 drover_e2e(operate LINKS exec ssh SCENARIOS edited reload terminated modes)
-drover_e2e(operate LINKS exec SCENARIOS freshness another_user exit_codes ad_hoc)
+drover_e2e(operate LINKS exec SCENARIOS behind_its_back freshness another_user exit_codes ad_hoc)
+drover_e2e(config LINKS exec SCENARIOS too_many mistakes hints)
+drover_e2e(verify LINKS exec SCENARIOS pending expired edited)
 drover_e2e(watch LINKS exec SCENARIOS stream terminal)
 drover_e2e(login LINKS exec SCENARIOS exec_errors)
-drover_e2e(login LINKS ssh SCENARIOS ssh_errors forced_command)
+drover_e2e(login LINKS ssh SCENARIOS ssh_errors forced_command refused_key)
 
 # With the plain build only, and in a suite of its own (tests/run.sh): valgrind
 # has its own idea of memory, and slows down all that runs beside it.
@@ -97,10 +119,14 @@ drover_e2e(handover LINKS exec ssh
 drover_e2e(handover LINKS exec
            SCENARIOS behind by_force replaced_by_copy roles owners killed)
 
-drover_e2e(evil LINKS exec SCENARIOS lies ends stalls floods differences)
+drover_e2e(evil LINKS exec SCENARIOS lies ends stalls floods differences
+           beside_the_slow)
 drover_e2e(evil LINKS ssh SCENARIOS floods)
 drover_e2e(names LINKS exec ssh SCENARIOS every_byte)
 drover_e2e(names LINKS exec SCENARIOS kv)
+drover_e2e(identity LINKS exec SCENARIOS blank anew earlier twice clone
+           nested below)
+drover_e2e(twins LINKS exec SCENARIOS values keys tables)
 
 # A hostile agent, and somebody with links, against the real receiver.
 add_executable(integration_evil_primary

@@ -119,6 +119,9 @@ END
         done
         [ -z "$rekey" ] || echo "RekeyLimit $rekey"
         printf '%s' "$extra"
+        # Where bash is the login shell it takes itself for an inner one then, and
+        # runs nobody's ~/.bashrc.  (Of several such lines the first counts.)
+        echo "SetEnv SHLVL=2"
     } >"$dir/sshd_config"
 }
 

@@ -103,11 +103,18 @@ is 1 "stale" fresh --max-age 1h "$copy"
 is 0 "fresh" fresh --max-age 3h "$copy"
 word live 'next week'
 is 0 "clock is" fresh --max-age 1h "$copy"
+# An hour behind the primary's clock, and no word any more: old all the same.
+heard=$(date +%s%N)
+until [ $(($(date +%s%N) - heard)) -gt 20000000 ]; do :; done
+is 1 "stale" fresh --max-age 10ms "$copy"
 word live '1970-01-01 00:00:00 UTC'
 is 69 "never synced" fresh --max-age 1h "$copy"
 echo "rubbish" >"$copy/.drover/freshness"
 is 69 "makes no sense" fresh --max-age 1h "$copy"
-is 69 "never synced" status "$copy"
+is 69 "makes no sense" status "$copy"
+: >"$copy/.drover/freshness" # as a power loss left it once
+is 69 "of unknown age" fresh --max-age 1h "$copy"
+is 69 "fresh      unknown" status "$copy"
 rm "$copy/.drover/freshness"
 echo "rubbish" >"$copy/.drover/replica"
 is 69 "makes no sense" status "$copy"

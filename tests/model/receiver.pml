@@ -8,7 +8,10 @@
  * What is applied and not yet committed is seen by readers and may or may not
  * survive a power loss.
  *
- * mirrors: sync/receiver_stage.c stage_set is_same
+ * A SAME is a SET whose value is not there to be staged: it takes is_same()'s
+ * way, or is refused and comes again as a SET, as after any other refusal.
+ *
+ * mirrors: sync/receiver_stage.c stage_set stage_same is_same
  * mirrors: sync/receiver_apply.c apply_change apply_same
  * mirrors: sync/receiver_commit.c commit_group sync_directories tell_index
  * mirrors: sync/receiver_commit.c acknowledge refuse_applied

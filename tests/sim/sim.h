@@ -48,6 +48,7 @@ enum {
     LARGE_BYTES = 300, /* longer values are streamed */
     VALUE_MAX = 1200,
     SETTLE_MS = 1000,
+    LAG_LIMIT_MS = 5000,
     REIGNS = 8,
     REIGN_EDITED = -1, /* a value that somebody wrote on a replica by hand */
 };
@@ -64,6 +65,7 @@ enum sim_break {
     BREAK_TEAR,        /* installs that are not whole */
     BREAK_VERIFY,      /* scans believe the index instead of the disk */
     BREAK_ALONE,       /* a stuck replica stops the others */
+    BREAK_HEALTH,      /* a state that is good counts as all being there */
     BREAK_REIGN,       /* replicas take whoever comes */
     BREAK_COUNT,
 };
@@ -140,6 +142,7 @@ struct stream_task {
     enum action_type asked; /* 0: nothing is asked */
     size_t bytes;
     bool closed; /* an answer is still due */
+    bool copy;   /* as it is when it is opened */
     uint64_t ino, version;
     int64_t ctime_ns;
     uint32_t len, at;
@@ -152,6 +155,8 @@ struct barrier {
 struct agent {
     struct primary *p;
     struct index *ix;
+    struct index_key key; /* of the index, and of its items' names */
+    unsigned keys;        /* that were made so far */
     struct primary_config config;
     int64_t next_tick_us;
     int64_t next_drain_us;
@@ -216,6 +221,8 @@ struct replica {
     uint64_t braked; /* the agent's note of its brake; outlives the agent */
     struct buf to_receiver, to_agent;
     int64_t stuck_us; /* nothing moves until then */
+    bool hung;        /* it answers, but commits nothing */
+    bool refuses;     /* its disk does, for long */
     unsigned slow;    /* percent of its turns it misses */
     struct wire_in tap_up, tap_down;
     struct sent *sents;
@@ -224,6 +231,8 @@ struct replica {
     int64_t fresh_ns, equal_ns;
     uint64_t deletes_sent;
 };
+
+#define WALL_0_NS INT64_C(1800000000000000000) /* when a run begins */
 
 struct sim {
     uint64_t seed;
@@ -241,6 +250,8 @@ struct sim {
     int deposed;            /* the primary that may still return, -1: none */
     bool handovers;         /* wanted in this run */
     struct prng reign_rnd;  /* of its own: other runs stay as they were */
+    struct prng touch_rnd;  /* the same */
+    struct prng full_rnd;   /* the same; in every fourth run */
     uint64_t processes;     /* of agents, so far */
     struct agent agent;
     struct replica replicas[REPLICAS];
@@ -268,6 +279,8 @@ void world_init(struct sim *s);
 void world_free(struct sim *s);
 /* A world without items, in the next place of sim.worlds. */
 struct world *world_new(struct sim *s, uint64_t epoch);
+/* The agent has another key: names are hashed anew. */
+void world_rekey(struct sim *s);
 /* It begins with this value (or table), which an older reign has left. */
 void world_inherit(struct sim *s, struct world *w, int item,
                    struct bytes value);
@@ -275,6 +288,10 @@ void world_inherit(struct sim *s, struct world *w, int item,
 void world_tick(struct sim *s);
 void world_write(struct sim *s); /* one random deed of a writer */
 void world_calm(struct sim *s);  /* writers end, locks go */
+/* A file gets another ctime and keeps its bytes. */
+void world_touch(struct sim *s, uint64_t which);
+/* The hot key gets another large value, by a rename or in place; its item. */
+int world_hot(struct sim *s, bool in_place);
 int world_item(struct sim *s, struct bytes table, struct bytes key,
                bool is_table);
 const char *world_name(const struct item *it); /* for notes; static */
@@ -321,6 +338,8 @@ void replica_crash(struct sim *s, struct replica *r, bool power);
 void replica_edit(struct sim *s, struct replica *r);
 void replica_lock(struct sim *s, struct replica *r);
 void replica_pause(struct sim *s, struct replica *r, bool paused);
+/* The disk takes nothing more, or is well again. */
+void replica_refuse(struct sim *s, struct replica *r);
 void replica_calm(struct sim *s, struct replica *r);
 void replica_link_close(struct sim *s, struct replica *r);
 

@@ -38,6 +38,20 @@ static void age_index(struct sim *s)
     }
 }
 
+/* Its own generator: a key decides nothing that a seed stands for. */
+static void new_key(struct sim *s)
+{
+    struct prng rnd = prng_of(s->seed + ++s->agent.keys);
+    uint64_t words[INDEX_KEY_BYTES / 8];
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        words[i] = prng_next(&rnd);
+    }
+    memcpy(&s->agent.key, words, sizeof s->agent.key);
+    index_set_key(s->agent.ix, &s->agent.key);
+    world_rekey(s);
+}
+
 void agent_start(struct sim *s, bool keep_index)
 {
     struct agent *a = &s->agent;
@@ -46,6 +60,7 @@ void agent_start(struct sim *s, bool keep_index)
         index_free(a->ix);
         a->ix = index_new();
         assert(a->ix != NULL);
+        new_key(s);
     } else {
         age_index(s);
     }
@@ -130,6 +145,7 @@ static void on_stream_open(struct sim *s, const struct action *act)
     memset(t, 0, sizeof *t);
     t->id = act->id;
     t->item = world_item(s, act->table, act->key, false);
+    t->copy = act->copy;
     t->asked = ACT_STREAM_OPEN;
 }
 
@@ -214,6 +230,9 @@ static void act_one(struct sim *s, const struct action *act)
     case ACT_BRAKE:
         note_brake(s, act);
         break;
+    case ACT_MET:
+    case ACT_UNDONE:
+        break; /* the agent's note of it is not part of this */
     }
 }
 
@@ -353,6 +372,13 @@ static void stream_open(struct sim *s, struct stream_task *t)
     primary_stream_opened(s->agent.p, t->id, &r, sim_now_ms(s));
 }
 
+/* Written in place since it was opened, and not copied then. */
+static bool is_mixed(const struct item *it, const struct stream_task *t)
+{
+    return !t->copy && it->ino == t->ino && it->ctime_ns != t->ctime_ns;
+}
+
+/* What was read is the version it was opened at, whatever is there by now. */
 static void stream_end(struct sim *s, struct stream_task *t, bool early)
 {
     struct item *it = &s->world->items[t->item];
@@ -362,14 +388,14 @@ static void stream_end(struct sim *s, struct stream_task *t, bool early)
     if (s->world->root_lost) {
         r.result = LOOK_ROOT_LOST;
         s->agent.lost_told = true;
-    } else if (early || it->ino != t->ino || it->ctime_ns != t->ctime_ns ||
-               !world_exists(it)) {
+    } else if (early || is_mixed(it, t)) {
         r.result = LOOK_CHANGING;
     } else {
-        world_value(it, world_newest(it), value);
+        world_value(it, world_version(it, t->version), value);
         r.look.digest = digest_of(value, t->len);
+        r.look.replaced = it->ino != t->ino || !world_exists(it);
         r.look.stat = (struct vstat){
-            .ino = it->ino, .ctime_ns = it->ctime_ns, .size = t->len};
+            .ino = t->ino, .ctime_ns = t->ctime_ns, .size = t->len};
     }
     t->asked = 0;
     primary_stream_data(s->agent.p, t->id, NULL, 0, &r, sim_now_ms(s));

@@ -6,6 +6,10 @@
 
 #include "tests/sim/sim.h"
 
+/* From a change to the end of the drain that tells of it: half a second, and the
+ * longest step of time. */
+enum { DRAINED_MS = 4000 };
+
 /* --- what readers see (P1, P2) ------------------------------------------- */
 
 struct view {
@@ -121,7 +125,8 @@ void check_durable(struct sim *s, struct replica *r, const struct world *w,
     const struct item *it = &w->items[item];
     struct bytes value;
 
-    if (r->seen[item].planted) {
+    /* A repair of it may be visible, and not yet on the disk. */
+    if (r->seen[item].planted || r->seen[item].edited) {
         return;
     }
     if (it->is_table) {
@@ -219,6 +224,39 @@ static void check_bounds(struct sim *s, const struct replica *r)
     (void)sent;
 }
 
+/* What the agent's status says of the replica; without a good state it says so,
+ * and of the primary's own troubles, too. */
+static bool is_healthy(struct sim *s, const struct replica *r,
+                       const struct replica_status *st)
+{
+    struct primary_counts n;
+    struct err why;
+
+    primary_counts(s->agent.p, &n);
+    if (st->state != REPLICA_STREAMING || n.lost || n.unreadable > 0 ||
+        n.changing > 0 || s->agent.stale || s->agent.lost_told) {
+        return false;
+    }
+    return s->broken == BREAK_HEALTH ||
+           primary_keeps_up(s->agent.p, r->id, LAG_LIMIT_MS, sim_now_ms(s),
+                            &why);
+}
+
+/* Nothing that is older than the limit, and than a drain of the events takes, is
+ * missing where all is said to be well. */
+static void check_health(struct sim *s, struct replica *r,
+                         const struct replica_status *st)
+{
+    int64_t age_us = (LAG_LIMIT_MS + DRAINED_MS) * INT64_C(1000);
+
+    if (st->lag_ms != 0 && is_healthy(s, r, st)) {
+        check_covered(s, r, s->world,
+                      world_before(s->world, WALL_0_NS +
+                                                 (s->now_us - age_us) * 1000),
+                      9, "healthy");
+    }
+}
+
 static void check_status(struct sim *s, struct replica *r)
 {
     struct replica_status st;
@@ -231,6 +269,7 @@ static void check_status(struct sim *s, struct replica *r)
         }
         check_covered(s, r, s->world, agent_hinted(s), 9, "lag 0");
     }
+    check_health(s, r, &st);
     if (st.equal_wall_ns != r->equal_ns) {
         r->equal_ns = st.equal_wall_ns;
         if (r->equal_ns != 0) {
@@ -269,6 +308,11 @@ void check_core(struct sim *s)
     if (p->log.nodes > p->config.log_max_changes + ITEMS * REPLICAS) {
         sim_fail(s, 6, "%zu places in the log, %zu are allowed", p->log.nodes,
                  p->config.log_max_changes);
+    }
+    /* The least that a place takes; others are taken from at the next hint. */
+    if (p->log.bytes > p->config.log_max_bytes + ITEMS * REPLICAS * 1000) {
+        sim_fail(s, 6, "the log takes %zu bytes, %zu are allowed", p->log.bytes,
+                 p->config.log_max_bytes);
     }
     if (p->log.body_bytes > p->config.cache_max_bytes + slack) {
         sim_fail(s, 6, "%zu bytes cached, %zu are allowed", p->log.body_bytes,

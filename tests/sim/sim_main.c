@@ -37,6 +37,7 @@ static const struct {
     [BREAK_TEAR] = {"tear", {1, 4}},
     [BREAK_VERIFY] = {"verify", {3, 3}},
     [BREAK_ALONE] = {"alone", {6, 6}},
+    [BREAK_HEALTH] = {"health", {9, 9}},
     [BREAK_REIGN] = {"reign", {10, 10}},
 };
 
@@ -93,7 +94,7 @@ int64_t sim_now_ms(const struct sim *s)
 
 int64_t sim_wall(struct sim *s)
 {
-    int64_t now_ns = INT64_C(1800000000000000000) + s->now_us * 1000;
+    int64_t now_ns = WALL_0_NS + s->now_us * 1000;
 
     s->wall_ns = now_ns > s->wall_ns ? now_ns : s->wall_ns + 1;
     return s->wall_ns;

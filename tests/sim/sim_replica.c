@@ -5,6 +5,7 @@
  * or without a power loss; readers hold locks; somebody edits the copy. */
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -272,7 +273,7 @@ static bool receive(struct sim *s, struct replica *r)
 {
     struct err err;
 
-    if (r->to_receiver.len == 0 || receiver_full(r->receiver)) {
+    if (r->to_receiver.len == 0 || (!r->hung && receiver_full(r->receiver))) {
         return false;
     }
     size_t n = piece_of(s, r->to_receiver.len, 32768);
@@ -298,7 +299,7 @@ static bool do_commit(struct sim *s, struct replica *r)
     struct err err;
     int64_t again_ms;
 
-    if (r->commit_us < 0 || r->commit_us > s->now_us) {
+    if (r->hung || r->commit_us < 0 || r->commit_us > s->now_us) {
         return false;
     }
     int rc = receiver_commit(r->receiver, sim_now_ms(s), &again_ms, &err);
@@ -333,8 +334,11 @@ static bool answer(struct sim *s, struct replica *r)
         if (s->broken == BREAK_VERIFY && r->store->scan_id != 0) {
             struct wire_ready result = {0};
             r->store->scan_wanted = false;
-            rc =
-                receiver_scanned(r->receiver, r->store->scan_id, &result, &err);
+            rc = (r->store->scan_how & WIRE_SCAN_LOOK) != 0
+                     ? receiver_looked(r->receiver, r->store->scan_id, &result,
+                                       view_new(), &err)
+                     : receiver_scanned(r->receiver, r->store->scan_id, &result,
+                                        &err);
         } else {
             rc = memstore_scan_answer(r->store, r->receiver, r->index, &err);
         }
@@ -481,6 +485,20 @@ void replica_pause(struct sim *s, struct replica *r, bool paused)
     }
 }
 
+void replica_refuse(struct sim *s, struct replica *r)
+{
+    static const enum memop ops[] = {MEMOP_STAGE_BEGIN, MEMOP_STAGE_WRITE,
+                                     MEMOP_INSTALL, MEMOP_REMOVE};
+
+    r->refuses = !r->refuses;
+    sim_note(s, "replica %d: its disk %s", r->number,
+             r->refuses ? "takes nothing more" : "is well again");
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        memstore_fail(r->store, ops[i], 0, r->refuses ? UINT_MAX : 0,
+                      i < 2 ? ERR_NOSPACE : ERR_PERM, i < 2 ? ENOSPC : EPERM);
+    }
+}
+
 void replica_calm(struct sim *s, struct replica *r)
 {
     unlock_all(s, r);
@@ -489,5 +507,6 @@ void replica_calm(struct sim *s, struct replica *r)
     }
     r->slow = 0;
     r->stuck_us = 0;
+    r->hung = r->refuses = false;
     replica_pause(s, r, false);
 }

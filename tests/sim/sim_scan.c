@@ -60,7 +60,7 @@ static void later(struct sim *s, const struct item *it)
 {
     index_mark(s->agent.ix, it->name, s->agent.scan_number);
     primary_hint_key(s->agent.p, it->table_name, strlen(it->table_name),
-                     it->key, strlen(it->key), HINT_CREATED, sim_now_ms(s));
+                     it->key, strlen(it->key), HINT_FOUND, sim_now_ms(s));
 }
 
 static void scan_item(struct sim *s, const struct item *it)

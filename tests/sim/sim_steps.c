@@ -208,6 +208,14 @@ void sim_one(struct sim *s)
     if (s->agent.next_tick_us <= s->now_us) {
         agent_tick(s);
     }
+    if (!s->calm && prng_below(&s->touch_rnd, 100) == 0) {
+        world_touch(s, prng_below(&s->touch_rnd, TABLES * KEYS));
+    }
+    if (!s->calm && s->seed % 4 == 0 &&
+        prng_below(&s->full_rnd, 1500) == 0) {
+        replica_refuse(s, &s->replicas[prng_below(
+                              &s->full_rnd, (uint64_t)s->replicas_count)]);
+    }
     if (!s->calm && sim_chance(s, s->write_rate)) {
         world_write(s);
     } else if (!s->calm && sim_chance(s, s->fault_rate)) {
@@ -244,6 +252,18 @@ static void configure(struct sim *s)
      * are tables: held ones stay until the last of their keys went. */
     c->diffs_max = s->seed % 4 == 0 ? 2 * (TABLES + 1) + s->seed / 4 % 16
                                     : c->diffs_max;
+    /* A replica that takes nothing more fills this room, and what waits for it,
+     * with the few keys there are. */
+    if (s->seed % 3 == 0) {
+        c->repair_room = 1 + s->seed / 3 % 8;
+        c->window_changes = 1 + s->seed / 3 % 5;
+    }
+    if (s->seed % 6 == 0) {
+        c->names_bytes = 1 + s->seed / 6 % 40 * 10;
+    }
+    if (s->seed % 7 == 0) {
+        c->log_max_bytes = 5000 + s->seed / 7 % 10 * 2000;
+    }
     memset(c->db_id, 7, sizeof c->db_id);
     s->world->restless = sim_chance(s, 250);
     s->replicas_count = 1 + (int)sim_below(s, REPLICAS);
@@ -263,6 +283,8 @@ void sim_run(struct sim *s)
     }
     s->deposed = -1;
     s->reign_rnd = prng_of(s->seed + 1);
+    s->touch_rnd = prng_of(s->seed + 2);
+    s->full_rnd = prng_of(s->seed + 3);
     s->handovers = s->handovers || s->seed % 5 == 4;
     agent_start(s, false);
     for (uint64_t i = 0; i < s->steps; i++) {

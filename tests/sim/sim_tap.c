@@ -90,6 +90,28 @@ static void whole_value(struct sim *s, struct replica *r, struct sent *t,
     t->ended = true;
 }
 
+/* Nothing but a digest: of a version that the replica has, or had. */
+static void same_value(struct sim *s, struct replica *r, struct sent *t,
+                       struct digest digest)
+{
+    const struct item *it = &s->world->items[t->item];
+    struct seen *seen = &r->seen[t->item];
+    uint8_t value[VALUE_MAX];
+
+    for (size_t i = it->count; i > 0; i--) {
+        const struct version *v = &it->history[i - 1];
+        world_value(it, v, value);
+        if (v->is_set && v->number >= seen->sent &&
+            digest_equal(digest_of(value, v->len), digest)) {
+            t->version = seen->sent = v->number;
+            t->ended = true;
+            return;
+        }
+    }
+    sim_fail(s, 2, "replica %d: %s is said to be the same as no version since "
+             "v%" PRIu64, r->number, world_name(it), seen->sent);
+}
+
 static void absence(struct sim *s, struct replica *r, struct sent *t)
 {
     struct item *it = &s->world->items[t->item];
@@ -130,6 +152,8 @@ static void on_change(struct sim *s, struct replica *r, enum wire_type type,
              world_name(it), m->seq);
     if (type == WIRE_SET) {
         whole_value(s, r, t, m->value);
+    } else if (type == WIRE_SAME) {
+        same_value(s, r, t, m->digest);
     } else if (type == WIRE_DELETE || type == WIRE_TABLE_DROP) {
         absence(s, r, t);
     } else if (type == WIRE_TABLE_SET) {
@@ -145,24 +169,30 @@ static void on_piece(struct sim *s, struct replica *r, enum wire_type type,
                      struct bytes body)
 {
     struct wire_piece piece = {0};
+    struct wire_zeros zeros = {0};
     struct wire_set_end end_of = {0};
     struct err err;
     uint64_t seq = 0;
     size_t at = 0;
     int rc = type == WIRE_PIECE     ? wire_get_piece(body, &piece, &err)
+             : type == WIRE_ZEROS   ? wire_get_zeros(body, &zeros, &err)
              : type == WIRE_SET_END ? wire_get_set_end(body, &end_of, &err)
                                     : wire_get_set_abort(body, &seq, &err);
 
     if (rc != 0) {
         sim_fail(s, 0, "the core sent: %s", err.msg);
     }
-    seq += piece.seq + end_of.seq; /* one of the three */
+    seq += piece.seq + zeros.seq + end_of.seq; /* one of the four */
     struct sent *t = find_sent(r, seq, &at);
     if (t == NULL) {
         return; /* refused meanwhile */
     }
     if (type == WIRE_PIECE) {
         buf_put(&t->value, piece.data.p, piece.data.len);
+    } else if (type == WIRE_ZEROS) {
+        for (uint64_t i = 0; i < zeros.length; i++) {
+            buf_u8(&t->value, 0);
+        }
     } else if (type == WIRE_SET_END) {
         sim_note(s, "to %d: SET_END #%" PRIu64, r->number, seq);
         whole_value(s, r, t, bytes_of(t->value.data, t->value.len));
@@ -185,6 +215,7 @@ void tap_up(struct sim *s, struct replica *r, const void *p, size_t n)
         /* Types are the wire's numbers. */
         switch ((int)type) {
         case WIRE_SET:
+        case WIRE_SAME:
         case WIRE_SET_BEGIN:
         case WIRE_DELETE:
         case WIRE_TABLE_SET:
@@ -192,6 +223,7 @@ void tap_up(struct sim *s, struct replica *r, const void *p, size_t n)
             on_change(s, r, type, body);
             break;
         case WIRE_PIECE:
+        case WIRE_ZEROS:
         case WIRE_SET_END:
         case WIRE_SET_ABORT:
             on_piece(s, r, type, body);
@@ -226,9 +258,9 @@ static void on_ack(struct sim *s, struct replica *r, struct bytes body)
         bool is_set = t->type != WIRE_DELETE && t->type != WIRE_TABLE_DROP;
         sim_note(s, "from %d: ACK #%" PRIu64 " %s", r->number, seq,
                  world_name(it));
+        r->seen[t->item].edited = false;
         check_durable(s, r, world_of(s, r), t->item, t->version, is_set, 4,
                       "acknowledged");
-        r->seen[t->item].edited = false;
         if (t->version > r->seen[t->item].acked) {
             r->seen[t->item].acked = t->version;
         }

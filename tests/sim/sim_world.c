@@ -21,6 +21,24 @@ static const char *const key_names[KEYS] = {"",   "\xff\xfe", "k2", "k3", "k4",
 
 static void commit(struct sim *s, struct item *it, bool is_set, uint32_t len);
 
+static void name_items(struct world *w, const struct index_key *k)
+{
+    for (int i = 0; i < ITEMS; i++) {
+        struct item *it = &w->items[i];
+        size_t len = strlen(it->table_name);
+        it->name = it->is_table ? index_name_table(k, it->table_name, len)
+                                : index_name_key(k, it->table_name, len,
+                                                 it->key, strlen(it->key));
+    }
+}
+
+void world_rekey(struct sim *s)
+{
+    for (int i = 0; i < s->reigns; i++) {
+        name_items(s->worlds[i], &s->agent.key);
+    }
+}
+
 struct world *world_new(struct sim *s, uint64_t epoch)
 {
     struct world *w = calloc(1, sizeof *w);
@@ -35,12 +53,8 @@ struct world *world_new(struct sim *s, uint64_t epoch)
         it->table = i < TABLES ? i : (i - TABLES) / KEYS;
         it->table_name = table_names[it->table];
         it->key = it->is_table ? NULL : key_names[(i - TABLES) % KEYS];
-        it->name =
-            it->is_table
-                ? index_name_table(it->table_name, strlen(it->table_name))
-                : index_name_key(it->table_name, strlen(it->table_name),
-                                 it->key, strlen(it->key));
     }
+    name_items(w, &s->agent.key);
     w->next_ino = 1;
     w->complete_version = UINT64_MAX;
     return w;
@@ -504,6 +518,34 @@ void world_write(struct sim *s)
     } else {
         need_table(s, it);
     }
+}
+
+void world_touch(struct sim *s, uint64_t which)
+{
+    struct item *it = &s->world->items[TABLES + which];
+
+    if (world_exists(it) && !it->placeholder && it->commit_us == 0) {
+        it->ctime_ns = sim_wall(s);
+        sim_note(s, "world: touch %s", world_name(it));
+        tell(s, it, HINT_CLOSED);
+    }
+}
+
+int world_hot(struct sim *s, bool in_place)
+{
+    const int key = TABLES; /* of the root, which is always there */
+    struct item *it = &s->world->items[key];
+
+    it->placeholder = it->ghost = false;
+    it->commit_us = 0;
+    if (in_place && world_exists(it)) {
+        it->ctime_ns = sim_wall(s);
+    } else {
+        new_file(s, it);
+    }
+    commit(s, it, true, VALUE_MAX - 1 - (uint32_t)(s->world->version % 7));
+    tell(s, it, in_place ? HINT_CLOSED : HINT_COMMITTED);
+    return key;
 }
 
 void world_tick(struct sim *s)

@@ -10,6 +10,6 @@ foreach(scenario IN ITEMS watch_limit instance_limit agent_descriptors
             ${PROJECT_SOURCE_DIR}/tests/integration/e2e_resources.sh
             ${scenario} exec)
   set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout}
-    SKIP_RETURN_CODE 77 LABELS "integration;soak"
+    SKIP_RETURN_CODE 77 LABELS "integration;soak;once"
     ENVIRONMENT "${e2e_environment}")
 endforeach()

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,16 +75,25 @@ static int flockd_lock(int dir_fd, const char *file, int *fd_out)
     return done(fd, E2E_BUSY);
 }
 
-/* KEY.kv<digits> with the value, exclusively locked. */
+/* Go's naming: the digits are where the last '*' is, else at the end. */
+void e2e_flockd_temp_name(const char *file, uint32_t digits, char temp[300])
+{
+    const char *star = strrchr(file, '*');
+    size_t before = star != NULL ? (size_t)(star - file) : strlen(file);
+
+    (void)snprintf(temp, 300, "%.*s%" PRIu32 "%s", (int)before, file, digits,
+                   star != NULL ? star + 1 : "");
+}
+
+/* The temporary with the value, exclusively locked. */
 static int flockd_temp(int dir_fd, const char *file, const void *value,
                        size_t len, char temp[300], int *lock_out)
 {
-    static unsigned count;
+    static uint32_t count;
     int fd = -1;
 
     while (fd < 0) {
-        (void)snprintf(temp, 300, "%s%u%04u", file, (unsigned)getpid(),
-                       count++ % 10000);
+        e2e_flockd_temp_name(file, (uint32_t)getpid() * 10007 + count++, temp);
         fd = openat(dir_fd, temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd < 0 && errno != EEXIST) {
             return -1;

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { E2E_BUSY = 1, E2E_EXISTS = 2, E2E_MISSING = 3 };
 
@@ -23,6 +24,8 @@ int e2e_flockd_create(int dir_fd, const char *file, const void *value,
 int e2e_flockd_update(int dir_fd, const char *file, const void *value,
                       size_t len);
 int e2e_flockd_delete(int dir_fd, const char *file);
+/* The name of its temporary for FILE with these digits. */
+void e2e_flockd_temp_name(const char *file, uint32_t digits, char temp[300]);
 /* Its bounds, for all calls: how long a lock is tried (10 ms at first), and
  * whether values are synced (yes at first). */
 void e2e_flockd_settings(int lock_ms, bool sync);

@@ -4,6 +4,7 @@
  *
  *     e2e_writer KIND TABLE_DIR KEY [VALUE]     one change; kinds: see KINDS
  *     e2e_writer exchange TABLE_DIR KEY KEY     RENAME_EXCHANGE
+ *     e2e_writer exchange-dirs DIR NAME NAME    the same of directories
  *     e2e_writer truncate TABLE_DIR KEY LENGTH  truncate(2) by path
  *     e2e_writer linked FILE VALUE              in place, by any name of it
  *     e2e_writer map TABLE_DIR KEY VALUE READY  stored through a mapping that
@@ -12,6 +13,9 @@
  *     e2e_writer hold-exclusive FILE READY VALUE   the same, in the middle of
  *                                               writing VALUE in place; the
  *                                               rest follows on SIGTERM
+ *     e2e_writer hold-temp TABLE_DIR KEY DIGITS READY VALUE   a set as flockd
+ *                                               does it, in the middle of its
+ *                                               temporary; goes on at SIGTERM
  *     e2e_writer big TABLE_DIR KEY BYTES SEED   a large value, temp + rename
  *     e2e_writer many TABLE_DIR COUNT KEYS SIZE sets, as flockd does, unsynced
  *     e2e_writer creates TABLE_DIR COUNT KEYS   deletes and creates, as flockd
@@ -180,12 +184,16 @@ static int run_kind(const struct kind *kind, const char *dir, const char *key,
 static int run_exchange(const char *dir, const char *a, const char *b)
 {
     int fd = open_dir(dir);
+
+    return renameat2(fd, a, fd, b, RENAME_EXCHANGE) < 0 ? fail("exchange") : 0;
+}
+
+static int run_exchange_keys(const char *dir, const char *a, const char *b)
+{
     char file[300];
 
     (void)snprintf(file, sizeof file, "%s", file_of(a));
-    return renameat2(fd, file, fd, file_of(b), RENAME_EXCHANGE) < 0
-               ? fail("exchange")
-               : 0;
+    return run_exchange(dir, file, file_of(b));
 }
 
 static int run_truncate(const char *dir, const char *key, const char *len)
@@ -262,6 +270,38 @@ static int run_hold_exclusive(const char *path, const char *ready_file,
         ftruncate(fd, (off_t)len) < 0) {
         return fail(path);
     }
+    return close(fd);
+}
+
+/* The descriptor that writes stays open until after the rename. */
+static int run_hold_temp(const char *dir_path, const char *key,
+                         uint32_t digits, const char *ready_file,
+                         const char *value)
+{
+    const char *file = file_of(key);
+    size_t len = strlen(value), half = len / 2;
+    int dir = open_dir(dir_path);
+    char temp[300];
+
+    e2e_flockd_temp_name(file, digits, temp);
+    int fd = openat(dir, temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int lock = openat(dir, temp, O_CREAT | O_RDONLY | O_CLOEXEC, 0600);
+    if (fd < 0 || lock < 0 || flock(lock, LOCK_EX) < 0 ||
+        write(fd, value, half) != (ssize_t)half || ready(ready_file) != 0) {
+        return fail(temp);
+    }
+    await_signal();
+    if (write(fd, value + half, len - half) != (ssize_t)(len - half) ||
+        fsync(fd) < 0) {
+        return fail(temp);
+    }
+    int key_lock = openat(dir, file, O_CREAT | O_RDONLY | O_CLOEXEC, 0600);
+    if (key_lock < 0 || flock(key_lock, LOCK_EX) < 0 ||
+        renameat(dir, temp, dir, file) < 0) {
+        return fail(file);
+    }
+    (void)close(key_lock);
+    (void)close(lock);
     return close(fd);
 }
 
@@ -585,6 +625,10 @@ static int run_locks(int argc, char **argv)
     if (argc == 5 && strcmp(what, "hold-exclusive") == 0) {
         return run_hold_exclusive(argv[2], argv[3], argv[4]);
     }
+    if (argc == 7 && strcmp(what, "hold-temp") == 0) {
+        return run_hold_temp(argv[2], argv[3], (uint32_t)number(argv[4]),
+                             argv[5], argv[6]);
+    }
     if (argc == 6 && strcmp(what, "map") == 0) {
         return run_map(argv[2], argv[3], argv[4], argv[5]);
     }
@@ -596,6 +640,9 @@ static int run_bulk(int argc, char **argv)
     const char *what = argv[1];
 
     if (argc == 5 && strcmp(what, "exchange") == 0) {
+        return run_exchange_keys(argv[2], argv[3], argv[4]);
+    }
+    if (argc == 5 && strcmp(what, "exchange-dirs") == 0) {
         return run_exchange(argv[2], argv[3], argv[4]);
     }
     if (argc == 5 && strcmp(what, "truncate") == 0) {

@@ -23,6 +23,7 @@
 
 #include "sync/index.h"
 #include "sync/wire.h"
+#include "tests/support/plain_key.h"
 
 struct evil {
     const struct way *way;
@@ -75,7 +76,7 @@ static const struct digest WRONG = {5, 5};
 static void say_hello_ok(struct evil *e)
 {
     struct wire_hello_ok ok = {
-        .proto = 1,
+        .proto = WIRE_PROTO_MAX,
         .epoch = 1,
         .version = bytes_of("\033]0;owned\a\xc2\x9b", 12),
         .host = bytes_of("\033[2J", 4),
@@ -526,7 +527,7 @@ static bool ugly_extra(struct evil *e, enum wire_type type, struct bytes body)
     if (!note_list(e, type, body) && type != WIRE_RESOLVE) {
         return false;
     }
-    items[0][0] = index_name_key("t", 1, key, sizeof key - 1);
+    items[0][0] = index_name_key(&plain_key, "t", 1, key, sizeof key - 1);
     items[0][1] = WRONG;
     if (type == WIRE_LIST) {
         wire_put_listing(&e->out, e->asked, true,

@@ -4,6 +4,7 @@
 #include "tests/support/memstore.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 #include "store/base/map.h"
 #include "store/install.h"
 #include "sync/state.h"
+
+enum { ZEROS_MAX_BYTES = 16 << 20 }; /* memory has no holes */
 
 /* A value's bytes, shared by the visible and the durable version. */
 struct mem_value {
@@ -273,11 +276,12 @@ static void free_stage(struct memstore *m, struct mem_stage *s)
     free(s);
 }
 
-static int op_stage_begin(void *ctx, uint64_t stage, uint64_t size_hint,
-                          struct err *err)
+static int op_stage_begin(void *ctx, uint64_t stage, struct bytes table,
+                          uint64_t size_hint, struct err *err)
 {
     struct memstore *m = ctx;
 
+    (void)table;
     (void)size_hint;
     assert(find_stage(m, stage) == NULL);
     int rc = enter(m, MEMOP_STAGE_BEGIN, err);
@@ -299,6 +303,24 @@ static int op_stage_write(void *ctx, uint64_t stage, const void *p, size_t n,
     int rc = enter(m, MEMOP_STAGE_WRITE, err);
     if (rc == 0) {
         buf_put(&s->value, p, n);
+    }
+    return rc;
+}
+
+static int op_stage_zeros(void *ctx, uint64_t stage, uint64_t n,
+                          struct err *err)
+{
+    struct memstore *m = ctx;
+    struct mem_stage *s = find_stage(m, stage);
+
+    assert(s != NULL && !s->ended && n > 0);
+    int rc = enter(m, MEMOP_STAGE_WRITE, err);
+    if (rc == 0 && n > ZEROS_MAX_BYTES - s->value.len) {
+        rc = err_set(err, ERR_NOSPACE, ENOSPC, "this memory knows no holes");
+    }
+    if (rc == 0 && buf_reserve(&s->value, (size_t)n)) {
+        memset(s->value.data + s->value.len, 0, (size_t)n);
+        s->value.len += (size_t)n;
     }
     return rc;
 }
@@ -357,6 +379,14 @@ static bool is_locked(const struct mem_entry *e, bool force, uint32_t *pid_out,
     return true;
 }
 
+/* Before the visible value of `e` is replaced or removed. */
+static void note_undone(struct memstore *m, const struct mem_entry *e)
+{
+    if (m->keeping && e->now != NULL && stat_of(e->now).ino < m->keep_ino) {
+        m->undone++;
+    }
+}
+
 static int op_install(void *ctx, uint64_t stage, struct bytes table,
                       struct bytes key, unsigned how, struct vstat *stat_out,
                       uint32_t *pid_out, char comm[16], struct err *err)
@@ -377,6 +407,7 @@ static int op_install(void *ctx, uint64_t stage, struct bytes table,
     trace(m, "install %.*s/%.*s", (int)table.len, (const char *)table.p,
           (int)key.len, (const char *)key.p);
     make_table(m, table);
+    note_undone(m, e);
     put_visible(e, value_new(m, s->value.data, s->value.len, s->durable));
     *stat_out = stat_of(e->now);
     free_stage(m, s);
@@ -402,6 +433,7 @@ static int op_remove(void *ctx, struct bytes table, struct bytes key,
     }
     trace(m, "remove %.*s/%.*s", (int)table.len, (const char *)table.p,
           (int)key.len, (const char *)key.p);
+    note_undone(m, e);
     put_visible(e, NULL);
     return INSTALL_DONE;
 }
@@ -438,6 +470,7 @@ static int op_table_drop(void *ctx, struct bytes table, bool force,
         if (is_locked(e, force, pid_out, comm)) {
             return TABLE_DROP_BUSY;
         }
+        note_undone(m, e);
         put_visible(e, NULL);
         memcpy(key_out, entry_key(e).p, e->key_len);
         *key_len = e->key_len;
@@ -533,6 +566,16 @@ static int op_freshness(void *ctx, int64_t fresh_ns, uint64_t seq,
     return rc;
 }
 
+static int op_keep_undone(void *ctx, bool on, struct err *err)
+{
+    struct memstore *m = ctx;
+
+    (void)err;
+    m->keeping = on;
+    m->keep_ino = m->next_ino;
+    return 0;
+}
+
 static int refuse(struct err *err, int id, const char *why)
 {
     err_set(err, ERR_REFUSED, 0, "%s", why);
@@ -574,15 +617,16 @@ static int op_identify(void *ctx, const struct wire_hello *hello,
     return 0;
 }
 
-static void op_scan_start(void *ctx, uint64_t id, bool content)
+static void op_scan_start(void *ctx, uint64_t id, unsigned how)
 {
     struct memstore *m = ctx;
 
     assert(!m->scan_wanted); /* the core runs one at a time */
-    trace(m, "scan_start %" PRIu64 "%s", id, content ? " content" : "");
+    trace(m, "scan_start %" PRIu64 "%s", id,
+          (how & WIRE_SCAN_CONTENT) != 0 ? " content" : "");
     m->scan_wanted = true;
     m->scan_id = id;
-    m->scan_content = content;
+    m->scan_how = how;
 }
 
 static void op_names_start(void *ctx, uint64_t id, struct digest *names,
@@ -617,6 +661,7 @@ static int op_send(void *ctx, const void *p, size_t n, struct err *err)
 const struct receiver_ops memstore_ops = {
     .stage_begin = op_stage_begin,
     .stage_write = op_stage_write,
+    .stage_zeros = op_stage_zeros,
     .stage_end = op_stage_end,
     .stage_drop = op_stage_drop,
     .stage_sync = op_stage_sync,
@@ -629,6 +674,7 @@ const struct receiver_ops memstore_ops = {
     .sync_all = op_sync_all,
     .stat = op_stat,
     .freshness = op_freshness,
+    .keep_undone = op_keep_undone,
     .identify = op_identify,
     .scan_start = op_scan_start,
     .names_start = op_names_start,
@@ -852,6 +898,14 @@ void memstore_crash(struct memstore *m, uint64_t rnd)
     m->names = NULL;
 }
 
+static struct digest name_of(const struct index_key *k, struct bytes table,
+                             struct bytes key)
+{
+    return key.p == NULL
+               ? index_name_table(k, table.p, table.len)
+               : index_name_key(k, table.p, table.len, key.p, key.len);
+}
+
 static void scan_one(void *arg, struct bytes table, struct bytes key,
                      struct bytes value, struct vstat stat)
 {
@@ -860,8 +914,7 @@ static void scan_one(void *arg, struct bytes table, struct bytes key,
     struct err err;
 
     e.is_table = key.p == NULL;
-    e.name = e.is_table ? index_name_table(table.p, table.len)
-                        : index_name_key(table.p, table.len, key.p, key.len);
+    e.name = name_of(index_key(ix), table, key);
     if (!e.is_table) {
         e.digest = digest_of(value.p, value.len);
     }
@@ -884,6 +937,56 @@ void memstore_scan(struct memstore *m, struct index *ix)
     memstore_each(m, scan_one, ix);
 }
 
+/* What a scan that only looks finds. */
+struct looker {
+    struct index *ix, *disk;
+    struct view *view;
+};
+
+static bool look_here(void *arg, const struct index_entry *e)
+{
+    struct looker *l = arg;
+    struct index_entry was;
+    struct err err;
+    bool had = index_get(l->ix, e->name, &was);
+
+    if (!(had && was.is_table == e->is_table &&
+          digest_equal(was.digest, e->digest)) &&
+        view_add(l->view, had ? &was : NULL, e, &err) != 0) {
+        abort();
+    }
+    return false;
+}
+
+static bool look_gone(void *arg, const struct index_entry *e)
+{
+    struct looker *l = arg;
+    struct index_entry now;
+    struct err err;
+
+    if (!index_get(l->disk, e->name, &now) &&
+        view_add(l->view, e, NULL, &err) != 0) {
+        abort();
+    }
+    return false;
+}
+
+static struct view *look_at_all(struct memstore *m, struct index *ix)
+{
+    struct looker l = {ix, index_new(), view_new()};
+
+    if (l.disk == NULL || l.view == NULL) {
+        abort();
+    }
+    index_set_key(l.disk, index_key(ix));
+    memstore_each(m, scan_one, l.disk);
+    index_sweep(l.disk, 1, look_here, &l);
+    index_sweep(ix, 1, look_gone, &l);
+    index_free(l.disk);
+    view_close(l.view);
+    return l.view;
+}
+
 int memstore_scan_answer(struct memstore *m, struct receiver *r,
                          struct index *ix, struct err *err)
 {
@@ -891,6 +994,9 @@ int memstore_scan_answer(struct memstore *m, struct receiver *r,
 
     assert(m->scan_wanted);
     m->scan_wanted = false;
+    if ((m->scan_how & WIRE_SCAN_LOOK) != 0) {
+        return receiver_looked(r, m->scan_id, &result, look_at_all(m, ix), err);
+    }
     memstore_scan(m, ix);
     return receiver_scanned(r, m->scan_id, &result, err);
 }
@@ -898,6 +1004,7 @@ int memstore_scan_answer(struct memstore *m, struct receiver *r,
 /* The names found so far, copied: sending may change the store. */
 struct finder {
     struct memstore *m;
+    struct index_key key;
     struct wire_name *found;
     size_t count;
 };
@@ -906,9 +1013,7 @@ static void find_one(void *arg, struct bytes table, struct bytes key,
                      struct bytes value, struct vstat stat)
 {
     struct finder *f = arg;
-    struct digest name =
-        key.p == NULL ? index_name_table(table.p, table.len)
-                      : index_name_key(table.p, table.len, key.p, key.len);
+    struct digest name = name_of(&f->key, table, key);
 
     (void)value;
     (void)stat;
@@ -932,6 +1037,7 @@ int memstore_names_answer(struct memstore *m, struct receiver *r, size_t batch,
     int rc = 0;
 
     assert(m->names_wanted && batch > 0);
+    memcpy(&f.key, m->hello.key, sizeof f.key);
     f.found = must(calloc(m->names_count + 1, sizeof *f.found));
     if (!m->names_hidden) {
         memstore_each(m, find_one, &f);

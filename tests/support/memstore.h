@@ -80,10 +80,14 @@ struct memstore {
     int64_t fresh_ns;
     uint64_t fresh_seq;
     uint8_t fresh_state;
+    /* keep_undone() */
+    bool keeping;
+    uint64_t keep_ino; /* values below it were there when it began */
+    uint64_t undone;   /* so many were replaced or removed since, while on */
     /* requests noted */
     bool scan_wanted;
     uint64_t scan_id;
-    bool scan_content;
+    unsigned scan_how; /* WIRE_SCAN_* */
     bool names_wanted;
     bool names_hidden; /* its directories cannot be listed: it finds none */
     uint64_t names_id;

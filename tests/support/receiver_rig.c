@@ -90,6 +90,16 @@ void rig_set(struct rig *g, uint64_t seq, const char *table, const char *key,
     buf_deinit(&body);
 }
 
+void rig_same(struct rig *g, uint64_t seq, const char *table, const char *key,
+              const char *value)
+{
+    struct wire_change m = {
+        .seq = seq, .table = text(table), .key = text(key)};
+
+    m.digest = digest_of(value, strlen(value));
+    wire_put_change(&g->out, WIRE_SAME, &m);
+}
+
 void rig_change(struct rig *g, enum wire_type type, uint64_t seq,
                 const char *table, const char *key)
 {

@@ -37,6 +37,9 @@ void rig_greet(struct rig *g);
 /* Add one frame to `out`. */
 void rig_set(struct rig *g, uint64_t seq, const char *table, const char *key,
              const char *value);
+/* The digest of `value` alone. */
+void rig_same(struct rig *g, uint64_t seq, const char *table, const char *key,
+              const char *value);
 void rig_change(struct rig *g, enum wire_type type, uint64_t seq,
                 const char *table, const char *key);
 void rig_begin(struct rig *g, uint64_t seq, const char *table, const char *key);

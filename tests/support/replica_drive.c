@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,10 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "store/base/clock.h"
+#include "store/name.h"
 
 enum { DEADLINE_S = 60 };
 
@@ -467,4 +470,48 @@ void drive_stderr(struct drive *d, char *out, size_t room)
     if (fd >= 0) {
         (void)close(fd);
     }
+}
+
+size_t drive_held(const struct drive *d, uint64_t *bytes_out)
+{
+    char path[64];
+    struct stat st;
+    size_t n = 0;
+
+    *bytes_out = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)d->pid);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
+        if (fstatat(dirfd(dir), e->d_name, &st, 0) == 0 &&
+            S_ISREG(st.st_mode) && st.st_nlink == 0) {
+            n++;
+            *bytes_out += (uint64_t)st.st_blocks * 512;
+        }
+    }
+    (void)closedir(dir);
+    return n;
+}
+
+static size_t temporaries_in(int at, const char *name, bool deeper)
+{
+    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    size_t n = 0, len;
+
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        n += name_is_temp(e->d_name);
+        if (deeper && name_is_table(e->d_name, &len)) {
+            n += temporaries_in(fd, e->d_name, false);
+        }
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+    return n;
+}
+
+size_t drive_temporaries(int dir_fd)
+{
+    return temporaries_in(dir_fd, ".", true);
 }

@@ -93,5 +93,9 @@ int drive_end(struct drive *d);
 /* BYE first. */
 int drive_bye(struct drive *d);
 void drive_kill(struct drive *d, int signal);
+/* Values that it is holding: files without a name, and their space on disk. */
+size_t drive_held(const struct drive *d, uint64_t *bytes_out);
+/* Temporary names in the root and in the tables directly below it. */
+size_t drive_temporaries(int dir_fd);
 /* What it wrote to stderr, NUL-terminated. */
 void drive_stderr(struct drive *d, char *out, size_t room);

@@ -11,9 +11,11 @@ const enum wire_type wire_types[] = {
     WIRE_SET_END,    WIRE_SET_ABORT, WIRE_DELETE,    WIRE_TABLE_SET,
     WIRE_TABLE_DROP, WIRE_PING,      WIRE_SCAN,      WIRE_TREE,
     WIRE_LIST,       WIRE_RESOLVE,   WIRE_BYE,       WIRE_ERROR,
+    WIRE_SAME,       WIRE_ZEROS,
     WIRE_HELLO_OK,   WIRE_READY,     WIRE_ACK,       WIRE_NAK,
     WIRE_BLOCKED,    WIRE_PONG,      WIRE_SCAN_DONE, WIRE_NODES,
-    WIRE_LISTING,    WIRE_NAMES,     WIRE_NOTICE,    (enum wire_type)0,
+    WIRE_LISTING,    WIRE_NAMES,     WIRE_NOTICE,    WIRE_UNREAD,
+    (enum wire_type)0,
 };
 
 /* --- decode and encode again -------------------------------------------------
@@ -125,6 +127,17 @@ static int recode_items(enum wire_type type, struct bytes b, struct buf *out,
     }
 }
 
+static int recode_unread(struct bytes b, struct buf *out, struct err *err)
+{
+    struct wire_unread m;
+
+    int rc = wire_get_unread(b, &m, err);
+    if (rc == 0) {
+        wire_put_unread(out, &m);
+    }
+    return rc;
+}
+
 static int recode_notice(struct bytes b, struct buf *out, struct err *err)
 {
     char text[WIRE_TEXT_MAX + 1];
@@ -180,6 +193,17 @@ static int recode_piece(struct bytes b, struct buf *out, struct err *err)
     return rc;
 }
 
+static int recode_zeros(struct bytes b, struct buf *out, struct err *err)
+{
+    struct wire_zeros m;
+
+    int rc = wire_get_zeros(b, &m, err);
+    if (rc == 0) {
+        wire_put_zeros(out, m.seq, m.length);
+    }
+    return rc;
+}
+
 static int recode_set_end(struct bytes b, struct buf *out, struct err *err)
 {
     struct wire_set_end m;
@@ -220,11 +244,14 @@ int wire_recode(enum wire_type type, struct bytes b, struct buf *out,
         return recode_hello(b, out, err);
     case WIRE_SET:
         return recode_set(b, out, err);
+    case WIRE_SAME:
     case WIRE_SET_BEGIN:
     case WIRE_DELETE:
     case WIRE_TABLE_SET:
     case WIRE_TABLE_DROP:
         return recode_change(type, b, out, err);
+    case WIRE_ZEROS:
+        return recode_zeros(b, out, err);
     case WIRE_PIECE:
         return recode_piece(b, out, err);
     case WIRE_SET_END:
@@ -264,6 +291,8 @@ int wire_recode(enum wire_type type, struct bytes b, struct buf *out,
         return recode_nodes(b, out, err);
     case WIRE_NOTICE:
         return recode_notice(b, out, err);
+    case WIRE_UNREAD:
+        return recode_unread(b, out, err);
     }
     return err_set(err, ERR_INVALID, 0, "no such frame");
 }
@@ -305,8 +334,8 @@ static const struct wire_ready sample_ready = {
 static void sample_hello(struct buf *out)
 {
     struct wire_hello m = {
-        .proto_min = 1,
-        .proto_max = 1,
+        .proto_min = WIRE_PROTO_MIN,
+        .proto_max = WIRE_PROTO_MAX,
         .features = 0,
         .epoch = 3,
         .heartbeat_ms = 1000,
@@ -319,6 +348,12 @@ static void sample_hello(struct buf *out)
     for (uint8_t i = 0; i < 16; i++) {
         m.db_id[i] = i;
         m.instance[i] = (uint8_t)(0xf0 + i);
+    }
+    for (uint8_t i = 0; i < WIRE_KEY_BYTES; i++) {
+        m.key[i] = (uint8_t)(0x10 + i);
+    }
+    for (uint8_t i = 0; i < WIRE_DIRID_BYTES; i++) {
+        m.expected[i] = (uint8_t)(0x30 + i);
     }
     wire_put_hello(out, &m);
 }
@@ -354,6 +389,14 @@ static void sample_nodes(struct buf *out)
     wire_put_nodes(out, 22, 255, d);
 }
 
+static void sample_unread(struct buf *out)
+{
+    wire_put_unread(out, &(struct wire_unread){.id = 21,
+                                               .sys = 13,
+                                               .table = text("users"),
+                                               .key = text("eve")});
+}
+
 static void sample_pong(struct buf *out)
 {
     struct wire_pong m = {.id = 9,
@@ -380,7 +423,7 @@ static void sample_question(struct buf *out, enum wire_type type)
         wire_put_ping(out, &ping);
         break;
     case WIRE_SCAN:
-        wire_put_scan(out, &(struct wire_scan){.id = 21, .content = 1});
+        wire_put_scan(out, &(struct wire_scan){.id = 21, .how = 1});
         break;
     case WIRE_TREE:
         wire_put_tree(out, &(struct wire_tree){.id = 22, .node = 255});
@@ -426,7 +469,7 @@ static void sample_answer(struct buf *out, enum wire_type type)
 
 static void sample_session(struct buf *out, enum wire_type type)
 {
-    struct wire_hello_ok ok = {.proto = 1,
+    struct wire_hello_ok ok = {.proto = WIRE_PROTO_MAX,
                                .features = 0,
                                .epoch = 3,
                                .was_empty = 1,
@@ -437,6 +480,9 @@ static void sample_session(struct buf *out, enum wire_type type)
         .text = text("this replica is a copy of another database"),
         .hint = text("is the target path right?")};
 
+    for (uint8_t i = 0; i < WIRE_DIRID_BYTES; i++) {
+        ok.dirid[i] = (uint8_t)(0x30 + i);
+    }
     switch ((int)type) {
     case WIRE_BYE:
         wire_put_bye(out);
@@ -463,11 +509,15 @@ static void sample(struct buf *out, enum wire_type type)
     case WIRE_SET:
         sample_set(out);
         break;
+    case WIRE_SAME:
     case WIRE_SET_BEGIN:
     case WIRE_DELETE:
     case WIRE_TABLE_SET:
     case WIRE_TABLE_DROP:
         wire_put_change(out, type, &change);
+        break;
+    case WIRE_ZEROS:
+        wire_put_zeros(out, 7, 1048576);
         break;
     case WIRE_PIECE:
         wire_put_piece(out, 7, "some bytes", 10);
@@ -500,6 +550,9 @@ static void sample(struct buf *out, enum wire_type type)
     case WIRE_SCAN_DONE:
     case WIRE_LISTING:
         sample_answer(out, type);
+        break;
+    case WIRE_UNREAD:
+        sample_unread(out);
         break;
     case WIRE_PONG:
         sample_pong(out);

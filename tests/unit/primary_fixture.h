@@ -23,6 +23,7 @@
 #include "store/base/buf.h"
 #include "sync/primary_impl.h"
 #include "tests/support/memstore.h"
+#include "tests/support/plain_key.h"
 
 enum { FX_KEYS = 400, FX_LOOKS = 256, FX_PEERS = 4, FX_WALL_S = 1800000000 };
 
@@ -31,6 +32,9 @@ struct fx_key {
     bool is_table, exists, busy, unreadable;
     uint64_t ino;
     int64_t ctime_ms;
+    unsigned writes; /* in place */
+    bool restored;   /* its mtime is an old one */
+    bool startemp;   /* busy: its stat is that of a temporary */
     size_t len;
     char value[64]; /* a large one repeats it */
 };
@@ -44,6 +48,7 @@ struct fx_look {
 struct fx_peer {
     int replica;
     bool up, real;
+    bool hung; /* real: it commits nothing, so it acknowledges nothing */
     struct wire_in in; /* scripted: what the core sends */
     struct buf heard;  /* one line per frame; pings are not written down */
     struct buf say;    /* bytes for the core */
@@ -63,6 +68,7 @@ struct fx {
     int64_t now_ms;
     bool by_hand;         /* looks wait for fx_answer() */
     bool streams_by_hand; /* ... and fx_stream() */
+    bool never_still;     /* large values change under every read and copy */
     bool no_walk;         /* walks wait */
     bool no_names;        /* real replicas do not look for names */
     bool root_lost;
@@ -74,6 +80,7 @@ struct fx {
     struct {
         uint64_t id;
         int kind;
+        bool copy;
         char table[32], key[32];
     } streams[16];
     size_t streams_count;
@@ -81,9 +88,13 @@ struct fx {
         uint64_t id;
         struct fx_key *key;
         size_t at;
-        uint64_t ino;
+        struct fx_key seen; /* as it was when it was opened */
+        bool copied;
     } open[8];
+    unsigned copies; /* streams that were asked to copy */
     uint64_t walk_id;
+    unsigned walks; /* begun so far */
+    size_t walk_at; /* keys up to here are reported */
     uint64_t compared; /* the last job that ended */
     struct fx_peer peers[FX_PEERS];
     bool closed[LOG_REPLICAS_MAX];
@@ -146,6 +157,16 @@ static inline void fx_put_large(struct fx *f, const char *table,
     fx_put(f, table, key, text)->len = len;
 }
 
+/* Write in place: what is being read never was a value. */
+static inline void fx_overwrite(struct fx *f, const char *table,
+                                const char *key)
+{
+    struct fx_key *k = fx_key(f, false, table, key);
+
+    k->writes++;
+    k->ctime_ms = f->now_ms;
+}
+
 static inline void fx_erase(struct fx *f, const char *table, const char *key)
 {
     fx_key(f, false, table, key)->exists = false;
@@ -168,6 +189,7 @@ static inline struct look fx_stat(const struct fx_key *k, uint64_t ino)
     memset(&l, 0, sizeof l);
     l.stat = (struct vstat){
         .ino = ino, .ctime_ns = k->ctime_ms * 1000000, .size = k->len};
+    l.mtime_ns = k->restored ? 0 : l.stat.ctime_ns;
     return l;
 }
 
@@ -198,6 +220,7 @@ static inline void fx_answer_look(struct fx *f, const struct fx_look *l)
         r.err = &err;
     } else if (k != NULL && k->busy) {
         r.result = LOOK_BUSY;
+        r.look.startemp = k->startemp;
         r.pid = 4711;
         (void)snprintf(r.comm, sizeof r.comm, "writer");
     } else if (k != NULL && k->exists) {
@@ -241,7 +264,7 @@ static inline void fx_answer(struct fx *f, const char *table, const char *key)
 /* --- streams ------------------------------------------------------------- */
 
 static inline void fx_stream_open(struct fx *f, uint64_t id, const char *table,
-                                  const char *key)
+                                  const char *key, bool copy)
 {
     struct fx_key *k = fx_find(f, false, table, key);
     struct looked r = {.result = LOOK_GONE};
@@ -255,7 +278,9 @@ static inline void fx_stream_open(struct fx *f, uint64_t id, const char *table,
         f->open[i].id = id;
         f->open[i].key = k;
         f->open[i].at = 0;
-        f->open[i].ino = k->ino;
+        f->open[i].seen = *k;
+        f->open[i].copied = copy;
+        f->copies += copy;
         r.result = LOOK_VALUE;
         r.look = fx_stat(k, k->ino);
     }
@@ -273,15 +298,18 @@ static inline void fx_stream_read(struct fx *f, uint64_t id)
     if (i == 8) {
         return; /* closed meanwhile */
     }
-    const struct fx_key *k = f->open[i].key;
+    const struct fx_key *now = f->open[i].key, *k = &f->open[i].seen;
+    bool mixed = f->never_still ||
+                 (now->writes != k->writes && now->ino == k->ino &&
+                  !f->open[i].copied);
     size_t n = k->len - f->open[i].at;
-    if (f->open[i].ino != k->ino || n == 0) {
+    if (mixed || n == 0) {
         uint8_t *all = malloc(k->len + 1);
         fx_value(k, all, 0, k->len);
-        struct looked r = {.result = f->open[i].ino != k->ino ? LOOK_CHANGING
-                                                              : LOOK_VALUE,
+        struct looked r = {.result = mixed ? LOOK_CHANGING : LOOK_VALUE,
                            .look = fx_stat(k, k->ino)};
         r.look.digest = digest_of(all, k->len);
+        r.look.replaced = now->ino != k->ino || !now->exists;
         free(all);
         primary_stream_data(f->p, id, NULL, 0, &r, f->now_ms);
         return;
@@ -300,6 +328,7 @@ static inline bool fx_stream(struct fx *f)
     }
     uint64_t id = f->streams[0].id;
     int kind = f->streams[0].kind;
+    bool copy = f->streams[0].copy;
     char table[32], key[32];
     memcpy(table, f->streams[0].table, sizeof table);
     memcpy(key, f->streams[0].key, sizeof key);
@@ -307,7 +336,7 @@ static inline bool fx_stream(struct fx *f)
     memmove(f->streams, f->streams + 1,
             f->streams_count * sizeof f->streams[0]);
     if (kind == ACT_STREAM_OPEN) {
-        fx_stream_open(f, id, table, key);
+        fx_stream_open(f, id, table, key, copy);
     } else {
         fx_stream_read(f, id);
     }
@@ -316,25 +345,33 @@ static inline bool fx_stream(struct fx *f)
 
 /* --- walks --------------------------------------------------------------- */
 
-static inline void fx_walk(struct fx *f, bool complete)
+/* As far as there is room; false when there is none for a single key. */
+static inline bool fx_walk(struct fx *f, bool complete)
 {
     uint64_t id = f->walk_id;
     const void *filter = primary_walk_filter(f->p, id);
 
-    f->walk_id = 0;
-    for (size_t i = 0; i < f->keys_count; i++) {
-        const struct fx_key *k = &f->keys[i];
-        struct digest name = k->is_table
-                                 ? index_name_table(k->table, strlen(k->table))
-                                 : index_name_key(k->table, strlen(k->table),
-                                                  k->key, strlen(k->key));
+    if (f->walk_at < f->keys_count && primary_walk_room(f->p, id) == 0) {
+        return false;
+    }
+    while (f->walk_at < f->keys_count && primary_walk_room(f->p, id) > 0) {
+        const struct fx_key *k = &f->keys[f->walk_at++];
+        struct digest name =
+            k->is_table
+                ? index_name_table(&plain_key, k->table, strlen(k->table))
+                : index_name_key(&plain_key, k->table, strlen(k->table), k->key,
+                                 strlen(k->key));
         if (k->exists && primary_walk_wants(filter, name)) {
             primary_walk_found(f->p, id, name, k->is_table,
                                bytes_of(k->table, strlen(k->table)),
                                bytes_of(k->key, strlen(k->key)), f->now_ms);
         }
     }
-    primary_walk_ended(f->p, id, complete, NULL, f->now_ms);
+    if (f->walk_at == f->keys_count) {
+        f->walk_id = 0;
+        primary_walk_ended(f->p, id, complete, NULL, f->now_ms);
+    }
+    return true;
 }
 
 /* --- scripted replicas --------------------------------------------------- */
@@ -395,8 +432,8 @@ static inline void fx_hear_frame(struct fx_peer *peer, enum wire_type type,
 {
     struct err err;
 
-    if (type == WIRE_SET || type == WIRE_SET_BEGIN || type == WIRE_DELETE ||
-        type == WIRE_TABLE_SET || type == WIRE_TABLE_DROP) {
+    if (type == WIRE_SET || type == WIRE_SAME || type == WIRE_SET_BEGIN ||
+        type == WIRE_DELETE || type == WIRE_TABLE_SET || type == WIRE_TABLE_DROP) {
         fx_note_change(peer, type, body);
     } else if (type == WIRE_SET_END || type == WIRE_SET_ABORT) {
         fx_note_end(peer, type, body);
@@ -450,7 +487,7 @@ static inline void fx_work(struct fx *f, struct fx_peer *peer)
     struct err err;
     int64_t again_ms;
 
-    while (receiver_has_work(peer->receiver)) {
+    while (!peer->hung && receiver_has_work(peer->receiver)) {
         if (receiver_commit(peer->receiver, f->now_ms, &again_ms, &err) < 0) {
             print_message("receiver: %s\n", err.msg);
             return;
@@ -492,6 +529,7 @@ static inline void fx_do(struct fx *f, const struct action *a)
         assert_true(f->streams_count < 16);
         f->streams[f->streams_count].id = a->id;
         f->streams[f->streams_count].kind = (int)a->type;
+        f->streams[f->streams_count].copy = a->copy;
         if (a->type == ACT_STREAM_OPEN) {
             fx_copy(f->streams[f->streams_count].table, a->table);
             fx_copy(f->streams[f->streams_count].key, a->key);
@@ -505,6 +543,8 @@ static inline void fx_do(struct fx *f, const struct action *a)
         }
     } else if (a->type == ACT_WALK) {
         f->walk_id = a->id;
+        f->walk_at = 0;
+        f->walks++;
     } else if (a->type == ACT_WALK_STOP) {
         f->walk_id = 0;
         primary_walk_ended(f->p, a->id, false, NULL, f->now_ms);
@@ -577,8 +617,7 @@ static inline void fx_pump(struct fx *f)
             moved = true;
         }
         if (f->walk_id != 0 && !f->no_walk) {
-            fx_walk(f, true);
-            moved = true;
+            moved = fx_walk(f, true) || moved;
         }
     }
 }
@@ -622,6 +661,13 @@ static inline void fx_set(struct fx *f, const char *table, const char *key,
     fx_hint(f, table, key, HINT_COMMITTED);
 }
 
+/* Another ctime, the same bytes. */
+static inline void fx_touch(struct fx *f, const char *table, const char *key)
+{
+    fx_key(f, false, table, key)->ctime_ms = f->now_ms;
+    fx_hint(f, table, key, HINT_CLOSED);
+}
+
 static inline void fx_delete(struct fx *f, const char *table, const char *key)
 {
     fx_erase(f, table, key);
@@ -646,12 +692,12 @@ static inline void fx_index(struct fx *f)
             continue;
         }
         if (k->is_table) {
-            e.name = index_name_table(k->table, strlen(k->table));
+            e.name = index_name_table(&plain_key, k->table, strlen(k->table));
         } else {
             uint8_t *value = malloc(k->len + 1);
             fx_value(k, value, 0, k->len);
-            e.name = index_name_key(k->table, strlen(k->table), k->key,
-                                    strlen(k->key));
+            e.name = index_name_key(&plain_key, k->table, strlen(k->table),
+                                    k->key, strlen(k->key));
             e.digest = digest_of(value, k->len);
             e.stat = fx_stat(k, k->ino).stat;
             free(value);
@@ -800,6 +846,17 @@ static inline void fx_nak(struct fx *f, struct fx_peer *peer, uint64_t seq)
     fx_pump(f);
 }
 
+/* The replica has not what a SAME told of. */
+static inline void fx_nak_same(struct fx *f, struct fx_peer *peer, uint64_t seq)
+{
+    struct wire_nak m = {.seq = seq,
+                         .code = (uint16_t)-ERR_NOTFOUND,
+                         .text = bytes_of("needed whole", 12)};
+
+    wire_put_nak(&peer->say, &m);
+    fx_pump(f);
+}
+
 /* What the replica heard since the last time, exactly. */
 static inline void fx_heard_at(struct fx_peer *peer, const char *want,
                                const char *file, int line)
@@ -854,6 +911,22 @@ static inline int64_t fx_lag(struct fx *f, const struct fx_peer *r)
 
     primary_status(f->p, r->replica, f->now_ms, &s);
     return s.lag_ms;
+}
+
+enum { FX_LIMIT_MS = 5000 };
+
+static inline bool fx_keeps_up(struct fx *f, const struct fx_peer *r,
+                               struct err *why)
+{
+    memset(why, 0, sizeof *why);
+    return primary_keeps_up(f->p, r->replica, FX_LIMIT_MS, f->now_ms, why);
+}
+
+static inline void fx_says(const struct err *err, const char *text)
+{
+    if (strstr(err->msg, text) == NULL) {
+        fail_msg("\"%s\" is not in: %s", text, err->msg);
+    }
 }
 
 /* Let heartbeats pass, with the queue drained before each. */

@@ -9,7 +9,9 @@ function(drover_sync_test name)
 endfunction()
 
 # One line per module that drover_sync holds.
+drover_sync_test(boot)
 drover_sync_test(index)
+drover_sync_test(view)
 drover_sync_test(reign)
 drover_sync_test(scan)
 # The test moves the clock, and comes between a scan and what it calls.
@@ -31,6 +33,17 @@ add_executable(unit_link_exec ${CMAKE_CURRENT_LIST_DIR}/test_link_exec.c)
 target_link_libraries(unit_link_exec PRIVATE drover_link_support)
 add_test(NAME unit_link_exec COMMAND unit_link_exec)
 set_tests_properties(unit_link_exec PROPERTIES TIMEOUT 240)
+add_executable(unit_child ${CMAKE_CURRENT_LIST_DIR}/test_child.c)
+target_link_libraries(unit_child PRIVATE drover_link_support)
+add_test(NAME unit_child COMMAND unit_child)
+set_tests_properties(unit_child PROPERTIES TIMEOUT 180)
+add_executable(unit_lookup ${CMAKE_CURRENT_LIST_DIR}/test_lookup.c)
+target_link_libraries(unit_lookup PRIVATE drover_link PkgConfig::CMOCKA
+                      Threads::Threads drover_flags)
+# The test stands in for the resolver.
+target_link_options(unit_lookup PRIVATE -Wl,--wrap=getaddrinfo)
+add_test(NAME unit_lookup COMMAND unit_lookup)
+set_tests_properties(unit_lookup PROPERTIES TIMEOUT 180)
 add_executable(unit_known_hosts ${CMAKE_CURRENT_LIST_DIR}/test_known_hosts.c)
 target_link_libraries(unit_known_hosts PRIVATE drover_link_support)
 add_test(NAME unit_known_hosts COMMAND unit_known_hosts)
@@ -47,7 +60,7 @@ set_tests_properties(integration_link_ssh PROPERTIES TIMEOUT 900 ENVIRONMENT
   "SSH_LAB=${CMAKE_CURRENT_LIST_DIR}/../integration/ssh_lab.sh")
 
 # drover-replica's parts.
-foreach(module IN ITEMS trash meta role sync_group session disk sandbox stages)
+foreach(module IN ITEMS trash meta fresh role sync_group session disk sandbox stages)
   add_executable(unit_replica_${module}
                  ${CMAKE_CURRENT_LIST_DIR}/test_replica_${module}.c)
   target_link_libraries(unit_replica_${module} PRIVATE drover_replica
@@ -57,7 +70,9 @@ foreach(module IN ITEMS trash meta role sync_group session disk sandbox stages)
 endforeach()
 # The test stands in for the disk.
 target_link_options(unit_replica_stages PRIVATE -Wl,--wrap=fsync
-                    -Wl,--wrap=syncfs)
+                    -Wl,--wrap=syncfs -Wl,--wrap=linkat)
+target_link_options(unit_replica_disk PRIVATE -Wl,--wrap=fsync)
+target_link_options(unit_replica_fresh PRIVATE -Wl,--wrap=syncfs)
 # The test stands in for the kernel.
 target_link_options(unit_replica_sandbox PRIVATE -Wl,--wrap=syscall)
 
@@ -67,7 +82,7 @@ add_library(drover_sync_support STATIC
   ${CMAKE_CURRENT_LIST_DIR}/../support/receiver_rig.c
   ${CMAKE_CURRENT_LIST_DIR}/../support/wire_recode.c)
 target_link_libraries(drover_sync_support PUBLIC drover_sync drover_flags)
-foreach(module IN ITEMS state wire wire_hostile receiver receiver_aside
+foreach(module IN ITEMS state hint wire wire_hostile receiver receiver_aside
                         receiver_query receiver_threads receiver_random
                         protocol_doc)
   drover_sync_test(${module})
@@ -93,9 +108,12 @@ add_test(NAME integration_replica_cli
 set_tests_properties(integration_replica_cli PROPERTIES TIMEOUT 300)
 
 # The primary's core.
+drover_sync_test(age)
 drover_sync_test(changelog)
-foreach(module IN ITEMS primary aside brake primary_bounds primary_compare
-                        primary_session primary_stream)
+drover_sync_test(gate)
+drover_sync_test(pace)
+foreach(module IN ITEMS primary aside refused stuck uncompared brake dirid primary_bounds primary_compare
+                        primary_session primary_stream primary_walk unborn)
   drover_sync_test(${module})
   target_link_libraries(unit_sync_${module} PRIVATE drover_sync_support)
 endforeach()

@@ -57,6 +57,42 @@ static void operator_errors_wait_longest(void **state)
     assert_in_range(backoff_next_ms(&b), 45000, 60000);
 }
 
+/* A link that works for an instant each time costs more and more rarely. */
+static void only_lasting_success_is_success(void **state)
+{
+    (void)state;
+    struct backoff b = backoff_of(1000, 60000, 7);
+    int64_t sum_ms = 0;
+    for (int i = 0; i < 12; i++) {
+        backoff_worked(&b, i * 5000 < BACKOFF_LASTING_MS - 1
+                               ? i * 5000
+                               : BACKOFF_LASTING_MS - 1);
+        sum_ms += backoff_next_ms(&b);
+    }
+    assert_true(sum_ms > 5 * 45000);
+    backoff_worked(&b, BACKOFF_LASTING_MS);
+    assert_in_range(backoff_next_ms(&b), 750, 1250);
+}
+
+/* Never five in ten minutes, nor three in ten: what ban lists count. */
+static void refused_logins_are_minutes_apart(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed < 200; seed++) {
+        struct backoff b = backoff_of(100, seed % 2 != 0 ? 1000 : 60000, seed);
+        int64_t first = backoff_refused_ms(&b), second = backoff_refused_ms(&b);
+        assert_in_range(first, 300000, 375000);
+        assert_in_range(second, 600000, 750000);
+        for (int i = 0; i < 10; i++)
+            (void)backoff_refused_ms(&b);
+        assert_in_range(backoff_refused_ms(&b), 1800000, 2250000);
+        backoff_reset(&b);
+        assert_in_range(backoff_refused_ms(&b), 300000, 375000);
+    }
+    struct backoff slow = backoff_of(1000, 7200000, 7); /* an own, longer limit */
+    assert_in_range(backoff_refused_ms(&slow), 7200000, 9000000);
+}
+
 static void silly_limits_still_give_a_delay(void **state)
 {
     (void)state;
@@ -75,6 +111,8 @@ int main(void)
         cmocka_unit_test(agents_do_not_come_back_in_step),
         cmocka_unit_test(success_begins_with_the_first_delay),
         cmocka_unit_test(operator_errors_wait_longest),
+        cmocka_unit_test(only_lasting_success_is_success),
+        cmocka_unit_test(refused_logins_are_minutes_apart),
         cmocka_unit_test(silly_limits_still_give_a_delay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

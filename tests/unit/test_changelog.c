@@ -52,8 +52,7 @@ static void test_a_change_reaches_each_member_once_in_order(void **state)
 {
     struct changelog log;
 
-    (void)state;
-    changelog_init(&log);
+    changelog_init(&log, *state);
     int a = changelog_join(&log), b = changelog_join(&log);
     change(&log, "x", ~UINT64_C(0));
     change(&log, "y", ~UINT64_C(0));
@@ -72,8 +71,7 @@ static void test_a_change_again_keeps_its_place_and_sequence(void **state)
     struct changelog log;
     uint64_t seq = 0;
 
-    (void)state;
-    changelog_init(&log);
+    changelog_init(&log, *state);
     int a = changelog_join(&log);
     change(&log, "x", ~UINT64_C(0));
     change(&log, "y", ~UINT64_C(0));
@@ -92,8 +90,7 @@ static void test_who_has_passed_a_key_hears_of_its_next_change(void **state)
     struct changelog log;
     uint64_t seq = 0;
 
-    (void)state;
-    changelog_init(&log);
+    changelog_init(&log, *state);
     int a = changelog_join(&log), b = changelog_join(&log);
     change(&log, "x", ~UINT64_C(0));
     assert_string_equal(take(&log, a, NULL), "x");
@@ -110,8 +107,7 @@ static void test_an_unsent_flight_needs_no_further_place(void **state)
 {
     struct changelog log;
 
-    (void)state;
-    changelog_init(&log);
+    changelog_init(&log, *state);
     int a = changelog_join(&log);
     struct record *rec = record_of(&log, "x");
     rec->waiting = UINT64_C(1) << a;
@@ -126,8 +122,7 @@ static void test_one_who_joins_starts_at_the_tail(void **state)
 {
     struct changelog log;
 
-    (void)state;
-    changelog_init(&log);
+    changelog_init(&log, *state);
     int a = changelog_join(&log);
     change(&log, "x", ~UINT64_C(0));
     int b = changelog_join(&log);
@@ -142,8 +137,7 @@ static void test_leaving_frees_what_only_it_waited_for(void **state)
 {
     struct changelog log;
 
-    (void)state;
-    changelog_init(&log);
+    changelog_init(&log, *state);
     int a = changelog_join(&log), b = changelog_join(&log);
     change(&log, "x", ~UINT64_C(0));
     change(&log, "y", UINT64_C(1) << a);
@@ -163,8 +157,7 @@ static void test_the_farthest_behind_is_the_slowest(void **state)
 {
     struct changelog log;
 
-    (void)state;
-    changelog_init(&log);
+    changelog_init(&log, *state);
     int a = changelog_join(&log), b = changelog_join(&log);
     assert_int_equal(changelog_slowest(&log, ~UINT64_C(0)), -1);
     change(&log, "x", ~UINT64_C(0));
@@ -184,8 +177,7 @@ static void test_there_is_room_for_64_members(void **state)
 {
     struct changelog log;
 
-    (void)state;
-    changelog_init(&log);
+    changelog_init(&log, *state);
     for (int i = 0; i < LOG_REPLICAS_MAX; i++) {
         assert_int_equal(changelog_join(&log), i);
     }
@@ -275,10 +267,9 @@ static void test_any_order_of_calls_matches_the_model(void **state)
     struct changelog log;
     struct model m;
 
-    (void)state;
     print_message("DROVER_SEED=%" PRIu64 "\n", seed);
     memset(&m, 0, sizeof m);
-    changelog_init(&log);
+    changelog_init(&log, *state);
     for (int r = 0; r < MODEL_MEMBERS; r++) {
         assert_int_equal(changelog_join(&log), r);
         m.member[r] = true;
@@ -315,6 +306,19 @@ static void test_any_order_of_calls_matches_the_model(void **state)
     changelog_deinit(&log);
 }
 
+/* All tests share it: they need its key alone. */
+static int setup(void **state)
+{
+    *state = index_new();
+    return *state == NULL;
+}
+
+static int teardown(void **state)
+{
+    index_free(*state);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,5 +333,5 @@ int main(void)
         cmocka_unit_test(test_any_order_of_calls_matches_the_model),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -148,6 +148,7 @@ static int run(struct fix *f, ...)
     char *argv[20] = {(char *)(uintptr_t) "drover"};
     char run_dir[100];
     char etc_dir[100];
+    char var_dir[100];
     int argc = 1;
     va_list args;
     const char *word;
@@ -162,11 +163,13 @@ static int run(struct fix *f, ...)
     f->out = f->err = NULL;
     (void)snprintf(run_dir, sizeof run_dir, "%s/run", f->dir);
     (void)snprintf(etc_dir, sizeof etc_dir, "%s/etc", f->dir);
+    (void)snprintf(var_dir, sizeof var_dir, "%s/var", f->dir);
     struct cli cli = {
         .out = open_memstream(&f->out, &f->out_len),
         .err = open_memstream(&f->err, &f->err_len),
         .run_dir = run_dir,
         .etc_dir = etc_dir,
+        .var_dir = var_dir,
     };
     assert_non_null(cli.out);
     assert_non_null(cli.err);
@@ -391,12 +394,27 @@ static void check_config_tells_all_mistakes_with_code_78(void **state)
     write_file(f, "bad.conf", "[database]\npth = /x\nsettle = 1\n");
     assert_int_equal(RUN("check-config", "--db", "good"), 0);
     assert_has(f->out, "is good: database good, 0 replicas");
-    assert_has(f->err, "note: path = /nonexistent");
+    assert_has(f->err, "note: ");
+    assert_has(f->err, "good.conf:2: path = /nonexistent: No such file");
+    assert_has(f->out, "checked as user ");
     assert_int_equal(RUN("--db", "bad", "check-config"), EX_CONFIG);
     assert_has(f->err, "DR-501");
     assert_has(f->err, "bad.conf:2: unknown setting pth; do you mean path?");
     assert_has(f->err, "bad.conf:3: settle");
     assert_int_equal(RUN("check-config", "/nonexistent.conf"), EX_CONFIG);
+    assert_int_equal(RUN("--db", "bad", "check-config", "--json"), EX_CONFIG);
+    assert_has(f->out, "\"good\":false");
+    assert_has(f->out, "\"line\":2,\"setting\":null");
+    assert_has(f->out, "\"line\":3,\"setting\":\"settle\"");
+    assert_int_equal(RUN("--db", "good", "check-config", "--json"), 0);
+    assert_has(f->out, "\"good\":true");
+    assert_has(f->out, "\"mistakes\":[]");
+    /* The agent starts, and a replica of it will not: neither good nor 78. */
+    write_file(f, "half.conf", "[database]\npath = /tmp\n[replica a]\n"
+                               "command = /nonexistent/receive\n");
+    assert_int_equal(RUN("--db", "half", "check-config"), EXIT_BAD_ANSWER);
+    assert_has(f->err, "half.conf:4: [replica a] command: /nonexistent/rec");
+    assert_has(f->out, "half.conf: 0 mistakes, 1 warnings");
     assert_int_equal(RUN("check-config"), EX_USAGE);
     assert_int_equal(RUN("check-config", "--list-settings"), 0);
     assert_has(f->out, "database\tlock-timeout\t5s\t");
@@ -444,6 +462,84 @@ static void init_makes_an_id_once(void **state)
     assert_has(f->err, "No such file");
 }
 
+#define LOST_ID "0123456789abcdef0123456789abcdef"
+#define OTHER_ID "ffffffffffffffffffffffffffffffff"
+
+/* DIR/var/orders, the state of an agent of DIR/db. */
+static void make_state(struct fix *f, const char *epoch)
+{
+    static const char *const dirs[] = {"db", "var", "var/other", "var/orders"};
+    char path[300], text[300];
+
+    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", f->dir, dirs[i]);
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    (void)snprintf(path, sizeof path, "../var/orders/database");
+    (void)snprintf(text, sizeof text, LOST_ID " %s/db", f->dir);
+    write_file(f, path, text);
+    write_file(f, "../var/other/database", OTHER_ID " /srv/other");
+    if (epoch != NULL) {
+        write_file(f, "../var/orders/epoch", epoch);
+    }
+}
+
+static void a_database_that_an_agent_knows_gets_no_new_id(void **state)
+{
+    struct fix *f = *state;
+    char db[200], command[300], text[64];
+
+    make_state(f, "4\n");
+    (void)snprintf(db, sizeof db, "%s/db", f->dir);
+    (void)snprintf(command, sizeof command, "drover init --id " LOST_ID " %s",
+                   db);
+    assert_int_equal(RUN("init", db), EX_CONFIG);
+    assert_has(f->err, command);
+    assert_int_equal(RUN("init", "--id", OTHER_ID, db), EX_CONFIG);
+    assert_has(f->err, command);
+    assert_int_equal(RUN("init", "--id", "12", db), EX_USAGE);
+    /* Given back, with the next epoch, and where that comes from. */
+    assert_int_equal(RUN("init", "--id", LOST_ID, db), 0);
+    assert_has(f->out, "given back database id " LOST_ID);
+    assert_has(f->out, "Epoch 5");
+    assert_has(f->out, "/var/orders has 4");
+    (void)snprintf(command, sizeof command, "%s/.drover/epoch", db);
+    FILE *in = fopen(command, "r");
+    assert_non_null(in);
+    assert_non_null(fgets(text, sizeof text, in));
+    (void)fclose(in);
+    assert_string_equal(text, "5\n");
+    assert_int_equal(RUN("init", "--id", LOST_ID, db), 0);
+    assert_has(f->out, "has database id " LOST_ID);
+}
+
+static void a_new_id_made_by_mistake_is_told(void **state)
+{
+    struct fix *f = *state;
+    char db[200], none[200];
+
+    make_state(f, NULL);
+    (void)snprintf(db, sizeof db, "%s/db", f->dir);
+    (void)snprintf(none, sizeof none, "%s/none", f->dir);
+    /* Made where the state could not be seen. */
+    assert_int_equal(RUN("init", "--state", none, db), 0);
+    assert_int_equal(RUN("init", db), EX_CONFIG);
+    assert_has(f->err, "drover init --id " LOST_ID);
+    assert_has(f->err, "mv ");
+    assert_int_equal(RUN("init", "--id", LOST_ID, db), EX_CONFIG);
+}
+
+static void an_epoch_that_is_not_known_is_asked_for(void **state)
+{
+    struct fix *f = *state;
+    char db[200];
+
+    make_state(f, NULL);
+    (void)snprintf(db, sizeof db, "%s/db", f->dir);
+    assert_int_equal(RUN("init", "--id", LOST_ID, db), 0);
+    assert_has(f->out, "drover-replica promote --epoch N ");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -460,6 +556,9 @@ int main(void)
         TEST(check_config_tells_all_mistakes_with_code_78),
         TEST(agent_runs_a_file_or_a_folder_with_targets),
         TEST(init_makes_an_id_once),
+        TEST(a_database_that_an_agent_knows_gets_no_new_id),
+        TEST(a_new_id_made_by_mistake_is_told),
+        TEST(an_epoch_that_is_not_known_is_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

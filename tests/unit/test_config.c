@@ -115,6 +115,7 @@ static void a_small_file_gets_every_default(void **state)
     assert_int_equal(c->max_delete_percent, 20);
     assert_int_equal(c->max_delete_keys, 100);
     assert_int_equal(c->log_max_changes, 1000000);
+    assert_int_equal(c->log_max_bytes, 128 << 20);
     assert_int_equal(c->cache_max_bytes, 16 << 20);
     assert_int_equal(c->replicas_count, 0);
 }
@@ -282,8 +283,9 @@ static void all_mistakes_are_told_in_one_run(void **state)
     assert_complains(f, ":20: [replica eu] is there twice, first at line 15");
     assert_complains(f, ":21: a section is written [name], alone");
     assert_complains(f, "[database] needs path");
-    assert_complains(f, ":15: [replica eu] needs host");
     for (size_t i = 0; i < f->errors.count; i++) {
+        /* It has one, which is a mistake that line 19 has already. */
+        assert_null(strstr(f->errors.lines[i], "[replica eu] needs host"));
         assert_null(strstr(f->errors.lines[i], ":12:"));
     }
 }

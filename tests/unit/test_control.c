@@ -27,6 +27,7 @@
 #include <cmocka.h>
 
 #include "agent/control.h"
+#include "agent/control_strangers.h"
 #include "store/base/cleanup.h"
 #include "sync/state.h"
 
@@ -113,18 +114,18 @@ struct job *daemon_wait(struct daemon *d, const char *const *replicas, size_t n,
     return job_start(d, timeout_ms, n > 0 ? 100000 : 0, ev, arg);
 }
 
-struct job *daemon_compare(struct daemon *d, enum job_compare what, bool content,
+struct job *daemon_compare(struct daemon *d,
+                           const struct compare_request *request,
                            const char *const *replicas, size_t n,
                            const struct job_events *ev, void *arg,
                            struct err *err)
 {
-    (void)content;
     if (n > 0 && strcmp(replicas[0], "nope") == 0) {
         (void)err_set(err, ERR_NOTFOUND, 0, "no replica nope");
         err->id = DR_NO_SUCH_REPLICA;
         return NULL;
     }
-    return job_start(d, (int64_t)what, 0, ev, arg);
+    return job_start(d, (int64_t)request->what, 0, ev, arg);
 }
 
 void daemon_job_cancel(struct daemon *d, struct job *job)
@@ -154,6 +155,13 @@ int daemon_held(struct daemon *d, const char *replica, json_t **held_out,
     (void)replica;
     (void)err;
     *held_out = json_pack("{s:i}", "count", 5);
+    return 0;
+}
+
+int daemon_anew(struct daemon *d, const char *const *replicas, size_t n,
+                struct err *err)
+{
+    (void)d, (void)replicas, (void)n, (void)err;
     return 0;
 }
 
@@ -936,6 +944,80 @@ static void a_refusal_says_what_to_type(void **state)
     f->d.config.control_group = NULL;
 }
 
+/* --- strangers ------------------------------------------------------------------ */
+
+/* No piece of an answer in which a name of the database could be. */
+static void a_strangers_view_holds_no_name(void **state)
+{
+    (void)state;
+    json_t *answer = json_pack(
+        "{s:i, s:{s:i, s:{s:i, s:s, s:s}}, s:[{s:s, s:{s:i, s:s, s:s}, "
+        "s:{s:i, s:[{s:s, s:i}], s:[{s:b, s:s, s:s}], s:s}}], s:[{s:s, s:s, "
+        "s:s, s:i}], s:[{s:i, s:s, s:s}], s:[{s:s, s:s}]}",
+        "schema", 1, "database", "tables", 7, "error", "id", DR_UNREADABLE,
+        "text", "table SECRET: denied", "hint", "chmod SECRET", "replicas",
+        "name", "eu-1", "error", "id", DR_INSTALL, "text",
+        "table SECRET, key SECRET: disk", "hint", "rm SECRET", "held", "count",
+        3, "tables", "table", "SECRET", "count", 3, "names", "is_table", 0,
+        "table", "SECRET", "key", "SECRET", "token", "t", "blocked", "side",
+        "primary", "table", "SECRET", "key_b64", "SECRET", "pid", 4,
+        "warnings", "id", 0, "text", "key SECRET", "hint", "SECRET", "names",
+        "kind", "SECRET", "key", "SECRET");
+    assert_non_null(answer);
+    json_incref(answer); /* it is others' as well */
+    json_t *view = strangers_view(answer);
+    char *text = json_dumps(view, CONTROL_JSON);
+    char *own = json_dumps(answer, CONTROL_JSON);
+    assert_null(strstr(text, "SECRET"));
+    assert_non_null(strstr(text, "\"tables\":7"));
+    assert_non_null(strstr(text, "eu-1"));
+    assert_non_null(strstr(text, "\"id\":308"));
+    assert_non_null(strstr(text, dr_text(DR_INSTALL)));
+    assert_non_null(strstr(own, "SECRET"));
+    free(text);
+    free(own);
+    json_decref(view);
+    json_decref(answer);
+}
+
+/* Users that ask as often as they may, each request taking 1 ms: their part of
+ * a minute. */
+static void strangers_cost_a_bounded_part_of_the_time(void **state)
+{
+    (void)state;
+    static const unsigned crowds[] = {1, 3, 200};
+    for (size_t c = 0; c < sizeof crowds / sizeof crowds[0]; c++) {
+        struct strangers s = {.all_paid_ns = 0};
+        uint64_t begin_ns = 1, now_ns = begin_ns, used_ns = 0;
+        while (now_ns < 60 * (uint64_t)1000000000) {
+            bool ran = false;
+            for (unsigned u = 0; u < crowds[c]; u++) {
+                if (strangers_may(&s, 1000 + u, now_ns)) {
+                    now_ns += 1000000;
+                    used_ns += 1000000;
+                    strangers_pay(&s, 1000 + u, now_ns, 1000000);
+                    ran = true;
+                }
+            }
+            now_ns += ran ? 0 : 1000000;
+        }
+        uint64_t users = crowds[c] < 5 ? crowds[c] : 5;
+        assert_in_range(used_ns, 60 * users * 15000000, 62 * users * 20000000);
+    }
+}
+
+static void one_strangers_haste_is_not_anothers_wait(void **state)
+{
+    (void)state;
+    struct strangers s = {.all_paid_ns = 0};
+    while (strangers_may(&s, 1000, 1)) {
+        strangers_pay(&s, 1000, 1, 1000000);
+    }
+    assert_true(strangers_may(&s, 1001, 1));
+    assert_false(strangers_may(&s, 1000, 1));
+    assert_true(strangers_may(&s, 1000, 60 * (uint64_t)1000000000));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -955,6 +1037,9 @@ int main(void)
         TEST(a_file_in_the_way_is_not_removed),
         cmocka_unit_test(a_path_that_does_not_fit_is_refused_on_both_ends),
         cmocka_unit_test(no_agent_is_told_as_such),
+        cmocka_unit_test(a_strangers_view_holds_no_name),
+        cmocka_unit_test(strangers_cost_a_bounded_part_of_the_time),
+        cmocka_unit_test(one_strangers_haste_is_not_anothers_wait),
         cmocka_unit_test(an_unknown_control_group_is_refused),
         cmocka_unit_test_setup_teardown(
             strangers_see_no_keys_and_change_nothing, setup_group, teardown),

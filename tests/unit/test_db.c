@@ -150,11 +150,63 @@ static void table_open_never_follows_a_link_or_takes_a_file(void **state)
                      ERR_NOTTABLE);
     assert_int_equal(open_table(&db, "file", true, NULL, &f->err),
                      ERR_NOTTABLE);
+    /* Not to make it: a file is evidence that there is none, a link is not. */
+    assert_int_equal(symlinkat("file.tbl", f->fd, "to_file.tbl"), 0);
+    assert_int_equal(mkfifoat(f->fd, "fifo", 0600), 0);
+    static const struct {
+        const char *name;
+        int open, drop;
+    } reads[] = {
+        {"file", ERR_NOTFOUND, 0},
+        {"file.tbl/t", ERR_NOTFOUND, 0},
+        {"file.tbl/a/b", ERR_NOTFOUND, 0},
+        {"link", ERR_NOTTABLE, ERR_NOTTABLE},
+        {"to_file", ERR_NOTTABLE, ERR_NOTTABLE},
+        {"to_file.tbl/t", ERR_NOTTABLE, ERR_NOTTABLE},
+        {"way/x", ERR_NOTTABLE, ERR_NOTTABLE},
+        {"fifo/x", ERR_NOTTABLE, ERR_NOTTABLE},
+        {"none/x", ERR_NOTFOUND, 0},
+    };
+    for (size_t i = 0; i < sizeof reads / sizeof reads[0]; i++) {
+        const char *name = reads[i].name;
+        assert_int_equal(
+            table_open(&db, name, strlen(name), NULL, NULL, &f->err),
+            reads[i].open);
+        assert_int_equal(table_remove_dir(&db, name, strlen(name), &f->err),
+                         reads[i].drop);
+    }
+    assert_true(exists(f->fd, "file.tbl") && exists(f->fd, "link.tbl"));
     assert_int_equal(open_table(&db, "../x", true, NULL, &f->err),
                      ERR_BADTABLE);
     assert_int_equal(open_table(&db, ".drover/x", true, NULL, &f->err),
                      ERR_BADTABLE);
     assert_non_null(strstr(f->err.msg, ".drover/x"));
+    db_close(&db);
+}
+
+static void no_name_leads_into_another_database(void **state)
+{
+    struct fixture *f = *state;
+    struct db db = open_db(f);
+    static const char *const names[] = {"a", "p/t", "p/new", "p/q/r", "a.tbl/b"};
+
+    assert_int_equal(mkdirat(f->fd, ".drover", 0755), 0);
+    assert_int_equal(mkdirat(f->fd, "a.tbl", 0755), 0);
+    assert_int_equal(mkdirat(f->fd, "a.tbl/.drover", 0755), 0);
+    assert_int_equal(mkdirat(f->fd, "a.tbl/b.tbl", 0755), 0);
+    assert_int_equal(mkdirat(f->fd, "p", 0755), 0);
+    assert_int_equal(mkdirat(f->fd, "p/.drover", 0755), 0);
+    assert_int_equal(mkdirat(f->fd, "p/t.tbl", 0755), 0);
+    put_text(f->fd, "p/t.tbl/k.kv", "");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_int_equal(open_table(&db, names[i], true, NULL, &f->err),
+                         ERR_NOTTABLE);
+        assert_non_null(strstr(f->err.msg, "another database"));
+    }
+    assert_false(exists(f->fd, "p/new.tbl"));
+    assert_false(exists(f->fd, "p/q"));
+    assert_int_equal(db_open_file(&db, "p/t.tbl/k.kv"), -1);
+    assert_int_equal(errno, DB_OTHER);
     db_close(&db);
 }
 
@@ -210,6 +262,7 @@ int main(void)
         FIXTURE_TEST(table_open_sets_exact_modes_whatever_the_umask),
         FIXTURE_TEST(table_open_finishes_what_a_killed_one_began),
         FIXTURE_TEST(table_open_never_follows_a_link_or_takes_a_file),
+        FIXTURE_TEST(no_name_leads_into_another_database),
         FIXTURE_TEST(table_remove_takes_empty_plain_parents_along),
         FIXTURE_TEST(table_remove_keeps_a_parent_that_is_a_table),
         FIXTURE_TEST(table_remove_names_what_is_inside),

@@ -301,6 +301,15 @@ static void what_is_no_file_is_said_to_be_none(void **state)
     assert_int_equal(drover_has(b->db, ROOT, T("link"), &b->e), 0);
     assert_int_equal(drover_set(b->db, T("file"), T("k"), T("v"), 0, &b->e),
                      DROVER_E_NOTTABLE);
+    /* To read: there is no such table, and so no key of it. */
+    assert_int_equal(
+        drover_get(b->db, T("file"), T("k"), 0, &value, &len, &b->e),
+        DROVER_E_NOTFOUND);
+    assert_int_equal(drover_has(b->db, T("file.tbl/t"), T("k"), &b->e), 0);
+    assert_int_equal(drover_delete(b->db, T("file"), T("k"), 0, &b->e), 0);
+    assert_int_equal(drover_table_has(b->db, T("file.tbl/t"), &b->e), 0);
+    assert_int_equal(drover_table_drop(b->db, T("file"), 0, &b->e), 0);
+    assert_int_equal(drover_table_drop(b->db, T("file.tbl/t"), 0, &b->e), 0);
     assert_int_equal(count_entries(b->f.fd, "."), 3);
 }
 

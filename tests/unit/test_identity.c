@@ -159,6 +159,65 @@ static void damaged_record_is_refused(void **state)
                      ERR_CORRUPT);
 }
 
+static void epochs_are_recorded_beside_the_record(void **state)
+{
+    struct bench *b = *state;
+    uint64_t epoch = 0;
+
+    assert_int_equal(identity_recall_epoch(b->state_fd, &epoch, &b->f.err),
+                     ERR_NOTFOUND);
+    assert_int_equal(identity_record_epoch(b->state_fd, 7, &b->f.err), 0);
+    assert_int_equal(identity_record_epoch(b->state_fd, 8, &b->f.err), 0);
+    assert_int_equal(identity_recall_epoch(b->state_fd, &epoch, &b->f.err), 0);
+    assert_int_equal(epoch, 8);
+    put_file(b->state_fd, IDENTITY_EPOCH, "x", 1);
+    assert_int_equal(identity_recall_epoch(b->state_fd, &epoch, &b->f.err),
+                     ERR_CORRUPT);
+}
+
+static void a_lost_id_is_given_back_with_an_epoch(void **state)
+{
+    struct bench *b = *state;
+    uint8_t id[16] = {1, 2, 3}, back[16];
+    uint64_t epoch = 0;
+
+    assert_int_equal(identity_restore(&b->db, id, 5, &b->f.err), 0);
+    assert_int_equal(identity_read(&b->db, back, &b->f.err), 0);
+    assert_memory_equal(id, back, 16);
+    assert_int_equal(identity_epoch(&b->db, &epoch, &b->f.err), 0);
+    assert_int_equal(epoch, 5);
+    assert_int_equal(identity_restore(&b->db, id, 9, &b->f.err), ERR_EXISTS);
+    assert_int_equal(identity_epoch(&b->db, &epoch, &b->f.err), 0);
+    assert_int_equal(epoch, 5);
+}
+
+/* The claim is on a file that only its owner may open. */
+static void an_agent_claims_what_no_reader_can_lock(void **state)
+{
+    struct bench *b = *state;
+    uint8_t id[16];
+    struct stat st;
+
+    assert_true(identity_claim(&b->db, &b->f.err) < 0);
+    assert_int_equal(identity_make(&b->db, id, &b->f.err), 0);
+    assert_int_equal(fstatat(b->db.root_fd, ".drover/agent", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    int one = identity_claim(&b->db, &b->f.err);
+    int two = identity_claim(&b->db, &b->f.err);
+    assert_true(one >= 0 && two >= 0);
+    int fd = openat(b->db.root_fd, ".drover/agent", O_RDWR | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), -1);
+    (void)close(one);
+    (void)close(two);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    assert_int_equal(identity_claim(&b->db, &b->f.err), ERR_EXISTS);
+    (void)close(fd);
+    /* One that was made by a version without it gets it. */
+    assert_int_equal(unlinkat(b->db.root_fd, ".drover/agent", 0), 0);
+    assert_int_equal(identity_make(&b->db, id, &b->f.err), IDENTITY_THERE);
+    assert_true(exists(b->db.root_fd, ".drover/agent"));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -172,6 +231,9 @@ int main(void)
         T(epoch_is_one_unless_written),
         T(record_belongs_to_one_path),
         T(damaged_record_is_refused),
+        T(epochs_are_recorded_beside_the_record),
+        T(a_lost_id_is_given_back_with_an_epoch),
+        T(an_agent_claims_what_no_reader_can_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,11 +10,13 @@
 
 #include "store/base/cleanup.h"
 #include "sync/index.h"
+#include "tests/support/plain_key.h"
 
 static const struct index_ident ident = {
     .db_id = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
     .root_dev = 77,
-    .root_ino = 2};
+    .root_ino = 2,
+    .boot = {.id = {7}, .mount = 5, .writeback_ns = INT64_C(100000000000)}};
 
 /* Long after every ctime made by entry_of(). */
 static const int64_t later_ns = INT64_C(2000000000) * 1000000000;
@@ -49,18 +51,19 @@ static struct index_entry entry_of(uint64_t n, uint64_t version)
     uint64_t value[2] = {n, version};
     int len = snprintf(key, sizeof key, "key-%" PRIu64, n);
 
-    return (struct index_entry){.name =
-                                    index_name_key("t", 1, key, (size_t)len),
-                                .digest = digest_of(value, sizeof value),
-                                .stat = {.ino = n + 1,
-                                         .ctime_ns = (int64_t)(1000 + version),
-                                         .size = 10 + version}};
+    return (struct index_entry){
+        .name = index_name_key(&plain_key, "t", 1, key, (size_t)len),
+        .digest = digest_of(value, sizeof value),
+        .stat = {.ino = n + 1,
+                 .ctime_ns = (int64_t)(1000 + version),
+                 .size = 10 + version}};
 }
 
 static struct index_entry table_entry(const char *table)
 {
-    return (struct index_entry){.name = index_name_table(table, strlen(table)),
-                                .is_table = 1};
+    return (struct index_entry){
+        .name = index_name_table(&plain_key, table, strlen(table)),
+        .is_table = 1};
 }
 
 static void put(struct index *ix, struct index_entry e)
@@ -104,9 +107,8 @@ static void assert_tree_is_exact(struct index *ix)
             assert_true(n >= 0);
             for (int at = 0; at < n; at++) {
                 const struct index_entry *e = &entries[at];
-                struct digest both[2] = {e->name, e->digest};
                 assert_int_equal(index_bucket(e->name), bucket);
-                xor_into(&sum, digest_of(both, sizeof both));
+                index_mix_leaf(index_key(ix), &sum, e->name, e->digest);
                 keys += !e->is_table;
                 tables += e->is_table;
                 bytes += e->is_table ? 0 : e->stat.size;
@@ -151,10 +153,14 @@ static void table_and_key_names_never_meet(void **state)
     (void)state;
     /* One string cut at different places, and as a table. */
     struct digest names[] = {
-        index_name_key("", 0, "ab", 2),  index_name_key("a", 1, "b", 1),
-        index_name_key("ab", 2, "", 0),  index_name_key("", 0, "", 0),
-        index_name_table("ab", 2),       index_name_table("", 0),
-        index_name_key("", 0, "a/b", 3), index_name_table("a/b", 3),
+        index_name_key(&plain_key, "", 0, "ab", 2),
+        index_name_key(&plain_key, "a", 1, "b", 1),
+        index_name_key(&plain_key, "ab", 2, "", 0),
+        index_name_key(&plain_key, "", 0, "", 0),
+        index_name_table(&plain_key, "ab", 2),
+        index_name_table(&plain_key, "", 0),
+        index_name_key(&plain_key, "", 0, "a/b", 3),
+        index_name_table(&plain_key, "a/b", 3),
     };
     size_t n = sizeof names / sizeof names[0];
 
@@ -163,7 +169,123 @@ static void table_and_key_names_never_meet(void **state)
             assert_false(digest_equal(names[i], names[j]));
         }
     }
-    assert_digest(index_name_key("a", 1, "b", 1), digest_of("a\0b", 3));
+    assert_digest(index_name_key(&plain_key, "a", 1, "b", 1),
+                  hash_keyed(&plain_key.names, "a\0b", 3));
+}
+
+/* --- attacks -------------------------------------------------------------- */
+
+enum { CHOICES = 192 }; /* more than the bits of a digest */
+
+struct choice {
+    struct digest leaf;              /* what choosing the other value changes */
+    uint64_t combined[CHOICES / 64]; /* of which choices it is made up */
+};
+
+static bool bit_of(struct digest d, unsigned i)
+{
+    return ((i < 64 ? d.lo >> i : d.hi >> (i - 64)) & 1) != 0;
+}
+
+/* With a key that is known: a set of choices whose leaves XOR to zero, by
+ * Gaussian elimination.  One row at least becomes zero: there are more rows
+ * than columns. */
+static const uint64_t *cancelling(struct choice rows[CHOICES])
+{
+    size_t done = 0;
+
+    for (unsigned column = 0; column < 128; column++) {
+        size_t pivot = done;
+        while (pivot < CHOICES && !bit_of(rows[pivot].leaf, column)) {
+            pivot++;
+        }
+        if (pivot == CHOICES) {
+            continue;
+        }
+        struct choice swap = rows[pivot];
+        rows[pivot] = rows[done];
+        rows[done] = swap;
+        for (size_t i = done + 1; i < CHOICES; i++) {
+            if (bit_of(rows[i].leaf, column)) {
+                xor_into(&rows[i].leaf, rows[done].leaf);
+                for (size_t w = 0; w < CHOICES / 64; w++) {
+                    rows[i].combined[w] ^= rows[done].combined[w];
+                }
+            }
+        }
+        done++;
+    }
+    return rows[done].combined;
+}
+
+static struct digest change_of(const struct index_key *k, uint64_t i)
+{
+    struct digest sum = {0, 0}, name = index_name_key(k, "t", 1, &i, sizeof i);
+
+    index_mix_leaf(k, &sum, name, digest_of("old", 3));
+    index_mix_leaf(k, &sum, name, digest_of("new", 3));
+    return sum;
+}
+
+/* Somebody who may choose values wants the tree's root to stay as it was. */
+static void chosen_leaves_cancel_only_for_who_has_the_key(void **state)
+{
+    static struct choice rows[CHOICES];
+    struct index_key secret = {.leaves = {{1}}};
+    struct digest known = {0, 0}, unknown = {0, 0};
+
+    (void)state;
+    for (size_t i = 0; i < CHOICES; i++) {
+        rows[i] = (struct choice){.leaf = change_of(&plain_key, i)};
+        rows[i].combined[i / 64] = UINT64_C(1) << (i % 64);
+    }
+    const uint64_t *set = cancelling(rows);
+    for (size_t i = 0; i < CHOICES; i++) {
+        if ((set[i / 64] >> (i % 64) & 1) != 0) {
+            xor_into(&known, change_of(&plain_key, i));
+            xor_into(&unknown, change_of(&secret, i));
+        }
+    }
+    assert_digest(known, (struct digest){0, 0}); /* the attack is one */
+    assert_false(digest_equal(unknown, (struct digest){0, 0}));
+}
+
+static void another_key_moves_names_to_other_buckets(void **state)
+{
+    struct index_key secret = {.names = {{1}}};
+    unsigned same = 0;
+
+    (void)state;
+    for (uint64_t i = 0; i < 1000; i++) {
+        same += index_bucket(index_name_key(&plain_key, "", 0, &i, 8)) ==
+                index_bucket(index_name_key(&secret, "", 0, &i, 8));
+    }
+    assert_true(same < 10);
+}
+
+static void an_index_split_by_a_key_keeps_what_it_held(void **state)
+{
+    struct index *ix = index_new();
+    struct index_key secret = {.names = {{1}}};
+    struct index_entry e = entry_of(1, 1), got;
+    struct err err;
+
+    (void)state;
+    assert_non_null(ix);
+    assert_int_equal(index_put(ix, &e, &err), 0);
+    struct digest root = index_root(ix);
+    struct index *old = index_split(ix, &secret);
+    assert_non_null(old);
+    assert_int_equal(index_count(ix), 0);
+    assert_digest(index_root(ix), (struct digest){0, 0});
+    assert_memory_equal(index_key(ix), &secret, sizeof secret);
+    assert_true(index_get(old, e.name, &got));
+    assert_digest(index_root(old), root);
+    assert_memory_equal(index_key(old), &plain_key, sizeof plain_key);
+    assert_tree_is_exact(ix);
+    assert_tree_is_exact(old);
+    index_free(old);
+    index_free(ix);
 }
 
 /* --- digests -------------------------------------------------------------- */
@@ -409,7 +531,7 @@ static void mark_same_wants_the_exact_and_proven_stat(void **state)
         {.name = entry_of(4, 1).name, .stat = plain.stat},
     };
     probes[1].stat.ctime_ns++;
-    index_mark_same(ix, probes, 4, 9);
+    index_mark_same(ix, probes, 4, 9, 0);
     assert_true(probes[0].same);
     assert_false(probes[1].same);
     assert_false(probes[2].same);
@@ -486,6 +608,57 @@ static void young_entries_are_saved_unproven(void **state)
     index_free(back);
 }
 
+/* Save with `ident`, load as `who`: are the stats of an entry as old as the
+ * write-back time, and of one that is older by a nanosecond, believed? */
+static void loaded_by(struct fixture *f, const struct index_ident *saved,
+                      const struct index_ident *who, bool young_wanted,
+                      bool old_wanted)
+{
+    struct index *ix = index_new(), *back = index_new();
+    struct index_entry young = entry_of(1, 1), old = entry_of(2, 1), got;
+
+    young.stat.ctime_ns = later_ns - ident.boot.writeback_ns;
+    old.stat.ctime_ns = young.stat.ctime_ns - 1;
+    young.durable = 1;
+    put(ix, young);
+    put(ix, old);
+    put(ix, table_entry("t"));
+    assert_int_equal(
+        index_save(ix, f->fd, "index", saved, later_ns, &f->err), 0);
+    assert_int_equal(index_load(back, f->fd, "index", who, &f->err), 0);
+    assert_digest(index_root(ix), index_root(back));
+    assert_true(index_bytes(ix) == index_bytes(back));
+    assert_true(index_get(back, young.name, &got));
+    assert_int_equal(vstat_equal(got.stat, young.stat), young_wanted);
+    assert_int_equal(got.stat.ino == 0, !young_wanted);
+    assert_true(index_get(back, old.name, &got));
+    assert_int_equal(vstat_equal(got.stat, old.stat), old_wanted);
+    index_free(ix);
+    index_free(back);
+}
+
+static void what_a_power_loss_may_take_back_is_not_believed(void **state)
+{
+    struct fixture *f = *state;
+    struct index_ident boot = ident, mount = ident, unknown = ident;
+    struct index_ident no_mount = ident, never = ident;
+
+    boot.boot.id[15] ^= 1;
+    mount.boot.mount++;
+    memset(unknown.boot.id, 0, sizeof unknown.boot.id);
+    no_mount.boot.mount = 0;
+    never.boot.writeback_ns = INT64_MAX;
+    loaded_by(f, &ident, &ident, true, true);
+    loaded_by(f, &ident, &no_mount, true, true);
+    loaded_by(f, &ident, &boot, false, true);
+    loaded_by(f, &ident, &mount, false, true);
+    loaded_by(f, &unknown, &unknown, false, true);
+    loaded_by(f, &never, &never, true, true);
+    loaded_by(f, &never, &boot, false, false);
+    /* How long the saving boot kept bytes in memory counts, not this one. */
+    loaded_by(f, &boot, &never, false, true);
+}
+
 static int load_code(struct fixture *f, const char *file,
                      const struct index_ident *who)
 {
@@ -529,6 +702,14 @@ static size_t slurp(int dir_fd, const char *file, uint8_t *out, size_t room)
     return (size_t)n;
 }
 
+/* A load makes a whole index, which takes a sanitizer its time: there one bit of
+ * seven, so that each byte has one, and each of the eight its turn. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { BIT_STEP = 7 };
+#else
+enum { BIT_STEP = 1 };
+#endif
+
 static void no_flipped_bit_goes_unnoticed(void **state)
 {
     struct fixture *f = *state;
@@ -541,7 +722,7 @@ static void no_flipped_bit_goes_unnoticed(void **state)
     put(ix, table_entry("t"));
     save(f, ix, later_ns);
     size_t n = slurp(f->fd, "index", bytes, sizeof bytes);
-    for (size_t bit = 0; bit < n * 8; bit++) {
+    for (size_t bit = 0; bit < n * 8; bit += BIT_STEP) {
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
         put_file(f->fd, "flipped", bytes, n);
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -625,6 +806,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_and_key_names_never_meet),
+        cmocka_unit_test(chosen_leaves_cancel_only_for_who_has_the_key),
+        cmocka_unit_test(another_key_moves_names_to_other_buckets),
+        cmocka_unit_test(an_index_split_by_a_key_keeps_what_it_held),
         cmocka_unit_test(order_of_puts_does_not_matter),
         cmocka_unit_test(stat_and_mark_are_not_part_of_the_digest),
         cmocka_unit_test(an_emptied_index_has_the_zero_digest),
@@ -636,6 +820,7 @@ int main(void)
         cmocka_unit_test(mark_same_wants_the_exact_and_proven_stat),
         FIXTURE_TEST(saved_index_comes_back_whole),
         FIXTURE_TEST(young_entries_are_saved_unproven),
+        FIXTURE_TEST(what_a_power_loss_may_take_back_is_not_believed),
         FIXTURE_TEST(another_identity_is_refused),
         FIXTURE_TEST(no_flipped_bit_goes_unnoticed),
         FIXTURE_TEST(cut_grown_and_foreign_files_are_corrupt),

@@ -335,12 +335,30 @@ static void assert_key_refused(const char *text, const char *why)
     }
 }
 
+/* Its private half is an ssh-agent's; everybody may read it. */
+static void a_public_key_is_known_as_one(void **state)
+{
+    struct sshkey key;
+    struct err err;
+    (void)state;
+
+    (void)snprintf(path, sizeof path, "%s/file", dir);
+    write_bytes(ED " me@here\n", strlen(ED " me@here\n"));
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(sshkey_load(&key, path, &err), 0);
+    assert_true(key.is_public);
+    assert_string_equal(key.type, "ssh-ed25519");
+    assert_int_equal(key.blob.len, 51);
+    sshkey_deinit(&key);
+}
+
 static void a_file_that_holds_no_usable_key_is_refused_with_words(void **state)
 {
     (void)state;
     assert_key_refused("", "no private key");
     assert_key_refused("hello\n", "no private key");
-    assert_key_refused(ED "\n", "public half");
+    assert_key_refused("ssh-ed25519 AAAA\n", "damaged");
+    assert_key_refused("ecdsa-sha2-nistp256 " ED_KEY "\n", "damaged");
     assert_key_refused("PuTTY-User-Key-File-3: ssh-ed25519\n", "puttygen");
     assert_key_refused("-----BEGIN DSA PRIVATE KEY-----\n", "type");
     assert_key_refused("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n",
@@ -408,6 +426,7 @@ int main(void)
         cmocka_unit_test(base64_is_decoded_strictly),
         cmocka_unit_test(a_fingerprint_is_the_one_ssh_keygen_shows),
         cmocka_unit_test(a_private_key_is_judged_by_what_it_holds),
+        cmocka_unit_test(a_public_key_is_known_as_one),
         cmocka_unit_test(a_file_that_holds_no_usable_key_is_refused_with_words),
         cmocka_unit_test(a_key_that_others_can_read_is_refused),
         cmocka_unit_test(

@@ -181,6 +181,25 @@ static void exit_status_127_means_no_receiver(void **state)
     peer_deinit(&p);
 }
 
+/* In OpenSSH's words: no more attempts than one in minutes. */
+static void a_login_that_ssh_was_refused_is_a_refused_login(void **state)
+{
+    (void)state;
+    struct peer p;
+
+    exec_init_sh(&p,
+                 "echo 'u@h: Permission denied (publickey).' >&2; exit 255");
+    peer_start(&p);
+    assert_int_equal(p.err.id, DR_AUTH);
+    assert_true(p.permanent);
+    peer_deinit(&p);
+    exec_init_sh(&p, "echo 'ssh: connect to host h: refused' >&2; exit 255");
+    peer_start(&p);
+    assert_int_equal(p.err.id, DR_CHILD);
+    assert_false(p.permanent);
+    peer_deinit(&p);
+}
+
 static void death_by_signal_is_named(void **state)
 {
     (void)state;
@@ -390,6 +409,7 @@ int main(void)
         cmocka_unit_test(long_stderr_lines_are_cut_at_512_bytes),
         cmocka_unit_test(missing_program_is_permanent_and_named),
         cmocka_unit_test(exit_status_127_means_no_receiver),
+        cmocka_unit_test(a_login_that_ssh_was_refused_is_a_refused_login),
         cmocka_unit_test(death_by_signal_is_named),
         cmocka_unit_test(a_child_that_reads_no_more_is_down),
         cmocka_unit_test(a_child_that_closes_its_output_is_down),

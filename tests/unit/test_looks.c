@@ -31,7 +31,7 @@ struct bench {
     size_t count;
     struct looked opened;
     unsigned opened_count;
-    uint64_t stream_bytes;
+    uint64_t stream_bytes, stream_zeros;
     struct digest_stream *digest;
     int stream_end; /* result at the end, 0 before */
 };
@@ -81,11 +81,20 @@ static void on_data(void *arg, uint64_t id, const void *data, size_t n,
     looks_stream_read(b->looks, id, 65536);
 }
 
+static void on_zeros(void *arg, uint64_t id, uint64_t n)
+{
+    struct bench *b = arg;
+    b->stream_zeros += n;
+    digest_stream_zeros(b->digest, n);
+    looks_stream_read(b->looks, id, 65536);
+}
+
 static const struct looks_events events = {
     .looked = on_looked,
     .looked_table = on_table,
     .stream_opened = on_opened,
     .stream_data = on_data,
+    .stream_zeros = on_zeros,
 };
 
 static int setup(void **state)
@@ -190,7 +199,7 @@ static void nothing_is_gone_when_the_root_was_replaced(void **state)
     /* An empty directory in its place proves nothing either. */
     assert_int_equal(mkdir(b->path, 0755), 0);
     assert_int_equal(look(b, "", "k")->result, LOOK_ROOT_LOST);
-    looks_stream_open(b->looks, 7, text_bytes(""), text_bytes("k"));
+    looks_stream_open(b->looks, 7, text_bytes(""), text_bytes("k"), false);
     while (b->opened_count == 0)
         (void)uv_run(&b->loop, UV_RUN_ONCE);
     assert_int_equal(b->opened.result, LOOK_ROOT_LOST);
@@ -247,6 +256,26 @@ static void symbolic_link_in_a_tables_place_is_an_error_not_a_delete(
     assert_int_equal(symlinkat("/tmp", b->fd, "t.tbl"), 0);
     assert_int_equal(look(b, "t", "k")->result, LOOK_ERROR);
     assert_int_equal(look_table(b, "t")->result, LOOK_ERROR);
+}
+
+static void regular_file_in_a_tables_path_is_evidence_that_it_is_gone(
+    void **state)
+{
+    struct bench *b = *state;
+    put(b, "t.tbl", "no table");
+    put(b, "x.kv", "a key now");
+    put(b, "a", "no directory");
+    static const char *const gone[] = {"t", "t.tbl/u", "x.kv/t", "a/b/c"};
+    for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++) {
+        assert_int_equal(look(b, gone[i], "k")->result, LOOK_GONE);
+        assert_int_equal(look_table(b, gone[i])->result, LOOK_GONE);
+    }
+    /* Not so what may lead to one. */
+    assert_int_equal(symlinkat("x.kv", b->fd, "way"), 0);
+    assert_int_equal(look(b, "way/t", "k")->result, LOOK_ERROR);
+    assert_int_equal(look_table(b, "way/t")->result, LOOK_ERROR);
+    assert_int_equal(mkfifoat(b->fd, "fifo", 0600), 0);
+    assert_int_equal(look_table(b, "fifo/t")->result, LOOK_ERROR);
 }
 
 static void unreadable_table_is_an_error_not_a_delete(void **state)
@@ -412,7 +441,7 @@ static void large_value_is_streamed_with_its_digest(void **state)
         big[i] = (char)(i * 31 + i / 256);
     put_file(b->fd, "big.kv", big, BYTES);
     assert_int_equal(look(b, "", "big")->result, LOOK_LARGE);
-    looks_stream_open(b->looks, 5, text_bytes(""), text_bytes("big"));
+    looks_stream_open(b->looks, 5, text_bytes(""), text_bytes("big"), false);
     while (b->opened_count == 0)
         (void)uv_run(&b->loop, UV_RUN_ONCE);
     assert_int_equal(b->opened.result, LOOK_VALUE);
@@ -427,6 +456,40 @@ static void large_value_is_streamed_with_its_digest(void **state)
     assert_true(digest_equal(want, b->opened.look.digest));
     looks_stream_close(b->looks, 5);
     free(big);
+}
+
+/* 12 KiB of data in 256 MiB: what comes is the data, and how long the zeros are. */
+static void a_sparse_value_is_streamed_as_data_and_holes(void **state)
+{
+    struct bench *b = *state;
+    static char data[4096];
+    const off_t size = INT64_C(256) << 20;
+    memset(data, 'd', sizeof data);
+    int fd = openat(b->fd, "big.kv", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    for (off_t at = 0; at < size; at += size / 3 + 4096)
+        assert_int_equal(pwrite(fd, data, sizeof data, at), sizeof data);
+    assert_int_equal(ftruncate(fd, size), 0);
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    (void)close(fd);
+    if (st.st_blocks * 512 > size / 2) {
+        print_message("skipped: no sparse files here\n");
+        skip();
+    }
+    looks_stream_open(b->looks, 5, text_bytes(""), text_bytes("big"), false);
+    while (b->opened_count == 0)
+        (void)uv_run(&b->loop, UV_RUN_ONCE);
+    assert_int_equal(b->opened.look.disk_bytes, (uint64_t)st.st_blocks * 512);
+    looks_stream_read(b->looks, 5, 65536);
+    while (b->stream_end == 0)
+        (void)uv_run(&b->loop, UV_RUN_ONCE);
+    assert_int_equal(b->stream_end, LOOK_VALUE);
+    assert_int_equal(b->stream_bytes + b->stream_zeros, (uint64_t)size);
+    assert_true(b->stream_bytes <= 3 * 65536);
+    assert_true(digest_equal(digest_stream_final(b->digest),
+                             b->opened.look.digest));
+    looks_stream_close(b->looks, 5);
 }
 
 /* Whether a writer that does not wait would get the key's lock. */
@@ -445,7 +508,7 @@ static void stream_nobody_reads_on_gives_the_lock_back(void **state)
     char text[1000];
     memset(text, 'x', sizeof text);
     put_file(b->fd, "k.kv", text, sizeof text);
-    looks_stream_open(b->looks, 5, text_bytes(""), text_bytes("k"));
+    looks_stream_open(b->looks, 5, text_bytes(""), text_bytes("k"), false);
     while (b->opened_count == 0)
         (void)uv_run(&b->loop, UV_RUN_ONCE);
     assert_int_equal(b->opened.result, LOOK_VALUE);
@@ -468,9 +531,9 @@ static void stream_closed_while_it_reads_says_nothing_more(void **state)
     char text[1000];
     memset(text, 'x', sizeof text);
     put_file(b->fd, "k.kv", text, sizeof text);
-    looks_stream_open(b->looks, 5, text_bytes(""), text_bytes("k"));
+    looks_stream_open(b->looks, 5, text_bytes(""), text_bytes("k"), false);
     looks_stream_close(b->looks, 5);
-    looks_stream_open(b->looks, 6, text_bytes(""), text_bytes("k"));
+    looks_stream_open(b->looks, 6, text_bytes(""), text_bytes("k"), false);
     while (b->opened_count == 0)
         (void)uv_run(&b->loop, UV_RUN_ONCE);
     looks_stream_read(b->looks, 6, 100);
@@ -493,12 +556,14 @@ int main(void)
         T(nothing_is_read_while_there_is_no_root),
         T(cached_directory_of_a_moved_table_is_not_believed),
         T(symbolic_link_in_a_tables_place_is_an_error_not_a_delete),
+        T(regular_file_in_a_tables_path_is_evidence_that_it_is_gone),
         T(unreadable_table_is_an_error_not_a_delete),
         T(held_key_is_busy_and_names_its_holder),
         T(holders_of_many_keys_are_asked_for_in_turns),
         T(many_looks_give_each_its_own_value),
         T(values_beyond_a_jobs_memory_wait_their_turn),
         T(large_value_is_streamed_with_its_digest),
+        T(a_sparse_value_is_streamed_as_data_and_holes),
         T(stream_nobody_reads_on_gives_the_lock_back),
         T(stream_closed_while_it_reads_says_nothing_more),
         /* Last: it changes the process's mounts. */

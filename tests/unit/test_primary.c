@@ -10,6 +10,7 @@
  *
  * The primary's core: what it sends to whom, when, and what it claims.
  */
+#include "tests/support/plain_key.h"
 #include "tests/unit/primary_fixture.h"
 
 static void test_a_change_is_looked_at_sent_and_acknowledged(void **state)
@@ -166,7 +167,8 @@ test_a_commit_seen_after_the_look_proves_nothing_about_it(void **state)
     primary_hint_key(f->p, "t", 1, "x", 1, HINT_COMMITTED, f->now_ms);
     fx_answer(f, "t", "x");
     fx_drained(f);
-    assert_false(index_get(f->ix, index_name_key("t", 1, "x", 1), &e));
+    assert_false(
+        index_get(f->ix, index_name_key(&plain_key, "t", 1, "x", 1), &e));
     fx_heard(r, "");
     fx_put(f, "t", "x", "one");
     fx_answer(f, "t", "x");
@@ -423,6 +425,88 @@ test_what_was_not_acknowledged_is_sent_again_in_its_place(void **state)
     fx_free(f);
 }
 
+#define SIXTY                                                                  \
+    "0123456789012345678901234567890123456789012345678901234567890123"
+
+static void test_a_touched_value_is_sent_as_its_digest(void **state)
+{
+    struct fx *f = fx_new();
+    struct replica_status s;
+
+    (void)state;
+    fx_put_large(f, "t", "x", SIXTY, 63);
+    fx_put_large(f, "t", "y", "0123456789", 100);
+    fx_ready(f);
+    struct fx_peer *a = fx_scripted(f, 0), *b = fx_scripted(f, 1);
+    f->now_ms += 10;
+    fx_touch(f, "t", "y");
+    fx_heard(a, "SAME t/y #1\n");
+    fx_heard(b, "SAME t/y #1\n");
+    fx_ack(f, a, 1);
+    assert_true(fx_passed(f, a));
+    /* The other has it not: whole, at once, and no trouble to show. */
+    fx_nak_same(f, b, 1);
+    char want[200];
+    (void)snprintf(want, sizeof want, "SET t/y=%s%s%s%s%s%s%s%s%s%s #1\n",
+                   "0123456789", "0123456789", "0123456789", "0123456789",
+                   "0123456789", "0123456789", "0123456789", "0123456789",
+                   "0123456789", "0123456789");
+    fx_heard(b, want);
+    primary_status(f->p, b->replica, f->now_ms, &s);
+    assert_int_equal(s.last_error.code, 0);
+    fx_ack(f, b, 1);
+    assert_true(fx_passed(f, b));
+    /* A digest costs as much as a small value. */
+    f->now_ms += 10;
+    fx_touch(f, "t", "x");
+    fx_heard(a, "SET t/x=012345678901234567890123456789012345678901234567890123"
+                "456789012 #2\n");
+    /* A new value is no touched one, and what is refused then is refused. */
+    fx_put_large(f, "t", "y", "9", 70);
+    fx_hint(f, "t", "y", HINT_COMMITTED);
+    assert_memory_equal(a->heard.data, "SET t/y=9999", 12);
+    fx_nak_same(f, a, 3);
+    primary_status(f->p, a->replica, f->now_ms, &s);
+    assert_int_not_equal(s.last_error.code, 0);
+    fx_free(f);
+}
+
+/* Touched while a repair of it is due: a comparison has shown that the replica
+ * lacks it, and one that has nothing lacks everything. */
+static void test_a_first_copy_asks_for_nothing(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        char key[8];
+        (void)snprintf(key, sizeof key, "k%d", i);
+        fx_put_large(f, "t", key, "0123456789", 100);
+    }
+    fx_ready(f);
+    struct fx_peer *r = fx_add(f, 0, true);
+    fx_up(f, r);
+    fx_beat(f, 10);
+    assert_true(fx_passed(f, r));
+    assert_int_equal(r->store->calls[MEMOP_STAGE_BEGIN], 50);
+    struct replica_status s;
+    primary_status(f->p, r->replica, f->now_ms, &s);
+    /* No frame twice: 50 values of 100 bytes and their names. */
+    uint64_t sent = s.sent_bytes;
+    f->now_ms += 10;
+    for (int i = 0; i < 50; i++) {
+        char key[8];
+        (void)snprintf(key, sizeof key, "k%d", i);
+        fx_touch(f, "t", key);
+    }
+    fx_beat(f, 2);
+    assert_true(fx_passed(f, r));
+    assert_int_equal(r->store->calls[MEMOP_STAGE_BEGIN], 50);
+    primary_status(f->p, r->replica, f->now_ms, &s);
+    assert_true(s.sent_bytes - sent < (uint64_t)50 * 70);
+    fx_free(f);
+}
+
 static void test_a_refused_change_is_tried_again_while_others_flow(void **state)
 {
     struct fx *f = fx_new();
@@ -457,6 +541,7 @@ static void test_one_who_takes_nothing_costs_bounded_memory(void **state)
     (void)state;
     fx_ready(f);
     struct fx_peer *a = fx_scripted(f, 0), *b = fx_scripted(f, 1);
+    a->pong = b->pong = true;
     a->up = false; /* its output is never taken */
     for (int round = 0; round < 30; round++) {
         for (int i = 0; i < 300; i++) {
@@ -562,6 +647,8 @@ int main(void)
         cmocka_unit_test(test_a_key_is_in_flight_once),
         cmocka_unit_test(
             test_what_was_not_acknowledged_is_sent_again_in_its_place),
+        cmocka_unit_test(test_a_touched_value_is_sent_as_its_digest),
+        cmocka_unit_test(test_a_first_copy_asks_for_nothing),
         cmocka_unit_test(
             test_a_refused_change_is_tried_again_while_others_flow),
         cmocka_unit_test(test_one_who_takes_nothing_costs_bounded_memory),

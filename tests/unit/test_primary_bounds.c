@@ -2,6 +2,7 @@
  *
  * A comparison keeps a bounded number of differences, whatever a replica
  * lists: it is repaired in parts, and nothing is lost or deleted by that. */
+#include "tests/support/plain_key.h"
 #include "tests/unit/primary_fixture.h"
 
 enum { EXTRAS = 9, CHANGED = 7 };
@@ -156,7 +157,7 @@ static struct fx_peer *list_one_extra(struct fx *f, const char *key)
     struct wire_ready ready = {.root = {1, 1}};
     struct digest nodes[INDEX_NODES] = {{0, 0}};
     struct digest item[1][2] = {
-        {index_name_key("t", 1, key, strlen(key)), {2, 2}}};
+        {index_name_key(&plain_key, "t", 1, key, strlen(key)), {2, 2}}};
     struct fx_peer *r = fx_add(f, 0, false);
 
     fx_up(f, r);
@@ -184,7 +185,7 @@ static void say_name(struct fx *f, struct fx_peer *r, const char *key,
     struct wire_names_out out;
     struct wire_name *m = calloc(1, sizeof *m);
 
-    m->name = index_name_key("t", 1, key, strlen(key));
+    m->name = index_name_key(&plain_key, "t", 1, key, strlen(key));
     m->table = bytes_of("t", 1);
     m->key = bytes_of(key, strlen(key));
     wire_names_begin(&r->say, &out, f->p->repl[r->replica]->jobs->request);
@@ -209,9 +210,45 @@ static void test_a_name_given_again_and_again_ends_the_session(void **state)
     fx_free(f);
 }
 
+/* A replica that stands still costs no more than the log may take, however long
+ * the names are, and it is brought back by comparison. */
+static void test_the_log_is_bounded_in_bytes(void **state)
+{
+    struct primary_config c;
+    struct primary_counts counts;
+
+    (void)state;
+    primary_config_default(&c);
+    c.log_max_bytes = 20000;
+    c.window_changes = 1;
+    struct fx *f = fx_new_with(&c);
+    fx_ready(f);
+    struct fx_peer *r = fx_add(f, 0, true);
+    fx_up(f, r);
+    fx_beat(f, 3);
+    assert_true(fx_passed(f, r));
+    r->hung = true;
+    for (int i = 0; i < 300; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof key, "a-long-name-of-a-key-%d", i);
+        fx_set(f, "t", key, "value");
+        primary_counts(f->p, &counts);
+        assert_true(counts.log_bytes <= c.log_max_bytes);
+    }
+    assert_false(fx_passed(f, r));
+    r->hung = false;
+    fx_beat(f, 10);
+    assert_true(fx_passed(f, r));
+    assert_string_equal(fx_there(r, "t", "a-long-name-of-a-key-0"), "value");
+    primary_counts(f->p, &counts);
+    assert_int_equal(counts.log_bytes, 0);
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_log_is_bounded_in_bytes),
         cmocka_unit_test(
             test_more_differences_than_are_kept_are_repaired_in_parts),
         cmocka_unit_test(test_the_brake_counts_what_is_not_kept),

@@ -3,6 +3,7 @@
  * The primary's core and its comparisons: what a replica is owed, what is not
  * claimed until then, and what a verification finds.
  */
+#include "tests/support/plain_key.h"
 #include "tests/unit/primary_fixture.h"
 
 /* --- what is owed -------------------------------------------------------- */
@@ -29,6 +30,68 @@ static void test_lost_events_are_owed_until_a_comparison(void **state)
     assert_true(fx_passed(f, r));
     assert_int_equal(fx_lag(f, r), 0);
     assert_true(r->store->fresh_ns > fresh_ns);
+    fx_free(f);
+}
+
+/* The primary lost its last changes: what the replica had more and newer is
+ * kept there, counted and named, until the two ends are equal. */
+static void test_what_a_suspect_replica_loses_is_kept_and_told(void **state)
+{
+    struct fx *f = fx_new();
+    struct primary_undone u;
+
+    (void)state;
+    fx_put(f, "t", "same", "one");
+    fx_put(f, "t", "back", "old");
+    struct fx_peer *r = fx_real_equal(f);
+    assert_false(primary_is_suspect(f->p, r->replica));
+    fx_down(f, r);
+    memstore_edit(r->store, "t", "back", "newer", 5);
+    memstore_edit(r->store, "t", "more", "lost", 4);
+    memstore_edit(r->store, "lost", "in a table", "lost", 4);
+    fx_put(f, "t", "new", "since then");
+    fx_index(f);
+    primary_suspect(f->p, r->replica);
+    fx_up(f, r);
+    assert_true(r->store->keeping);
+    fx_beat(f, 6);
+    assert_string_equal(fx_there(r, "t", "back"), "old");
+    assert_true(fx_passed(f, r));
+    assert_int_equal(r->store->undone, 3);
+    assert_true(primary_undone(f->p, r->replica, &u));
+    assert_int_equal(u.different, 1);
+    assert_int_equal(u.extra, 3); /* a table is one, too */
+    assert_int_equal(u.names_count, 4);
+    /* What comes now is new, and not kept. */
+    assert_false(primary_is_suspect(f->p, r->replica));
+    assert_false(r->store->keeping);
+    fx_set(f, "t", "same", "two");
+    fx_beat(f, 2);
+    assert_string_equal(fx_there(r, "t", "same"), "two");
+    assert_int_equal(r->store->undone, 3);
+    primary_undone_forget(f->p, r->replica);
+    assert_false(primary_undone(f->p, r->replica, &u));
+    fx_free(f);
+}
+
+static void test_a_suspect_replica_without_more_is_no_news(void **state)
+{
+    struct fx *f = fx_new();
+    struct primary_undone u;
+
+    (void)state;
+    fx_put(f, "t", "x", "one");
+    struct fx_peer *r = fx_real_equal(f);
+    fx_down(f, r);
+    fx_put(f, "t", "y", "missing there");
+    fx_index(f);
+    primary_suspect(f->p, r->replica);
+    fx_up(f, r);
+    fx_beat(f, 6);
+    assert_true(fx_passed(f, r));
+    assert_false(primary_is_suspect(f->p, r->replica));
+    assert_false(primary_undone(f->p, r->replica, &u));
+    assert_int_equal(r->store->undone, 0);
     fx_free(f);
 }
 
@@ -188,7 +251,7 @@ static void test_nothing_is_claimed_past_what_a_replica_cannot_name(void **state
     struct fx_peer *r = fx_real_equal(f);
     fx_down(f, r);
     fx_erase(f, "t", "x");
-    index_remove(f->ix, index_name_key("t", 1, "x", 1));
+    index_remove(f->ix, index_name_key(&plain_key, "t", 1, "x", 1));
     r->store->names_hidden = true;
     int64_t fresh_ns = r->store->fresh_ns;
     fx_up(f, r);
@@ -275,7 +338,8 @@ static void test_a_dead_replicas_changes_keep_nothing_in_the_index(void **state)
     fx_hint_table(f, "u", false); /* moved away: no event of the key */
     fx_beat(f, 30);
     assert_true(fx_passed(f, r));
-    assert_false(index_get(f->ix, index_name_key("u", 1, "y", 1), &e));
+    assert_false(
+        index_get(f->ix, index_name_key(&plain_key, "u", 1, "y", 1), &e));
     fx_free(f);
 }
 
@@ -301,7 +365,8 @@ static void test_held_deletes_are_not_counted_as_done(void **state)
         char key[8];
         (void)snprintf(key, sizeof key, "k%d", i);
         fx_erase(f, "t", key);
-        index_remove(f->ix, index_name_key("t", 1, key, strlen(key)));
+        index_remove(f->ix,
+                     index_name_key(&plain_key, "t", 1, key, strlen(key)));
     }
     int64_t fresh_ns = r->store->fresh_ns;
     fx_up(f, r);
@@ -345,8 +410,10 @@ static void test_a_hold_ends_when_there_is_nothing_left_to_delete(void **state)
     struct fx_peer *r = fx_real_equal(f);
     fx_down(f, r);
     struct index_entry keep[2];
-    assert_true(index_get(f->ix, index_name_key("t", 1, "a", 1), &keep[0]));
-    assert_true(index_get(f->ix, index_name_key("t", 1, "b", 1), &keep[1]));
+    assert_true(
+        index_get(f->ix, index_name_key(&plain_key, "t", 1, "a", 1), &keep[0]));
+    assert_true(
+        index_get(f->ix, index_name_key(&plain_key, "t", 1, "b", 1), &keep[1]));
     for (int i = 0; i < 2; i++) {
         index_remove(f->ix, keep[i].name);
     }
@@ -401,7 +468,8 @@ test_what_was_read_before_events_were_lost_is_read_again(void **state)
     fx_erase(f, "t", "x");
     f->by_hand = false;
     fx_pump(f);
-    assert_false(index_get(f->ix, index_name_key("t", 1, "x", 1), &e));
+    assert_false(
+        index_get(f->ix, index_name_key(&plain_key, "t", 1, "x", 1), &e));
     fx_free(f);
 }
 
@@ -441,8 +509,8 @@ static void test_a_hold_survives_a_repair_that_was_given_up(void **state)
     fx_down(f, r);
     fx_erase(f, "t", "a");
     fx_erase(f, "t", "b");
-    index_remove(f->ix, index_name_key("t", 1, "a", 1));
-    index_remove(f->ix, index_name_key("t", 1, "b", 1));
+    index_remove(f->ix, index_name_key(&plain_key, "t", 1, "a", 1));
+    index_remove(f->ix, index_name_key(&plain_key, "t", 1, "b", 1));
     fx_up(f, r);
     fx_beat(f, 5);
     f->no_names = true;
@@ -470,7 +538,7 @@ test_what_the_replica_only_believes_to_have_makes_it_scan(void **state)
     struct fx_peer *r = fx_real_equal(f);
     memstore_erase(r->store, "t", "x"); /* by hand; its index has it yet */
     fx_erase(f, "t", "x");
-    index_remove(f->ix, index_name_key("t", 1, "x", 1));
+    index_remove(f->ix, index_name_key(&plain_key, "t", 1, "x", 1));
     primary_compare_soon(f->p);
     fx_beat(f, 20);
     assert_true(digest_equal(index_root(f->ix), index_root(r->index)));
@@ -578,6 +646,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lost_events_are_owed_until_a_comparison),
+        cmocka_unit_test(test_what_a_suspect_replica_loses_is_kept_and_told),
+        cmocka_unit_test(test_a_suspect_replica_without_more_is_no_news),
         cmocka_unit_test(test_a_blank_replica_gets_what_the_first_scan_leaves),
         cmocka_unit_test(test_only_a_blank_replica_makes_room_for_what_is_left),
         cmocka_unit_test(

@@ -393,6 +393,29 @@ static void test_a_silent_replica_is_given_up(void **state)
     fx_free(f);
 }
 
+/* "retrying" always has a reason: what ended the attempt before. */
+static void test_a_first_link_is_no_second_attempt(void **state)
+{
+    struct fx *f = fx_new();
+    struct fx_peer *r = fx_add(f, 0, false);
+    struct replica_status s;
+
+    (void)state;
+    primary_link_up(f->p, r->replica, f->now_ms);
+    primary_status(f->p, r->replica, f->now_ms, &s);
+    assert_int_equal(s.state, REPLICA_CONNECTING);
+    for (int i = 0; i < 2; i++) {
+        primary_link_down(f->p, r->replica, NULL, false, f->now_ms);
+        primary_status(f->p, r->replica, f->now_ms, &s);
+        assert_int_equal(s.state, REPLICA_RETRYING);
+        assert_int_equal(s.last_error.id, DR_LINK_LOST);
+        primary_link_up(f->p, r->replica, f->now_ms);
+        primary_status(f->p, r->replica, f->now_ms, &s);
+        assert_int_equal(s.state, REPLICA_RETRYING);
+    }
+    fx_free(f);
+}
+
 /* The receiver may wait 5 s for another one to go, and then says who it is. */
 static void test_a_short_silence_does_not_hide_a_busy_receiver(void **state)
 {
@@ -489,6 +512,7 @@ int main(void)
             test_the_number_of_an_error_decides_whether_to_try_again),
         cmocka_unit_test(test_a_receivers_goodbye_is_no_failure_for_good),
         cmocka_unit_test(test_a_silent_replica_is_given_up),
+        cmocka_unit_test(test_a_first_link_is_no_second_attempt),
         cmocka_unit_test(test_a_short_silence_does_not_hide_a_busy_receiver),
         cmocka_unit_test(test_notices_without_end_are_counted_instead),
         cmocka_unit_test(test_a_listing_of_what_was_not_asked_ends_the_session),

@@ -207,6 +207,7 @@ static void limits_are_those_of_the_code(void **state)
         int value;
     } limits[] = {
         LIMIT(WIRE_FRAME_MAX),  LIMIT(WIRE_INLINE_MAX), LIMIT(WIRE_PIECE_MAX),
+        LIMIT(WIRE_ZEROS_MAX),
         LIMIT(WIRE_TEXT_MAX),   LIMIT(WIRE_COMM_MAX),   LIMIT(WIRE_BATCH_MAX),
         LIMIT(WIRE_NOISE_MAX),  LIMIT(KEY_MAX_BYTES),   LIMIT(TABLE_MAX_BYTES),
         LIMIT(TABLE_MAX_DEPTH),

@@ -18,7 +18,7 @@ static void a_session_begins_with_magic_hello_and_scan(void **state)
     wire_put_magic(&g->out);
     wire_put_hello(&g->out, &g->hello);
     assert_int_equal(rig_send(g, 1), 0);
-    assert_string_equal(rig_answers(g), "HELLO_OK 1 5 empty 1.2.3\n");
+    assert_string_equal(rig_answers(g), "HELLO_OK 3 5 empty 1.2.3\n");
     assert_true(g->m->scan_wanted);
     assert_int_equal(g->m->scan_id, 0);
     rig_ping(g, 1, 0);
@@ -44,8 +44,47 @@ static void protocols_that_do_not_meet_are_refused(void **state)
     g->hello.proto_min = WIRE_PROTO_MAX + 1;
     g->hello.proto_max = WIRE_PROTO_MAX + 3;
     assert_int_equal(greet_with(g), ERR_REFUSED);
-    assert_prefix(rig_answers(g), "ERROR 213 the agent speaks protocol 2 to 4");
+    assert_prefix(rig_answers(g), "ERROR 213 the agent speaks protocol 4 to 6");
     assert_false(g->m->has_id);
+}
+
+/* Its HELLO is shorter, too. */
+static void an_agent_of_protocol_1_is_refused_in_words(void **state)
+{
+    struct rig *g = *state;
+
+    g->hello.proto_min = g->hello.proto_max = 1;
+    assert_int_equal(greet_with(g), ERR_REFUSED);
+    assert_prefix(rig_answers(g),
+                  "ERROR 213 the agent speaks protocol 1 to 1, this receiver "
+                  "(version 1.2.3) 2 to 3");
+    assert_false(g->m->has_id);
+}
+
+/* One of protocol 2 says nothing of the replica's own id, and is told none. */
+static void an_agent_of_protocol_2_is_served(void **state)
+{
+    struct rig *g = *state;
+
+    g->hello.proto_min = g->hello.proto_max = 2;
+    assert_int_equal(greet_with(g), 0);
+    assert_true(g->m->has_id);
+}
+
+/* What it knew was hashed with another key, and is found again by the scan. */
+static void another_key_empties_the_index(void **state)
+{
+    struct rig *g = *state;
+
+    memstore_edit(g->m, "t", "k", "x", 1);
+    memstore_scan(g->m, g->ix);
+    assert_int_equal(index_count(g->ix), 1);
+    g->hello.key[0] ^= 1;
+    assert_int_equal(greet_with(g), 0);
+    assert_memory_equal(index_key(g->ix), g->hello.key, WIRE_KEY_BYTES);
+    assert_int_equal(index_count(g->ix), 0);
+    assert_int_equal(memstore_scan_answer(g->m, g->r, g->ix, &g->err), 0);
+    assert_int_equal(index_count(g->ix), 1);
 }
 
 static void another_database_is_refused_with_its_number(void **state)
@@ -333,6 +372,84 @@ static void a_value_put_there_by_hand_is_not_taken_for_durable(void **state)
     assert_int_equal(rig_commit(g), 0);
     assert_string_equal(rig_answers(g), "ACK 2\n");
     assert_null(strstr(rig_trace(g), "install"));
+}
+
+static void a_digest_is_enough_for_a_value_that_is_here(void **state)
+{
+    struct rig *g = *state;
+    struct bytes v;
+
+    rig_set(g, 1, "t", "a", "one");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_commit(g), 0);
+    assert_string_equal(rig_answers(g), "ACK 1\n");
+    g->m->tracing = true;
+    rig_same(g, 2, "t", "a", "one");
+    rig_same(g, 3, "t", "b", "one");
+    rig_same(g, 4, "u", "a", "one");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_settle(g), 0);
+    const char *answers = rig_answers(g);
+    assert_non_null(strstr(answers, "ACK 2\n"));
+    assert_non_null(strstr(answers, "NAK 3 NOTFOUND table t, key b: another "
+                                    "value is here, or none"));
+    assert_non_null(strstr(answers, "NAK 4 NOTFOUND"));
+    assert_null(strstr(rig_trace(g), "install"));
+    assert_true(memstore_get_durable(g->m, "t", "a", &v));
+    rig_same(g, 5, "t", "a", "two");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_settle(g), 0);
+    assert_prefix(rig_answers(g), "NAK 5 NOTFOUND");
+    assert_value(g, "t", "a", "one");
+}
+
+/* Only what was installed and synced here proves anything: a value that was put
+ * there by hand may be in memory alone, one that was edited since is another,
+ * and one whose table is about to be dropped goes with it. */
+static void a_digest_is_not_enough_without_proof(void **state)
+{
+    struct rig *g = *state;
+
+    memstore_edit(g->m, "t", "hand", "one", 3);
+    memstore_scan(g->m, g->ix);
+    rig_same(g, 1, "t", "hand", "one");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_settle(g), 0);
+    assert_prefix(rig_answers(g), "NAK 1 NOTFOUND");
+    rig_set(g, 2, "t", "a", "one");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_settle(g), 0);
+    assert_string_equal(rig_answers(g), "ACK 2\n");
+    memstore_edit(g->m, "t", "a", "one", 3);
+    rig_same(g, 3, "t", "a", "one");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_settle(g), 0);
+    assert_prefix(rig_answers(g), "NAK 3 NOTFOUND");
+    rig_set(g, 4, "t", "a", "one");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_settle(g), 0);
+    assert_string_equal(rig_answers(g), "ACK 4\n");
+    rig_change(g, WIRE_TABLE_DROP, 5, "t", "");
+    rig_same(g, 6, "t", "a", "one");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_settle(g), 0);
+    assert_prefix(rig_answers(g), "NAK 6 NOTFOUND");
+}
+
+/* It is the same when it comes in, and edited before its group's turn. */
+static void a_value_that_changes_before_its_turn_is_asked_for(void **state)
+{
+    struct rig *g = *state;
+
+    rig_set(g, 1, "t", "a", "one");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_commit(g), 0);
+    assert_string_equal(rig_answers(g), "ACK 1\n");
+    rig_same(g, 2, "t", "a", "one");
+    assert_int_equal(rig_send(g, 0), 0);
+    memstore_edit(g->m, "t", "a", "two", 3);
+    assert_int_equal(rig_commit(g), 0);
+    assert_prefix(rig_answers(g), "NAK 2 NOTFOUND");
 }
 
 static void what_a_later_scan_finds_is_made_durable(void **state)
@@ -692,6 +809,9 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         NEW(a_session_begins_with_magic_hello_and_scan),
         NEW(protocols_that_do_not_meet_are_refused),
+        NEW(an_agent_of_protocol_1_is_refused_in_words),
+        NEW(an_agent_of_protocol_2_is_served),
+        NEW(another_key_empties_the_index),
         NEW(another_database_is_refused_with_its_number),
         NEW(nothing_is_taken_before_the_hello),
         GREETED(a_second_hello_ends_the_session),
@@ -710,6 +830,9 @@ int main(void)
         GREETED(what_a_scan_finds_after_a_failed_sync_is_not_yet_durable),
         GREETED(a_value_put_there_by_hand_is_not_taken_for_durable),
         GREETED(what_a_later_scan_finds_is_made_durable),
+        GREETED(a_digest_is_enough_for_a_value_that_is_here),
+        GREETED(a_digest_is_not_enough_without_proof),
+        GREETED(a_value_that_changes_before_its_turn_is_asked_for),
         GREETED(relaxed_durability_syncs_nothing),
         GREETED(what_the_scan_at_start_finds_is_durable_before_ready),
         GREETED(nothing_is_acknowledged_before_the_earlier_is_durable),

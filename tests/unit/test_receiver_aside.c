@@ -119,6 +119,25 @@ static void changes_of_one_key_stay_in_order_behind_a_lock(void **state)
     assert_index_true(g);
 }
 
+/* Else the agent would not know why they are not acknowledged. */
+static void what_waits_for_a_tables_drop_is_reported(void **state)
+{
+    struct rig *g = *state;
+
+    memstore_edit(g->m, "t", "held", "old", 3);
+    memstore_lock(g->m, "t", "held", 42, "reader");
+    rig_change(g, WIRE_TABLE_DROP, 1, "t", "");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_commit(g), 0);
+    rig_set(g, 2, "t", "new", "1");
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_commit(g), 0);
+    rig_sleep(g, 1000);
+    assert_int_equal(rig_tick(g), 0);
+    assert_string_equal(rig_answers(g),
+                        "BLOCKED 1 42 reader 1000\nBLOCKED 2 0  1000\n");
+}
+
 static void blocked_is_reported_after_a_second_and_then_every_five(void **state)
 {
     struct rig *g = *state;
@@ -418,6 +437,7 @@ int main(void)
         GREETED(retries_back_off_to_fifty_milliseconds),
         GREETED(a_value_is_synced_once_however_often_it_is_tried),
         GREETED(changes_of_one_key_stay_in_order_behind_a_lock),
+        GREETED(what_waits_for_a_tables_drop_is_reported),
         GREETED(blocked_is_reported_after_a_second_and_then_every_five),
         GREETED(policy_wait_never_forces),
         GREETED(policy_replace_forces_after_the_timeout_and_counts),

@@ -3,6 +3,7 @@
  * The receiver's core: large values in pieces, heartbeats, scans, digests,
  * listings and names.
  */
+#include "tests/support/plain_key.h"
 #include "tests/unit/receiver_fixture.h"
 
 /* --- large values
@@ -26,6 +27,43 @@ static void a_stream_lets_small_values_pass(void **state)
     assert_string_equal(rig_answers(g), "ACK 1\n");
     assert_value(g, "t", "big", "hello world");
     assert_index_true(g);
+}
+
+static void zeros_are_a_piece_like_any_other(void **state)
+{
+    struct rig *g = *state;
+    static const char value[] = "ab\0\0\0c\0\0";
+    struct bytes got;
+
+    rig_begin(g, 1, "t", "holes");
+    wire_put_piece(&g->out, 1, "ab", 2);
+    wire_put_zeros(&g->out, 1, 3);
+    wire_put_piece(&g->out, 1, "c", 1);
+    wire_put_zeros(&g->out, 1, 2);
+    wire_put_set_end(&g->out, 1, digest_of(value, 8));
+    assert_int_equal(rig_send(g, 5), 0);
+    assert_int_equal(rig_settle(g), 0);
+    assert_string_equal(rig_answers(g), "ACK 1\n");
+    assert_true(memstore_get(g->m, "t", "holes", &got));
+    assert_int_equal(got.len, 8);
+    assert_memory_equal(got.p, value, 8);
+    assert_index_true(g);
+}
+
+static void zeros_beyond_the_disk_are_refused_and_then_ignored(void **state)
+{
+    struct rig *g = *state;
+
+    rig_begin(g, 1, "t", "holes");
+    for (int i = 0; i < 50; i++) {
+        wire_put_zeros(&g->out, 1, WIRE_ZEROS_MAX);
+    }
+    wire_put_set_end(&g->out, 1, digest_of("", 0));
+    assert_int_equal(rig_send(g, 0), 0);
+    assert_int_equal(rig_settle(g), 0);
+    assert_prefix(rig_answers(g), "NAK 1 NOSPACE table t, key holes: ");
+    wire_put_zeros(&g->out, 2, 1); /* never begun */
+    assert_int_equal(rig_send(g, 0), ERR_PROTO);
 }
 
 static void two_streams_do_not_mix(void **state)
@@ -191,7 +229,7 @@ static void scans_run_one_after_the_other(void **state)
 
     memstore_edit(g->m, "t", "behind", "x", 1);
     for (uint64_t id = 7; id <= 8; id++) {
-        struct wire_scan m = {.id = id, .content = id == 8};
+        struct wire_scan m = {.id = id, .how = id == 8};
         wire_put_scan(&g->out, &m);
     }
     assert_int_equal(rig_send(g, 0), 0);
@@ -203,7 +241,7 @@ static void scans_run_one_after_the_other(void **state)
                         "PONG 1 keys 0 waiting 0 replaced 0 scanning\n");
     assert_int_equal(memstore_scan_answer(g->m, g->r, g->ix, &g->err), 0);
     assert_string_equal(rig_answers(g), "SCAN_DONE 7 keys 1 tables 2\n");
-    assert_true(g->m->scan_wanted && g->m->scan_content);
+    assert_true(g->m->scan_wanted && g->m->scan_how == 1);
     assert_int_equal(memstore_scan_answer(g->m, g->r, g->ix, &g->err), 0);
     assert_string_equal(rig_answers(g), "SCAN_DONE 8 keys 1 tables 2\n");
     assert_false(g->m->scan_wanted);
@@ -245,7 +283,8 @@ static void tree_and_listing_are_those_of_the_index(void **state)
     wire_put_list(&g->out, 6, &none, 1);
     assert_int_equal(rig_send(g, 0), 0);
     /* The root table's own entry may lie in one of the buckets, too. */
-    unsigned root = index_bucket(index_name_table("", 0)) < WIRE_BATCH_MAX;
+    unsigned root =
+        index_bucket(index_name_table(&plain_key, "", 0)) < WIRE_BATCH_MAX;
     char text[128];
     (void)snprintf(text, sizeof text,
                    "LISTING 5 8192\nLISTING 5 8192\nLISTING 5 last %u\n"
@@ -262,9 +301,9 @@ static void names_are_found_and_sent_in_parts(void **state)
     memstore_edit(g->m, "t", "a", "x", 1);
     memstore_edit(g->m, "t", "b", "x", 1);
     memstore_edit(g->m, "u", "c", "x", 1);
-    names[0] = index_name_key("t", 1, "b", 1);
-    names[1] = index_name_table("u", 1);
-    names[2] = index_name_key("t", 1, "a", 1);
+    names[0] = index_name_key(&plain_key, "t", 1, "b", 1);
+    names[1] = index_name_table(&plain_key, "u", 1);
+    names[2] = index_name_key(&plain_key, "t", 1, "a", 1);
     wire_put_resolve(&g->out, 4, false, names, 2);
     assert_int_equal(rig_send(g, 0), 0);
     assert_false(g->m->names_wanted);
@@ -304,6 +343,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         GREETED(a_stream_lets_small_values_pass),
+        GREETED(zeros_are_a_piece_like_any_other),
+        GREETED(zeros_beyond_the_disk_are_refused_and_then_ignored),
         GREETED(two_streams_do_not_mix),
         GREETED(an_aborted_stream_leaves_nothing_and_no_answer),
         GREETED(a_stream_with_a_wrong_digest_is_refused),

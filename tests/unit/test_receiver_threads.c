@@ -35,16 +35,22 @@ static int unlock(int rc)
     return rc;
 }
 
-static int begin(void *c, uint64_t s, uint64_t n, struct err *e)
+static int begin(void *c, uint64_t s, struct bytes table, uint64_t n,
+                 struct err *e)
 {
     lock();
-    return unlock(memstore_ops.stage_begin(c, s, n, e));
+    return unlock(memstore_ops.stage_begin(c, s, table, n, e));
 }
 static int write_some(void *c, uint64_t s, const void *p, size_t n,
                       struct err *e)
 {
     lock();
     return unlock(memstore_ops.stage_write(c, s, p, n, e));
+}
+static int write_zeros(void *c, uint64_t s, uint64_t n, struct err *e)
+{
+    lock();
+    return unlock(memstore_ops.stage_zeros(c, s, n, e));
 }
 static int finish(void *c, uint64_t s, struct err *e)
 {
@@ -120,10 +126,10 @@ static int identify(void *c, const struct wire_hello *h,
     lock();
     return unlock(memstore_ops.identify(c, h, ok, e));
 }
-static void scan_start(void *c, uint64_t id, bool content)
+static void scan_start(void *c, uint64_t id, unsigned how)
 {
     lock();
-    memstore_ops.scan_start(c, id, content);
+    memstore_ops.scan_start(c, id, how);
     (void)unlock(0);
 }
 static void names_start(void *c, uint64_t id, struct digest *names, size_t n)
@@ -141,6 +147,7 @@ static int send_bytes(void *c, const void *p, size_t n, struct err *e)
 static const struct receiver_ops ops = {
     .stage_begin = begin,
     .stage_write = write_some,
+    .stage_zeros = write_zeros,
     .stage_end = finish,
     .stage_drop = drop,
     .stage_sync = sync_stages,
@@ -294,7 +301,9 @@ static void every_change_is_answered_once_across_threads(void **state)
     static bool seen[CHANGES + 1];
     struct receiver_config config = {.group_changes = 50, .pending_max = 300};
     struct wire_hello hello = {
-        .proto_min = 1, .proto_max = 1, .epoch = 1, .silence_ms = 60000};
+        .proto_min = WIRE_PROTO_MIN,
+        .proto_max = WIRE_PROTO_MAX,
+        .epoch = 1, .silence_ms = 60000};
     struct world w = {.m = memstore_new(), .ix = index_new()};
     struct buf b = BUF_NULL;
     pthread_t threads[3];

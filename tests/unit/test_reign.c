@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "store/base/hex.h"
 #include "sync/reign.h"
 #include "sync/state.h"
 
@@ -85,9 +86,75 @@ static void refusals_have_their_numbers(void **state)
     assert_int_equal(come(&r, hello_of(2, 1, 4)), 0);
 }
 
+/* Whoever holds the key of a primary may come with any number; the next real
+ * primary must still find room above it. */
+static void no_hello_uses_up_the_epochs(void **state)
+{
+    (void)state;
+    static const uint64_t followed[] = {1,
+                                        7,
+                                        REIGN_JUMP_MAX,
+                                        REIGN_FIRST_MAX,
+                                        UINT64_MAX - REIGN_JUMP_MAX - 1,
+                                        UINT64_MAX - 1,
+                                        UINT64_MAX};
+    for (size_t i = 0; i < sizeof followed / sizeof followed[0]; i++) {
+        struct reign r = {.epoch = followed[i]};
+        memset(r.db_id, 1, sizeof r.db_id);
+        struct reign was = r;
+        uint64_t room = UINT64_MAX - followed[i];
+        if (room > REIGN_JUMP_MAX) {
+            uint64_t far = followed[i] + REIGN_JUMP_MAX + 1;
+            assert_int_equal(come(&r, hello_of(1, 1, far)), DR_EPOCH_JUMP);
+            assert_int_equal(come(&r, hello_of(1, 1, UINT64_MAX)),
+                             DR_EPOCH_JUMP);
+            assert_memory_equal(&r, &was, sizeof r);
+        }
+        uint64_t near = room < REIGN_JUMP_MAX ? room : REIGN_JUMP_MAX;
+        assert_int_equal(come(&r, hello_of(1, 1, followed[i] + near)), 0);
+    }
+}
+
+/* Epoch 0: adopted by hand, or nothing is known: any primary may be first. */
+static void the_first_primary_may_have_a_high_epoch_but_not_any(void **state)
+{
+    struct reign r = {.epoch = 0};
+    (void)state;
+
+    memset(r.db_id, 1, sizeof r.db_id);
+    assert_int_equal(come(&r, hello_of(1, 1, UINT64_MAX)), DR_EPOCH_JUMP);
+    assert_int_equal(come(&r, hello_of(1, 1, REIGN_FIRST_MAX + 1)),
+                     DR_EPOCH_JUMP);
+    assert_int_equal(come(&r, hello_of(1, 1, REIGN_FIRST_MAX)), 0);
+}
+
+static void a_stranger_is_not_told_the_database_id(void **state)
+{
+    struct reign r = {.epoch = 3};
+    struct wire_hello h = hello_of(1, 1, 3);
+    struct err err = {0};
+    char mine[2 * sizeof r.db_id + 1];
+    (void)state;
+
+    for (size_t i = 0; i < sizeof r.db_id; i++) {
+        r.db_id[i] = (uint8_t)(0x90 + i);
+    }
+    assert_int_equal(reign_check(&r, &h, &err), ERR_REFUSED);
+    assert_int_equal(err.id, DR_OTHER_DATABASE);
+    (void)hex_encode(mine, r.db_id, sizeof r.db_id);
+    for (size_t i = 0; i + 8 <= sizeof mine - 1; i++) { /* nor a part of it */
+        char part[9] = "";
+        memcpy(part, mine + i, 8);
+        assert_null(strstr(err.msg, part));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_hello_uses_up_the_epochs),
+        cmocka_unit_test(the_first_primary_may_have_a_high_epoch_but_not_any),
+        cmocka_unit_test(a_stranger_is_not_told_the_database_id),
         cmocka_unit_test(no_order_of_agents_lets_two_primaries_in),
         cmocka_unit_test(refusals_have_their_numbers),
     };

@@ -60,13 +60,19 @@ static const char STATUS[] =
     "\"bytes\":91540684,\"tables\":12,\"state\":\"ok\",\"scan_age_s\":5},"
     "\"replicas\":["
     "{\"name\":\"eu-1\",\"state\":\"streaming\",\"lag_s\":0,\"pending_keys\":0,"
-    "\"ack_age_s\":0.8,\"silence_s\":0.8,\"rate\":41,\"version\":\"0.1.0\"},"
+    "\"ack_age_s\":0.8,\"silence_s\":0.8,\"rate\":41,\"version\":\"0.1.0\","
+    "\"refused\":{\"count\":12,\"since_s\":82,\"errno\":28,\"is_table\":false,"
+    "\"table\":\"users\",\"key\":\"bob\",\"error\":{\"id\":305,\"text\":"
+    "\"write: full\"}},\"breaks\":{\"count\":2,\"window_s\":600,\"last_s\":7,"
+    "\"flapping\":false,\"error\":{\"id\":209,\"text\":\"cut\"}}},"
     "{\"name\":\"us-1\",\"state\":\"retrying\",\"lag_s\":247,"
     "\"pending_keys\":1312,\"pending_bytes\":1468006,\"ack_age_s\":null,"
     "\"attempts\":8,\"next_try_s\":22,"
     "\"error\":{\"id\":203,\"text\":\"host key differs\",\"hint\":\"look\"}}],"
     "\"blocked\":[{\"side\":\"primary\",\"table\":\"users\",\"key\":\"al ice\","
-    "\"pid\":8123,\"comm\":\"billing\",\"waited_s\":41}],\"blocked_count\":3,"
+    "\"pid\":8123,\"comm\":\"billing\",\"waited_s\":41},"
+    "{\"side\":\"primary\",\"table\":\"users\",\"key\":\"hot\",\"pid\":null,"
+    "\"waited_s\":9,\"changed_tries\":12}],\"blocked_count\":3,"
     "\"warnings\":[]}";
 
 static void status_is_a_table_with_errors_and_hints_below(void **state)
@@ -81,8 +87,14 @@ static void status_is_a_table_with_errors_and_hints_below(void **state)
            "41 keys/s  0.1.0\n"
            "us-1     retrying   4 m 7 s  1,312 / 1.3 MiB  -         -       "
            "-          -\n"
-           "blocked  'users/al ice'  41.0 s  on primary: pid 8123 billing\n"
+           "refused   users/bob       1 m 22 s  on eu-1: write: full, and 11 "
+           "more\n"
+           "blocked   'users/al ice'  41.0 s    on primary: pid 8123 billing\n"
+           "changing  users/hot       9.0 s     on primary: changes while it is "
+           "read, 12 tries\n"
            "blocked  3 keys in all\n"
+           "eu-1: the link broke twice in 10 m, the last time 7.0 s ago: "
+           "DR-209 cut\n"
            "us-1: DR-203 host key differs. Next try in 22.0 s (attempt 9)\n"
            "      HINT: look\n");
 }
@@ -160,7 +172,27 @@ static void a_comparison_lists_names_up_to_the_bound(void **state)
            "us: 3 differences: 2 missing, 1 extra, 0 different\n"
            "  missing    $'\\xffa'\n"
            "  extra      table a/b\n"
-           "  and 1 more\n");
+           "  and 1 more\n"
+           "What differs is repaired by itself in some seconds; drover pause "
+           "keeps it as it is.\n");
+}
+
+static void what_was_not_compared_is_listed_with_its_reason(void **state)
+{
+    (void)state;
+    expect("{\"mode\":\"verify\",\"replicas\":[{\"name\":\"eu\",\"done\":true,"
+           "\"compared\":9,\"unread\":3,\"not_compared\":[{\"reason\":"
+           "\"refused\",\"side\":\"replica\",\"table\":\"t\",\"key\":\"a\","
+           "\"error\":{\"id\":308,\"text\":\"table t key a: no\"}},"
+           "{\"reason\":\"locked\",\"side\":\"primary\",\"table\":\"t\","
+           "\"key\":\"\\u001b\",\"error\":{\"id\":0,\"text\":\"b\\u001b\"}}]}"
+           "]}",
+           1,
+           "eu: no difference found, 9 keys and tables compared; 3 keys not "
+           "compared\n"
+           "  not compared  table t key a: no\n"
+           "  not compared  b\\x1b\n"
+           "  and 1 more not compared\n");
 }
 
 static void a_resync_tells_repairs_failures_and_the_brake(void **state)
@@ -271,6 +303,7 @@ int main(void)
         cmocka_unit_test(text_from_outside_cannot_drive_the_terminal),
         cmocka_unit_test(what_a_replica_says_of_itself_cannot_either),
         cmocka_unit_test(a_comparison_lists_names_up_to_the_bound),
+        cmocka_unit_test(what_was_not_compared_is_listed_with_its_reason),
         cmocka_unit_test(a_resync_tells_repairs_failures_and_the_brake),
         cmocka_unit_test(what_is_held_tells_how_much_where_and_what_to_type),
         cmocka_unit_test(a_wait_tells_who_is_behind),

@@ -34,7 +34,6 @@ static void open_makes_the_directory_with_its_own_modes(void **state)
     assert_int_equal(meta_open(&m, path, &modes, &f->err), 0);
     mode_is(f->fd, "db", 02750);
     mode_is(f->fd, "db/.drover", 02750);
-    mode_is(f->fd, "db/.drover/stage", 02750);
     meta_close(&m);
     (void)umask(022);
 }
@@ -76,7 +75,7 @@ static void a_primary_is_refused(void **state)
     assert_int_equal(meta_open(&m, f->path, &modes, &f->err), ERR_REFUSED);
     assert_int_equal(f->err.id, DR_IS_PRIMARY);
     assert_non_null(strstr(f->err.msg, "is a primary"));
-    assert_false(exists(f->fd, ".drover/stage"));
+    assert_false(exists(f->fd, ".drover/lock"));
     /* With `replica` it is one, whatever a cut off promotion left. */
     put_text(f->fd, ".drover/replica", "x\n");
     assert_int_equal(meta_open(&m, f->path, &modes, &f->err), 0);
@@ -92,7 +91,7 @@ static void a_link_in_place_of_the_metadata_is_refused(void **state)
     assert_int_equal(symlinkat("elsewhere", f->fd, ".drover"), 0);
     assert_true(meta_open(&m, f->path, &modes, &f->err) < 0);
     assert_int_equal(f->err.id, DR_REPLICA_DIR);
-    assert_false(exists(f->fd, "elsewhere/stage"));
+    assert_false(exists(f->fd, "elsewhere/lock"));
 }
 
 static void a_file_as_the_directory_is_refused(void **state)
@@ -314,6 +313,59 @@ static void groups_are_names_or_numbers(void **state)
     assert_int_equal(options_group("", &gid, &f->err), ERR_INVALID);
 }
 
+static void refused_as_nested(struct fixture *f, const char *dir)
+{
+    struct meta m;
+    char path[300];
+
+    (void)snprintf(path, sizeof path, "%s/%s", f->path, dir);
+    f->err.id = 0;
+    assert_int_equal(meta_open(&m, path, &modes, &f->err), ERR_REFUSED);
+    assert_int_equal(f->err.id, DR_NESTED);
+    assert_non_null(strstr(f->err.msg, "lies inside the database"));
+    (void)snprintf(path, sizeof path, "%s/.drover", dir);
+    assert_false(exists(f->fd, path));
+}
+
+static void a_directory_inside_a_database_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct meta m;
+
+    assert_int_equal(mkdirat(f->fd, "p", 0755), 0);
+    assert_int_equal(mkdirat(f->fd, "p/a", 0755), 0);
+    assert_int_equal(mkdirat(f->fd, "p/a/b", 0755), 0);
+    assert_int_equal(mkdirat(f->fd, "p/.drover", 0755), 0);
+    /* That alone is a settings folder, maybe. */
+    char path[300];
+    (void)snprintf(path, sizeof path, "%s/p/a/b", f->path);
+    assert_int_equal(meta_open(&m, path, &modes, &f->err), 0);
+    meta_close(&m);
+    assert_int_equal(unlinkat(f->fd, "p/a/b/.drover", AT_REMOVEDIR), 0);
+    put_text(f->fd, "p/.drover/id", "01010101010101010101010101010101\n");
+    refused_as_nested(f, "p/a/b");
+    refused_as_nested(f, "p/a");
+    assert_int_equal(unlinkat(f->fd, "p/.drover/id", 0), 0);
+    put_text(f->fd, "p/.drover/replica", "");
+    refused_as_nested(f, "p/a/b");
+}
+
+static void a_database_below_is_no_data_to_be_emptied(void **state)
+{
+    struct fixture *f = *state;
+    struct db db;
+
+    put_text(f->fd, "k.kv", "");
+    assert_int_equal(mkdirat(f->fd, "t.tbl", 0755), 0);
+    assert_int_equal(mkdirat(f->fd, "z", 0755), 0);
+    assert_int_equal(mkdirat(f->fd, "z/.drover", 0755), 0);
+    assert_int_equal(db_open(&db, f->path, false, &f->err), 0);
+    assert_int_equal(meta_holds_data(&db, &f->err), ERR_REFUSED);
+    assert_int_equal(f->err.id, DR_NESTED);
+    assert_non_null(strstr(f->err.msg, "contains another database, z"));
+    db_close(&db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +373,8 @@ int main(void)
         FIXTURE_TEST(open_sets_changed_modes_of_its_metadata),
         FIXTURE_TEST(open_does_not_make_missing_parents),
         FIXTURE_TEST(a_primary_is_refused),
+        FIXTURE_TEST(a_directory_inside_a_database_is_refused),
+        FIXTURE_TEST(a_database_below_is_no_data_to_be_emptied),
         FIXTURE_TEST(a_link_in_place_of_the_metadata_is_refused),
         FIXTURE_TEST(a_file_as_the_directory_is_refused),
         FIXTURE_TEST(a_group_that_its_user_is_not_in_is_refused_at_once),

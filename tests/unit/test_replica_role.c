@@ -4,7 +4,13 @@
  * the middle leaves. */
 #include "store_fixture.h"
 
+#include <ftw.h>
+#include <grp.h>
+#include <sys/wait.h>
+
+#include "sync/replica/kept.h"
 #include "sync/replica/role.h"
+#include "sync/state.h"
 
 #define ID "01010101010101010101010101010101"
 #define REPLICA_TEXT(epoch)                                                    \
@@ -105,7 +111,7 @@ static void a_replica_becomes_a_primary_with_the_next_epoch(void **state)
     assert_int_equal(fstatat(b->meta_fd, "id", &st, 0), 0);
     assert_int_equal(st.st_mode & 07777, 0644);
     static const char *const over[] = {"replica", "freshness", "index",
-                                       "applied", "stage", "takeover"};
+                                       "applied", "stage",     "takeover"};
     for (size_t i = 0; i < sizeof over / sizeof over[0]; i++) {
         assert_false(exists(b->meta_fd, over[i]));
     }
@@ -166,8 +172,10 @@ static void a_copy_that_never_was_whole_is_promoted_by_force_alone(void **state)
 {
     struct bench *b = *state;
 
-    put_text(b->meta_fd, "replica", REPLICA_TEXT("4"));
+    put_text(b->meta_fd, "replica",
+             "drover-replica 1\ndatabase " ID "\nepoch 4\nwatermark 0\n");
     assert_int_equal(promote(b, false, 0), ERR_REFUSED);
+    assert_non_null(strstr(b->err.msg, "promote another replica"));
     assert_non_null(strstr(b->err.msg, "--force"));
     /* Nor is what was fresh of an older primary. */
     put_text(b->meta_fd, "freshness", FRESH_TEXT("3"));
@@ -179,6 +187,25 @@ static void a_copy_that_never_was_whole_is_promoted_by_force_alone(void **state)
     text_is(b->meta_fd, "epoch", "5\n");
 }
 
+/* What a power loss left of the freshness file does not unmake a whole copy:
+ * the message leads on. */
+static void a_copy_that_was_whole_is_not_told_to_go_elsewhere(void **state)
+{
+    struct bench *b = *state;
+
+    put_text(b->meta_fd, "replica", REPLICA_TEXT("4"));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(promote(b, false, 0), ERR_REFUSED);
+        assert_non_null(strstr(b->err.msg, "whole copy at sequence 7"));
+        assert_non_null(strstr(b->err.msg, "drover-replica status DIR"));
+        assert_non_null(strstr(b->err.msg, "promote --force DIR"));
+        assert_null(strstr(b->err.msg, "never was"));
+        put_text(b->meta_fd, "freshness", "");
+    }
+    assert_int_equal(role_now(b), ROLE_REPLICA);
+    assert_int_equal(promote(b, true, 0), 0);
+}
+
 static void a_copy_that_never_met_its_primary_needs_an_epoch(void **state)
 {
     struct bench *b = *state;
@@ -186,6 +213,7 @@ static void a_copy_that_never_met_its_primary_needs_an_epoch(void **state)
     put_text(b->meta_fd, "replica", REPLICA_TEXT("0"));
     assert_int_equal(promote(b, true, 0), ERR_REFUSED);
     assert_non_null(strstr(b->err.msg, "--epoch"));
+    assert_int_equal(promote(b, true, REIGN_FIRST_MAX + 1), ERR_REFUSED);
     assert_int_equal(promote(b, true, 8), 0);
     text_is(b->meta_fd, "epoch", "8\n");
 }
@@ -205,6 +233,23 @@ static void an_epoch_never_goes_back(void **state)
     put_text(b->meta_fd, "epoch", "18446744073709551615\n");
     assert_int_equal(demote(b), 0);
     assert_int_equal(promote(b, true, 0), ERR_REFUSED);
+}
+
+static void an_epoch_that_replicas_would_refuse_is_not_begun(void **state)
+{
+    struct bench *b = *state;
+
+    put_replica(b); /* epoch 4 */
+    assert_int_equal(promote(b, true, UINT64_MAX), ERR_REFUSED);
+    assert_int_equal(b->err.id, DR_EPOCH_JUMP);
+    assert_int_equal(promote(b, true, 4 + REIGN_JUMP_MAX + 1), ERR_REFUSED);
+    assert_non_null(strstr(b->err.msg, "1000004"));
+    assert_int_equal(promote(b, false, 4 + REIGN_JUMP_MAX), 0);
+    assert_int_equal(promote(b, false, UINT64_MAX), ERR_REFUSED);
+    assert_int_equal(promote(b, false, 4 + 2 * REIGN_JUMP_MAX + 1),
+                     ERR_REFUSED);
+    assert_int_equal(promote(b, false, 4 + 2 * REIGN_JUMP_MAX), ROLE_THERE);
+    text_is(b->meta_fd, "epoch", "2000004\n");
 }
 
 static void a_replica_with_a_live_receiver_is_not_promoted(void **state)
@@ -296,8 +341,70 @@ static void a_primary_with_an_agent_stays_one(void **state)
     text_is(b->meta_fd, "epoch", "4\n");
     assert_int_equal(role_now(b), ROLE_PRIMARY);
     (void)close(agent);
+    /* The private lock of an agent, whoever it is. */
+    put_text(b->meta_fd, "agent", "");
+    agent = openat(b->meta_fd, "agent", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(agent, LOCK_SH), 0);
+    assert_int_equal(demote(b), ERR_TIMEOUT);
+    assert_int_equal(promote(b, false, 9), ERR_TIMEOUT);
+    (void)close(agent);
     assert_int_equal(promote(b, false, 9), ROLE_THERE);
     assert_int_equal(demote(b), 0);
+    assert_false(exists(b->meta_fd, "agent"));
+}
+
+/* Another user, with whatever lock he can get, until `go` is closed. */
+static pid_t start_stranger(struct bench *b, int *go_out)
+{
+    int go[2], ready[2];
+    char c;
+
+    assert_int_equal(pipe(go), 0);
+    assert_int_equal(pipe(ready), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)close(go[1]);
+        if (setgroups(0, NULL) != 0 || setgid(54321) != 0 ||
+            setuid(54321) != 0) {
+            _exit(1);
+        }
+        int agent = openat(b->meta_fd, "agent", O_RDONLY | O_CLOEXEC);
+        int id = openat(b->meta_fd, "id", O_RDONLY | O_CLOEXEC);
+        if (agent >= 0 || id < 0 || flock(id, LOCK_SH) != 0 ||
+            write(ready[1], "r", 1) != 1) {
+            _exit(2);
+        }
+        _exit(read(go[0], &c, 1) != 0);
+    }
+    (void)close(ready[1]);
+    (void)close(go[0]);
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    (void)close(ready[0]);
+    *go_out = go[1];
+    return pid;
+}
+
+static void a_strangers_lock_keeps_no_operator_out(void **state)
+{
+    struct bench *b = *state;
+    int go, status;
+
+    if (geteuid() != 0) {
+        print_message("SKIP: only root can become another user\n");
+        skip();
+    }
+    put_primary(b);
+    put_text(b->meta_fd, "agent", "");
+    assert_int_equal(fchmodat(b->meta_fd, "id", 0644, 0), 0);
+    pid_t pid = start_stranger(b, &go);
+    assert_int_equal(promote(b, false, 9), ROLE_THERE);
+    text_is(b->meta_fd, "epoch", "9\n");
+    assert_int_equal(demote(b), 0);
+    assert_int_equal(role_now(b), ROLE_REPLICA);
+    (void)close(go);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
 }
 
 /* --- kept values --------------------------------------------------------- */
@@ -307,14 +414,71 @@ struct told {
     char text[10][64];
 };
 
-static void tell(void *arg, struct bytes table, struct bytes key, bool gone)
+static int tell(void *arg, struct bytes table, struct bytes key, bool gone,
+                int fd, struct err *err)
 {
     struct told *t = arg;
+    char c;
 
+    (void)err;
+    assert_true(pread(fd, &c, 1, 0) >= 0);
     assert_true(t->count < 10);
     (void)snprintf(t->text[t->count++], sizeof t->text[0], "%s %.*s|%.*s",
                    gone ? "gone" : "different", (int)table.len,
                    (const char *)table.p, (int)key.len, (const char *)key.p);
+    return 0;
+}
+
+/* What was kept of a key, as text. */
+struct sought {
+    const char *table, *key;
+    char text[64];
+};
+
+static int seek(void *arg, struct bytes table, struct bytes key, int fd)
+{
+    struct sought *s = arg;
+
+    if (table.len == strlen(s->table) && key.len == strlen(s->key) &&
+        memcmp(table.p, s->table, table.len) == 0 &&
+        memcmp(key.p, s->key, key.len) == 0) {
+        ssize_t n = pread(fd, s->text, sizeof s->text - 1, 0);
+        assert_true(n >= 0);
+        s->text[n] = '\0';
+    }
+    return 0;
+}
+
+static void kept_is(struct bench *b, const char *name, const char *table,
+                    const char *key, const char *want)
+{
+    struct sought s = {table, key, "?"};
+    struct kept k;
+
+    assert_int_equal(kept_open(&k, b->meta_fd, name, &b->err), 0);
+    assert_int_equal(kept_each(&k, seek, &s, &b->err), 0);
+    assert_string_equal(s.text, want);
+    assert_int_equal(kept_has(&k, bytes_of(table, strlen(table)),
+                              bytes_of(key, strlen(key)), &b->err), 1);
+    assert_int_equal(kept_has(&k, bytes_of(table, strlen(table)),
+                              bytes_of("no", 2), &b->err), 0);
+    assert_int_equal(kept_has(&k, bytes_of("no", 2), bytes_of("no", 2),
+                              &b->err), 0);
+    kept_close(&k);
+}
+
+static int found_names;
+
+static int is_no_key_or_table(const char *path, const struct stat *st, int type,
+                              struct FTW *ftw)
+{
+    size_t n = strlen(path);
+
+    (void)st, (void)type, (void)ftw;
+    found_names++;
+    assert_false(n >= 3 && strcmp(path + n - 3, ".kv") == 0);
+    assert_false(n >= 4 && strcmp(path + n - 4, ".tbl") == 0);
+    return 0;
 }
 
 static bool was_told(const struct told *t, const char *text)
@@ -368,7 +532,9 @@ static void what_a_primary_had_alone_is_kept_and_found(void **state)
     assert_int_equal(unlinkat(b->f.fd, "d/v.tbl/gone.kv", 0), 0);
     assert_int_equal(unlinkat(b->f.fd, "d/v.tbl", AT_REMOVEDIR), 0);
     put_text(b->f.fd, "new.kv", "of the new primary");
-    text_is(b->meta_fd, "kept-4/t.tbl/changed.kv", "lost value");
+    kept_is(b, "kept-4", "t", "changed", "lost value");
+    kept_is(b, "kept-4", "", "", "the empty key");
+    kept_is(b, "kept-4", "d/v", "gone", "lost key");
     assert_int_equal(role_kept_next(b->meta_fd, 0, &epoch, &b->err), 0);
     assert_int_equal(epoch, 4);
     assert_int_equal(role_kept_compare(&b->m, 4, tell, &t, &k, &b->err), 0);
@@ -384,6 +550,83 @@ static void what_a_primary_had_alone_is_kept_and_found(void **state)
     assert_int_equal(role_kept_next(b->meta_fd, 0, &epoch, &b->err),
                      ERR_NOTFOUND);
     text_is(b->f.fd, "same.kv", "same");
+}
+
+/* Whoever walks all directories for tables and keys finds none of a reign that
+ * is over. */
+static void kept_values_look_like_no_tables_or_keys(void **state)
+{
+    struct bench *b = *state;
+    char path[300];
+
+    put_primary(b);
+    assert_int_equal(mkdirat(b->f.fd, "t.tbl", 0750), 0);
+    assert_int_equal(mkdirat(b->f.fd, "t.tbl/u.tbl", 0750), 0);
+    assert_int_equal(mkdirat(b->f.fd, "a.tbl", 0755), 0);
+    assert_int_equal(mkdirat(b->f.fd, "a.tbl/b.tbl", 0755), 0);
+    put_text(b->f.fd, ".kv", "1");
+    put_text(b->f.fd, "k.kv.kv", "2");
+    put_text(b->f.fd, "t.tbl/u.tbl/table.kv", "3");
+    put_text(b->f.fd, "a.tbl/b.tbl/.v.kv", "4");
+    assert_int_equal(demote(b), 0);
+    assert_int_equal(b->demoted.kept, 4);
+    (void)snprintf(path, sizeof path, "%s/.drover/kept-4", b->f.path);
+    found_names = 0;
+    assert_int_equal(nftw(path, is_no_key_or_table, 8, FTW_PHYS), 0);
+    assert_true(found_names > 4);
+    kept_is(b, "kept-4", "", "k.kv", "2");
+    kept_is(b, "kept-4", "t.tbl/u", "table", "3");
+    kept_is(b, "kept-4", "a.tbl/b", ".v", "4");
+}
+
+/* By the version before: as a database. */
+static void values_kept_as_a_database_are_read(void **state)
+{
+    struct bench *b = *state;
+    struct told t = {0};
+    struct role_kept k;
+
+    put_replica(b);
+    assert_int_equal(mkdirat(b->meta_fd, "kept-3", 0755), 0);
+    assert_int_equal(mkdirat(b->meta_fd, "kept-3/t.tbl", 0755), 0);
+    put_text(b->meta_fd, "kept-3/k.kv", "same");
+    put_text(b->meta_fd, "kept-3/t.tbl/x.kv", "lost");
+    put_text(b->f.fd, "k.kv", "same");
+    put_text(b->f.fd, "new.kv", "new");
+    kept_is(b, "kept-3", "t", "x", "lost");
+    assert_int_equal(role_kept_compare(&b->m, 3, tell, &t, &k, &b->err), 0);
+    assert_true(k.values == 2 && k.gone == 1 && k.different == 0 &&
+                k.added == 1);
+    assert_true(was_told(&t, "gone t|x"));
+    assert_int_equal(role_kept_remove(&b->m, 3, &b->err), 0);
+    assert_false(exists(b->meta_fd, "kept-3"));
+}
+
+/* Names from a disk are checked like names from the wire. */
+static void a_kept_table_with_an_impossible_name_is_refused(void **state)
+{
+    static const char *const names[] = {"..", "../../etc", "/etc", "a//b",
+                                        ".drover/x", "a/../b"};
+    struct bench *b = *state;
+    struct kept k;
+
+    assert_int_equal(mkdirat(b->meta_fd, "kept-3", 0755), 0);
+    assert_int_equal(mkdirat(b->meta_fd, "kept-3/0", 0755), 0);
+    put_text(b->meta_fd, "kept-3/layout", "drover-kept 2\n");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        put_text(b->meta_fd, "kept-3/0/table", names[i]);
+        assert_int_equal(kept_open(&k, b->meta_fd, "kept-3", &b->err),
+                         ERR_CORRUPT);
+    }
+    put_text(b->meta_fd, "kept-3/0/table", "ok");
+    assert_int_equal(kept_open(&k, b->meta_fd, "kept-3", &b->err), 0);
+    kept_close(&k);
+    /* Nothing but a regular file is a value, and a FIFO stops nobody. */
+    assert_int_equal(mkfifoat(b->meta_fd, "kept-3/0/f.v", 0600), 0);
+    assert_int_equal(kept_open(&k, b->meta_fd, "kept-3", &b->err), 0);
+    assert_int_equal(kept_each(&k, seek, &(struct sought){"", "", ""}, &b->err),
+                     ERR_NOTTABLE);
+    kept_close(&k);
 }
 
 static void several_reigns_are_found_in_order(void **state)
@@ -415,7 +658,7 @@ static void nothing_is_kept_or_removed_through_a_link(void **state)
     assert_int_equal(demote(b), 0);
     assert_true(exists(b->f.fd, "outside/file"));
     assert_false(exists(b->f.fd, "outside/k.kv"));
-    text_is(b->meta_fd, "kept-4/k.kv", "v");
+    text_is(b->meta_fd, "kept-4/0/k.v", "v");
 }
 
 static void without_keeping_nothing_is_kept(void **state)
@@ -439,14 +682,20 @@ int main(void)
         T(a_promotion_that_was_cut_off_is_finished),
         T(an_old_cut_off_promotion_does_not_decide_the_epoch),
         T(a_copy_that_never_was_whole_is_promoted_by_force_alone),
+        T(a_copy_that_was_whole_is_not_told_to_go_elsewhere),
         T(a_copy_that_never_met_its_primary_needs_an_epoch),
         T(an_epoch_never_goes_back),
+        T(an_epoch_that_replicas_would_refuse_is_not_begun),
         T(a_replica_with_a_live_receiver_is_not_promoted),
         T(what_is_neither_is_refused),
         T(a_primary_becomes_a_replica_for_higher_epochs),
         T(demoted_twice_is_demoted_once),
         T(a_primary_with_an_agent_stays_one),
+        T(a_strangers_lock_keeps_no_operator_out),
         T(what_a_primary_had_alone_is_kept_and_found),
+        T(kept_values_look_like_no_tables_or_keys),
+        T(values_kept_as_a_database_are_read),
+        T(a_kept_table_with_an_impossible_name_is_refused),
         T(several_reigns_are_found_in_order),
         T(nothing_is_kept_or_removed_through_a_link),
         T(without_keeping_nothing_is_kept),

@@ -5,6 +5,7 @@
  * opens of the lock file conflict like two processes do. */
 #include "store_fixture.h"
 
+#include "sync/dirid.h"
 #include "sync/replica/session.h"
 
 static const struct meta_modes modes = {
@@ -132,6 +133,25 @@ static void the_same_agent_takes_over(void **state)
     assert_non_null(strstr(p->why, "same agent"));
 }
 
+/* One directory under two names: they would take it from each other for ever. */
+static void the_same_agent_does_not_under_another_name(void **state)
+{
+    struct pair *p = *state;
+    struct wire_hello other = hello_of(1, 1, 1);
+
+    other.replica = bytes_of("us", 2);
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 1), &p->f.err), 0);
+    assert_int_equal(lock(&p->newcomer, other, &p->f.err), ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_REPLICA_TWICE);
+    assert_non_null(
+        strstr(p->f.err.msg, "us leads to the directory of eu?1"));
+    put_text(p->m.fd, "takeover",
+             "db=01010101010101010101010101010101 "
+             "instance=01010101010101010101010101010101 epoch=1 nonce=0a pid=1 "
+             "replica=us\n");
+    assert_false(session_superseded(&p->live, 0, p->why, sizeof p->why));
+}
+
 static void a_higher_epoch_takes_over(void **state)
 {
     struct pair *p = *state;
@@ -226,6 +246,96 @@ static void another_database_and_an_older_epoch_are_refused(void **state)
     assert_int_equal(p->f.err.id, DR_OLD_EPOCH);
     assert_int_equal(check(p, hello_of(2, 1, 9)), ERR_REFUSED);
     assert_int_equal(p->f.err.id, DR_OTHER_DATABASE);
+}
+
+static struct wire_hello expecting(uint8_t self)
+{
+    struct wire_hello h = hello_of(1, 1, 5);
+
+    memset(h.expected, self, sizeof h.expected);
+    return h;
+}
+
+static void who_was_complete_is_not_replaced_by_nothing(void **state)
+{
+    struct pair *p = *state;
+    struct wire_hello anew = expecting(7);
+    struct meta no_meta = {.db = p->m.db, .fd = -1};
+    struct meta_ident ident;
+
+    anew.anew = 1;
+    assert_int_equal(check(p, expecting(7)), ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_REPLICA_BLANK);
+    assert_int_equal(check(p, anew), SESSION_NEW);
+    struct wire_hello h = expecting(7);
+    assert_int_equal(session_check(&no_meta, &h, &ident, &p->f.err),
+                     ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_REPLICA_BLANK);
+    assert_int_equal(session_check_missing("/r", &h, &p->f.err), ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_REPLICA_BLANK);
+    assert_int_equal(session_check_missing("/r", &anew, &p->f.err), 0);
+    /* What holds keys is not called empty. */
+    put_text(p->f.fd, "k.kv", "v");
+    assert_int_equal(check(p, expecting(7)), ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_REPLICA_NOT_EMPTY);
+}
+
+/* The session is accepted and its identity stored; the replica's own id. */
+static struct meta_ident own_id(struct pair *p, struct wire_hello h)
+{
+    struct meta_ident ident = {.epoch = 0};
+    bool changed;
+
+    assert_true(session_check(&p->m, &h, &ident, &p->f.err) >= 0);
+    assert_int_equal(session_own_id(&ident, &h, &changed, &p->f.err), 0);
+    (void)session_follow(&ident, &h);
+    assert_int_equal(meta_ident_write(p->m.fd, &ident, &modes, &p->f.err), 0);
+    assert_int_equal(meta_ident_read(p->m.fd, &ident, &p->f.err), 0);
+    assert_true(dirid_known(ident.self));
+    return ident;
+}
+
+static void a_replica_keeps_its_own_id(void **state)
+{
+    struct pair *p = *state;
+    struct wire_hello anew = hello_of(1, 1, 5), ask = hello_of(1, 1, 5);
+
+    struct meta_ident first = own_id(p, hello_of(1, 1, 5));
+    assert_memory_equal(own_id(p, hello_of(1, 2, 6)).self, first.self, 16);
+    ask = hello_of(1, 2, 6);
+    memcpy(ask.expected, first.self, sizeof ask.expected);
+    assert_memory_equal(own_id(p, ask).self, first.self, 16);
+    assert_int_equal(check(p, expecting(7)), ERR_REFUSED);
+    anew = ask;
+    anew.anew = 1;
+    assert_memory_not_equal(own_id(p, anew).self, first.self, 16);
+    assert_int_equal(check(p, ask), ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_REPLICA_OTHER);
+}
+
+static void one_without_an_id_gets_what_is_expected(void **state)
+{
+    struct pair *p = *state;
+    struct meta_ident old = {.epoch = 5};
+
+    memset(old.db_id, 1, sizeof old.db_id);
+    assert_int_equal(meta_ident_write(p->m.fd, &old, &modes, &p->f.err), 0);
+    assert_memory_equal(own_id(p, expecting(7)).self, expecting(7).expected,
+                        16);
+}
+
+static void an_epoch_far_above_is_refused_also_by_a_new_replica(void **state)
+{
+    struct pair *p = *state;
+    struct meta_ident ident = {.epoch = 5};
+
+    assert_int_equal(check(p, hello_of(1, 1, UINT64_MAX)), ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_EPOCH_JUMP);
+    memset(ident.db_id, 1, sizeof ident.db_id);
+    assert_int_equal(meta_ident_write(p->m.fd, &ident, &modes, &p->f.err), 0);
+    assert_int_equal(check(p, hello_of(1, 1, UINT64_MAX)), ERR_REFUSED);
+    assert_int_equal(p->f.err.id, DR_EPOCH_JUMP);
+    assert_int_equal(check(p, hello_of(1, 1, 6)), 0);
 }
 
 /* Same origin (the first half), another process. */
@@ -354,6 +464,7 @@ int main(void)
         PAIR_TEST(a_lock_file_that_was_removed_does_not_let_two_in),
         PAIR_TEST(nobody_asks_nobody_leaves),
         PAIR_TEST(the_same_agent_takes_over),
+        PAIR_TEST(the_same_agent_does_not_under_another_name),
         PAIR_TEST(a_higher_epoch_takes_over),
         PAIR_TEST(another_agent_of_the_same_epoch_does_not),
         PAIR_TEST(another_agent_takes_over_from_a_silent_one),
@@ -363,6 +474,10 @@ int main(void)
         PAIR_TEST(an_empty_directory_is_a_new_replica),
         PAIR_TEST(keys_without_an_identity_are_refused_with_the_way_out),
         PAIR_TEST(another_database_and_an_older_epoch_are_refused),
+        PAIR_TEST(who_was_complete_is_not_replaced_by_nothing),
+        PAIR_TEST(a_replica_keeps_its_own_id),
+        PAIR_TEST(one_without_an_id_gets_what_is_expected),
+        PAIR_TEST(an_epoch_far_above_is_refused_also_by_a_new_replica),
         PAIR_TEST(one_epoch_belongs_to_one_directory),
         PAIR_TEST(an_agent_whose_place_was_taken_does_not_come_back),
         PAIR_TEST(an_unknown_origin_is_learned_and_not_doubted),

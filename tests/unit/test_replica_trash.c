@@ -23,7 +23,7 @@ static void open_bin(struct bin *b, struct fixture *f, int64_t keep_s,
     b->f = f;
     b->meta_fd = openat(f->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(b->meta_fd >= 0);
-    assert_int_equal(trash_open(&b->t, b->meta_fd, &set, &modes, &f->err), 0);
+    assert_int_equal(trash_open(&b->t, b->meta_fd, TRASH_DIR, &set, &modes, &f->err), 0);
     assert_int_equal(trash_start(&b->t, &f->err), 0);
 }
 

@@ -18,6 +18,7 @@
 #include "store/walk.h"
 #include "sync/index.h"
 #include "sync/scan.h"
+#include "tests/support/plain_key.h"
 
 /* --- between the scan and the store ----------------------------------------
  */
@@ -192,7 +193,9 @@ static bool get(struct world *w, const char *table, const char *key,
                 struct index_entry *out)
 {
     return index_get(
-        w->ix, index_name_key(table, strlen(table), key, strlen(key)), out);
+        w->ix,
+        index_name_key(&plain_key, table, strlen(table), key, strlen(key)),
+        out);
 }
 
 static bool has(struct world *w, const char *table, const char *key)
@@ -757,7 +760,7 @@ static void stopped_scan_deletes_nothing(void **state)
 static struct index_entry news_of(const char *key, const char *value)
 {
     return (struct index_entry){
-        .name = index_name_key("", 0, key, strlen(key)),
+        .name = index_name_key(&plain_key, "", 0, key, strlen(key)),
         .digest = digest_of(value, strlen(value)),
         .stat = {.ino = 4242, .ctime_ns = 4242, .size = strlen(value)}};
 }
@@ -794,7 +797,7 @@ static void delete_with_event(int rc)
 {
     assert_int_equal(rc, LOOK_VALUE);
     assert_int_equal(unlinkat(current->f.fd, "k.kv", 0), 0);
-    index_remove(current->ix, index_name_key("", 0, "k", 1));
+    index_remove(current->ix, index_name_key(&plain_key, "", 0, "k", 1));
 }
 
 static void key_deleted_during_the_read_does_not_come_back(void **state)
@@ -885,7 +888,8 @@ static void *write_and_put(void *arg)
         int key_len = snprintf(key, sizeof key, "k%u", i * 7 % 40);
         (void)snprintf(file, sizeof file, "%s.kv", key);
         int n = snprintf(value, sizeof value, "value %u", i);
-        struct digest name = index_name_key("", 0, key, (size_t)key_len);
+        struct digest name =
+            index_name_key(&plain_key, "", 0, key, (size_t)key_len);
         if (i % 5 == 0) {
             (void)unlinkat(w->f.fd, file, 0);
             index_remove(w->ix, name);
@@ -960,21 +964,23 @@ static int found_name(void *arg, struct digest name, bool is_table,
 static void names_are_found_by_their_hashes(void **state)
 {
     struct world *w = *state;
-    struct names q = {
-        .want = {index_name_key("t", 1, "two", 3), index_name_table("t", 1)}};
+    struct names q = {.want = {index_name_key(&plain_key, "t", 1, "two", 3),
+                               index_name_table(&plain_key, "t", 1)}};
     bool complete = false;
 
     begin_scanned(w);
-    assert_int_equal(
-        scan_names(&w->db, want_name, found_name, &q, &complete, &w->f.err), 0);
+    assert_int_equal(scan_names(&w->db, &plain_key, want_name, found_name, &q,
+                                &complete, &w->f.err),
+                     0);
     assert_true(complete);
     assert_int_equal(q.text.len, strlen("t/ t/two "));
     assert_memory_equal(q.text.data, "t/ t/two ", q.text.len);
 
     buf_clear(&q.text);
     q.stop = 5; /* enough after the first one */
-    assert_int_equal(
-        scan_names(&w->db, want_name, found_name, &q, &complete, &w->f.err), 5);
+    assert_int_equal(scan_names(&w->db, &plain_key, want_name, found_name, &q,
+                                &complete, &w->f.err),
+                     5);
     assert_false(complete);
     assert_int_equal(q.text.len, strlen("t/ "));
     buf_deinit(&q.text);
@@ -987,9 +993,9 @@ static void names_of_a_lost_root_are_not_complete(void **state)
     bool complete = true;
 
     assert_int_equal(rmdir(w->f.path), 0);
-    assert_int_equal(
-        scan_names(&w->db, want_name, found_name, &q, &complete, &w->f.err),
-        ERR_GONE);
+    assert_int_equal(scan_names(&w->db, &plain_key, want_name, found_name, &q,
+                                &complete, &w->f.err),
+                     ERR_GONE);
     assert_false(complete);
 }
 

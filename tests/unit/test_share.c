@@ -324,6 +324,105 @@ static void beside_flockd_no_value_is_torn(void **state)
                   p->s->done[3] + p->s->done[4]);
 }
 
+/* --- placeholders -------------------------------------------------------- */
+
+/* A flockd program alone with its key: it never stores an empty value, and
+ * nobody else creates the key, so each create must succeed. */
+static void role_flockd_creator(struct play *p, int me, struct drover *db)
+{
+    struct prng prng = prng_of(rand_seed());
+    char v[VALUE_ROOM];
+
+    (void)db;
+    while (!stopped(p)) {
+        size_t len = make_value(v, &prng);
+        int rc = prng_below(&prng, 4) == 0
+                     ? flockd_set(p->f.fd, "one.kv", v, len)
+                     : flockd_create(p->f.fd, "one.kv", v, len);
+        if (rc != 0) {
+            wrong(p, me, "create", "failed because of who only reads");
+        }
+        while (flockd_delete(p->f.fd, "one.kv") != 0) {
+        }
+        p->s->done[me]++;
+    }
+}
+
+static int on_each_placeholder(void *arg, struct drover_bytes key,
+                               struct drover_bytes value)
+{
+    (void)arg, (void)key;
+    return value.len == 0 ? 9 : 0;
+}
+
+static void role_get_any(struct play *p, int me, struct drover *db)
+{
+    struct drover_bytes one = T("one");
+    char v[VALUE_ROOM];
+
+    for (long i = 0; !stopped(p); i++) {
+        struct drover_reader *r;
+        uint64_t size = 1;
+        size_t len = 1;
+        int64_t timeout_ms = i % 8 < 4 ? 0 : 20;
+        int rc = 0;
+        switch (i % 4) {
+        case 0:
+            rc = drover_get_into(db, ROOT, one, timeout_ms, v, sizeof v, &len,
+                                 NULL);
+            break;
+        case 1:
+            rc = drover_read_open(db, ROOT, one, timeout_ms, &r, &size, NULL);
+            if (rc == 0) {
+                drover_read_close(r);
+            }
+            break;
+        case 2:
+            len = drover_each(db, ROOT, ROOT, 0, timeout_ms,
+                              on_each_placeholder, NULL, NULL) != 9;
+            break;
+        default:
+            (void)!drover_has(db, ROOT, one, NULL);
+        }
+        p->s->empty[me] += rc == 0 && (len == 0 || size == 0);
+        p->s->done[me]++;
+    }
+}
+
+static void role_look_large(struct play *p, int me, struct drover *db)
+{
+    struct look look;
+    struct large *l;
+    struct err e;
+
+    (void)db;
+    while (!stopped(p)) {
+        int rc = large_open(p->f.fd, "one", 3, 5, &l, &look, &e);
+        if (rc == LOOK_VALUE) {
+            p->s->empty[me] += look.stat.size == 0;
+            large_close(l);
+        }
+        p->s->done[me]++;
+    }
+}
+
+static void no_placeholder_is_read_or_locked(void **state)
+{
+    struct play *p = *state;
+
+    start(p, role_flockd_creator);
+    start(p, role_get_any);
+    start(p, role_get_any);
+    start(p, role_look_large);
+    start(p, role_looker);
+    play(p, 1, 4000);
+    for (int i = 1; i < 4; i++) {
+        assert_int_equal(p->s->empty[i], 0);
+    }
+    print_message("%ld creates, %ld reads\n", p->s->done[0],
+                  p->s->done[1] + p->s->done[2] + p->s->done[3]);
+}
+
 /* --- one winner ---------------------------------------------------------- */
 
 /* `create` is the lock around a counter kept with plain get and set: two
@@ -506,6 +605,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PLAY_TEST(our_writers_never_show_a_torn_or_empty_value),
         PLAY_TEST(beside_flockd_no_value_is_torn),
+        PLAY_TEST(no_placeholder_is_read_or_locked),
         PLAY_TEST(create_has_one_winner_and_no_placeholder),
         PLAY_TEST(each_key_is_created_exactly_once),
         PLAY_TEST(a_set_that_returned_is_never_lost),

@@ -54,7 +54,7 @@ static void a_young_one_stays_for_its_writer_may_be_about_to_lock_it(
     assert_int_equal(sweep(f, 0), 0);
     assert_true(exists(f->fd, ".drover-tmp.0123456789abcdef"));
     /* Of a table that is being dropped it goes. */
-    assert_int_equal(temps_sweep_table(f->fd, 0, &f->err), 1);
+    assert_int_equal(temps_sweep_table(f->fd, INT64_MAX, &f->err), 1);
 }
 
 static void one_that_is_locked_has_a_writer(void **state)
@@ -64,7 +64,7 @@ static void one_that_is_locked_has_a_writer(void **state)
     put_old(f, ".drover-tmp.0123456789abcdef");
     int fd = hold_lock(f->fd, ".drover-tmp.0123456789abcdef", LOCK_EX);
     assert_int_equal(sweep(f, 0), 0);
-    assert_int_equal(temps_sweep_table(f->fd, 0, &f->err), 0);
+    assert_int_equal(temps_sweep_table(f->fd, INT64_MAX, &f->err), 0);
     (void)close(fd);
     assert_int_equal(sweep(f, 0), 1);
 }
@@ -76,7 +76,7 @@ static void links_and_directories_with_such_a_name_stay(void **state)
     put_old(f, "other");
     assert_int_equal(symlinkat("other", f->fd, "k.kv1"), 0);
     assert_int_equal(mkdirat(f->fd, "k.kv2", 0755), 0);
-    assert_int_equal(temps_sweep_table(f->fd, 0, &f->err), 0);
+    assert_int_equal(temps_sweep_table(f->fd, INT64_MAX, &f->err), 0);
     assert_true(exists(f->fd, "k.kv1"));
     assert_true(exists(f->fd, "k.kv2"));
     assert_true(exists(f->fd, "other"));

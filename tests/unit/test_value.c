@@ -5,6 +5,8 @@
 
 #include "store/base/clock.h"
 #include "store/read.h"
+#include "store/base/cleanup.h"
+#include "store/copy.h"
 #include "store/value.h"
 
 static int look(struct fixture *f, const char *key, struct buf *value,
@@ -105,6 +107,52 @@ static void a_value_comes_with_stat_and_digest(void **state)
     assert_true(vstat_equal(l.stat, vstat_of(&st)));
     assert_int_equal(l.dev, st.st_dev);
     assert_int_equal(l.mtime_ns, clock_of_timespec(st.st_mtim));
+    buf_deinit(&value);
+}
+
+/* A first read after a change would be a write to the inode (relatime). */
+static void a_look_leaves_the_access_time_alone(void **state)
+{
+    const struct timespec old[2] = {{1000, 0}, {2000, 0}};
+    struct fixture *f = *state;
+    struct buf value = BUF_NULL;
+    struct look l;
+    struct stat st;
+
+    put_text(f->fd, "k.kv", "hello");
+    assert_int_equal(utimensat(f->fd, "k.kv", old, 0), 0);
+    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    assert_int_equal(fstatat(f->fd, "k.kv", &st, 0), 0);
+    assert_int_equal(st.st_atim.tv_sec, 1000);
+    buf_deinit(&value);
+}
+
+/* Of several names of a file, those in a directory of its owner's are believed.
+ */
+static void a_link_to_somebody_elses_file_is_not_read(void **state)
+{
+    struct fixture *f = *state;
+    struct buf value = BUF_NULL;
+    struct large *large = NULL;
+    struct look l;
+
+    put_text(f->fd, "k.kv", "hello");
+    assert_int_equal(linkat(f->fd, "k.kv", f->fd, "other", 0), 0);
+    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    if (geteuid() != 0) {
+        print_message("SKIP: only root may give files away\n");
+        buf_deinit(&value);
+        return;
+    }
+    assert_int_equal(fchownat(f->fd, "k.kv", 65534, 65534, 0), 0);
+    assert_int_equal(look(f, "k", &value, &l), ERR_PERM);
+    assert_int_equal(value.len, 0);
+    assert_non_null(strstr(f->err.msg, "k.kv is one of 2 names"));
+    assert_int_equal(large_open(f->fd, "k", 1, 1000, &large, &l, &f->err),
+                     ERR_PERM);
+    /* One that is committed by a link has two names for an instant. */
+    assert_int_equal(unlinkat(f->fd, "other", 0), 0);
+    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
     buf_deinit(&value);
 }
 
@@ -318,24 +366,138 @@ static void a_large_read_gives_its_lock_back(void **state)
     large_close(l);
 }
 
-static void a_replaced_or_removed_large_value_is_changing(void **state)
+/* What was committed under the name is a value also when the name has gone on:
+ * else a key that is replaced faster than it is read would never be read. */
+static void a_replaced_or_removed_large_value_is_the_old_one(void **state)
 {
     struct fixture *f = *state;
     struct look out;
+    struct stat st;
     char got[16];
 
     put_text(f->fd, "k.kv", "0123456789");
-    put_text(f->fd, "new", "0123456789");
+    put_text(f->fd, "new", "abcdefghij");
+    assert_int_equal(fstatat(f->fd, "k.kv", &st, 0), 0);
     struct large *l = open_large(f, 0);
     assert_int_equal(large_read(l, got, 10, &f->err), 10);
     assert_int_equal(renameat(f->fd, "new", f->fd, "k.kv"), 0);
-    assert_int_equal(large_finish(l, &out, &f->err), LOOK_CHANGING);
+    assert_int_equal(large_finish(l, &out, &f->err), LOOK_VALUE);
+    assert_true(out.replaced);
+    assert_true(digest_equal(out.digest, digest_of("0123456789", 10)));
+    assert_true(vstat_equal(out.stat, vstat_of(&st)));
     large_close(l);
 
     l = open_large(f, 0);
     assert_int_equal(large_read(l, got, 10, &f->err), 10);
     assert_int_equal(unlinkat(f->fd, "k.kv", 0), 0);
+    assert_int_equal(large_finish(l, &out, &f->err), LOOK_VALUE);
+    assert_true(out.replaced);
+    assert_true(digest_equal(out.digest, digest_of("abcdefghij", 10)));
+    large_close(l);
+}
+
+/* Written in place by somebody who sets the mtime back, and then replaced: the
+ * ctime would have told, but the rename set it, too. */
+static void a_mix_is_found_behind_a_rename(void **state)
+{
+    struct fixture *f = *state;
+    struct look out;
+    char got[16];
+
+    put_text(f->fd, "k.kv", "aaaaaaaaaa");
+    wait_until_old(f->fd);
+    struct stat st;
+    assert_int_equal(fstatat(f->fd, "k.kv", &st, 0), 0);
+    struct timespec times[2] = {st.st_atim, st.st_mtim};
+    struct large *l = open_large(f, 0);
+    assert_int_equal(large_read(l, got, 5, &f->err), 5);
+    put_text(f->fd, "k.kv", "bbbbbbbbbb");
+    assert_int_equal(utimensat(f->fd, "k.kv", times, 0), 0);
+    assert_int_equal(large_read(l, got + 5, 5, &f->err), 5);
+    put_text(f->fd, "new", "cccccccccc");
+    assert_int_equal(renameat(f->fd, "new", f->fd, "k.kv"), 0);
     assert_int_equal(large_finish(l, &out, &f->err), LOOK_CHANGING);
+    large_close(l);
+}
+
+static struct copy_room some_room(const struct fixture *f, size_t memory)
+{
+    return (struct copy_room){
+        .each_bytes = memory, .memory_bytes = memory, .dir_fd = f->fd};
+}
+
+static void read_copy(struct fixture *f, struct copy_room *room, char fill)
+{
+    enum { BYTES = 300000 };
+    CLEANUP(freep) char *data = malloc(BYTES);
+    CLEANUP(freep) char *got = malloc(BYTES);
+    struct look out;
+    size_t n = 0;
+
+    memset(data, fill, BYTES);
+    put_file(f->fd, "k.kv", data, BYTES);
+    struct large *l = open_large(f, 0);
+    assert_int_equal(large_copy(l, room, &out, &f->err), LOOK_VALUE);
+    assert_int_equal(out.stat.size, BYTES);
+    put_text(f->fd, "k.kv", "in place, and shorter");
+    for (int64_t rc; (rc = large_read(l, got + n, 7000, &f->err)) != 0;) {
+        assert_true(rc > 0);
+        n += (size_t)rc;
+    }
+    assert_int_equal(n, BYTES);
+    assert_memory_equal(got, data, BYTES);
+    assert_int_equal(large_finish(l, &out, &f->err), LOOK_VALUE);
+    assert_true(digest_equal(out.digest, digest_of(data, BYTES)));
+    large_close(l);
+    assert_int_equal(room->used_bytes, 0);
+}
+
+static void a_copy_is_read_whatever_becomes_of_the_file(void **state)
+{
+    struct fixture *f = *state;
+    struct copy_room memory = some_room(f, 10 << 20);
+    struct copy_room file = some_room(f, 0);
+
+    read_copy(f, &memory, 'm');
+    read_copy(f, &file, 'f');
+    struct stat st;
+    assert_int_equal(fstat(f->fd, &st), 0);
+    assert_int_equal(st.st_nlink, 2); /* and no name was left */
+}
+
+static void without_room_for_a_copy_the_file_is_read(void **state)
+{
+    struct fixture *f = *state;
+    struct copy_room none = {.dir_fd = -1};
+    struct look out;
+    char got[16];
+
+    put_text(f->fd, "k.kv", "0123456789");
+    struct large *l = open_large(f, 10000);
+    assert_int_equal(large_copy(l, &none, &out, &f->err), 0);
+    assert_int_equal(large_read(l, got, 16, &f->err), 10);
+    assert_int_equal(large_finish(l, &out, &f->err), LOOK_VALUE);
+    assert_true(digest_equal(out.digest, digest_of("0123456789", 10)));
+    large_close(l);
+}
+
+/* A writer that locks has it for as long as it takes: no copy is made of the
+ * middle of its work, and the lock is not left behind. */
+static void nothing_is_copied_under_a_writers_lock(void **state)
+{
+    struct fixture *f = *state;
+    struct copy_room room = some_room(f, 10 << 20);
+    struct look out;
+
+    put_text(f->fd, "k.kv", "0123456789");
+    struct large *l = open_large(f, 0);
+    large_release(l);
+    int fd = hold_lock(f->fd, "k.kv", LOCK_EX);
+    assert_int_equal(large_copy(l, &room, &out, &f->err), LOOK_CHANGING);
+    (void)close(fd);
+    assert_int_equal(large_copy(l, &room, &out, &f->err), LOOK_VALUE);
+    fd = hold_lock(f->fd, "k.kv", LOCK_EX | LOCK_NB);
+    (void)close(fd);
     large_close(l);
 }
 
@@ -444,6 +606,8 @@ int main(void)
         FIXTURE_TEST(a_value_comes_with_stat_and_digest),
         FIXTURE_TEST(a_value_replaced_before_the_lock_is_read_anew),
         FIXTURE_TEST(a_large_value_replaced_before_the_lock_is_opened_anew),
+        FIXTURE_TEST(a_look_leaves_the_access_time_alone),
+        FIXTURE_TEST(a_link_to_somebody_elses_file_is_not_read),
         FIXTURE_TEST(an_empty_value_is_a_value),
         FIXTURE_TEST(a_missing_key_is_gone_and_stays_missing),
         FIXTURE_TEST(an_exclusive_lock_is_busy_and_a_share_lock_is_not),
@@ -454,7 +618,11 @@ int main(void)
         cmocka_unit_test(streamed_digest_equals_digest_at_once),
         FIXTURE_TEST(a_large_value_is_read_in_pieces),
         FIXTURE_TEST(a_large_read_gives_its_lock_back),
-        FIXTURE_TEST(a_replaced_or_removed_large_value_is_changing),
+        FIXTURE_TEST(a_replaced_or_removed_large_value_is_the_old_one),
+        FIXTURE_TEST(a_mix_is_found_behind_a_rename),
+        FIXTURE_TEST(a_copy_is_read_whatever_becomes_of_the_file),
+        FIXTURE_TEST(without_room_for_a_copy_the_file_is_read),
+        FIXTURE_TEST(nothing_is_copied_under_a_writers_lock),
         FIXTURE_TEST(a_shorter_large_value_is_changed),
         FIXTURE_TEST(a_mix_of_two_young_versions_is_found),
         FIXTURE_TEST(an_old_value_is_seen_as_a_young_one_is),

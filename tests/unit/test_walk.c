@@ -305,11 +305,71 @@ static void what_is_in_a_known_tables_place_is_incomplete(void **state)
     assert_int_equal(c.incomplete, 1);
     assert_int_equal(c.ignored, 2);
     assert_int_equal(unlinkat(f->fd, "t.tbl", 0), 0);
-    put_text(f->fd, "t.tbl", "a file");
+    assert_int_equal(mkfifoat(f->fd, "t.tbl", 0600), 0);
     assert_int_equal(walk_db(&db, &with, &s, &c, &f->err), 0);
     assert_int_equal(c.incomplete, 1);
+    /* A file is evidence that there is none. */
+    assert_int_equal(unlinkat(f->fd, "t.tbl", 0), 0);
+    put_text(f->fd, "t.tbl", "a file");
+    assert_int_equal(walk_db(&db, &with, &s, &c, &f->err), 0);
+    assert_int_equal(c.incomplete, 0);
+    assert_int_equal(c.ignored, 2);
     buf_u8(&s.text, 0);
-    assert_string_equal((char *)s.text.data, "+ !t - + !t - ");
+    assert_string_equal((char *)s.text.data, "+ !t - + !t - + - ");
+    buf_deinit(&s.text);
+    db_close(&db);
+}
+
+static void another_database_below_is_not_entered(void **state)
+{
+    struct fixture *f = *state;
+    struct walk_counts c;
+
+    make_dir(f, ".drover");
+    make_dir(f, "a.tbl");
+    make_dir(f, "a.tbl/b.tbl");
+    make_dir(f, "a.tbl/b.tbl/.drover");
+    put_text(f->fd, "a.tbl/b.tbl/k.kv", "");
+    make_dir(f, "p");
+    make_dir(f, "p/.drover");
+    make_dir(f, "p/t.tbl");
+    put_text(f->fd, "p/t.tbl/k.kv", "");
+    /* A file of that name makes none. */
+    make_dir(f, "a.tbl/q");
+    put_text(f->fd, "a.tbl/q/.drover", "");
+    assert_walk(f, "+ - +a -a (a.tbl/q) ", &c);
+    assert_int_equal(c.others, 2);
+    assert_int_equal(c.incomplete, 0);
+    assert_int_equal(c.keys, 0);
+}
+
+static bool was_there(void *arg, const char *table, size_t len)
+{
+    (void)arg;
+    return len == 1 && table[0] == 'a';
+}
+
+static void another_database_in_a_known_tables_place_is_incomplete(void **state)
+{
+    struct fixture *f = *state;
+    struct walk_ops ops = OPS;
+    struct story s = {.text = BUF_NULL};
+    struct walk_counts c;
+    struct db db;
+
+    ops.expected = was_there;
+    make_dir(f, "a.tbl");
+    make_dir(f, "a.tbl/.drover");
+    make_dir(f, "b.tbl");
+    make_dir(f, "b.tbl/.drover");
+    assert_int_equal(db_open(&db, f->path, false, &f->err), 0);
+    assert_int_equal(walk_db(&db, &ops, &s, &c, &f->err), 0);
+    buf_u8(&s.text, 0);
+    assert_string_equal((char *)s.text.data, "+ - !a ");
+    assert_int_equal(c.incomplete, 1);
+    assert_int_equal(c.others, 2);
+    assert_int_equal(walk_below(&db, "a", 1, true, &ops, &s, &c, &f->err),
+                     ERR_NOTTABLE);
     buf_deinit(&s.text);
     db_close(&db);
 }
@@ -354,6 +414,8 @@ int main(void)
         FIXTURE_TEST(an_unreadable_directory_is_incomplete),
         FIXTURE_TEST(a_mount_inside_is_incomplete),
         FIXTURE_TEST(what_is_in_a_known_tables_place_is_incomplete),
+        FIXTURE_TEST(another_database_below_is_not_entered),
+        FIXTURE_TEST(another_database_in_a_known_tables_place_is_incomplete),
         FIXTURE_TEST(walk_below_begins_at_a_table_or_plain_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,13 +7,17 @@
  */
 #include "store_fixture.h"
 
+#include <ftw.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "agent/watch.h"
 #include "store/base/rand.h"
+#include "store/walk.h"
 #include "sync/state.h"
 
 struct bench {
@@ -21,10 +25,12 @@ struct bench {
     uv_loop_t loop;
     struct watch *watch;
     struct db db;
-    char **seen; /* "C table|key" created, "W" closed, "M" committed,
-                    "D" removed, "T table" */
+    char **seen; /* "C table|key" created, "F" found, "W" closed, "M" committed,
+                    "D" removed, "P" moved away, "T table" */
     size_t count, cap;
-    unsigned settled, overflows, left, lost, troubles, drained;
+    unsigned settled, overflows, left, moving, lost, troubles, drained;
+    size_t drained_at; /* what was seen at the first `drained` since 0 */
+    unsigned drained_left; /* ... and `left` then */
     char why[200];
     struct err trouble;
 };
@@ -47,9 +53,16 @@ static void note(struct bench *b, char what, const char *table, size_t tlen,
 static void on_key(void *arg, const char *table, size_t tlen, const char *key,
                    size_t klen, enum hint why)
 {
-    static const char words[] = {[HINT_CREATED] = 'C', [HINT_CLOSED] = 'W',
+    static const char words[] = {[HINT_CREATED] = 'C', [HINT_FOUND] = 'F',
+                                 [HINT_CLOSED] = 'W',
                                  [HINT_COMMITTED] = 'M', [HINT_REMOVED] = 'D'};
     note(arg, words[why], table, tlen, key, klen);
+}
+
+static void on_moved(void *arg, const char *table, size_t tlen,
+                     const char *key, size_t klen)
+{
+    note(arg, 'P', table, tlen, key, klen);
 }
 
 static void on_table(void *arg, const char *table, size_t tlen)
@@ -60,6 +73,11 @@ static void on_table(void *arg, const char *table, size_t tlen)
 static void on_overflow(void *arg)
 {
     ((struct bench *)arg)->overflows++;
+}
+
+static void on_moving(void *arg)
+{
+    ((struct bench *)arg)->moving++;
 }
 
 static void on_left(void *arg)
@@ -76,8 +94,12 @@ static void on_lost(void *arg, const char *why)
 
 static void on_drained(void *arg, int64_t wall_ns)
 {
+    struct bench *b = arg;
     assert_true(wall_ns > 0);
-    ((struct bench *)arg)->drained++;
+    if (b->drained++ == 0) {
+        b->drained_at = b->count;
+        b->drained_left = b->left;
+    }
 }
 
 static void on_settled(void *arg)
@@ -94,7 +116,9 @@ static void on_trouble(void *arg, const struct err *err)
 
 static const struct watch_events events = {
     .key = on_key,
+    .moved = on_moved,
     .table = on_table,
+    .moving = on_moving,
     .left = on_left,
     .overflow = on_overflow,
     .root_lost = on_lost,
@@ -393,7 +417,7 @@ static void new_nested_table_is_reported_with_what_is_in_it(void **state)
     settle(b);
     assert_seen(b, "T plain/in");
     assert_seen(b, "T plain/in.tbl/deep");
-    assert_seen(b, "C plain/in.tbl/deep|k");
+    assert_seen(b, "F plain/in.tbl/deep|k");
     forget(b);
     write_file(b, "plain/in.tbl/deep.tbl/k.kv", "two");
     settle(b);
@@ -413,10 +437,14 @@ static void table_moved_within_keeps_reporting_under_its_new_name(void **state)
     /* Gone ones children first, so that they can be removed in this order. */
     assert_string_equal(b->seen[0], "T a.tbl/sub");
     assert_string_equal(b->seen[1], "T a");
-    assert_int_equal(b->left, 1); /* a|k is gone, and no event tells */
+    assert_int_equal(b->left, 0);
+    assert_true(b->moving > 0);
     assert_seen(b, "T b");
-    assert_seen(b, "C b|k");
-    assert_seen(b, "C b.tbl/sub|s");
+    assert_seen(b, "F b|k");
+    assert_seen(b, "F b.tbl/sub|s");
+    /* And what is gone from where they were. */
+    assert_seen(b, "P a|k");
+    assert_seen(b, "P a.tbl/sub|s");
     forget(b);
     write_file(b, "b.tbl/sub.tbl/s.kv", "two");
     settle(b);
@@ -437,9 +465,10 @@ static void table_moved_out_is_reported_once_and_then_silent(void **state)
     begin(b);
     assert_int_equal(renameat(b->f.fd, "a.tbl", other.fd, "a.tbl"), 0);
     settle(b);
-    assert_int_equal(b->count, 1);
+    assert_int_equal(b->count, 2);
     assert_string_equal(b->seen[0], "T a");
-    assert_int_equal(b->left, 1);
+    assert_string_equal(b->seen[1], "P a|k");
+    assert_int_equal(b->left, 0);
     forget(b);
     int fd = openat(other.fd, "a.tbl/k.kv", O_WRONLY | O_TRUNC | O_CLOEXEC);
     assert_true(fd >= 0);
@@ -450,7 +479,119 @@ static void table_moved_out_is_reported_once_and_then_silent(void **state)
     assert_int_equal(renameat(other.fd, "a.tbl", b->f.fd, "c.tbl"), 0);
     settle(b);
     assert_seen(b, "T c");
-    assert_seen(b, "C c|k");
+    assert_seen(b, "F c|k");
+    fixture_end(&other);
+}
+
+/* The usual way to put a new table in the place of an old one, seen only when it
+ * is over: the old one's keys are told by the events of their removal alone. */
+static void replaced_table_is_told_of_when_it_is_gone_already(void **state)
+{
+    struct bench *b = *state;
+    make_dir(b, "t.tbl");
+    make_dir(b, "t.tbl/in.tbl");
+    write_file(b, "t.tbl/old.kv", "one");
+    write_file(b, "t.tbl/in.tbl/i.kv", "one");
+    begin(b);
+    make_dir(b, "t.new.tbl");
+    write_file(b, "t.new.tbl/new.kv", "two");
+    assert_int_equal(renameat(b->f.fd, "t.tbl", b->f.fd, "t.old.tbl"), 0);
+    assert_int_equal(renameat(b->f.fd, "t.new.tbl", b->f.fd, "t.tbl"), 0);
+    remove_file(b, "t.old.tbl/in.tbl/i.kv");
+    assert_int_equal(unlinkat(b->f.fd, "t.old.tbl/in.tbl", AT_REMOVEDIR), 0);
+    remove_file(b, "t.old.tbl/old.kv");
+    assert_int_equal(unlinkat(b->f.fd, "t.old.tbl", AT_REMOVEDIR), 0);
+    settle(b);
+    assert_seen(b, "P t|old");
+    assert_seen(b, "F t|new");
+    assert_seen(b, "P t.tbl/in|i");
+    assert_seen(b, "T t.tbl/in");
+    assert_int_equal(b->left, 0);
+    struct watch_counts c;
+    watch_counts(b->watch, &c);
+    assert_int_equal(c.directories, 2);
+}
+
+/* A folder with tables in it moves out and back in, again and again, and to a
+ * place where it is no table. */
+static void every_name_a_table_had_is_told_of(void **state)
+{
+    struct bench *b = *state;
+    struct fixture other;
+    fixture_begin(&other);
+    make_dir(b, "p");
+    make_dir(b, "p/t.tbl");
+    write_file(b, "p/t.tbl/k.kv", "one");
+    begin(b);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(renameat(b->f.fd, "p", other.fd, "p"), 0);
+        assert_int_equal(renameat(other.fd, "p", b->f.fd, "q"), 0);
+        assert_int_equal(renameat(b->f.fd, "q/t.tbl", b->f.fd, "q/t.bak"), 0);
+        assert_int_equal(renameat(b->f.fd, "q/t.bak", b->f.fd, "u.tbl"), 0);
+        if (i == 1)
+            settle(b);
+        assert_int_equal(renameat(b->f.fd, "u.tbl", b->f.fd, "q/t.tbl"), 0);
+        assert_int_equal(renameat(b->f.fd, "q", b->f.fd, "p"), 0);
+    }
+    assert_int_equal(renameat(b->f.fd, "p", other.fd, "p"), 0);
+    settle(b);
+    assert_seen(b, "P p/t|k");
+    assert_seen(b, "P u|k");
+    assert_seen(b, "T p/t");
+    assert_int_equal(b->left, 0);
+    struct watch_counts c;
+    watch_counts(b->watch, &c);
+    assert_int_equal(c.directories, 1);
+    assert_int_equal(c.tables, 1);
+    fixture_end(&other);
+}
+
+static void more_names_than_are_followed_are_left_to_a_scan(void **state)
+{
+    struct bench *b = *state;
+    char from[32] = "t.tbl", to[32];
+    make_dir(b, from);
+    write_file(b, "t.tbl/k.kv", "one");
+    begin(b);
+    for (int i = 0; i < 70; i++) {
+        (void)snprintf(to, sizeof to, "t%d.tbl", i);
+        assert_int_equal(renameat(b->f.fd, from, b->f.fd, to), 0);
+        memcpy(from, to, sizeof from);
+    }
+    settle(b);
+    assert_seen(b, "F t69|k");
+    assert_seen(b, "P t|k");
+    assert_true(b->left > 0);
+}
+
+/* There are fewer descriptors than directories. */
+static void without_a_descriptor_what_moved_out_is_left_to_a_scan(void **state)
+{
+    struct bench *b = *state;
+    struct fixture other;
+    struct rlimit was, few;
+    fixture_begin(&other);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    few = was;
+    few.rlim_cur = 64; /* 16 are kept */
+    for (int i = 0; i < 20; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "%d.tbl", i);
+        make_dir(b, name);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    begin(b);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    for (int i = 0; i < 20; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "%d.tbl", i);
+        assert_int_equal(renameat(b->f.fd, name, other.fd, name), 0);
+    }
+    settle(b);
+    assert_true(b->left > 0);
+    struct watch_counts c;
+    watch_counts(b->watch, &c);
+    assert_int_equal(c.directories, 1);
     fixture_end(&other);
 }
 
@@ -508,7 +649,7 @@ static void removed_and_made_again_table_is_watched_again(void **state)
     write_file(b, "a.tbl/k.kv", "one");
     settle(b);
     assert_seen(b, "T a");
-    assert_seen(b, "C a|k");
+    assert_seen(b, "F a|k");
     forget(b);
     assert_int_equal(unlinkat(b->f.fd, "a.tbl/k.kv", 0), 0);
     settle(b);
@@ -526,7 +667,9 @@ static void swapped_tables_change_places(void **state)
                                RENAME_EXCHANGE),
                      0);
     settle(b);
-    assert_seen(b, "C b|x");
+    assert_seen(b, "F b|x");
+    assert_seen(b, "P a|x");
+    assert_int_equal(b->left, 0);
     forget(b);
     write_file(b, "a.tbl/y.kv", "one");
     write_file(b, "b.tbl/x.kv", "two");
@@ -573,7 +716,8 @@ static void large_new_table_is_listed_whole(void **state)
     assert_int_equal(b->drained, drained);
     assert_true(b->count < KEYS);
     settle(b);
-    assert_int_equal(b->drained, drained + 1);
+    /* As of the first drain when the listing was over, and as of the last. */
+    assert_int_equal(b->drained, drained + 2);
     assert_int_equal(b->count, KEYS + 1);
     fixture_end(&other);
 }
@@ -649,6 +793,9 @@ static void new_tables_under_fire_lose_nothing(void **state)
         (void)snprintf(line, sizeof line, "C %s", s->names[i]);
         bool there = bsearch(&p, b->seen, b->count, sizeof p, compare_text) !=
                      NULL;
+        line[0] = 'F';
+        there = there || bsearch(&p, b->seen, b->count, sizeof p,
+                                 compare_text) != NULL;
         line[0] = 'M';
         there = there || bsearch(&p, b->seen, b->count, sizeof p,
                                  compare_text) != NULL;
@@ -656,6 +803,265 @@ static void new_tables_under_fire_lose_nothing(void **state)
             fail_msg("lost: %s", s->names[i]);
     }
     free(s);
+}
+
+/* --- moves at random ------------------------------------------------------------ */
+
+enum { PLACES = 16 };
+static const char *const places[PLACES] = {
+    "a.tbl", "b.tbl", "c.tbl",     "a.tbl/n.tbl", "b.tbl/n.tbl", "p", "q",
+    "p/t.tbl", "q/t.tbl", "p/r",   "p/r/t.tbl",   "e.bak",       "!1.tbl",
+    "!2.tbl", "!3",       "!3/t.tbl"};
+
+struct mover {
+    struct bench *b;
+    int out_fd;
+    struct prng rand;
+    unsigned keys;
+    _Atomic int done;
+};
+
+static int base_of(const struct mover *m, const char **path)
+{
+    if (**path != '!')
+        return m->b->f.fd;
+    ++*path;
+    return m->out_fd;
+}
+
+/* Any of these may fail: nothing there, something in the way, into itself. */
+static void move_something(struct mover *m)
+{
+    const char *from = places[prng_below(&m->rand, PLACES)];
+    const char *to = places[prng_below(&m->rand, PLACES)];
+    int from_fd = base_of(m, &from), to_fd = base_of(m, &to);
+    uint64_t what = prng_below(&m->rand, 10);
+    char name[64];
+    if (what == 0) {
+        (void)mkdirat(from_fd, from, 0755);
+    } else if (what <= 3) {
+        /* Keys of their own, so that none is told of for another's sake. */
+        (void)snprintf(name, sizeof name, "%s/k%u.kv", from, m->keys++);
+        int fd = openat(from_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        if (fd >= 0)
+            (void)close(fd);
+    } else if (what == 4) {
+        (void)snprintf(name, sizeof name, "%s/k%u.kv", from,
+                       (unsigned)prng_below(&m->rand, m->keys + 1));
+        (void)unlinkat(from_fd, name, 0);
+    } else {
+        (void)renameat2(from_fd, from, to_fd, to,
+                        what < 7 ? RENAME_EXCHANGE : 0);
+    }
+}
+
+static void *mover_run(void *arg)
+{
+    struct mover *m = arg;
+    for (int i = 0; i < 60; i++)
+        move_something(m);
+    m->done = 1;
+    return NULL;
+}
+
+struct names {
+    char *list[4000];
+    size_t count;
+};
+
+static int add_key(void *arg, const char *table, size_t len, int dir_fd,
+                   const char *key, size_t key_len)
+{
+    struct names *n = arg;
+    (void)dir_fd;
+    assert_true(n->count < 4000);
+    assert_true(asprintf(&n->list[n->count++], "%.*s|%.*s", (int)len, table,
+                         (int)key_len, key) > 0);
+    return 0;
+}
+
+static void drop_names(struct names *n)
+{
+    for (size_t i = 0; i < n->count; i++)
+        free(n->list[i]);
+    n->count = 0;
+}
+
+static void take_names(struct bench *b, struct names *n)
+{
+    static const struct walk_ops ops = {.key = add_key};
+    drop_names(n);
+    assert_int_equal(walk_db(&b->db, &ops, n, NULL, &b->f.err), 0);
+    qsort(n->list, n->count, sizeof *n->list, compare_text);
+}
+
+static bool has(const struct names *n, const char *name)
+{
+    return bsearch(&name, n->list, n->count, sizeof name, compare_text) != NULL;
+}
+
+static bool was_told(const struct bench *b, const char *name)
+{
+    for (size_t i = 0; i < b->count; i++)
+        if (b->seen[i][0] != 'T' && strcmp(b->seen[i] + 2, name) == 0)
+            return true;
+    return false;
+}
+
+static void assert_told(const struct bench *b, const struct names *these,
+                        const struct names *not_those, const char *what)
+{
+    for (size_t i = 0; i < these->count; i++)
+        if (!has(not_those, these->list[i]) && !was_told(b, these->list[i]))
+            fail_msg("nobody told of %s, which %s", these->list[i], what);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type,
+                      struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    return at->level == 0 ? 0 : remove(path);
+}
+
+/* Nests grow, and what is too deep for a table is not followed. */
+static void begin_over(struct bench *b, const char *outside, struct names *was)
+{
+    assert_int_equal(nftw(b->f.path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(nftw(outside, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    settle(b);
+    take_names(b, was);
+}
+
+/* Whatever moves, at once or while the watch looks on: each key that came or
+ * went in between is told of, or a scan is asked for. */
+static void moves_at_random_lose_no_name(void **state)
+{
+    struct bench *b = *state;
+    struct fixture other;
+    struct names *was = calloc(1, sizeof *was), *is = calloc(1, sizeof *is);
+    unsigned scans = 0;
+    const char *seed = getenv("WATCH_SEED");
+    assert_true(was != NULL && is != NULL);
+    fixture_begin(&other);
+    begin(b);
+    struct mover m = {.b = b, .out_fd = other.fd};
+    uint64_t seeded = seed != NULL ? strtoull(seed, NULL, 10) : rand_seed();
+    print_message("seed %llu\n", (unsigned long long)seeded);
+    m.rand = prng_of(seeded);
+    for (int round = 0; round < 400; round++) {
+        pthread_t thread;
+        if (round % 6 == 0)
+            begin_over(b, other.path, was);
+        m.done = 0;
+        b->left = 0;
+        forget(b);
+        assert_int_equal(pthread_create(&thread, NULL, mover_run, &m), 0);
+        while (round % 2 == 0 && !m.done)
+            settle(b);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        settle(b);
+        take_names(b, is);
+        scans += b->left > 0;
+        if (b->left == 0) {
+            assert_told(b, was, is, "went");
+            assert_told(b, is, was, "came");
+        }
+        struct names *swap = was;
+        was = is;
+        is = swap;
+    }
+    assert_int_equal(b->overflows, 0);
+    print_message("%u of 400 rounds left to a scan\n", scans);
+    assert_true(scans < 200);
+    struct watch_counts c;
+    watch_counts(b->watch, &c);
+    assert_int_equal(c.watched, c.directories);
+    drop_names(was);
+    drop_names(is);
+    free(was);
+    free(is);
+    fixture_end(&other);
+}
+
+/* The pool has read a directory, and the loop has not heard of it yet. */
+static void wait_for_pool(struct bench *b)
+{
+    struct pollfd p = {.fd = uv_backend_fd(&b->loop), .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 30000), 1);
+}
+
+static void move_to(struct bench *b, const char *from, const char *to)
+{
+    assert_int_equal(renameat(b->f.fd, from, b->f.fd, to), 0);
+}
+
+/* A listing meets, at a name, the directory that had been below the one it knows
+ * there. */
+static void what_was_below_a_name_may_take_it(void **state)
+{
+    struct bench *b = *state;
+    make_dir(b, "a");
+    make_dir(b, "a/b");
+    begin(b);
+    watch_resync(b->watch);
+    wait_for_pool(b);
+    move_to(b, "a", "x");
+    move_to(b, "x/b", "a");
+    (void)uv_run(&b->loop, UV_RUN_ONCE); /* the pool's answer before events */
+    settle(b);
+    make_dir(b, "a/t.tbl");
+    write_file(b, "a/t.tbl/k.kv", "v");
+    settle(b);
+    assert_true(times(b, "F a/t|k") + times(b, "C a/t|k") > 0);
+    struct watch_counts c;
+    watch_counts(b->watch, &c);
+    assert_int_equal(c.watched, c.directories);
+}
+
+/* A directory that is no table moves on before it is listed, with tables in it:
+ * their keys are told before the first move counts as drained. */
+static void what_moves_on_unlisted_is_owed(void **state)
+{
+    struct bench *b = *state;
+    struct rlimit was, few;
+    char name[32], to[32];
+    make_dir(b, "large");
+    for (int i = 0; i < 5000; i++) { /* more than are listed at once */
+        (void)snprintf(name, sizeof name, "large/%d", i);
+        write_file(b, name, "");
+    }
+    make_dir(b, "p");
+    make_dir(b, "p/t.tbl");
+    write_file(b, "p/t.tbl/k.kv", "v");
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(name, sizeof name, "d%d", i);
+        make_dir(b, name);
+    }
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    few = was;
+    few.rlim_cur = 64; /* 16 are kept, so not that of `p` */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    begin(b);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    move_to(b, "large", "moved");
+    move_to(b, "p", "q");
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(name, sizeof name, "d%d", i);
+        (void)snprintf(to, sizeof to, "e%d", i);
+        move_to(b, name, to);
+    }
+    b->drained = 0;
+    watch_drain(b->watch);
+    assert_int_equal(b->drained, 0);
+    wait_for_pool(b);
+    move_to(b, "q", "r");
+    while (b->drained == 0)
+        (void)uv_run(&b->loop, UV_RUN_ONCE);
+    size_t n = 0;
+    for (size_t i = 0; i < b->drained_at; i++)
+        n += strcmp(b->seen[i], "P p/t|k") == 0;
+    assert_true(n > 0 || b->drained_left > 0);
 }
 
 /* --- trouble --------------------------------------------------------------------------- */
@@ -897,6 +1303,10 @@ int main(void)
         T(new_nested_table_is_reported_with_what_is_in_it),
         T(table_moved_within_keeps_reporting_under_its_new_name),
         T(table_moved_out_is_reported_once_and_then_silent),
+        T(replaced_table_is_told_of_when_it_is_gone_already),
+        T(every_name_a_table_had_is_told_of),
+        T(more_names_than_are_followed_are_left_to_a_scan),
+        T(without_a_descriptor_what_moved_out_is_left_to_a_scan),
         T(removed_table_leaves_nothing_unseen),
         T(plain_directory_may_move_unnoticed),
         T(new_table_that_cannot_be_read_is_told_as_unseen),
@@ -905,6 +1315,9 @@ int main(void)
         T(symbolic_link_to_a_table_is_not_followed),
         T(large_new_table_is_listed_whole),
         T(new_tables_under_fire_lose_nothing),
+        T(moves_at_random_lose_no_name),
+        T(what_was_below_a_name_may_take_it),
+        T(what_moves_on_unlisted_is_owed),
         T(overflow_is_told_and_directories_are_put_in_order),
         T(overflow_after_a_removed_directory_is_put_in_order),
         T(removed_root_is_lost_without_a_hint),

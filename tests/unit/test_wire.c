@@ -98,8 +98,8 @@ static void a_hello_carries_all_its_members(void **state)
     wire_samples(&frame, WIRE_HELLO);
     struct bytes body = bytes_of(frame.data + 5, frame.len - 5);
     assert_int_equal(wire_get_hello(body, &m, &err), 0);
-    assert_int_equal(m.proto_min, 1);
-    assert_int_equal(m.proto_max, 1);
+    assert_int_equal(m.proto_min, WIRE_PROTO_MIN);
+    assert_int_equal(m.proto_max, WIRE_PROTO_MAX);
     assert_int_equal(m.db_id[15], 15);
     assert_int_equal(m.epoch, 3);
     assert_int_equal(m.instance[0], 0xf0);
@@ -108,6 +108,10 @@ static void a_hello_carries_all_its_members(void **state)
     assert_int_equal(m.durability, WIRE_DURABLE);
     assert_bytes(m.replica, "eu-1");
     assert_bytes(m.version, "0.1.0");
+    assert_int_equal(m.key[0], 0x10);
+    assert_int_equal(m.key[WIRE_KEY_BYTES - 1], 0x2f);
+    assert_int_equal(m.expected[WIRE_DIRID_BYTES - 1], 0x3f);
+    assert_int_equal(m.anew, 0);
     buf_deinit(&frame);
 }
 

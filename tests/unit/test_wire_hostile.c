@@ -313,7 +313,7 @@ static void members_beyond_their_range_are_refused(void **state)
     assert_int_equal(with_byte(WIRE_PING, 24, REPLICA_FAILED), 0);
     assert_int_equal(with_byte(WIRE_PING, 24, REPLICA_FAILED + 1), ERR_PROTO);
     assert_int_equal(with_byte(WIRE_PING, 15, 0x80), ERR_PROTO); /* time < 0 */
-    assert_int_equal(with_byte(WIRE_SCAN, 8, 2), ERR_PROTO);
+    assert_int_equal(with_byte(WIRE_SCAN, 8, 4), ERR_PROTO);
     assert_int_equal(with_byte(WIRE_SCAN, 0, 0), ERR_PROTO);    /* id 0 */
     assert_int_equal(with_byte(WIRE_TREE, 9, 1), ERR_PROTO);    /* node 511 */
     assert_int_equal(with_byte(WIRE_LIST, 9, 0x21), ERR_PROTO); /* count */
@@ -367,6 +367,31 @@ static void a_value_too_large_for_its_frame_is_refused(void **state)
     buf_deinit(&b);
 }
 
+/* A run of zeros costs its sender nothing: so it is bounded. */
+static void a_run_of_zeros_has_its_bounds(void **state)
+{
+    static const struct {
+        uint64_t length;
+        int rc;
+    } tries[] = {{0, ERR_PROTO},
+                 {1, 0},
+                 {WIRE_ZEROS_MAX, 0},
+                 {WIRE_ZEROS_MAX + UINT64_C(1), ERR_PROTO},
+                 {UINT64_MAX, ERR_PROTO}};
+    struct wire_zeros m;
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        struct buf b = BUF_NULL;
+        buf_u64(&b, 1);
+        buf_u64(&b, tries[i].length);
+        assert_int_equal(wire_get_zeros(bytes_of(b.data, b.len), &m, &err),
+                         tries[i].rc);
+        buf_deinit(&b);
+    }
+}
+
 static void assert_bytes(struct bytes b, const char *text)
 {
     assert_int_equal(b.len, strlen(text));
@@ -406,6 +431,7 @@ int main(void)
         cmocka_unit_test(members_beyond_their_range_are_refused),
         cmocka_unit_test(too_many_items_are_refused),
         cmocka_unit_test(a_value_too_large_for_its_frame_is_refused),
+        cmocka_unit_test(a_run_of_zeros_has_its_bounds),
         cmocka_unit_test(a_later_hello_may_say_more),
     };
 

@@ -139,7 +139,8 @@ def unchanged(ctx):
 
 
 def _verify(ctx, job, d, run):
-    for who, args in (("drover verify", ()), ("drover verify --content", ("--content",))):
+    for who, args in (("drover verify --recorded", ("--recorded",)), ("drover verify", ()),
+                      ("drover verify --content", ("--content",))):
         with Measure() as m:
             d.ctl("verify", *args)
         ctx.rows.add(job, who, "durable", "time", m.wall, "s", run)

@@ -377,10 +377,10 @@ def power_loss(w, rng):
 
 @fault("perm-replica", touches=("r3",), needs=("root",), weight=2)
 def perm_replica(w, rng):
-    """A table of r3, or the place for staged values, cannot be written."""
+    """A table of r3, its root or its metadata cannot be written."""
     top = w.replica("r3")
     inside = [d for d in sorted(os.listdir(top)) if d.endswith(".tbl")]
-    path = os.path.join(top, rng.choice([".drover/stage", ".drover", "."] + inside))
+    path = os.path.join(top, rng.choice([".drover", "."] + inside))
     try:
         what, lift = without_permission(path)
     except FileNotFoundError:

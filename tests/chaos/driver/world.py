@@ -177,7 +177,7 @@ class World:
         done = subprocess.run(
             ["sh", os.path.join(HERE, "../integration/ssh_lab.sh"), self.path("lab"),
              # The account's own shell reads no start-up files of its owner's.
-             "--option", "LoginGraceTime 20", "--option", f'SetEnv HOME="{self.dir}"'],
+             "--option", "LoginGraceTime 20", "--option", f'SetEnv HOME="{self.dir}" SHLVL=2'],
             stdin=subprocess.DEVNULL, capture_output=True, text=True)
         self.ssh = done.returncode != 77
         if not self.ssh:
@@ -386,9 +386,10 @@ class World:
         for name in NAMES:
             self.wait_for(f"no receiver of {name} is left", lambda n=name: not self.receivers(n),
                           60 * self.o.slow)
-            stage = os.path.join(self.replica(name), ".drover/stage")
-            if os.path.isdir(stage) and os.listdir(stage):
-                raise Failure(f"{name}: left in its stage: {os.listdir(stage)[:5]}")
+            left = [f for _, _, files in os.walk(self.replica(name)) for f in files
+                    if re.fullmatch(r"\.drover-tmp\.[0-9a-f]{16}", f)]
+            if left:
+                raise Failure(f"{name}: staged values are left: {left[:5]}")
         if self.crashed():
             raise Failure("a sanitizer's report is in agent.log")
 

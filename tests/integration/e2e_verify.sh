@@ -1,0 +1,128 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# e2e_verify.sh SCENARIO LINK: verify and resync always answer, and never
+# "equal" about something that is not on the replica.
+# shellcheck disable=SC2034 # e2e_lib.sh uses variables, too
+. "$(dirname "$0")/e2e_lib.sh"
+
+reason() { out_json "replicas[name=r1].not_compared[key=$1].reason"; }
+side() { out_json "replicas[name=r1].not_compared[key=$1].side"; }
+
+# One key that no replica can take (a directory is in its place), one that a
+# reader on the replica holds a lock on, one that is locked on the primary and
+# one that changes faster than it can be read: every question is answered, and
+# the answer names them.
+pending() {
+    table t.tbl
+    for k in locked refused here good; do write flockd-set "$P/t.tbl" $k "the first value"; done
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    proven r1
+    rm "$W/r1/t.tbl/refused.kv"
+    mkdir "$W/r1/t.tbl/refused.kv"
+    "$E2E_BIN/e2e_writer" hold-shared "$W/r1/t.tbl/locked.kv" "$W/ready" &
+    holder=$!
+    must_within "$WAIT" test -e "$W/ready"
+    for k in locked refused here; do write flockd-set "$P/t.tbl" $k "the second value"; done
+    must_within "$WAIT" has_value "$W/r1/t.tbl/here.kv" "the second value"
+    "$E2E_BIN/e2e_writer" hold-exclusive "$P/t.tbl/here.kv" "$W/ready2" "the third value, held" &
+    writer=$!
+    must_within "$WAIT" test -e "$W/ready2"
+    "$E2E_BIN/e2e_hot" shift "$P/t.tbl" hot 150000000 0 &
+    hot=$!
+    must_within "$WAIT" status_is "blocked[key=hot].side" primary
+    for question in "verify --recorded" "verify --content" "resync --dry-run" "resync" "resync --content"; do
+        # shellcheck disable=SC2086 # words
+        expect_json 1 timeout "$WAIT" "$DROVER" --socket "$W/agent.sock" $question r1 --json
+        is "$(reason locked) $(side locked)" "locked replica" "$question, the key that a reader holds,"
+        is "$(reason refused) $(side refused)" "refused replica" "$question, the key that cannot be installed,"
+        is "$(reason here) $(side here)" "locked primary" "$question, the key that is locked here,"
+        is "$(reason hot) $(side hot)" "changing primary" "$question, the key that never holds still,"
+        is "$(reason good)" null "$question, a key that is equal,"
+    done
+    expect 1 ctl verify r1
+    out_has 'not compared  table t key refused: '
+    out_has "not compared  table t key locked is locked on the replica .* (pid $holder)"
+    kill "$holder" "$writer" "$hot"
+    wait "$holder" "$writer" "$hot" || :
+    rmdir "$W/r1/t.tbl/refused.kv"
+    converged r1
+    proven r1
+}
+
+# What is only slow is waited for, but not for ever.
+expired() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 20 100
+    SILENCE=60s
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    proven r1
+    receiver=$(receivers_of "$W/r1")
+    kill -STOP "$receiver"
+    write flockd-set "$P/t.tbl" late "on its way"
+    for question in "verify" "resync --dry-run" "resync"; do
+        # shellcheck disable=SC2086 # words
+        expect_json 1 timeout "$WAIT" "$DROVER" --socket "$W/agent.sock" $question r1 --timeout 300ms --json
+        is "$(reason late)" pending "$question, the key that is on its way,"
+        is "$(out_json "replicas[name=r1].error.id")" 505 "$question, the number,"
+    done
+    kill -CONT "$receiver"
+    proven r1
+}
+
+# What somebody does to the replica's files, with no change of the primary.
+edit() {
+    R=$W/r1/t.tbl
+    echo "by hand" >"$R/k-000001.kv"
+    : >"$R/k-000002.kv"
+    rm "$R/k-000003.kv"
+    echo "by hand" >"$R/added.kv"
+}
+kind() { out_json "replicas[name=r1].names[key=$1].kind"; }
+names_all() {
+    is "$(kind k-000001)" different "$1, a value that was overwritten,"
+    is "$(kind k-000002)" different "$1, a value that was emptied,"
+    is "$(kind k-000003)" missing "$1, a key that was removed,"
+    is "$(kind added)" extra "$1, a key that was added,"
+    is "$(out_json "replicas[name=r1].names[#]")" 4 "$1, the number of differences,"
+}
+files_of() { find "$W/$1" -name .drover -prune -o -type f -printf '%p %i %s %C@\n' | sort | cksum; }
+
+# A plain verify looks at the disks; --recorded does not.  Who asks leaves the
+# replica as it is; what a verify found is repaired afterwards, and what a dry
+# run found is not.
+edited() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 20 100
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    proven r1
+    edit
+    expect 0 ctl verify r1 --recorded
+    before=$(files_of r1)
+    expect_json 1 ctl resync r1 --dry-run --json
+    names_all "resync --dry-run"
+    expect_json 1 ctl resync r1 --dry-run --content --json
+    names_all "resync --dry-run --content"
+    pings=$(status "$(of r1 received_bytes)")
+    must_within "$WAIT" beats 1000
+    expect 0 ctl verify r1 --recorded
+    is "$(files_of r1)" "$before" "the replica after two dry runs"
+    expect_json 1 ctl verify r1 --json
+    names_all verify
+    is "$(out_json "replicas[name=r1].repaired")" 0 "what the verify repaired"
+    must_within "$WAIT" same r1
+    expect 0 ctl verify r1
+}
+# Some heartbeats later: an answer to each is about 70 bytes.
+beats() { [ $(($(status "$(of r1 received_bytes)") - pings)) -gt "$1" ]; }
+
+"$scenario"

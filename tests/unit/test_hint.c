@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * hint: (number, stage, system error) -> words that a hint must have, and words
+ * it must not have.  A further case is one line. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sync/hint.h"
+#include "sync/state.h"
+
+static void a_hint_is_of_what_happened(void **state)
+{
+    static const struct {
+        int id, sys;
+        const char *message, *has, *lacks;
+    } ROWS[] = {
+        {DR_IS_PRIMARY, 0, "/r: is a primary itself (it has .drover/primary)",
+         "drover-replica status DIR", "demote"},
+        {DR_IS_PRIMARY, 0, "/r was promoted: it is a primary itself now",
+         "drover-replica status DIR", "demote"},
+        {DR_OLD_EPOCH, 0, "epoch 2", "who is primary now?", "stop its writers "
+                                                          "and this agent"},
+        {DR_HANDSHAKE, 0, "h:22, banner: the other end closed the connection",
+         "MaxStartups", "aes128-ctr"},
+        {DR_HANDSHAKE, ECONNRESET,
+         "h:22, handshake: the connection broke: Connection reset by peer",
+         "a ban", "aes128-ctr"},
+        {DR_HANDSHAKE, 0, "h:22, channel: Channel open failure (libssh2 -21)",
+         "maxsessions", "aes128-ctr"},
+        {DR_HANDSHAKE, 0,
+         "h:22, handshake: no algorithms in common. ... command = ssh -T", "",
+         "aes128"},
+        {DR_HANDSHAKE, 0, "h:22, handshake: timed out", "command = ssh -T", NULL},
+        {DR_AUTH, 0, "refused k. This tells: journalctl -u ssh -n 20",
+         "drover reload", "authorized_keys"},
+        {DR_AUTH, 0, "child 4 (ssh) ended with exit status 255",
+         "authorized_keys", NULL},
+        {DR_LINK_LOST, 0, "h:22, streaming: the receiver ended with exit "
+                          "status 1", "drover-replica receive", "nothing to do"},
+        {DR_LINK_LOST, 0, "the receiver was killed by signal KILL", "oom",
+         "nothing to do"},
+        {DR_LINK_LOST, ECONNRESET, "the connection broke", "reconnects", NULL},
+        {DR_NO_RECEIVER, 0, "cannot be run there (exit status 127)",
+         "install drover", NULL},
+        {DR_NO_RECEIVER, 0, "refuses its command line (exit status 64)",
+         "drover-replica --help", "install"},
+        {DR_NO_RECEIVER, 0, "refuses its command line (exit status 78)",
+         "drover reload", "install"},
+        {DR_REPLICA_NOT_EMPTY, 0, "or if it is a copy: drover-replica adopt /r",
+         "", "empty"},
+        {DR_CHILD, 0, "child 7 (false) ended with exit status 1", "by hand",
+         "nothing to do"},
+        {DR_REPLICA_DIR, EROFS, "/r", "ReadWritePaths=DIR", "belong to"},
+        {DR_REPLICA_DIR, 0, "/r: Read-only file system", "ReadWritePaths=DIR",
+         "belong to"},
+        {DR_REPLICA_DIR, EACCES, "/r", "ls -ld DIR", "ReadWritePaths"},
+        {DR_REPLICA_IO, 0, "a: Read-only file system", "ReadWritePaths=DIR", NULL},
+        {DR_REPLICA_IO, EIO, "a: Input/output error", "dmesg", "ReadWritePaths"},
+        {DR_LAG, 0, "replica a, which is paused: what it lacks", "drover resume",
+         "slow"},
+        {DR_STATE_DIR, EROFS, "s", "ReadWritePaths=DIR", NULL},
+        {DR_STATE_DIR, ENOSPC, "s", "df -h DIR", "ReadWritePaths"},
+        {DR_NO_IDENTITY, EROFS, "s", "ReadWritePaths=PRIMARY", NULL},
+        {DR_NO_AGENT, 0, "no agent answers", "drover@NAME",
+         "systemctl status 'drover@*'"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        struct err err = {0};
+        (void)err_set(&err, ERR_IO, ROWS[i].sys, "%s", ROWS[i].message);
+        err.id = ROWS[i].id;
+        const char *hint = hint_of(&err);
+        if ((ROWS[i].has[0] == '\0') != (hint[0] == '\0') ||
+            strstr(hint, ROWS[i].has) == NULL ||
+            (ROWS[i].lacks != NULL && strstr(hint, ROWS[i].lacks) != NULL)) {
+            fail_msg("DR-%d %s: %s", ROWS[i].id, ROWS[i].message, hint);
+        }
+    }
+}
+
+static void known_names_are_filled_in(void **state)
+{
+    const struct hint_names names = {.host = "eu-1", .user = "recv",
+                                     .port = "22", .dir = "/srv/o",
+                                     .primary = "/p"};
+    char out[HINT_ROOM], small[8];
+
+    (void)state;
+    assert_string_equal(hint_fill(out, sizeof out,
+                                  "ssh -p PORT USER@HOST; ls DIR/TABLE.tbl; "
+                                  "REPLICA demote PRIMARY; HOSTS, DIRECTORY",
+                                  &names),
+                        "ssh -p 22 recv@eu-1; ls /srv/o/TABLE.tbl; REPLICA "
+                        "demote /p; HOSTS, DIRECTORY");
+    assert_string_equal(hint_fill(small, sizeof small, "on HOST: look", &names),
+                        "on eu-1");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_hint_is_of_what_happened),
+        cmocka_unit_test(known_names_are_filled_in),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
