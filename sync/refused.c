@@ -64,6 +64,19 @@ static struct bytes without_names(const struct record *rec, struct bytes text)
     return text;
 }
 
+/* NULL without memory: then only the number is shown. */
+static char *copy_of(struct bytes text)
+{
+    size_t len = text.len < WHAT_BYTES ? text.len : WHAT_BYTES;
+    char *copy = malloc(len + 1);
+
+    if (copy != NULL) {
+        memcpy(copy, text.p, len);
+        copy[len] = '\0';
+    }
+    return copy;
+}
+
 void refused_note(struct primary *p, struct repl *r, struct flight *f,
                   const struct wire_nak *nak)
 {
@@ -79,11 +92,7 @@ void refused_note(struct primary *p, struct repl *r, struct flight *f,
     f->refusal.sys = nak->sys;
     f->refusal.dr = dr_of(nak);
     free(f->refusal.what);
-    f->refusal.what =
-        r->refused <= WHAT_MAX
-            ? strndup((const char *)what.p,
-                      what.len < WHAT_BYTES ? what.len : WHAT_BYTES)
-            : NULL;
+    f->refusal.what = r->refused <= WHAT_MAX ? copy_of(what) : NULL;
 }
 
 void refused_end(struct repl *r, struct flight *f)
