@@ -437,7 +437,8 @@ struct primary_refused {
 bool primary_refused(struct primary *p, int replica, int64_t now_ms,
                      struct primary_refused *out);
 /* Is everything that changed more than lag_limit_ms ago proven to be on the
- * replica, and nothing refused there for more than REFUSED_LASTS_MS?  False:
+ * replica, nothing refused there for more than REFUSED_LASTS_MS, and no
+ * difference known that nobody has repaired yet (differs.h)?  False:
  * *why_out names what is not, and the reason.  Whatever the replica's state is:
  * also in state streaming. */
 enum { REFUSED_LASTS_MS = 3000 };

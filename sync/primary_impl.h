@@ -27,6 +27,7 @@
 #include "store/base/buf.h"
 #include "sync/brake.h"
 #include "sync/changelog.h"
+#include "sync/differs.h"
 #include "sync/gate.h"
 #include "sync/pace.h"
 #include "sync/primary.h"
@@ -452,9 +453,7 @@ struct repl {
     bool blind;           /* what it lacks is not in the log: lag is unknown */
     unsigned debts;       /* grows with each reason to compare anew */
     int64_t owed_soon_ms; /* since when */
-    int64_t edited_ms;    /* a verify found its disk edited: then it is scanned
-                             and compared; 0: not */
-    bool edited_content;  /* ... value by value */
+    struct differs differs; /* what is known to differ */
     struct wire_in in;
     struct buf out; /* whole frames, out_at bytes are sent */
     size_t out_at;

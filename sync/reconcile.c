@@ -37,7 +37,6 @@ enum {
     AGAIN_MAX_MS = 60000,
     SOON_MS = 10000, /* wait no longer for a quiet moment */
     IN_VAIN = 2,     /* comparisons, before the replica scans */
-    EDITED_MS = 5000, /* from what a verify found to its repair */
 };
 
 /* --- jobs ---------------------------------------------------------------- */
@@ -183,6 +182,7 @@ void reconcile_fail(struct primary *p, struct compare *c, const struct err *err)
     if (c->phase >= COMPARE_RESOLVING) {
         undone_count(r, c);
     }
+    differs_again(p, r, c);
     if (reconcile_repairs(c)) {
         note_again(p, r, true);
         r->owed = r->owed || r->blind; /* what it was to settle is open */
@@ -278,16 +278,8 @@ void reconcile_finish(struct primary *p, struct compare *c)
         undone_count(r, c);
         r->next_ping_ms = p->now_ms; /* prove it */
         brake_applied(p, r, c);
-    } else if (found && c->looks && c->opt.mode == COMPARE_VERIFY) {
-        r->edited_ms = p->now_ms + EDITED_MS;
-        r->edited_content = c->opt.content;
-        primary_log(p, r->id, 4, DR_NONE,
-                    "verify: %llu missing, %llu extra, %llu different: repaired "
-                    "in %d s unless it is paused",
-                    (unsigned long long)res->missing,
-                    (unsigned long long)res->extra,
-                    (unsigned long long)res->different, EDITED_MS / 1000);
     }
+    differs_compared(p, r, c);
     end(p, c);
 }
 
@@ -411,14 +403,12 @@ static void maybe_own(struct primary *p, struct repl *r)
 {
     /* Comparisons in vain: the replica may believe to have what is not on its
      * disk, and finds no name for it until it has scanned. */
-    bool edited = r->edited_ms != 0 && p->now_ms >= r->edited_ms;
-    const struct compare_options o = {.mode = COMPARE_REPAIR,
-                                      .scan = edited ||
-                                              r->compare_fails >= IN_VAIN,
-                                      .content = edited && r->edited_content,
-                                      .names_max = r->undone.suspect
-                                                       ? UNDONE_NAMES_MAX
-                                                       : 20};
+    bool edited = differs_due(p, r);
+    const struct compare_options o = {
+        .mode = COMPARE_REPAIR,
+        .scan = edited || r->compare_fails >= IN_VAIN,
+        .content = edited && r->differs.depth == DIFFERS_CONTENT,
+        .names_max = r->undone.suspect ? UNDONE_NAMES_MAX : 20};
     bool now =
         edited || r->owed || (r->owed_soon && (session_quiet(p, r) ||
                                      p->now_ms - r->owed_soon_ms >= SOON_MS));
@@ -430,7 +420,7 @@ static void maybe_own(struct primary *p, struct repl *r)
     if (c != NULL) {
         c->automatic = true;
         first_in_turn(r, c);
-        r->edited_ms = edited ? 0 : r->edited_ms;
+        r->differs.repair_ms = edited ? 0 : r->differs.repair_ms;
     }
 }
 
@@ -559,6 +549,7 @@ void reconcile_disconnected(struct primary *p, struct repl *r,
             undone_count(r, c);
         }
         if (c->automatic || c->abandoned) {
+            differs_again(p, r, c);
             free_job(r, c);
             continue;
         }

@@ -231,6 +231,8 @@ static int on_ready(struct primary *p, struct repl *r, struct bytes body,
                     "%llu keys cannot be read on the replica: %.*s",
                     (unsigned long long)m.errors, (int)m.first_error.len,
                     (const char *)m.first_error.p);
+    } else {
+        differs_scanned(r);
     }
     reconcile_connected(p, r);
     return 0;
@@ -269,6 +271,7 @@ static void compare_roots(struct primary *p, struct repl *r)
         r->equal_wall_ns = r->ping_wall_ns;
         r->mismatches = 0;
         r->compare_fails = 0;
+        differs_equal(r);
         brake_release(p, r);
         reconcile_settled(r, r->ping_debts);
         return;

@@ -110,6 +110,7 @@ edited() {
     before=$(files_of r1)
     expect_json 1 ctl resync r1 --dry-run --json
     names_all "resync --dry-run"
+    known_to_differ "a dry run"
     expect_json 1 ctl resync r1 --dry-run --content --json
     names_all "resync --dry-run --content"
     pings=$(status "$(of r1 received_bytes)")
@@ -119,8 +120,17 @@ edited() {
     expect_json 1 ctl verify r1 --json
     names_all verify
     is "$(out_json "replicas[name=r1].repaired")" 0 "what the verify repaired"
-    must_within "$WAIT" same r1
+    known_to_differ "a verify"
+    must_within "$WAIT" ctl status
+    same r1 || fail "status says that all is well, and the replica differs"
     expect 0 ctl verify r1
+}
+# What was found is a state: known until it is repaired.
+known_to_differ() {
+    expect_json 1 ctl status --json
+    is "$(out_json "$(of r1 state)")" streaming "the replica's state after $1"
+    is "$(out_json healthy)" false "the health after $1"
+    is "$(out_json "warnings[id=402].id")" 402 "the warning after $1"
 }
 # Some heartbeats later: an answer to each is about 70 bytes.
 beats() { [ $(($(status "$(of r1 received_bytes)") - pings)) -gt "$1" ]; }

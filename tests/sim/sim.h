@@ -218,6 +218,7 @@ struct replica {
     int64_t down_us;    /* the agent learns of the end */
     int64_t connect_us; /* the agent tries again */
     bool paused;
+    int64_t resync_us; /* the operator asks for another not before this */
     uint64_t braked; /* the agent's note of its brake; outlives the agent */
     struct buf to_receiver, to_agent;
     int64_t stuck_us; /* nothing moves until then */

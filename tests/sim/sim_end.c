@@ -8,9 +8,35 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "sync/state.h"
 #include "tests/sim/sim.h"
 
-enum { PATIENCE_S = 600 };
+enum {
+    PATIENCE_S = 600,
+    RESYNC_S = 60, /* the operator's, to another resync */
+};
+
+/* What a dry run found the operator repairs. */
+static bool keeps_up(struct sim *s, struct replica *r)
+{
+    const struct compare_options o = {
+        .mode = COMPARE_REPAIR, .scan = true, .content = true};
+    struct err err;
+
+    if (primary_keeps_up(s->agent.p, r->id, LAG_LIMIT_MS, sim_now_ms(s),
+                         &err)) {
+        return true;
+    }
+    if (err.id == DR_DIFFERENT && s->now_us >= r->resync_us) {
+        r->resync_us = s->now_us + RESYNC_S * INT64_C(1000000);
+        sim_note(s, "resync of replica %d: %s", r->number, err.msg);
+        int64_t id =
+            primary_compare(s->agent.p, r->id, &o, sim_now_ms(s), &err);
+        assert(id > 0);
+        agent_act(s);
+    }
+    return false;
+}
 
 static bool is_settled(struct sim *s, struct replica *r)
 {
@@ -25,9 +51,7 @@ static bool is_settled(struct sim *s, struct replica *r)
                  r->number);
         agent_act(s);
     }
-    return st.state == REPLICA_STREAMING && st.lag_ms == 0 &&
-           primary_keeps_up(s->agent.p, r->id, LAG_LIMIT_MS, sim_now_ms(s),
-                            &err) &&
+    return st.state == REPLICA_STREAMING && st.lag_ms == 0 && keeps_up(s, r) &&
            primary_passed(s->agent.p, r->id, primary_tail(s->agent.p)) &&
            digest_equal(index_root(r->index), index_root(s->agent.ix));
 }

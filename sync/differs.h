@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * differs: what a comparison found different and nobody has repaired yet: a
+ * state, not an event.
+ *
+ * A verify that finds differences is answered, and its repair follows seconds
+ * later; a dry run repairs nothing; a repair may find again and again what it
+ * repaired.  From the finding on the replica does not keep up, whatever else is
+ * said of it, until a comparison that looked at least as closely has repaired
+ * what it found, or has found nothing.
+ *
+ * What was found by a look at the replica's disk is not in its index, so
+ * digests that are equal prove nothing about it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/base/err.h"
+
+struct compare;
+struct primary;
+struct repl;
+
+/* How closely a comparison looks. */
+enum differs_depth {
+    DIFFERS_RECORDED = 0, /* what both ends remember */
+    DIFFERS_STAT,         /* the stat of each file */
+    DIFFERS_CONTENT,      /* each value */
+};
+
+enum { DIFFERS_NAME_BYTES = 256 };
+
+struct differs {
+    uint64_t count; /* keys and tables, 0: none are known */
+    int64_t since_ms;
+    enum differs_depth depth;
+    int64_t repair_ms; /* then the replica scans and is repaired; 0: not */
+    char example[DIFFERS_NAME_BYTES]; /* "": it has no name */
+};
+
+/* A comparison has ended, and did not fail. */
+void differs_compared(struct primary *p, struct repl *r,
+                      const struct compare *c);
+/* A comparison that was to repair what was found came to no end. */
+void differs_again(const struct primary *p, struct repl *r,
+                   const struct compare *c);
+/* Digests of both ends are equal, with nothing on its way. */
+void differs_equal(struct repl *r);
+/* A session begins: its receiver has scanned, so its digests tell of all that a
+ * stat shows. */
+void differs_scanned(struct repl *r);
+/* It is time to repair what was found. */
+bool differs_due(const struct primary *p, const struct repl *r);
+/* false: none are known.  Else what differs, in a sentence, as DR_DIFFERENT. */
+bool differs_say(const struct primary *p, const struct repl *r,
+                 struct err *err);
