@@ -102,7 +102,7 @@ json_t *behind_refused_json(struct daemon *d, const struct replica *r,
             status_set_name(o, "key", x.key);
     }
     (void)json_object_set_new(o, "errno", json_integer(x.err.sys));
-    (void)json_object_set_new(o, "error", status_error(&x.err));
+    (void)json_object_set_new(o, "error", status_error_of(r, &x.err));
     return o;
 }
 
@@ -112,10 +112,9 @@ json_t *behind_breaks_json(const struct replica *r)
     unsigned count = breaks_count(&r->breaks, now_ms);
     if (count == 0)
         return json_null();
-    return json_pack(
-        "{s:i, s:o, s:o, s:b, s:o}", "count", (int)count, "window_s",
-        status_seconds(BREAKS_WINDOW_MS), "last_s",
-        status_seconds(breaks_last_ms(&r->breaks, now_ms)), "flapping",
-        breaks_are_many(&r->breaks, now_ms), "error",
-        status_error(&r->breaks.last));
+    return json_pack("{s:i, s:o, s:o, s:b, s:o}", "count", (int)count,
+                     "window_s", status_seconds(BREAKS_WINDOW_MS), "last_s",
+                     status_seconds(breaks_last_ms(&r->breaks, now_ms)),
+                     "flapping", breaks_are_many(&r->breaks, now_ms), "error",
+                     status_error_of(r, &r->breaks.last));
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * hint_names: the names of the configuration put into an error's hint. */
+ * hint_names: errors for people, with the names of the configuration put into
+ * their hints. */
 #pragma once
 
 #include <jansson.h>
 
+#include "store/base/err.h"
+
 struct config;
 struct config_replica;
 
-/* `error` is an ERROR of control.h (null: nothing is done); `r` is whose it
- * is, NULL: the database's. */
-void hint_names_fill(json_t *error, const struct config *c,
-                     const struct config_replica *r);
-/* Those of a list of them that are of this host (1xx). */
-void hint_names_fill_all(json_t *errors, const struct config *c);
+/* As status_error(); `r` is whose it is, NULL: the database's. */
+json_t *hint_names_error(const struct err *err, const struct config *c,
+                         const struct config_replica *r);

@@ -33,6 +33,15 @@ enum {
     CONTENT_MOST_MS = 6 * 3600 * 1000,
 };
 
+json_t *job_error(const struct job *j, const char *replica,
+                  const struct err *err)
+{
+    const struct replica *r = replica_find(j->daemon, replica);
+
+    return r != NULL ? status_error_of(r, err)
+                     : status_error_here(j->daemon, err);
+}
+
 static json_t *wait_target_json(struct job *j, const struct job_target *t)
 {
     struct replica *r = replica_find(j->daemon, t->name);
@@ -47,7 +56,7 @@ static json_t *wait_target_json(struct job *j, const struct job_target *t)
                      t->done && !t->failed, "state",
                      replica_state_word(st.state), "pending_keys",
                      (json_int_t)st.pending_keys, "error",
-                     show ? status_error(err) : json_null());
+                     show ? job_error(j, t->name, err) : json_null());
 }
 
 json_t *job_object(struct job *j, bool end)
@@ -56,7 +65,7 @@ json_t *job_object(struct job *j, bool end)
     int64_t ms = daemon_ms() - j->began_ms;
     for (size_t i = 0; i < j->count; i++)
         (void)json_array_append_new(
-            list, j->is_compare ? compare_target_json(&j->targets[i], end)
+            list, j->is_compare ? compare_target_json(j, &j->targets[i], end)
                                 : wait_target_json(j, &j->targets[i]));
     json_t *warnings = json_array();
     status_add_poor(j->daemon, warnings);

@@ -60,18 +60,18 @@ static json_t *names_json(const struct compare_result *r)
 }
 
 /* Takes nothing: the keys are the core's. */
-static json_t *uncompared_json(const struct uncompared_key *keys, size_t n)
+static json_t *uncompared_json(const struct job *j, const char *replica,
+                               const struct uncompared_key *keys, size_t n)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++) {
         const struct uncompared_key *k = &keys[i];
         struct err err = {0};
         uncompared_err(k, &err);
-        json_t *o = json_pack("{s:s, s:s, s:b, s:o}", "reason",
-                              uncompared_word(k->why), "side",
-                              k->on_primary ? "primary" : "replica",
-                              "is_table", k->is_table, "error",
-                              status_error(&err));
+        json_t *o =
+            json_pack("{s:s, s:s, s:b, s:o}", "reason", uncompared_word(k->why),
+                      "side", k->on_primary ? "primary" : "replica", "is_table",
+                      k->is_table, "error", job_error(j, replica, &err));
         if (k->sys != 0)
             (void)json_object_set_new(o, "errno", json_integer(k->sys));
         status_set_name(o, "table", k->table);
@@ -124,17 +124,17 @@ static void add_met(const struct job *j, struct job_target *t,
     t->last.different += added > unnamed ? added - unnamed : 0;
 }
 
-json_t *compare_target_json(const struct job_target *t, bool end)
+json_t *compare_target_json(const struct job *j, const struct job_target *t,
+                            bool end)
 {
     const struct compare_result *r = &t->last;
     const char *phase = t->done          ? "done"
                         : t->phase != NULL ? t->phase
                                            : "waiting";
-    json_t *o = json_pack("{s:s, s:b, s:b, s:b, s:s, s:o}", "name", t->name,
-                          "done", t->done, "failed", t->failed, "held",
-                          r->held, "phase", phase, "error",
-                          t->err.code != 0 ? status_error(&t->err)
-                                           : json_null());
+    json_t *o =
+        json_pack("{s:s, s:b, s:b, s:b, s:s, s:o}", "name", t->name, "done",
+                  t->done, "failed", t->failed, "held", r->held, "phase", phase,
+                  "error", job_error(j, t->name, &t->err));
     const struct {
         const char *name;
         uint64_t value;
@@ -233,7 +233,8 @@ static void update(struct job *j, struct job_target *t)
     if (!r->done)
         return;
     t->names = names_json(r);
-    t->uncompared = uncompared_json(r->uncompared, r->uncompared_count);
+    t->uncompared =
+        uncompared_json(j, t->name, r->uncompared, r->uncompared_count);
     if (j->met != NULL)
         add_met(j, t, r);
     if (r->failed)
@@ -327,7 +328,7 @@ static void expire(struct job *j, struct job_target *t)
         primary_uncompared(core, r->number,
                            j->barrier != 0 ? j->barrier : primary_tail(core),
                            daemon_ms(), &u);
-        t->uncompared = uncompared_json(u.keys, u.n);
+        t->uncompared = uncompared_json(j, t->name, u.keys, u.n);
         t->last.unread = u.count;
         uncompared_free(&u);
     }

@@ -67,6 +67,10 @@ void target_fail(struct job_target *t, const struct err *err);
 void compare_step(struct job *j);
 /* The time is over: those that are not done fail, with what is missing. */
 void compare_expire(struct job *j);
-json_t *compare_target_json(const struct job_target *t, bool end);
+/* ERROR, or null when its code is 0. */
+json_t *job_error(const struct job *j, const char *replica,
+                  const struct err *err);
+json_t *compare_target_json(const struct job *j, const struct job_target *t,
+                            bool end);
 const char *compare_mode_word(const struct job *j);
 void compare_drop(struct job *j);

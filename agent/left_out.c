@@ -42,7 +42,7 @@ bool left_out_json(const struct daemon *d, json_t *replicas)
                       replica_state_word(REPLICA_FAILED), "lag_s", "ack_age_s",
                       "silence_s", "equal_as_of", "pending_keys", 0,
                       "pending_bytes", 0, "held_deletes", 0, "error",
-                      status_error(&d->left_out_err)));
+                      status_error_here(d, &d->left_out_err)));
     }
     return json_array_size(replicas) > before;
 }

@@ -40,6 +40,16 @@ json_t *status_error(const struct err *err)
                                  "(not printable)", "hint", dr_hint(err->id));
 }
 
+json_t *status_error_here(const struct daemon *d, const struct err *err)
+{
+    return hint_names_error(err, d->config, NULL);
+}
+
+json_t *status_error_of(const struct replica *r, const struct err *err)
+{
+    return hint_names_error(err, r->daemon->config, r->config);
+}
+
 static json_t *base64(struct bytes b)
 {
     static const char digits[] =
@@ -146,7 +156,7 @@ static json_t *database_json(struct daemon *d)
     json_t *o = json_pack(
         "{s:s?, s:s?, s:s, s:s, s:o, s:b}", "name", d->config->name, "path",
         d->config->path, "id", hex_encode(id, d->id, sizeof d->id), "state",
-        database_state(d), "error", status_error(&d->root_err),
+        database_state(d), "error", status_error_here(d, &d->root_err),
         "scan_running", scans_busy(d->scans));
     if (o == NULL)
         return json_object();
@@ -248,9 +258,8 @@ static json_t *replica_json(struct replica *r, const struct replica_status *st,
         err = &r->breaks.last;
         quiet = false;
     }
-    json_t *error = quiet ? json_null() : status_error(err);
-    hint_names_fill(error, r->daemon->config, r->config);
-    (void)json_object_set_new(o, "error", error);
+    (void)json_object_set_new(o, "error",
+                              quiet ? json_null() : status_error_of(r, err));
     return o;
 }
 
@@ -318,7 +327,7 @@ static json_t *scan_error(const struct daemon *d)
     (void)err_wrap(&err, "the last scan failed");
     if (err.id == 0)
         err.id = DR_UNREADABLE;
-    return status_error(&err);
+    return status_error_here(d, &err);
 }
 
 void status_add_ignored(const struct daemon *d, bool with_names,
@@ -326,7 +335,7 @@ void status_add_ignored(const struct daemon *d, bool with_names,
 {
     struct err err;
     if (ignored_warning(d->ignored, index_count(d->ix), with_names, &err))
-        (void)json_array_append_new(warnings, status_error(&err));
+        (void)json_array_append_new(warnings, status_error_here(d, &err));
 }
 
 static json_t *warnings_json(struct daemon *d, bool with_keys)
@@ -335,22 +344,22 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
     json_t *list = json_array();
     primary_counts(d->core, &p);
     if (d->watch_err.code != 0)
-        (void)json_array_append_new(list, status_error(&d->watch_err));
+        (void)json_array_append_new(list, status_error_here(d, &d->watch_err));
     if (d->state_err.code != 0)
-        (void)json_array_append_new(list, status_error(&d->state_err));
+        (void)json_array_append_new(list, status_error_here(d, &d->state_err));
     if (d->last_scan.rc < 0 && d->root_state == ROOT_HERE)
         (void)json_array_append_new(list, scan_error(d));
     if (d->unread > 0)
-        (void)json_array_append_new(list, status_error(&d->unread_err));
+        (void)json_array_append_new(list, status_error_here(d, &d->unread_err));
     struct replica *r;
     struct err err = {0};
     DL_FOREACH (d->replicas, r) {
         if (unclean_warning(d, r, &err))
-            (void)json_array_append_new(list, status_error(&err));
+            (void)json_array_append_new(list, status_error_of(r, &err));
         if (behind_why(d, r, &err))
-            (void)json_array_append_new(list, status_error(&err));
+            (void)json_array_append_new(list, status_error_of(r, &err));
         if (behind_flaps(r, &err))
-            (void)json_array_append_new(list, status_error(&err));
+            (void)json_array_append_new(list, status_error_of(r, &err));
     }
     status_add_ignored(d, with_keys, list);
     if (p.unreadable > 0) {
@@ -363,7 +372,7 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
                       with_keys && p.unreadable_text[0] != '\0' ? ": " : "",
                       with_keys ? p.unreadable_text : "");
         err.id = p.unreadable_id;
-        (void)json_array_append_new(list, status_error(&err));
+        (void)json_array_append_new(list, status_error_here(d, &err));
     }
     return list;
 }
@@ -371,7 +380,8 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
 void status_add_poor(const struct daemon *d, json_t *warnings)
 {
     if (d->poor_err.code != 0)
-        (void)json_array_append_new(warnings, status_error(&d->poor_err));
+        (void)json_array_append_new(warnings,
+                                    status_error_here(d, &d->poor_err));
 }
 
 /* Some key is not on the replicas as it is here, for it never holds still. */
@@ -388,9 +398,8 @@ json_t *daemon_status(struct daemon *d, bool with_keys)
     json_t *blocked = json_array();
     uint64_t blocked_count = 0;
     json_t *warnings = warnings_json(d, with_keys);
-    bool healthy = is_all_seen(d) && json_array_size(warnings) == 0 &&
-                   !is_changing(d);
-    hint_names_fill_all(warnings, d->config);
+    bool healthy =
+        is_all_seen(d) && json_array_size(warnings) == 0 && !is_changing(d);
     status_add_poor(d, warnings); /* said, but nothing is wrong with it now */
     struct replica *r;
     add_blocked(d, NULL, with_keys, blocked, &blocked_count);

@@ -11,8 +11,12 @@
 #include "sync/state.h"
 
 #define OTHER_CLIENT                                                           \
-    "or take OpenSSH's client instead of host = ...: command = ssh -T -p PORT " \
-    "USER@HOST"
+    "OpenSSH's client may get in; as the lines of [replica REPLICA], instead " \
+    "of host and all that belongs to it: command = SSH RECEIVE"
+#define TOO_MANY                                                               \
+    "too many at once (MaxStartups, PerSourceMaxStartups) or a ban "           \
+    "(fail2ban, hosts.deny)? on HOST: journalctl -u ssh -n 20; it is tried "   \
+    "again by itself"
 
 /* `stage`: words of the message, NULL: any.  `sys`: 0: any. */
 static const struct {
@@ -20,20 +24,14 @@ static const struct {
     const char *stage;
     const char *hint; /* NULL: the message says what to do */
 } rows[] = {
-    {DR_HANDSHAKE, 0, "no algorithms in common", NULL},
+    {DR_HANDSHAKE, 0, "no algorithms in common", OTHER_CLIENT},
     {DR_HANDSHAKE, 0, "channel",
      "on HOST: sshd -T | grep -i maxsessions (0 lets nobody in, and each "
      "replica over one connection needs one); journalctl -u ssh -n 20"},
-    {DR_HANDSHAKE, 0, "closed the connection",
-     "too many at once (MaxStartups, PerSourceMaxStartups) or a ban "
-     "(fail2ban, hosts.deny)? on HOST: journalctl -u ssh -n 20; it is tried "
-     "again by itself"},
-    {DR_HANDSHAKE, 0, "the connection broke",
-     "too many at once (MaxStartups, PerSourceMaxStartups) or a ban "
-     "(fail2ban, hosts.deny)? on HOST: journalctl -u ssh -n 20; it is tried "
-     "again by itself"},
+    {DR_HANDSHAKE, 0, "closed the connection", TOO_MANY},
+    {DR_HANDSHAKE, 0, "the connection broke", TOO_MANY},
     {DR_HANDSHAKE, 0, NULL,
-     "on HOST: journalctl -u ssh -n 20; " OTHER_CLIENT},
+     "on HOST: journalctl -u ssh -n 20; if it says nothing: " OTHER_CLIENT},
     {DR_HOST_KEY_UNKNOWN, 0, "ssh-keyscan", NULL},
     {DR_KNOWN_HOSTS, 0, "ssh-keyscan", NULL},
     {DR_KNOWN_HOSTS, 0, "has REVOKED", NULL},
@@ -50,6 +48,10 @@ static const struct {
     {DR_NO_RECEIVER, 0, "exit status 78",
      "the receiver refuses its settings: on HOST, as the login user, run what "
      "command=\"...\" of authorized_keys has; then: drover reload"},
+    {DR_NO_RECEIVER, 0, "child ",
+     "install drover, or correct the program in command = ... (where that is "
+     "an ssh: on HOST, and in command=\"...\" of its authorized_keys); then: "
+     "drover reload"},
     {DR_NO_RECEIVER, 0, "starts no command",
      "on HOST: sshd -T -C user=USER | grep -i -E 'forcecommand|permittty'; "
      "the account must be allowed to run drover-replica receive"},
@@ -57,10 +59,23 @@ static const struct {
     {DR_LINK_LOST, 0, "killed by signal",
      "on HOST: journalctl -n 50 | grep -i -E 'oom|drover-replica'; it is "
      "started again by itself"},
+    {DR_NOISE, 0, "account is currently not available",
+     "the account's shell lets nobody in; on HOST: usermod -s /bin/sh USER "
+     "(restrict,command=\"...\" in its authorized_keys allows the receiver "
+     "alone); then: drover reload"},
+    {DR_LINK_LOST, 0, "child ",
+     "it is started again by itself; if it repeats: the message has its last "
+     "words; run its command by hand, as the agent's user"},
     {DR_LINK_LOST, 0, "exit status",
      "the command there ended by itself: it must be drover-replica receive "
      "DIR; see command=\"...\" of authorized_keys on HOST, and run it there "
      "as the login user"},
+    {DR_CHILD, 0, "Host key verification failed",
+     "compare the host's key on its console, then, as the agent's user: "
+     "ssh-keygen -R KNOWN -f FILE; ssh-keyscan -p PORT HOST >>FILE"},
+    {DR_CHILD, 0, "exit status 255",
+     "try by hand, as the agent's user: SSH true; on HOST: journalctl -u ssh "
+     "-n 20; it is tried again by itself"},
     {DR_CHILD, 0, "exit status",
      "run it by hand, as the agent's user: it must be drover-replica receive "
      "DIR, or an ssh that runs it and asks nothing (ssh -T -o BatchMode=yes)"},
@@ -92,6 +107,35 @@ static bool is_sys(const struct err *err, int sys)
            strstr(err->msg, strerrordesc_np(sys)) != NULL;
 }
 
+static const struct {
+    int id;
+    const char *hint;
+} of_child[] = {
+    {DR_LINK_LOST,
+     "it is started again by itself; if it repeats: journalctl -n 50 | grep -i "
+     "-E 'oom|drover-replica'"},
+    {DR_FLAPPING,
+     "the message has the last reason; killed? journalctl -n 50 | grep -i -E "
+     "'oom|drover-replica'; it counts as mended after 3 minutes, or with: "
+     "drover reload"},
+    {DR_NOISE,
+     "the command prints something before drover-replica speaks: run it by "
+     "hand, as the agent's user, without input (</dev/null)"},
+    {DR_PROTOCOL,
+     "install drover and drover-replica of the same version: drover version; "
+     "drover-replica version"},
+};
+
+const char *hint_of_child(int id)
+{
+    for (size_t i = 0; i < sizeof of_child / sizeof *of_child; i++) {
+        if (of_child[i].id == id) {
+            return of_child[i].hint;
+        }
+    }
+    return dr_hint(id);
+}
+
 const char *hint_of(const struct err *err)
 {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -117,9 +161,13 @@ static const char *name_for(const struct hint_names *n, const char *word,
     const struct {
         const char *word, *name;
     } all[] = {
-        {"HOST", n->host},       {"USER", n->user}, {"PORT", n->port},
-        {"REPLICA", n->replica}, {"DIR", n->dir},   {"PRIMARY", n->primary},
-        {"FILE", n->file},
+        {"HOST", n->host},       {"USER", n->user},
+        {"PORT", n->port},       {"REPLICA", n->replica},
+        {"DIR", n->dir},         {"PRIMARY", n->primary},
+        {"FILE", n->file},       {"NAME", n->name},
+        {"KNOWN", n->known},     {"SSH", n->ssh},
+        {"RECEIVE", n->receive}, {"TABLE", n->table},
+        {"KEY", n->key},         {"PID", n->pid},
     };
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {

@@ -17,13 +17,22 @@ struct hint_names {
     const char *host, *user, *port, *replica;
     const char *dir;     /* DIR: where the trouble is */
     const char *primary; /* PRIMARY: the database on the agent's host */
-    const char *file;    /* FILE: key or known_hosts */
+    const char *file;    /* FILE: key, known_hosts or configuration */
+    const char *name;    /* NAME: of the unit's instance */
+    const char *known;   /* KNOWN: the host in known_hosts */
+    const char *ssh;     /* SSH: the client's command line, up to the host */
+    const char *receive; /* RECEIVE: what it asks for there */
+    const char *table;   /* TABLE and KEY: of the message */
+    const char *key;
+    const char *pid; /* PID: of the message */
 };
 
-enum { HINT_ROOM = 900 };
+enum { HINT_ROOM = 4000 };
 
 /* Of an error; "" when there is nothing to add. */
 const char *hint_of(const struct err *err);
-/* HOST, USER, PORT, REPLICA, DIR, PRIMARY and FILE replaced.  Returns `out`. */
+/* Of a number alone, where the receiver is a child of the agent. */
+const char *hint_of_child(int id);
+/* The words of struct hint_names replaced.  Returns `out`. */
 char *hint_fill(char *out, size_t room, const char *hint,
                 const struct hint_names *names);

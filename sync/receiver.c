@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "store/base/quote.h"
+#include "sync/hint.h"
 #include "sync/receiver_core.h"
 #include "sync/state.h"
 
@@ -170,10 +171,11 @@ void receiver_end(struct receiver *r, const struct err *err)
     if (!first || (err->code == ERR_CLOSED && err->id == DR_NONE)) {
         return;
     }
-    int id = dr_of(err);
-    const char *hint = dr_hint(id);
+    struct err numbered = *err;
+    numbered.id = dr_of(err);
+    const char *hint = hint_of(&numbered);
     struct wire_error m = {
-        .id = (uint16_t)id,
+        .id = (uint16_t)numbered.id,
         .text = bytes_of(err->msg, strlen(err->msg)),
         .hint = bytes_of(hint, strlen(hint)),
     };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * state: the words and texts of state.h, as tables.  A hint says the next
- * thing to do, where possible the command to type; REPLICA, HOST, DIR and FILE
- * stand for the names in the message above it. */
+ * thing to do, where possible the command to type; REPLICA, HOST, DIR, FILE and
+ * the like stand for names that hint.h fills in. */
 #include "sync/state.h"
 
 #include <stddef.h>
@@ -73,15 +73,16 @@ static const struct dr_row rows[] = {
      "(stop its writers, rm the link, mv); no flockd database: restart the "
      "agent with the right path"},
     {DR_CONNECT, "the replica's host cannot be reached",
-     "try by hand: ssh -v -p PORT USER@HOST"},
+     "try by hand, as the agent's user: SSH true"},
     {DR_HOST_KEY_UNKNOWN, "the host's key is not in the known_hosts file",
      "compare the fingerprint on the host's console (ssh-keygen -lf "
      "/etc/ssh/ssh_host_ed25519_key.pub), then add it: ssh-keyscan -t ed25519 "
-     "HOST >>FILE"},
+     "-p PORT HOST >>FILE"},
     {DR_HOST_KEY_CHANGED,
      "the host shows another key than the known_hosts file has",
-     "reinstalled? compare on its console, then: ssh-keygen -R HOST -f FILE "
-     "and add the new key; if not, someone may be in between: change nothing"},
+     "if it was not reinstalled, someone may be in between: change nothing; if "
+     "it was: compare on its console, then: ssh-keygen -R KNOWN -f FILE; "
+     "ssh-keyscan -p PORT HOST >>FILE; drover reload"},
     {DR_KNOWN_HOSTS, "the known_hosts file cannot be used",
      "make it readable by the agent and one that ssh accepts too: ssh-keygen "
      "-l -f FILE"},
@@ -97,13 +98,13 @@ static const struct dr_row rows[] = {
      "ssh-keygen -y -P '' -f FILE"},
     {DR_HANDSHAKE, "the SSH handshake failed",
      "on HOST: journalctl -u ssh -n 20; or use OpenSSH's client instead of "
-     "host = ...: command = ssh -T -p PORT USER@HOST"},
+     "host = ...: command = SSH RECEIVE"},
     {DR_LINK_LOST, "the link broke or fell silent",
      "nothing to do: it reconnects by itself; if it repeats: ping HOST, and "
      "on HOST: journalctl -u ssh -n 20"},
     {DR_NOISE, "something prints before the receiver speaks",
      "the login shell or a profile prints, or the account is not allowed to "
-     "log in; must print nothing: ssh USER@HOST true"},
+     "log in; must print nothing: SSH true"},
     {DR_NO_RECEIVER, "the receiver program was not found on the replica",
      "install drover there, or correct the path in command=\"...\" of "
      "authorized_keys; on HOST: command -v drover-replica"},
@@ -116,7 +117,7 @@ static const struct dr_row rows[] = {
     {DR_FLAPPING, "a link breaks again and again",
      "the message has the last reason; on HOST: journalctl -u ssh -n 20; do "
      "large packets pass? ping -M do -s 1472 HOST; it counts as mended after "
-     "3 minutes"},
+     "3 minutes, or with: drover reload"},
     {DR_RECEIVER_BUSY, "another receiver is already live on this replica",
      "two agents with the same target? see who it is on HOST: drover-replica "
      "status DIR; a left-over one ends by itself when its link falls silent"},
@@ -166,8 +167,7 @@ static const struct dr_row rows[] = {
     {DR_REPLICA_BLANK, "a replica that was complete is empty now",
      "is its disk mounted? on HOST: findmnt -T DIR; nothing is written there "
      "meanwhile; if it is to be filled anew: drover resync --anew REPLICA"},
-    {DR_REPLICA_OTHER,
-     "another directory is where a complete replica was",
+    {DR_REPLICA_OTHER, "another directory is where a complete replica was",
      "is the right disk mounted there, and the target right? on HOST: findmnt "
      "-T DIR; nothing is written there meanwhile; if this directory is to be "
      "the replica from now on: drover resync --anew REPLICA"},

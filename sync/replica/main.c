@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "store/base/clock.h"
+#include "store/base/quote.h"
 #include "sync/hint.h"
 #include "sync/replica/options.h"
 #include "sync/replica/replica.h"
@@ -83,6 +84,19 @@ void replica_say(const char *fmt, ...)
     dprintf(STDERR_FILENO, "drover-replica: %s\n", line);
 }
 
+/* Of `receive`, for hints; NULL before it is known. */
+static const char *served_dir;
+
+void replica_hint(char *out, const struct err *err)
+{
+    const struct hint_names names = {
+        .host = "this host",
+        .dir =
+            served_dir != NULL ? QUOTED(served_dir, strlen(served_dir)) : NULL,
+    };
+    (void)hint_fill(out, HINT_ROOM, hint_of(err), &names);
+}
+
 void replica_say_error(const struct err *err)
 {
     if (err->id != 0) {
@@ -90,7 +104,8 @@ void replica_say_error(const struct err *err)
     } else {
         replica_say("%s", err->msg);
     }
-    const char *hint = hint_of(err);
+    char hint[HINT_ROOM];
+    replica_hint(hint, err);
     if (hint[0] != '\0') {
         replica_say("hint: %s", hint);
     }
@@ -208,7 +223,7 @@ int receive_main(int argc, char **argv)
         replica_say("receive wants one directory; see drover-replica --help");
         return EXIT_USAGE;
     }
-    set.dir = argv[optind];
+    set.dir = served_dir = argv[optind];
     return receive_run(&set);
 }
 

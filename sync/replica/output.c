@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "store/base/clock.h"
+#include "sync/hint.h"
 #include "sync/replica/receive.h"
 
 enum { LINGER_MS = 2000 /* for the agent to read a refusal */ };
@@ -58,7 +59,8 @@ void receive_send_error(const struct err *err, bool with_magic)
 {
     struct buf out = BUF_NULL;
     struct err ignored;
-    const char *hint = dr_hint(err->id);
+    char hint[HINT_ROOM];
+    replica_hint(hint, err);
     struct wire_error frame = {
         .id = (uint16_t)err->id,
         .text = bytes_of(err->msg, strlen(err->msg)),

@@ -51,6 +51,8 @@ int receive_run(const struct replica_settings *settings);
 
 /* One line on stderr, with the program's name in front. */
 void replica_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* What to do about it, with the names that are known here; HINT_ROOM bytes. */
+void replica_hint(char *out, const struct err *err);
 /* The error, its number and what to do, on stderr. */
 void replica_say_error(const struct err *err);
 /* A time as 2026-11-21T06:46:23.936Z; returns `out`. */

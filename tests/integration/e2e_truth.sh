@@ -46,7 +46,7 @@ refused() {
 
     must_tell 'DR-305 replica full: 1 change is refused for .*, such as: table (root) key large: .*No space left'
     must_tell '^refused  *large  .* on full: .*No space left'
-    must_tell 'HINT: make room on HOST'
+    must_tell "HINT: make room on this host: df -h $W/full;"
     is "$(status "$(of full state)")" streaming "its state"
     is "$(status "$(of full refused.errno)")" 28 "the system's error"
     is "$(status "$(of full refused.key)")" large "the key"

@@ -23,8 +23,9 @@ static void a_hint_is_of_what_happened(void **state)
          "drover-replica status DIR", "demote"},
         {DR_IS_PRIMARY, 0, "/r was promoted: it is a primary itself now",
          "drover-replica status DIR", "demote"},
-        {DR_OLD_EPOCH, 0, "epoch 2", "who is primary now?", "stop its writers "
-                                                          "and this agent"},
+        {DR_OLD_EPOCH, 0, "epoch 2", "who is primary now?",
+         "stop its writers "
+         "and this agent"},
         {DR_HANDSHAKE, 0, "h:22, banner: the other end closed the connection",
          "MaxStartups", "aes128-ctr"},
         {DR_HANDSHAKE, ECONNRESET,
@@ -33,15 +34,34 @@ static void a_hint_is_of_what_happened(void **state)
         {DR_HANDSHAKE, 0, "h:22, channel: Channel open failure (libssh2 -21)",
          "maxsessions", "aes128-ctr"},
         {DR_HANDSHAKE, 0,
-         "h:22, handshake: no algorithms in common. ... command = ssh -T", "",
-         "aes128"},
-        {DR_HANDSHAKE, 0, "h:22, handshake: timed out", "command = ssh -T", NULL},
+         "h:22, handshake: no algorithms in common.  The server needs",
+         "command = SSH RECEIVE", "aes128"},
+        {DR_HANDSHAKE, 0, "h:22, handshake: timed out", "command = SSH RECEIVE",
+         NULL},
+        {DR_HOST_KEY_CHANGED, 0, "HOST KEY CHANGED",
+         "ssh-keygen -R KNOWN -f FILE; ssh-keyscan -p PORT HOST >>FILE", NULL},
+        {DR_CHILD, 0,
+         "child 7 (ssh) ended with exit status 255; last line on "
+         "stderr: Host key verification failed.",
+         "ssh-keyscan", "drover-replica receive"},
+        {DR_CHILD, 0, "child 7 (ssh) ended with exit status 255", "SSH true",
+         "drover-replica receive"},
+        {DR_NOISE, 0, "got: \"This account is currently not available.\"",
+         "usermod -s /bin/sh USER", "profile"},
+        {DR_NO_RECEIVER, 0,
+         "child 7 (x) ended with exit status 127 (command "
+         "not found)",
+         "command = ...", NULL},
+        {DR_LINK_LOST, 0, "child 7 (x) ended with exit status 1", "by hand",
+         "authorized_keys"},
         {DR_AUTH, 0, "refused k. This tells: journalctl -u ssh -n 20",
          "drover reload", "authorized_keys"},
         {DR_AUTH, 0, "child 4 (ssh) ended with exit status 255",
          "authorized_keys", NULL},
-        {DR_LINK_LOST, 0, "h:22, streaming: the receiver ended with exit "
-                          "status 1", "drover-replica receive", "nothing to do"},
+        {DR_LINK_LOST, 0,
+         "h:22, streaming: the receiver ended with exit "
+         "status 1",
+         "drover-replica receive", "nothing to do"},
         {DR_LINK_LOST, 0, "the receiver was killed by signal KILL", "oom",
          "nothing to do"},
         {DR_LINK_LOST, ECONNRESET, "the connection broke", "reconnects", NULL},
@@ -59,10 +79,12 @@ static void a_hint_is_of_what_happened(void **state)
         {DR_REPLICA_DIR, 0, "/r: Read-only file system", "ReadWritePaths=DIR",
          "belong to"},
         {DR_REPLICA_DIR, EACCES, "/r", "ls -ld DIR", "ReadWritePaths"},
-        {DR_REPLICA_IO, 0, "a: Read-only file system", "ReadWritePaths=DIR", NULL},
-        {DR_REPLICA_IO, EIO, "a: Input/output error", "dmesg", "ReadWritePaths"},
-        {DR_LAG, 0, "replica a, which is paused: what it lacks", "drover resume",
-         "slow"},
+        {DR_REPLICA_IO, 0, "a: Read-only file system", "ReadWritePaths=DIR",
+         NULL},
+        {DR_REPLICA_IO, EIO, "a: Input/output error", "dmesg",
+         "ReadWritePaths"},
+        {DR_LAG, 0, "replica a, which is paused: what it lacks",
+         "drover resume", "slow"},
         {DR_STATE_DIR, EROFS, "s", "ReadWritePaths=DIR", NULL},
         {DR_STATE_DIR, ENOSPC, "s", "df -h DIR", "ReadWritePaths"},
         {DR_NO_IDENTITY, EROFS, "s", "ReadWritePaths=PRIMARY", NULL},
@@ -102,11 +124,26 @@ static void known_names_are_filled_in(void **state)
                         "on eu-1");
 }
 
+static void a_child_has_no_network(void **state)
+{
+    static const int IDS[] = {DR_LINK_LOST, DR_FLAPPING, DR_NOISE, DR_PROTOCOL};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof IDS / sizeof *IDS; i++) {
+        const char *hint = hint_of_child(IDS[i]);
+        assert_true(hint[0] != '\0');
+        assert_null(strstr(hint, "ssh"));
+        assert_null(strstr(hint, "ping"));
+    }
+    assert_string_equal(hint_of_child(DR_BRAKE), dr_hint(DR_BRAKE));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hint_is_of_what_happened),
         cmocka_unit_test(known_names_are_filled_in),
+        cmocka_unit_test(a_child_has_no_network),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
