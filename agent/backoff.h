@@ -32,8 +32,8 @@ struct backoff backoff_of(int64_t first_ms, int64_t max_ms, uint64_t seed);
 int64_t backoff_next_ms(struct backoff *b);
 /* The longest delay (with jitter), for errors that need the operator. */
 int64_t backoff_longest_ms(struct backoff *b);
-/* The delay after a refused login: 5 minutes, then twice as long each time up to
- * half an hour (or max_ms, if that is longer), and up to a quarter more. */
+/* The delay after a refused login: 5 minutes, then twice as long each time up
+ * to half an hour (or max_ms, if that is longer), and up to a quarter more. */
 int64_t backoff_refused_ms(struct backoff *b);
 /* It has worked for so long: after BACKOFF_LASTING_MS like backoff_reset(). */
 void backoff_worked(struct backoff *b, int64_t for_ms);

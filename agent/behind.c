@@ -9,11 +9,12 @@
 #include "agent/status.h"
 #include "sync/state.h"
 
-/* What a replica lacks that is copied, compared or away, its state says; but who
- * refuses it or holds its lock, nothing else does. */
+/* What a replica lacks that is copied, compared or away, its state says; but
+ * who refuses it or holds its lock, nothing else does. */
 static bool is_told_by(enum replica_state state, const struct err *why)
 {
     bool quiet = state == REPLICA_STREAMING || state == REPLICA_PAUSED;
+
     return !quiet && why->id == DR_LAG;
 }
 
@@ -21,13 +22,16 @@ bool behind_why(struct daemon *d, const struct replica *r, struct err *why)
 {
     struct replica_status st;
     if (primary_keeps_up(d->core, r->number, d->config->lag_limit_ms,
-                         daemon_ms(), why))
+                         daemon_ms(), why)) {
         return false;
+    }
     primary_status(d->core, r->number, daemon_ms(), &st);
+
     /* An index that is being read says so itself. */
     if (is_told_by(st.state, why) ||
-        (st.lag_ms < 0 && !d->index_ready && why->id == DR_LAG))
+        (st.lag_ms < 0 && !d->index_ready && why->id == DR_LAG)) {
         return false;
+    }
     (void)err_wrap(why, "replica %s%s", r->name,
                    st.state == REPLICA_PAUSED ? ", which is paused" : "");
     return true;
@@ -36,8 +40,10 @@ bool behind_why(struct daemon *d, const struct replica *r, struct err *why)
 bool behind_flaps(const struct replica *r, struct err *why)
 {
     int64_t now_ms = daemon_ms();
-    if (!breaks_are_many(&r->breaks, now_ms))
+
+    if (!breaks_are_many(&r->breaks, now_ms)) {
         return false;
+    }
     (void)err_set(why, ERR_CLOSED, 0,
                   "replica %s: the link broke %u times in %s, the last time %s "
                   "ago: DR-%03d %.300s",
@@ -49,12 +55,13 @@ bool behind_flaps(const struct replica *r, struct err *why)
     return true;
 }
 
-/* --- the log ------------------------------------------------------------------------ */
+/* --- the log ------------------------------------------------------------- */
 
 /* A replica that went away does not keep up for that. */
 static bool is_there(struct daemon *d, const struct replica *r)
 {
     struct replica_status st;
+
     primary_status(d->core, r->number, daemon_ms(), &st);
     return st.state == REPLICA_STREAMING || st.state == REPLICA_PAUSED;
 }
@@ -71,13 +78,16 @@ void behind_second(struct daemon *d, struct replica *r)
     struct behind *b = &r->behind;
     struct err why = {0};
     int64_t now_ms = daemon_ms();
+
     if (!behind_flaps(r, &why) && !behind_why(d, r, &why)) {
-        if (b->id != 0 && is_there(d, r))
+        if (b->id != 0 && is_there(d, r)) {
             caught_up(r, now_ms);
+        }
         return;
     }
-    if (b->id == 0)
+    if (b->id == 0) {
         b->since_ms = now_ms;
+    }
     if (b->id != why.id || now_ms - b->logged_ms >= BEHIND_LOG_MS) {
         b->logged_ms = now_ms;
         log_event(LOG_WARN, "behind", r->name, why.id, "err=\"%s\"", why.msg);
@@ -85,21 +95,24 @@ void behind_second(struct daemon *d, struct replica *r)
     b->id = why.id;
 }
 
-/* --- for status ----------------------------------------------------------------------- */
+/* --- for status ---------------------------------------------------------- */
 
 json_t *behind_refused_json(struct daemon *d, const struct replica *r,
                             bool with_keys)
 {
     struct primary_refused x;
-    if (!primary_refused(d->core, r->number, daemon_ms(), &x))
+
+    if (!primary_refused(d->core, r->number, daemon_ms(), &x)) {
         return json_null();
-    json_t *o = json_pack("{s:I, s:o, s:b}", "count", (json_int_t)x.count,
-                          "since_s", status_seconds(x.since_ms), "is_table",
-                          x.is_table);
+    }
+    json_t *o =
+        json_pack("{s:I, s:o, s:b}", "count", (json_int_t)x.count, "since_s",
+                  status_seconds(x.since_ms), "is_table", x.is_table);
     if (with_keys) {
         status_set_name(o, "table", x.table);
-        if (!x.is_table)
+        if (!x.is_table) {
             status_set_name(o, "key", x.key);
+        }
     }
     (void)json_object_set_new(o, "errno", json_integer(x.err.sys));
     (void)json_object_set_new(o, "error", status_error_of(r, &x.err));
@@ -110,8 +123,9 @@ json_t *behind_breaks_json(const struct replica *r)
 {
     int64_t now_ms = daemon_ms();
     unsigned count = breaks_count(&r->breaks, now_ms);
-    if (count == 0)
+    if (count == 0) {
         return json_null();
+    }
     return json_pack("{s:i, s:o, s:o, s:b, s:o}", "count", (int)count,
                      "window_s", status_seconds(BREAKS_WINDOW_MS), "last_s",
                      status_seconds(breaks_last_ms(&r->breaks, now_ms)),

@@ -3,11 +3,11 @@
  * behind: what a replica lacks although its state is a good one.
  *
  * The state tells of the session.  That a session streams says nothing of a key
- * which the replica refuses, which a reader there or a writer here keeps locked,
- * or which is pending for longer than lag-limit for whatever reason; nor of a link
- * that breaks again and again.  Each of these is a warning in status, so it is
- * not healthy, and an event in the log: when it begins, again each BEHIND_LOG_MS
- * while it lasts, and when it is over.
+ * which the replica refuses, which a reader there or a writer here keeps
+ * locked, or which is pending for longer than lag-limit for whatever reason;
+ * nor of a link that breaks again and again.  Each of these is a warning in
+ * status, so it is not healthy, and an event in the log: when it begins, again
+ * each BEHIND_LOG_MS while it lasts, and when it is over.
  */
 #pragma once
 
@@ -21,8 +21,8 @@ struct behind {
     int64_t since_ms, logged_ms;
 };
 
-/* It lacks something: *why is the warning.  False: it keeps up, or its state says
- * what is wrong. */
+/* It lacks something: *why is the warning.  False: it keeps up, or its state
+ * says what is wrong. */
 bool behind_why(struct daemon *d, const struct replica *r, struct err *why);
 /* The link breaks again and again: *why is the warning. */
 bool behind_flaps(const struct replica *r, struct err *why);

@@ -23,8 +23,8 @@
 static struct config *load_adhoc(struct cli *cli)
 {
     struct config_errors errors = {0};
-    struct config *config = config_adhoc(cli->words[0], cli->words + 1,
-                                         cli->count - 1, &errors);
+    struct config *config =
+        config_adhoc(cli->words[0], cli->words + 1, cli->count - 1, &errors);
 
     for (size_t i = 0; i < errors.count; i++) {
         (void)cli_fail(cli, EX_USAGE, "%s", errors.lines[i]);
@@ -156,14 +156,15 @@ static int refuse_new_id(struct cli *cli, const struct init *in)
     char hex[IDENTITY_HEX_BYTES];
 
     (void)hex_encode(hex, in->state.id, IDENTITY_BYTES);
-    return cli_fail(cli, EX_CONFIG,
-                    "%s has lost its id: an agent (its state is in %s) knows it "
-                    "as database %s, and with another id every replica would "
-                    "need a new copy; give it back: drover init --id %s %s; if "
-                    "another database is to be there from now on: mv %s/%s "
-                    "%s/%s.old",
-                    dir, in->state.dir, hex, hex, dir, in->state.dir,
-                    IDENTITY_RECORD, in->state.dir, IDENTITY_RECORD);
+    return cli_fail(
+        cli, EX_CONFIG,
+        "%s has lost its id: an agent (its state is in %s) knows it "
+        "as database %s, and with another id every replica would "
+        "need a new copy; give it back: drover init --id %s %s; if "
+        "another database is to be there from now on: mv %s/%s "
+        "%s/%s.old",
+        dir, in->state.dir, hex, hex, dir, in->state.dir, IDENTITY_RECORD,
+        in->state.dir, IDENTITY_RECORD);
 }
 
 /* What is there, what is asked for, and what agents know.  Exit code. */
@@ -172,10 +173,12 @@ static int look(struct cli *cli, struct init *in)
     struct err err = {0};
 
     in->wanted = cli->id != NULL;
-    if (in->wanted && !hex_decode(in->id, sizeof in->id, cli->id,
-                                  strlen(cli->id))) {
-        return cli_fail(cli, EX_USAGE, "--id %s: an id has 32 hexadecimal "
-                                       "digits", cli->id);
+    if (in->wanted &&
+        !hex_decode(in->id, sizeof in->id, cli->id, strlen(cli->id))) {
+        return cli_fail(cli, EX_USAGE,
+                        "--id %s: an id has 32 hexadecimal "
+                        "digits",
+                        cli->id);
     }
     int rc = identity_read(&in->db, in->there, &err);
     if (rc < 0 && rc != ERR_NOTFOUND) {
@@ -188,8 +191,7 @@ static int look(struct cli *cli, struct init *in)
                     (in->known && !is_id(in->there, in->state.id)))) {
         return refuse_other_id(cli, in);
     }
-    return !in->has && in->known &&
-                   !(in->wanted && is_id(in->id, in->state.id))
+    return !in->has && in->known && !(in->wanted && is_id(in->id, in->state.id))
                ? refuse_new_id(cli, in)
                : 0;
 }
@@ -250,13 +252,16 @@ static void tell(struct cli *cli, const struct init *in, bool made)
         return;
     }
     (void)fprintf(cli->out, "%s: %s database id %s\n", dir,
-                  restored ? "was given back" : made ? "was given" : "has",
+                  restored ? "was given back"
+                  : made   ? "was given"
+                           : "has",
                   hex);
     if (restored) {
         tell_epoch(cli, in);
     }
-    (void)fprintf(cli->out, "Next: drover agent %s HOST:PATH, or a file in "
-                            "/etc/drover (man drover.conf)\n",
+    (void)fprintf(cli->out,
+                  "Next: drover agent %s HOST:PATH, or a file in "
+                  "/etc/drover (man drover.conf)\n",
                   dir);
 }
 

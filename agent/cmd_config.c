@@ -72,7 +72,7 @@ static int list_settings(struct cli *cli)
     return 0;
 }
 
-/* --- check-config -------------------------------------------------------------- */
+/* --- check-config -------------------------------------------------------- */
 
 /* File names are bytes. */
 static json_t *words_json(const char *text)
@@ -89,12 +89,12 @@ static json_t *list_json(const char *file, const struct config_errors *list)
     for (size_t i = 0; i < list->count; i++) {
         const struct config_spot *at = &list->spots[i];
         (void)json_array_append_new(
-            a, json_pack("{s:o, s:o, s:s?, s:o}", "file", words_json(file),
-                         "line",
-                         at->line != 0 ? json_integer((json_int_t)at->line)
-                                       : json_null(),
-                         "setting", at->setting, "message",
-                         words_json(list->lines[i])));
+            a,
+            json_pack("{s:o, s:o, s:s?, s:o}", "file", words_json(file), "line",
+                      at->line != 0 ? json_integer((json_int_t)at->line)
+                                    : json_null(),
+                      "setting", at->setting, "message",
+                      words_json(list->lines[i])));
     }
     return a;
 }
@@ -104,17 +104,17 @@ static void print_json(struct cli *cli, const char *file,
                        const struct config_probe *p)
 {
     bool good = p->mistakes.count == 0 && p->warnings.count == 0;
-    json_t *o = json_pack("{s:o, s:b, s:o, s:o, s:o}", "file",
-                          words_json(file), "good", good, "mistakes", list_json(file, &p->mistakes),
-                          "warnings", list_json(file, &p->warnings), "notes",
-                          list_json(file, &p->notes));
+    json_t *o = json_pack(
+        "{s:o, s:b, s:o, s:o, s:o}", "file", words_json(file), "good", good,
+        "mistakes", list_json(file, &p->mistakes), "warnings",
+        list_json(file, &p->warnings), "notes", list_json(file, &p->notes));
 
     if (c != NULL) {
         (void)json_object_update_new(
             o, json_pack("{s:s, s:o, s:o, s:I, s:s}", "name", c->name, "path",
-                         words_json(c->path), "socket",
-                         words_json(c->socket), "replicas",
-                         (json_int_t)c->replicas_count, "checked_as", user));
+                         words_json(c->path), "socket", words_json(c->socket),
+                         "replicas", (json_int_t)c->replicas_count,
+                         "checked_as", user));
     }
     cli_print_json(cli, o);
     json_decref(o);

@@ -116,8 +116,8 @@ int cmd_version(struct cli *cli)
     json_decref(request);
     json_t *agent = json_object_get(answer, "result");
     if (cli->json) {
-        json_t *o = json_pack("{s:s, s:O?}", "version", DROVER_VERSION,
-                              "agent", agent);
+        json_t *o =
+            json_pack("{s:s, s:O?}", "version", DROVER_VERSION, "agent", agent);
         cli_print_json(cli, o);
         json_decref(o);
     } else {

@@ -43,8 +43,7 @@ static int run_compare(struct cli *cli, const char *cmd)
     (void)json_object_set_new(request, "content", json_boolean(cli->content));
     (void)json_object_set_new(request, "recorded", json_boolean(cli->recorded));
     (void)json_object_set_new(request, "dry_run", json_boolean(cli->dry_run));
-    int rc =
-        cli_request(cli, request, ms < 0 ? -1 : ms + GRACE_MS, &result);
+    int rc = cli_request(cli, request, ms < 0 ? -1 : ms + GRACE_MS, &result);
     if (result == NULL) {
         return rc;
     }

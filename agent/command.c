@@ -74,7 +74,7 @@ const struct command COMMANDS[] = {
     {NULL, NULL, NULL, NULL, NULL, 0, 0, NULL},
 };
 
-/* --- options ------------------------------------------------------------------- */
+/* --- options ------------------------------------------------------------- */
 
 enum {
     OPT_DB = 256,
@@ -99,39 +99,71 @@ static const struct option_row {
     const char *shown;
     const char *help;
 } OPTIONS[] = {
-    {{"config", required_argument, NULL, 'c'}, true, "-c, --config FILE",
+    {{"config", required_argument, NULL, 'c'},
+     true,
+     "-c, --config FILE",
      "the agent's configuration file"},
-    {{"db", required_argument, NULL, OPT_DB}, true, "--db NAME",
+    {{"db", required_argument, NULL, OPT_DB},
+     true,
+     "--db NAME",
      "the same as --config /etc/drover/NAME.conf"},
-    {{"socket", required_argument, NULL, OPT_SOCKET}, true, "--socket PATH",
+    {{"socket", required_argument, NULL, OPT_SOCKET},
+     true,
+     "--socket PATH",
      "the agent's control socket (also $DROVER_SOCKET)"},
-    {{"json", no_argument, NULL, OPT_JSON}, true, "--json",
+    {{"json", no_argument, NULL, OPT_JSON},
+     true,
+     "--json",
      "print one JSON object"},
-    {{"quiet", no_argument, NULL, 'q'}, true, "-q, --quiet",
+    {{"quiet", no_argument, NULL, 'q'},
+     true,
+     "-q, --quiet",
      "print errors only"},
     {{"verbose", no_argument, NULL, 'v'}, true, "-v, --verbose", "print more"},
-    {{"color", required_argument, NULL, OPT_COLOR}, true, "--color WHEN",
+    {{"color", required_argument, NULL, OPT_COLOR},
+     true,
+     "--color WHEN",
      "auto, always or never"},
     {{"help", no_argument, NULL, 'h'}, true, "-h, --help", "print this help"},
-    {{"log-level", required_argument, NULL, OPT_LOG_LEVEL}, false,
-     "--log-level LEVEL", "error, warning, notice, info (default) or debug"},
-    {{"watch", optional_argument, NULL, OPT_WATCH}, false, "--watch[=TIME]",
+    {{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+     false,
+     "--log-level LEVEL",
+     "error, warning, notice, info (default) or debug"},
+    {{"watch", optional_argument, NULL, OPT_WATCH},
+     false,
+     "--watch[=TIME]",
      "show again every TIME (1s) until q or Ctrl-C"},
-    {{"dry-run", no_argument, NULL, OPT_DRY_RUN}, false, "-n, --dry-run",
+    {{"dry-run", no_argument, NULL, OPT_DRY_RUN},
+     false,
+     "-n, --dry-run",
      "only tell what would be done"},
-    {{"content", no_argument, NULL, OPT_CONTENT}, false, "--content",
+    {{"content", no_argument, NULL, OPT_CONTENT},
+     false,
+     "--content",
      "read every value on both ends"},
-    {{"anew", no_argument, NULL, OPT_ANEW}, false, "--anew",
+    {{"anew", no_argument, NULL, OPT_ANEW},
+     false,
+     "--anew",
      "take the replica's directory as it is now, also an empty one"},
-    {{"recorded", no_argument, NULL, OPT_RECORDED}, false, "--recorded",
+    {{"recorded", no_argument, NULL, OPT_RECORDED},
+     false,
+     "--recorded",
      "compare what both ends remember, look at no disk"},
-    {{"timeout", required_argument, NULL, OPT_TIMEOUT}, false,
-     "--timeout TIME", "give up after TIME, such as 30s"},
-    {{"list-settings", no_argument, NULL, OPT_LIST_SETTINGS}, false,
-     "--list-settings", "print every setting with its default"},
-    {{"id", required_argument, NULL, OPT_ID}, false, "--id ID",
+    {{"timeout", required_argument, NULL, OPT_TIMEOUT},
+     false,
+     "--timeout TIME",
+     "give up after TIME, such as 30s"},
+    {{"list-settings", no_argument, NULL, OPT_LIST_SETTINGS},
+     false,
+     "--list-settings",
+     "print every setting with its default"},
+    {{"id", required_argument, NULL, OPT_ID},
+     false,
+     "--id ID",
      "the id it had, when it lost it (32 hexadecimal digits)"},
-    {{"state", required_argument, NULL, OPT_STATE}, false, "--state DIR",
+    {{"state", required_argument, NULL, OPT_STATE},
+     false,
+     "--state DIR",
      "where its agent keeps its state (all below /var/lib/drover)"},
 };
 
@@ -231,8 +263,8 @@ static void take_option(struct cli *cli, int c, const char *arg)
 }
 
 /* What getopt_long() did not like: `word` is the argument it looked at. */
-static int bad_option(struct cli *cli, const struct command *command,
-                      int c, const char *word)
+static int bad_option(struct cli *cli, const struct command *command, int c,
+                      const char *word)
 {
     struct option known[OPTIONS_COUNT + 1];
     const char *names[OPTIONS_COUNT + 1];
@@ -246,8 +278,8 @@ static int bad_option(struct cli *cli, const struct command *command,
         return cli_fail(cli, EX_USAGE, "unknown option -%c; see: drover help",
                         optopt != 0 ? optopt : '?');
     }
-    (void)snprintf(name, sizeof name, "%.*s",
-                   (int)strcspn(word + 2, "="), word + 2);
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="),
+                   word + 2);
     for (size_t i = 0; i < n; i++) {
         names[i] = known[i].name;
         if (strcmp(names[i], name) == 0) {
@@ -297,6 +329,7 @@ static int take_options(struct cli *cli, const struct command *command,
 static bool stream_is_terminal(FILE *f)
 {
     int fd = fileno(f);
+
     return fd >= 0 && isatty(fd);
 }
 
@@ -325,7 +358,7 @@ static int settle_options(struct cli *cli)
     return 0;
 }
 
-/* --- help ---------------------------------------------------------------------- */
+/* --- help ---------------------------------------------------------------- */
 
 static void print_options(struct cli *cli, const struct command *command,
                           bool shared)
@@ -382,7 +415,7 @@ int cmd_help(struct cli *cli)
     return 0;
 }
 
-/* --- running ---------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------- */
 
 const struct command *command_find(const char *name)
 {
@@ -411,7 +444,8 @@ static int unknown_command(struct cli *cli, const char *name)
     const char *near = command_suggest(name);
 
     if (near != NULL) {
-        return cli_fail(cli, EX_USAGE, "there is no command %s; do you mean %s?",
+        return cli_fail(cli, EX_USAGE,
+                        "there is no command %s; do you mean %s?",
                         QUOTED(name, strlen(name)), near);
     }
     return cli_fail(cli, EX_USAGE, "there is no command %s; see: drover help",

@@ -26,9 +26,9 @@ enum { CLI_WORDS_MAX = 128 };
 /* What the command line said. */
 struct cli {
     FILE *out, *err;
-    const char *run_dir;     /* where agents' sockets are: /run/drover */
-    const char *etc_dir;     /* where --db finds NAME.conf: /etc/drover */
-    const char *var_dir;     /* where agents' state is: /var/lib/drover */
+    const char *run_dir; /* where agents' sockets are: /run/drover */
+    const char *etc_dir; /* where --db finds NAME.conf: /etc/drover */
+    const char *var_dir; /* where agents' state is: /var/lib/drover */
     /* options of all commands */
     const char *config_file, *db, *socket, *color_when;
     bool json, quiet, help;
@@ -47,7 +47,7 @@ struct cli {
 
 struct command {
     const char *name;
-    const char *args;     /* for the usage line */
+    const char *args; /* for the usage line */
     const char *summary;
     const char *options;  /* the long names of its own, comma-separated */
     const char *examples; /* lines, each "  $ ..." */

@@ -25,7 +25,7 @@
 
 enum { PROGRESS_LINE_MS = 10000, SOCKETS_MAX = 32 };
 
-/* --- errors -------------------------------------------------------------------- */
+/* --- errors -------------------------------------------------------------- */
 
 static int exit_code_of(const struct err *err)
 {
@@ -94,7 +94,7 @@ int cli_fail_err(struct cli *cli, const struct err *err)
     return exit_code_of(err);
 }
 
-/* --- Ctrl-C ---------------------------------------------------------------------- */
+/* --- Ctrl-C -------------------------------------------------------------- */
 
 /* Written before the handler is installed, read by it: for a program that
  * ends there, and has one terminal. */
@@ -109,8 +109,8 @@ static void on_interrupt(int sig)
         (void)tcsetattr(STDIN_FILENO, TCSANOW, &interrupt_terminal);
     }
     if (interrupt_text != NULL) {
-        ssize_t n = write(STDOUT_FILENO, interrupt_text,
-                          strlen(interrupt_text));
+        ssize_t n =
+            write(STDOUT_FILENO, interrupt_text, strlen(interrupt_text));
         (void)n;
     }
     _exit(EXIT_INTERRUPTED);
@@ -132,7 +132,7 @@ void cli_on_interrupt_restore(const struct termios *was, const char *text)
     cli_on_interrupt(text);
 }
 
-/* --- the socket --------------------------------------------------------------------- */
+/* --- the socket ---------------------------------------------------------- */
 
 /* Someone listens there (perhaps not for us). */
 static bool is_alive(const char *path)
@@ -143,8 +143,8 @@ static bool is_alive(const char *path)
         return false;
     }
     memcpy(addr.sun_path, path, strlen(path) + 1);
-    CLEANUP(fd_closep) int fd =
-        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    CLEANUP(fd_closep)
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     return fd >= 0 &&
            (connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0 ||
             errno == EACCES || errno == EAGAIN);
@@ -200,11 +200,10 @@ static int find_only(struct cli *cli, bool quiet, char **path_out)
         return f.count == 0 ? EX_UNAVAILABLE : EX_USAGE;
     }
     if (f.count == 0) {
-        (void)err_set(&err, ERR_CLOSED, 0,
-                      "no agent answers in %s%s%s", cli->run_dir,
-                      own != NULL && strcmp(own, cli->run_dir) != 0 ? " or "
-                                                                   : "",
-                      own != NULL && strcmp(own, cli->run_dir) != 0 ? own : "");
+        (void)err_set(
+            &err, ERR_CLOSED, 0, "no agent answers in %s%s%s", cli->run_dir,
+            own != NULL && strcmp(own, cli->run_dir) != 0 ? " or " : "",
+            own != NULL && strcmp(own, cli->run_dir) != 0 ? own : "");
         err.id = DR_NO_AGENT;
         return cli_fail_err(cli, &err);
     }
@@ -259,7 +258,7 @@ int cli_find_socket(struct cli *cli, bool quiet, char **path_out)
     return find_only(cli, quiet, path_out);
 }
 
-/* --- asking --------------------------------------------------------------------------- */
+/* --- asking -------------------------------------------------------------- */
 
 struct shower {
     struct cli *cli;

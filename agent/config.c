@@ -32,7 +32,7 @@ enum {
     LINE_BYTES = 4096, /* longest line, its end included */
 };
 
-/* --- sections ---------------------------------------------------------------- */
+/* --- sections ------------------------------------------------------------ */
 
 static struct config_replica *last_replica(struct loader *l)
 {
@@ -72,8 +72,9 @@ static void begin_replica(struct loader *l, const char *name)
     }
     for (size_t i = 0; i < l->config->replicas_count; i++) {
         if (strcmp(l->config->replicas[i].name, name) == 0) {
-            COMPLAIN(l, l->line, "[replica %s] is there twice, first at line %u",
-                     name, l->config->replicas[i].where.head);
+            COMPLAIN(l, l->line,
+                     "[replica %s] is there twice, first at line %u", name,
+                     l->config->replicas[i].where.head);
             return;
         }
     }
@@ -115,12 +116,12 @@ static void begin_section(struct loader *l, char *text)
     const char *near = suggest_nearest(text, KNOWN);
     COMPLAIN(l, l->line, "unknown section [%s]%s%s%s", text,
              near != NULL ? "; do you mean [" : "", near != NULL ? near : "",
-             near == NULL                         ? ""
+             near == NULL                   ? ""
              : strcmp(near, "replica") == 0 ? " NAME]?"
-                                                  : "]?");
+                                            : "]?");
 }
 
-/* --- settings ---------------------------------------------------------------- */
+/* --- settings ------------------------------------------------------------ */
 
 static void complain_unknown(struct loader *l, const char *section,
                              const char *name)
@@ -190,8 +191,8 @@ static void take_setting(struct loader *l, const char *section,
     }
     where->at[index] = l->line;
     if (value[0] == '\0') {
-        config_error_at(l->errors, l->name, l->line, s->name,
-                        "%s has no value", name);
+        config_error_at(l->errors, l->name, l->line, s->name, "%s has no value",
+                        name);
     } else if (set_value(l, s, value, object, &err) < 0) {
         config_error_at(l->errors, l->name, l->line, s->name, "%s = %s", name,
                         err.msg);
@@ -211,8 +212,7 @@ static int on_setting(void *arg, const char *section, const char *name,
                  QUOTED(name, strlen(name)));
         break;
     case IN_DATABASE:
-        take_setting(l, "database", name, value, l->config,
-                     &l->config->where);
+        take_setting(l, "database", name, value, l->config, &l->config->where);
         break;
     case IN_REPLICA:
         take_setting(l, "replica", name, value, last_replica(l),
@@ -224,7 +224,7 @@ static int on_setting(void *arg, const char *section, const char *name,
     return 1;
 }
 
-/* --- lines ------------------------------------------------------------------- */
+/* --- lines --------------------------------------------------------------- */
 
 static void check_last_line(struct loader *l)
 {
@@ -311,7 +311,7 @@ static void read_lines(struct loader *l)
     check_last_line(l);
 }
 
-/* --- in and out ---------------------------------------------------------------- */
+/* --- in and out ---------------------------------------------------------- */
 
 /* The absolute folder that the file is in. */
 static char *dir_of_file(const char *file)

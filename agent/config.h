@@ -23,7 +23,7 @@ struct config_errors {
     struct config_spot {
         unsigned line;       /* 0: none */
         const char *setting; /* of the table, or NULL */
-    } *spots;
+    } * spots;
     size_t count;
 };
 void config_errors_deinit(struct config_errors *e);
@@ -43,13 +43,13 @@ struct config_replica {
     /* ssh */
     char *host, *user, *identity /* NULL: ssh-agent */, *known_hosts, *path;
     uint16_t port;
-    char *command;           /* ssh: what is asked for (a forced command ignores
-                                it); default "drover-replica receive PATH" */
+    char *command; /* ssh: what is asked for (a forced command ignores
+                      it); default "drover-replica receive PATH" */
     int64_t connect_timeout_ms, login_timeout_ms;
     int sndbuf_bytes, rcvbuf_bytes;
     /* exec: a NULL-terminated vector */
     char **argv;
-    bool relaxed;            /* durability = relaxed */
+    bool relaxed; /* durability = relaxed */
     bool paused;
     struct config_where where;
 };
@@ -63,8 +63,8 @@ struct config {
     char *control_group;     /* may be NULL: group that may change things */
     int64_t lock_timeout_ms; /* a key busy for longer is reported as blocked */
     int64_t settle_ms;
-    int64_t lag_limit_ms;    /* what is pending for longer is not healthy */
-    int64_t rescan_ms;       /* periodic safety scan, 0: never */
+    int64_t lag_limit_ms; /* what is pending for longer is not healthy */
+    int64_t rescan_ms;    /* periodic safety scan, 0: never */
     int64_t heartbeat_ms, silence_ms;
     int64_t backoff_max_ms;
     unsigned max_delete_percent;
@@ -88,7 +88,7 @@ const struct config_replica *config_replica(const struct config *c,
 bool config_replica_equal(const struct config_replica *a,
                           const struct config_replica *b);
 
-/* --- the table of settings ------------------------------------------------- */
+/* --- the table of settings ----------------------------------------------- */
 
 enum setting_type {
     SETTING_TEXT,     /* any text */
@@ -112,9 +112,9 @@ struct setting {
     const char *section; /* "database" or "replica" */
     const char *name;
     enum setting_type type;
-    size_t offset;       /* in struct config or struct config_replica */
-    uint64_t min, max;   /* in the unit of what is stored */
-    const char *preset;  /* default, as it would be written; "": none */
+    size_t offset;      /* in struct config or struct config_replica */
+    uint64_t min, max;  /* in the unit of what is stored */
+    const char *preset; /* default, as it would be written; "": none */
     const char *help;
 };
 

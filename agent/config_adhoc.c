@@ -57,6 +57,7 @@ static const char *home_dir(void)
 static const char *absolute_env(const char *name)
 {
     const char *value = getenv(name);
+
     return value != NULL && value[0] == '/' ? value : NULL;
 }
 
@@ -67,9 +68,9 @@ char *config_adhoc_socket_dir(void)
     if (geteuid() == 0) {
         return print("/run/drover");
     }
-    return runtime != NULL ? print("%s/drover", runtime)
-                           : print("/tmp/drover-%u/drover",
-                                   (unsigned)geteuid());
+    return runtime != NULL
+               ? print("%s/drover", runtime)
+               : print("/tmp/drover-%u/drover", (unsigned)geteuid());
 }
 
 static bool set_places(struct config *c)
@@ -83,13 +84,13 @@ static bool set_places(struct config *c)
     }
     if (geteuid() == 0) {
         c->state_dir = print("/var/lib/drover/adhoc-%016" PRIx64, hash);
-        c->socket = print("%s/adhoc-%016" PRIx64 "/control.sock", sockets,
-                          hash);
+        c->socket =
+            print("%s/adhoc-%016" PRIx64 "/control.sock", sockets, hash);
     } else {
-        c->state_dir = state != NULL
-                           ? print("%s/drover/%016" PRIx64, state, hash)
-                           : print("%s/.local/state/drover/%016" PRIx64,
-                                   home_dir(), hash);
+        c->state_dir =
+            state != NULL
+                ? print("%s/drover/%016" PRIx64, state, hash)
+                : print("%s/.local/state/drover/%016" PRIx64, home_dir(), hash);
         c->socket = print("%s/%016" PRIx64 ".sock", sockets, hash);
     }
     return c->state_dir != NULL && c->socket != NULL;
@@ -142,7 +143,7 @@ static char *name_of_path(const struct config *c, const char *path)
     return make_name(c, path + start, len - start);
 }
 
-/* --- targets ---------------------------------------------------------------- */
+/* --- targets ------------------------------------------------------------- */
 
 static int no_memory(struct err *err)
 {
@@ -165,9 +166,8 @@ static int target_exec(struct config *c, struct config_replica *r,
  * has it. */
 static char *find_receiver(void)
 {
-    static const char *const BESIDE[] = {"drover-replica",
-                                         "../sync/replica/drover-replica",
-                                         NULL};
+    static const char *const BESIDE[] = {
+        "drover-replica", "../sync/replica/drover-replica", NULL};
     char self[4096];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 
@@ -175,8 +175,8 @@ static char *find_receiver(void)
         self[n] = '\0';
         char *slash = strrchr(self, '/');
         for (size_t i = 0; slash != NULL && BESIDE[i] != NULL; i++) {
-            CLEANUP(freep) char *path =
-                print("%.*s/%s", (int)(slash - self), self, BESIDE[i]);
+            CLEANUP(freep)
+            char *path = print("%.*s/%s", (int)(slash - self), self, BESIDE[i]);
             if (path != NULL && access(path, X_OK) == 0) {
                 return TAKE_PTR(path);
             }
@@ -249,8 +249,8 @@ static int split_host(const char *text, struct config_replica *r,
         if (port == NULL) {
             return no_memory(err);
         }
-        int rc = config_set(config_setting("replica", "port"), r, port, "",
-                            err);
+        int rc =
+            config_set(config_setting("replica", "port"), r, port, "", err);
         if (rc < 0) {
             return err_wrap(err, "port");
         }
@@ -331,6 +331,7 @@ static int target_ssh(struct config *c, struct config_replica *r,
 static bool looks_local(const char *target)
 {
     size_t n = strcspn(target, "/:");
+
     return target[0] == '.' || target[n] == '/';
 }
 

@@ -138,10 +138,9 @@ static void finish_exec(struct loader *l, struct config_replica *r,
     }
     check_exec(l, r, line);
     if (config_split_words(r->command, &r->argv, &err) < 0) {
-        config_error_at(l->errors, l->name,
-                        config_line_of(&r->where, "replica", "command"),
-                        "command", "[replica %s]: command = %s", r->name,
-                        err.msg);
+        config_error_at(
+            l->errors, l->name, config_line_of(&r->where, "replica", "command"),
+            "command", "[replica %s]: command = %s", r->name, err.msg);
     }
 }
 

@@ -23,7 +23,7 @@
     X("socket", PATH, socket, 0, 0, "",                                        \
       "control socket; default: $RUNTIME_DIRECTORY/control.sock, "             \
       "else /run/drover/NAME/control.sock")                                    \
-    X("control-group", ACCOUNT, control_group, 0, 0, "",                          \
+    X("control-group", ACCOUNT, control_group, 0, 0, "",                       \
       "members of this group may see key names and change things")             \
     X("lock-timeout", DURATION, lock_timeout_ms, 10, MS_H, "5s",               \
       "a key locked for longer is shown as blocked")                           \
@@ -53,15 +53,15 @@
 #define CONFIG_REPLICA_SETTINGS(X)                                             \
     X("host", HOST, host, 0, 0, "", "the replica's host: connect with SSH")    \
     X("port", PORT, port, 1, 65535, "22", "its SSH port")                      \
-    X("user", ACCOUNT, user, 0, 0, "drover-recv", "the account to log in to")     \
-    X("path", FAR_PATH, path, 0, 0, "",                                            \
+    X("user", ACCOUNT, user, 0, 0, "drover-recv", "the account to log in to")  \
+    X("path", FAR_PATH, path, 0, 0, "",                                        \
       "the database there; default: the same path as here")                    \
     X("identity", PATH, identity, 0, 0, "",                                    \
       "private key file, or the word agent for ssh-agent; "                    \
       "default: STATE-DIR/id_ed25519")                                         \
     X("known-hosts", PATH, known_hosts, 0, 0, "/etc/drover/known_hosts",       \
       "file with the host's key")                                              \
-    X("command", COMMAND, command, 0, 0, "",                                      \
+    X("command", COMMAND, command, 0, 0, "",                                   \
       "with host: asked for instead of drover-replica receive PATH; "          \
       "without host: run here, spoken to over its stdin and stdout")           \
     X("connect-timeout", DURATION, connect_timeout_ms, 100, MS_H, "10s",       \

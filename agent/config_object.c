@@ -17,7 +17,7 @@
 #include "store/base/quote.h"
 #include "sync/state.h"
 
-/* --- errors ------------------------------------------------------------------ */
+/* --- errors -------------------------------------------------------------- */
 
 void config_errors_deinit(struct config_errors *e)
 {
@@ -25,6 +25,7 @@ void config_errors_deinit(struct config_errors *e)
         free(e->lines[i]);
     }
     free(e->lines);
+
     free(e->spots);
     *e = (struct config_errors){0};
 }
@@ -91,7 +92,7 @@ unsigned config_line_of(const struct config_where *w, const char *section,
     return line != 0 ? line : w->head;
 }
 
-/* --- defaults ------------------------------------------------------------------ */
+/* --- defaults ------------------------------------------------------------ */
 
 static bool apply_presets(const char *section, void *object, const char *dir,
                           struct err *err)
@@ -123,7 +124,7 @@ bool config_preset_replica(struct config_replica *r, struct err *err)
     return apply_presets("replica", r, "", err);
 }
 
-/* --- the object ----------------------------------------------------------------- */
+/* --- the object ---------------------------------------------------------- */
 
 static void replica_deinit(struct config_replica *r)
 {
@@ -146,6 +147,7 @@ void config_free(struct config *c)
         replica_deinit(&c->replicas[i]);
     }
     free(c->replicas);
+
     free(c->file);
     free(c->name);
     free(c->path);
@@ -188,7 +190,7 @@ bool config_replica_equal(const struct config_replica *a,
            same_text(a->path, b->path) && same_text(a->command, b->command);
 }
 
-/* --- what is made from it ------------------------------------------------------- */
+/* --- what is made from it ------------------------------------------------ */
 
 char *config_receive_command(const char *path)
 {

@@ -19,7 +19,7 @@
 #include "sync/primary.h"
 #include "sync/sshkey.h"
 
-/* --- what a file names ----------------------------------------------------------- */
+/* --- what a file names --------------------------------------------------- */
 
 /* An err's own message about a setting of a replica. */
 static void say(const struct config *c, const struct config_replica *r,
@@ -136,8 +136,9 @@ static void probe_program(const struct config *c,
     char why[400];
 
     if (!is_program(r->argv[0])) {
-        (void)snprintf(why, sizeof why, "%.200s: no such program that may be "
-                                        "run here",
+        (void)snprintf(why, sizeof why,
+                       "%.200s: no such program that may be "
+                       "run here",
                        r->argv[0]);
         say(c, r, &out->warnings, "command", why);
     }
@@ -167,8 +168,7 @@ void config_probe(const struct config *c, struct config_probe *out)
                         c->replicas[most].name, most, c->replicas_count);
     }
     if (c->replicas_count == 0) {
-        config_error_at(&out->notes, c->file, 0, NULL,
-                        "there are no replicas");
+        config_error_at(&out->notes, c->file, 0, NULL, "there are no replicas");
     }
 }
 
@@ -179,7 +179,7 @@ void config_probe_deinit(struct config_probe *p)
     config_errors_deinit(&p->notes);
 }
 
-/* --- as another user --------------------------------------------------------------- */
+/* --- as another user ----------------------------------------------------- */
 
 uid_t config_agent_user(const struct config *c)
 {
@@ -287,8 +287,7 @@ int config_probe_as(const struct config *c, uid_t uid, struct config_probe *out,
     if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status)) {
         return err_set(err, ERR_IO, 0, "the child that asked was lost");
     }
-    return WEXITSTATUS(status) != 0
-               ? err_sys(err, WEXITSTATUS(status), "becoming user %s",
-                         pw->pw_name)
-               : 0;
+    return WEXITSTATUS(status) != 0 ? err_sys(err, WEXITSTATUS(status),
+                                              "becoming user %s", pw->pw_name)
+                                    : 0;
 }

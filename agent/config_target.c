@@ -11,7 +11,7 @@
 #include "agent/config_impl.h"
 #include "store/base/cleanup.h"
 
-/* --- paths --------------------------------------------------------------------- */
+/* --- paths --------------------------------------------------------------- */
 
 static bool is_below(const char *path, const char *dir)
 {
@@ -49,15 +49,15 @@ char *config_path_resolve(const char *path)
         *slash = '\0';
         parent = config_path_resolve(copy);
     }
-    if (parent == NULL || asprintf(&whole, "%s/%s",
-                                   strcmp(parent, "/") == 0 ? "" : parent,
-                                   last) < 0) {
+    if (parent == NULL ||
+        asprintf(&whole, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent,
+                 last) < 0) {
         return NULL;
     }
     return whole;
 }
 
-/* --- commands ------------------------------------------------------------------- */
+/* --- commands ------------------------------------------------------------ */
 
 static const char *base_name(const char *path)
 {
@@ -89,7 +89,8 @@ const char *config_target_dir(char *const *argv)
     if (argv == NULL || argv[0] == NULL || !runs_here(argv[0])) {
         return NULL;
     }
-    while (argv[i] != NULL && strcmp(base_name(argv[i]), "drover-replica") != 0) {
+    while (argv[i] != NULL &&
+           strcmp(base_name(argv[i]), "drover-replica") != 0) {
         i++;
     }
     if (argv[i] == NULL || argv[i + 1] == NULL ||
@@ -152,15 +153,15 @@ bool config_target_same(const struct config_replica *a,
            (dir_a != NULL && dir_b != NULL && same_dir(dir_a, dir_b));
 }
 
-/* --- a file's ------------------------------------------------------------------- */
+/* --- a file's ------------------------------------------------------------ */
 
 static void check_inside(struct loader *l, const struct config_replica *r)
 {
     const char *dir = config_target_dir(r->argv);
     CLEANUP(freep) char *there = dir != NULL ? config_path_resolve(dir) : NULL;
-    CLEANUP(freep) char *here = l->config->path != NULL
-                                    ? config_path_resolve(l->config->path)
-                                    : NULL;
+    CLEANUP(freep)
+    char *here =
+        l->config->path != NULL ? config_path_resolve(l->config->path) : NULL;
 
     if (there != NULL && here != NULL && config_path_overlaps(there, here)) {
         config_error_at(l->errors, l->name,

@@ -31,7 +31,7 @@ static int refuse(struct err *err, const char *text, const char *why)
                    why);
 }
 
-/* --- from anywhere ------------------------------------------------------------ */
+/* --- from anywhere ------------------------------------------------------- */
 
 static int check_host(const char *text, struct err *err)
 {
@@ -43,8 +43,9 @@ static int check_host(const char *text, struct err *err)
         return refuse(err, text, "a host alone; the account is user = NAME");
     }
     if (text[0] == '[') {
-        return refuse(err, text, "write the address without brackets, and the "
-                                 "port as port = NUMBER");
+        return refuse(err, text,
+                      "write the address without brackets, and the "
+                      "port as port = NUMBER");
     }
     if (text[strspn(text, GOOD)] != '\0') {
         return refuse(err, text, "neither a host's name nor its address");
@@ -81,8 +82,7 @@ static int check_account(const char *text, struct err *err)
                : 0;
 }
 
-int config_check_text(enum setting_type type, const char *text,
-                      struct err *err)
+int config_check_text(enum setting_type type, const char *text, struct err *err)
 {
     if (!is_free(type)) {
         return 0;
@@ -121,7 +121,7 @@ int config_check_text(enum setting_type type, const char *text,
     return 0;
 }
 
-/* --- from a file ---------------------------------------------------------------- */
+/* --- from a file --------------------------------------------------------- */
 
 /* Where a quoted stretch of a command ends: behind its quote, or at the NUL. */
 static const char *skip_quoted(const char *p)
@@ -157,12 +157,13 @@ static bool has_comment(enum setting_type type, const char *text)
     return false;
 }
 
-/* The bytes of a quotation mark at `p`, typewriter's or typographer's: 0, none. */
+/* The bytes of a quotation mark at `p`, typewriter's or typographer's: 0, none.
+ */
 static size_t quote_mark(const char *p)
 {
     static const char *const MARKS[] = {
-        "\"", "'", "`", "\u201c", "\u201d", "\u201e", "\u2018", "\u2019",
-        "\u00ab", "\u00bb",
+        "\"",     "'",      "`",      "\u201c", "\u201d",
+        "\u201e", "\u2018", "\u2019", "\u00ab", "\u00bb",
     };
 
     for (size_t i = 0; i < sizeof MARKS / sizeof *MARKS; i++) {
@@ -202,11 +203,10 @@ static bool is_quoted_whole(const char *text)
 static int check_quotes(enum setting_type type, const char *text,
                         struct err *err)
 {
-    bool wrong = type == SETTING_COMMAND
-                     ? quote_mark(text) > 1 || text[0] == '`' ||
-                           is_quoted_whole(text)
-                     : quote_mark(text) > 0 ||
-                           (text[0] != '/' && ends_with_quote(text));
+    bool wrong =
+        type == SETTING_COMMAND
+            ? quote_mark(text) > 1 || text[0] == '`' || is_quoted_whole(text)
+            : quote_mark(text) > 0 || (text[0] != '/' && ends_with_quote(text));
 
     return wrong ? refuse(err, text,
                           "a value has no quotes around it: write it as it is")

@@ -17,16 +17,15 @@
 #include "store/base/quote.h"
 
 #define DATABASE_ROW(name, type, field, min, max, preset, help)                \
-    {"database", name, SETTING_##type, offsetof(struct config, field),         \
-     (min), (max), preset, help},
+    {"database", name,  SETTING_##type, offsetof(struct config, field),        \
+     (min),      (max), preset,         help},
 #define REPLICA_ROW(name, type, field, min, max, preset, help)                 \
-    {"replica", name, SETTING_##type, offsetof(struct config_replica, field),  \
-     (min), (max), preset, help},
+    {"replica", name,  SETTING_##type, offsetof(struct config_replica, field), \
+     (min),     (max), preset,         help},
 
 const struct setting CONFIG_SETTINGS[] = {
-    CONFIG_DATABASE_SETTINGS(DATABASE_ROW)
-    CONFIG_REPLICA_SETTINGS(REPLICA_ROW)
-    {NULL, NULL, SETTING_TEXT, 0, 0, 0, NULL, NULL},
+    CONFIG_DATABASE_SETTINGS(DATABASE_ROW) CONFIG_REPLICA_SETTINGS(REPLICA_ROW){
+        NULL, NULL, SETTING_TEXT, 0, 0, 0, NULL, NULL},
 };
 
 const struct setting *config_setting(const char *section, const char *name)
@@ -49,7 +48,7 @@ bool config_name_is_good(const char *name)
            strspn(name, GOOD) == len;
 }
 
-/* --- values by type -------------------------------------------------------- */
+/* --- values by type ------------------------------------------------------ */
 
 static int set_text(void *field, const char *text, struct err *err)
 {
@@ -182,6 +181,7 @@ static int set_word(const char *text, const char *no, const char *yes,
                        QUOTED(text, strlen(text)), yes, no);
     }
     *out = strcmp(text, yes) == 0;
+
     return 0;
 }
 
@@ -265,7 +265,7 @@ int config_set(const struct setting *s, void *object, const char *text,
     return err_set(err, ERR_INVALID, 0, "unknown kind of setting");
 }
 
-/* --- commands to words ------------------------------------------------------ */
+/* --- commands to words --------------------------------------------------- */
 
 struct splitter {
     const char *p;

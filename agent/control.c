@@ -17,9 +17,10 @@
  * job.  At most CLIENTS_MAX strangers and as many operators are served, so that
  * strangers cannot lock operators out, and at most USER_CLIENTS_MAX of a user
  * (but root), so that none can lock out the others.  Strangers' requests wait
- * when their user has had its share of the loop's time (control_strangers.h).  Without a descriptor left
- * nobody is accepted for a second: whoever asks waits in the listener.  (libuv's
- * own listener would try again without end, inside one turn of the loop.)
+ * when their user has had its share of the loop's time (control_strangers.h).
+ * Without a descriptor left nobody is accepted for a second: whoever asks waits
+ * in the listener.  (libuv's own listener would try again without end, inside
+ * one turn of the loop.)
  *
  * Owns the socket's file and, for the agent's life, a lock on PATH.lock: the
  * lock tells a left-over socket from a live one without a race.  Everything
@@ -45,13 +46,13 @@
 #include "sync/state.h"
 
 enum {
-    CLIENTS_MAX = 128,          /* of each kind */
+    CLIENTS_MAX = 128, /* of each kind */
     USER_CLIENTS_MAX = 32,
     ACCEPTS_AT_ONCE = 16,
     TURN_MS = 20,    /* between looks at who has waited long enough */
     PAUSE_MS = 1000, /* when no more can be opened */
     LISTEN_MAX = 128,
-    QUEUE_SOFT = 256 * 1024,    /* progress is dropped above this */
+    QUEUE_SOFT = 256 * 1024,      /* progress is dropped above this */
     QUEUE_HARD = 4 * 1024 * 1024, /* the client is dropped above this */
 };
 
@@ -61,7 +62,7 @@ struct write {
     char *text;
 };
 
-/* --- ends ----------------------------------------------------------------------- */
+/* --- ends ---------------------------------------------------------------- */
 
 static void maybe_closed(struct control *c)
 {
@@ -124,7 +125,7 @@ void client_close(struct client *cl)
     uv_close((uv_handle_t *)&cl->pipe, on_client_closed);
 }
 
-/* --- answers ---------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------- */
 
 static void on_written(uv_write_t *req, int status)
 {
@@ -147,10 +148,10 @@ void client_send(struct client *cl, json_t *object, bool may_drop)
 {
     char *text = object != NULL ? json_dumps(object, CONTROL_JSON) : NULL;
     struct write *w = calloc(1, sizeof *w);
-    size_t queued = cl->closing
-                        ? 0
-                        : uv_stream_get_write_queue_size(
-                              (const uv_stream_t *)&cl->pipe);
+    size_t queued =
+        cl->closing
+            ? 0
+            : uv_stream_get_write_queue_size((const uv_stream_t *)&cl->pipe);
 
     json_decref(object);
     if (cl->closing || text == NULL || w == NULL || queued > QUEUE_HARD ||
@@ -182,7 +183,8 @@ static void listen_again(struct client *cl);
 /* It has sent its end.  A job would have nobody to tell. */
 static void maybe_done(struct client *cl)
 {
-    if (cl->heard_out && !cl->closing && !cl->waiting && (cl->job != NULL || cl->writes == 0)) {
+    if (cl->heard_out && !cl->closing && !cl->waiting &&
+        (cl->job != NULL || cl->writes == 0)) {
         client_close(cl);
     }
 }
@@ -245,7 +247,7 @@ void client_run(struct client *cl)
     maybe_done(cl);
 }
 
-/* --- reading ---------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------- */
 
 static void on_alloc(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)
 {
@@ -319,7 +321,7 @@ static void listen_again(struct client *cl)
     }
 }
 
-/* --- who is it ------------------------------------------------------------------------- */
+/* --- who is it ----------------------------------------------------------- */
 
 static bool in_group(int fd, gid_t group)
 {
@@ -383,8 +385,8 @@ static void refuse_crowd(struct client *cl, int limit)
     struct err err = {0};
 
     (void)err_set(&err, ERR_TIMEOUT, 0,
-                  "the agent serves %d connections %salready; try again",
-                  limit, limit == USER_CLIENTS_MAX ? "of this user " : "");
+                  "the agent serves %d connections %salready; try again", limit,
+                  limit == USER_CLIENTS_MAX ? "of this user " : "");
     cl->ending = true;
     request_refuse(cl, &err);
 }
@@ -451,7 +453,7 @@ static void on_pause_over(uv_timer_t *timer)
     (void)uv_poll_start(&c->poll, UV_READABLE, on_connection);
 }
 
-/* --- listening --------------------------------------------------------------------------- */
+/* --- listening ----------------------------------------------------------- */
 
 static int find_group(const char *name, gid_t *out, struct err *err)
 {
@@ -503,8 +505,8 @@ static int remove_left_over(const char *path, struct err *err)
         return errno == ENOENT ? 0 : err_sys(err, errno, "stat %s", path);
     }
     if (!S_ISSOCK(st.st_mode)) {
-        return err_set(err, ERR_EXISTS, 0,
-                       "%s is in the way and is no socket", path);
+        return err_set(err, ERR_EXISTS, 0, "%s is in the way and is no socket",
+                       path);
     }
     return unlink(path) == 0 ? 0 : err_sys(err, errno, "unlink %s", path);
 }

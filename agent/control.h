@@ -69,8 +69,8 @@
  *   UNDONE   {"extra", "different", "names": [{"kind", "is_table", NAME...}]}:
  *             removed and replaced there after an unclean stop of this host
  *   REFUSED  {"count", "since_s", "errno" (on the replica, 0: none), "error":
- *             ERROR of one of them, "is_table", NAME...}: changes it answers no to
- *   BREAKS   {"count" (in "window_s"), "last_s" (ago), "flapping": bool,
+ *             ERROR of one of them, "is_table", NAME...}: changes it answers no
+ * to BREAKS   {"count" (in "window_s"), "last_s" (ago), "flapping": bool,
  *             "error": ERROR of the last one}: of its sessions, lately
  *   approve  {"replica", "count"}, dry run {"replica", "held": HELD | null}
  *            pause, resume  {"replicas": [name]}
@@ -88,7 +88,8 @@ enum {
     CONTROL_REQUEST_BYTES = 64 * 1024, /* longest request line */
     CONTROL_PATH_MAX = 107,            /* sockaddr_un without its NUL */
 };
-/* How objects are written: one line, and 3.011 instead of 3.0110000000000001. */
+/* How objects are written: one line, and 3.011 instead of 3.0110000000000001.
+ */
 #define CONTROL_JSON (JSON_COMPACT | JSON_REAL_PRECISION(12))
 
 /* Server: listen at `path` (a left-over socket of a dead agent is replaced; a

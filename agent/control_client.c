@@ -100,8 +100,8 @@ static int connect_in_time(int fd, const struct sockaddr_un *addr,
             (void)err_set(err, ERR_PERM, errno, "%s: connect", addr->sun_path);
             return dr_err(err, DR_NOT_PERMITTED);
         }
-        (void)err_set(err, ERR_CLOSED, errno,
-                      "no agent answers on %s: connect", addr->sun_path);
+        (void)err_set(err, ERR_CLOSED, errno, "no agent answers on %s: connect",
+                      addr->sun_path);
         return dr_err(err, DR_NO_AGENT);
     }
     return fcntl(fd, F_SETFL, O_NONBLOCK) == 0 ? 0
@@ -119,8 +119,7 @@ static int connect_to(const char *path, int64_t timeout_ms, struct err *err)
                        path, CONTROL_PATH_MAX);
     }
     memcpy(addr.sun_path, path, strlen(path) + 1);
-    CLEANUP(fd_closep) int fd =
-        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CLEANUP(fd_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return err_sys(err, errno, "socket");
     }
@@ -217,16 +216,15 @@ static int read_more(int fd, struct buf *in, int64_t deadline_ns,
 enum { LINE_ANSWER = 1 };
 
 /* One line: shown when it is progress, LINE_ANSWER when it is the end. */
-static int take_line(const char *line, size_t len,
-                     control_progress_fn progress, void *arg,
-                     json_t **answer_out, struct err *err)
+static int take_line(const char *line, size_t len, control_progress_fn progress,
+                     void *arg, json_t **answer_out, struct err *err)
 {
     json_error_t why;
     json_t *object = json_loadb(line, len, 0, &why);
 
     if (object == NULL) {
-        return err_set(err, ERR_PROTO, 0,
-                       "what answers is no agent: %s", why.text);
+        return err_set(err, ERR_PROTO, 0, "what answers is no agent: %s",
+                       why.text);
     }
     const json_t *shown = json_object_get(object, "progress");
     if (json_is_integer(json_object_get(object, "exit"))) {
@@ -249,9 +247,8 @@ static int read_answer(int fd, int64_t deadline_ns,
 
     for (;;) {
         const uint8_t *end =
-            in.len > looked
-                ? memchr(in.data + looked, '\n', in.len - looked)
-                : NULL;
+            in.len > looked ? memchr(in.data + looked, '\n', in.len - looked)
+                            : NULL;
         int rc;
 
         if (end == NULL) {
@@ -274,9 +271,8 @@ int control_call(const char *path, const json_t *request, int64_t timeout_ms,
                  control_progress_fn progress, void *arg, json_t **answer_out,
                  struct err *err)
 {
-    int64_t deadline_ns = timeout_ms < 0
-                              ? INT64_MAX
-                              : clock_mono_ns() + timeout_ms * NS_PER_MS;
+    int64_t deadline_ns =
+        timeout_ms < 0 ? INT64_MAX : clock_mono_ns() + timeout_ms * NS_PER_MS;
     json_t *answer = NULL;
     CLEANUP(fd_closep) int fd = connect_to(path, timeout_ms, err);
 

@@ -11,32 +11,32 @@ struct client {
     struct control *control;
     struct client *next, *prev;
     uv_pipe_t pipe;
-    bool trusted;  /* sees key names, may change things */
-    uid_t uid;     /* who it is */
+    bool trusted; /* sees key names, may change things */
+    uid_t uid;    /* who it is */
     bool closing;
-    bool stalled;  /* its buffer is full: it is not read from now */
-    bool heard_out; /* it says no more; what it asked is still answered */
-    bool waiting;  /* for its user's share of the loop's time */
-    bool ending;   /* close once everything written is out */
+    bool stalled;    /* its buffer is full: it is not read from now */
+    bool heard_out;  /* it says no more; what it asked is still answered */
+    bool waiting;    /* for its user's share of the loop's time */
+    bool ending;     /* close once everything written is out */
     unsigned writes; /* in flight */
     struct job *job;
-    char *in;      /* CONTROL_REQUEST_BYTES, for one line and more */
+    char *in; /* CONTROL_REQUEST_BYTES, for one line and more */
     size_t in_len;
 };
 
 struct control {
     struct daemon *daemon;
     uv_loop_t *loop;
-    int fd;           /* the listener; -1: none */
-    uv_poll_t poll;   /* on it, once `polled` */
+    int fd;         /* the listener; -1: none */
+    uv_poll_t poll; /* on it, once `polled` */
     bool polled;
     uv_timer_t pause; /* running: nobody is accepted until it ends */
     uv_timer_t turn;  /* running: strangers' requests wait for it */
     struct strangers shares;
     char *path;
-    bool bound;       /* the socket's file is ours to remove */
+    bool bound; /* the socket's file is ours to remove */
     int lock_fd;
-    gid_t group;   /* (gid_t)-1: none */
+    gid_t group; /* (gid_t)-1: none */
     struct client *clients;
     unsigned trusted, strangers; /* how many */
     unsigned open_handles;

@@ -14,7 +14,7 @@
 
 enum { NAMES_MAX = 64 }; /* replicas named in one request */
 
-/* --- answers ---------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------- */
 
 static int exit_code_of(const struct err *err)
 {
@@ -52,12 +52,13 @@ static json_t *as_seen_by(const struct client *cl, json_t *object)
 /* Takes `result`. */
 static void answer(struct client *cl, int exit_code, json_t *result)
 {
-    client_send(cl, json_pack("{s:i, s:o}", "exit", exit_code, "result",
-                              as_seen_by(cl, result)),
+    client_send(cl,
+                json_pack("{s:i, s:o}", "exit", exit_code, "result",
+                          as_seen_by(cl, result)),
                 false);
 }
 
-/* --- jobs -------------------------------------------------------------------------- */
+/* --- jobs ---------------------------------------------------------------- */
 
 static void job_progress(void *arg, json_t *object)
 {
@@ -79,7 +80,7 @@ static const struct job_events JOB_EVENTS = {
     .done = job_done,
 };
 
-/* --- requests ------------------------------------------------------------------------ */
+/* --- requests ------------------------------------------------------------ */
 
 struct names {
     const char *list[NAMES_MAX]; /* borrowed from the request */
@@ -214,8 +215,9 @@ static int run_anew(struct client *cl, const json_t *request, struct err *err)
         rc = daemon_anew(cl->control->daemon, names.list, names.count, err);
     }
     if (rc == 0) {
-        answer(cl, 0, json_pack("{s:s, s:O}", "mode", "anew", "replicas",
-                                json_object_get(request, "replicas")));
+        answer(cl, 0,
+               json_pack("{s:s, s:O}", "mode", "anew", "replicas",
+                         json_object_get(request, "replicas")));
     }
     return rc;
 }
@@ -226,8 +228,8 @@ static int run_resync(struct client *cl, const json_t *request, struct err *err)
         return run_anew(cl, request, err);
     }
     return run_compare(
-        cl, request,
-        flag(request, "dry_run") ? JOB_RESYNC_DRY_RUN : JOB_RESYNC, err);
+        cl, request, flag(request, "dry_run") ? JOB_RESYNC_DRY_RUN : JOB_RESYNC,
+        err);
 }
 
 static int run_verify(struct client *cl, const json_t *request, struct err *err)
@@ -250,8 +252,8 @@ static int run_approve(struct client *cl, const json_t *request,
     if (flag(request, "dry_run")) {
         int rc = daemon_held(cl->control->daemon, replica, &held, err);
         if (rc == 0) {
-            answer(cl, 0, json_pack("{s:s, s:o}", "replica", replica, "held",
-                                    held));
+            answer(cl, 0,
+                   json_pack("{s:s, s:o}", "replica", replica, "held", held));
         }
         return rc;
     }
@@ -275,15 +277,15 @@ static int run_pausing(struct client *cl, const json_t *request, bool paused,
     if (rc < 0) {
         return rc;
     }
-    rc = daemon_pause(cl->control->daemon, names.list, names.count, paused,
-                      err);
+    rc =
+        daemon_pause(cl->control->daemon, names.list, names.count, paused, err);
     if (rc < 0) {
         return rc;
     }
-    answer(cl, 0,
-           json_pack("{s:o}", "replicas",
-                     json_is_array(list) ? json_deep_copy(list)
-                                         : json_array()));
+    answer(
+        cl, 0,
+        json_pack("{s:o}", "replicas",
+                  json_is_array(list) ? json_deep_copy(list) : json_array()));
     return 0;
 }
 
@@ -315,11 +317,11 @@ static const struct request {
     bool anyone; /* also for those who may not see key names */
     int (*run)(struct client *cl, const json_t *request, struct err *err);
 } REQUESTS[] = {
-    {"status", true, run_status},    {"version", true, run_version},
-    {"wait", true, run_wait},        {"resync", false, run_resync},
-    {"verify", false, run_verify},   {"approve", false, run_approve},
-    {"pause", false, run_pause},     {"resume", false, run_resume},
-    {"reload", false, run_reload},   {NULL, false, NULL},
+    {"status", true, run_status},  {"version", true, run_version},
+    {"wait", true, run_wait},      {"resync", false, run_resync},
+    {"verify", false, run_verify}, {"approve", false, run_approve},
+    {"pause", false, run_pause},   {"resume", false, run_resume},
+    {"reload", false, run_reload}, {NULL, false, NULL},
 };
 
 /* Who may, and what to type to become one of them. */

@@ -17,7 +17,7 @@ enum {
 /* So far ahead of its share a user may be. */
 #define BURST_NS ((uint64_t)NS_PER_S)
 
-/* --- time ------------------------------------------------------------------------ */
+/* --- time ---------------------------------------------------------------- */
 
 /* The user's place, or the one that has been paid for longest. */
 static size_t place_of(const struct strangers *s, uid_t uid)
@@ -40,8 +40,7 @@ bool strangers_may(const struct strangers *s, uid_t uid, uint64_t now_ns)
     size_t i = place_of(s, uid);
 
     return s->all_paid_ns <= now_ns + BURST_NS &&
-           (s->users[i].uid != uid ||
-            s->users[i].paid_ns <= now_ns + BURST_NS);
+           (s->users[i].uid != uid || s->users[i].paid_ns <= now_ns + BURST_NS);
 }
 
 static void pay(uint64_t *paid_ns, uint64_t now_ns, uint64_t cost_ns)
@@ -65,7 +64,7 @@ void strangers_pay(struct strangers *s, uid_t uid, uint64_t now_ns,
     pay(&s->all_paid_ns, now_ns, took_ns * ALL_SHARE);
 }
 
-/* --- words ----------------------------------------------------------------------- */
+/* --- words --------------------------------------------------------------- */
 
 /* An ERROR, as control.h has it. */
 static bool is_error(const json_t *o)

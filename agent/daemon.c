@@ -36,8 +36,12 @@
 #include "sync/hint.h"
 #include "sync/state.h"
 
-enum { BYE_MS = 1500, STOP_MS = 5000, SAVE_EVERY_MS = 5 * 60 * 1000,
-       SAVE_AGAIN_MS = 10 * 1000 /* after a failure */ };
+enum {
+    BYE_MS = 1500,
+    STOP_MS = 5000,
+    SAVE_EVERY_MS = 5 * 60 * 1000,
+    SAVE_AGAIN_MS = 10 * 1000 /* after a failure */
+};
 
 uv_loop_t *daemon_loop(struct daemon *d)
 {
@@ -57,6 +61,7 @@ static int64_t now_us(void)
 void daemon_core_config(const struct daemon *d, struct primary_config *out)
 {
     const struct config *c = d->config;
+
     primary_config_default(out);
     memcpy(out->db_id, d->id, sizeof out->db_id);
     out->epoch = d->epoch;
@@ -73,13 +78,15 @@ void daemon_core_config(const struct daemon *d, struct primary_config *out)
     out->clock_us = now_us;
 }
 
-/* --- timers and signals ---------------------------------------------------------------- */
+/* --- timers and signals -------------------------------------------------- */
 
 static void on_heartbeat(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
-    if (!d->stopping)
+
+    if (!d->stopping) {
         watch_drain(d->watch);
+    }
 }
 
 void daemon_summary(struct daemon *d, char *out, size_t room)
@@ -89,12 +96,14 @@ void daemon_summary(struct daemon *d, char *out, size_t room)
     const char *bad = NULL;
     int bad_id = 0;
     struct replica *r;
-    DL_FOREACH (d->replicas, r) {
+
+    DL_FOREACH(d->replicas, r) {
         struct replica_status st;
         primary_status(d->core, r->number, daemon_ms(), &st);
         counts[st.state]++;
-        if (st.lag_ms > worst_ms)
+        if (st.lag_ms > worst_ms) {
             worst_ms = st.lag_ms;
+        }
         bool away = st.state == REPLICA_RETRYING || st.state == REPLICA_FAILED;
         int id = away ? st.last_error.id : r->behind.id;
         if (bad == NULL && id != 0) {
@@ -103,33 +112,42 @@ void daemon_summary(struct daemon *d, char *out, size_t room)
         }
     }
     size_t at = 0;
-    if (d->root_state == ROOT_LOST)
+    if (d->root_state == ROOT_LOST) {
         at = (size_t)snprintf(out, room, "database lost; ");
-    for (int i = 0; i <= REPLICA_FAILED && at < room; i++)
-        if (counts[i] > 0)
+    }
+    for (int i = 0; i <= REPLICA_FAILED && at < room; i++) {
+        if (counts[i] > 0) {
             at += (size_t)snprintf(out + at, room - at, "%u %s, ", counts[i],
                                    replica_state_word((enum replica_state)i));
-    if (at < room && bad != NULL)
+        }
+    }
+    if (at < room && bad != NULL) {
         at += (size_t)snprintf(out + at, room - at, "%.60s DR-%03d, ", bad,
                                bad_id);
-    if (at < room)
+    }
+    if (at < room) {
         (void)snprintf(out + at, room - at, "worst lag %s",
                        DURATION_TEXT(worst_ms * NS_PER_MS));
+    }
 }
 
 static void on_second(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
     struct replica *r;
+
     daemon_root_second(d);
-    if (d->stopping)
+    if (d->stopping) {
         return;
-    DL_FOREACH (d->replicas, r)
+    }
+    DL_FOREACH(d->replicas, r) {
         replica_second(r);
+    }
     dirids_counts(d, false);
     if (daemon_ms() - d->saved_ms >=
-        (d->state_err.code != 0 ? SAVE_AGAIN_MS : SAVE_EVERY_MS))
+        (d->state_err.code != 0 ? SAVE_AGAIN_MS : SAVE_EVERY_MS)) {
         daemon_save_index(d);
+    }
     char line[sizeof d->status_line];
     daemon_summary(d, line, sizeof line);
     if (d->ready_told && strcmp(line, d->status_line) != 0) {
@@ -147,6 +165,7 @@ static void on_watchdog(uv_timer_t *timer)
 static void on_stop_signal(uv_signal_t *handle, int number)
 {
     struct daemon *d = handle->data;
+
     log_event(LOG_NOTE, "stopping", NULL, 0, "%s",
               number == SIGTERM ? "SIGTERM" : "SIGINT");
     daemon_stop(d, EXIT_GOOD);
@@ -157,10 +176,12 @@ static void on_reload_signal(uv_signal_t *handle, int number)
     struct daemon *d = handle->data;
     struct err err = {0};
     json_t *changes = NULL;
+
     (void)number;
-    if (daemon_reload(d, &changes, &err) < 0)
+    if (daemon_reload(d, &changes, &err) < 0) {
         log_event(LOG_ERROR, "reload_failed", NULL, err.id,
                   "err=\"%s\"; the old configuration stays", err.msg);
+    }
     json_decref(changes);
 }
 
@@ -179,26 +200,31 @@ static int start_timers(struct daemon *d, struct err *err)
     }
     if (uv_signal_start(&d->sigterm, on_stop_signal, SIGTERM) != 0 ||
         uv_signal_start(&d->sigint, on_stop_signal, SIGINT) != 0 ||
-        uv_signal_start(&d->sighup, on_reload_signal, SIGHUP) != 0)
+        uv_signal_start(&d->sighup, on_reload_signal, SIGHUP) != 0) {
         return err_set(err, ERR_IO, 0, "cannot watch for signals");
+    }
     uint64_t beat = (uint64_t)d->config->heartbeat_ms;
     int64_t watchdog_ms = notify_watchdog_ms();
+
     (void)uv_timer_start(&d->heartbeat, on_heartbeat, beat, beat);
     (void)uv_timer_start(&d->second, on_second, 1000, 1000);
-    if (watchdog_ms > 0)
+    if (watchdog_ms > 0) {
         (void)uv_timer_start(&d->watchdog, on_watchdog, 1,
                              (uint64_t)watchdog_ms);
+    }
     return 0;
 }
 
-/* --- start -------------------------------------------------------------------------------- */
+/* --- start --------------------------------------------------------------- */
 
 static int open_state(struct daemon *d, struct err *err)
 {
     const char *dir = d->config->state_dir;
-    if (config_make_dirs(d->config, err) < 0)
+    if (config_make_dirs(d->config, err) < 0) {
         return EXIT_BAD;
+    }
     d->state_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
     if (d->state_fd < 0) {
         (void)err_sys(err, errno, "state directory %s", dir);
         err->id = DR_STATE_DIR;
@@ -231,6 +257,7 @@ static void make_instance(const struct daemon *d, uint8_t out[16])
 void daemon_tell_reign(struct daemon *d)
 {
     uint8_t instance[16];
+
     make_instance(d, instance);
     primary_set_reign(d->core, d->epoch, instance);
 }
@@ -238,15 +265,18 @@ void daemon_tell_reign(struct daemon *d)
 static int make_parts(struct daemon *d, struct err *err)
 {
     struct primary_config pc;
+
     daemon_core_config(d, &pc);
     struct index_key key; /* until the saved index brings the one of before */
     if (rand_bytes(d->instance, sizeof d->instance, err) < 0 ||
-        rand_bytes(&key, sizeof key, err) < 0)
+        rand_bytes(&key, sizeof key, err) < 0) {
         return EXIT_BAD;
+    }
     make_instance(d, pc.instance);
     d->ix = index_new();
-    if (d->ix != NULL)
+    if (d->ix != NULL) {
         index_set_key(d->ix, &key);
+    }
     d->core = d->ix != NULL ? primary_new(&pc, d->ix) : NULL;
     d->watch = watch_new(&d->loop, &daemon_watch_events, d);
     d->looks = looks_new(&d->loop, &daemon_looks_events, d);
@@ -261,27 +291,32 @@ static int make_parts(struct daemon *d, struct err *err)
     }
     looks_set_copies(d->looks, d->state_fd);
     scans_set_settle(d->scans, d->config->settle_ms);
-    for (size_t i = 0; i < d->config->replicas_count; i++)
-        if (replica_add(d, &d->config->replicas[i], err) < 0)
+    for (size_t i = 0; i < d->config->replicas_count; i++) {
+        if (replica_add(d, &d->config->replicas[i], err) < 0) {
             left_out_add(d, &d->config->replicas[i], err);
+        }
+    }
     return EXIT_GOOD;
 }
 
 static int listen_control(struct daemon *d, struct err *err)
 {
-    if (d->control != NULL)
+    if (d->control != NULL) {
         return EXIT_GOOD;
+    }
     d->control = control_listen(d, &d->loop, d->config->socket,
                                 d->config->control_group, err);
-    if (d->control != NULL)
+    if (d->control != NULL) {
         return EXIT_GOOD;
+    }
     return err->id == DR_CONFIG ? EXIT_CONFIG : EXIT_BAD;
 }
 
 static void tell_ready(struct daemon *d)
 {
-    if (d->ready_told)
+    if (d->ready_told) {
         return;
+    }
     d->ready_told = true;
     daemon_summary(d, d->status_line, sizeof d->status_line);
     notify_ready(d->status_line);
@@ -295,6 +330,7 @@ void daemon_open_doors(struct daemon *d)
     struct err err = {0};
     struct replica *r;
     int code = listen_control(d, &err);
+
     if (code != EXIT_GOOD) {
         log_event(LOG_ERROR, "control", NULL, err.id, "err=\"%s\"", err.msg);
         daemon_stop(d, code);
@@ -302,35 +338,42 @@ void daemon_open_doors(struct daemon *d)
     }
     tell_ready(d);
     /* Sessions carry the epoch, which is known once the root was seen. */
-    if (d->root_seen)
-        DL_FOREACH (d->replicas, r)
+    if (d->root_seen) {
+        DL_FOREACH(d->replicas, r) {
             replica_start(r);
+        }
+    }
 }
 
 static int start(struct daemon *d, struct err *err)
 {
     int code = open_state(d, err);
-    if (code == EXIT_GOOD)
+    if (code == EXIT_GOOD) {
         code = daemon_root_first(d, err);
-    if (code == EXIT_GOOD)
+    }
+    if (code == EXIT_GOOD) {
         code = make_parts(d, err);
-    if (code != EXIT_GOOD)
+    }
+    if (code != EXIT_GOOD) {
         return code;
-    if (daemon_pump_init(d, err) < 0 || start_timers(d, err) < 0)
+    }
+    if (daemon_pump_init(d, err) < 0 || start_timers(d, err) < 0) {
         return EXIT_BAD;
+    }
     if (d->root != NULL) {
         daemon_root_start(d);
         return EXIT_GOOD;
     }
     log_event(LOG_ERROR, "root_lost", NULL, d->root_err.id,
               "err=\"%s\"; waiting for it", d->root_err.msg);
+
     d->core_lost = true;
     primary_root_lost(d->core, d->root_err.msg);
     daemon_open_doors(d);
     return EXIT_GOOD;
 }
 
-/* --- stop ---------------------------------------------------------------------------------- */
+/* --- stop ---------------------------------------------------------------- */
 
 enum stop_phase {
     STOP_BYES = 1, /* links are saying goodbye */
@@ -343,14 +386,16 @@ enum stop_phase {
 static void on_part_freed(void *arg)
 {
     struct daemon *d = arg;
+
     d->closing--;
     daemon_stop_step(d);
 }
 
 static void close_handle(uv_handle_t *handle)
 {
-    if (handle->type != UV_UNKNOWN_HANDLE && !uv_is_closing(handle))
+    if (handle->type != UV_UNKNOWN_HANDLE && !uv_is_closing(handle)) {
         uv_close(handle, NULL);
+    }
 }
 
 static void close_handles(struct daemon *d)
@@ -370,11 +415,13 @@ static void close_handles(struct daemon *d)
 
 static void free_parts(struct daemon *d)
 {
-    while (d->replicas != NULL)
+    while (d->replicas != NULL) {
         replica_remove(d->replicas);
+    }
     d->parts_freed = true;
-    if (d->ignored != NULL)
+    if (d->ignored != NULL) {
         ignored_stop(d->ignored);
+    }
     d->closing = 1;
     if (d->watch != NULL) {
         d->closing++;
@@ -398,6 +445,7 @@ static void free_parts(struct daemon *d)
 static void on_stopper(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
+
     if (d->stop_phase > STOP_BYES) {
         log_event(LOG_WARN, "stop_forced", NULL, 0,
                   "something still hangs after %d s: ending without it",
@@ -406,22 +454,25 @@ static void on_stopper(uv_timer_t *timer)
     }
     struct replica *r;
     d->stop_phase = STOP_LINKS;
-    DL_FOREACH (d->replicas, r)
+    DL_FOREACH(d->replicas, r) {
         replica_close_link(r);
+    }
     (void)uv_timer_start(&d->stopper, on_stopper, STOP_MS - BYE_MS, 0);
     daemon_stop_step(d);
 }
 
 void daemon_stop_step(struct daemon *d)
 {
-    if (!d->stopping || d->stepping)
+    if (!d->stopping || d->stepping) {
         return;
+    }
     d->stepping = true;
     if (d->stop_phase <= STOP_LINKS && d->links == 0) {
         d->stop_phase = STOP_SAVE;
         (void)uv_timer_start(&d->stopper, on_stopper, STOP_MS - BYE_MS, 0);
-        if (!scans_saving(d->scans))
+        if (!scans_saving(d->scans)) {
             daemon_save_index(d);
+        }
     }
     if (d->stop_phase == STOP_SAVE && !scans_saving(d->scans)) {
         d->stop_phase = STOP_PARTS;
@@ -438,8 +489,9 @@ void daemon_stop_step(struct daemon *d)
 
 void daemon_stop(struct daemon *d, int exit_code)
 {
-    if (d->stopping)
+    if (d->stopping) {
         return;
+    }
     d->stopping = true;
     d->exit_code = exit_code;
     notify_stopping();
@@ -447,8 +499,9 @@ void daemon_stop(struct daemon *d, int exit_code)
     d->stop_phase = STOP_BYES;
     (void)uv_timer_start(&d->stopper, on_stopper, BYE_MS, 0);
     struct replica *r;
-    DL_FOREACH (d->replicas, r)
+    DL_FOREACH(d->replicas, r) {
         replica_say_bye(r);
+    }
     daemon_dirty(d);
 }
 
@@ -459,10 +512,12 @@ static void free_rest(struct daemon *d)
     primary_free(d->core);
     index_free(d->ix);
     root_unref(d->root);
-    if (d->lock_fd >= 0)
+    if (d->lock_fd >= 0) {
         (void)close(d->lock_fd);
-    if (d->state_fd >= 0)
+    }
+    if (d->state_fd >= 0) {
         (void)close(d->state_fd);
+    }
     config_free(d->config);
     free(d);
 }
@@ -470,6 +525,7 @@ static void free_rest(struct daemon *d)
 int daemon_run(struct config *config)
 {
     struct err err = {0};
+
     /* Four threads are few when reads of values, lists of tables and the saving
      * of the index share them; an operator's own setting stays. */
     (void)setenv("UV_THREADPOOL_SIZE", "8", 0);

@@ -33,7 +33,7 @@ json_t *daemon_status(struct daemon *d, bool with_keys);
  * start function returns only through the loop (never re-entrantly). */
 struct job;
 struct job_events {
-    void (*progress)(void *arg, json_t *object); /* takes object */
+    void (*progress)(void *arg, json_t *object);            /* takes object */
     void (*done)(void *arg, int exit_code, json_t *object); /* takes object */
 };
 /* Names of replicas: NULL or empty = all.  ERR_NOTFOUND (DR_NO_SUCH_REPLICA)

@@ -66,21 +66,21 @@ struct daemon {
 
     struct root *root; /* NULL while lost */
     enum root_state root_state;
-    struct boot boot;  /* of the root, when it was seen first */
-    bool unclean;      /* the host went down while an agent ran */
-    bool noted;        /* ... and the next start would know it of us */
-    bool root_seen;    /* it was here once since the start */
+    struct boot boot; /* of the root, when it was seen first */
+    bool unclean;     /* the host went down while an agent ran */
+    bool noted;       /* ... and the next start would know it of us */
+    bool root_seen;   /* it was here once since the start */
     bool scanned;     /* the first scan is done */
     bool index_ready;
-    bool core_lost;    /* the core was told */
-    bool suspect;      /* a look says that the root is not ours */
-    struct err root_err; /* why it is lost */
+    bool core_lost;             /* the core was told */
+    bool suspect;               /* a look says that the root is not ours */
+    struct err root_err;        /* why it is lost */
     struct known_keys likeness; /* of what is there instead, to ours */
     int64_t likeness_ms;        /* when it was looked at, 0: never */
-    struct err watch_err; /* a limit, code 0: none */
-    struct err left_out_err; /* why the configuration has more replicas */
-    struct err state_err; /* the index cannot be saved */
-    struct err poor_err;  /* not all changes are told of here; code 0: all */
+    struct err watch_err;       /* a limit, code 0: none */
+    struct err left_out_err;    /* why the configuration has more replicas */
+    struct err state_err;       /* the index cannot be saved */
+    struct err poor_err; /* not all changes are told of here; code 0: all */
     int64_t identity_checked_ms;
 
     struct index *ix;
@@ -110,15 +110,15 @@ struct daemon {
     bool saved_settled;     /* and then again, when all of it was old enough */
     int64_t saved_ms;
 
-    uint64_t dirids_keys;   /* of all replicas, as they were noted */
-    int64_t dirids_ms;      /* when that was */
+    uint64_t dirids_keys; /* of all replicas, as they were noted */
+    int64_t dirids_ms;    /* when that was */
 
-    bool dirty; /* the core was called: pump */
+    bool dirty;  /* the core was called: pump */
     bool ticked; /* ... only by a tick */
     bool pumping;
     uv_prepare_t prepare;
     uv_check_t check;
-    uv_idle_t idle;     /* runs while the pump has more to do */
+    uv_idle_t idle; /* runs while the pump has more to do */
     uv_timer_t tick;
     uv_timer_t heartbeat;
     uv_timer_t second;
@@ -131,7 +131,7 @@ struct daemon {
     bool stepping;
     bool parts_freed; /* watch, looks, scans are not to be touched */
     int stop_phase;
-    unsigned closing;   /* parts being freed */
+    unsigned closing; /* parts being freed */
     char status_line[200];
 };
 

@@ -20,10 +20,13 @@ static int no_such(struct daemon *d, const char *name, struct err *err)
     char known[300] = "";
     size_t at = 0;
     struct replica *r;
-    DL_FOREACH (d->replicas, r)
-        if (at < sizeof known)
+
+    DL_FOREACH(d->replicas, r) {
+        if (at < sizeof known) {
             at += (size_t)snprintf(known + at, sizeof known - at, "%s%s",
                                    at > 0 ? ", " : "", r->name);
+        }
+    }
     (void)err_set(err, ERR_NOTFOUND, 0, "no replica \"%s\"; there %s %s", name,
                   d->replicas == NULL ? "are" : "is:",
                   d->replicas == NULL ? "none" : known);
@@ -35,8 +38,9 @@ int daemon_named(struct daemon *d, const char *name, struct replica **out,
                  struct err *err)
 {
     *out = replica_find(d, name);
-    if (*out == NULL && left_out_is(d, name, err))
+    if (*out == NULL && left_out_is(d, name, err)) {
         return err->code;
+    }
     return *out != NULL ? 0 : no_such(d, name, err);
 }
 
@@ -44,19 +48,25 @@ int daemon_pause(struct daemon *d, const char *const *replicas, size_t n,
                  bool paused, struct err *err)
 {
     struct replica *r;
+
     /* All names first: either all are done or none. */
-    for (size_t i = 0; i < n; i++)
-        if (daemon_named(d, replicas[i], &r, err) < 0)
+    for (size_t i = 0; i < n; i++) {
+        if (daemon_named(d, replicas[i], &r, err) < 0) {
             return err->code;
-    for (size_t i = 0; i < n; i++)
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
         replica_pause(replica_find(d, replicas[i]), paused);
-    if (n == 0)
-        DL_FOREACH (d->replicas, r)
+    }
+    if (n == 0) {
+        DL_FOREACH(d->replicas, r) {
             replica_pause(r, paused);
+        }
+    }
     return 0;
 }
 
-/* --- reload ------------------------------------------------------------------------------ */
+/* --- reload -------------------------------------------------------------- */
 
 static void note(json_t *changes, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -65,6 +75,7 @@ static void note(json_t *changes, const char *fmt, ...)
 {
     char line[400];
     va_list ap;
+
     va_start(ap, fmt);
     (void)vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
@@ -91,8 +102,9 @@ static bool is_fixed(const struct config *was, const struct config *now,
         {"control-group", was->control_group, now->control_group},
     };
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
-        if (same_text(fixed[i].was, fixed[i].now))
+        if (same_text(fixed[i].was, fixed[i].now)) {
             continue;
+        }
         (void)err_set(err, ERR_INVALID, 0,
                       "%s changed from \"%s\" to \"%s\": that needs a restart; "
                       "nothing was applied",
@@ -107,9 +119,9 @@ static bool is_fixed(const struct config *was, const struct config *now,
 static void note_number(json_t *changes, const char *name, int64_t was,
                         int64_t now)
 {
-    if (was != now)
-        note(changes, "%s: %lld to %lld", name, (long long)was,
-             (long long)now);
+    if (was != now) {
+        note(changes, "%s: %lld to %lld", name, (long long)was, (long long)now);
+    }
 }
 
 static void note_limits(json_t *changes, const struct config *was,
@@ -140,14 +152,17 @@ static void apply_limits(struct daemon *d, const struct config *was)
 {
     const struct config *now = d->config;
     struct primary_config pc;
+
     daemon_core_config(d, &pc);
     primary_reconfigure(d->core, &pc);
     scans_set_settle(d->scans, now->settle_ms);
-    if (was->heartbeat_ms != now->heartbeat_ms)
+    if (was->heartbeat_ms != now->heartbeat_ms) {
         (void)uv_timer_set_repeat(&d->heartbeat, (uint64_t)now->heartbeat_ms);
-    if (was->rescan_ms != now->rescan_ms)
+    }
+    if (was->rescan_ms != now->rescan_ms) {
         d->next_rescan_ms =
             now->rescan_ms > 0 ? daemon_ms() + now->rescan_ms : 0;
+    }
     daemon_dirty(d);
 }
 
@@ -156,8 +171,9 @@ static void apply_old(struct daemon *d, struct replica *r, json_t *changes)
 {
     const struct config_replica *now = config_replica(d->config, r->name);
     if (now == NULL || now->relaxed != r->config->relaxed) {
-        if (now == NULL)
+        if (now == NULL) {
             note(changes, "-%s", r->name);
+        }
         replica_remove(r);
     } else if (!config_replica_equal(r->config, now)) {
         note(changes, "%s: changed, connecting anew", r->name);
@@ -171,8 +187,9 @@ static void apply_new(struct daemon *d, const struct config_replica *now,
                       const struct config_replica *was, json_t *changes)
 {
     struct err err = {0};
-    if (replica_find(d, now->name) != NULL)
+    if (replica_find(d, now->name) != NULL) {
         return;
+    }
     if (replica_add(d, now, &err) < 0) {
         left_out_add(d, now, &err);
         note(changes, "%s: %s", now->name, err.msg);
@@ -182,22 +199,27 @@ static void apply_new(struct daemon *d, const struct config_replica *now,
          was != NULL && was->relaxed != now->relaxed ? "%s: durability changed"
                                                      : "+%s",
          now->name);
-    if (d->root_seen)
+
+    if (d->root_seen) {
         replica_start(replica_find(d, now->name));
+    }
 }
 
 static void apply(struct daemon *d, struct config *now, json_t *changes)
 {
     struct config *was = d->config;
     struct replica *r, *next;
+
     note_limits(changes, was, now);
     d->config = now;
     apply_limits(d, was);
-    DL_FOREACH_SAFE (d->replicas, r, next)
+    DL_FOREACH_SAFE(d->replicas, r, next) {
         apply_old(d, r, changes);
-    for (size_t i = 0; i < now->replicas_count; i++)
+    }
+    for (size_t i = 0; i < now->replicas_count; i++) {
         apply_new(d, &now->replicas[i],
                   config_replica(was, now->replicas[i].name), changes);
+    }
     config_free(was);
 }
 
@@ -217,9 +239,10 @@ int daemon_reload(struct daemon *d, json_t **changes_out, struct err *err)
                       errors.count > 0 ? errors.lines[0] : d->config->file,
                       errors.count);
         err->id = DR_CONFIG;
-        for (size_t i = 0; i < errors.count; i++)
+        for (size_t i = 0; i < errors.count; i++) {
             log_event(LOG_ERROR, "config", NULL, DR_CONFIG, "%s",
                       errors.lines[i]);
+        }
     } else if (!is_fixed(d->config, now, err)) {
         config_free(now);
         now = NULL;

@@ -4,8 +4,9 @@
  *
  * Whatever calls the core marks the daemon dirty.  The pump runs right before
  * the loop sleeps and right after it woke: it carries out the core's actions
- * until there are none, lets replicas send, and looks after jobs.  So many calls
- * in one turn of the loop cost one pump, and no callback runs inside another.
+ * until there are none, lets replicas send, and looks after jobs.  So many
+ * calls in one turn of the loop cost one pump, and no callback runs inside
+ * another.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -22,14 +23,15 @@
 #include "sync/state.h"
 
 enum {
-    /* Older than that all of a save is trusted (INDEX_YOUNG_NS, and a margin). */
+    /* Older than that all of a save is trusted (INDEX_YOUNG_NS, and a margin).
+     */
     SAVE_SETTLED_MS = 3000,
-    ROUNDS_MAX = 64,      /* of actions in one pump; then the loop turns */
-    TICK_SOON_MS = 10,    /* after any activity the core's timers are asked */
+    ROUNDS_MAX = 64,   /* of actions in one pump; then the loop turns */
+    TICK_SOON_MS = 10, /* after any activity the core's timers are asked */
     RESCAN_FAILED_MS = 10 * 1000,
 };
 
-/* --- from the watch ------------------------------------------------------------------ */
+/* --- from the watch ------------------------------------------------------ */
 
 static struct daemon *daemon_of(void *arg)
 {
@@ -42,9 +44,9 @@ static void on_watch_key(void *arg, const char *table, size_t table_len,
 {
     struct daemon *d = daemon_of(arg);
     struct bytes k = bytes_of(key, key_len);
+
     jobs_moved(d, bytes_of(table, table_len), &k);
-    primary_hint_key(d->core, table, table_len, key, key_len, why,
-                     daemon_ms());
+    primary_hint_key(d->core, table, table_len, key, key_len, why, daemon_ms());
 }
 
 static void on_watch_moved(void *arg, const char *table, size_t table_len,
@@ -52,6 +54,7 @@ static void on_watch_moved(void *arg, const char *table, size_t table_len,
 {
     struct daemon *d = daemon_of(arg);
     struct bytes k = bytes_of(key, key_len);
+
     jobs_moved(d, bytes_of(table, table_len), &k);
     primary_hint_moved(d->core, table, table_len, key, key_len, daemon_ms());
 }
@@ -59,6 +62,7 @@ static void on_watch_moved(void *arg, const char *table, size_t table_len,
 static void on_watch_table(void *arg, const char *table, size_t table_len)
 {
     struct daemon *d = daemon_of(arg);
+
     jobs_moved(d, bytes_of(table, table_len), NULL);
     primary_hint_table(d->core, table, table_len, daemon_ms());
 }
@@ -73,6 +77,7 @@ void daemon_index_stale(struct daemon *d)
 static void on_overflow(void *arg)
 {
     struct daemon *d = daemon_of(arg);
+
     log_event(LOG_WARN, "overflow", NULL, 0,
               "the inotify queue overflowed: scanning");
     daemon_index_stale(d);
@@ -88,9 +93,11 @@ static void on_overflow(void *arg)
 static void on_moving(void *arg)
 {
     struct daemon *d = daemon_of(arg);
-    if (moves_begin(d))
+    if (moves_begin(d)) {
         return;
+    }
     daemon_index_stale(d);
+
     d->debt = true;
     d->scan_when_settled = true;
 }
@@ -100,22 +107,26 @@ static void on_moving(void *arg)
 static void on_left(void *arg)
 {
     struct daemon *d = daemon_of(arg);
-    if (!d->debt)
+
+    if (!d->debt) {
         log_event(LOG_INFORM, "moved", NULL, 0,
                   "a directory with tables was moved and cannot be followed: "
                   "scanning");
+    }
     daemon_index_stale(d);
     d->debt = true;
     /* New directories are listed first, as after an overflow. */
     d->scan_when_settled = true;
-    if (watch_fence_passed(d->watch, watch_fence(d->watch)))
+    if (watch_fence_passed(d->watch, watch_fence(d->watch))) {
         daemon_scan(d, true);
+    }
 }
 
 static void on_root_lost(void *arg, const char *why)
 {
     struct daemon *d = daemon_of(arg);
     struct err err = {0};
+
     (void)err_set(&err, ERR_GONE, 0, "%s: %s", d->config->path, why);
     err.id = DR_NOT_OUR_DATABASE;
     daemon_root_lost(d, &err);
@@ -124,6 +135,7 @@ static void on_root_lost(void *arg, const char *why)
 bool daemon_sees_all(const struct daemon *d)
 {
     struct watch_counts c;
+
     watch_counts(d->watch, &c);
     return d->root_state == ROOT_HERE && !d->debt && c.unwatched == 0 &&
            d->unread == 0;
@@ -132,8 +144,10 @@ bool daemon_sees_all(const struct daemon *d)
 static void on_drained(void *arg, int64_t wall_ns)
 {
     struct daemon *d = arg;
-    if (!daemon_sees_all(d))
+
+    if (!daemon_sees_all(d)) {
         return;
+    }
     primary_drained(d->core, wall_ns, daemon_ms());
     daemon_dirty(d);
 }
@@ -142,18 +156,22 @@ static void on_settled(void *arg)
 {
     struct daemon *d = daemon_of(arg);
     struct watch_counts c;
+
     watch_counts(d->watch, &c);
-    if (c.unwatched == 0)
+    if (c.unwatched == 0) {
         d->watch_err = (struct err){0};
-    if (d->root_state == ROOT_WATCHING)
+    }
+    if (d->root_state == ROOT_WATCHING) {
         daemon_root_settled(d);
-    else if (d->scan_when_settled)
+    } else if (d->scan_when_settled) {
         daemon_scan(d, false);
+    }
 }
 
 static void on_trouble(void *arg, const struct err *err)
 {
     struct daemon *d = arg;
+
     d->watch_err = *err;
     log_event(LOG_ERROR, "watch_trouble", NULL, err->id, "err=\"%s\"",
               err->msg);
@@ -172,19 +190,21 @@ const struct watch_events daemon_watch_events = {
     .trouble = on_trouble,
 };
 
-/* --- from looks ------------------------------------------------------------------------ */
+/* --- from looks ---------------------------------------------------------- */
 
 /* A look found that the root is not ours: what is to be done about it waits
  * until the looks are through. */
 static void suspect(struct daemon *d, int result)
 {
-    if (result == LOOK_ROOT_LOST && d->root_state == ROOT_HERE)
+    if (result == LOOK_ROOT_LOST && d->root_state == ROOT_HERE) {
         d->suspect = true;
+    }
 }
 
 static void on_looked(void *arg, uint64_t id, const struct looked *r)
 {
     struct daemon *d = daemon_of(arg);
+
     suspect(d, r->result);
     primary_looked(d->core, id, r, daemon_ms());
 }
@@ -193,6 +213,7 @@ static void on_looked_table(void *arg, uint64_t id, int result,
                             const struct err *err)
 {
     struct daemon *d = daemon_of(arg);
+
     suspect(d, result);
     primary_looked_table(d->core, id, result, err, daemon_ms());
 }
@@ -200,6 +221,7 @@ static void on_looked_table(void *arg, uint64_t id, int result,
 static void on_stream_opened(void *arg, uint64_t id, const struct looked *r)
 {
     struct daemon *d = daemon_of(arg);
+
     suspect(d, r->result);
     primary_stream_opened(d->core, id, r, daemon_ms());
 }
@@ -208,12 +230,14 @@ static void on_stream_data(void *arg, uint64_t id, const void *data, size_t n,
                            const struct looked *r)
 {
     struct daemon *d = daemon_of(arg);
+
     primary_stream_data(d->core, id, data, n, r, daemon_ms());
 }
 
 static void on_stream_zeros(void *arg, uint64_t id, uint64_t n)
 {
     struct daemon *d = daemon_of(arg);
+
     primary_stream_zeros(d->core, id, n, daemon_ms());
 }
 
@@ -225,17 +249,18 @@ const struct looks_events daemon_looks_events = {
     .stream_zeros = on_stream_zeros,
 };
 
-/* --- from scans -------------------------------------------------------------------------- */
+/* --- from scans ---------------------------------------------------------- */
 
-static void on_scan_hint(void *arg, struct bytes table,
-                         const struct bytes *key)
+static void on_scan_hint(void *arg, struct bytes table, const struct bytes *key)
 {
     struct daemon *d = daemon_of(arg);
-    if (key != NULL)
+
+    if (key != NULL) {
         primary_hint_key(d->core, table.p, table.len, key->p, key->len,
                          HINT_FOUND, daemon_ms());
-    else
+    } else {
         primary_hint_table(d->core, table.p, table.len, daemon_ms());
+    }
 }
 
 static void on_scan_changed(void *arg, struct bytes table,
@@ -247,13 +272,16 @@ static void on_scan_changed(void *arg, struct bytes table,
 static void on_scan_left(void *arg, struct bytes table, struct bytes key)
 {
     struct daemon *d = daemon_of(arg);
-    if (!primary_hint_left(d->core, table, key, daemon_ms()))
+
+    if (!primary_hint_left(d->core, table, key, daemon_ms())) {
         daemon_scan(d, true);
+    }
 }
 
 static void on_scan_missed(void *arg)
 {
     struct daemon *d = daemon_of(arg);
+
     d->notes_missed = true;
     primary_compare_soon(d->core);
 }
@@ -267,6 +295,7 @@ static void on_walk_found(void *arg, uint64_t id, struct digest name,
                           bool is_table, struct bytes table, struct bytes key)
 {
     struct daemon *d = daemon_of(arg);
+
     primary_walk_found(d->core, id, name, is_table, table, key, daemon_ms());
 }
 
@@ -274,6 +303,7 @@ static void on_walk_ended(void *arg, uint64_t id, bool complete,
                           const struct err *err)
 {
     struct daemon *d = daemon_of(arg);
+
     primary_walk_ended(d->core, id, complete, err, daemon_ms());
 }
 
@@ -286,6 +316,7 @@ static int dr_of_scan(const struct scan_result *s)
 static void log_scan(const struct scan_report *r, uint64_t unread)
 {
     const struct scan_result *s = &r->result;
+
     if (r->rc < 0) {
         log_event(LOG_WARN, "scan_failed", NULL, r->err.id, "err=\"%s\"",
                   r->err.msg);
@@ -300,11 +331,12 @@ static void log_scan(const struct scan_report *r, uint64_t unread)
               (unsigned long long)s->vanished, (unsigned long long)s->left,
               (unsigned long long)s->busy, (unsigned long long)s->errors,
               DURATION_TEXT(r->took_ms * NS_PER_MS));
-    if (s->errors > 0 || s->counts.incomplete != unread)
+    if (s->errors > 0 || s->counts.incomplete != unread) {
         log_event(LOG_WARN, "scan_unreadable", NULL, dr_of_scan(s),
                   "keys=%llu tables=%llu err=\"%s\"",
                   (unsigned long long)s->errors,
                   (unsigned long long)s->counts.incomplete, s->first_error);
+    }
 }
 
 /* Tables that cannot be read raise no event when they can be again, and what
@@ -313,6 +345,7 @@ static void note_unread(struct daemon *d, const struct scan_report *r)
 {
     const struct scan_result *s = &r->result;
     bool was = d->unread > 0;
+
     d->unread = s->counts.incomplete;
     d->unread_err = (struct err){0};
     if (d->unread > 0) {
@@ -331,26 +364,31 @@ static void note_unread(struct daemon *d, const struct scan_report *r)
 static void scan_again(struct daemon *d, const struct scan_result *s)
 {
     bool untold = !d->scanned || d->notes_missed;
+
     d->notes_missed = false;
-    if (s->moved > 0 && untold && d->root_state == ROOT_HERE)
+    if (s->moved > 0 && untold && d->root_state == ROOT_HERE) {
         daemon_rescan(d, true);
+    }
 }
 
 /* A scan has ended, whoever asked for it. */
 static void on_scan_ended(void *arg, const struct scan_report *r)
 {
     struct daemon *d = daemon_of(arg);
+
     log_scan(r, d->unread);
     d->last_scan = *r;
     d->last_scan_ms = daemon_ms();
     if (r->rc < 0) {
-        if (d->root_state == ROOT_HERE)
+        if (d->root_state == ROOT_HERE) {
             d->next_rescan_ms = daemon_ms() + RESCAN_FAILED_MS;
+        }
         return;
     }
     /* One that waits was asked for after this one began. */
-    if (!scans_waiting(d->scans) && !d->scan_when_settled)
+    if (!scans_waiting(d->scans) && !d->scan_when_settled) {
         d->debt = false;
+    }
     ignored_scanned(d->ignored, r->passed);
     scan_again(d, &r->result);
     d->scanned = true;
@@ -366,8 +404,9 @@ static void on_scan_ended(void *arg, const struct scan_report *r)
     watch_counts(d->watch, &c);
     /* Unwatched directories were seen as of the scan's beginning. */
     if (c.unwatched > 0 && d->unread == 0 && !d->debt &&
-        d->root_state == ROOT_HERE)
+        d->root_state == ROOT_HERE) {
         primary_drained(d->core, r->began_wall_ns, daemon_ms());
+    }
 }
 
 const struct scans_events daemon_scans_events = {
@@ -385,8 +424,9 @@ void daemon_scan(struct daemon *d, bool debt)
 {
     d->debt = d->debt || debt;
     d->scan_when_settled = false;
-    if (d->config->rescan_ms > 0)
+    if (d->config->rescan_ms > 0) {
         d->next_rescan_ms = daemon_ms() + d->config->rescan_ms;
+    }
     scans_ask(d->scans, false, !d->scanned, NULL, NULL);
 }
 
@@ -400,6 +440,7 @@ void daemon_rescan(struct daemon *d, bool debt)
 static void on_saved(void *arg, int rc, const struct err *err)
 {
     struct daemon *d = arg;
+
     if (rc < 0) {
         d->saved_settled = false;
         d->state_err = *err;
@@ -412,21 +453,24 @@ static void on_saved(void *arg, int rc, const struct err *err)
     } else {
         d->state_err = (struct err){0};
     }
-    if (d->stopping)
+    if (d->stopping) {
         daemon_stop_step(d);
+    }
 }
 
 void daemon_save_index(struct daemon *d)
 {
-    if (!d->index_ready || d->root == NULL || scans_saving(d->scans))
+    if (!d->index_ready || d->root == NULL || scans_saving(d->scans)) {
         return;
+    }
     uint64_t changes = index_changes(d->ix);
     bool same = changes == d->saved_changes;
     /* What is too young to be trusted is saved as such, and would be read again
      * after a restart: save once more when it has grown old. */
     if (same &&
-        (d->saved_settled || daemon_ms() - d->saved_ms < SAVE_SETTLED_MS))
+        (d->saved_settled || daemon_ms() - d->saved_ms < SAVE_SETTLED_MS)) {
         return;
+    }
     d->saved_settled = same;
     d->saved_changes = changes;
     d->saved_ms = daemon_ms();
@@ -439,11 +483,12 @@ void daemon_save_index(struct daemon *d)
     scans_save(d->scans, d->state_fd, INDEX_FILE, &ident, on_saved, d);
 }
 
-/* --- actions ------------------------------------------------------------------------------ */
+/* --- actions ------------------------------------------------------------- */
 
 static void act(struct daemon *d, const struct action *a)
 {
     struct replica *r = a->replica >= 0 ? replica_of(d, a->replica) : NULL;
+
     switch (a->type) {
     case ACT_LOOK:
         looks_key(d->looks, a->id, a->table, a->key, a->bytes);
@@ -467,12 +512,13 @@ static void act(struct daemon *d, const struct action *a)
         scans_walk_stop(d->scans, a->id);
         break;
     case ACT_LINK_CLOSE:
-        if (r != NULL)
+        if (r != NULL) {
             replica_give_up(r, &a->err, a->permanent);
+        }
         break;
     case ACT_LOG:
-        log_event(a->level, "sync", r != NULL ? r->name : NULL, a->err.id,
-                  "%s", a->err.msg);
+        log_event(a->level, "sync", r != NULL ? r->name : NULL, a->err.id, "%s",
+                  a->err.msg);
         break;
     case ACT_COMPARED:
         jobs_compared(d, a->id);
@@ -502,16 +548,18 @@ static bool run_actions(struct daemon *d)
 
 static void check_suspect(struct daemon *d)
 {
-    if (!d->suspect)
+    if (!d->suspect) {
         return;
+    }
     d->suspect = false;
-    if (d->root == NULL)
+    if (d->root == NULL) {
         return;
+    }
     struct err err = {0};
-    if (identity_check(&d->root->db, d->id, &err) == 0)
-        (void)err_set(&err, ERR_GONE, 0,
-                      "%s was not our database for a moment",
+    if (identity_check(&d->root->db, d->id, &err) == 0) {
+        (void)err_set(&err, ERR_GONE, 0, "%s was not our database for a moment",
                       d->config->path);
+    }
     daemon_root_lost(d, &err);
 }
 
@@ -521,6 +569,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
     int64_t in_ms = primary_tick(d->core, daemon_ms());
+
     d->ticked = !d->dirty;
     daemon_dirty(d);
     arm_tick(d, in_ms);
@@ -529,8 +578,7 @@ static void on_tick(uv_timer_t *timer)
 static void arm_tick(struct daemon *d, int64_t in_ms)
 {
     uv_update_time(&d->loop);
-    (void)uv_timer_start(&d->tick, on_tick, in_ms < 1 ? 1 : (uint64_t)in_ms,
-                         0);
+    (void)uv_timer_start(&d->tick, on_tick, in_ms < 1 ? 1 : (uint64_t)in_ms, 0);
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -541,8 +589,9 @@ static void on_idle(uv_idle_t *idle)
 
 static void pump(struct daemon *d)
 {
-    if (!d->dirty || d->pumping || d->parts_freed)
+    if (!d->dirty || d->pumping || d->parts_freed) {
         return;
+    }
     d->pumping = true;
     /* A tick says itself when the next is due. */
     bool active = !d->ticked;
@@ -554,35 +603,41 @@ static void pump(struct daemon *d)
         more = run_actions(d);
         looks_flush(d->looks);
         scans_walk_pump(d->scans);
-        if (scans_leaving(d->scans))
+        if (scans_leaving(d->scans)) {
             scans_set_left_room(d->scans, primary_left_room(d->core));
+        }
         struct replica *r, *next;
-        DL_FOREACH_SAFE (d->replicas, r, next)
+        DL_FOREACH_SAFE(d->replicas, r, next) {
             replica_kick(r);
+        }
         more = more || d->dirty;
     }
     check_suspect(d);
     jobs_pump(d);
     /* The kicks made it dirty when they sent something; what the core wants
      * because of that, it wants now. */
-    if (more || d->dirty)
+    if (more || d->dirty) {
         (void)uv_idle_start(&d->idle, on_idle);
-    else
+    } else {
         (void)uv_idle_stop(&d->idle);
+    }
     int64_t retry_ms = primary_retry_in_ms(d->core, daemon_ms());
     int64_t soon_ms = retry_ms < TICK_SOON_MS ? retry_ms : TICK_SOON_MS;
     /* Not less: each pump would put a tick off that is due already. */
     soon_ms = soon_ms < 1 ? 1 : soon_ms;
-    if (active && (int64_t)uv_timer_get_due_in(&d->tick) > soon_ms)
+    if (active && (int64_t)uv_timer_get_due_in(&d->tick) > soon_ms) {
         arm_tick(d, soon_ms);
+    }
     d->pumping = false;
 }
 
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct daemon *d = prepare->data;
+
     pump(d);
-    /* From here, where no part is in one of its callbacks, parts may be freed. */
+    /* From here, where no part is in one of its callbacks, parts may be freed.
+     */
     daemon_stop_step(d);
 }
 
@@ -599,8 +654,9 @@ int daemon_pump_init(struct daemon *d, struct err *err)
     (void)uv_timer_init(&d->loop, &d->tick);
     d->prepare.data = d->check.data = d->idle.data = d->tick.data = d;
     if (uv_prepare_start(&d->prepare, on_prepare) != 0 ||
-        uv_check_start(&d->check, on_check) != 0)
+        uv_check_start(&d->check, on_check) != 0) {
         return err_set(err, ERR_INVALID, 0, "cannot start the loop's hooks");
+    }
     arm_tick(d, 1);
     return 0;
 }

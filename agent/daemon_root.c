@@ -25,8 +25,9 @@ enum { IDENTITY_CHECK_MS = 5000, POLL_MS = 3000, LIKENESS_MS = 30000 };
 static void lost_because(struct daemon *d, const struct err *why)
 {
     d->root_err = *why;
-    if (why->id != DR_IS_REPLICA)
+    if (why->id != DR_IS_REPLICA) {
         d->root_err.id = DR_NOT_OUR_DATABASE;
+    }
 }
 
 /* It has no id at all: are its keys ours?  Asked now and then only, for it
@@ -35,9 +36,11 @@ static bool lost_its_id(struct daemon *d, const struct root *root)
 {
     uint8_t id[IDENTITY_BYTES];
     struct err err;
-    if (identity_read(&root->db, id, &err) != ERR_NOTFOUND)
+    if (identity_read(&root->db, id, &err) != ERR_NOTFOUND) {
         return false;
+    }
     int64_t now_ms = daemon_ms();
+
     if (d->likeness_ms == 0 || now_ms - d->likeness_ms > LIKENESS_MS) {
         d->likeness = known_count(&root->db, d->ix, d->state_fd, d->id);
         d->likeness_ms = now_ms;
@@ -50,6 +53,7 @@ static void not_ours(struct daemon *d, const struct root *root,
                      const struct err *why)
 {
     char hex[IDENTITY_HEX_BYTES];
+
     if (why->id == DR_IS_REPLICA) {
         d->root_err = *why;
         return;
@@ -78,24 +82,29 @@ static int first_identity(struct daemon *d, struct root *root, bool known,
                           struct err *err)
 {
     uint8_t id[IDENTITY_BYTES];
+
     if (known) {
-        if (identity_check(&root->db, d->id, err) == 0)
+        if (identity_check(&root->db, d->id, err) == 0) {
             return EXIT_GOOD;
+        }
         /* Demoted: that does not come right by waiting. */
-        if (err->id == DR_IS_REPLICA)
+        if (err->id == DR_IS_REPLICA) {
             return EXIT_CONFIG;
+        }
         not_ours(d, root, err);
         return EXIT_GOOD;
     }
     int rc = identity_make(&root->db, id, err);
-    if (rc < 0 && err->id == DR_IS_REPLICA)
+    if (rc < 0 && err->id == DR_IS_REPLICA) {
         return EXIT_CONFIG;
+    }
     if (rc < 0) {
-        if (rc == ERR_PERM || rc == ERR_READONLY)
+        if (rc == ERR_PERM || rc == ERR_READONLY) {
             (void)err_set(err, rc, 0,
                           "%s has no id yet and the agent may not write one: "
                           "run once, as the owner: drover init %s",
                           d->config->path, d->config->path);
+        }
         err->id = DR_NO_IDENTITY;
         return rc == ERR_PERM || rc == ERR_READONLY ? EXIT_NOT_PERMITTED
                                                     : EXIT_BAD;
@@ -134,6 +143,7 @@ static void load_index(struct daemon *d)
         .root_dev = (uint64_t)d->root->db.dev,
         .root_ino = (uint64_t)d->root->db.ino,
     };
+
     memcpy(ident.db_id, d->id, sizeof ident.db_id);
     boot_now(d->root->db.root_fd, &ident.boot);
     int rc = index_load(d->ix, d->state_fd, INDEX_FILE, &ident, &err);
@@ -153,12 +163,15 @@ static int read_reign(struct daemon *d, struct root *root, struct err *err)
 {
     root_hold(root);
     if (identity_epoch(&root->db, &d->epoch, err) < 0 ||
-        identity_origin(&root->db, d->origin, err) < 0)
+        identity_origin(&root->db, d->origin, err) < 0) {
         return err->code;
-    /* For a database that loses it (known.h); without it somebody has to look. */
-    if (identity_record_epoch(d->state_fd, d->epoch, err) < 0)
+    }
+    /* For a database that loses it (known.h); without it somebody has to look.
+     */
+    if (identity_record_epoch(d->state_fd, d->epoch, err) < 0) {
         log_event(LOG_WARN, "epoch_not_recorded", NULL, DR_STATE_DIR,
                   "err=\"%s\"", err->msg);
+    }
     /* Held or not: what was read is of a primary. */
     return identity_check(&root->db, d->id, err);
 }
@@ -174,8 +187,9 @@ int daemon_root_first(struct daemon *d, struct err *err)
     }
     bool known = rc == 0;
     struct root *root = root_open(d->config->path, err);
-    if (root == NULL)
+    if (root == NULL) {
         return open_failed(d, known, err);
+    }
     int code = first_identity(d, root, known, err);
     if (code != EXIT_GOOD || d->root_err.code != 0) {
         root_unref(root);
@@ -195,9 +209,11 @@ int daemon_root_first(struct daemon *d, struct err *err)
 static void judge_filesystem(struct daemon *d)
 {
     const char *poor = watch_poor_filesystem(&d->root->db);
+
     d->poor_err = (struct err){0};
-    if (poor == NULL)
+    if (poor == NULL) {
         return;
+    }
     (void)err_set(&d->poor_err, ERR_IO, 0,
                   "%s is on %s: changes made by other hosts (or below it) are "
                   "not seen at once, only by the periodic scan",
@@ -210,6 +226,7 @@ static void judge_filesystem(struct daemon *d)
 void daemon_root_start(struct daemon *d)
 {
     struct err err = {0};
+
     assert(d->root != NULL);
     judge_filesystem(d);
     if (!d->root_seen) {
@@ -220,14 +237,16 @@ void daemon_root_start(struct daemon *d)
     d->identity_checked_ms = daemon_ms();
     looks_set_root(d->looks, d->root);
     scans_set_root(d->scans, d->root);
-    if (watch_start(d->watch, &d->root->db, &err) < 0)
+    if (watch_start(d->watch, &d->root->db, &err) < 0) {
         daemon_root_lost(d, &err);
+    }
 }
 
 void daemon_root_settled(struct daemon *d)
 {
     struct watch_counts c;
     bool back = d->root_seen;
+
     watch_counts(d->watch, &c);
     log_event(LOG_INFORM, "watching", NULL, 0, "directories=%zu tables=%zu",
               c.watched, c.tables);
@@ -240,8 +259,9 @@ void daemon_root_settled(struct daemon *d)
         log_event(LOG_NOTE, "root_back", NULL, 0, "%s is back",
                   d->config->path);
     }
-    if (back)
+    if (back) {
         daemon_index_stale(d);
+    }
     daemon_scan(d, true);
     daemon_dirty(d);
     daemon_open_doors(d);
@@ -249,8 +269,9 @@ void daemon_root_settled(struct daemon *d)
 
 void daemon_root_lost(struct daemon *d, const struct err *why)
 {
-    if (d->root_state == ROOT_LOST && d->root == NULL)
+    if (d->root_state == ROOT_LOST && d->root == NULL) {
         return;
+    }
     lost_because(d, why);
     log_event(LOG_ERROR, "root_lost", NULL, d->root_err.id,
               "err=\"%s\"; nothing is read or deleted until it is back",
@@ -275,6 +296,7 @@ static void take_back(struct daemon *d, struct root *root)
     uint8_t origin[IDENTITY_ORIGIN_BYTES];
     uint64_t epoch = d->epoch;
     struct err err = {0};
+
     memcpy(origin, d->origin, sizeof origin);
     if (read_reign(d, root, &err) < 0) {
         not_ours(d, root, &err);
@@ -318,11 +340,13 @@ static bool is_new_reign(struct daemon *d)
 {
     uint64_t epoch;
     struct err err;
-    if (identity_epoch(&d->root->db, &epoch, &err) < 0 || epoch == d->epoch)
+    if (identity_epoch(&d->root->db, &epoch, &err) < 0 || epoch == d->epoch) {
         return false;
+    }
     log_event(LOG_NOTE, "epoch", NULL, 0,
               "the database's epoch is %llu now: restarting",
               (unsigned long long)epoch);
+
     return true;
 }
 
@@ -333,11 +357,13 @@ static void poll_unwatched(struct daemon *d)
     struct watch_counts c;
     int64_t now_ms = daemon_ms();
     int64_t pause_ms = d->last_scan.took_ms * 5;
+
     watch_counts(d->watch, &c);
     if ((c.unwatched == 0 && d->unread == 0) || !d->index_ready ||
         scans_busy(d->scans) || d->scan_when_settled ||
-        now_ms - d->last_scan_ms < (pause_ms > POLL_MS ? pause_ms : POLL_MS))
+        now_ms - d->last_scan_ms < (pause_ms > POLL_MS ? pause_ms : POLL_MS)) {
         return;
+    }
     daemon_rescan(d, false);
 }
 
@@ -345,23 +371,28 @@ static void poll_unwatched(struct daemon *d)
 static void count_ignored(struct daemon *d)
 {
     struct watch_counts c;
+
     watch_counts(d->watch, &c);
-    if (d->index_ready && !scans_busy(d->scans))
+    if (d->index_ready && !scans_busy(d->scans)) {
         ignored_tick(d->ignored, d->root, c.events, daemon_ms());
+    }
 }
 
 void daemon_root_second(struct daemon *d)
 {
     int64_t now_ms = daemon_ms();
-    if (d->stopping)
+
+    if (d->stopping) {
         return;
+    }
     if (d->root_state == ROOT_LOST) {
         try_again(d);
         return;
     }
     watch_check_root(d->watch);
-    if (d->root_state != ROOT_HERE)
+    if (d->root_state != ROOT_HERE) {
         return;
+    }
     if (now_ms - d->identity_checked_ms >= IDENTITY_CHECK_MS) {
         struct err err = {0};
         d->identity_checked_ms = now_ms;
@@ -383,8 +414,9 @@ void daemon_root_second(struct daemon *d)
     }
     /* Nothing could be listed, so nothing will settle. */
     if (d->scan_when_settled &&
-        watch_fence_passed(d->watch, watch_fence(d->watch)))
+        watch_fence_passed(d->watch, watch_fence(d->watch))) {
         daemon_scan(d, false);
+    }
     poll_unwatched(d);
     count_ignored(d);
 }

@@ -26,43 +26,50 @@ void dircache_init(struct dircache *c, size_t max)
 
 static void entry_free(struct dircache_entry *e)
 {
-    if (e->fd >= 0)
+    if (e->fd >= 0) {
         (void)close(e->fd);
+    }
     uv_mutex_destroy(&e->lock);
     free(e);
 }
 
 static void unlist(struct dircache *c, struct dircache_entry *e)
 {
-    if (!e->listed)
+    if (!e->listed) {
         return;
+    }
     HASH_DEL(c->by_name, e);
     DL_DELETE(c->order, e);
     c->count--;
     e->listed = false;
-    if (e->users == 0)
+    if (e->users == 0) {
         entry_free(e);
+    }
 }
 
 void dircache_clear(struct dircache *c)
 {
-    while (c->order != NULL)
+    while (c->order != NULL) {
         unlist(c, c->order);
+    }
 }
 
 static struct dircache_entry *entry_new(const void *table, size_t len)
 {
     struct dircache_entry *e = calloc(1, sizeof *e + len + 1);
-    if (e == NULL)
+    if (e == NULL) {
         return NULL;
+    }
     if (uv_mutex_init(&e->lock) != 0) {
         free(e);
         return NULL;
     }
     e->fd = -1;
+
     e->len = len;
-    if (len > 0)
+    if (len > 0) {
         memcpy(e->name, table, len);
+    }
     return e;
 }
 
@@ -70,11 +77,14 @@ static struct dircache_entry *entry_new(const void *table, size_t len)
 static void evict(struct dircache *c)
 {
     struct dircache_entry *e, *next;
-    DL_FOREACH_SAFE (c->order, e, next) {
-        if (c->count < c->max)
+
+    DL_FOREACH_SAFE(c->order, e, next) {
+        if (c->count < c->max) {
             return;
-        if (e->users == 0)
+        }
+        if (e->users == 0) {
             unlist(c, e);
+        }
     }
 }
 
@@ -82,6 +92,7 @@ struct dircache_entry *dircache_take(struct dircache *c, const void *table,
                                      size_t len)
 {
     struct dircache_entry *e = NULL;
+
     HASH_FIND(hh, c->by_name, table, len, e);
     if (e != NULL) {
         DL_DELETE(c->order, e);
@@ -91,12 +102,14 @@ struct dircache_entry *dircache_take(struct dircache *c, const void *table,
     }
     evict(c);
     e = entry_new(table, len);
-    if (e == NULL)
+    if (e == NULL) {
         return NULL;
+    }
     e->users = 1;
     HASH_ADD_KEYPTR(hh, c->by_name, e->name, e->len, e);
-    if (e->hh.tbl == NULL)
+    if (e->hh.tbl == NULL) {
         return e; /* works, but is not kept */
+    }
     DL_APPEND(c->order, e);
     e->listed = true;
     c->count++;
@@ -107,15 +120,17 @@ void dircache_give(struct dircache *c, struct dircache_entry *e)
 {
     e->users--;
     if (!e->listed) {
-        if (e->users == 0)
+        if (e->users == 0) {
             entry_free(e);
+        }
         return;
     }
     uv_mutex_lock(&e->lock);
     bool drop = e->stale || e->fd < 0;
     uv_mutex_unlock(&e->lock);
-    if (drop)
+    if (drop) {
         unlist(c, e);
+    }
 }
 
 int dircache_open(const struct db *db, const void *table, size_t len,
@@ -123,16 +138,20 @@ int dircache_open(const struct db *db, const void *table, size_t len,
 {
     CLEANUP(fd_closep) int fd = table_open(db, table, len, NULL, NULL, err);
     struct stat st;
-    if (fd >= 0 && fstat(fd, &st) != 0)
+
+    if (fd >= 0 && fstat(fd, &st) != 0) {
         return err_set(err, ERR_IO, 0, "table %s: cannot be examined",
                        QUOTED_TABLE(table, len));
+    }
     int rc = fd >= 0 ? 0 : fd;
-    if (fd >= 0 && db_is_mounted(db, fd, &st))
+    if (fd >= 0 && db_is_mounted(db, fd, &st)) {
         rc = err_set(err, ERR_NOTTABLE, 0,
                      "table %s: another file system is mounted there",
                      QUOTED_TABLE(table, len));
-    if (rc == ERR_NOTTABLE)
+    }
+    if (rc == ERR_NOTTABLE) {
         err->id = DR_COVERED;
+    }
     return rc < 0 ? rc : TAKE_FD(fd);
 }
 
@@ -157,12 +176,14 @@ bool dircache_valid(struct dircache_entry *e, const struct db *db)
 {
     char path[TABLE_PATH_BYTES];
     struct stat st;
+
     table_path(e->name, e->len, path);
     bool valid = fstatat(db->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
     uv_mutex_lock(&e->lock);
     valid = valid && e->fd >= 0 && st.st_ino == e->ino && st.st_dev == e->dev;
-    if (!valid)
+    if (!valid) {
         e->stale = true;
+    }
     uv_mutex_unlock(&e->lock);
     return valid;
 }

@@ -22,7 +22,7 @@ struct dircache_entry {
     UT_hash_handle hh;
     struct dircache_entry *prev, *next; /* least recently used first */
     unsigned users;
-    bool listed;  /* in the cache (else freed by its last user) */
+    bool listed;     /* in the cache (else freed by its last user) */
     uv_mutex_t lock; /* guards what follows */
     bool stale;
     int fd; /* -1: not opened yet */

@@ -4,15 +4,15 @@
  * restarts of the agent.
  *
  * The note is the file DIRIDS_FILE in the state directory: a line for each
- * replica: the directory's own id, "complete" or "begun", the keys it had when it
- * was last proven equal, and the replica's name.  Ids are written before anything
- * is sent, counts now and then.  Without the note (a new state directory) what
- * is there is taken.
+ * replica: the directory's own id, "complete" or "begun", the keys it had when
+ * it was last proven equal, and the replica's name.  Ids are written before
+ * anything is sent, counts now and then.  Without the note (a new state
+ * directory) what is there is taken.
  *
  * A replica that was taken out of the configuration stays in the note: it is
  * taken out most often while its host is worked on, which is when a disk is not
- * mounted afterwards.  Its line goes when its directory comes back under another
- * name.
+ * mounted afterwards.  Its line goes when its directory comes back under
+ * another name.
  */
 #pragma once
 

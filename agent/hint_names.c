@@ -48,12 +48,13 @@ static const char *word(struct buf *b, const char *text)
         return NULL;
     }
     buf_clear(b);
+
     quote_shell_buf(b, text, strlen(text));
     buf_u8(b, 0);
     return b->bad ? NULL : (const char *)b->data;
 }
 
-/* --- of the configuration ------------------------------------------------- */
+/* --- of the configuration ------------------------------------------------ */
 
 /* The unit is named after its file. */
 static const char *instance_of(const struct config *c, char *out, size_t room)
@@ -75,6 +76,7 @@ static const char *file_for(const struct known *k, int id)
         return ssh_line_text(&k->ssh.identity);
     }
     const char *hosts = ssh_line_text(&k->ssh.known_hosts);
+
     return hosts != NULL ? hosts : "~/.ssh/known_hosts";
 }
 
@@ -130,7 +132,7 @@ static void of_replica(struct known *k, const struct config_replica *r, int id)
     k->n.ssh = k->n.ssh != NULL ? k->n.ssh : "ssh";
 }
 
-/* --- of the message ------------------------------------------------------- */
+/* --- of the message ------------------------------------------------------ */
 
 /* "... (pid 123)". */
 static void find_pid(struct known *k, const char *text)
@@ -172,7 +174,7 @@ static void of_message(struct known *k, const char *text)
     k->n.key = find_name(&k->key, text, " key ");
 }
 
-/* --- putting in ----------------------------------------------------------- */
+/* --- putting in ---------------------------------------------------------- */
 
 /* The root table's directory is the database's own. */
 static void drop_root(struct known *k, char *hint)

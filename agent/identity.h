@@ -8,8 +8,8 @@
  * at a path in its state directory; from then on a root without that id is "not
  * our database", and nothing there is read or taken as a delete.
  * DB/.drover/epoch (a decimal number, 1 when missing) counts the reigns of
- * primaries; promoting a replica raises it.  A directory with DB/.drover/replica
- * is a replica, whatever else is there, and never ours.
+ * primaries; promoting a replica raises it.  A directory with
+ * DB/.drover/replica is a replica, whatever else is there, and never ours.
  *
  * Blocking but short; everything goes through the root's descriptor.
  */
@@ -38,8 +38,8 @@ int identity_make(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
 int identity_restore(const struct db *db, const uint8_t id[IDENTITY_BYTES],
                      uint64_t epoch, struct err *err) MUSTCHECK;
 /* 0 when the root is still the opened one and carries `id`; else ERR_GONE with
- * DR_NOT_OUR_DATABASE (DR_IS_REPLICA) and the reason.  The evidence behind every
- * delete. */
+ * DR_NOT_OUR_DATABASE (DR_IS_REPLICA) and the reason.  The evidence behind
+ * every delete. */
 int identity_check(const struct db *db, const uint8_t id[IDENTITY_BYTES],
                    struct err *err) MUSTCHECK;
 
@@ -53,9 +53,9 @@ int identity_origin(const struct db *db, uint8_t out[IDENTITY_ORIGIN_BYTES],
  * out for as long as the returned descriptor is open.  The claim is on
  * META_DIR/agent, which only the database's owner, root and who may read
  * everything can open, so nobody else can take it; the hold is on the id, which
- * every reader can lock, and counts only where its holder is such a user (role.h).
- * An agent takes both, as far as it can.  ERR_EXISTS: a demotion is at work, or
- * somebody locks it exclusively. */
+ * every reader can lock, and counts only where its holder is such a user
+ * (role.h). An agent takes both, as far as it can.  ERR_EXISTS: a demotion is
+ * at work, or somebody locks it exclusively. */
 int identity_claim(const struct db *db, struct err *err) MUSTCHECK;
 int identity_hold(const struct db *db, struct err *err) MUSTCHECK;
 

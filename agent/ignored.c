@@ -25,7 +25,7 @@ struct ignored {
     struct passed now;
     uint64_t events;   /* when `now` was counted */
     uint64_t counting; /* ... when `again` is */
-    int64_t next_ms; /* not before */
+    int64_t next_ms;   /* not before */
     /* Counting again. */
     uv_work_t work;
     bool running;
@@ -39,8 +39,10 @@ struct ignored {
 struct ignored *ignored_new(uv_loop_t *loop)
 {
     struct ignored *g = calloc(1, sizeof *g);
-    if (g != NULL)
+
+    if (g != NULL) {
         g->loop = loop;
+    }
     return g;
 }
 
@@ -59,18 +61,20 @@ void ignored_scanned(struct ignored *g, const struct passed *what)
     g->now = *what;
 }
 
-/* --- counting again, on the pool ---------------------------------------------- */
+/* --- counting again, on the pool ----------------------------------------- */
 
 static void on_passed(void *arg, const char *dir, const char *name,
                       enum passed_why why)
 {
     struct ignored *g = arg;
+
     passed_note(&g->again, dir, name, why);
 }
 
 static int on_table(void *arg, const char *table, size_t len, int dir_fd)
 {
     const struct ignored *g = arg;
+
     (void)table;
     (void)len;
     (void)dir_fd;
@@ -84,6 +88,7 @@ static void on_work(uv_work_t *work)
     struct ignored *g = work->data;
     struct err ignored;
     int64_t began_ns = clock_mono_ns();
+
     g->again = (struct passed){.count = 0};
     g->rc = walk_db(&g->root->db, &ops, g, NULL, &ignored);
     g->took_ms = (clock_mono_ns() - began_ns) / NS_PER_MS;
@@ -92,6 +97,7 @@ static void on_work(uv_work_t *work)
 static void on_worked(uv_work_t *work, int status)
 {
     struct ignored *g = work->data;
+
     root_unref(g->root);
     g->root = NULL;
     g->running = false;
@@ -108,8 +114,9 @@ static void on_worked(uv_work_t *work, int status)
 void ignored_tick(struct ignored *g, struct root *root, uint64_t events,
                   int64_t now_ms)
 {
-    if (g->running || g->stop || events == g->events || now_ms < g->next_ms)
+    if (g->running || g->stop || events == g->events || now_ms < g->next_ms) {
         return;
+    }
     g->counting = events;
     g->work.data = g;
     g->root = root_ref(root);
@@ -120,7 +127,7 @@ void ignored_tick(struct ignored *g, struct root *root, uint64_t events,
     }
 }
 
-/* --- what is said of it --------------------------------------------------------- */
+/* --- what is said of it -------------------------------------------------- */
 
 uint64_t ignored_count(const struct ignored *g)
 {
@@ -133,6 +140,7 @@ static struct bytes path_of(const struct passed_place *at,
 {
     int n = snprintf(out, TABLE_PATH_BYTES + NAME_MAX + 1, "%s%s%s", at->dir,
                      at->dir[0] != '\0' ? "/" : "", at->name);
+
     return (struct bytes){.p = (const uint8_t *)out, .len = (size_t)n};
 }
 
@@ -158,11 +166,13 @@ static void example(const struct passed_place *at, bool with_names, char *out,
 {
     char path[TABLE_PATH_BYTES + NAME_MAX + 1];
     struct bytes name = path_of(at, path);
-    if (with_names)
-        (void)snprintf(out, room, ", such as %s: %s",
-                       QUOTED(path, name.len), passed_word(at->why));
-    else
+
+    if (with_names) {
+        (void)snprintf(out, room, ", such as %s: %s", QUOTED(path, name.len),
+                       passed_word(at->why));
+    } else {
         (void)snprintf(out, room, ": %s", passed_word(at->why));
+    }
 }
 
 bool ignored_warning(const struct ignored *g, uint64_t keys, bool with_names,
@@ -170,6 +180,7 @@ bool ignored_warning(const struct ignored *g, uint64_t keys, bool with_names,
 {
     char such[512];
     const struct passed_place *seen = passed_seen(&g->now);
+
     *out = (struct err){0};
     if (seen != NULL) {
         example(seen, with_names, such, sizeof such);

@@ -3,10 +3,11 @@
  * ignored: what lies in the database's directories and is neither key nor table
  * (passed.h), for status.
  *
- * Each scan tells it.  Between scans the names are listed again, on the pool and
- * without a stat, when events came since; seldom enough that it costs next to
- * nothing.  A warning is due for what programs on the primary take for data, and
- * for a database without a key that has other files: it may be none of flockd's.
+ * Each scan tells it.  Between scans the names are listed again, on the pool
+ * and without a stat, when events came since; seldom enough that it costs next
+ * to nothing.  A warning is due for what programs on the primary take for data,
+ * and for a database without a key that has other files: it may be none of
+ * flockd's.
  *
  * Loop thread only.
  */
@@ -36,8 +37,8 @@ void ignored_tick(struct ignored *g, struct root *root, uint64_t events,
                   int64_t now_ms);
 
 uint64_t ignored_count(const struct ignored *g);
-/* [{"count", "path" (or "path_b64"), "why"}]: some directories, how many in each,
- * and an example; new reference. */
+/* [{"count", "path" (or "path_b64"), "why"}]: some directories, how many in
+ * each, and an example; new reference. */
 json_t *ignored_json(const struct ignored *g);
 /* false: nothing to warn of.  Else DR_PASSED_OVER with a text; names are in it
  * if `with_names`. */

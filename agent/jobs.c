@@ -46,9 +46,11 @@ static json_t *wait_target_json(struct job *j, const struct job_target *t)
 {
     struct replica *r = replica_find(j->daemon, t->name);
     struct replica_status st = {.state = REPLICA_FAILED};
-    if (r != NULL)
+
+    if (r != NULL) {
         primary_status(j->daemon->core, r->number, daemon_ms(), &st);
-    const struct err *err = t->failed            ? &t->err
+    }
+    const struct err *err = t->failed             ? &t->err
                             : j->unread.code != 0 ? &j->unread
                                                   : &st.last_error;
     bool show = !t->done || t->failed;
@@ -63,17 +65,20 @@ json_t *job_object(struct job *j, bool end)
 {
     json_t *list = json_array();
     int64_t ms = daemon_ms() - j->began_ms;
-    for (size_t i = 0; i < j->count; i++)
+    for (size_t i = 0; i < j->count; i++) {
         (void)json_array_append_new(
             list, j->is_compare ? compare_target_json(j, &j->targets[i], end)
                                 : wait_target_json(j, &j->targets[i]));
+    }
     json_t *warnings = json_array();
+
     status_add_poor(j->daemon, warnings);
     status_add_ignored(j->daemon, true, warnings);
-    if (j->is_compare)
+    if (j->is_compare) {
         return json_pack("{s:s, s:o, s:o, s:o}", "mode", compare_mode_word(j),
                          "elapsed_s", status_seconds(ms), "replicas", list,
                          "warnings", warnings);
+    }
     return json_pack("{s:o, s:o, s:o}", "waited_s", status_seconds(ms),
                      "replicas", list, "warnings", warnings);
 }
@@ -87,17 +92,21 @@ static void on_timer_closed(uv_handle_t *handle)
         json_decref(j->targets[i].uncompared);
     }
     met_free(j->met);
+
     free(j);
 }
 
 static void job_close(struct job *j)
 {
     struct daemon *d = j->daemon;
+
     j->phase = JOB_ENDED;
-    if (j->is_compare)
+    if (j->is_compare) {
         compare_drop(j);
-    if (d->scans != NULL && !d->parts_freed)
+    }
+    if (d->scans != NULL && !d->parts_freed) {
         scans_forget(d->scans, j);
+    }
     DL_DELETE(d->jobs, j);
     uv_close((uv_handle_t *)&j->timer, on_timer_closed);
 }
@@ -109,38 +118,45 @@ static void finish(struct job *j)
     void *arg = j->arg;
     int code = j->exit_code;
     bool cancelled = j->cancelled;
+
     job_close(j);
-    if (cancelled)
+    if (cancelled) {
         json_decref(object);
-    else
+    } else {
         on.done(arg, code, object);
+    }
 }
 
 static void check_deadline(struct job *j)
 {
-    if (j->phase == JOB_ENDED || daemon_ms() < j->deadline_ms)
+    if (j->phase == JOB_ENDED || daemon_ms() < j->deadline_ms) {
         return;
-    if (j->is_compare)
+    }
+    if (j->is_compare) {
         compare_expire(j);
+    }
     job_end(j, j->is_compare ? EXIT_BAD : EXIT_TRY_AGAIN);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct job *j = timer->data;
+
     /* Time passing is a reason to look again. */
     daemon_dirty(j->daemon);
     check_deadline(j);
-    if (j->done_asked)
+    if (j->done_asked) {
         finish(j);
-    else if (!j->cancelled && j->on.progress != NULL)
+    } else if (!j->cancelled && j->on.progress != NULL) {
         j->on.progress(j->arg, job_object(j, false));
+    }
 }
 
 void job_end(struct job *j, int exit_code)
 {
-    if (j->done_asked)
+    if (j->done_asked) {
         return;
+    }
     j->done_asked = true;
     j->exit_code = exit_code;
     uv_update_time(&j->daemon->loop);
@@ -152,16 +168,18 @@ void target_fail(struct job_target *t, const struct err *err)
     t->done = true;
     t->failed = true;
     t->err = *err;
-    if (t->err.code == 0)
+    if (t->err.code == 0) {
         (void)err_set(&t->err, ERR_CLOSED, 0, "not connected");
+    }
 }
 
-/* --- the fence -------------------------------------------------------------------------- */
+/* --- the fence ----------------------------------------------------------- */
 
 static void on_scan(void *arg, const struct scan_report *report)
 {
     struct job *j = arg;
     const struct daemon *d = j->daemon;
+
     daemon_dirty(j->daemon);
     /* Nothing was proven of tables that cannot be read.  A comparison goes on
      * with the others, and fails in the end. */
@@ -174,8 +192,9 @@ static void on_scan(void *arg, const struct scan_report *report)
     }
     if (report->rc == 0) {
         j->unread = (struct err){0};
-        if (report->result.counts.incomplete > 0)
+        if (report->result.counts.incomplete > 0) {
             j->unread = d->unread_err;
+        }
         j->barrier = primary_tail(j->daemon->core);
         j->fence_set = false;
         j->phase = j->met != NULL ? JOB_SCANNED : JOB_RUN;
@@ -185,26 +204,30 @@ static void on_scan(void *arg, const struct scan_report *report)
         j->scan_asked = false; /* again, until the deadline */
         return;
     }
-    for (size_t i = 0; i < j->count; i++)
+    for (size_t i = 0; i < j->count; i++) {
         target_fail(&j->targets[i], &report->err);
+    }
     job_end(j, EXIT_BAD);
 }
 
 /* Does this job need a scan of our own before it may go on? */
 static bool needs_scan(const struct job *j)
 {
-    if (j->is_compare && !j->recorded)
+    if (j->is_compare && !j->recorded) {
         return true;
+    }
     return !daemon_sees_all(j->daemon);
 }
 
 /* Nothing can be compared with a database that is not there. */
 static bool given_up(struct job *j)
 {
-    if (!j->is_compare || j->daemon->root_state != ROOT_LOST)
+    if (!j->is_compare || j->daemon->root_state != ROOT_LOST) {
         return false;
-    for (size_t i = 0; i < j->count; i++)
+    }
+    for (size_t i = 0; i < j->count; i++) {
         target_fail(&j->targets[i], &j->daemon->root_err);
+    }
     job_end(j, EXIT_BAD);
     return true;
 }
@@ -213,13 +236,16 @@ static bool given_up(struct job *j)
 static bool fenced(struct job *j)
 {
     struct daemon *d = j->daemon;
-    if (d->root_state != ROOT_HERE || !d->index_ready)
+
+    if (d->root_state != ROOT_HERE || !d->index_ready) {
         return false;
+    }
     if (!j->fence_set) {
         j->fence_set = true;
         watch_drain(d->watch);
-        if (d->root_state != ROOT_HERE)
+        if (d->root_state != ROOT_HERE) {
             return false; /* the drain found that the root is lost */
+        }
         j->fence = watch_fence(d->watch);
     }
     return watch_fence_passed(d->watch, j->fence);
@@ -228,15 +254,19 @@ static bool fenced(struct job *j)
 static void fence_step(struct job *j)
 {
     struct daemon *d = j->daemon;
-    if (!fenced(j))
+
+    if (!fenced(j)) {
         return;
+    }
     if (needs_scan(j)) {
         /* What the index is still to learn of the events until now is no news
          * to the scan. */
-        if (j->barrier == 0)
+        if (j->barrier == 0) {
             j->barrier = primary_tail(d->core);
-        if (!j->is_compare || primary_indexed(d->core, j->barrier))
+        }
+        if (!j->is_compare || primary_indexed(d->core, j->barrier)) {
             j->phase = JOB_SCAN;
+        }
         return;
     }
     j->phase = JOB_RUN;
@@ -246,9 +276,11 @@ static void fence_step(struct job *j)
 static void scan_step(struct job *j)
 {
     struct daemon *d = j->daemon;
+
     if (j->scan_asked || d->root_state != ROOT_HERE ||
-        daemon_ms() < j->scan_after_ms)
+        daemon_ms() < j->scan_after_ms) {
         return;
+    }
     if (j->is_compare && j->what != JOB_RESYNC && j->met == NULL) {
         /* Out of memory: what is repaired meanwhile goes unreported. */
         j->met = met_new();
@@ -259,8 +291,9 @@ static void scan_step(struct job *j)
 
 static void scanned_step(struct job *j)
 {
-    if (!fenced(j))
+    if (!fenced(j)) {
         return;
+    }
     met_close(j->met);
     j->phase = JOB_RUN;
 }
@@ -277,54 +310,70 @@ static void wait_step(struct job *j)
             (void)err_set(&err, ERR_NOTFOUND, 0, "the replica was removed");
             target_fail(t, &err);
         }
-        if (!t->done)
+        if (!t->done) {
             t->done = primary_passed(j->daemon->core, r->number, j->barrier);
+        }
         done += t->done;
         failed = failed || t->failed;
     }
-    if (done == j->count)
+    if (done == j->count) {
         job_end(j, failed ? EXIT_BAD : EXIT_GOOD);
+    }
 }
 
 static void job_step(struct job *j)
 {
-    if (j->done_asked || (j->phase != JOB_RUN && given_up(j)))
+    if (j->done_asked || (j->phase != JOB_RUN && given_up(j))) {
         return;
-    if (j->phase == JOB_FENCE)
+    }
+    if (j->phase == JOB_FENCE) {
         fence_step(j);
-    if (j->phase == JOB_SCAN)
+    }
+    if (j->phase == JOB_SCAN) {
         scan_step(j);
-    if (j->phase == JOB_SCANNED)
+    }
+    if (j->phase == JOB_SCANNED) {
         scanned_step(j);
-    if (j->phase != JOB_RUN)
+    }
+    if (j->phase != JOB_RUN) {
         return;
-    if (j->is_compare)
+    }
+    if (j->is_compare) {
         compare_step(j);
-    else
+    } else {
         wait_step(j);
+    }
 }
 
 void jobs_pump(struct daemon *d)
 {
     struct job *j, *next;
-    DL_FOREACH_SAFE (d->jobs, j, next)
+
+    DL_FOREACH_SAFE(d->jobs, j, next) {
         job_step(j);
+    }
 }
 
 void jobs_moved(struct daemon *d, struct bytes table, const struct bytes *key)
 {
     struct job *j;
-    DL_FOREACH (d->jobs, j)
-        if (j->met != NULL)
+
+    DL_FOREACH(d->jobs, j) {
+        if (j->met != NULL) {
             met_moved(j->met, table, key);
+        }
+    }
 }
 
 void jobs_found(struct daemon *d, struct bytes table, const struct bytes *key)
 {
     struct job *j;
-    DL_FOREACH (d->jobs, j)
-        if (j->met != NULL)
+
+    DL_FOREACH(d->jobs, j) {
+        if (j->met != NULL) {
             met_found(j->met, table, key);
+        }
+    }
 }
 
 void jobs_compared(struct daemon *d, uint64_t id)
@@ -343,17 +392,21 @@ void jobs_end_all(struct daemon *d)
     }
 }
 
-/* --- starting ---------------------------------------------------------------------------- */
+/* --- starting ------------------------------------------------------------ */
 
 static bool add_target(struct job *j, const char *name)
 {
-    for (size_t i = 0; i < j->count; i++)
-        if (strcmp(j->targets[i].name, name) == 0)
+    for (size_t i = 0; i < j->count; i++) {
+        if (strcmp(j->targets[i].name, name) == 0) {
             return true;
+        }
+    }
     char *copy = strdup(name);
-    if (copy == NULL)
+    if (copy == NULL) {
         return false;
+    }
     j->targets[j->count++].name = copy;
+
     return true;
 }
 
@@ -363,20 +416,24 @@ static int add_targets(struct job *j, const char *const *names, size_t n,
     struct replica *r;
     bool good = true;
     for (size_t i = 0; i < n; i++) {
-        if (daemon_named(j->daemon, names[i], &r, err) < 0)
+        if (daemon_named(j->daemon, names[i], &r, err) < 0) {
             return err->code;
+        }
         good = good && add_target(j, names[i]);
     }
-    if (n == 0 && left_out_any(j->daemon, err))
+    if (n == 0 && left_out_any(j->daemon, err)) {
         return err->code;
-    if (n == 0)
-        DL_FOREACH (j->daemon->replicas, r)
+    }
+    if (n == 0) {
+        DL_FOREACH(j->daemon->replicas, r) {
             good = good && add_target(j, r->name);
+        }
+    }
     return good ? 0 : err_set(err, ERR_NOMEM, 0, "out of memory");
 }
 
-static struct job *job_new(struct daemon *d, const char *const *names,
-                           size_t n, const struct job_events *ev, void *arg,
+static struct job *job_new(struct daemon *d, const char *const *names, size_t n,
+                           const struct job_events *ev, void *arg,
                            struct err *err)
 {
     if (d->stopping) {
@@ -410,8 +467,10 @@ struct job *daemon_wait(struct daemon *d, const char *const *replicas, size_t n,
                         void *arg, struct err *err)
 {
     struct job *j = job_new(d, replicas, n, ev, arg, err);
-    if (j != NULL && timeout_ms >= 0 && timeout_ms < INT64_MAX / 2)
+
+    if (j != NULL && timeout_ms >= 0 && timeout_ms < INT64_MAX / 2) {
         j->deadline_ms = daemon_ms() + timeout_ms;
+    }
     return j;
 }
 
@@ -422,16 +481,19 @@ struct job *daemon_compare(struct daemon *d,
                            struct err *err)
 {
     struct job *j = job_new(d, replicas, n, ev, arg, err);
+
     if (j != NULL) {
         int64_t most = request->timeout_ms;
-        if (most < 0)
+        if (most < 0) {
             most = request->content ? CONTENT_MOST_MS : COMPARE_MOST_MS;
+        }
         j->is_compare = true;
         j->what = request->what;
         j->content = request->content;
         j->recorded = request->recorded;
-        if (most < INT64_MAX / 2)
+        if (most < INT64_MAX / 2) {
             j->deadline_ms = daemon_ms() + most;
+        }
     }
     return j;
 }

@@ -24,9 +24,9 @@ struct job_target {
     struct err err;
     int64_t down_since_ms; /* no session since, 0: there is one */
     /* of a comparison */
-    uint64_t compare;      /* id, 0: not begun */
+    uint64_t compare; /* id, 0: not begun */
     json_t *names;
-    json_t *uncompared; /* what it ended without, NULL: not known yet */
+    json_t *uncompared;         /* what it ended without, NULL: not known yet */
     struct compare_result last; /* its pointers are not used */
     const char *phase;
 };
@@ -41,7 +41,7 @@ struct job {
     enum job_compare what;
     bool content;
     bool recorded;
-    bool done_asked;       /* `done` is to be called by the timer */
+    bool done_asked; /* `done` is to be called by the timer */
     int exit_code;
     enum job_phase phase;
     bool fence_set;
@@ -52,8 +52,8 @@ struct job {
     struct err unread;     /* code 0, or what our scan could not read */
     uint64_t barrier;
     int64_t began_ms;
-    int64_t deadline_ms;   /* INT64_MAX: none */
-    uv_timer_t timer;      /* progress */
+    int64_t deadline_ms; /* INT64_MAX: none */
+    uv_timer_t timer;    /* progress */
     struct job_target targets[PRIMARY_REPLICAS_MAX];
     size_t count;
 };

@@ -86,10 +86,8 @@ static int on_key(void *arg, const char *table, size_t len, int dir_fd,
 
     (void)dir_fd;
     s->keys.looked++;
-    s->keys.known += index_get(s->ix,
-                               index_name_key(index_key(s->ix), table, len,
-                                              key, key_len),
-                               &e);
+    s->keys.known += index_get(
+        s->ix, index_name_key(index_key(s->ix), table, len, key, key_len), &e);
     return s->keys.looked == KNOWN_SAMPLE;
 }
 

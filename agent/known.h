@@ -37,7 +37,8 @@ struct known_keys {
 };
 enum { KNOWN_SAMPLE = 1000 };
 /* `live` (NULL: there is none yet) is taken when it holds something, else the
- * saved index of database `id` in the state directory.  Without either: 0 of 0. */
+ * saved index of database `id` in the state directory.  Without either: 0 of 0.
+ */
 struct known_keys known_count(const struct db *db, struct index *live,
                               int state_fd, const uint8_t id[IDENTITY_BYTES]);
 /* Most of them. */

@@ -33,8 +33,9 @@ bool left_out_json(const struct daemon *d, json_t *replicas)
 
     for (size_t i = 0; i < d->config->replicas_count; i++) {
         const struct config_replica *c = &d->config->replicas[i];
-        if (!is_left_out(d, c))
+        if (!is_left_out(d, c)) {
             continue;
+        }
         (void)json_array_append_new(
             replicas,
             json_pack("{s:s, s:s, s:n, s:n, s:n, s:n, s:i, s:i, s:i, s:o}",
@@ -57,9 +58,11 @@ static bool say(const struct daemon *d, const char *name, struct err *err)
 
 bool left_out_any(const struct daemon *d, struct err *err)
 {
-    for (size_t i = 0; i < d->config->replicas_count; i++)
-        if (is_left_out(d, &d->config->replicas[i]))
+    for (size_t i = 0; i < d->config->replicas_count; i++) {
+        if (is_left_out(d, &d->config->replicas[i])) {
             return say(d, d->config->replicas[i].name, err);
+        }
+    }
     return false;
 }
 

@@ -17,7 +17,8 @@ struct config_replica;
 /* replica_add() said no; logs it. */
 void left_out_add(struct daemon *d, const struct config_replica *c,
                   const struct err *why);
-/* Appends an entry for each to the replicas of status; false: there are none. */
+/* Appends an entry for each to the replicas of status; false: there are none.
+ */
 bool left_out_json(const struct daemon *d, json_t *replicas);
 /* False when every replica was taken; else *err names the first. */
 bool left_out_any(const struct daemon *d, struct err *err);

@@ -21,8 +21,8 @@ enum log_level {
     LOG_TRACE = 7
 };
 
-void log_set_level(int level);       /* default LOG_INFORM */
-int log_level_of(const char *word);  /* "error".."debug"; -1: none of them */
+void log_set_level(int level);      /* default LOG_INFORM */
+int log_level_of(const char *word); /* "error".."debug"; -1: none of them */
 /* `event`: a short stable word; `replica` may be NULL; dr: DR number or 0. */
 void log_event(int level, const char *event, const char *replica, int dr,
                const char *fmt, ...) __attribute__((format(printf, 5, 6)));

@@ -2,8 +2,8 @@
  *
  * looks: see looks.h.
  *
- * Happy path: looks_key() puts a request in the queue; looks_flush() takes up to
- * BATCH_LOOKS of them into a job, which is worked here when there are only a
+ * Happy path: looks_key() puts a request in the queue; looks_flush() takes up
+ * to BATCH_LOOKS of them into a job, which is worked here when there are only a
  * few and the pool is idle, else on the pool; the answers are handed on and the
  * requests kept for reuse.
  * Failures: a job that grew too large in memory gives back what it did not get
@@ -39,6 +39,7 @@ struct looks *looks_new(uv_loop_t *loop, const struct looks_events *events,
         return NULL;
     }
     l->loop = loop;
+
     l->on = *events;
     l->arg = arg;
     l->copies = (struct copy_room){.each_bytes = COPY_EACH_BYTES,
@@ -63,6 +64,7 @@ void looks_set_root(struct looks *l, struct root *root)
 static struct request *request_new(struct looks *l, uint64_t id)
 {
     struct request *q = l->spare;
+
     if (q != NULL) {
         l->spare = q->next;
         l->spares--;
@@ -99,10 +101,12 @@ static void enqueue(struct looks *l, struct request *q, struct bytes table,
     assert(table.len + key.len <= sizeof q->names);
     q->table_len = table.len;
     q->key_len = key.len;
-    if (table.len > 0)
+    if (table.len > 0) {
         memcpy(q->names, table.p, table.len);
-    if (key.len > 0)
+    }
+    if (key.len > 0) {
         memcpy(q->names + table.len, key.p, key.len);
+    }
     DL_APPEND(l->queue, q);
     l->queued++;
 }
@@ -111,9 +115,11 @@ void looks_key(struct looks *l, uint64_t id, struct bytes table,
                struct bytes key, size_t inline_max)
 {
     struct request *q = request_new(l, id);
-    if (q == NULL)
+    if (q == NULL) {
         return;
+    }
     q->is_table = false;
+
     q->inline_max = inline_max;
     enqueue(l, q, table, key);
 }
@@ -121,9 +127,11 @@ void looks_key(struct looks *l, uint64_t id, struct bytes table,
 void looks_table(struct looks *l, uint64_t id, struct bytes table)
 {
     struct request *q = request_new(l, id);
-    if (q == NULL)
+    if (q == NULL) {
         return;
+    }
     q->is_table = true;
+
     enqueue(l, q, table, (struct bytes){0});
 }
 
@@ -132,17 +140,20 @@ bool looks_busy(const struct looks *l)
     return l->queued > 0 || l->jobs > 0;
 }
 
-/* --- jobs ------------------------------------------------------------------------ */
+/* --- jobs ---------------------------------------------------------------- */
 
 static struct look_job *job_take(struct looks *l)
 {
     struct look_job *job = l->idle;
-    if (job != NULL)
+
+    if (job != NULL) {
         l->idle = job->next;
-    else
+    } else {
         job = calloc(1, sizeof *job);
-    if (job == NULL)
+    }
+    if (job == NULL) {
         return NULL;
+    }
     job->looks = l;
     job->root = root_ref(l->root);
     job->count = 0;
@@ -154,8 +165,9 @@ static void job_give(struct looks *l, struct look_job *job)
 {
     root_unref(job->root);
     job->root = NULL;
-    if (job->arena.cap > ARENA_KEEP_BYTES)
+    if (job->arena.cap > ARENA_KEEP_BYTES) {
         buf_deinit(&job->arena);
+    }
     job->next = l->idle;
     l->idle = job;
 }
@@ -167,8 +179,9 @@ static void job_load(struct looks *l, struct look_job *job, size_t max)
         struct request *q = l->queue;
         if (!q->is_table) {
             q->dir = dircache_take(&l->dirs, q->names, q->table_len);
-            if (q->dir == NULL)
+            if (q->dir == NULL) {
                 return; /* no memory now: the next flush tries again */
+            }
         }
         DL_DELETE(l->queue, q);
         l->queued--;
@@ -178,27 +191,31 @@ static void job_load(struct looks *l, struct look_job *job, size_t max)
 
 static void answer(struct looks *l, struct request *q)
 {
-    if (l->freeing)
+    if (l->freeing) {
         return;
-    if (q->is_table)
+    }
+    if (q->is_table) {
         l->on.looked_table(l->arg, q->id, q->r.result, q->r.err);
-    else
+    } else {
         l->on.looked(l->arg, q->id, &q->r);
+    }
 }
 
 static void job_finish(struct looks *l, struct look_job *job)
 {
     for (size_t i = 0; i < job->done; i++) {
         struct request *q = job->reqs[i];
-        if (q->dir != NULL)
+        if (q->dir != NULL) {
             dircache_give(&l->dirs, q->dir);
+        }
         answer(l, q);
         request_free(l, q);
     }
     for (size_t i = job->count; i > job->done; i--) {
         struct request *q = job->reqs[i - 1];
-        if (q->dir != NULL)
+        if (q->dir != NULL) {
             dircache_give(&l->dirs, q->dir);
+        }
         q->dir = NULL;
         DL_PREPEND(l->queue, q);
         l->queued++;
@@ -209,6 +226,7 @@ static void job_finish(struct looks *l, struct look_job *job)
 static void on_work(uv_work_t *work)
 {
     struct look_job *job = work->data;
+
     looks_work(job, &job->looks->holders);
 }
 
@@ -216,13 +234,15 @@ static void on_worked(uv_work_t *work, int status)
 {
     struct look_job *job = work->data;
     struct looks *l = job->looks;
+
     (void)status; /* never cancelled */
     l->jobs--;
     job_finish(l, job);
-    if (l->freeing)
+    if (l->freeing) {
         looks_try_free(l);
-    else
+    } else {
         looks_flush(l);
+    }
 }
 
 static void answer_lost(struct looks *l)
@@ -241,11 +261,14 @@ static void answer_lost(struct looks *l)
 static bool begin_job(struct looks *l)
 {
     bool here = l->queued <= INLINE_LOOKS && l->jobs == 0;
-    if (l->queued == 0 || (!here && l->jobs == JOBS_MAX))
+
+    if (l->queued == 0 || (!here && l->jobs == JOBS_MAX)) {
         return false;
+    }
     struct look_job *job = job_take(l);
-    if (job == NULL)
+    if (job == NULL) {
         return false;
+    }
     size_t half = (l->queued + 1) / 2;
     job_load(l, job, half < 16 ? 16 : half < BATCH_LOOKS ? half : BATCH_LOOKS);
     if (job->count == 0) {
@@ -264,23 +287,27 @@ static bool begin_job(struct looks *l)
 void looks_flush(struct looks *l)
 {
     /* Answers may bring new requests and another flush: this loop sees them. */
-    if (l->flushing)
+    if (l->flushing) {
         return;
+    }
     l->flushing = true;
-    if (l->root == NULL)
+    if (l->root == NULL) {
         answer_lost(l);
-    else
-        while (begin_job(l))
+    } else {
+        while (begin_job(l)) {
             ;
+        }
+    }
     l->flushing = false;
 }
 
-/* --- end ----------------------------------------------------------------------------- */
+/* --- end ----------------------------------------------------------------- */
 
 void looks_try_free(struct looks *l)
 {
-    if (!l->freeing || l->jobs > 0 || l->streams_busy > 0)
+    if (!l->freeing || l->jobs > 0 || l->streams_busy > 0) {
         return;
+    }
     while (l->queue != NULL) {
         struct request *q = l->queue;
         DL_DELETE(l->queue, q);
@@ -304,8 +331,9 @@ void looks_try_free(struct looks *l)
     void (*freed)(void *arg) = l->freed;
     void *arg = l->freed_arg;
     free(l);
-    if (freed != NULL)
+    if (freed != NULL) {
         freed(arg);
+    }
 }
 
 void looks_free(struct looks *l, void (*freed)(void *arg), void *arg)

@@ -4,8 +4,8 @@
  *
  * A few looks are done at once on the loop's thread (a look never blocks on a
  * lock and reads little; the way to the pool and back would cost more than the
- * look); many go to the pool in batches.  Large values are read on the pool, one
- * piece at a time.
+ * look); many go to the pool in batches.  Large values are read on the pool,
+ * one piece at a time.
  *
  * A key or table is reported as gone only with evidence: the directory it was
  * missed in is the one behind the table's name, and the root is our database

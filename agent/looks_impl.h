@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * looks_impl: what looks.c (queue, batches, loop) and looks_work.c (what is done
- * on a worker) and looks_stream.c share.  Not for others.
+ * looks_impl: what looks.c (queue, batches, loop) and looks_work.c (what is
+ * done on a worker) and looks_stream.c share.  Not for others.
  */
 #pragma once
 
@@ -12,7 +12,7 @@
 #include "store/name.h"
 
 enum {
-    BATCH_LOOKS = 64,            /* looks per job on the pool */
+    BATCH_LOOKS = 64,              /* looks per job on the pool */
     BATCH_BYTES = 4 * 1024 * 1024, /* values per job: then the rest waits */
     HOLDERS = 128,
 };
@@ -57,7 +57,7 @@ struct look_job {
     struct root *root;
     struct request *reqs[BATCH_LOOKS];
     size_t count;
-    size_t done;   /* answered; the others go back to the queue */
+    size_t done; /* answered; the others go back to the queue */
     struct buf arena, scratch;
 };
 
@@ -83,11 +83,11 @@ struct looks {
     struct dircache dirs;
     struct holders holders;
     struct copy_room copies;
-    struct request *queue;  /* utlist DL */
+    struct request *queue; /* utlist DL */
     struct request *spare;
     size_t queued, spares;
-    struct look_job *idle;  /* jobs to reuse */
-    size_t jobs;            /* on the pool */
+    struct look_job *idle; /* jobs to reuse */
+    size_t jobs;           /* on the pool */
     bool flushing;
     struct large_stream *streams;
     size_t streams_busy;

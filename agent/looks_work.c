@@ -28,6 +28,7 @@ void looks_set_age(struct looked *r)
     int64_t newest_ns = r->look.mtime_ns > r->look.stat.ctime_ns
                             ? r->look.mtime_ns
                             : r->look.stat.ctime_ns;
+
     r->age_ms = (clock_real_ns() - newest_ns) / NS_PER_MS;
 }
 
@@ -37,6 +38,7 @@ static bool must_ask(struct holders *holders, struct holder *h, int64_t now_ns)
     const struct holder *slot =
         &holders->slots[(h->ino ^ (uint64_t)h->dev) % HOLDERS];
     bool ask = false;
+
     uv_mutex_lock(&holders->lock);
     if (slot->ino == h->ino && slot->dev == h->dev && slot->seen_ns != 0 &&
         now_ns - slot->seen_ns < NS_PER_S) {
@@ -56,8 +58,10 @@ static void ask_holder(struct holders *holders, struct holder *h,
     pid_t pid = lock_holder(&st, 1, h->comm);
     int64_t now_ns = clock_mono_ns();
     int64_t pause_ns = (now_ns - began_ns) * HOLDERS_SHARE;
-    if (pause_ns < HOLDERS_PAUSE_MS * NS_PER_MS)
+
+    if (pause_ns < HOLDERS_PAUSE_MS * NS_PER_MS) {
         pause_ns = HOLDERS_PAUSE_MS * NS_PER_MS;
+    }
     h->pid = pid > 0 ? (uint32_t)pid : 0;
     h->seen_ns = now_ns;
     uv_mutex_lock(&holders->lock);
@@ -70,17 +74,21 @@ void looks_find_holder(struct holders *holders, struct looked *r)
 {
     struct holder h = {.dev = r->look.dev, .ino = r->look.stat.ino};
     int64_t now_ns = clock_mono_ns();
-    if (must_ask(holders, &h, now_ns))
+    if (must_ask(holders, &h, now_ns)) {
         ask_holder(holders, &h, now_ns);
+    }
     r->pid = h.pid;
+
     memcpy(r->comm, h.comm, sizeof r->comm);
 }
 
 void looks_prove_gone(const struct root *root, struct looked *r,
                       struct err *err)
 {
-    if (r->result == LOOK_GONE && identity_check(&root->db, root->id, err) < 0)
+    if (r->result == LOOK_GONE &&
+        identity_check(&root->db, root->id, err) < 0) {
         r->result = LOOK_ROOT_LOST;
+    }
 }
 
 static void failed(struct request *q)
@@ -101,8 +109,9 @@ static void look_in(struct look_job *job, struct request *q, int dir_fd)
         return;
     }
     q->r.result = rc;
-    if (rc != LOOK_VALUE)
+    if (rc != LOOK_VALUE) {
         return;
+    }
     q->value_at = job->arena.len;
     q->value_len = job->scratch.len;
     buf_put(&job->arena, job->scratch.data, job->scratch.len);
@@ -117,20 +126,23 @@ static void no_dir(struct request *q, int rc)
 {
     q->r = (struct looked){0};
     q->value_len = 0;
-    if (rc == ERR_NOTFOUND)
+    if (rc == ERR_NOTFOUND) {
         q->r.result = LOOK_GONE;
-    else
+    } else {
         failed(q);
+    }
 }
 
 static void look_table_now(struct look_job *job, struct request *q)
 {
     CLEANUP(fd_closep)
     int fd = dircache_open(&job->root->db, q->names, q->table_len, &q->err);
-    if (fd < 0)
+
+    if (fd < 0) {
         no_dir(q, fd);
-    else
+    } else {
         q->r.result = LOOK_VALUE;
+    }
 }
 
 static void look_once(struct look_job *job, struct request *q)
@@ -141,10 +153,11 @@ static void look_once(struct look_job *job, struct request *q)
         return;
     }
     int fd = dircache_fd(q->dir, &job->root->db, &q->err);
-    if (fd < 0)
+    if (fd < 0) {
         no_dir(q, fd);
-    else
+    } else {
         look_in(job, q, fd);
+    }
     q->used_dir = fd >= 0;
 }
 
@@ -165,8 +178,9 @@ static void look_again(struct look_job *job, struct request *q)
         table_path(q->names, q->table_len, path);
         if (fstat(fd, &by_fd) == 0 &&
             fstatat(db->root_fd, path, &by_name, AT_SYMLINK_NOFOLLOW) == 0 &&
-            by_fd.st_ino == by_name.st_ino && by_fd.st_dev == by_name.st_dev)
+            by_fd.st_ino == by_name.st_ino && by_fd.st_dev == by_name.st_dev) {
             return;
+        }
     }
     q->r = (struct looked){.result = LOOK_CHANGING};
 }
@@ -180,17 +194,20 @@ static void check_dirs(struct look_job *job)
     size_t n = 0;
     for (size_t i = 0; i < job->done; i++) {
         struct request *q = job->reqs[i];
-        if (!q->used_dir)
+        if (!q->used_dir) {
             continue;
+        }
         size_t k = 0;
-        while (k < n && asked[k] != q->dir)
+        while (k < n && asked[k] != q->dir) {
             k++;
+        }
         if (k == n) {
             asked[n] = q->dir;
             answer[n++] = dircache_valid(q->dir, &job->root->db);
         }
-        if (!answer[k])
+        if (!answer[k]) {
             look_again(job, q);
+        }
     }
 }
 
@@ -206,14 +223,17 @@ static void retry_busy(struct look_job *job)
         for (size_t i = 0; i < job->done; i++) {
             struct request *q = job->reqs[i];
             if (q->r.result != LOOK_BUSY || q->r.look.stat.size == 0 ||
-                job->arena.len >= BATCH_BYTES)
+                job->arena.len >= BATCH_BYTES) {
                 continue;
-            if (busy++ == 0)
+            }
+            if (busy++ == 0) {
                 clock_sleep_ns(pause_us[k] * NS_PER_US);
+            }
             look_once(job, q);
         }
-        if (busy == 0)
+        if (busy == 0) {
             return;
+        }
     }
 }
 
@@ -224,8 +244,9 @@ static void finish(struct look_job *job, struct holders *holders)
     for (size_t i = 0; i < job->done; i++) {
         struct request *q = job->reqs[i];
         if (q->r.result == LOOK_GONE) {
-            if (rc > 0)
+            if (rc > 0) {
                 rc = identity_check(&job->root->db, job->root->id, &err);
+            }
             if (rc < 0) {
                 q->r.result = LOOK_ROOT_LOST;
                 q->err = err;
@@ -234,7 +255,8 @@ static void finish(struct look_job *job, struct holders *holders)
         } else if (q->r.result == LOOK_BUSY) {
             looks_find_holder(holders, &q->r);
         } else if (q->r.result == LOOK_VALUE && !q->is_table) {
-            q->r.value = q->value_len > 0 ? job->arena.data + q->value_at : NULL;
+            q->r.value =
+                q->value_len > 0 ? job->arena.data + q->value_at : NULL;
             q->r.value_len = q->value_len;
             looks_set_age(&q->r);
         }
@@ -244,9 +266,11 @@ static void finish(struct look_job *job, struct holders *holders)
 void looks_work(struct look_job *job, struct holders *holders)
 {
     buf_clear(&job->arena);
+
     for (job->done = 0; job->done < job->count; job->done++) {
-        if (job->arena.len >= BATCH_BYTES)
+        if (job->arena.len >= BATCH_BYTES) {
             break;
+        }
         look_once(job, job->reqs[job->done]);
     }
     retry_busy(job);

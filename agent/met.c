@@ -37,8 +37,7 @@ static void forget_moved(struct met *m)
 {
     struct moved *e, *next;
 
-    HASH_ITER(hh, m->moved, e, next)
-    {
+    HASH_ITER(hh, m->moved, e, next) {
         HASH_DEL(m->moved, e);
         free(e);
     }
@@ -128,8 +127,8 @@ void met_found(struct met *m, struct bytes table, const struct bytes *key)
     if (m->closed || has_moved(m, table, key)) {
         return;
     }
-    uint8_t *copy = m->count < MET_NAMES_MAX ? malloc(table.len + key_len + 1)
-                                             : NULL;
+    uint8_t *copy =
+        m->count < MET_NAMES_MAX ? malloc(table.len + key_len + 1) : NULL;
     if (copy == NULL) {
         m->beyond++;
         return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * moves: tells the core of directories that move, from the first event until all
- * that was in them has been told.  Loop thread only; plain data.
+ * moves: tells the core of directories that move, from the first event until
+ * all that was in them has been told.  Loop thread only; plain data.
  */
 #pragma once
 
@@ -19,7 +19,8 @@ struct moves {
         uint64_t fence; /* of the watch; after this they are told */
     } open[GATES_MAX];
     size_t count;
-    bool fresh; /* the last one's fence is not known before its events are read */
+    bool fresh; /* the last one's fence is not known before its events are read
+                 */
 };
 
 /* One begins: called by the watch, for each.  False: so many are under way that

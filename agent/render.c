@@ -12,13 +12,14 @@
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
 
-/* --- names ------------------------------------------------------------------ */
+/* --- names --------------------------------------------------------------- */
 
 static int digit_of(char c)
 {
     static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop"
                                  "qrstuvwxyz0123456789+/";
     const char *at = c != '\0' ? strchr(DIGITS, c) : NULL;
+
     return at != NULL ? (int)(at - DIGITS) : -1;
 }
 
@@ -128,7 +129,7 @@ void render_print_name(FILE *out, const json_t *object)
     }
 }
 
-/* --- errors ------------------------------------------------------------------ */
+/* --- errors -------------------------------------------------------------- */
 
 void render_error_line(FILE *out, const json_t *error)
 {
@@ -159,11 +160,12 @@ void render_error(FILE *out, const json_t *error)
     render_hint(out, error);
 }
 
-/* --- comparisons --------------------------------------------------------------- */
+/* --- comparisons --------------------------------------------------------- */
 
 static uint64_t count_of(const json_t *o, const char *name)
 {
     uint64_t n = 0;
+
     return field_count(o, name, &n) ? n : 0;
 }
 
@@ -189,13 +191,15 @@ static void compare_verdict(FILE *out, const char *mode, const json_t *r)
                       unread > 0 ? "no difference found" : "equal",
                       COUNT_TEXT(count_of(r, "compared")));
     } else {
-        (void)fprintf(out, "%s difference%s: %s missing, %s extra, %s "
-                           "different",
+        (void)fprintf(out,
+                      "%s difference%s: %s missing, %s extra, %s "
+                      "different",
                       COUNT_TEXT(wrong), plural(wrong), COUNT_TEXT(missing),
                       COUNT_TEXT(extra), COUNT_TEXT(different));
     }
     if (strcmp(mode, "resync") == 0 && wrong > 0) {
-        (void)fprintf(out, "; %s repaired", COUNT_TEXT(count_of(r, "repaired")));
+        (void)fprintf(out, "; %s repaired",
+                      COUNT_TEXT(count_of(r, "repaired")));
     }
     if (count_of(r, "reread") > 0) {
         (void)fprintf(out, "; %s values read there",
@@ -235,9 +239,8 @@ static void compare_names(FILE *out, const json_t *r, size_t names_max)
             break;
         }
         (void)fprintf(out, "  %-9s  %s", kind_of(name),
-                      json_is_true(json_object_get(name, "is_table"))
-                          ? "table "
-                          : "");
+                      json_is_true(json_object_get(name, "is_table")) ? "table "
+                                                                      : "");
         render_print_name(out, name);
         (void)fputs(json_is_true(json_object_get(name, "repaired"))
                         ? "  (repaired meanwhile)\n"
@@ -263,7 +266,8 @@ static void compare_uncompared(FILE *out, const json_t *r, size_t names_max)
             break;
         }
         (void)fputs("  not compared  ", out);
-        render_clean(out, field_text(json_object_get(key, "error"), "text", ""));
+        render_clean(out,
+                     field_text(json_object_get(key, "error"), "text", ""));
         (void)fputc('\n', out);
     }
     size_t shown = json_array_size(list);
@@ -281,9 +285,10 @@ static void compare_last_word(FILE *out, const char *mode, uint64_t wrong)
         (void)fputs("Nothing was changed. Run without --dry-run to do it.\n",
                     out);
     } else if (strcmp(mode, "verify") == 0 && wrong > 0) {
-        (void)fputs("What differs is repaired by itself in some seconds; drover "
-                    "pause keeps it as it is.\n",
-                    out);
+        (void)fputs(
+            "What differs is repaired by itself in some seconds; drover "
+            "pause keeps it as it is.\n",
+            out);
     }
 }
 

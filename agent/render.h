@@ -33,7 +33,7 @@ void render_name(struct buf *out, const json_t *object);
 /* The same for a member "path" or "path_b64". */
 void render_path(struct buf *out, const json_t *object);
 
-/* --- text tables --- */
+/* --- text tables --------------------------------------------------------- */
 
 enum { TABLE_COLUMNS_MAX = 10 };
 struct table {

@@ -15,6 +15,7 @@ static inline const char *field_text(const json_t *o, const char *name,
                                      const char *otherwise)
 {
     const char *text = json_string_value(json_object_get(o, name));
+
     return text != NULL ? text : otherwise;
 }
 

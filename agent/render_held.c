@@ -27,8 +27,8 @@ static void since(FILE *out, const json_t *held)
 }
 
 /* "280 in users, 20 in sessions" */
-static void tables(FILE *out, const json_t *held, size_t max, const char *before,
-                   const char *between)
+static void tables(FILE *out, const json_t *held, size_t max,
+                   const char *before, const char *between)
 {
     const json_t *list = json_object_get(held, "tables");
     const json_t *t;

@@ -29,7 +29,7 @@ static const char *span(char *out, const json_t *o, const char *name)
     return field_seconds(o, name, &ns) ? units_duration(out, ns) : "-";
 }
 
-/* --- head ------------------------------------------------------------------- */
+/* --- head ---------------------------------------------------------------- */
 
 static void head_scan(FILE *out, const json_t *db)
 {
@@ -74,7 +74,7 @@ static void head(FILE *out, const json_t *status)
     (void)fputc('\n', out);
 }
 
-/* --- replicas ----------------------------------------------------------------- */
+/* --- replicas ------------------------------------------------------------ */
 
 static void pending_cell(char *out, const json_t *r)
 {
@@ -166,9 +166,10 @@ static const char *color_of(const char *state)
 static void decorate(FILE *out, size_t row, size_t column, const char *cell,
                      bool before)
 {
-    const char *color = row == 0       ? "\033[1m"
+    const char *color = row == 0      ? "\033[1m"
                         : column == 1 ? color_of(cell)
                                       : NULL;
+
     if (color != NULL) {
         (void)fputs(before ? color : "\033[0m", out);
     }
@@ -176,9 +177,9 @@ static void decorate(FILE *out, size_t row, size_t column, const char *cell,
 
 static void table_of_replicas(FILE *out, const json_t *replicas, bool color)
 {
-    static const char *const HEAD[] = {"REPLICA",  "STATE",  "LAG",
-                                       "PENDING",  "LAST ACK", "SILENT",
-                                       "RATE",     "RECEIVER", NULL};
+    static const char *const HEAD[] = {"REPLICA", "STATE",    "LAG",
+                                       "PENDING", "LAST ACK", "SILENT",
+                                       "RATE",    "RECEIVER", NULL};
     CLEANUP(table_deinit) struct table t = {.columns = 9};
     const json_t *r;
     size_t i;
@@ -194,7 +195,7 @@ static void table_of_replicas(FILE *out, const json_t *replicas, bool color)
     table_print(&t, out, color ? decorate : NULL);
 }
 
-/* --- below the table ------------------------------------------------------------ */
+/* --- below the table ----------------------------------------------------- */
 
 static void blocked_row(struct table *t, const json_t *b, const char *word)
 {
@@ -225,8 +226,7 @@ static void blocked_row(struct table *t, const json_t *b, const char *word)
         return;
     }
     const char *cells[] = {changing ? "changing" : word,
-                           (const char *)name.data,
-                           span(waited, b, "waited_s"),
+                           (const char *)name.data, span(waited, b, "waited_s"),
                            (const char *)where.data};
     table_row(t, cells);
 }
@@ -342,7 +342,9 @@ static void broken_link(FILE *out, const json_t *r)
     }
     render_clean(out, field_text(r, "name", "?"));
     (void)fprintf(out, ": the link broke %s in %s, the last time %s ago: ",
-                  count == 1 ? "once" : count == 2 ? "twice" : "often",
+                  count == 1   ? "once"
+                  : count == 2 ? "twice"
+                               : "often",
                   span(window, breaks, "window_s"),
                   span(last, breaks, "last_s"));
     render_error_line(out, json_object_get(breaks, "error"));

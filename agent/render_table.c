@@ -64,10 +64,9 @@ static size_t row_end(const struct table *t, size_t row)
     return end;
 }
 
-static void print_row(const struct table *t, FILE *out, size_t row,
-                      const size_t *widths,
-                      void (*decorate)(FILE *, size_t, size_t, const char *,
-                                       bool))
+static void
+print_row(const struct table *t, FILE *out, size_t row, const size_t *widths,
+          void (*decorate)(FILE *, size_t, size_t, const char *, bool))
 {
     size_t end = row_end(t, row);
 
@@ -111,5 +110,6 @@ void table_deinit(struct table *t)
         free(t->cells[i]);
     }
     free(t->cells);
+
     *t = (struct table){.columns = t->columns};
 }

@@ -5,14 +5,13 @@
  * Happy path: begin() makes a link; up -> primary_link_up(); bytes flow both
  * ways; down or the core's ACT_LINK_CLOSE -> primary_link_down() and the timer
  * for the next attempt.
- * Each attempt is an object of its own, which outlives the replica's interest in
- * it until the link says `closed`; so a new attempt never waits for an old one
- * to fall apart.
- * Back-off: doubles while attempts fail and begins anew once a session has
- * been good (an acknowledgement, or state streaming) for a minute.  Errors that
- * need the operator are tried again, too, but rarely: the operator's fix should
- * not need a restart of the agent.  A refused login is tried again after
- * minutes, or at once after a reload.
+ * Each attempt is an object of its own, which outlives the replica's interest
+ * in it until the link says `closed`; so a new attempt never waits for an old
+ * one to fall apart. Back-off: doubles while attempts fail and begins anew once
+ * a session has been good (an acknowledgement, or state streaming) for a
+ * minute.  Errors that need the operator are tried again, too, but rarely: the
+ * operator's fix should not need a restart of the agent.  A refused login is
+ * tried again after minutes, or at once after a reload.
  */
 #include "agent/replica.h"
 
@@ -41,6 +40,7 @@ static void begin(struct replica *r);
 static void on_timer(uv_timer_t *timer)
 {
     struct replica *r = timer->data;
+
     r->next_try_ms = 0;
     begin(r);
 }
@@ -55,8 +55,9 @@ static bool is_refused(const struct err *err, bool permanent)
 static int64_t schedule(struct replica *r, const struct err *err,
                         bool permanent)
 {
-    if (r->paused || r->removed || r->daemon->stopping)
+    if (r->paused || r->removed || r->daemon->stopping) {
         return 0;
+    }
     int64_t ms = is_refused(err, permanent) ? backoff_refused_ms(&r->backoff)
                  : permanent                ? backoff_longest_ms(&r->backoff)
                                             : backoff_next_ms(&r->backoff);
@@ -70,20 +71,25 @@ static int64_t schedule(struct replica *r, const struct err *err,
 static void judge_backoff(struct replica *r)
 {
     struct replica_status st;
-    if (!r->up)
+
+    if (!r->up) {
         return;
+    }
     primary_status(r->daemon->core, r->number, daemon_ms(), &st);
-    if (st.state == REPLICA_STREAMING || st.acked_changes > r->acked_at_up)
+    if (st.state == REPLICA_STREAMING || st.acked_changes > r->acked_at_up) {
         backoff_worked(&r->backoff, daemon_ms() - r->up_ms);
+    }
 }
 
 /* Let the attempt's link fall apart without us. */
 static void drop_attempt(struct replica *r)
 {
     struct attempt *a = r->attempt;
-    if (a == NULL)
+    if (a == NULL) {
         return;
+    }
     r->attempt = NULL;
+
     r->up = false;
     a->replica = NULL;
     link_close(a->link);
@@ -93,6 +99,7 @@ static void drop_attempt(struct replica *r)
 static bool was_open(const struct replica *r)
 {
     struct replica_status st;
+
     primary_status(r->daemon->core, r->number, daemon_ms(), &st);
     return st.connected_ms >= 0;
 }
@@ -100,28 +107,32 @@ static bool was_open(const struct replica *r)
 static void ended(struct replica *r, const struct err *err, bool permanent)
 {
     judge_backoff(r);
-    if (was_open(r))
+    if (was_open(r)) {
         breaks_note(&r->breaks, err, daemon_ms());
+    }
     bool was_up = r->up;
     drop_attempt(r);
     primary_link_down(r->daemon->core, r->number, err, permanent, daemon_ms());
     daemon_dirty(r->daemon);
     int64_t ms = schedule(r, err, permanent);
-    if (ms > 0)
+    if (ms > 0) {
         log_event(permanent ? LOG_ERROR : LOG_WARN,
                   was_up ? "link_down" : "connect_failed", r->name, err->id,
                   "err=\"%s\" next_try=\"%s\"", err->msg,
                   DURATION_TEXT(ms * NS_PER_MS));
+    }
 }
 
-/* --- the link's events -------------------------------------------------------------- */
+/* --- the link's events --------------------------------------------------- */
 
 static void on_up(void *arg, const char *what)
 {
     struct replica *r = ((struct attempt *)arg)->replica;
-    if (r == NULL)
+    if (r == NULL) {
         return;
+    }
     struct replica_status st;
+
     primary_status(r->daemon->core, r->number, daemon_ms(), &st);
     r->up = true;
     r->up_ms = daemon_ms();
@@ -134,9 +145,11 @@ static void on_up(void *arg, const char *what)
 static void on_input(void *arg, const uint8_t *p, size_t n)
 {
     struct replica *r = ((struct attempt *)arg)->replica;
-    if (r == NULL || !r->up)
+    if (r == NULL || !r->up) {
         return;
+    }
     primary_input(r->daemon->core, r->number, p, n, daemon_ms());
+
     daemon_dirty(r->daemon);
 }
 
@@ -145,6 +158,7 @@ static size_t fill_bye(struct replica *r, uint8_t *out, size_t room)
 {
     struct buf b = BUF_NULL;
     size_t n = 0;
+
     wire_put_bye(&b);
     if (!b.bad && b.len <= room) {
         memcpy(out, b.data, b.len);
@@ -158,14 +172,16 @@ static size_t fill_bye(struct replica *r, uint8_t *out, size_t room)
 static size_t on_fill(void *arg, uint8_t *out, size_t room)
 {
     struct replica *r = ((struct attempt *)arg)->replica;
-    if (r == NULL || !r->up || r->bye_sent)
+    if (r == NULL || !r->up || r->bye_sent) {
         return 0;
-    size_t n = primary_fill(r->daemon->core, r->number, out, room,
-                            daemon_ms());
-    if (n == 0 && r->bye_wanted)
+    }
+    size_t n = primary_fill(r->daemon->core, r->number, out, room, daemon_ms());
+    if (n == 0 && r->bye_wanted) {
         n = fill_bye(r, out, room);
-    if (n > 0)
+    }
+    if (n > 0) {
         daemon_dirty(r->daemon);
+    }
     return n;
 }
 
@@ -173,24 +189,30 @@ static void on_stderr_line(void *arg, const char *line, size_t len)
 {
     const struct attempt *a = arg;
     char text[600];
-    if (a->replica != NULL)
+
+    if (a->replica != NULL) {
         log_event(LOG_NOTE, "receiver_says", a->replica->name, 0, "\"%s\"",
                   quote_log(text, sizeof text, line, len));
+    }
 }
 
 static void on_down(void *arg, const struct err *err, bool permanent)
 {
     struct replica *r = ((struct attempt *)arg)->replica;
-    if (r != NULL)
+
+    if (r != NULL) {
         ended(r, err, permanent);
+    }
 }
 
 static void on_closed(void *arg)
 {
     struct attempt *a = arg;
     struct daemon *d = a->daemon;
-    if (a->replica != NULL)
+
+    if (a->replica != NULL) {
         a->replica->attempt = NULL;
+    }
     free(a);
     d->links--;
 }
@@ -204,15 +226,17 @@ static const struct link_events link_events = {
     .closed = on_closed,
 };
 
-/* --- attempts ------------------------------------------------------------------------ */
+/* --- attempts ------------------------------------------------------------ */
 
 static struct link *make_link(struct replica *r, struct attempt *a,
                               struct err *err)
 {
     const struct config_replica *c = r->config;
-    if (c->kind == REPLICA_EXEC)
+
+    if (c->kind == REPLICA_EXEC) {
         return link_exec_new(&r->daemon->loop, (const char *const *)c->argv,
                              &link_events, a, err);
+    }
     struct link_ssh_config ssh = {
         .host = c->host,
         .port = c->port,
@@ -231,9 +255,11 @@ static struct link *make_link(struct replica *r, struct attempt *a,
 static void begin(struct replica *r)
 {
     struct daemon *d = r->daemon;
+
     if (!r->started || r->paused || r->removed || d->stopping ||
-        r->attempt != NULL)
+        r->attempt != NULL) {
         return;
+    }
     struct err err = {0};
     struct attempt *a = calloc(1, sizeof *a);
     if (a != NULL) {
@@ -255,7 +281,7 @@ static void begin(struct replica *r)
     link_start(a->link);
 }
 
-/* --- what the daemon does with it ------------------------------------------------------ */
+/* --- what the daemon does with it ---------------------------------------- */
 
 int replica_add(struct daemon *d, const struct config_replica *config,
                 struct err *err)
@@ -272,6 +298,7 @@ int replica_add(struct daemon *d, const struct config_replica *config,
         .durability = config->relaxed ? WIRE_RELAXED : WIRE_DURABLE,
     };
     int number = primary_replica_add(d->core, &o, daemon_ms(), err);
+
     if (number < 0) {
         free(r);
         free(name);
@@ -282,8 +309,8 @@ int replica_add(struct daemon *d, const struct config_replica *config,
     r->name = name;
     r->number = number;
     r->paused = config->paused;
-    r->backoff = backoff_of(FIRST_DELAY_MS, d->config->backoff_max_ms,
-                            rand_seed());
+    r->backoff =
+        backoff_of(FIRST_DELAY_MS, d->config->backoff_max_ms, rand_seed());
     (void)uv_timer_init(&d->loop, &r->timer);
     r->timer.data = r;
     primary_set_paused(d->core, number, r->paused);
@@ -298,6 +325,7 @@ int replica_add(struct daemon *d, const struct config_replica *config,
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct replica *r = handle->data;
+
     free(r->name);
     free(r);
 }
@@ -305,6 +333,7 @@ static void on_timer_closed(uv_handle_t *handle)
 void replica_remove(struct replica *r)
 {
     struct daemon *d = r->daemon;
+
     r->removed = true;
     drop_attempt(r);
     primary_replica_remove(d->core, r->number);
@@ -316,18 +345,24 @@ void replica_remove(struct replica *r)
 struct replica *replica_find(struct daemon *d, const char *name)
 {
     struct replica *r;
-    DL_FOREACH (d->replicas, r)
-        if (strcmp(r->name, name) == 0)
+
+    DL_FOREACH(d->replicas, r) {
+        if (strcmp(r->name, name) == 0) {
             return r;
+        }
+    }
     return NULL;
 }
 
 struct replica *replica_of(struct daemon *d, int number)
 {
     struct replica *r;
-    DL_FOREACH (d->replicas, r)
-        if (r->number == number)
+
+    DL_FOREACH(d->replicas, r) {
+        if (r->number == number) {
             return r;
+        }
+    }
     return NULL;
 }
 
@@ -344,16 +379,14 @@ static void restart(struct replica *r)
     r->next_try_ms = 0;
     if (r->attempt != NULL) {
         drop_attempt(r);
-        primary_link_down(r->daemon->core, r->number, NULL, false,
-                          daemon_ms());
+        primary_link_down(r->daemon->core, r->number, NULL, false, daemon_ms());
     }
     backoff_reset(&r->backoff);
     daemon_dirty(r->daemon);
     begin(r);
 }
 
-void replica_reconfigure(struct replica *r,
-                         const struct config_replica *config)
+void replica_reconfigure(struct replica *r, const struct config_replica *config)
 {
     r->config = config;
     r->paused = config->paused;
@@ -368,14 +401,16 @@ void replica_retry(struct replica *r, const struct config_replica *config)
 {
     r->config = config;
     r->breaks = (struct breaks){0}; /* the operator has seen it */
-    if (r->attempt == NULL && r->next_try_ms != 0)
+    if (r->attempt == NULL && r->next_try_ms != 0) {
         restart(r);
+    }
 }
 
 void replica_pause(struct replica *r, bool paused)
 {
-    if (r->paused == paused)
+    if (r->paused == paused) {
         return;
+    }
     r->paused = paused;
     primary_set_paused(r->daemon->core, r->number, paused);
     log_event(LOG_NOTE, paused ? "paused" : "resumed", r->name, 0,
@@ -385,35 +420,40 @@ void replica_pause(struct replica *r, bool paused)
 
 void replica_give_up(struct replica *r, const struct err *err, bool permanent)
 {
-    if (r->attempt != NULL)
+    if (r->attempt != NULL) {
         ended(r, err, permanent);
-    else
+    } else {
         primary_link_down(r->daemon->core, r->number, err, permanent,
                           daemon_ms());
+    }
 }
 
 void replica_kick(struct replica *r)
 {
     if (r->up && r->attempt != NULL &&
-        (r->bye_wanted || primary_wants_fill(r->daemon->core, r->number)))
+        (r->bye_wanted || primary_wants_fill(r->daemon->core, r->number))) {
         link_kick(r->attempt->link);
+    }
 }
 
 void replica_second(struct replica *r)
 {
     struct replica_status st;
+
     judge_backoff(r);
     primary_status(r->daemon->core, r->number, daemon_ms(), &st);
     double now = (double)(st.acked_changes - r->rate_acked);
     r->rate_acked = st.acked_changes;
     r->rate = r->rate * 0.7 + now * 0.3;
-    if (r->rate < 0.05)
+    if (r->rate < 0.05) {
         r->rate = 0;
+    }
     behind_second(r->daemon, r);
-    if (!r->shown_any || st.state != r->shown)
+    if (!r->shown_any || st.state != r->shown) {
         log_event(LOG_NOTE, "state", r->name, st.last_error.id, "%s -> %s",
                   r->shown_any ? replica_state_word(r->shown) : "start",
                   replica_state_word(st.state));
+    }
     r->shown_any = true;
     r->shown = st.state;
 }
@@ -422,10 +462,11 @@ void replica_say_bye(struct replica *r)
 {
     (void)uv_timer_stop(&r->timer);
     r->bye_wanted = true;
-    if (r->up)
+    if (r->up) {
         replica_kick(r);
-    else
+    } else {
         replica_close_link(r);
+    }
 }
 
 void replica_close_link(struct replica *r)
@@ -437,12 +478,14 @@ void replica_close_link(struct replica *r)
 const char *replica_target(const struct replica *r, char *out, size_t room)
 {
     const struct config_replica *c = r->config;
-    if (r->attempt != NULL)
+
+    if (r->attempt != NULL) {
         (void)snprintf(out, room, "%s", link_describe(r->attempt->link));
-    else if (c->kind == REPLICA_EXEC)
+    } else if (c->kind == REPLICA_EXEC) {
         (void)snprintf(out, room, "exec:%s", c->argv[0]);
-    else
+    } else {
         (void)snprintf(out, room, "ssh %s@%s:%u", c->user, c->host,
                        c->port != 0 ? c->port : 22U);
+    }
     return out;
 }

@@ -21,18 +21,18 @@ struct replica {
     struct daemon *daemon;
     const struct config_replica *config; /* in daemon->config */
     char *name;
-    int number; /* in the core */
+    int number;              /* in the core */
     struct attempt *attempt; /* NULL: no link now */
     uv_timer_t timer;        /* until the next attempt */
     struct backoff backoff;
-    struct breaks breaks;    /* of sessions */
-    struct behind behind;    /* as last logged */
-    bool started;            /* may connect */
+    struct breaks breaks; /* of sessions */
+    struct behind behind; /* as last logged */
+    bool started;         /* may connect */
     bool up;
     bool paused;
     bool removed;
     bool bye_wanted, bye_sent;
-    int64_t next_try_ms;     /* 0: not waiting */
+    int64_t next_try_ms; /* 0: not waiting */
     int64_t up_ms;
     uint64_t acked_at_up;
     enum replica_state shown; /* state last logged */

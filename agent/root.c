@@ -23,6 +23,7 @@ struct root *root_open(const char *path, struct err *err)
         return NULL;
     }
     r->refs = 1;
+
     r->hold_fd = r->claim_fd = -1;
     return r;
 }
@@ -31,12 +32,14 @@ struct root *root_open(const char *path, struct err *err)
 static bool is_held(int fd)
 {
     struct stat st;
+
     return fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink > 0;
 }
 
 void root_hold(struct root *r)
 {
     struct err err;
+
     if (!is_held(r->claim_fd)) {
         fd_closep(&r->claim_fd);
         r->claim_fd = identity_claim(&r->db, &err);
@@ -56,9 +59,11 @@ struct root *root_ref(struct root *r)
 
 void root_unref(struct root *r)
 {
-    if (r == NULL || --r->refs > 0)
+    if (r == NULL || --r->refs > 0) {
         return;
+    }
     fd_closep(&r->claim_fd);
+
     fd_closep(&r->hold_fd);
     db_close(&r->db);
     free(r);

@@ -15,8 +15,8 @@
 struct root {
     struct db db;
     uint8_t id[IDENTITY_BYTES]; /* of the database that belongs here */
-    int hold_fd;  /* identity_hold(), -1: not held */
-    int claim_fd; /* identity_claim(), the same */
+    int hold_fd;                /* identity_hold(), -1: not held */
+    int claim_fd;               /* identity_claim(), the same */
     unsigned refs;
 };
 

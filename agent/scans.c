@@ -38,9 +38,11 @@ struct scans *scans_new(uv_loop_t *loop, struct index *ix,
                         const struct scans_events *events, void *arg)
 {
     struct scans *s = calloc(1, sizeof *s);
-    if (s == NULL)
+    if (s == NULL) {
         return NULL;
+    }
     s->loop = loop;
+
     s->ix = ix;
     s->on = *events;
     s->arg = arg;
@@ -68,9 +70,10 @@ void scans_set_root(struct scans *s, struct root *root)
 {
     root_unref(s->root);
     s->root = root != NULL ? root_ref(root) : NULL;
-    if (root == NULL)
+    if (root == NULL) {
         /* What runs would end with ERR_GONE anyway. */
         __atomic_store_n(&s->stop, 1, __ATOMIC_RELAXED);
+    }
 }
 
 void scans_set_settle(struct scans *s, int64_t settle_ms)
@@ -78,23 +81,26 @@ void scans_set_settle(struct scans *s, int64_t settle_ms)
     s->settle_ms = settle_ms;
 }
 
-/* --- notes ------------------------------------------------------------------------- */
+/* --- notes --------------------------------------------------------------- */
 
 /* Under the lock.  False: there is no room for it. */
 static bool put_note(struct scans *s, unsigned what, const char *table,
                      size_t table_len, const char *key, size_t key_len)
 {
-    if (s->notes.len >= NOTES_MAX_BYTES || s->notes.bad)
+    if (s->notes.len >= NOTES_MAX_BYTES || s->notes.bad) {
         return false;
+    }
     bool wake = s->notes.len == 0;
     buf_u8(&s->notes, (uint8_t)what);
     buf_u16(&s->notes, (uint16_t)table_len);
     buf_u16(&s->notes, (uint16_t)key_len);
     buf_put(&s->notes, table, table_len);
-    if (key != NULL)
+    if (key != NULL) {
         buf_put(&s->notes, key, key_len);
-    if (wake)
+    }
+    if (wake) {
         (void)uv_async_send(&s->async);
+    }
     return !s->notes.bad;
 }
 
@@ -103,18 +109,22 @@ static void on_note(void *arg, enum scan_note note, const char *table,
                     size_t table_len, const char *key, size_t key_len)
 {
     struct scans *s = arg;
-    if (note == SCAN_CHANGED && s->first)
+    if (note == SCAN_CHANGED && s->first) {
         return;
+    }
     /* An unreadable key is looked at too: the core keeps the list of what
      * cannot be read.  For an unreadable table there is nothing to look at. */
-    if (note == SCAN_UNREADABLE && key == NULL)
+    if (note == SCAN_UNREADABLE && key == NULL) {
         return;
-    unsigned what = key == NULL           ? NOTE_TABLE
+    }
+    unsigned what = key == NULL            ? NOTE_TABLE
                     : note == SCAN_CHANGED ? NOTE_CHANGED
                                            : NOTE_KEY;
+
     uv_mutex_lock(&s->lock);
-    if (!put_note(s, what, table, table_len, key, key_len))
+    if (!put_note(s, what, table, table_len, key, key_len)) {
         s->notes_missed = true;
+    }
     uv_mutex_unlock(&s->lock);
 }
 
@@ -122,6 +132,7 @@ static void on_note(void *arg, enum scan_note note, const char *table,
 static void wait_for_room(struct scans *s)
 {
     int64_t now_ns = clock_mono_ns(), end_ns = now_ns + s->left_wait_ns;
+
     while (s->left_room >= 0 && s->left_room < LEFT_ENOUGH && now_ns < end_ns &&
            s->stop == 0) {
         (void)uv_cond_timedwait(&s->room_cond, &s->lock,
@@ -136,9 +147,11 @@ static bool on_leave(void *arg, const char *table, size_t table_len,
                      const char *key, size_t key_len)
 {
     struct scans *s = arg;
+
     uv_mutex_lock(&s->lock);
-    if (s->left_room == 0 && s->left_wait_ns > 0)
+    if (s->left_room == 0 && s->left_wait_ns > 0) {
         wait_for_room(s);
+    }
     bool left = s->left_room > 0 &&
                 put_note(s, NOTE_LEFT, table, table_len, key, key_len);
     if (left) {
@@ -157,11 +170,13 @@ bool scans_leaving(const struct scans *s)
 void scans_set_left_room(struct scans *s, int64_t room)
 {
     uv_mutex_lock(&s->lock);
-    if (room > 0)
+    if (room > 0) {
         room = room > s->left_noted ? room - s->left_noted : 0;
+    }
     s->left_room = room;
-    if (room < 0 || room >= LEFT_ENOUGH)
+    if (room < 0 || room >= LEFT_ENOUGH) {
         uv_cond_signal(&s->room_cond);
+    }
     uv_mutex_unlock(&s->lock);
 }
 
@@ -169,6 +184,7 @@ static void deliver_notes(struct scans *s)
 {
     struct buf notes;
     bool missed;
+
     uv_mutex_lock(&s->lock);
     notes = s->notes;
     missed = s->notes_missed || s->notes.bad;
@@ -188,22 +204,26 @@ static void deliver_notes(struct scans *s)
         assert(!c.bad);
         const struct bytes *of = what == NOTE_TABLE ? NULL : &key;
         if ((what == NOTE_TABLE || what == NOTE_CHANGED) &&
-            s->on.changed != NULL)
+            s->on.changed != NULL) {
             s->on.changed(s->arg, table, of);
-        if (what == NOTE_LEFT)
+        }
+        if (what == NOTE_LEFT) {
             s->on.left(s->arg, table, key);
-        else
+        } else {
             s->on.hint(s->arg, table, of);
+        }
     }
     buf_deinit(&notes);
-    if (missed)
+    if (missed) {
         s->on.missed(s->arg);
-    if (notes_bad)
+    }
+    if (notes_bad) {
         /* Keys that were left may be among what was lost. */
         scans_ask(s, false, false, NULL, NULL);
+    }
 }
 
-/* --- the scan ------------------------------------------------------------------------ */
+/* --- the scan ------------------------------------------------------------ */
 
 static void scan_thread(void *arg)
 {
@@ -218,6 +238,7 @@ static void scan_thread(void *arg)
         .leave_arg = s,
         .passed = &s->passed,
     };
+
     s->passed = (struct passed){.count = 0};
     int64_t began_ns = clock_mono_ns();
     s->report.began_wall_ns = clock_real_ns();
@@ -233,12 +254,13 @@ static void scan_thread(void *arg)
 static void tell_waiters(struct scans *s)
 {
     struct scan_report report = s->report;
+
     report.passed = &s->passed;
     s->on.ended(s->arg, &report);
     struct waiter *w, *next;
     /* A waiter may ask again: only those that were there count. */
     struct waiter *going = NULL;
-    DL_FOREACH_SAFE (s->waiters, w, next) {
+    DL_FOREACH_SAFE(s->waiters, w, next) {
         if (w->with_scan) {
             DL_DELETE(s->waiters, w);
             DL_APPEND(going, w);
@@ -248,8 +270,9 @@ static void tell_waiters(struct scans *s)
     while (going != NULL) {
         w = going;
         DL_DELETE(going, w);
-        if (w->done != NULL)
+        if (w->done != NULL) {
             w->done(w->arg, &report);
+        }
         free(w);
     }
     s->telling = NULL;
@@ -258,18 +281,20 @@ static void tell_waiters(struct scans *s)
 static void begin_scan(struct scans *s)
 {
     struct waiter *w;
-    if (s->scanning || s->waiters == NULL || s->freeing || s->telling != NULL)
+
+    if (s->scanning || s->waiters == NULL || s->freeing || s->telling != NULL) {
         return;
+    }
     s->first = true;
     s->report = (struct scan_report){0};
-    DL_FOREACH (s->waiters, w) {
+    DL_FOREACH(s->waiters, w) {
         w->with_scan = true;
         s->first = s->first && w->first;
         s->report.content = s->report.content || w->content;
     }
     if (s->root == NULL) {
-        s->report.rc = err_set(&s->report.err, ERR_GONE, 0,
-                               "the database is not there");
+        s->report.rc =
+            err_set(&s->report.err, ERR_GONE, 0, "the database is not there");
         s->lost_answer = true;
         (void)uv_async_send(&s->async);
         return;
@@ -299,23 +324,31 @@ void scans_ask(struct scans *s, bool content, bool first, scans_done_fn done,
         s->on.missed(s->arg);
         return;
     }
-    *w = (struct waiter){.content = content, .first = first, .done = done,
-                         .arg = done_arg};
+    *w = (struct waiter){
+        .content = content, .first = first, .done = done, .arg = done_arg};
+
     DL_APPEND(s->waiters, w);
-    if (!s->lost_answer)
+    if (!s->lost_answer) {
         begin_scan(s);
+    }
 }
 
 void scans_forget(struct scans *s, void *done_arg)
 {
     struct waiter *w;
-    DL_FOREACH (s->waiters, w)
-        if (w->arg == done_arg)
+
+    DL_FOREACH(s->waiters, w) {
+        if (w->arg == done_arg) {
             w->done = NULL;
-    if (s->telling != NULL)
-        DL_FOREACH (*s->telling, w)
-            if (w->arg == done_arg)
+        }
+    }
+    if (s->telling != NULL) {
+        DL_FOREACH(*s->telling, w) {
+            if (w->arg == done_arg) {
                 w->done = NULL;
+            }
+        }
+    }
 }
 
 bool scans_busy(const struct scans *s)
@@ -326,9 +359,12 @@ bool scans_busy(const struct scans *s)
 bool scans_waiting(const struct scans *s)
 {
     const struct waiter *w;
-    DL_FOREACH (s->waiters, w)
-        if (!w->with_scan)
+
+    DL_FOREACH(s->waiters, w) {
+        if (!w->with_scan) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -359,8 +395,10 @@ static void scan_ended(struct scans *s)
 static void on_async(uv_async_t *async)
 {
     struct scans *s = async->data;
-    if (!s->freeing)
+
+    if (!s->freeing) {
         deliver_notes(s);
+    }
     uv_mutex_lock(&s->lock);
     bool over = s->scanning && s->scan_over;
     uv_mutex_unlock(&s->lock);
@@ -370,15 +408,17 @@ static void on_async(uv_async_t *async)
         begin_scan(s);
     }
     scans_walk_pump(s);
-    if (over)
+    if (over) {
         scan_ended(s);
+    }
 }
 
-/* --- saving ---------------------------------------------------------------------------- */
+/* --- saving -------------------------------------------------------------- */
 
 static void on_save(uv_work_t *work)
 {
     struct scans *s = work->data;
+
     s->save_rc = index_save(s->ix, s->save_fd, s->save_file, &s->save_ident,
                             clock_real_ns(), &s->save_err);
 }
@@ -386,6 +426,7 @@ static void on_save(uv_work_t *work)
 static void on_saved(uv_work_t *work, int status)
 {
     struct scans *s = work->data;
+
     (void)status;
     s->saving = false;
     if (s->freeing) {
@@ -407,8 +448,9 @@ void scans_save(struct scans *s, int dir_fd, const char *file,
     s->saved_arg = arg;
     s->save.data = s;
     s->save_err = (struct err){0};
-    if (uv_queue_work(s->loop, &s->save, on_save, on_saved) == 0)
+    if (uv_queue_work(s->loop, &s->save, on_save, on_saved) == 0) {
         s->saving = true;
+    }
 }
 
 bool scans_saving(const struct scans *s)
@@ -416,14 +458,16 @@ bool scans_saving(const struct scans *s)
     return s->saving;
 }
 
-/* --- end ------------------------------------------------------------------------------- */
+/* --- end ----------------------------------------------------------------- */
 
 static void on_closed(uv_handle_t *handle)
 {
     struct scans *s = handle->data;
     struct waiter *w, *next;
-    DL_FOREACH_SAFE (s->waiters, w, next)
+
+    DL_FOREACH_SAFE(s->waiters, w, next) {
         free(w);
+    }
     root_unref(s->root);
     buf_deinit(&s->notes);
     uv_cond_destroy(&s->room_cond);
@@ -431,15 +475,17 @@ static void on_closed(uv_handle_t *handle)
     void (*freed)(void *arg) = s->freed;
     void *arg = s->freed_arg;
     free(s);
-    if (freed != NULL)
+    if (freed != NULL) {
         freed(arg);
+    }
 }
 
 void scans_try_free(struct scans *s)
 {
     if (!s->freeing || s->scanning || s->saving || s->walk != NULL ||
-        uv_is_closing((uv_handle_t *)&s->async))
+        uv_is_closing((uv_handle_t *)&s->async)) {
         return;
+    }
     uv_close((uv_handle_t *)&s->async, on_closed);
 }
 
@@ -449,7 +495,8 @@ void scans_free(struct scans *s, void (*freed)(void *arg), void *arg)
     s->freed = freed;
     s->freed_arg = arg;
     __atomic_store_n(&s->stop, 1, __ATOMIC_RELAXED);
-    if (s->walk != NULL)
+    if (s->walk != NULL) {
         scans_walk_stop(s, s->walk->id);
+    }
     scans_try_free(s);
 }

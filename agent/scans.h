@@ -23,8 +23,8 @@ struct scans;
 
 /* How a scan ended. */
 struct scan_report {
-    int rc;              /* of scan_run() */
-    struct err err;      /* when rc < 0 */
+    int rc;         /* of scan_run() */
+    struct err err; /* when rc < 0 */
     struct scan_result result;
     const struct passed *passed; /* when rc is 0; borrowed during the call */
     bool content;

@@ -15,7 +15,8 @@ struct waiter {
     void *arg;
 };
 
-/* One walk: the thread fills `names` up to `room` names, the loop empties it. */
+/* One walk: the thread fills `names` up to `room` names, the loop empties it.
+ */
 struct walk_run {
     struct scans *scans;
     struct root *root;
@@ -26,8 +27,8 @@ struct walk_run {
     uv_cond_t cond;
     /* guarded by the lock: */
     struct buf names;
-    size_t count;   /* names in the buffer */
-    size_t room;    /* so many more may be put in */
+    size_t count; /* names in the buffer */
+    size_t room;  /* so many more may be put in */
     bool stop, over;
     /* the thread's result, for the loop after `over` */
     bool complete;
@@ -48,14 +49,14 @@ struct scans {
     bool notes_missed;
     bool scan_over;
     uv_cond_t room_cond;
-    int64_t left_room;  /* keys that may be left, -1: none ever */
-    int64_t left_noted; /* of `notes`, not delivered yet */
+    int64_t left_room;    /* keys that may be left, -1: none ever */
+    int64_t left_noted;   /* of `notes`, not delivered yet */
     int64_t left_wait_ns; /* what is left of the time to wait for room */
     /* the scan */
     struct waiter *waiters;  /* utlist DL */
     struct waiter **telling; /* those being told now */
     bool scanning;
-    bool lost_answer;        /* waiters get report without a scan */
+    bool lost_answer; /* waiters get report without a scan */
     bool first;
     uint16_t number;
     volatile int stop;

@@ -19,6 +19,7 @@ enum { ROOM_FIRST = 256, WAKE_NAMES = 256 };
 static bool on_want(void *arg, struct digest name)
 {
     const struct walk_run *w = arg;
+
     return primary_walk_wants(w->filter, name);
 }
 
@@ -32,8 +33,9 @@ static void put_name(struct walk_run *w, struct digest name, bool is_table,
     buf_u16(&w->names, (uint16_t)table_len);
     buf_u16(&w->names, (uint16_t)key_len);
     buf_put(&w->names, table, table_len);
-    if (key_len > 0)
+    if (key_len > 0) {
         buf_put(&w->names, key, key_len);
+    }
 }
 
 /* On the walk's thread.  Non-zero stops the walk. */
@@ -43,13 +45,15 @@ static int on_found(void *arg, struct digest name, bool is_table,
 {
     struct walk_run *w = arg;
     bool wake;
+
     uv_mutex_lock(&w->lock);
     while (w->room == 0 && !w->stop) {
         uv_mutex_unlock(&w->lock);
         (void)uv_async_send(&w->scans->async);
         uv_mutex_lock(&w->lock);
-        if (w->room == 0 && !w->stop)
+        if (w->room == 0 && !w->stop) {
             uv_cond_wait(&w->cond, &w->lock);
+        }
     }
     bool stop = w->stop;
     if (!stop) {
@@ -61,8 +65,9 @@ static int on_found(void *arg, struct digest name, bool is_table,
     }
     wake = w->count == 1 || w->count % WAKE_NAMES == 0;
     uv_mutex_unlock(&w->lock);
-    if (wake)
+    if (wake) {
         (void)uv_async_send(&w->scans->async);
+    }
     return stop ? 1 : 0;
 }
 
@@ -72,6 +77,7 @@ static void walk_thread(void *arg)
     bool complete = false;
     int rc = scan_names(&w->root->db, index_key(w->scans->ix), on_want,
                         on_found, w, &complete, &w->err);
+
     uv_mutex_lock(&w->lock);
     w->rc = rc;
     w->complete = complete && rc == 0;
@@ -92,6 +98,7 @@ static void walk_free(struct walk_run *w)
 static void cannot_begin(struct scans *s, uint64_t id, const char *why)
 {
     struct err err = {0};
+
     (void)err_set(&err, ERR_GONE, 0, "%s", why);
     s->on.walk_ended(s->arg, id, false, &err);
 }
@@ -132,9 +139,11 @@ void scans_walk(struct scans *s, uint64_t id, const void *filter)
 void scans_walk_stop(struct scans *s, uint64_t id)
 {
     struct walk_run *w = s->walk;
-    if (w == NULL || w->id != id)
+    if (w == NULL || w->id != id) {
         return;
+    }
     uv_mutex_lock(&w->lock);
+
     w->stop = true;
     uv_cond_signal(&w->cond);
     uv_mutex_unlock(&w->lock);
@@ -143,6 +152,7 @@ void scans_walk_stop(struct scans *s, uint64_t id)
 static void hand_on(struct scans *s, struct walk_run *w, struct buf *names)
 {
     struct cur c = cur_of(names->data, names->len);
+
     while (c.left > 0) {
         struct digest name;
         struct bytes table, key;
@@ -161,37 +171,44 @@ static void hand_on(struct scans *s, struct walk_run *w, struct buf *names)
 void scans_walk_pump(struct scans *s)
 {
     struct walk_run *w = s->walk;
-    if (w == NULL)
+    if (w == NULL) {
         return;
+    }
     uv_mutex_lock(&w->lock);
     struct buf names = w->names;
+
     w->names = (struct buf)BUF_NULL;
     w->count = 0;
     bool over = w->over;
     bool bad = names.bad;
     uv_mutex_unlock(&w->lock);
-    if (!bad && !s->freeing)
+    if (!bad && !s->freeing) {
         hand_on(s, w, &names);
+    }
     buf_deinit(&names);
     if (over) {
         (void)uv_thread_join(&w->thread);
         s->walk = NULL;
-        if (bad)
+        if (bad) {
             (void)err_set(&w->err, ERR_NOMEM, 0, "out of memory");
+        }
         bool complete = w->complete && !bad && !w->stop;
-        if (!s->freeing)
+        if (!s->freeing) {
             s->on.walk_ended(s->arg, w->id, complete,
                              w->rc < 0 || bad ? &w->err : NULL);
+        }
         walk_free(w);
         scans_try_free(s);
         return;
     }
-    if (s->freeing)
+    if (s->freeing) {
         return;
+    }
     size_t room = s->on.walk_room(s->arg, w->id);
     uv_mutex_lock(&w->lock);
     w->room = room > w->count ? room - w->count : 0;
-    if (w->room > 0)
+    if (w->room > 0) {
         uv_cond_signal(&w->cond);
+    }
     uv_mutex_unlock(&w->lock);
 }

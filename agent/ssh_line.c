@@ -31,7 +31,7 @@ static void add_word(struct buf *b, const char *word)
     quote_shell_buf(b, word, strlen(word));
 }
 
-/* --- made of settings ----------------------------------------------------- */
+/* --- made of settings ---------------------------------------------------- */
 
 static bool is_bare(const char *word)
 {
@@ -117,7 +117,7 @@ static void make(struct ssh_line *l, const struct config_replica *r)
     buf_u8(&l->remote, 0);
 }
 
-/* --- read from a command -------------------------------------------------- */
+/* --- read from a command ------------------------------------------------- */
 
 static const char *base_name(const char *path)
 {
@@ -241,7 +241,7 @@ static char *const *find_ssh(char *const *argv)
     return NULL;
 }
 
-/* --- both ----------------------------------------------------------------- */
+/* --- both ---------------------------------------------------------------- */
 
 bool ssh_line_of(struct ssh_line *out, const struct config_replica *r)
 {

@@ -6,8 +6,8 @@
  * which boot (and mount of the database's file system, see boot.h).  An orderly
  * stop takes that back.  Found at a start in another boot, it says that the
  * power went, or the kernel: the database may lack what was written last, and
- * every replica is suspect (sync/undone.h) until it was compared once, also over
- * restarts of the agent.  A killed agent loses nothing of the database.
+ * every replica is suspect (sync/undone.h) until it was compared once, also
+ * over restarts of the agent.  A killed agent loses nothing of the database.
  */
 #pragma once
 

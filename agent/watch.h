@@ -7,8 +7,8 @@
  * mounted in it).  A new directory is watched first and listed then, so nothing
  * written into it is missed; large ones are listed on the pool, one piece at a
  * time.  One that moves is listed anew, for its new name and for the one it had
- * (watch_move.c).  What it reports are hints: the file is the truth.  It reads no values
- * and knows nothing of replicas.
+ * (watch_move.c).  What it reports are hints: the file is the truth.  It reads
+ * no values and knows nothing of replicas.
  *
  * Loop thread only.  The db is borrowed until watch_stop() or watch_free().
  * Callbacks must not call watch_start(), watch_stop() or watch_free().
@@ -28,14 +28,14 @@ struct watch;
 
 struct watch_events {
     /* Something happened to a key. */
-    void (*key)(void *arg, const char *table, size_t table_len,
-                const char *key, size_t key_len, enum hint why);
+    void (*key)(void *arg, const char *table, size_t table_len, const char *key,
+                size_t key_len, enum hint why);
     /* A key was in this table before that moved: it may be gone, or another. */
     void (*moved)(void *arg, const char *table, size_t table_len,
                   const char *key, size_t key_len);
     /* A table's directory appeared, went or moved. */
     void (*table)(void *arg, const char *table, size_t table_len);
-    /* A directory with tables leaves its name other than by being removed.  What
+    /* A directory with tables leaves its name other than by being removed. What
      * they held is told under the old names, and the new ones, when it has been
      * listed: before the fence of now (watch_fence()) is passed. */
     void (*moving)(void *arg);
@@ -62,13 +62,13 @@ struct watch_events {
 struct watch_counts {
     uint64_t events;
     uint64_t overflows;
-    uint64_t temps;      /* events about writers' temporaries */
-    uint64_t ignored;    /* events about names that are no key or table */
-    size_t directories;  /* known */
+    uint64_t temps;     /* events about writers' temporaries */
+    uint64_t ignored;   /* events about names that are no key or table */
+    size_t directories; /* known */
     size_t tables;
-    size_t watched;      /* directories with a watch */
-    size_t unwatched;    /* directories - watched: need polling */
-    size_t unreadable;   /* directories that may not be read, last seen */
+    size_t watched;    /* directories with a watch */
+    size_t unwatched;  /* directories - watched: need polling */
+    size_t unreadable; /* directories that may not be read, last seen */
 };
 
 /* NULL: out of memory. */

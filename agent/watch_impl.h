@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * watch_impl: what watch.c (events, life), watch_dir.c (watches on directories),
- * watch_move.c (directories that move) and watch_list.c (listings) share.  Not
- * for others.
+ * watch_impl: what watch.c (events, life), watch_dir.c (watches on
+ * directories), watch_move.c (directories that move) and watch_list.c
+ * (listings) share.  Not for others.
  */
 #pragma once
 
@@ -25,8 +25,8 @@ struct listing {
     struct watch *watch;
     struct wnode *node; /* NULL: the node went; drop this */
     enum list_mode mode;
-    bool with_keys;     /* they are to be told: as of its beginning */
-    bool again;         /* asked for once more while it ran */
+    bool with_keys; /* they are to be told: as of its beginning */
+    bool again;     /* asked for once more while it ran */
     enum list_mode again_mode;
     uint64_t again_ticket;
     uint64_t ticket;    /* for fences */
@@ -35,7 +35,7 @@ struct listing {
     uint64_t number;    /* for wnode.seen; 0: not begun */
     DIR *dir;
     bool at_end, failed;
-    struct buf batch;   /* kind byte, name, NUL; filled by list_read() */
+    struct buf batch; /* kind byte, name, NUL; filled by list_read() */
     uv_work_t work;
 };
 
@@ -59,7 +59,7 @@ struct watch {
     void *arg;
     const struct db *db; /* NULL: stopped */
     struct wtree tree;
-    struct inotify *in;  /* NULL: stopped, or no instance to be had */
+    struct inotify *in; /* NULL: stopped, or no instance to be had */
     struct listing *listings;
     struct listing *running; /* on the pool; may be out of `listings` */
     uint64_t tickets, numbers;
@@ -74,13 +74,13 @@ struct watch {
     int64_t due_wall_ns; /* `drained` is owed for this time ... */
     uint64_t due_fence;  /* ... when this is passed; 0: it is not */
     struct watch_counts counts;
-    bool overflowed;   /* in this drain */
-    bool left;         /* `left` is to be told */
-    bool unsettled;    /* `settled` is owed */
+    bool overflowed; /* in this drain */
+    bool left;       /* `left` is to be told */
+    bool unsettled;  /* `settled` is owed */
     bool trouble_told;
-    int limit_sys;     /* a limit was met; to be told when settled */
-    char lost[160];    /* why the root is lost; "" when it is not */
-    unsigned closing;  /* inotify handles not closed yet */
+    int limit_sys;    /* a limit was met; to be told when settled */
+    char lost[160];   /* why the root is lost; "" when it is not */
+    unsigned closing; /* inotify handles not closed yet */
     bool freeing;
     void (*freed)(void *arg);
     void *freed_arg;
@@ -91,7 +91,7 @@ struct watch {
 enum put_result {
     PUT_SAME = 1, /* it was watched already, or cannot be watched */
     PUT_NEW,
-    PUT_TWIN,     /* new here, and known at another place until now */
+    PUT_TWIN, /* new here, and known at another place until now */
 };
 
 /* Open the directory `path` below the root, without following links; -1 with

@@ -8,21 +8,21 @@
  * has told of their keys under these, too; so what has to be looked at after a
  * move is what moved, and nothing else.
  *
- * Events tell of the past, and a directory may have moved on: what is found at a
- * name is told by its watch descriptor.  A MOVED_FROM whose directory is (again)
- * there counts for nothing, since its MOVED_TO is behind it or was seen; one that
- * turns up before its event comes is relocated at once (watch_relocate()); one
- * whose name another has by now is displaced.
+ * Events tell of the past, and a directory may have moved on: what is found at
+ * a name is told by its watch descriptor.  A MOVED_FROM whose directory is
+ * (again) there counts for nothing, since its MOVED_TO is behind it or was
+ * seen; one that turns up before its event comes is relocated at once
+ * (watch_relocate()); one whose name another has by now is displaced.
  *
  * What has no new place when the queue is empty is outside.  It is listed
- * through a descriptor that was kept for that, for the names it had, and let go.
- * The other half of its move may still come: then it is found by its watch
+ * through a descriptor that was kept for that, for the names it had, and let
+ * go. The other half of its move may still come: then it is found by its watch
  * descriptor, outside or as something new.  Descriptors are kept of as many
  * directories as this process can afford, those that were looked at last: what
  * is moved out again and again was moved in not long ago.
  *
- * Failures: no descriptor, no watch, too many names, no memory: the owner has to
- * scan (`left`).
+ * Failures: no descriptor, no watch, too many names, no memory: the owner has
+ * to scan (`left`).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,23 +33,26 @@
 #include "agent/watch_impl.h"
 #include "store/base/cleanup.h"
 
-/* --- leaving a name ----------------------------------------------------------- */
+/* --- leaving a name ------------------------------------------------------ */
 
 static void note_past(void *arg, struct wnode *n)
 {
     struct watch *w = arg;
-    if (!n->is_table)
+
+    if (!n->is_table) {
         return;
+    }
     /* Of one that was removed events told all. */
-    if ((n->wd < 0 && !n->ended) ||
-        !past_add(&n->past, &w->tree.pasts, n->path, n->table_len,
-                   w->numbers))
+    if ((n->wd < 0 && !n->ended) || !past_add(&n->past, &w->tree.pasts, n->path,
+                                              n->table_len, w->numbers)) {
         w->left = true;
+    }
 }
 
 static void note_tables(void *arg, struct wnode *n)
 {
     bool *any = arg;
+
     *any = *any || n->is_table || n->past != NULL;
 }
 
@@ -57,9 +60,11 @@ static void note_tables(void *arg, struct wnode *n)
 static void depart(struct watch *w, struct wnode *n)
 {
     bool any = false;
+
     wtree_each_up(n, note_tables, &any);
-    if (!any)
+    if (!any) {
         return;
+    }
     w->on.moving(w->arg);
     wtree_each_up(n, note_past, w);
     wtree_each_up(n, watch_tell_table, w);
@@ -67,9 +72,11 @@ static void depart(struct watch *w, struct wnode *n)
 
 void watch_loose(struct watch *w, struct wnode *n)
 {
-    for (size_t i = 0; i < w->moves_count; i++)
-        if (w->moves[i].node == n)
+    for (size_t i = 0; i < w->moves_count; i++) {
+        if (w->moves[i].node == n) {
             w->moves[i] = w->moves[--w->moves_count];
+        }
+    }
     if (n->out_prev != NULL) {
         DL_DELETE2(w->outside, n, out_prev, out_next);
         n->out_prev = n->out_next = NULL;
@@ -79,6 +86,7 @@ void watch_loose(struct watch *w, struct wnode *n)
 bool watch_is_removed(const struct wnode *n)
 {
     struct stat st;
+
     return (n->wd < 0 && n->ended) ||
            (n->fd >= 0 && fstat(n->fd, &st) == 0 && st.st_nlink == 0);
 }
@@ -93,6 +101,7 @@ static void let_go(struct watch *w, struct wnode *n)
 static void put_outside(struct watch *w, struct wnode *n)
 {
     bool any = false;
+
     wtree_outlaw(&w->tree, n);
     wtree_each_up(n, note_tables, &any);
     if (!any || (n->children == NULL && n->wd < 0 && n->ended)) {
@@ -123,38 +132,44 @@ bool watch_relocate(struct watch *w, struct wnode *n, struct wnode *parent,
                     const char *name)
 {
     struct wnode *above = n->parent;
+
     depart(w, n);
     watch_loose(w, n);
     wtree_detach(&w->tree, n);
     bool good = wtree_attach(&w->tree, n, parent, name);
-    if (!good)
+    if (!good) {
         watch_forget(w, n);
-    if (above != NULL)
+    }
+    if (above != NULL) {
         watch_outside_step(w, above);
+    }
     return good;
 }
 
 void watch_outside_step(struct watch *w, struct wnode *n)
 {
-    if (wnode_is_in(&w->tree, n))
+    if (wnode_is_in(&w->tree, n)) {
         return;
+    }
     while (n != NULL && n->listing == NULL && n->children == NULL &&
            n->past == NULL) {
         struct wnode *above = n->parent;
         /* A pending move's place may still come. */
-        if (above == NULL && n->out_prev == NULL)
+        if (above == NULL && n->out_prev == NULL) {
             return;
+        }
         let_go(w, n);
         n = above;
     }
 }
 
-/* --- events ------------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------- */
 
 /* Is the node's directory behind its name now? */
 static bool is_there(struct watch *w, const struct wnode *n)
 {
     CLEANUP(fd_closep) int fd = watch_open_child(w, n->parent, n->name);
+
     return fd >= 0 && watch_is_of(w, n, fd);
 }
 
@@ -163,29 +178,34 @@ void watch_moved_from(struct watch *w, struct wnode *parent, const char *name,
 {
     struct wnode *n = wtree_child(parent, name);
     bool in = wnode_is_in(&w->tree, parent);
-    if (n == NULL || (in && is_there(w, n)))
+    if (n == NULL || (in && is_there(w, n))) {
         return;
+    }
     depart(w, n);
+
     wtree_detach(&w->tree, n);
-    if (w->moves_count < PENDING_MOVES)
+    if (w->moves_count < PENDING_MOVES) {
         w->moves[w->moves_count++] =
             (struct pending_move){.cookie = cookie, .node = n};
-    else
+    } else {
         put_outside(w, n);
+    }
     /* Two directories that were exchanged: the other one is here already, and
      * its own events may have been handled before. */
-    if (in)
+    if (in) {
         watch_directory(w, parent, name, LIST_HINT);
-    else
+    } else {
         watch_outside_step(w, parent);
+    }
 }
 
 static struct wnode *take_move(struct watch *w, uint32_t cookie)
 {
     for (size_t i = 0; i < w->moves_count; i++) {
         struct wnode *n = w->moves[i].node;
-        if (w->moves[i].cookie != cookie)
+        if (w->moves[i].cookie != cookie) {
             continue;
+        }
         w->moves[i] = w->moves[--w->moves_count];
         return n;
     }
@@ -196,11 +216,14 @@ static void attach(struct watch *w, struct wnode *n, struct wnode *parent,
                    const char *name)
 {
     struct wnode *there = wtree_child(parent, name);
-    if (there != NULL)
+
+    if (there != NULL) {
         watch_displace(w, there);
+    }
     /* Too deep: what is not is found anew, and the rest is nobody's table. */
-    if (!wtree_attach(&w->tree, n, parent, name))
+    if (!wtree_attach(&w->tree, n, parent, name)) {
         watch_forget(w, n);
+    }
 }
 
 void watch_moved_to(struct watch *w, struct wnode *parent, const char *name,
@@ -208,26 +231,31 @@ void watch_moved_to(struct watch *w, struct wnode *parent, const char *name,
 {
     struct wnode *n = take_move(w, cookie);
     bool in = wnode_is_in(&w->tree, parent);
-    if (n != NULL && in)
+
+    if (n != NULL && in) {
         attach(w, n, parent, name);
-    else if (n != NULL)
+    } else if (n != NULL) {
         put_outside(w, n);
-    if (in)
+    }
+    if (in) {
         watch_directory(w, parent, name, LIST_HINT);
+    }
 }
 
 void watch_moves_end(struct watch *w)
 {
-    while (w->moves_count > 0)
+    while (w->moves_count > 0) {
         put_outside(w, w->moves[--w->moves_count].node);
+    }
 }
 
-/* --- descriptors -------------------------------------------------------------- */
+/* --- descriptors --------------------------------------------------------- */
 
 void watch_unkeep(struct watch *w, struct wnode *n)
 {
-    if (n->fd < 0)
+    if (n->fd < 0) {
         return;
+    }
     DL_DELETE2(w->kept, n, kept_prev, kept_next);
     w->kept_count--;
     (void)close(n->fd);
@@ -241,8 +269,9 @@ void watch_keep(struct watch *w, struct wnode *n, int fd)
         (void)close(fd);
         return;
     }
-    if (w->kept_count == w->kept_max)
+    if (w->kept_count == w->kept_max) {
         watch_unkeep(w, w->kept);
+    }
     n->fd = fd;
     DL_APPEND2(w->kept, n, kept_prev, kept_next);
     w->kept_count++;
@@ -250,24 +279,28 @@ void watch_keep(struct watch *w, struct wnode *n, int fd)
 
 bool watch_is_of(struct watch *w, const struct wnode *n, int fd)
 {
-    if (n->wd < 0 || w->in == NULL)
+    if (n->wd < 0 || w->in == NULL) {
         return false;
+    }
     int wd = watch_add(w, n->path, fd);
-    if (wd >= 0 && wtree_by_wd(&w->tree, wd) == NULL)
+    if (wd >= 0 && wtree_by_wd(&w->tree, wd) == NULL) {
         (void)inotify_rm_watch(w->in->fd, wd);
+    }
     return wd == n->wd;
 }
 
 /* Names lead to what has them now, a descriptor to what it was opened on. */
 int watch_open_node(struct watch *w, const struct wnode *n)
 {
-    if (n->fd >= 0)
+    if (n->fd >= 0) {
         return openat(n->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
     CLEANUP(fd_closep) int fd = -1;
-    if (n->parent != NULL)
+    if (n->parent != NULL) {
         fd = watch_open_child(w, n->parent, n->name);
-    else if (n == w->tree.root)
+    } else if (n == w->tree.root) {
         return watch_open_dir(w->db, "");
+    }
     if (fd >= 0 && n->wd >= 0 && !watch_is_of(w, n, fd)) {
         errno = ENOENT;
         return -1;
@@ -278,8 +311,9 @@ int watch_open_node(struct watch *w, const struct wnode *n)
 int watch_open_child(struct watch *w, const struct wnode *parent,
                      const char *name)
 {
-    if (parent->fd >= 0)
+    if (parent->fd >= 0) {
         return watch_open_step(w->db, parent->fd, name);
+    }
     errno = ENOENT;
     CLEANUP(fd_closep) int above = watch_open_node(w, parent);
     return above < 0 ? -1 : watch_open_step(w->db, above, name);

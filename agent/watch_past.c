@@ -17,13 +17,13 @@ bool past_add(struct past **list, size_t *all, const char *path,
             return true;
         }
     }
-    struct past *p = count < PAST_MAX && *all < PAST_ALL_MAX
-                         ? malloc(sizeof *p + n)
-                         : NULL;
-    if (p == NULL)
+    struct past *p =
+        count < PAST_MAX && *all < PAST_ALL_MAX ? malloc(sizeof *p + n) : NULL;
+    if (p == NULL) {
         return false;
-    *p = (struct past){
-        .next = *list, .since = since, .table_len = table_len};
+    }
+    *p = (struct past){.next = *list, .since = since, .table_len = table_len};
+
     memcpy(p->path, path, n);
     *list = p;
     ++*all;

@@ -4,9 +4,9 @@
  * moved, for as long as its keys have not all been told of under them.
  *
  * The watch goes on seeing a directory that moves.  So every key that was in it
- * when it moved is either found by a listing that begins afterwards, or an event
- * tells that it went; each is reported under the past names, too.  When such a
- * listing is complete, so is that.  Memory only.
+ * when it moved is either found by a listing that begins afterwards, or an
+ * event tells that it went; each is reported under the past names, too.  When
+ * such a listing is complete, so is that.  Memory only.
  */
 #pragma once
 

@@ -17,9 +17,11 @@
 static struct wnode *node_new(const char *name)
 {
     struct wnode *n = calloc(1, sizeof *n);
-    if (n == NULL)
+    if (n == NULL) {
         return NULL;
+    }
     n->wd = n->fd = -1;
+
     n->name = strdup(name);
     n->path = strdup("");
     if (n->name == NULL || n->path == NULL) {
@@ -35,8 +37,9 @@ bool wtree_init(struct wtree *t)
 {
     *t = (struct wtree){0};
     t->root = node_new("");
-    if (t->root == NULL)
+    if (t->root == NULL) {
         return false;
+    }
     t->root->is_table = true;
     t->nodes = 1;
     t->tables = 1;
@@ -45,8 +48,9 @@ bool wtree_init(struct wtree *t)
 
 void wtree_deinit(struct wtree *t, wnode_fn gone, void *arg)
 {
-    if (t->root != NULL)
+    if (t->root != NULL) {
         wtree_remove(t, t->root, gone, arg);
+    }
     assert(t->by_wd == NULL);
     t->root = NULL;
 }
@@ -54,6 +58,7 @@ void wtree_deinit(struct wtree *t, wnode_fn gone, void *arg)
 struct wnode *wtree_by_wd(struct wtree *t, int wd)
 {
     struct wnode *n = NULL;
+
     HASH_FIND(hh_wd, t->by_wd, &wd, sizeof wd, n);
     return n;
 }
@@ -61,6 +66,7 @@ struct wnode *wtree_by_wd(struct wtree *t, int wd)
 struct wnode *wtree_child(struct wnode *n, const char *name)
 {
     struct wnode *child = NULL;
+
     HASH_FIND(hh, n->children, name, strlen(name), child);
     return child;
 }
@@ -69,8 +75,10 @@ struct wnode *wtree_child(struct wnode *n, const char *name)
 static char *path_below(const struct wnode *parent, const char *name)
 {
     size_t room = strlen(parent->path) + strlen(name) + 2;
-    if (room > TABLE_PATH_BYTES || parent->depth + 1 > TABLE_MAX_DEPTH)
+
+    if (room > TABLE_PATH_BYTES || parent->depth + 1 > TABLE_MAX_DEPTH) {
         return NULL;
+    }
     char *path;
     int n = asprintf(&path, "%s%s%s", parent->path,
                      parent->path[0] == '\0' ? "" : "/", name);
@@ -82,6 +90,7 @@ static void classify(struct wtree *t, struct wnode *n)
 {
     struct err err;
     size_t len;
+
     t->tables -= n->is_table;
     n->is_table = false;
     if (name_is_table(n->name, &len)) {
@@ -94,8 +103,9 @@ static void classify(struct wtree *t, struct wnode *n)
 static bool link_child(struct wnode *parent, struct wnode *n)
 {
     HASH_ADD_KEYPTR(hh, parent->children, n->name, strlen(n->name), n);
-    if (n->hh.tbl == NULL)
+    if (n->hh.tbl == NULL) {
         return false;
+    }
     n->parent = parent;
     n->depth = parent->depth + 1;
     return true;
@@ -108,18 +118,19 @@ static void node_free(struct wnode *n)
     free(n);
 }
 
-struct wnode *wtree_add(struct wtree *t, struct wnode *parent,
-                        const char *name)
+struct wnode *wtree_add(struct wtree *t, struct wnode *parent, const char *name)
 {
     char *path = path_below(parent, name);
-    if (path == NULL)
+    if (path == NULL) {
         return NULL;
+    }
     struct wnode *n = node_new(name);
     if (n == NULL) {
         free(path);
         return NULL;
     }
     free(n->path);
+
     n->path = path;
     if (!link_child(parent, n)) {
         node_free(n);
@@ -137,8 +148,9 @@ bool wtree_set_wd(struct wtree *t, struct wnode *n, int wd)
         t->watched--;
         n->wd = -1;
     }
-    if (wd < 0)
+    if (wd < 0) {
         return true;
+    }
     n->wd = wd;
     HASH_ADD(hh_wd, t->by_wd, wd, sizeof n->wd, n);
     if (n->hh_wd.tbl == NULL) {
@@ -152,8 +164,9 @@ bool wtree_set_wd(struct wtree *t, struct wnode *n, int wd)
 void wtree_detach(struct wtree *t, struct wnode *n)
 {
     (void)t;
-    if (n->parent == NULL)
+    if (n->parent == NULL) {
         return;
+    }
     HASH_DEL(n->parent->children, n);
     n->parent = NULL;
 }
@@ -163,15 +176,17 @@ static bool repath(struct wtree *t, struct wnode *n)
 {
     classify(t, n);
     struct wnode *child, *next;
-    HASH_ITER (hh, n->children, child, next) {
+    HASH_ITER(hh, n->children, child, next) {
         child->depth = n->depth + 1;
         char *path = path_below(n, child->name);
-        if (path == NULL)
+        if (path == NULL) {
             return false;
+        }
         free(child->path);
         child->path = path;
-        if (!repath(t, child))
+        if (!repath(t, child)) {
             return false;
+        }
     }
     return true;
 }
@@ -191,8 +206,9 @@ bool wtree_attach(struct wtree *t, struct wnode *n, struct wnode *parent,
     free(n->name);
     n->path = path;
     n->name = copy;
-    if (!link_child(parent, n))
+    if (!link_child(parent, n)) {
         return false;
+    }
     if (!repath(t, n)) {
         wtree_detach(t, n);
         return false;
@@ -203,8 +219,10 @@ bool wtree_attach(struct wtree *t, struct wnode *n, struct wnode *parent,
 void wtree_outlaw(struct wtree *t, struct wnode *n)
 {
     struct wnode *child, *next;
-    HASH_ITER (hh, n->children, child, next)
+
+    HASH_ITER(hh, n->children, child, next) {
         wtree_outlaw(t, child);
+    }
     t->tables -= n->is_table;
     n->is_table = false;
 }
@@ -212,16 +230,20 @@ void wtree_outlaw(struct wtree *t, struct wnode *n)
 void wtree_remove(struct wtree *t, struct wnode *n, wnode_fn gone, void *arg)
 {
     struct wnode *child, *next;
-    HASH_ITER (hh, n->children, child, next)
+
+    HASH_ITER(hh, n->children, child, next) {
         wtree_remove(t, child, gone, arg);
-    if (gone != NULL)
+    }
+    if (gone != NULL) {
         gone(arg, n);
+    }
     (void)wtree_set_wd(t, n, -1);
     wtree_detach(t, n);
     t->tables -= n->is_table;
     t->nodes--;
-    if (t->root == n)
+    if (t->root == n) {
         t->root = NULL;
+    }
     past_free(&n->past, &t->pasts);
     node_free(n);
 }
@@ -229,20 +251,24 @@ void wtree_remove(struct wtree *t, struct wnode *n, wnode_fn gone, void *arg)
 void wtree_each_up(struct wnode *n, wnode_fn fn, void *arg)
 {
     struct wnode *child, *next;
-    HASH_ITER (hh, n->children, child, next)
+
+    HASH_ITER(hh, n->children, child, next) {
         wtree_each_up(child, fn, arg);
+    }
     fn(arg, n);
 }
 
 static void note_owed(void *arg, struct wnode *n)
 {
     bool *owes = arg;
+
     *owes = *owes || n->past != NULL;
 }
 
 bool wnode_owes(struct wnode *n)
 {
     bool owes = false;
+
     wtree_each_up(n, note_owed, &owes);
     return owes;
 }
@@ -254,8 +280,10 @@ bool wnode_is_in(const struct wtree *t, const struct wnode *n)
 
 bool wnode_is_below(const struct wnode *n, const struct wnode *above)
 {
-    for (; n != NULL; n = n->parent)
-        if (n == above)
+    for (; n != NULL; n = n->parent) {
+        if (n == above) {
             return true;
+        }
+    }
     return false;
 }

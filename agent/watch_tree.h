@@ -26,11 +26,11 @@ struct wnode {
     char *name;             /* last component */
     char *path;             /* relative to the root; "" is the root itself */
     bool is_table;
-    size_t table_len;       /* the table's name is the path's first bytes */
-    uint64_t seen;          /* number of the last listing known to show it */
+    size_t table_len;        /* the table's name is the path's first bytes */
+    uint64_t seen;           /* number of the last listing known to show it */
     struct listing *listing; /* waiting or running, or NULL */
-    struct past *past;      /* names under which it is still to be told of */
-    int fd;                 /* kept open for its listing elsewhere, or -1 */
+    struct past *past;       /* names under which it is still to be told of */
+    int fd;                  /* kept open for its listing elsewhere, or -1 */
     struct wnode *kept_prev, *kept_next; /* in watch.kept while fd >= 0 */
     struct wnode *out_prev, *out_next;   /* in watch.outside */
 };

@@ -39,13 +39,13 @@ static bool reserve(struct copy_room *room, size_t bytes)
         if (bytes > room->memory_bytes - used) {
             return false;
         }
-    } while (!atomic_compare_exchange_weak(&room->used_bytes, &used,
-                                           used + bytes));
+    } while (
+        !atomic_compare_exchange_weak(&room->used_bytes, &used, used + bytes));
     return true;
 }
 
-/* All pages are there before the copy begins: that each is made when it is first
- * written to would take longer than the copy itself. */
+/* All pages are there before the copy begins: that each is made when it is
+ * first written to would take longer than the copy itself. */
 static bool use_memory(struct copy *c, size_t bytes)
 {
     if (!reserve(c->room, bytes)) {
@@ -109,6 +109,7 @@ void copy_free(struct copy *c)
         atomic_fetch_sub(&c->room->used_bytes, c->memory_bytes);
     }
     fd_closep(&c->fd);
+
     free(c->through);
     free(c);
 }

@@ -35,7 +35,8 @@ int copy_new(struct copy_room *room, uint64_t size, struct copy **out,
 void copy_free(struct copy *c); /* accepts NULL */
 /* The largest value that still fits. */
 uint64_t copy_max(const struct copy *c);
-/* Take all of `fd` at once, as one version.  1, or 0: this file system cannot. */
+/* Take all of `fd` at once, as one version.  1, or 0: this file system cannot.
+ */
 int copy_reflink(struct copy *c, int fd);
 /* Take up to `n` bytes of `fd` at `at`: how many (less only at its end), or
  * ERR_IO, ERR_NOSPACE. */

@@ -179,8 +179,8 @@ int db_open_step(int dir_fd, const char *name)
     return if_not_other(fd);
 }
 
-/* Does a directory that leads to `path` (not its last component) have a META_DIR
- * of its own? */
+/* Does a directory that leads to `path` (not its last component) have a
+ * META_DIR of its own? */
 static bool is_below_other(int root_fd, const char *path)
 {
     char place[TABLE_PATH_BYTES + sizeof META_DIR];

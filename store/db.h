@@ -32,7 +32,7 @@ struct db {
     dev_t dev;   /* of the root, when it was opened */
     ino_t ino;
     uint64_t mount; /* the kernel's number of its mount; 0: not told */
-    char *path; /* as given, for messages and for db_root_is_same() */
+    char *path;     /* as given, for messages and for db_root_is_same() */
 };
 
 /* Open the database at `path` (links to the root itself are followed; for root
@@ -69,9 +69,9 @@ struct table_make {
  * O_CLOEXEC) that the caller closes, or ERR_NOTFOUND (also when a regular file
  * stands in the place of one of its directories: so there is none; but to make
  * one, ERR_NOTTABLE), ERR_NOTTABLE (a symbolic link, another such thing or a
- * mount is in the way, and what is behind it nobody knows), ERR_BADTABLE, ERR_PERM, ERR_NOSPACE, ERR_IO.
- * `make` may be NULL.  *created_out (may be NULL) tells whether the table's
- * own directory was made by this call. */
+ * mount is in the way, and what is behind it nobody knows), ERR_BADTABLE,
+ * ERR_PERM, ERR_NOSPACE, ERR_IO. `make` may be NULL.  *created_out (may be
+ * NULL) tells whether the table's own directory was made by this call. */
 int table_open(const struct db *db, const void *name, size_t len,
                const struct table_make *make, bool *created_out,
                struct err *err) MUSTCHECK;

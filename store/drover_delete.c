@@ -46,6 +46,7 @@ static int delete_impl(struct drover *db, struct drover_bytes table,
         return 0;
     }
     rc = dir_fd < 0 ? dir_fd : drover_delete_at(dir_fd, key, timeout_ms, err);
+
     if (rc >= 0) {
         /* Also when there was no key: whoever deleted it may have died, or
          * been told of a failure, before it was durable. */

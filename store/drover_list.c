@@ -202,6 +202,7 @@ static int find_keys(struct drover *db, struct drover_bytes table,
                      struct names **out, struct err *err)
 {
     int rc = check_flags(flags, err);
+
     if (rc < 0) {
         return rc;
     }
@@ -418,6 +419,7 @@ static int drop_impl(struct drover *db, struct drover_bytes table,
                      int64_t timeout_ms, struct err *err)
 {
     int rc = drover_check_writable(db, err);
+
     if (rc < 0) {
         return rc;
     }

@@ -364,6 +364,7 @@ static int read_open_impl(struct drover *db, struct drover_bytes table,
                           struct drover_reader **out, struct err *err)
 {
     int rc = check(table, key, timeout_ms, err);
+
     if (rc < 0) {
         return rc;
     }

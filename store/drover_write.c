@@ -139,6 +139,7 @@ static int begin(struct drover *db, struct drover_bytes table,
         return err_set(err, ERR_NOMEM, 0, "out of memory");
     }
     w->dir_fd = -1;
+
     w->fd = -1;
     w->mode = mode;
     w->table_len = table.len;
@@ -202,6 +203,7 @@ static int64_t left_ms(int64_t deadline_ns)
         return DROVER_FOREVER;
     }
     int64_t left = deadline_ns - clock_mono_ns();
+
     return left > 0 ? (left + NS_PER_MS - 1) / NS_PER_MS : 0;
 }
 

@@ -7,9 +7,10 @@
  * durable by the caller (fsync or syncfs), and then put over the key while
  * the key's current inode is exclusive-locked and known to be the one behind
  * the name.  A key that does not exist yet is linked in, or renamed with
- * RENAME_NOREPLACE, so there is never an empty placeholder.  A file that we may not open (an edit
- * by another user) cannot be locked by us: it goes without.  Nothing here waits: a busy lock is a
- * condition, and the caller's policy decides.
+ * RENAME_NOREPLACE, so there is never an empty placeholder.  A file that we may
+ * not open (an edit by another user) cannot be locked by us: it goes without.
+ * Nothing here waits: a busy lock is a condition, and the caller's policy
+ * decides.
  */
 #pragma once
 

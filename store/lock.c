@@ -140,8 +140,8 @@ static int try_grant(int dir_fd, const char *file, int fd, enum lock_kind kind,
 /* try_grant(), but for a share lock not on a placeholder, as long as it may be
  * one: until `settled_ns`, for the wall clock may be set meanwhile. */
 static int try_settled(int dir_fd, const char *file, int fd,
-                       enum lock_kind kind, int64_t settled_ns,
-                       struct stat *st, struct err *err)
+                       enum lock_kind kind, int64_t settled_ns, struct stat *st,
+                       struct err *err)
 {
     if (kind == LOCK_SHARE && fstat(fd, st) == 0 && placeholder_is(fd, st) &&
         clock_mono_ns() < settled_ns) {

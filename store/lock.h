@@ -28,8 +28,8 @@ enum lock_kind { LOCK_SHARE, LOCK_EXCLUSIVE };
  * and lock it.  Returns the locked descriptor, which the caller closes to
  * unlock; *st_out (may be NULL) is its fstat.  Failures: ERR_NOTFOUND (no such
  * file, also when it vanishes while waiting; LOCK_SHARE: a placeholder, and the
- * time was too short to see what becomes of it), ERR_TIMEOUT, ERR_NOTTABLE (not a
- * regular file), ERR_PERM, ERR_IO. */
+ * time was too short to see what becomes of it), ERR_TIMEOUT, ERR_NOTTABLE (not
+ * a regular file), ERR_PERM, ERR_IO. */
 int lock_open(int dir_fd, const char *file, enum lock_kind kind,
               int64_t timeout_ms, struct stat *st_out,
               struct err *err) MUSTCHECK;

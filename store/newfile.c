@@ -80,9 +80,8 @@ int newfile_open(struct newfile *f, int dir_fd, const char *temp, mode_t mode)
     if (is_final(errno)) {
         return -1;
     }
-    f->fd = retry_openat(dir_fd, temp,
-                         O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                         mode);
+    f->fd = retry_openat(
+        dir_fd, temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     f->named = f->fd >= 0;
     return f->named ? 0 : -1;
 }
@@ -120,6 +119,7 @@ int newfile_place_over(struct newfile *f, int dir_fd, const char *temp,
         return -1;
     }
     f->named = false;
+
     return 0;
 }
 

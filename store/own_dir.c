@@ -36,8 +36,8 @@ struct way {
     int at; /* O_PATH: as far as we have come */
     char text[PATH_MAX];
     const char *rest; /* at its end: a link's text comes before it */
-    uid_t link_uid;  /* of the links in it that are not root's, 0: none */
-    uid_t other_uid; /* when it is refused: of what they lead to */
+    uid_t link_uid;   /* of the links in it that are not root's, 0: none */
+    uid_t other_uid;  /* when it is refused: of what they lead to */
     bool refused;
     unsigned links;
     bool create;
@@ -153,6 +153,7 @@ static int make_one(struct way *w, const char *name)
     }
     CLEANUP(fd_closep)
     int above = retry_openat(w->at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+
     return above < 0 ? -1 : retry_fsync(above);
 }
 
@@ -349,9 +350,9 @@ static int judge_file(int dir_fd, int fd, const char *name, struct err *err)
     if (fstat(fd, &st) != 0 || fstat(dir_fd, &dir) != 0) {
         return err_sys(err, errno, "stat %s", name);
     }
-    bool strange = is_exposed(dir_fd) &&
-                   (st.st_nlink > 1 ||
-                    (st.st_uid != 0 && st.st_uid != dir.st_uid));
+    bool strange =
+        is_exposed(dir_fd) &&
+        (st.st_nlink > 1 || (st.st_uid != 0 && st.st_uid != dir.st_uid));
     if (!S_ISREG(st.st_mode) || strange) {
         return err_set(err, ERR_REFUSED, 0,
                        "%s is not ours: it is no regular file, or has a second "

@@ -32,8 +32,7 @@ bool own_dir_is_shared(const struct stat *dir);
  * Returns a descriptor (O_RDONLY | O_DIRECTORY), which the caller closes.
  * Failures: ERR_REFUSED (somebody's link to somebody else's directory; only for
  * root), ERR_NOTFOUND, ERR_NOTTABLE, ERR_PERM, ERR_IO. */
-int own_dir_open_path(const char *path, bool create,
-                      struct err *err) MUSTCHECK;
+int own_dir_open_path(const char *path, bool create, struct err *err) MUSTCHECK;
 
 struct own_dir {
     mode_t mode; /* exactly, whatever the umask */

@@ -5,8 +5,8 @@
  *
  * Most of them are nobody's business.  Some are what a program on the primary
  * takes for data, as flockd follows links and knows no limit for names: a table
- * or a key that is a symbolic link, a table deeper or longer than a name may be.
- * Copies lack these, which is to be said aloud.
+ * or a key that is a symbolic link, a table deeper or longer than a name may
+ * be. Copies lack these, which is to be said aloud.
  */
 #pragma once
 
@@ -18,13 +18,13 @@
 #include "store/name.h"
 
 enum passed_why {
-    PASSED_NO_KEY,  /* a file with another name than a key's */
+    PASSED_NO_KEY,   /* a file with another name than a key's */
     PASSED_NO_TABLE, /* one with a key's name in a directory that is no table */
-    PASSED_SPECIAL, /* neither file, directory nor link; or a key's name, and a
-                       directory */
-    PASSED_LINK,    /* a symbolic link */
+    PASSED_SPECIAL,  /* neither file, directory nor link; or a key's name, and a
+                        directory */
+    PASSED_LINK,     /* a symbolic link */
     PASSED_LINK_DIR, /* ... to a directory: tables may be behind it */
-    PASSED_LONG,    /* a directory deeper or longer than a table may be */
+    PASSED_LONG,     /* a directory deeper or longer than a table may be */
 };
 
 enum { PASSED_PLACES = 8 };
@@ -47,7 +47,8 @@ struct passed {
 /* Count `name` in `dir`. */
 void passed_note(struct passed *p, const char *dir, const char *name,
                  enum passed_why why);
-/* The first place where programs on the primary see what copies lack, or NULL. */
+/* The first place where programs on the primary see what copies lack, or NULL.
+ */
 const struct passed_place *passed_seen(const struct passed *p);
 /* "a symbolic link" and the like. */
 const char *passed_word(enum passed_why why);

@@ -25,8 +25,7 @@ static bool is_left(int dir_fd, const char *name, int fd, int64_t before_ns)
         mine.st_ino != named.st_ino || mine.st_dev != named.st_dev) {
         return false;
     }
-    return S_ISREG(mine.st_mode) &&
-           clock_of_timespec(mine.st_mtim) < before_ns;
+    return S_ISREG(mine.st_mode) && clock_of_timespec(mine.st_mtim) < before_ns;
 }
 
 static int sweep_one(int dir_fd, const char *name, int64_t before_ns)

@@ -20,8 +20,9 @@
 #define TEMPS_OLD_NS (60 * NS_PER_S)
 
 /* Remove those of the open table `dir_fd` that were last written before
- * `before_ns` on the wall clock (INT64_MAX: all whose lock is free).  Returns how many; ERR_* when the
- * directory cannot be read.  What cannot be removed stays. */
+ * `before_ns` on the wall clock (INT64_MAX: all whose lock is free).  Returns
+ * how many; ERR_* when the directory cannot be read.  What cannot be removed
+ * stays. */
 int temps_sweep_table(int dir_fd, int64_t before_ns, struct err *err) MUSTCHECK;
 
 /* Of the whole database, those last written before `before_ns` on the wall

@@ -269,8 +269,8 @@ static int look_slowly(int dir_fd, const char *file, int *fd, int rc,
 
 /* A placeholder has nothing to read that a lock would protect, and no lock of
  * ours may be there; whether somebody is about to write is asked without
- * touching the lock, and before its size is seen again.  That it may be no value
- * at all is for the caller to see, by its age. */
+ * touching the lock, and before its size is seen again.  That it may be no
+ * value at all is for the caller to see, by its age. */
 static int look_placeholder(int dir_fd, const char *file, int *fd,
                             const struct stat *seen, const struct buf *value,
                             struct look *out, struct err *err)
@@ -413,7 +413,7 @@ int large_open(int dir_fd, const void *key, size_t key_len, int64_t hold_ms,
     return LOOK_VALUE;
 }
 
-/* --- holes ---------------------------------------------------------------- */
+/* --- holes --------------------------------------------------------------- */
 
 static bool may_have_holes(const struct large *l)
 {
@@ -470,9 +470,8 @@ int64_t large_read(struct large *l, void *out, size_t room, struct err *err)
         return 0;
     }
     want = may_have_holes(l) ? before_hole(l, want) : want;
-    int64_t n = l->copy != NULL
-                    ? copy_read(l->copy, l->offset, out, want, err)
-                    : read_full(l->fd, out, want, l->file, err);
+    int64_t n = l->copy != NULL ? copy_read(l->copy, l->offset, out, want, err)
+                                : read_full(l->fd, out, want, l->file, err);
     give_back_when_due(l);
     if (n < 0) {
         return n;
@@ -502,14 +501,14 @@ static bool is_same_version(const struct large *l, const struct stat *now)
     return read_same_version(now, &was);
 }
 
-/* Our inode is as it was at first, whether or not the name still leads to it. */
+/* Our inode is as it was at first, whether or not the name still leads to it.
+ */
 static int is_unchanged(struct large *l, struct err *err)
 {
     struct stat named;
     struct stat now;
 
-    bool found =
-        fstatat(l->dir_fd, l->file, &named, AT_SYMLINK_NOFOLLOW) == 0;
+    bool found = fstatat(l->dir_fd, l->file, &named, AT_SYMLINK_NOFOLLOW) == 0;
     if (!found && errno != ENOENT) {
         return fail(errno, "stat", l->file, err);
     }
@@ -520,8 +519,8 @@ static int is_unchanged(struct large *l, struct err *err)
     return is_same_version(l, &now) ? LOOK_VALUE : LOOK_CHANGING;
 }
 
-/* Share the lock again, which a writer may have for a moment: it has it while it
- * renames over this very file.  1 granted, 0 not, ERR_*. */
+/* Share the lock again, which a writer may have for a moment: it has it while
+ * it renames over this very file.  1 granted, 0 not, ERR_*. */
 static int lock_again(struct large *l, struct err *err)
 {
     int granted = l->locked ? 1 : try_share(l->fd, l->file, err);
@@ -625,11 +624,12 @@ static int compare_copy(struct large *l, struct copy *c, struct err *err)
         return fail(errno, "seek", l->file, err);
     }
     for (uint64_t at = 0; at < size; at += COPY_STEP_BYTES) {
-        size_t n = size - at < COPY_STEP_BYTES ? (size_t)(size - at)
-                                               : COPY_STEP_BYTES;
+        size_t n =
+            size - at < COPY_STEP_BYTES ? (size_t)(size - at) : COPY_STEP_BYTES;
         int64_t got = copy_read(c, at, a, n, err);
         int64_t now =
-            got < 0 ? got : read_full(l->fd, a + COPY_STEP_BYTES, n, l->file, err);
+            got < 0 ? got
+                    : read_full(l->fd, a + COPY_STEP_BYTES, n, l->file, err);
         if (now < 0) {
             return (int)now;
         }
@@ -650,8 +650,8 @@ static int fill_copy(struct large *l, struct copy *c, struct err *err)
         return LOOK_VALUE;
     }
     while (at < size) {
-        size_t n = size - at < COPY_STEP_BYTES ? (size_t)(size - at)
-                                               : COPY_STEP_BYTES;
+        size_t n =
+            size - at < COPY_STEP_BYTES ? (size_t)(size - at) : COPY_STEP_BYTES;
         int64_t got = copy_take(c, l->fd, at, n, err);
         give_back_when_due(l);
         if (got <= 0) {
@@ -666,6 +666,7 @@ static int fill_copy(struct large *l, struct copy *c, struct err *err)
 static int copy_once(struct large *l, struct copy *c, struct err *err)
 {
     int rc = lock_again(l, err);
+
     if (rc <= 0) {
         return rc < 0 ? rc : LOOK_CHANGING;
     }
@@ -673,8 +674,7 @@ static int copy_once(struct large *l, struct copy *c, struct err *err)
     if (fstat(l->fd, &l->st) < 0) {
         return fail(errno, "fstat", l->file, err);
     }
-    l->racy =
-        clock_real_ns() - clock_of_timespec(l->st.st_ctim) < READ_RACY_NS;
+    l->racy = clock_real_ns() - clock_of_timespec(l->st.st_ctim) < READ_RACY_NS;
     if ((uint64_t)l->st.st_size > copy_max(c)) {
         return LOOK_CHANGING;
     }
@@ -723,6 +723,7 @@ void large_close(struct large *l)
         return;
     }
     fd_closep(&l->fd);
+
     digest_stream_free(l->digest);
     copy_free(l->copy);
     free(l);

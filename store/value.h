@@ -71,8 +71,8 @@ int large_open(int dir_fd, const void *key, size_t key_len, int64_t hold_ms,
 /* Read all of it into a copy now, and validate that; from then on large_read()
  * reads the copy, whatever becomes of the file (but only what was there when it
  * was opened can be read without a copy).  LOOK_VALUE; LOOK_CHANGING: it
- * changed each time it was tried; 0: there is no room for a copy, and large_read()
- * reads the file; ERR_*. */
+ * changed each time it was tried; 0: there is no room for a copy, and
+ * large_read() reads the file; ERR_*. */
 int large_copy(struct large *l, struct copy_room *room, struct look *look_out,
                struct err *err) MUSTCHECK;
 /* The next bytes: > 0, 0 at the end, ERR_*; LARGE_CHANGED when the file
@@ -87,12 +87,12 @@ uint64_t large_zeros(struct large *l, uint64_t max);
  * large_read(), so a caller that pauses calls this first. */
 void large_release(struct large *l);
 /* After the last byte: LOOK_VALUE with the digest when what was read is one
- * committed version of the value: it was behind the name when it was opened, and
- * size, mtime and ctime are what they were; where the change was so young that
- * equal times prove nothing, a second pass gave the same digest.
- * The name may lead to another file by now (look_out->replaced), or to none:
- * that sets the old file's ctime, so the second pass stands for it.
- * Else LOOK_CHANGING: throw the pieces away and begin anew. */
+ * committed version of the value: it was behind the name when it was opened,
+ * and size, mtime and ctime are what they were; where the change was so young
+ * that equal times prove nothing, a second pass gave the same digest. The name
+ * may lead to another file by now (look_out->replaced), or to none: that sets
+ * the old file's ctime, so the second pass stands for it. Else LOOK_CHANGING:
+ * throw the pieces away and begin anew. */
 int large_finish(struct large *l, struct look *look_out,
                  struct err *err) MUSTCHECK;
 void large_close(struct large *l); /* accepts NULL */

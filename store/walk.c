@@ -283,10 +283,11 @@ static int report_other(struct walk *w, bool is_table)
         !w->ops->expected(w->arg, w->path, table_len(w))) {
         return rc;
     }
-    (void)err_set(&why, ERR_NOTTABLE, 0,
-                  "%s: another database is in the table's place (it has a "
-                  META_DIR " of its own)",
-                  QUOTED_TABLE(w->path, w->path_len));
+    (void)err_set(
+        &why, ERR_NOTTABLE, 0,
+        "%s: another database is in the table's place (it has a " META_DIR
+        " of its own)",
+        QUOTED_TABLE(w->path, w->path_len));
     return report_end(w, true, &why);
 }
 

@@ -9,7 +9,8 @@
  * table_end with complete = false: nothing may be concluded from what was not
  * seen there.  Plain directories are entered (tables may lie below them);
  * META_DIR and symbolic links are not, nor a directory below the root with a
- * META_DIR of its own: that is another database (counts.others).  Blocking; for a worker thread.
+ * META_DIR of its own: that is another database (counts.others).  Blocking; for
+ * a worker thread.
  *
  * What was not seen in a complete table is only *probably* absent: tmpfs and
  * btrfs move a key's entry when the key is set, and a listing under way can
@@ -47,8 +48,9 @@ struct walk_ops {
     /* Another database lies there; path relative to the root. */
     int (*other)(void *arg, const char *path);
     /* Something that is neither a directory nor a regular file, or another
-     * database, has the name of this table: was there a table?  Then it is told as one that could not be
-     * read (ERR_NOTTABLE); else, and without this function, it is ignored. */
+     * database, has the name of this table: was there a table?  Then it is told
+     * as one that could not be read (ERR_NOTTABLE); else, and without this
+     * function, it is ignored. */
     bool (*expected)(void *arg, const char *table, size_t len);
     /* This entry of the directory (its path below the root) is passed over. */
     void (*passed)(void *arg, const char *dir, const char *name,

@@ -60,7 +60,7 @@ void age_settle(struct ages *a)
     a->young_sum = 0;
 }
 
-/* --- tables that were replaced -------------------------------------------- */
+/* --- tables that were replaced ------------------------------------------- */
 
 static struct age_replaced *replaced(struct ages *a, uint16_t table)
 {

@@ -12,10 +12,10 @@
  * that was young when it went, a replica that still has it loses nothing that
  * was there for long.
  *
- * A table whose directory was replaced by another loses its keys and gets others:
- * established keys that went with the old directory are made up for, one for
- * one, by keys that are new in this table since.  Nothing else makes up for
- * anything, so a table that is replaced by an emptier one is a loss.
+ * A table whose directory was replaced by another loses its keys and gets
+ * others: established keys that went with the old directory are made up for,
+ * one for one, by keys that are new in this table since.  Nothing else makes up
+ * for anything, so a table that is replaced by an emptier one is a loss.
  *
  * Whatever is not known errs towards holding too much: a name that went and was
  * forgotten (out of memory, or more than AGE_GONE_MAX since) counts as
@@ -33,11 +33,11 @@
 
 enum {
     AGE_STEP_MS = 5000,
-    AGE_STEPS = 24,   /* two minutes: as far as the brake looks back */
+    AGE_STEPS = 24,     /* two minutes: as far as the brake looks back */
     AGE_AWAY_STEPS = 3, /* soon: a key that is deleted and set anew; not a table
                            that is built once a minute */
-    AGE_LAST = 65520, /* the highest stamp, a multiple of AGE_STEPS; after it
-                         they begin with 1 anew */
+    AGE_LAST = 65520,   /* the highest stamp, a multiple of AGE_STEPS; after it
+                           they begin with 1 anew */
     AGE_GONE_MAX = 1 << 18, /* so many that went are remembered at least ... */
     AGE_GONE_STEPS = 180,   /* ... for a quarter of an hour */
     AGE_REPLACED = 32,      /* so many tables are replaced at a time; of others
@@ -85,8 +85,8 @@ void age_step(struct ages *a);
 void age_replace(struct ages *a, uint16_t table);
 /* So many established keys of replaced tables are made up for. */
 uint64_t age_made_up(const struct ages *a);
-/* The key comes, and is in the index from now on; returns its stamp (of *k it is
- * not read). */
+/* The key comes, and is in the index from now on; returns its stamp (of *k it
+ * is not read). */
 uint16_t age_come(struct ages *a, const struct age_key *k);
 /* It goes. */
 void age_go(struct ages *a, const struct age_key *k);

@@ -4,12 +4,12 @@
  *
  * A key that stays locked, that the agent has no permission to read, or that
  * changes each time while it is read, keeps its places in the log; so does one
- * that the replica refuses again and again (its disk is full, the file cannot be
- * replaced), or that a reader there holds a lock on.  Waiting for it in order would
- * stop every comparison and, with enough of them, fill the window.  So after a while its unsent
- * flights stand *aside*: they keep their sequences, so the watermark does not
- * pass them and no barrier is passed too early, but the window does not count
- * them and a comparison does not wait for them.
+ * that the replica refuses again and again (its disk is full, the file cannot
+ * be replaced), or that a reader there holds a lock on.  Waiting for it in
+ * order would stop every comparison and, with enough of them, fill the window.
+ * So after a while its unsent flights stand *aside*: they keep their sequences,
+ * so the watermark does not pass them and no barrier is passed too early, but
+ * the window does not count them and a comparison does not wait for them.
  *
  * A comparison that ends without them has not shown that the replica holds
  * what these keys held before: one of them may be older there than any
@@ -20,10 +20,10 @@
 #include "sync/primary_impl.h"
 
 enum {
-    ERRORS_BEFORE = 2,    /* looks in a row that ended in an error */
-    CHANGES_BEFORE = 2,   /* reads in a row under which it changed */
-    BUSY_BEFORE_MS = 2000, /* of waiting for the lock */
-    REFUSALS_BEFORE = 2,   /* by the replica */
+    ERRORS_BEFORE = 2,       /* looks in a row that ended in an error */
+    CHANGES_BEFORE = 2,      /* reads in a row under which it changed */
+    BUSY_BEFORE_MS = 2000,   /* of waiting for the lock */
+    REFUSALS_BEFORE = 2,     /* by the replica */
     BLOCKED_BEFORE_MS = 5000 /* by a reader there: most read for less */
 };
 
@@ -68,8 +68,7 @@ void aside_refused(struct repl *r, struct flight *f)
 
 void aside_blocked(const struct primary *p, struct repl *r, struct flight *f)
 {
-    if (f->blocked_ms != 0 &&
-        p->now_ms - f->blocked_ms >= BLOCKED_BEFORE_MS) {
+    if (f->blocked_ms != 0 && p->now_ms - f->blocked_ms >= BLOCKED_BEFORE_MS) {
         put_aside_all(r, f);
     }
 }
@@ -156,8 +155,7 @@ bool aside_reached(struct primary *p, struct repl *r, uint64_t barrier)
     if (r->reached_ms == p->now_ms) {
         return false;
     }
-    DL_FOREACH(r->flights, f)
-    {
+    DL_FOREACH(r->flights, f) {
         if (f->seq > barrier) {
             break;
         }
@@ -177,10 +175,9 @@ void aside_adopt(struct primary *p, struct repl *r)
     if (own->aside == 0) {
         return;
     }
-    DL_FOREACH(own->flights, f)
-    {
-        if (f->aside && !changelog_add(&p->log, f->rec, repl_bit(r), p->now_ms,
-                                       0)) {
+    DL_FOREACH(own->flights, f) {
+        if (f->aside &&
+            !changelog_add(&p->log, f->rec, repl_bit(r), p->now_ms, 0)) {
             reconcile_owe(p, r);
             return;
         }
@@ -192,8 +189,7 @@ void aside_pass(struct repl *r, uint64_t barrier)
 {
     struct flight *f;
 
-    DL_FOREACH(r->flights, f)
-    {
+    DL_FOREACH(r->flights, f) {
         if (f->aside && f->seq <= barrier && !f->passed) {
             f->passed = true;
             r->passed++;

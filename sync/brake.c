@@ -19,11 +19,12 @@
  * than it says it had.
  *
  * In a comparison all that only the replica has counts, but what is known to
- * have been young when it went, or to be made up for.  (For the rest it is not known whether the
- * primary ever had it.)  Where nothing else is left and all established
- * keys are back the brake goes off again: a table was away for the moment in
- * which another took its place.  Not less than the loss of established keys, though: a
- * name may have been both, one after the other, while the replica was away.
+ * have been young when it went, or to be made up for.  (For the rest it is not
+ * known whether the primary ever had it.)  Where nothing else is left and all
+ * established keys are back the brake goes off again: a table was away for the
+ * moment in which another took its place.  Not less than the loss of
+ * established keys, though: a name may have been both, one after the other,
+ * while the replica was away.
  *
  * While the index is not ready, or the replica has not said what it has, that
  * cannot be known: then as many deletes go as are allowed at once, and the rest
@@ -31,8 +32,8 @@
  * keys it takes along nobody knows then.  While directories move, deletes wait
  * (gate.h).
  *
- * Failures: out of memory for a showing -> nothing can be approved, nothing goes
- * out. */
+ * Failures: out of memory for a showing -> nothing can be approved, nothing
+ * goes out. */
 #include "sync/brake.h"
 
 #include <endian.h>
@@ -148,15 +149,15 @@ void brake_tick(struct primary *p)
     if (!p->aging) {
         return;
     }
-    /* After a standstill of the clock as many as make everything established. */
+    /* After a standstill of the clock as many as make everything established.
+     */
     int64_t most_ms = (int64_t)(AGE_STEPS + 1) * AGE_STEP_MS;
     if (p->now_ms - p->aged_ms > most_ms) {
         p->aged_ms = p->now_ms - most_ms;
     }
     for (; p->now_ms - p->aged_ms >= AGE_STEP_MS; p->aged_ms += AGE_STEP_MS) {
         index_age(p->ix);
-        EACH_REPL(p, r)
-        {
+        EACH_REPL(p, r) {
             note_established(p, &r->brake);
         }
     }
@@ -217,8 +218,7 @@ static void forget_names(struct brake *b)
 {
     struct held_in_table *t, *next;
 
-    HASH_ITER(hh, b->tables, t, next)
-    {
+    HASH_ITER(hh, b->tables, t, next) {
         HASH_DEL(b->tables, t);
         free(t);
     }
@@ -415,9 +415,9 @@ static uint64_t token_of(const struct held_name *names, size_t n)
 static const struct held_name *find_name(const struct brake *b,
                                          struct digest name)
 {
-    return b->count == 0 ? NULL
-                         : bsearch(&name, b->names, b->count, sizeof *b->names,
-                                   by_name);
+    return b->count == 0
+               ? NULL
+               : bsearch(&name, b->names, b->count, sizeof *b->names, by_name);
 }
 
 /* The names that only the replica has, with the showing that first had them;
@@ -711,8 +711,7 @@ int primary_approve(struct primary *p, int replica, uint64_t token,
     size_t n = 0;
     for (size_t i = 0; i < b->count; i++) {
         /* What was approved before stays so. */
-        if (b->names[i].shown <= shown ||
-            is_approved(b, b->names[i].name)) {
+        if (b->names[i].shown <= shown || is_approved(b, b->names[i].name)) {
             approved[n++] = b->names[i].name;
         }
     }

@@ -8,13 +8,14 @@
  * two minutes or since before the agent began: nobody relied on a table that
  * was built and thrown away in that time.  But nor do young keys make up for
  * established ones that went, or allow for more of these; but for those of a
- * table whose directory was replaced, by another with as many keys.  A key's name is what
- * a reader asks for, so a table that is renamed is lost under its old name.
+ * table whose directory was replaced, by another with as many keys.  A key's
+ * name is what a reader asks for, so a table that is renamed is lost under its
+ * old name.
  *
- * From then on no delete goes to that replica, however it came about, while sets
- * flow; it stays on until what is held was approved and is gone, or there is
- * nothing established to delete any more.  A restart of the agent does not take it off: the
- * shell keeps a note of it (ACT_BRAKE).
+ * From then on no delete goes to that replica, however it came about, while
+ * sets flow; it stays on until what is held was approved and is gone, or there
+ * is nothing established to delete any more.  A restart of the agent does not
+ * take it off: the shell keeps a note of it (ACT_BRAKE).
  *
  * What is held is always found by a comparison, never kept as a queue: a delete
  * that the brake keeps back makes one due.  Each set that was found is a
@@ -32,10 +33,10 @@
 #include "sync/primary.h"
 
 enum {
-    BRAKE_TOKENS = 32,      /* showings that may still be approved */
-    BRAKE_NAMED = 65536,    /* names asked for, for the counts per table */
-    BRAKE_TABLES = 1024,    /* tables counted apart */
-    BRAKE_SAMPLES = 1000,   /* names kept */
+    BRAKE_TOKENS = 32,    /* showings that may still be approved */
+    BRAKE_NAMED = 65536,  /* names asked for, for the counts per table */
+    BRAKE_TABLES = 1024,  /* tables counted apart */
+    BRAKE_SAMPLES = 1000, /* names kept */
     BRAKE_WINDOW_MS = 60000,
     BRAKE_MOVE_MS = 5000 /* what seems lost may be on its way for so long */
 };
@@ -81,7 +82,7 @@ struct brake {
     int64_t established_ms;
     uint64_t established_tail;
     bool met;
-    uint64_t lost; /* of these, when what is held was last judged */
+    uint64_t lost;   /* of these, when what is held was last judged */
     uint64_t unsure; /* deletes sent while their number could not be judged */
 };
 

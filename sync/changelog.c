@@ -96,8 +96,7 @@ void changelog_deinit(struct changelog *log)
     while (log->head != NULL) {
         free_node(log, log->head);
     }
-    HASH_ITER(hh, log->records, rec, tmp)
-    {
+    HASH_ITER(hh, log->records, rec, tmp) {
         rec->nodes = NULL;
         free_record(log, rec);
     }

@@ -76,11 +76,11 @@ struct record {
     size_t body_len;
     struct digest digest; /* of the value; LARGE with `ask`: as it was */
     uint64_t size;
-    uint64_t look_id;      /* the running look, 0 none */
-    int64_t retry_ms;      /* look again at this time, 0: not waiting */
-    int64_t blocked_ms;    /* since when its lock is busy here, 0 not */
-    int64_t changed_ms;    /* since when it changes under each read, 0 not */
-    uint64_t empty_ino;    /* an empty file that a look found ... */
+    uint64_t look_id;   /* the running look, 0 none */
+    int64_t retry_ms;   /* look again at this time, 0: not waiting */
+    int64_t blocked_ms; /* since when its lock is busy here, 0 not */
+    int64_t changed_ms; /* since when it changes under each read, 0 not */
+    uint64_t empty_ino; /* an empty file that a look found ... */
     int64_t empty_ctime_ns;
     uint64_t empty_hints;  /* ... with these hints ... */
     uint64_t empty_drains; /* ... after so many drains ... */

@@ -104,6 +104,7 @@ static bool is_managers(const char *entry)
 char **child_environment(void)
 {
     size_t n = 0, kept = 0;
+
     while (environ != NULL && environ[n] != NULL) {
         n++;
     }

@@ -4,15 +4,16 @@
  * before?
  *
  * Each replica has a random id of its own in META_DIR/replica.  The primary's
- * end remembers per replica which id it met, whether that directory was complete
- * once, and how many keys it had then.  A complete one is asked for by its id:
- * a receiver that finds nothing in its place (a disk that is not mounted), or
- * another replica, refuses before it writes anything.  A directory that never
- * was complete is not asked for: nothing is lost with it.  And one id behind two
- * names is one directory, or a copy of one: the second is turned away.
+ * end remembers per replica which id it met, whether that directory was
+ * complete once, and how many keys it had then.  A complete one is asked for by
+ * its id: a receiver that finds nothing in its place (a disk that is not
+ * mounted), or another replica, refuses before it writes anything.  A directory
+ * that never was complete is not asked for: nothing is lost with it.  And one
+ * id behind two names is one directory, or a copy of one: the second is turned
+ * away.
  *
- * The operator takes what is there: `anew`.  It gets another id then, so the old
- * directory, should it come back, is a stranger, and so is a copy to its
+ * The operator takes what is there: `anew`.  It gets another id then, so the
+ * old directory, should it come back, is a stranger, and so is a copy to its
  * original.
  *
  * Pure; the shell keeps what is remembered (ACT_MET).

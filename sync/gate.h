@@ -4,11 +4,11 @@
  *
  * A table that moves is told of name by name: its keys are gone from the old
  * place, and there in the new one.  Whether the database lost keys by that, and
- * how many (brake.h), is known when the index has looked at all of them.  A gate
- * is the stretch of the log in which such names may stand: open while they are
- * still being told, then closed at the log's tail, and gone when the index has
- * passed that.  Each stands for itself, so moves that never pause hold up no
- * delete for longer than it takes to look at what moved before it.
+ * how many (brake.h), is known when the index has looked at all of them.  A
+ * gate is the stretch of the log in which such names may stand: open while they
+ * are still being told, then closed at the log's tail, and gone when the index
+ * has passed that.  Each stands for itself, so moves that never pause hold up
+ * no delete for longer than it takes to look at what moved before it.
  */
 #pragma once
 
@@ -32,10 +32,11 @@ struct gates {
 uint64_t gate_open(struct gates *g, uint64_t tail);
 /* ... up to `tail`.  An id that is not there (0) is fine. */
 void gate_close(struct gates *g, uint64_t id, uint64_t tail);
-/* Drop those that are closed and whose end `passed` says the index has passed. */
+/* Drop those that are closed and whose end `passed` says the index has passed.
+ */
 void gate_drop(struct gates *g, bool (*passed)(void *arg, uint64_t to),
                void *arg);
-/* Does a change wait?  Its place in the log may be older than the move that made
- * it a delete: then `gate`, the last one that was open when it was told of, says
- * so (0: none). */
+/* Does a change wait?  Its place in the log may be older than the move that
+ * made it a delete: then `gate`, the last one that was open when it was told
+ * of, says so (0: none). */
 bool gate_holds(const struct gates *g, uint64_t seq, uint64_t gate);

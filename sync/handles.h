@@ -17,7 +17,8 @@ struct handles {
 };
 
 void handles_init(struct handles *g, void (*empty)(void *owner), void *owner);
-/* One more thing that has to end first: a handle was initialised, a job began. */
+/* One more thing that has to end first: a handle was initialised, a job began.
+ */
 void handles_hold(struct handles *g);
 /* It ended.  May call `empty`; the owner may be gone afterwards. */
 void handles_release(struct handles *g);

@@ -148,7 +148,7 @@ const char *hint_of(const struct err *err)
     return dr_hint(err->id);
 }
 
-/* --- names ----------------------------------------------------------------------- */
+/* --- names --------------------------------------------------------------- */
 
 static bool is_capital(char c)
 {
@@ -171,7 +171,8 @@ static const char *name_for(const struct hint_names *n, const char *word,
     };
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        if (strlen(all[i].word) == len && strncmp(all[i].word, word, len) == 0) {
+        if (strlen(all[i].word) == len &&
+            strncmp(all[i].word, word, len) == 0) {
             return all[i].name;
         }
     }

@@ -52,10 +52,11 @@ struct digest index_name_table(const struct index_key *k, const void *table,
 uint16_t index_table_tag(const struct index_key *k, const void *table,
                          size_t table_len)
 {
-    return (uint16_t)(index_name_table(k, table, table_len).lo % UINT16_MAX + 1);
+    return (uint16_t)(index_name_table(k, table, table_len).lo % UINT16_MAX +
+                      1);
 }
 
-/* --- sums --------------------------------------------------------------- */
+/* --- sums ---------------------------------------------------------------- */
 
 static struct digest leaf_of(const struct index_key *k, struct digest name,
                              struct digest value)
@@ -83,6 +84,7 @@ static void account(struct index *ix, const struct index_entry *e, bool add)
 {
     unsigned bucket = index_bucket(e->name);
     struct digest leaf = leaf_of(&ix->key, e->name, e->digest);
+
     /* Unsigned arithmetic: adding -1 subtracts. */
     uint64_t one = add ? 1 : UINT64_MAX;
 
@@ -98,7 +100,7 @@ static void account(struct index *ix, const struct index_entry *e, bool add)
     }
 }
 
-/* --- arrays ------------------------------------------------------------- */
+/* --- arrays -------------------------------------------------------------- */
 
 static size_t heap_of(size_t cap)
 {
@@ -119,6 +121,7 @@ static bool bucket_resize(struct index *ix, struct bucket *b, size_t cap)
         b->entries = entries;
     }
     ix->heap_bytes += heap_of(cap) - heap_of(b->cap);
+
     b->cap = (uint32_t)cap;
     return true;
 }
@@ -170,7 +173,7 @@ static bool same_version(const struct index_entry *a,
     return digest_equal(a->digest, b->digest) && vstat_equal(a->stat, b->stat);
 }
 
-/* --- new, free ---------------------------------------------------------- */
+/* --- new, free ----------------------------------------------------------- */
 
 struct index *index_new(void)
 {
@@ -199,6 +202,7 @@ void index_free(struct index *ix)
         return;
     }
     free_buckets(ix);
+
     age_deinit(&ix->ages);
     (void)pthread_mutex_destroy(&ix->mutex);
     free(ix);
@@ -222,16 +226,18 @@ static void move_contents(struct index *to, struct index *from)
 static void lock(struct index *ix)
 {
     int rc = pthread_mutex_lock(&ix->mutex);
+
     assert(rc == 0);
 }
 
 static void unlock(struct index *ix)
 {
     int rc = pthread_mutex_unlock(&ix->mutex);
+
     assert(rc == 0);
 }
 
-/* --- the key ------------------------------------------------------------ */
+/* --- the key ------------------------------------------------------------- */
 
 _Static_assert(sizeof(struct index_key) == INDEX_KEY_BYTES, "no padding");
 
@@ -262,7 +268,7 @@ struct index *index_split(struct index *ix, const struct index_key *key)
     return old;
 }
 
-/* --- entries ------------------------------------------------------------ */
+/* --- entries ------------------------------------------------------------- */
 
 bool index_get(struct index *ix, struct digest name, struct index_entry *out)
 {
@@ -385,7 +391,7 @@ void index_remove_if(struct index *ix, const struct index_entry *was)
     unlock(ix);
 }
 
-/* --- scans -------------------------------------------------------------- */
+/* --- scans --------------------------------------------------------------- */
 
 void index_mark(struct index *ix, struct digest name, uint16_t scan)
 {
@@ -418,6 +424,7 @@ void index_mark_same(struct index *ix, struct index_probe *probes, size_t n,
                      uint16_t scan, uint16_t table)
 {
     lock(ix);
+
     prefetch_probes(ix, probes, n);
     for (size_t i = 0; i < n; i++) {
         struct index_entry *e = find(ix, probes[i].name);
@@ -446,6 +453,7 @@ void index_scan_begin(struct index *ix, uint16_t scan)
         unlock(ix);
     }
     lock(ix);
+
     assert(!ix->scanning);
     ix->scanning = true;
     ix->scan = scan;
@@ -489,7 +497,7 @@ void index_sweep(struct index *ix, uint16_t scan,
     }
 }
 
-/* --- established names ----------------------------------------------------- */
+/* --- established names --------------------------------------------------- */
 
 static void settle_bucket(const struct index *ix, struct bucket *b)
 {
@@ -503,6 +511,7 @@ static void settle_bucket(const struct index *ix, struct bucket *b)
 void index_age(struct index *ix)
 {
     lock(ix);
+
     age_step(&ix->ages);
     for (unsigned i = 0; i < SETTLE_BUCKETS; i++) {
         settle_bucket(ix, &ix->buckets[ix->settled]);
@@ -546,7 +555,7 @@ void index_table_moved(struct index *ix, const void *table, size_t table_len)
     unlock(ix);
 }
 
-/* --- sums, as others see them ------------------------------------------- */
+/* --- sums, as others see them -------------------------------------------- */
 
 uint64_t index_count(struct index *ix)
 {
@@ -637,7 +646,7 @@ int index_list(struct index *ix, unsigned bucket, struct index_entry **out,
     return n;
 }
 
-/* --- for index_file.c --------------------------------------------------- */
+/* --- for index_file.c ---------------------------------------------------- */
 
 bool index_fill_bucket(struct index *ix, const struct index_entry *entries,
                        size_t n)

@@ -123,8 +123,8 @@ void index_scan_begin(struct index *ix, uint16_t scan);
 void index_scan_end(struct index *ix);
 
 /* Many lookups at the price of one lock: `same` tells whether the entry of
- * `name` has exactly `stat`; such entries are marked with `scan`, and with their
- * table's tag. */
+ * `name` has exactly `stat`; such entries are marked with `scan`, and with
+ * their table's tag. */
 struct index_probe {
     struct digest name;
     struct vstat stat;
@@ -133,7 +133,8 @@ struct index_probe {
 void index_mark_same(struct index *ix, struct index_probe *probes, size_t n,
                      uint16_t scan, uint16_t table);
 
-/* Mix the leaf of such an entry into a digest of the tree: once in, twice out. */
+/* Mix the leaf of such an entry into a digest of the tree: once in, twice out.
+ */
 void index_mix_leaf(const struct index_key *k, struct digest *sum,
                     struct digest name, struct digest value);
 uint64_t index_count(struct index *ix); /* keys, tables not counted */
@@ -158,7 +159,7 @@ int index_list(struct index *ix, unsigned bucket, struct index_entry **out,
 void index_sweep(struct index *ix, uint16_t scan,
                  bool (*fn)(void *arg, const struct index_entry *e), void *arg);
 
-/* --- established names (age.h), for the brake --- */
+/* --- established names (age.h), for the brake ---------------------------- */
 
 /* AGE_STEP_MS went by.  The first call begins it: what is there by then is
  * established, as is what a load brings. */
@@ -198,8 +199,9 @@ int index_save(struct index *ix, int dir_fd, const char *file,
  * not older than the save by the write-back time come unproven: a power loss
  * may have left the new stat and the old bytes, so they are read again.
  *
- * 0 = loaded, replacing what the index held and its key; ERR_NOTFOUND, ERR_CORRUPT
- * (also: another version), ERR_REFUSED (another identity), ERR_PERM, ERR_IO,
- * ERR_NOMEM: the index is as it was (empty), and a scan reads everything. */
+ * 0 = loaded, replacing what the index held and its key; ERR_NOTFOUND,
+ * ERR_CORRUPT (also: another version), ERR_REFUSED (another identity),
+ * ERR_PERM, ERR_IO, ERR_NOMEM: the index is as it was (empty), and a scan reads
+ * everything. */
 int index_load(struct index *ix, int dir_fd, const char *file,
                const struct index_ident *ident, struct err *err) MUSTCHECK;

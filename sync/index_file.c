@@ -71,7 +71,7 @@ static void digest_stream_freep(struct digest_stream **s)
     digest_stream_free(*s);
 }
 
-/* --- save --------------------------------------------------------------- */
+/* --- save ---------------------------------------------------------------- */
 
 struct saver {
     int fd;
@@ -166,6 +166,7 @@ static int save_entries(struct saver *s, struct index *ix, struct err *err)
 static int save_trailer(struct saver *s, struct err *err)
 {
     int rc = flush(s, err);
+
     if (rc < 0) {
         return rc;
     }
@@ -239,7 +240,7 @@ int index_save(struct index *ix, int dir_fd, const char *file,
     return 0;
 }
 
-/* --- load --------------------------------------------------------------- */
+/* --- load ---------------------------------------------------------------- */
 
 struct loader {
     int fd;
@@ -519,6 +520,7 @@ int index_load(struct index *ix, int dir_fd, const char *file,
     CLEANUP(fd_closep)
     int fd = retry_openat(dir_fd, file,
                           O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+
     if (fd < 0) {
         return err_sys(err, errno, "open the index file %s", file);
     }

@@ -83,6 +83,7 @@ static struct known_line *add_line(struct known_hosts *kh, unsigned number)
     }
     kh->lines = more;
     struct known_line *line = &more[kh->count++];
+
     *line = (struct known_line){.number = number, .blob = BUF_NULL};
     return line;
 }
@@ -141,6 +142,7 @@ void known_hosts_deinit(struct known_hosts *kh)
         buf_deinit(&kh->lines[i].blob);
     }
     free(kh->lines);
+
     buf_deinit(&kh->text);
     *kh = (struct known_hosts)KNOWN_HOSTS_NULL;
 }

@@ -143,6 +143,7 @@ void link_tell_down(struct link *l, struct err *err, bool permanent)
     }
     l->ended = true;
     size_t used = strnlen(err->msg, sizeof err->msg);
+
     if (l->last_line[0] != '\0' && used + 1 < sizeof err->msg) {
         (void)snprintf(err->msg + used, sizeof err->msg - used,
                        "; last line on stderr: %s", l->last_line);

@@ -55,7 +55,7 @@ struct link_events {
 
 struct link_ssh_config {
     const char *host;
-    uint16_t port;              /* 0: 22 */
+    uint16_t port; /* 0: 22 */
     const char *user;
     const char *identity;       /* private key file, NULL: ssh-agent */
     const char *known_hosts;    /* file */

@@ -365,8 +365,7 @@ static void exec_pause_input(struct link *base)
     }
 }
 
-/* --- starting the child
- * -------------------------------------------------------- */
+/* --- starting the child -------------------------------------------------- */
 
 static void finish_close(struct link_exec *l);
 
@@ -456,6 +455,7 @@ static void init_child_handles(struct link_exec *l)
 static int spawn(struct link_exec *l, const struct pipes *p, struct err *err)
 {
     int rc = child_give_no_rights(err);
+
     if (rc < 0) {
         return rc;
     }
@@ -541,8 +541,7 @@ static void on_again(uv_idle_t *h)
     }
 }
 
-/* --- closing
- * ------------------------------------------------------------------- */
+/* --- closing ------------------------------------------------------------- */
 
 static void finish_close(struct link_exec *l)
 {
@@ -623,6 +622,7 @@ struct link *link_exec_new(uv_loop_t *loop, const char *const *argv,
         return NULL;
     }
     link_init(&l->base, &exec_kind, events, arg, name);
+
     handles_init(&l->handles, on_empty, l);
     l->loop = loop;
     l->argv = copy;

@@ -26,7 +26,7 @@ struct link {
     const struct link_kind *kind;
     struct link_events events;
     void *arg;
-    char *name;   /* link_describe() */
+    char *name; /* link_describe() */
     bool started;
     bool ended;   /* `down` was called */
     bool closing; /* link_close() was called */

@@ -51,7 +51,7 @@ static_assert(sizeof host_key_types / sizeof host_key_types[0] ==
                   SSH_HOST_KEY_TYPES,
               "the link has a flag for each");
 
-/* --- answers -------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------- */
 
 static enum step fail_auth(struct link_ssh *l)
 {
@@ -144,7 +144,7 @@ static enum step settle(struct link_ssh *l, long rc, enum state_id next)
     return rc < 0 ? fail_ssh(l, (int)rc) : link_ssh_enter(l, next);
 }
 
-/* --- handshake ------------------------------------------------------------ */
+/* --- handshake ----------------------------------------------------------- */
 
 /* libssh2 uses the same two callbacks for its blocking talk with the
  * ssh-agent, on a thread of its own; here it can be made to end when we want.
@@ -213,18 +213,21 @@ static LIBSSH2_RECV_FUNC(on_recv)
 static LIBSSH2_ALLOC_FUNC(on_alloc)
 {
     struct link_ssh *l = *abstract;
+
     return heap_get(&l->heap, count);
 }
 
 static LIBSSH2_REALLOC_FUNC(on_realloc)
 {
     struct link_ssh *l = *abstract;
+
     return heap_resize(&l->heap, ptr, count);
 }
 
 static LIBSSH2_FREE_FUNC(on_free)
 {
     struct link_ssh *l = *abstract;
+
     heap_free(&l->heap, ptr);
 }
 
@@ -371,7 +374,7 @@ enum step link_ssh_st_handshake(struct link_ssh *l)
                   ST_HOST_KEY);
 }
 
-/* --- host key ------------------------------------------------------------- */
+/* --- host key ------------------------------------------------------------ */
 
 static enum step fail_unknown(struct link_ssh *l, const struct host_key_type *t)
 {
@@ -462,7 +465,7 @@ enum step link_ssh_st_host_key(struct link_ssh *l)
     }
 }
 
-/* --- auth ----------------------------------------------------------------- */
+/* --- auth ---------------------------------------------------------------- */
 
 /* On the thread: the session and the socket are this job's until it ends. */
 static int agent_login(struct link_ssh *l, LIBSSH2_AGENT *agent,
@@ -624,7 +627,7 @@ enum step link_ssh_st_auth(struct link_ssh *l)
     return judge_agent(l);
 }
 
-/* --- channel -------------------------------------------------------------- */
+/* --- channel ------------------------------------------------------------- */
 
 /* Next: link_ssh_st_exec. */
 enum step link_ssh_st_open(struct link_ssh *l)
@@ -656,7 +659,7 @@ enum step link_ssh_st_exec(struct link_ssh *l)
     return s;
 }
 
-/* --- stream --------------------------------------------------------------- */
+/* --- stream -------------------------------------------------------------- */
 
 enum step link_ssh_push(struct link_ssh *l)
 {
@@ -675,6 +678,7 @@ enum step link_ssh_push(struct link_ssh *l)
     ssize_t n =
         libssh2_channel_write(l->channel, (const char *)l->piece + l->piece_off,
                               l->piece_len - l->piece_off);
+
     l->blocked = n == LIBSSH2_ERROR_EAGAIN;
     if (n == LIBSSH2_ERROR_EAGAIN) {
         return STEP_WAIT; /* the end of the stream is drain()'s to find */
@@ -708,6 +712,7 @@ static void drain_one(struct link_ssh *l, int stream, ssize_t *last_out)
 }
 
 /* Stderr shares the channel's window and is read even when input is paused;
+
  * that also keeps re-keys and window updates moving, and what arrives for
  * stdout meanwhile is bounded by the window (2 MiB). */
 static enum step drain(struct link_ssh *l)
@@ -777,7 +782,8 @@ static enum step say_how_it_ended(struct link_ssh *l)
             "the receiver command cannot be run there (exit status %d)",
             status);
     }
-    if (status == 64 || status == 78) { /* EX_USAGE, EX_CONFIG: the same again */
+    if (status == 64 ||
+        status == 78) { /* EX_USAGE, EX_CONFIG: the same again */
         return link_ssh_fail(l, ERR_REFUSED, 0, DR_NO_RECEIVER, PERMANENT,
                              "the receiver refused its command line or its "
                              "settings (exit status %d)",

@@ -4,8 +4,8 @@
  *
  * A link over SSH is one TCP connection, one session and one exec channel.
  * link_ssh.c holds the conversation and is the only file that knows libssh2;
- * link_ssh_run.c drives and ends the link, link_ssh_dial.c reads the local files
- * and connects, link_ssh_new.c makes and frees it.
+ * link_ssh_run.c drives and ends the link, link_ssh_dial.c reads the local
+ * files and connects, link_ssh_new.c makes and frees it.
  *
  * Happy path, one state function each, in running order:
  *   prepare      read key file and known_hosts; nothing is on the wire yet
@@ -139,7 +139,7 @@ struct link_ssh {
     uint8_t input[INPUT_BYTES];
 };
 
-/* --- the states, in running order --- */
+/* --- the states, in running order ---------------------------------------- */
 /* link_ssh_dial.c */
 enum step link_ssh_st_prepare(struct link_ssh *l);
 enum step link_ssh_st_resolve(struct link_ssh *l);
@@ -153,7 +153,7 @@ enum step link_ssh_st_exec(struct link_ssh *l);
 enum step link_ssh_st_stream(struct link_ssh *l);
 enum step link_ssh_st_goodbye(struct link_ssh *l);
 
-/* --- link_ssh_run.c --- */
+/* --- link_ssh_run.c ------------------------------------------------------ */
 extern const struct link_kind link_ssh_kind;
 /* Go on until there is something to wait for; from the loop only. */
 void link_ssh_run(struct link_ssh *l);
@@ -173,13 +173,13 @@ enum step link_ssh_fail_cut(struct link_ssh *l, int sys);
 /* What a lost connection means in this state: a DR_ number. */
 int link_ssh_id_of_cut(const struct link_ssh *l);
 
-/* --- link_ssh_dial.c --- */
+/* --- link_ssh_dial.c ----------------------------------------------------- */
 /* This address did not answer in time: STEP_NEXT with the next one, or FAIL. */
 enum step link_ssh_next_addr(struct link_ssh *l);
 /* "-p 2222 " or "", as ssh-keyscan wants it. */
 const char *link_ssh_port_option(const struct link_ssh *l, char out[16]);
 
-/* --- link_ssh.c --- */
+/* --- link_ssh.c ---------------------------------------------------------- */
 /* Once per program; 0 or libssh2's error. */
 int link_ssh_init_library(void);
 /* Connected: make the session.  Next: st_handshake. */
@@ -192,6 +192,6 @@ void link_ssh_bye(struct link_ssh *l);
 /* Free the session; the socket is gone by now. */
 void link_ssh_end_session(struct link_ssh *l);
 
-/* --- link_ssh_new.c --- */
+/* --- link_ssh_new.c ------------------------------------------------------ */
 /* Everything has ended: no socket, no job, no handle. */
 void link_ssh_free(void *owner);

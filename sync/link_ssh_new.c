@@ -38,7 +38,7 @@ void link_ssh_free(void *owner)
     free(l);
 }
 
-/* --- making one ----------------------------------------------------------- */
+/* --- making one ---------------------------------------------------------- */
 
 static uv_once_t init_once = UV_ONCE_INIT;
 static int init_rc;
@@ -161,6 +161,7 @@ struct link *link_ssh_new(uv_loop_t *loop, const struct link_ssh_config *config,
         return NULL;
     }
     char *name = NULL;
+
     if (!copy_config(l, config) || !make_names(l, &name)) {
         free_config(&l->config);
         free(l->known_name);

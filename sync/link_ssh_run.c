@@ -196,7 +196,7 @@ static void on_deadline(uv_timer_t *t)
     link_ssh_run(l);
 }
 
-/* --- operations ----------------------------------------------------------- */
+/* --- operations ---------------------------------------------------------- */
 
 static void ssh_start(struct link *base)
 {

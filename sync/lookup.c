@@ -133,8 +133,7 @@ static struct job *find(const char *host, const char *service)
 {
     struct job *j;
 
-    DL_FOREACH(jobs, j)
-    {
+    DL_FOREACH(jobs, j) {
         if (j->waiter == NULL && strcmp(j->host, host) == 0 &&
             strcmp(j->service, service) == 0) {
             return j;

@@ -8,9 +8,9 @@
  * Where the way itself is longer than that, each step is smaller by as much, or
  * the window would swing.  It grows only when it was in use.
  *
- * At the smallest window the queue is no longer ours: the answer to a probe that
- * was sent with no more than that under way is what the way takes, also when it
- * used to be shorter. */
+ * At the smallest window the queue is no longer ours: the answer to a probe
+ * that was sent with no more than that under way is what the way takes, also
+ * when it used to be shorter. */
 #include "sync/pace.h"
 
 #include <string.h>
@@ -56,8 +56,8 @@ size_t pace_ahead(const struct pace *p)
 
 bool pace_wants_probe(const struct pace *p, uint64_t at)
 {
-    uint64_t last = p->probes_count == 0 ? p->arrived
-                                         : p->probes[p->probes_count - 1].at;
+    uint64_t last =
+        p->probes_count == 0 ? p->arrived : p->probes[p->probes_count - 1].at;
 
     return p->probes_count < PACE_PROBES && at > last &&
            at - last >= window_of(p) / 4;
@@ -84,8 +84,7 @@ static void adjust(struct pace *p, const struct pace_probe *probe,
     double bytes = (double)(probe->at - p->arrived);
     int64_t queue_ms = took_ms - p->base_ms;
     double off = (double)(PACE_QUEUE_MS - queue_ms) / PACE_QUEUE_MS;
-    double gain =
-        (double)PACE_QUEUE_MS / (double)(PACE_QUEUE_MS + p->base_ms);
+    double gain = (double)PACE_QUEUE_MS / (double)(PACE_QUEUE_MS + p->base_ms);
     double step = (off < -1 ? -1 : off) * gain * bytes;
 
     if (step < 0 || used) {

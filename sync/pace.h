@@ -17,8 +17,8 @@
  * A receiver that is slow to read is a slow link.  One that takes its time to
  * acknowledge is not: that costs the link nothing.
  *
- * Positions are bytes given to the link since it was made, times CLOCK_MONOTONIC
- * in ms.  Pure arithmetic.
+ * Positions are bytes given to the link since it was made, times
+ * CLOCK_MONOTONIC in ms.  Pure arithmetic.
  */
 #pragma once
 
@@ -43,7 +43,7 @@ struct pace {
     struct pace_probe {
         uint64_t id, at;
         int64_t ms;
-        bool little; /* not much was under way then */
+        bool little;       /* not much was under way then */
     } probes[PACE_PROBES]; /* not answered yet, oldest first */
     unsigned probes_count;
 };
@@ -55,7 +55,8 @@ void pace_begin(struct pace *p, uint64_t at, size_t most, size_t ahead_most);
 size_t pace_room(const struct pace *p, uint64_t at);
 /* A change of so many bytes was given to the link. */
 void pace_sent(struct pace *p, size_t bytes);
-/* How many changes may be made ready that others, made later, cannot overtake. */
+/* How many changes may be made ready that others, made later, cannot overtake.
+ */
 size_t pace_ahead(const struct pace *p);
 /* Nothing waits for this link: as many as ever. */
 static inline bool pace_is_open(const struct pace *p)

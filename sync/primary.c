@@ -131,8 +131,7 @@ void primary_free(struct primary *p)
     if (p == NULL) {
         return;
     }
-    HASH_ITER(hh, p->jobs, job, tmp)
-    {
+    HASH_ITER(hh, p->jobs, job, tmp) {
         job->rec->look_id = 0;
         HASH_DEL(p->jobs, job);
         free(job);
@@ -318,8 +317,7 @@ bool primary_next_action(struct primary *p, struct action *out)
     if (next_queued(p, out) || next_look(p, out)) {
         return true;
     }
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         reconcile_step(p, r);
     }
     (void)walk_step(p);
@@ -356,8 +354,7 @@ static uint64_t audience(struct primary *p)
     uint64_t mask = 0;
     struct repl *r;
 
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         if (!r->forgotten) {
             mask |= repl_bit(r);
         }
@@ -372,8 +369,7 @@ static void hint(struct primary *p, struct record *rec, enum hint why,
 
     p->now_ms = now_ms;
     if (rec == NULL) {
-        EACH_REPL(p, r)
-        {
+        EACH_REPL(p, r) {
             reconcile_owe(p, r);
         }
         return;
@@ -462,9 +458,8 @@ static uint64_t log_room(const struct primary *p)
 {
     const struct changelog *log = &p->log;
     const struct primary_config *c = &p->config;
-    uint64_t nodes = log->nodes < c->log_max_changes
-                         ? c->log_max_changes - log->nodes
-                         : 0;
+    uint64_t nodes =
+        log->nodes < c->log_max_changes ? c->log_max_changes - log->nodes : 0;
     uint64_t bytes = log->bytes < c->log_max_bytes
                          ? (c->log_max_bytes - log->bytes) / LEFT_BYTES
                          : 0;
@@ -481,8 +476,7 @@ int64_t primary_left_room(const struct primary *p)
     if (p->index_ready || p->lost) {
         return -1;
     }
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         if (r->blank) {
             any = true;
             least =
@@ -510,8 +504,7 @@ bool primary_hint_left(struct primary *p, struct bytes table, struct bytes key,
     if (rec == NULL) {
         return false;
     }
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         mask |= is_waiting_for_all(p, r) ? repl_bit(r) : 0;
     }
     bool made = unborn_is_made(p, rec, HINT_FOUND);
@@ -530,8 +523,7 @@ void primary_compare_soon(struct primary *p)
     struct repl *r;
 
     sender_doubt(p);
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         reconcile_owe_soon(p, r);
     }
 }
@@ -542,8 +534,7 @@ void primary_index_ready(struct primary *p, int64_t now_ms)
 
     p->now_ms = now_ms;
     p->index_ready = true;
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         /* The scan may have changed the index behind the log. */
         reconcile_owe_soon(p, r);
     }
@@ -575,8 +566,7 @@ void primary_root_back(struct primary *p, int64_t now_ms)
     }
     p->lost = false;
     primary_log(p, -1, 5, DR_NONE, "the database is back");
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         reconcile_owe(p, r);
         sender_resume(p, r);
         stream_start(p, r);
@@ -603,8 +593,7 @@ static void thin_marks(struct primary *p, int64_t now_ns)
     double least_gap = 0;
     struct repl *r;
 
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         uint64_t mark = session_watermark(p, r);
         passed = r->session == SESSION_LIVE && mark < passed ? mark : passed;
     }
@@ -662,8 +651,7 @@ int64_t primary_tick(struct primary *p, int64_t now_ms)
     p->retry_ms = INT64_MAX;
     brake_tick(p);
     int64_t soonest = sender_tick(p);
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         int64_t at = r->is_index ? INT64_MAX : session_tick(p, r);
         soonest = at < soonest ? at : soonest;
         reconcile_step(p, r);

@@ -48,22 +48,22 @@ struct primary_config {
     uint8_t db_id[16];
     uint8_t instance[16];
     uint64_t epoch;
-    size_t log_max_changes;   /* places in the log, default 1,000,000 */
-    size_t log_max_bytes;     /* ... and what they may take, 128 MiB */
-    size_t cache_max_bytes;   /* encoded values kept for sending, 16 MiB */
-    size_t window_changes;    /* unacknowledged per replica, 4096 */
-    size_t window_bytes;      /* 8 MiB */
-    int64_t heartbeat_ms;     /* 1000 */
-    int64_t silence_ms;       /* 15000: then the link is given up */
-    int64_t settle_ms;        /* 1000: an empty file must stay that long */
-    unsigned brake_percent;   /* 20: of a replica's keys ... */
-    uint64_t brake_min;       /* 100: ... and more than this many */
-    size_t diffs_max;         /* differences kept of one comparison, 262,144 */
-    size_t repair_room;       /* repairs of one replica in the log, 8192 */
-    size_t names_bytes;       /* names of one comparison that wait for that
-                                 room, 8 MiB; eight times that in all */
-    const char *version;      /* borrowed */
-    uint64_t seed;            /* for jitter */
+    size_t log_max_changes;    /* places in the log, default 1,000,000 */
+    size_t log_max_bytes;      /* ... and what they may take, 128 MiB */
+    size_t cache_max_bytes;    /* encoded values kept for sending, 16 MiB */
+    size_t window_changes;     /* unacknowledged per replica, 4096 */
+    size_t window_bytes;       /* 8 MiB */
+    int64_t heartbeat_ms;      /* 1000 */
+    int64_t silence_ms;        /* 15000: then the link is given up */
+    int64_t settle_ms;         /* 1000: an empty file must stay that long */
+    unsigned brake_percent;    /* 20: of a replica's keys ... */
+    uint64_t brake_min;        /* 100: ... and more than this many */
+    size_t diffs_max;          /* differences kept of one comparison, 262,144 */
+    size_t repair_room;        /* repairs of one replica in the log, 8192 */
+    size_t names_bytes;        /* names of one comparison that wait for that
+                                  room, 8 MiB; eight times that in all */
+    const char *version;       /* borrowed */
+    uint64_t seed;             /* for jitter */
     int64_t (*clock_us)(void); /* for latency figures only; may be NULL */
 };
 
@@ -94,11 +94,12 @@ void primary_hint_key(struct primary *p, const void *table, size_t table_len,
 /* A table's directory appeared, went, or moved. */
 void primary_hint_table(struct primary *p, const void *table, size_t table_len,
                         int64_t now_ms);
-/* Directories with tables move: until primary_moved() their keys are hinted under
- * the old names and the new ones.  Meanwhile, and until the index has seen them
- * all, the deletes that follow wait, so that the brake judges the move as a whole.
- * 0: there are too many at once: a table's drop would go out before its keys are
- * counted, so the caller makes the index stale (primary_index_stale()) and scans. */
+/* Directories with tables move: until primary_moved() their keys are hinted
+ * under the old names and the new ones.  Meanwhile, and until the index has
+ * seen them all, the deletes that follow wait, so that the brake judges the
+ * move as a whole. 0: there are too many at once: a table's drop would go out
+ * before its keys are counted, so the caller makes the index stale
+ * (primary_index_stale()) and scans. */
 uint64_t primary_moving(struct primary *p);
 /* A key that was in the table before it moved. */
 void primary_hint_moved(struct primary *p, const void *table, size_t table_len,
@@ -148,18 +149,18 @@ enum action_type {
 
 struct action {
     enum action_type type;
-    uint64_t id;          /* LOOK*, STREAM_*, WALK, COMPARED: hand it back */
-    int replica;          /* LINK_CLOSE, LOG, COMPARED, BRAKE; -1: none */
+    uint64_t id; /* LOOK*, STREAM_*, WALK, COMPARED: hand it back */
+    int replica; /* LINK_CLOSE, LOG, COMPARED, BRAKE; -1: none */
     /* LOOK, LOOK_TABLE, STREAM_OPEN: names, borrowed until the next call of
      * primary_next_action() */
     struct bytes table;
     struct bytes key;
-    size_t bytes;         /* STREAM_READ; LOOK: inline_max */
-    bool copy;            /* STREAM_OPEN: it changed while it was read where it
-                             is; read it into a copy first, if there is room */
-    bool permanent;       /* LINK_CLOSE: needs the operator */
-    int level;            /* LOG: syslog priority 3 err .. 7 debug */
-    struct err err;       /* LINK_CLOSE, LOG (err.msg, err.id) */
+    size_t bytes;   /* STREAM_READ; LOOK: inline_max */
+    bool copy;      /* STREAM_OPEN: it changed while it was read where it
+                       is; read it into a copy first, if there is room */
+    bool permanent; /* LINK_CLOSE: needs the operator */
+    int level;      /* LOG: syslog priority 3 err .. 7 debug */
+    struct err err; /* LINK_CLOSE, LOG (err.msg, err.id) */
 };
 
 /* The next thing to do; false when there is nothing.  Call until false after
@@ -177,8 +178,8 @@ struct looked {
     struct look look;
     const void *value;
     size_t value_len;
-    int64_t age_ms;   /* wall clock less mtime and ctime, the smaller; negative
-                         when in the future: used for empty values */
+    int64_t age_ms; /* wall clock less mtime and ctime, the smaller; negative
+                       when in the future: used for empty values */
     uint32_t pid;
     char comm[16];
     const struct err *err; /* LOOK_ERROR */
@@ -293,9 +294,9 @@ enum compare_mode {
 };
 struct compare_options {
     enum compare_mode mode;
-    bool scan;      /* the replica checks its disk first (stat); what a repair
-                       does not ask for stays as it is there */
-    bool content;   /* ... and reads every value */
+    bool scan;        /* the replica checks its disk first (stat); what a repair
+                         does not ask for stays as it is there */
+    bool content;     /* ... and reads every value */
     size_t names_max; /* at most so many differing names are kept */
     /* Of primary_tail(), after a drain: what was hinted before is compared, or
      * waits for something (aside.c) and is listed; 0: whatever is there. */
@@ -320,23 +321,23 @@ struct diff_name {
     struct bytes key;
 };
 struct compare_result {
-    bool done;          /* false: still running (progress in the counts) */
-    bool failed;        /* err says why */
-    bool held;          /* the brake holds `extra` deletes */
+    bool done;   /* false: still running (progress in the counts) */
+    bool failed; /* err says why */
+    bool held;   /* the brake holds `extra` deletes */
     struct err err;
-    const char *phase;  /* "waiting", "scanning", "comparing", "repairing"... */
-    uint64_t compared;  /* keys on the primary */
+    const char *phase; /* "waiting", "scanning", "comparing", "repairing"... */
+    uint64_t compared; /* keys on the primary */
     uint64_t replica_keys;
     uint64_t missing, extra, different; /* keys and tables */
-    uint64_t repaired;  /* acknowledged repairs */
+    uint64_t repaired;                  /* acknowledged repairs */
     uint64_t to_repair;
-    uint64_t reread;    /* values the replica read */
-    uint64_t unread;    /* keys that were not compared, or not repaired yet */
-    struct err unread_err; /* why the first of them */
+    uint64_t reread; /* values the replica read */
+    uint64_t unread; /* keys that were not compared, or not repaired yet */
+    struct err unread_err;                   /* why the first of them */
     const struct uncompared_key *uncompared; /* some of them; borrowed like
                                                 `names` */
     size_t uncompared_count;
-    uint64_t left; /* differences left for the comparison that follows */
+    uint64_t left;      /* differences left for the comparison that follows */
     uint64_t scan_keys; /* progress of the replica's scan */
     const struct diff_name *names; /* borrowed until primary_compare_free() */
     size_t names_count;
@@ -354,10 +355,10 @@ void primary_compare_free(struct primary *p, uint64_t id);
 /* What the brake holds for a replica; see brake.h. */
 enum { PRIMARY_HELD_TABLES = 20 };
 struct primary_held {
-    uint64_t held;  /* deletes, as far as known; more than 0 */
-    uint64_t shown; /* of these the token stands for so many; 0: not compared
-                       yet */
-    uint64_t token; /* 0: none yet */
+    uint64_t held;     /* deletes, as far as known; more than 0 */
+    uint64_t shown;    /* of these the token stands for so many; 0: not compared
+                          yet */
+    uint64_t token;    /* 0: none yet */
     uint64_t approved; /* of these so many were approved and are under way */
     int64_t since_ms;  /* so long */
     /* Of the first `named` of what is shown (in no order): how many in which
@@ -404,7 +405,7 @@ bool primary_undone(struct primary *p, int replica, struct primary_undone *out);
 /* The operator has seen it. */
 void primary_undone_forget(struct primary *p, int replica);
 
-/* --- which directory it is ------------------------------------------------ */
+/* --- which directory it is ----------------------------------------------- */
 
 /* What was remembered of the replica's directory (dirid.h), from a note; or the
  * operator's word to take what is there now: dirid_anew().  Before the link is
@@ -447,23 +448,23 @@ bool primary_keeps_up(struct primary *p, int replica, int64_t lag_limit_ms,
 
 struct replica_status {
     enum replica_state state;
-    int64_t lag_ms;        /* -1: unknown (never equal yet, or comparing after
-                              an outage lost its place) */
-    uint64_t pending_keys; /* changes not acknowledged */
-    uint64_t pending_bytes;/* of those whose size is known */
-    int64_t ack_age_ms;    /* since the last acknowledgement, -1 never */
-    int64_t silence_ms;    /* since the last frame, -1 never */
-    int64_t equal_wall_ns; /* digests were proven equal as of, 0 never */
+    int64_t lag_ms;         /* -1: unknown (never equal yet, or comparing after
+                               an outage lost its place) */
+    uint64_t pending_keys;  /* changes not acknowledged */
+    uint64_t pending_bytes; /* of those whose size is known */
+    int64_t ack_age_ms;     /* since the last acknowledgement, -1 never */
+    int64_t silence_ms;     /* since the last frame, -1 never */
+    int64_t equal_wall_ns;  /* digests were proven equal as of, 0 never */
     uint64_t watermark;
     uint64_t acked_changes; /* since start */
     uint64_t sent_bytes, received_bytes;
     uint64_t replica_keys, replica_bytes; /* as it last said */
     uint64_t replaced;
     uint64_t held_deletes;
-    unsigned attempts;      /* failed connects since the last success */
-    struct err last_error;  /* code 0: none */
-    int64_t connected_ms;   /* since when, -1 */
-    char version[32];       /* receiver's */
+    unsigned attempts;     /* failed connects since the last success */
+    struct err last_error; /* code 0: none */
+    int64_t connected_ms;  /* since when, -1 */
+    char version[32];      /* receiver's */
     char host[64];
     /* latency from hint to acknowledgement, of the recent changes */
     int64_t latency_p50_us, latency_p99_us; /* -1 unknown */
@@ -475,17 +476,17 @@ void primary_status(struct primary *p, int replica, int64_t now_ms,
 size_t primary_blocked(struct primary *p, int replica, int64_t now_ms,
                        struct blocked_key *out, size_t max);
 /* The same for new files that are locked since they were made and may be
- * temporaries of keys with '*' (unborn.c): not blocked, and no change yet; in no
- * order. */
+ * temporaries of keys with '*' (unborn.c): not blocked, and no change yet; in
+ * no order. */
 size_t primary_unborn(struct primary *p, int64_t now_ms,
                       struct blocked_key *out, size_t max);
 struct primary_counts {
     uint64_t tail;
-    uint64_t log_changes;    /* nodes in the log */
-    uint64_t log_bytes;      /* ... and their memory */
+    uint64_t log_changes; /* nodes in the log */
+    uint64_t log_bytes;   /* ... and their memory */
     uint64_t cache_bytes;
     uint64_t looks, values_read, bytes_read;
-    uint64_t unreadable;     /* keys that cannot be read now */
+    uint64_t unreadable;       /* keys that cannot be read now */
     char unreadable_text[256]; /* of the last one, and its number: */
     int unreadable_id;
     uint64_t changing; /* keys that changed under the last two reads */

@@ -71,14 +71,14 @@ struct flight {
     uint8_t refusals; /* NAKs in a row */
     bool asked;       /* sent as SAME */
     bool whole;       /* the replica said that it is not: send the value */
-    bool dropping;      /* a table's drop that waits for the brake */
-    bool took_keys;     /* ... and deletes of its keys ended, to go with it */
+    bool dropping;    /* a table's drop that waits for the brake */
+    bool took_keys;   /* ... and deletes of its keys ended, to go with it */
     uint64_t seq;
     int64_t time_ms, time_us;
     int64_t retry_ms;
     struct refusal refusal; /* when `refusals` is not 0 */
-    int64_t rest_ms;    /* no new try of a large value before this */
-    bool changed;       /* its last try was in vain for that reason */
+    int64_t rest_ms;        /* no new try of a large value before this */
+    bool changed;           /* its last try was in vain for that reason */
     uint64_t fence;     /* an aborted stream: until the PONG to this ping the
                            replica may still refuse it; 0 none */
     int64_t blocked_ms; /* since when a reader there holds it up, 0 not */
@@ -272,9 +272,9 @@ struct compare {
     struct compare *next; /* replica.jobs */
     uint64_t id;
     int replica;
-    bool automatic; /* ours: on connect, or roots differ */
-    bool abandoned; /* the caller freed it while it ran */
-    bool applies;   /* it does what was approved */
+    bool automatic;   /* ours: on connect, or roots differ */
+    bool abandoned;   /* the caller freed it while it ran */
+    bool applies;     /* it does what was approved */
     bool names_asked; /* of what is held */
     struct compare_options opt;
     enum compare_phase phase;
@@ -298,19 +298,19 @@ struct compare {
     size_t kept_max, kept_extra, kept_other; /* of each sort in it */
     uint64_t beyond[DIFF_VALUE + 1]; /* by kind: found, counted, not kept */
     struct digest beyond_leaves;     /* of DIFF_EXTRA among these */
-    struct diff *last; /* the previous round's, sorted */
+    struct diff *last;               /* the previous round's, sorted */
     size_t last_count;
     uint64_t went_free, went_replaced; /* of DIFF_EXTRA, kept or not, by
                                           index_end_of() */
-    uint64_t whole_count; /* entries in buckets_all */
+    uint64_t whole_count;              /* entries in buckets_all */
     bool walk_wanted;
-    int64_t wanted_ms;    /* since when */
-    struct buf waiting;   /* found names that wait for room in the log, from
-                             waiting_at on (reconcile_feed.c) */
+    int64_t wanted_ms;  /* since when */
+    struct buf waiting; /* found names that wait for room in the log, from
+                           waiting_at on (reconcile_feed.c) */
     size_t waiting_at;
-    uint64_t left_out;    /* ... and how many found no room there */
-    struct err walk_err;  /* the walk could not tell all names; code 0: it
-                             could */
+    uint64_t left_out;   /* ... and how many found no room there */
+    struct err walk_err; /* the walk could not tell all names; code 0: it
+                            could */
     bool resolved;
     struct digest *resolve; /* EXTRA, still to be resolved */
     size_t resolve_count, resolve_at;
@@ -462,11 +462,11 @@ struct repl {
     struct flight *flights_by_seq; /* uthash */
     struct flight *ready, *large;  /* utlist DL */
     size_t flights_count;
-    size_t aside, passed; /* of them */
-    size_t refused;       /* of them (refused.h) */
+    size_t aside, passed;     /* of them */
+    size_t refused;           /* of them (refused.h) */
     int64_t refused_again_ms; /* when all of these were tried again */
-    size_t timed;         /* of them, waiting for their retry_ms */
-    int64_t reached_ms;   /* when aside_reached() last said no */
+    size_t timed;             /* of them, waiting for their retry_ms */
+    int64_t reached_ms;       /* when aside_reached() last said no */
     size_t window_bytes;
     size_t ready_bytes;
     uint64_t last_fence; /* the newest flight.fence, 0: none is set */
@@ -478,8 +478,8 @@ struct repl {
     struct pace pace;    /* what the link may hold */
     struct stream stream;
     /* comparisons */
-    struct compare *jobs;     /* oldest first */
-    uint64_t held;            /* deletes held by the brake, 0: it is off */
+    struct compare *jobs; /* oldest first */
+    uint64_t held;        /* deletes held by the brake, 0: it is off */
     struct brake brake;
     struct undone undone;
     struct dirid dirid;
@@ -508,7 +508,7 @@ struct repl {
     int64_t notices_ms;    /* the window of NOTICE_WINDOW_MS began */
     unsigned notices;      /* passed on in it */
     uint64_t notices_held; /* left out since one was passed on */
-    uint32_t *latency_us; /* ring of LATENCY_SAMPLES */
+    uint32_t *latency_us;  /* ring of LATENCY_SAMPLES */
     size_t latency_at, latency_count;
 };
 
@@ -558,9 +558,10 @@ struct primary {
     int64_t now_ms; /* of the call being served */
     uint64_t next_id;
     bool index_ready;
-    bool aging;        /* the index' names get older (brake_tick()) ... */
-    int64_t aged_ms;   /* ... and did so last */
-    uint64_t age_tail; /* 1 + what the index has to have seen before; 0: unset */
+    bool aging;      /* the index' names get older (brake_tick()) ... */
+    int64_t aged_ms; /* ... and did so last */
+    uint64_t
+        age_tail; /* 1 + what the index has to have seen before; 0: unset */
     bool lost;
     char lost_why[256];
     struct action_node *actions, **actions_tail;
@@ -570,9 +571,9 @@ struct primary {
     struct look_job *jobs;  /* uthash: id -> record, looks under way */
     size_t looks_active;
     struct unborn *unborn; /* uthash */
-    int64_t retry_ms; /* the soonest retry asked for since the last tick */
+    int64_t retry_ms;      /* the soonest retry asked for since the last tick */
     struct walk walk;
-    struct gates gates; /* moves under way */
+    struct gates gates;   /* moves under way */
     size_t waiting_bytes; /* of all comparisons' names that wait */
     struct mark marks[MARKS_MAX];
     size_t marks_count;

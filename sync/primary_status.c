@@ -154,8 +154,7 @@ size_t primary_blocked(struct primary *p, int replica, int64_t now_ms,
 
     if (replica < 0) {
         const struct record *rec;
-        DL_FOREACH2(p->retries, rec, retry_next)
-        {
+        DL_FOREACH2(p->retries, rec, retry_next) {
             int64_t waited_ms = now_ms - rec->blocked_ms;
             if (rec->blocked_ms != 0 && waited_ms >= BLOCKED_SHOWN_AFTER_MS) {
                 all++;
@@ -163,8 +162,7 @@ size_t primary_blocked(struct primary *p, int replica, int64_t now_ms,
                      blocked_of(rec, true, waited_ms, rec->pid, rec->comm));
             }
         }
-        DL_FOREACH2(p->hot, rec, hot_next)
-        {
+        DL_FOREACH2(p->hot, rec, hot_next) {
             int64_t waited_ms = now_ms - rec->changed_ms;
             /* It counts at once, so it is named at once. */
             if (rec->changed >= 2 && rec->blocked_ms == 0) {
@@ -178,8 +176,7 @@ size_t primary_blocked(struct primary *p, int replica, int64_t now_ms,
         return all;
     }
     const struct flight *f;
-    DL_FOREACH(primary_repl(p, replica)->flights, f)
-    {
+    DL_FOREACH(primary_repl(p, replica)->flights, f) {
         if (f->blocked_ms != 0 && f->state == FLIGHT_SENT) {
             all++;
             keep(out, &n, max,
@@ -202,8 +199,7 @@ void primary_counts(struct primary *p, struct primary_counts *out)
     out->bytes_read = p->bytes_read;
     out->unreadable = p->log.unreadable;
     const struct record *rec;
-    DL_FOREACH2(p->hot, rec, hot_next)
-    {
+    DL_FOREACH2(p->hot, rec, hot_next) {
         out->changing += rec->changed >= 2;
     }
     if (out->unreadable > 0) {

@@ -79,8 +79,7 @@ static void free_list(struct receiver *r, struct change *head)
 {
     struct change *c, *next;
 
-    DL_FOREACH_SAFE(head, c, next)
-    {
+    DL_FOREACH_SAFE(head, c, next) {
         change_free(r, c);
     }
 }
@@ -94,6 +93,7 @@ void receiver_free(struct receiver *r)
         stage_close(r);
     }
     free_list(r, r->queue);
+
     free_list(r, r->group);
     free_list(r, r->done);
     free_list(r, r->aside);
@@ -288,6 +288,7 @@ static int check_hello(struct receiver *r, const struct wire_hello *hello,
     }
     ok->proto =
         hello->proto_max < WIRE_PROTO_MAX ? hello->proto_max : WIRE_PROTO_MAX;
+
     ok->features = hello->features & WIRE_FEATURES_ALL;
     if (r->ops->keep_undone == NULL) {
         ok->features &= ~(uint32_t)WIRE_FEATURE_KEEP;
@@ -499,8 +500,7 @@ int receiver_input(struct receiver *r, const void *p, size_t n, int64_t now_ms,
     return rc;
 }
 
-/* --- what the shell asks
- * ------------------------------------------------------ */
+/* --- what the shell asks ------------------------------------------------- */
 
 static bool full_locked(const struct receiver *r)
 {

@@ -40,7 +40,8 @@ struct receiver_ops {
     /* A value of `table`, which need not be there. */
     int (*stage_begin)(void *ctx, uint64_t stage, struct bytes table,
                        uint64_t size_hint, struct err *err);
-    int (*stage_write)(void *ctx, uint64_t stage, const void *p, size_t n, struct err *err);
+    int (*stage_write)(void *ctx, uint64_t stage, const void *p, size_t n,
+                       struct err *err);
     /* `n` zeros: a hole, where the disk can have one. */
     int (*stage_zeros)(void *ctx, uint64_t stage, uint64_t n, struct err *err);
     /* Nothing more will be written; modes are set. */
@@ -48,7 +49,8 @@ struct receiver_ops {
     /* Forget and remove. */
     void (*stage_drop)(void *ctx, uint64_t stage);
     /* Make these staged values durable. After a failure all are dropped. */
-    int (*stage_sync)(void *ctx, const uint64_t *stages, size_t n, struct err *err);
+    int (*stage_sync)(void *ctx, const uint64_t *stages, size_t n,
+                      struct err *err);
     /* enum install_result; on INSTALL_BUSY *pid_out and comm name the holder.
      * The table is made if it is missing.  `how`: enum install_how flags.  On
      * DONE the stage is used up and *stat_out is the installed file's. */
@@ -86,7 +88,8 @@ struct receiver_ops {
     int (*stat)(void *ctx, struct bytes table, struct bytes key,
                 struct vstat *stat_out, struct err *err);
     /* Touch META_DIR/freshness: mtime fresh_ns, one line of text. */
-    int (*freshness)(void *ctx, int64_t fresh_ns, uint64_t seq, uint8_t state, struct err *err);
+    int (*freshness)(void *ctx, int64_t fresh_ns, uint64_t seq, uint8_t state,
+                     struct err *err);
     /* From now on (or not any more) keep aside what changes replace or delete,
      * if it was there before: the primary may have lost its last changes.  On
      * the input thread, between two frames.  NULL: nothing can be kept. */
@@ -101,7 +104,8 @@ struct receiver_ops {
      * receiver_scanned() or, for WIRE_SCAN_LOOK, receiver_looked() /
      * receiver_named() when it is done. */
     void (*scan_start)(void *ctx, uint64_t id, unsigned how);
-    void (*names_start)(void *ctx, uint64_t id, struct digest *names, size_t n); /* takes names (malloc) */
+    void (*names_start)(void *ctx, uint64_t id, struct digest *names,
+                        size_t n); /* takes names (malloc) */
     /* Send bytes to the agent (whole frames).  May block; called without the
      * mutex. ERR_CLOSED when the agent is gone. */
     int (*send)(void *ctx, const void *p, size_t n, struct err *err);
@@ -112,11 +116,11 @@ enum lock_policy { LOCK_POLICY_WAIT = 0, LOCK_POLICY_REPLACE = 1 };
 
 struct receiver_config {
     enum lock_policy policy;
-    int64_t lock_timeout_ms;  /* policy replace: force after this */
-    size_t group_changes;     /* largest group, default 1000 */
-    size_t group_bytes;       /* default 8 MiB */
-    size_t streams_max;       /* large values at once, default 4 */
-    size_t pending_max;       /* changes staged or aside, default 16384 */
+    int64_t lock_timeout_ms; /* policy replace: force after this */
+    size_t group_changes;    /* largest group, default 1000 */
+    size_t group_bytes;      /* default 8 MiB */
+    size_t streams_max;      /* large values at once, default 4 */
+    size_t pending_max;      /* changes staged or aside, default 16384 */
     const char *version;
 };
 
@@ -139,7 +143,8 @@ void receiver_free(struct receiver *r); /* drops what is staged */
 /* Greet: sends the magic. */
 int receiver_start(struct receiver *r, struct err *err) MUSTCHECK;
 /* Bytes from the agent.  0 = go on, RECEIVER_BYE = the agent ended cleanly,
- * ERR_* = the session is over (an ERROR frame was sent where it makes sense). */
+ * ERR_* = the session is over (an ERROR frame was sent where it makes sense).
+ */
 enum { RECEIVER_BYE = 1 };
 int receiver_input(struct receiver *r, const void *p, size_t n, int64_t now_ms,
                    struct err *err) MUSTCHECK;
@@ -154,12 +159,14 @@ int receiver_commit(struct receiver *r, int64_t now_ms, int64_t *again_ms_out,
 /* Something for receiver_commit() to do? */
 bool receiver_has_work(struct receiver *r);
 /* Once a second: silence, BLOCKED reports.  ERR_CLOSED after silence_ms. */
-int receiver_tick(struct receiver *r, int64_t now_ms, struct err *err) MUSTCHECK;
+int receiver_tick(struct receiver *r, int64_t now_ms,
+                  struct err *err) MUSTCHECK;
 
 /* A scan ended (id 0: the one at start, answered with READY).  Root, keys and
  * tables of the answer are taken from the index.  One scan and one walk for
  * names run at a time: the core starts the next one from here. */
-int receiver_scanned(struct receiver *r, uint64_t id, const struct wire_ready *result,
+int receiver_scanned(struct receiver *r, uint64_t id,
+                     const struct wire_ready *result,
                      struct err *err) MUSTCHECK;
 /* The same for a scan that only looked: takes `view`, which is closed.  From
  * now on it answers for the disk. */
@@ -169,8 +176,10 @@ int receiver_looked(struct receiver *r, uint64_t id,
 /* The scan under way could not read this key or table.  A failed send is told
  * by what follows. */
 void receiver_unread(struct receiver *r, const struct wire_unread *m);
-/* The names found for a RESOLVE; each call sends some, the last has last=true. */
-int receiver_named(struct receiver *r, uint64_t id, const struct wire_name *names,
-                   size_t n, bool last, struct err *err) MUSTCHECK;
+/* The names found for a RESOLVE; each call sends some, the last has last=true.
+ */
+int receiver_named(struct receiver *r, uint64_t id,
+                   const struct wire_name *names, size_t n, bool last,
+                   struct err *err) MUSTCHECK;
 /* Scan progress, shown in PONG. */
 void receiver_progress(struct receiver *r, bool scanning, uint64_t keys);

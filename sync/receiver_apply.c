@@ -134,8 +134,7 @@ static void cancel_applied(struct receiver *r, const struct change *drop)
 {
     struct change *c;
 
-    DL_FOREACH(r->done, c)
-    {
+    DL_FOREACH(r->done, c) {
         if (digest_equal(c->table_name, drop->table_name)) {
             index_remove(r->ix, c->name);
             c->dropped = true;

@@ -129,8 +129,7 @@ void aside_supersede(struct receiver *r, struct change *drop)
 {
     struct change *c, *next;
 
-    DL_FOREACH_SAFE(r->aside, c, next)
-    {
+    DL_FOREACH_SAFE(r->aside, c, next) {
         if (c->type != WIRE_TABLE_DROP && c->order < drop->order &&
             digest_equal(c->table_name, drop->table_name)) {
             aside_remove(r, c);
@@ -149,8 +148,7 @@ size_t aside_take_due(struct receiver *r)
     if (r->aside == NULL || r->aside_due_us > now_us) {
         return 0;
     }
-    DL_FOREACH(r->aside, c)
-    {
+    DL_FOREACH(r->aside, c) {
         if (c->due_us <= now_us && n < RETRIES_MAX) {
             r->due[n++] = c;
         } else if (c->due_us < next_us) {
@@ -161,8 +159,9 @@ size_t aside_take_due(struct receiver *r)
     return n;
 }
 
-/* Since when it waits, for a lock or for the drop of its table; -1: it does not.
- * (What waits for an earlier change of its own name is known to the agent.) */
+/* Since when it waits, for a lock or for the drop of its table; -1: it does
+ * not. (What waits for an earlier change of its own name is known to the
+ * agent.) */
 static int64_t waits_since(struct receiver *r, const struct change *c)
 {
     return c->busy ? c->since_ms
@@ -188,8 +187,7 @@ static void report(struct receiver *r, struct buf *out, int64_t now_ms,
 {
     struct change *c;
 
-    DL_FOREACH(r->aside, c)
-    {
+    DL_FOREACH(r->aside, c) {
         if (*n == REPORTS_MAX) {
             break;
         }

@@ -25,8 +25,7 @@
 #include "sync/receiver_core.h"
 #include "sync/state.h"
 
-/* --- answers
- * -------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------- */
 
 static void put_nak(struct receiver *r, const struct change *c,
                     const struct err *err)
@@ -57,15 +56,13 @@ static void refuse(struct receiver *r, struct change *c, const struct err *err)
     struct change *rider;
 
     put_nak(r, c, err);
-    DL_FOREACH(c->riders, rider)
-    {
+    DL_FOREACH(c->riders, rider) {
         put_nak(r, rider, err);
     }
     release(r, c);
 }
 
-/* --- the group
- * -------------------------------------------------------------------- */
+/* --- the group ----------------------------------------------------------- */
 
 static void take_group(struct receiver *r)
 {
@@ -94,8 +91,7 @@ static void refuse_staged(struct receiver *r, const struct err *err)
 {
     struct change *c, *next;
 
-    DL_FOREACH_SAFE(r->group, c, next)
-    {
+    DL_FOREACH_SAFE(r->group, c, next) {
         if (c->stage != 0) {
             c->stage = 0;
             DL_DELETE(r->group, c);
@@ -110,8 +106,7 @@ static size_t staged_values(struct receiver *r)
     struct change *c;
     size_t n = 0;
 
-    DL_FOREACH(r->group, c)
-    {
+    DL_FOREACH(r->group, c) {
         if (c->stage != 0) {
             assert(n < r->config.group_changes);
             r->stages[n++] = c->stage;
@@ -127,8 +122,7 @@ static int values_failed(struct receiver *r, struct err *err)
     return receiver_fatal(err) ? err->code : 0;
 }
 
-/* --- one change
- * ------------------------------------------------------------------- */
+/* --- one change ---------------------------------------------------------- */
 
 static int too_many_aside(const struct change *c, struct err *err)
 {
@@ -193,8 +187,7 @@ static int apply_group(struct receiver *r, struct err *err)
     return rc;
 }
 
-/* --- the end of a group
- * --------------------------------------------------------------- */
+/* --- the end of a group -------------------------------------------------- */
 
 static void forget(struct receiver *r, const struct change *c)
 {
@@ -208,8 +201,7 @@ static void refuse_applied(struct receiver *r, const struct err *err)
 {
     struct change *c, *next;
 
-    DL_FOREACH_SAFE(r->done, c, next)
-    {
+    DL_FOREACH_SAFE(r->done, c, next) {
         /* What was the same may be so because of an earlier rename whose sync
          * failed, too. */
         if (c->changed || c->same) {
@@ -290,8 +282,7 @@ static void tell_index(struct receiver *r)
     struct digest table = {0, 0};
     struct change *c;
 
-    DL_FOREACH(r->done, c)
-    {
+    DL_FOREACH(r->done, c) {
         if (c->dropped) {
             continue;
         }
@@ -329,10 +320,8 @@ static void acknowledge(struct receiver *r)
     struct change *c, *next, *rider;
     size_t n = 0;
 
-    DL_FOREACH_SAFE(r->done, c, next)
-    {
-        DL_FOREACH(c->riders, rider)
-        {
+    DL_FOREACH_SAFE(r->done, c, next) {
+        DL_FOREACH(c->riders, rider) {
             add_ack(r, &n, rider->seq);
         }
         add_ack(r, &n, c->seq);

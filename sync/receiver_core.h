@@ -50,8 +50,8 @@ struct change {
     bool dropped;   /* applied, but then its table was dropped */
     /* aside */
     bool aside;
-    bool busy;        /* a lock is the reason */
-    int64_t since_ms; /* first tried; -1: never */
+    bool busy;         /* a lock is the reason */
+    int64_t since_ms;  /* first tried; -1: never */
     int64_t behind_ms; /* waits for an earlier change since then; -1: no */
     int64_t due_us;
     int64_t backoff_us;
@@ -89,7 +89,7 @@ struct receiver {
     bool ended;                 /* the session is over */
     bool greeted;               /* HELLO_OK was sent */
     bool relaxed;
-    bool looks;                 /* WIRE_FEATURE_LOOK: both know it */
+    bool looks;      /* WIRE_FEATURE_LOOK: both know it */
     bool all_synced; /* what earlier receivers left is durable */
     int64_t silence_ms;
     int64_t life_ms;       /* last sign of life of the agent, -1 none */

@@ -83,8 +83,7 @@ void receiver_progress(struct receiver *r, bool scanning, uint64_t keys)
     (void)pthread_mutex_unlock(&r->mutex);
 }
 
-/* --- scans
- * ---------------------------------------------------------------------- */
+/* --- scans --------------------------------------------------------------- */
 
 int query_scan_begin(struct receiver *r, uint64_t id, unsigned how,
                      struct err *err)
@@ -212,8 +211,7 @@ void receiver_unread(struct receiver *r, const struct wire_unread *m)
     }
 }
 
-/* --- digests and listings
- * --------------------------------------------------------- */
+/* --- digests and listings ------------------------------------------------ */
 
 /* NULL: the index is asked for.  With the mutex held, as long as it is used. */
 static const struct view *view_for(const struct receiver *r, uint64_t id)
@@ -289,10 +287,10 @@ int query_list(struct receiver *r, struct bytes body, struct err *err)
     for (unsigned i = 0; rc == 0 && i < r->list.count; i++) {
         (void)pthread_mutex_lock(&r->mutex);
         const struct view *view = view_for(r, l.id);
-        int n = view != NULL
-                    ? view_list(view, r->ix, r->list.buckets[i], &entries, &cap,
-                                err)
-                    : index_list(r->ix, r->list.buckets[i], &entries, &cap, err);
+        int n = view != NULL ? view_list(view, r->ix, r->list.buckets[i],
+                                         &entries, &cap, err)
+                             : index_list(r->ix, r->list.buckets[i], &entries,
+                                          &cap, err);
         (void)pthread_mutex_unlock(&r->mutex);
         rc = n < 0 ? n : list_bucket(&l, entries, n, err);
     }
@@ -300,8 +298,7 @@ int query_list(struct receiver *r, struct bytes body, struct err *err)
     return rc != 0 ? rc : flush_listing(&l, true, err);
 }
 
-/* --- names
- * -------------------------------------------------------------------------- */
+/* --- names --------------------------------------------------------------- */
 
 static void free_resolve(struct resolve *q)
 {
@@ -313,8 +310,7 @@ void query_close(struct receiver *r)
 {
     struct resolve *q, *next;
 
-    DL_FOREACH_SAFE(r->resolves, q, next)
-    {
+    DL_FOREACH_SAFE(r->resolves, q, next) {
         free_resolve(q);
     }
     view_free(r->view);
@@ -326,8 +322,7 @@ static struct resolve *collect(struct receiver *r, uint64_t id, struct err *err)
 {
     struct resolve *q;
 
-    DL_FOREACH(r->resolves, q)
-    {
+    DL_FOREACH(r->resolves, q) {
         if (q->id == id && !q->complete) {
             return q;
         }
@@ -382,8 +377,7 @@ static void start_walk(struct receiver *r)
     if (r->walking || r->ended) {
         return;
     }
-    DL_FOREACH(r->resolves, q)
-    {
+    DL_FOREACH(r->resolves, q) {
         if (q->complete) {
             break;
         }

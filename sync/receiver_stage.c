@@ -17,8 +17,7 @@
 #include "sync/receiver_core.h"
 #include "sync/state.h"
 
-/* --- changes
- * ------------------------------------------------------------------ */
+/* --- changes ------------------------------------------------------------- */
 
 static struct change *change_new(struct receiver *r, enum wire_type type,
                                  const struct wire_change *m, struct err *err)
@@ -81,11 +80,11 @@ static int refuse(struct receiver *r, const struct wire_change *m,
         return err->code;
     }
     receiver_nak(&r->out, m->seq, m->table, m->key, err);
+
     return 0;
 }
 
-/* --- small values
- * --------------------------------------------------------------- */
+/* --- small values -------------------------------------------------------- */
 
 /* Is this very value in place already, and on disk?  Only an equal stat of a
  * file that we installed and synced proves it (a file that a scan found, put
@@ -102,8 +101,7 @@ static bool is_same(struct receiver *r, const struct change *c)
     bool drops = r->drops > 0;
     (void)pthread_mutex_unlock(&r->mutex);
     return !drops && index_get(r->ix, c->name, &e) && !e.is_table &&
-           (e.durable || r->relaxed) &&
-           digest_equal(e.digest, c->digest) &&
+           (e.durable || r->relaxed) && digest_equal(e.digest, c->digest) &&
            r->ops->stat(r->ctx, change_table(c), change_key(c), &now, &err) ==
                0 &&
            vstat_equal(e.stat, now);
@@ -114,7 +112,8 @@ static int stage_value(struct receiver *r, struct change *c, struct bytes value,
 {
     uint64_t stage = r->next_stage++;
 
-    int rc = r->ops->stage_begin(r->ctx, stage, change_table(c), value.len, err);
+    int rc =
+        r->ops->stage_begin(r->ctx, stage, change_table(c), value.len, err);
     if (rc != 0) {
         return rc;
     }
@@ -181,8 +180,7 @@ int stage_same(struct receiver *r, struct bytes body, struct err *err)
     return 0;
 }
 
-/* --- large values
- * ---------------------------------------------------------------- */
+/* --- large values -------------------------------------------------------- */
 
 static struct stream *find_stream(struct receiver *r, uint64_t seq)
 {
@@ -223,6 +221,7 @@ static int check_dead(struct receiver *r, uint64_t seq, const char *frame,
     }
     err_set(err, ERR_PROTO, 0,
             "%s: no value with sequence %" PRIu64 " has begun", frame, seq);
+
     err->id = DR_PROTOCOL;
     return err->code;
 }
@@ -393,8 +392,7 @@ int stage_set_abort(struct receiver *r, struct bytes body, struct err *err)
     return 0;
 }
 
-/* --- DELETE, TABLE_SET, TABLE_DROP
- * ------------------------------------------------ */
+/* --- DELETE, TABLE_SET, TABLE_DROP --------------------------------------- */
 
 int stage_other(struct receiver *r, enum wire_type type, struct bytes body,
                 struct err *err)

@@ -87,6 +87,7 @@ static void free_names(struct compare *c)
         free((void *)(uintptr_t)c->names[i].table.p);
     }
     free(c->names);
+
     c->names = NULL;
     c->names_count = c->names_cap = 0;
 }
@@ -127,10 +128,10 @@ static struct compare *add_job(struct primary *p, struct repl *r,
 
 static const char *phase_word(enum compare_phase phase)
 {
-    static const char *const words[] = {
-        "waiting",  "scanning",  "comparing", "comparing", "comparing",
-        "settling", "comparing", "repairing", "repairing", "repairing",
-        "done"};
+    static const char *const words[] = {"waiting",   "scanning",  "comparing",
+                                        "comparing", "comparing", "settling",
+                                        "comparing", "repairing", "repairing",
+                                        "repairing", "done"};
 
     return words[phase];
 }
@@ -273,8 +274,8 @@ void reconcile_finish(struct primary *p, struct compare *c)
         r->initial = r->blank = false;
         r->mismatches = 0;
         c->result.repaired =
-            res->to_repair - (res->unread < res->to_repair ? res->unread
-                                                           : res->to_repair);
+            res->to_repair -
+            (res->unread < res->to_repair ? res->unread : res->to_repair);
         undone_count(r, c);
         r->next_ping_ms = p->now_ms; /* prove it */
         brake_applied(p, r, c);
@@ -368,13 +369,13 @@ void reconcile_unread(struct repl *r, const struct wire_unread *m)
     if (c == NULL || c->phase != COMPARE_SCANNING || m->id != c->request) {
         return; /* of a comparison that is over */
     }
-    struct uncompared_key k = {
-        .why = m->busy ? UNCOMPARED_LOCKED : UNCOMPARED_UNREADABLE,
-        .is_table = m->is_table,
-        .table = m->table,
-        .key = m->key,
-        .sys = m->sys,
-        .id = m->busy ? DR_LOCKED_THERE : DR_REPLICA_IO};
+    struct uncompared_key k = {.why = m->busy ? UNCOMPARED_LOCKED
+                                              : UNCOMPARED_UNREADABLE,
+                               .is_table = m->is_table,
+                               .table = m->table,
+                               .key = m->key,
+                               .sys = m->sys,
+                               .id = m->busy ? DR_LOCKED_THERE : DR_REPLICA_IO};
     (void)err_set(&why, ERR_IO, m->sys, "table %s%s%s %s on the replica",
                   QUOTED_TABLE((const char *)m->table.p, m->table.len),
                   m->is_table ? "" : " key ",
@@ -409,9 +410,9 @@ static void maybe_own(struct primary *p, struct repl *r)
         .scan = edited || r->compare_fails >= IN_VAIN,
         .content = edited && r->differs.depth == DIFFERS_CONTENT,
         .names_max = r->undone.suspect ? UNDONE_NAMES_MAX : 20};
-    bool now =
-        edited || r->owed || (r->owed_soon && (session_quiet(p, r) ||
-                                     p->now_ms - r->owed_soon_ms >= SOON_MS));
+    bool now = edited || r->owed ||
+               (r->owed_soon && (session_quiet(p, r) ||
+                                 p->now_ms - r->owed_soon_ms >= SOON_MS));
 
     if (!now || p->now_ms < r->compare_after_ms) {
         return;
@@ -484,8 +485,8 @@ void reconcile_step(struct primary *p, struct repl *r)
         return;
     }
     struct compare *c = reconcile_current(r);
-    if (c == NULL || (c->phase == COMPARE_QUEUED && !c->automatic &&
-                      !may_begin(p, r, c))) {
+    if (c == NULL ||
+        (c->phase == COMPARE_QUEUED && !c->automatic && !may_begin(p, r, c))) {
         maybe_own(p, r);
     }
     c = reconcile_current(r);
@@ -592,8 +593,7 @@ static struct compare *find_job(struct primary *p, uint64_t id)
 {
     struct repl *r;
 
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         for (struct compare *c = r->jobs; c != NULL; c = c->next) {
             if (c->id == id) {
                 return c;

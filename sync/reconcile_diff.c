@@ -41,7 +41,7 @@ static void bit_set(uint8_t *map, unsigned i)
 static int by_name(const void *a, const void *b)
 {
     return digest_order(((const struct diff *)a)->name,
-                    ((const struct diff *)b)->name);
+                        ((const struct diff *)b)->name);
 }
 
 static int by_first(const void *a, const void *b)
@@ -52,7 +52,7 @@ static int by_first(const void *a, const void *b)
 static int entry_order(const void *a, const void *b)
 {
     return digest_order(((const struct index_entry *)a)->name,
-                    ((const struct index_entry *)b)->name);
+                        ((const struct index_entry *)b)->name);
 }
 
 struct diff *reconcile_find(const struct compare *c, struct digest name)
@@ -101,7 +101,8 @@ static void count_diffs(struct compare *c)
 }
 
 /* Carry over from the round before which differences stood still; true when
- * all of them did long enough (those that are kept: of more it is not asked). */
+ * all of them did long enough (those that are kept: of more it is not asked).
+ */
 static bool all_proven(struct compare *c)
 {
     bool all = true;
@@ -278,7 +279,9 @@ static bool merge(struct primary *p, struct compare *c,
     bool ok = true;
 
     while (ok && (i < n || j < m)) {
-        int o = i == n ? 1 : j == m ? -1 : digest_order(here[i].name, there[j][0]);
+        int o = i == n   ? 1
+                : j == m ? -1
+                         : digest_order(here[i].name, there[j][0]);
         if (o < 0) {
             ok = add_diff(p, c, DIFF_MISSING, here[i].is_table, here[i].name,
                           here[i].digest, none);

@@ -3,16 +3,16 @@
  * reconcile_feed: names that a comparison found go into the change log as fast
  * as its replica takes them.
  *
- * A replica has at most config.repair_room places in the log for repairs, and on
- * a slow link only as many as pace.h allows, for a change that somebody makes
- * meanwhile takes its place behind them; but never none, also where changes keep
- * the link full.  Names beyond wait in a list of the comparison's own, so that
- * neither the walk that finds them nor anybody who needs that walk waits for this
- * replica.  The list is
- * bounded by config.names_bytes, and all lists together by eight times that;
- * of which every comparison may have an eighth of its own bound, however much
- * the others have.  What finds no room is counted and left for another
- * comparison, as are differences beyond config.diffs_max. */
+ * A replica has at most config.repair_room places in the log for repairs, and
+ * on a slow link only as many as pace.h allows, for a change that somebody
+ * makes meanwhile takes its place behind them; but never none, also where
+ * changes keep the link full.  Names beyond wait in a list of the comparison's
+ * own, so that neither the walk that finds them nor anybody who needs that walk
+ * waits for this replica.  The list is bounded by config.names_bytes, and all
+ * lists together by eight times that; of which every comparison may have an
+ * eighth of its own bound, however much the others have.  What finds no room is
+ * counted and left for another comparison, as are differences beyond
+ * config.diffs_max. */
 #include "sync/primary_impl.h"
 
 enum {

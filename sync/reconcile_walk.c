@@ -47,6 +47,7 @@ static int64_t position(const struct walk_filter *f, size_t m,
         f->names_count[m] == 0 ? NULL
                                : bsearch(&name, f->names[m], f->names_count[m],
                                          sizeof name, order_names);
+
     return at == NULL ? -1 : at - f->names[m];
 }
 
@@ -90,15 +91,13 @@ static bool others_come(struct primary *p)
 {
     struct repl *r;
 
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         if (is_waiting(r) &&
             p->now_ms - reconcile_current(r)->wanted_ms >= GATHER_MS) {
             return false;
         }
     }
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         const struct compare *c = reconcile_current(r);
         if (c != NULL && c->phase >= COMPARE_TOP &&
             c->phase <= COMPARE_RESOLVING && c->phase != COMPARE_SETTLING &&
@@ -161,8 +160,7 @@ static void begin(struct primary *p)
     if (w->filter == NULL) {
         return;
     }
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         if (is_waiting(r) && !add_member(w, r, reconcile_current(r))) {
             break;
         }
@@ -203,8 +201,7 @@ static bool any_waits(struct primary *p)
 {
     struct repl *r;
 
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         if (is_waiting(r)) {
             return true;
         }

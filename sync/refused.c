@@ -18,10 +18,10 @@ enum {
     WHAT_MAX = 1000,  /* ... of so many changes */
     REFUSED_FIRST_MS = 100,
     REFUSED_MAX_MS = 30000,
-    REFUSED_PER_S = 200,      /* tries of one replica that refuses very many */
+    REFUSED_PER_S = 200,       /* tries of one replica that refuses very many */
     REFUSED_TOGETHER_MS = 256, /* those after a longer wait are due together */
-    REFUSED_NEWS_MS = 500,    /* ... after news of the key: at most so late */
-    REFUSED_AGAIN_MS = 1000,  /* all at once: at most so often */
+    REFUSED_NEWS_MS = 500,     /* ... after news of the key: at most so late */
+    REFUSED_AGAIN_MS = 1000,   /* all at once: at most so often */
 };
 
 static int dr_of(const struct wire_nak *nak)
@@ -105,10 +105,10 @@ void refused_end(struct repl *r, struct flight *f)
     f->refusal.what = NULL;
 }
 
-/* --- when it is tried again --------------------------------------------- */
+/* --- when it is tried again ---------------------------------------------- */
 
 int64_t refused_retry_ms(const struct primary *p, const struct repl *r,
-                                const struct flight *f)
+                         const struct flight *f)
 {
     int64_t wait_ms = REFUSED_FIRST_MS;
 
@@ -131,8 +131,7 @@ void refused_taken(struct primary *p, struct repl *r)
         return;
     }
     r->refused_again_ms = p->now_ms;
-    DL_FOREACH(r->flights, f)
-    {
+    DL_FOREACH(r->flights, f) {
         if (f->refusals > 0 && f->state == FLIGHT_BACKOFF &&
             f->retry_ms != INT64_MAX) {
             f->retry_ms = p->now_ms;
@@ -152,7 +151,7 @@ void refused_news(const struct primary *p, const struct record *rec)
     }
 }
 
-/* --- what is told --------------------------------------------------------- */
+/* --- what is told -------------------------------------------------------- */
 
 const struct flight *refused_oldest(const struct repl *r)
 {
@@ -161,10 +160,10 @@ const struct flight *refused_oldest(const struct repl *r)
     if (r->refused == 0) {
         return NULL;
     }
-    DL_FOREACH(r->flights, f)
-    {
+    DL_FOREACH(r->flights, f) {
         if (f->refusals > 0 &&
-            (oldest == NULL || f->refusal.since_ms < oldest->refusal.since_ms)) {
+            (oldest == NULL ||
+             f->refusal.since_ms < oldest->refusal.since_ms)) {
             oldest = f;
         }
     }

@@ -4,9 +4,10 @@
  *
  * A full disk, a directory that changed its owner, an immutable file: such a
  * change is tried again with back-off, for as long as it takes.  From its first
- * refusal until it is over (acknowledged, or not needed any more, or the replica
- * is removed) it counts as refused, over new links, too, with what the receiver
- * said last.  So status can tell how many there are, since when, and why.
+ * refusal until it is over (acknowledged, or not needed any more, or the
+ * replica is removed) it counts as refused, over new links, too, with what the
+ * receiver said last.  So status can tell how many there are, since when, and
+ * why.
  */
 #pragma once
 

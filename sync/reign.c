@@ -32,6 +32,7 @@ static int check_primary(const struct reign *r, const struct wire_hello *hello,
                          struct err *err)
 {
     const size_t n = sizeof r->origin;
+
     if (!is_zero(r->origin, n) && !is_zero(hello->instance, n) &&
         memcmp(r->origin, hello->instance, n) != 0) {
         return refuse_second(r,
@@ -98,6 +99,7 @@ int reign_check(const struct reign *r, const struct wire_hello *hello,
 enum reign_change reign_follow(struct reign *r, const struct wire_hello *hello)
 {
     const size_t one = sizeof r->agents[0];
+
     if (r->epoch != hello->epoch ||
         memcmp(r->db_id, hello->db_id, sizeof r->db_id) != 0) {
         *r = (struct reign){.epoch = hello->epoch};

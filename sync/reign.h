@@ -32,8 +32,8 @@ enum { REIGN_AGENTS = 4 };
 struct reign {
     uint8_t db_id[16];
     uint64_t epoch;
-    uint8_t origin[WIRE_ORIGIN_BYTES];  /* zero: not known */
-    uint8_t agents[REIGN_AGENTS][16];   /* newest first; zero: none */
+    uint8_t origin[WIRE_ORIGIN_BYTES]; /* zero: not known */
+    uint8_t agents[REIGN_AGENTS][16];  /* newest first; zero: none */
 };
 
 /* Is epoch `next` (a higher one) near enough to `epoch`?  0: none is known. */

@@ -27,7 +27,7 @@
 #include "store/base/quote.h"
 #include "sync/scan_impl.h"
 
-/* --- keys ----------------------------------------------------------------- */
+/* --- keys ---------------------------------------------------------------- */
 
 static struct scan_name batched_name(const struct scan *s, size_t i,
                                      const char *table, size_t table_len)
@@ -109,7 +109,7 @@ static int on_key(void *arg, const char *table, size_t table_len, int dir_fd,
     return s->batched == SCAN_BATCH ? flush_batch(s, table, table_len) : 0;
 }
 
-/* --- tables --------------------------------------------------------------- */
+/* --- tables -------------------------------------------------------------- */
 
 /* A table is its existence: its entry has no digest and no stat. */
 static int put_table(struct scan *s, const struct scan_name *at, int dir_fd)
@@ -157,8 +157,8 @@ static int on_table_begin(void *arg, const char *table, size_t len, int dir_fd)
     return s->second_walk ? 0 : put_table(s, &at, dir_fd);
 }
 
-/* What was found in a directory that is not behind the table's name any more was
- * not found there. */
+/* What was found in a directory that is not behind the table's name any more
+ * was not found there. */
 static bool has_moved(const struct scan *s, const char *table, size_t len)
 {
     char path[TABLE_PATH_BYTES];
@@ -196,7 +196,8 @@ static int on_plain_incomplete(void *arg, const char *path,
     return 0;
 }
 
-/* A link or another odd thing in the place of a table that we know: not gone. */
+/* A link or another odd thing in the place of a table that we know: not gone.
+ */
 static bool on_expected(void *arg, const char *table, size_t len)
 {
     const struct scan *s = arg;

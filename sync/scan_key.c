@@ -24,7 +24,7 @@ enum {
     INLINE_MAX_BYTES = 1 << 20, /* larger values are read in pieces */
     PIECE_BYTES = 1 << 20,
     HOLE_STEP_BYTES = 256 << 20, /* before a stop is looked at again */
-    HOLD_MS = 5, /* writers often wait 10 ms for their lock */
+    HOLD_MS = 5,                 /* writers often wait 10 ms for their lock */
     /* More than this of names put aside, and the rest is reported at once. */
     BUSY_MAX_BYTES = 8 << 20,
 };
@@ -74,7 +74,7 @@ void scan_key_unreadable(struct scan *s, const struct scan_name *at,
     scan_tell_unread(s, why, at);
 }
 
-/* --- reading -------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------- */
 
 static int read_pieces(struct scan *s, struct large *l, struct look *look_out,
                        struct err *err)
@@ -129,7 +129,7 @@ static int read_key(struct scan *s, int dir_fd, const struct scan_name *at,
     return rc == LOOK_LARGE ? read_large(s, dir_fd, at, look_out, err) : rc;
 }
 
-/* --- what was found ------------------------------------------------------- */
+/* --- what was found ------------------------------------------------------ */
 
 /* An empty file may be one that a writer is about to fill: flockd creates a
  * key empty.  A ctime in the future proves no age. */
@@ -176,12 +176,12 @@ static int report_value(struct scan *s, int dir_fd, const struct scan_name *at,
                         const struct index_entry *was, const struct look *look,
                         int64_t now_ns)
 {
-    struct index_entry e = {.name = at->name,
-                            .digest = look->digest,
-                            .stat = look->stat,
-                            .scan = s->opt->scan,
-                            .table = index_table_tag(index_key(s->ix), at->table,
-                                                     at->table_len)};
+    struct index_entry e = {
+        .name = at->name,
+        .digest = look->digest,
+        .stat = look->stat,
+        .scan = s->opt->scan,
+        .table = index_table_tag(index_key(s->ix), at->table, at->table_len)};
 
     s->out->reread++;
     if (is_doubtful(s, &look->stat, was, now_ns)) {

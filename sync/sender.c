@@ -32,9 +32,9 @@
 enum {
     RELOOKS_MAX = 3,
     BRAKED_MS = 50,
-    READY_MAX_BYTES = 1 << 20, /* frames waiting for one replica's turn */
-    SAME_FROM_BYTES = 64,      /* a smaller value costs no more than to ask */
-    RIDE_MAX_MS = 1000,        /* then the index streams by itself */
+    READY_MAX_BYTES = 1 << 20,  /* frames waiting for one replica's turn */
+    SAME_FROM_BYTES = 64,       /* a smaller value costs no more than to ask */
+    RIDE_MAX_MS = 1000,         /* then the index streams by itself */
     READ_BYTES_PER_MS = 100000, /* a local read is at least as fast */
 };
 
@@ -104,8 +104,8 @@ static void note_waiting(struct record *rec, int replica)
     }
 }
 
-/* A value that was read in vain again and again: also its next try, and its turn
- * for that, stand aside. */
+/* A value that was read in vain again and again: also its next try, and its
+ * turn for that, stand aside. */
 static bool stays_aside(const struct flight *f, enum flight_state s)
 {
     if (aside_is_refused(f)) {
@@ -157,8 +157,7 @@ static void trim(struct primary *p, struct record *rec)
     }
     if (p->log.body_bytes < p->config.cache_max_bytes) {
         const struct repl *r;
-        EACH_REPL(p, r)
-        {
+        EACH_REPL(p, r) {
             if ((rec->pending & repl_bit(r)) != 0 && is_live(r)) {
                 return;
             }
@@ -221,8 +220,7 @@ static void feed(struct primary *p, struct repl *r)
         return;
     }
     r->starved = false;
-    DL_FOREACH(r->flights, f)
-    {
+    DL_FOREACH(r->flights, f) {
         if (f->state == FLIGHT_WAIT && !f->rec->retrying) {
             sender_need_look(p, f->rec);
         }
@@ -240,8 +238,8 @@ static bool others_will_stream(struct primary *p, const struct flight *own)
     return false;
 }
 
-/* The value may be what the replica has: the index reads it for its digest, which
- * takes no longer than a local read, and a link may be much slower. */
+/* The value may be what the replica has: the index reads it for its digest,
+ * which takes no longer than a local read, and a link may be much slower. */
 static bool waits_for_digest(struct primary *p, const struct repl *r,
                              const struct flight *f)
 {
@@ -345,8 +343,7 @@ void sender_news(struct primary *p, struct record *rec, int64_t now_us)
         rec->content_news = news;
         used = true;
     }
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         struct stream *s = &r->stream;
         if (s->flight != NULL && s->flight->rec == rec && s->news.seq == 0) {
             s->news = news;
@@ -369,8 +366,7 @@ bool sender_hint(struct primary *p, struct record *rec, uint64_t mask,
     bool noted = changelog_add(&p->log, rec, mask, p->now_ms, now_us);
     if (!noted) {
         struct repl *r;
-        EACH_REPL(p, r)
-        {
+        EACH_REPL(p, r) {
             reconcile_owe(p, r); /* no memory for the log: compare instead */
         }
     }
@@ -386,8 +382,7 @@ void sender_doubt(struct primary *p)
 {
     struct record *rec, *next;
 
-    HASH_ITER(hh, p->log.records, rec, next)
-    {
+    HASH_ITER(hh, p->log.records, rec, next) {
         uint64_t mask = rec->pending;
         for (const struct flight *f = rec->flights; f; f = f->rec_next) {
             mask |= UINT64_C(1) << f->replica;
@@ -478,8 +473,7 @@ void sender_redo(struct primary *p, struct repl *r)
 {
     struct flight *f;
 
-    DL_FOREACH(r->flights, f)
-    {
+    DL_FOREACH(r->flights, f) {
         if (f->state == FLIGHT_HELD) {
             continue;
         }
@@ -558,8 +552,7 @@ void sender_advance_all(struct primary *p)
 {
     struct repl *r;
 
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         sender_advance(p, r);
     }
 }
@@ -664,6 +657,7 @@ static void produce_one(struct primary *p, struct repl *r, struct flight *f)
 {
     struct record *rec = f->rec;
     bool stale = !is_fresh(rec);
+
     /* A table's drop takes its keys along, so it must be the latest news. */
     bool again = f->relooks < RELOOKS_MAX || rec->content == CONTENT_NO_TABLE;
 
@@ -884,16 +878,14 @@ void sender_ponged(struct primary *p, struct repl *r, uint64_t ping)
     if (r->last_fence == 0) {
         return;
     }
-    DL_FOREACH(r->flights, f)
-    {
+    DL_FOREACH(r->flights, f) {
         if (f->fence == 0 || f->fence > ping) {
             continue;
         }
         f->fence = 0;
         if (f->rest_ms > p->now_ms) {
             f->retry_ms = f->rest_ms;
-            p->retry_ms =
-                f->rest_ms < p->retry_ms ? f->rest_ms : p->retry_ms;
+            p->retry_ms = f->rest_ms < p->retry_ms ? f->rest_ms : p->retry_ms;
             continue;
         }
         flight_set(p, f, FLIGHT_WAIT);
@@ -937,8 +929,7 @@ void sender_rewind(struct primary *p, struct repl *r)
 
     stream_drop(p, r);
     r->last_fence = 0;
-    DL_FOREACH(r->flights, f)
-    {
+    DL_FOREACH(r->flights, f) {
         f->relooks = 0;
         f->fence = 0;
         f->changed = false;
@@ -977,8 +968,7 @@ void sender_resume(struct primary *p, struct repl *r)
     if (!is_live(r)) {
         return;
     }
-    DL_FOREACH_SAFE(r->flights, f, next)
-    {
+    DL_FOREACH_SAFE(r->flights, f, next) {
         if (f->state == FLIGHT_WAIT) {
             if (is_fresh(f->rec)) {
                 place(p, f);
@@ -1002,8 +992,7 @@ static int64_t tick_flights(struct primary *p, struct repl *r)
     if (r->timed == 0) {
         return soonest;
     }
-    DL_FOREACH_SAFE(r->flights, f, next)
-    {
+    DL_FOREACH_SAFE(r->flights, f, next) {
         if (!is_timed(f)) {
             continue;
         }
@@ -1030,8 +1019,7 @@ int64_t sender_tick(struct primary *p)
     struct repl *r;
 
     soonest = unborn < soonest ? unborn : soonest;
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         int64_t at = tick_flights(p, r);
         soonest = at < soonest ? at : soonest;
     }

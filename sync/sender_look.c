@@ -339,18 +339,15 @@ static void forget_keys(struct primary *p, const struct record *table)
     struct look_job *job, *next;
     struct repl *r;
 
-    DL_FOREACH_SAFE2(p->log.known, rec, after, known_next)
-    {
+    DL_FOREACH_SAFE2(p->log.known, rec, after, known_next) {
         if (is_in_table(rec, table)) {
             changelog_know(&p->log, rec, CONTENT_UNKNOWN);
         }
     }
-    HASH_ITER(hh, p->jobs, job, next)
-    {
+    HASH_ITER(hh, p->jobs, job, next) {
         job->outdated = job->outdated || is_in_table(job->rec, table);
     }
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         if (r->stream.flight != NULL &&
             is_in_table(r->stream.flight->rec, table)) {
             r->stream.outdated = true;
@@ -372,9 +369,9 @@ static void take_absent(struct primary *p, struct record *rec)
 }
 
 /* A large value that was touched or restored, rather than changed?  Then it is
- * the file it was, or a copy that kept its mtime.  A program that wrote the value
- * anew made a new file of now, whose size may well be equal; to read that twice
- * would cost it time for nothing. */
+ * the file it was, or a copy that kept its mtime.  A program that wrote the
+ * value anew made a new file of now, whose size may well be equal; to read that
+ * twice would cost it time for nothing. */
 static bool may_be_same(struct primary *p, struct record *rec,
                         const struct looked *l)
 {
@@ -474,8 +471,7 @@ int64_t sender_tick_looks(struct primary *p)
     struct record *rec, *next;
     int64_t soonest = INT64_MAX;
 
-    DL_FOREACH_SAFE2(p->retries, rec, next, retry_next)
-    {
+    DL_FOREACH_SAFE2(p->retries, rec, next, retry_next) {
         if (rec->retry_ms <= p->now_ms) {
             sender_need_look(p, rec);
         } else if (rec->retry_ms < soonest) {

@@ -79,8 +79,8 @@ void primary_link_up(struct primary *p, int replica, int64_t now_ms)
     struct wire_hello hello = {
         .proto_min = WIRE_PROTO_MIN,
         .proto_max = WIRE_PROTO_MAX,
-        .features = WIRE_FEATURE_LOOK |
-                    (r->undone.suspect ? WIRE_FEATURE_KEEP : 0),
+        .features =
+            WIRE_FEATURE_LOOK | (r->undone.suspect ? WIRE_FEATURE_KEEP : 0),
         .epoch = p->config.epoch,
         .heartbeat_ms = (uint32_t)p->config.heartbeat_ms,
         .silence_ms = (uint32_t)p->config.silence_ms,
@@ -277,6 +277,7 @@ static void compare_roots(struct primary *p, struct repl *r)
         return;
     }
     r->mismatches = brake_explains(p, r) ? 0 : r->mismatches + 1;
+
     if (r->mismatches >= MISMATCHES_PROVE && !r->owed && !r->owed_soon) {
         reconcile_owe_soon(p, r);
     }
@@ -347,9 +348,8 @@ static bool is_permanent(int dr)
     return dr == DR_OTHER_DATABASE || dr == DR_OLD_EPOCH ||
            dr == DR_REPLICA_DIR || dr == DR_REPLICA_NOT_EMPTY ||
            dr == DR_TWO_PRIMARIES || dr == DR_IS_PRIMARY ||
-           dr == DR_EPOCH_JUMP || dr == DR_PROTOCOL ||
-           dr == DR_REPLICA_BLANK || dr == DR_REPLICA_OTHER ||
-           dr == DR_REPLICA_TWICE || dr == DR_NESTED;
+           dr == DR_EPOCH_JUMP || dr == DR_PROTOCOL || dr == DR_REPLICA_BLANK ||
+           dr == DR_REPLICA_OTHER || dr == DR_REPLICA_TWICE || dr == DR_NESTED;
 }
 
 static int on_error(struct primary *p, struct repl *r, struct bytes body,

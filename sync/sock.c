@@ -70,6 +70,7 @@ struct sock *sock_connect(uv_loop_t *loop, struct handles *group,
     CLEANUP(fd_closep)
     int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
                     IPPROTO_TCP);
+
     if (fd < 0) {
         err_sys(err, errno, "cannot make a socket");
         return NULL;

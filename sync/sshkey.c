@@ -25,6 +25,7 @@ static const char alphabet[] =
 static int base64_value(char c)
 {
     const char *at = c != '\0' ? strchr(alphabet, c) : NULL;
+
     return at != NULL ? (int)(at - alphabet) : -1;
 }
 
@@ -104,8 +105,7 @@ bool sshkey_blob_is(const void *blob, size_t n, const char *type)
     return take_string(&c, &name) && string_is(&name, type);
 }
 
-/* --- files
- * ---------------------------------------------------------------------- */
+/* --- files --------------------------------------------------------------- */
 
 int sshkey_read_file(const char *path, struct buf *out, struct stat *st_out,
                      struct err *err)
@@ -140,8 +140,7 @@ int sshkey_read_file(const char *path, struct buf *out, struct stat *st_out,
     }
 }
 
-/* --- private keys
- * ------------------------------------------------------------------ */
+/* --- private keys -------------------------------------------------------- */
 
 static int refuse(struct err *err, const char *path, const char *why)
 {
@@ -178,6 +177,7 @@ static int judge_type(struct sshkey *key, const struct cur *name,
                       "key (ssh-keygen -t ed25519)");
     }
     memcpy(key->type, name->p, name->left);
+
     key->type[name->left] = '\0';
     return 0;
 }

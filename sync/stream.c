@@ -8,14 +8,14 @@
  * waits for its acknowledgement like any other.
  * The value is that of the file that was opened: when the name leads elsewhere
  * meanwhile, it is a version all the same, is installed, and the newer one
- * follows; so a value that is replaced faster than it can be sent still gets on.
- * Failures: the value was written in place while it was read -> SET_ABORT, a
- * pause as long as the try, then a copy of it is made and that is sent; it
- * cannot be read -> SET_ABORT, and the key is looked at again; the link goes down -> the stream
- * is forgotten, an answer that is still due is thrown away; the replica
- * refuses it -> the same, with back-off.
- * The index streams, too, to learn the digest, when no replica does, or when the
- * value may be one that the replicas have. */
+ * follows; so a value that is replaced faster than it can be sent still gets
+ * on. Failures: the value was written in place while it was read -> SET_ABORT,
+ * a pause as long as the try, then a copy of it is made and that is sent; it
+ * cannot be read -> SET_ABORT, and the key is looked at again; the link goes
+ * down -> the stream is forgotten, an answer that is still due is thrown away;
+ * the replica refuses it -> the same, with back-off. The index streams, too, to
+ * learn the digest, when no replica does, or when the value may be one that the
+ * replicas have. */
 #include <assert.h>
 
 #include "sync/primary_impl.h"
@@ -24,7 +24,7 @@ enum {
     REST_MIN_MS = 50,
     REST_MAX_MS = 2000, /* ... or as long as the try took */
     PIECE_BYTES = 128 * 1024,
-    PIECE_MIN = 8 * 1024, /* on a slow link */
+    PIECE_MIN = 8 * 1024,          /* on a slow link */
     AHEAD_BYTES = 2 * PIECE_BYTES, /* read ahead of the link */
     BETWEEN_BYTES = 64 * 1024,     /* small frames let in before a piece */
 };
@@ -101,8 +101,7 @@ static struct repl *stream_of(struct primary *p, uint64_t id)
 {
     struct repl *r;
 
-    EACH_REPL(p, r)
-    {
+    EACH_REPL(p, r) {
         if (r->stream.state != STREAM_NONE && r->stream.id == id) {
             return r;
         }
@@ -224,12 +223,12 @@ void primary_stream_opened(struct primary *p, uint64_t id,
 static void tell_index(struct primary *p, const struct record *rec,
                        const struct looked *l, bool fresh)
 {
-    struct index_entry e = {
-        .name = rec->name,
-        .digest = l->look.digest,
-        .stat = l->look.stat,
-        .table = index_table_tag(index_key(p->ix), record_table(rec),
-                                 rec->table_len)};
+    struct index_entry e = {.name = rec->name,
+                            .digest = l->look.digest,
+                            .stat = l->look.stat,
+                            .table = index_table_tag(index_key(p->ix),
+                                                     record_table(rec),
+                                                     rec->table_len)};
     bool follows = false;
     struct err err;
 
@@ -245,8 +244,8 @@ static void tell_index(struct primary *p, const struct record *rec,
     }
 }
 
-/* It was read; but the index, which reads as fast as the disk does, tells nothing
- * of those whose link is too slow for that. */
+/* It was read; but the index, which reads as fast as the disk does, tells
+ * nothing of those whose link is too slow for that. */
 static void note_still(struct primary *p, struct flight *f)
 {
     f->changed = false;
@@ -273,7 +272,8 @@ static void finish(struct primary *p, struct repl *r, const struct looked *l)
     struct news news = read.news;
 
     for (struct flight *o = rec->flights; o != NULL; o = o->rec_next) {
-        o->changed = o->changed && o->state != FLIGHT_RIDE; /* it rides on this */
+        o->changed =
+            o->changed && o->state != FLIGHT_RIDE; /* it rides on this */
     }
     note_still(p, f);
     tell_index(p, rec, l, fresh);
@@ -385,8 +385,7 @@ void primary_stream_zeros(struct primary *p, uint64_t id, uint64_t n,
 void stream_more(struct primary *p, struct repl *r)
 {
     if (r->stream.state == STREAM_OPEN && !p->lost &&
-        r->stream.waits_for == 0 &&
-        (r->is_index || session_has_room(r)) &&
+        r->stream.waits_for == 0 && (r->is_index || session_has_room(r)) &&
         r->out.len - r->out_at < AHEAD_BYTES) {
         read_on(p, r);
     }

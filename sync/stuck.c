@@ -200,7 +200,8 @@ static void say_oldest(struct primary *p, const struct repl *r,
         return;
     }
     (void)err_set(err, ERR_TIMEOUT, 0, "%s was not sent yet",
-                  node != NULL ? name_of(name, node->rec) : "what changed last");
+                  node != NULL ? name_of(name, node->rec)
+                               : "what changed last");
     err->id = DR_LAG;
 }
 

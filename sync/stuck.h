@@ -3,11 +3,11 @@
  * stuck: why a pending change does not come to its replica.
  *
  * Every change that is not acknowledged is a flight (or a place in the log that
- * none has taken yet).  Most are just on their way.  Here is told apart which of
- * them wait for somebody: for the replica that refuses the key, for a reader
- * there or a writer here who holds its lock, for a key that never holds still or
- * may not be read.  Status names them, and what waits for a replica may decide to
- * go on without them.
+ * none has taken yet).  Most are just on their way.  Here is told apart which
+ * of them wait for somebody: for the replica that refuses the key, for a reader
+ * there or a writer here who holds its lock, for a key that never holds still
+ * or may not be read.  Status names them, and what waits for a replica may
+ * decide to go on without them.
  */
 #pragma once
 
@@ -31,14 +31,14 @@ enum stuck {
 /* Why the flight waits; of one that is held back by an earlier one of its key,
  * why that one does. */
 enum stuck stuck_why(const struct flight *f);
-/* For how long, as far as known; of one that does not wait for anybody, how long
- * it is pending. */
+/* For how long, as far as known; of one that does not wait for anybody, how
+ * long it is pending. */
 int64_t stuck_for_ms(const struct primary *p, const struct flight *f);
-/* The replica's next flight, by sequence, that waits for somebody; the first one
- * with after == NULL, NULL at the end. */
+/* The replica's next flight, by sequence, that waits for somebody; the first
+ * one with after == NULL, NULL at the end. */
 const struct flight *stuck_next(const struct repl *r,
                                 const struct flight *after);
-/* The flight's key and what it waits for, in a sentence with its number; `more`:
- * so many others are like it. */
+/* The flight's key and what it waits for, in a sentence with its number;
+ * `more`: so many others are like it. */
 void stuck_say(const struct primary *p, const struct flight *f, uint64_t more,
                struct err *err);

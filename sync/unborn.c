@@ -8,11 +8,11 @@
  * out of the log as long as all of this holds: the watch told that it was made
  * (when nobody was waiting for that key, so the replicas and the index have
  * none) and nothing since; it is exclusively locked; its stat and its name are
- * those of a temporary; the key that it would be of is known, or, as that may be
- * new, its digits are as many as nearly all are; and all that for no longer than
- * UNBORN_MAX_MS.  Little is lost by that if it is a key all the same: no writer
- * has closed it or renamed it, and one that gave its lock back and took it again
- * between two looks is shown as blocked when that time is over.
+ * those of a temporary; the key that it would be of is known, or, as that may
+ * be new, its digits are as many as nearly all are; and all that for no longer
+ * than UNBORN_MAX_MS.  Little is lost by that if it is a key all the same: no
+ * writer has closed it or renamed it, and one that gave its lock back and took
+ * it again between two looks is shown as blocked when that time is over.
  *
  * What it had in the log ends, and the file is remembered here.  Any event of
  * it makes it a key like others: a rename and a removal look at it, as does its
@@ -98,8 +98,7 @@ void unborn_free(struct primary *p)
 {
     struct unborn *u, *next;
 
-    HASH_ITER(hh, p->unborn, u, next)
-    {
+    HASH_ITER(hh, p->unborn, u, next) {
         forget(p, u);
     }
 }
@@ -257,8 +256,7 @@ void unborn_ask(struct primary *p)
 {
     struct unborn *u, *next;
 
-    HASH_ITER(hh, p->unborn, u, next)
-    {
+    HASH_ITER(hh, p->unborn, u, next) {
         look_again(p, u, true);
     }
 }
@@ -267,8 +265,7 @@ void unborn_doubt(struct primary *p)
 {
     struct unborn *u, *next;
 
-    HASH_ITER(hh, p->unborn, u, next)
-    {
+    HASH_ITER(hh, p->unborn, u, next) {
         struct record *rec =
             changelog_record(&p->log, false, u->names, u->table_len,
                              u->names + u->table_len, u->key_len);
@@ -284,8 +281,7 @@ int64_t unborn_tick(struct primary *p)
     int64_t soonest = INT64_MAX;
     struct unborn *u, *next;
 
-    HASH_ITER(hh, p->unborn, u, next)
-    {
+    HASH_ITER(hh, p->unborn, u, next) {
         if (u->next_ms <= p->now_ms && !p->lost) {
             u->next_ms = p->now_ms + u->pause_ms;
             look_again(p, u, false);

@@ -55,6 +55,7 @@ void uncompared_add(struct uncompared *u, const struct uncompared_key *k)
         return;
     }
     u->count++;
+
     if (u->n >= u->max) {
         return;
     }
@@ -78,12 +79,13 @@ void uncompared_free(struct uncompared *u)
         free((void *)(uintptr_t)u->keys[i].table.p);
     }
     free(u->keys);
+
     u->keys = NULL;
     u->n = u->cap = 0;
     u->count = 0;
 }
 
-/* --- what is under way ------------------------------------------------------ */
+/* --- what is under way --------------------------------------------------- */
 
 static bool counts(const struct flight *f, uint64_t barrier)
 {
@@ -146,7 +148,8 @@ static void say(const struct primary *p, const struct record *rec,
 {
     const char *table = QUOTED_TABLE(record_table(rec), rec->table_len);
     const char *key = QUOTED(record_key(rec), rec->key_len);
-    bool unread = why == STUCK_UNREADABLE, own = unread && p->log.unreadable < 2;
+    bool unread = why == STUCK_UNREADABLE,
+         own = unread && p->log.unreadable < 2;
 
     (void)err_set(err, ERR_TIMEOUT, 0, "table %s%s%s %s%s%.200s", table,
                   rec->is_table ? "" : " key ", rec->is_table ? "" : key,
@@ -160,10 +163,10 @@ static void say(const struct primary *p, const struct record *rec,
 static void add(const struct primary *p, const struct record *rec,
                 const struct flight *f, struct uncompared *out)
 {
-    struct uncompared_key k = {
-        .is_table = rec->is_table,
-        .table = bytes_of(record_table(rec), rec->table_len),
-        .key = bytes_of(record_key(rec), rec->key_len)};
+    struct uncompared_key k = {.is_table = rec->is_table,
+                               .table =
+                                   bytes_of(record_table(rec), rec->table_len),
+                               .key = bytes_of(record_key(rec), rec->key_len)};
     enum stuck why = f != NULL ? stuck_why(f) : STUCK_NOT;
     struct err said = {0};
 
@@ -191,8 +194,7 @@ static void gather(struct primary *p, const struct repl *r,
     const struct flight *f;
     const struct log_node *n;
 
-    DL_FOREACH(r->flights, f)
-    {
+    DL_FOREACH(r->flights, f) {
         if (f == oldest(f->rec, r->id, barrier) &&
             (but == NULL || !is_open(f->rec, but->id, barrier))) {
             add(p, f->rec, f, out);
@@ -220,11 +222,11 @@ bool uncompared_has(struct primary *p, const struct repl *r, uint64_t barrier,
 {
     const struct record *rec = changelog_find(&p->log, name);
 
-    return rec != NULL && (is_open(rec, r->id, barrier) ||
-                           is_open(rec, p->index_id, barrier));
+    return rec != NULL &&
+           (is_open(rec, r->id, barrier) || is_open(rec, p->index_id, barrier));
 }
 
-/* --- in words --------------------------------------------------------------- */
+/* --- in words ------------------------------------------------------------ */
 
 const char *uncompared_word(enum uncompared_why why)
 {

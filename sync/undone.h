@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * undone: what a primary undoes on a replica after it has lost its last changes.
+ * undone: what a primary undoes on a replica after it has lost its last
+ * changes.
  *
  * A power loss can take back what the primary's applications wrote last, though
  * it is acknowledged and durable on a replica.  The replica converges to what

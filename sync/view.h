@@ -8,8 +8,8 @@
  * holds, for each name where the disk is not what the index says, both; and it
  * answers as the index would if it had been told.
  *
- * A live change that comes in meanwhile goes to the index, as ever.  An entry of
- * the view counts only while the index still has what it had when the scan
+ * A live change that comes in meanwhile goes to the index, as ever.  An entry
+ * of the view counts only while the index still has what it had when the scan
  * looked, so what was installed since is seen as installed.
  *
  * Filled by one thread; afterwards read only.
@@ -39,5 +39,4 @@ void view_nodes(const struct view *v, struct index *ix,
 void view_buckets(const struct view *v, struct index *ix, unsigned node,
                   struct digest out[INDEX_NODES]);
 int view_list(const struct view *v, struct index *ix, unsigned bucket,
-              struct index_entry **out, size_t *cap,
-              struct err *err) MUSTCHECK;
+              struct index_entry **out, size_t *cap, struct err *err) MUSTCHECK;

@@ -27,7 +27,9 @@
 #include "store/name.h"
 #include "store/value.h"
 
-#define WIRE_MAGIC "\x89" "DRV\r\n\x1a\n"
+#define WIRE_MAGIC                                                             \
+    "\x89"                                                                     \
+    "DRV\r\n\x1a\n"
 enum {
     WIRE_MAGIC_BYTES = 8,
     WIRE_PROTO_MIN = 2,
@@ -61,8 +63,8 @@ enum {
 enum wire_type {
     /* agent -> receiver */
     WIRE_HELLO = 1,
-    WIRE_SET = 2,        /* a whole value, at most WIRE_INLINE_MAX */
-    WIRE_SET_BEGIN = 3,  /* a large value: then PIECE*, SET_END or SET_ABORT */
+    WIRE_SET = 2,       /* a whole value, at most WIRE_INLINE_MAX */
+    WIRE_SET_BEGIN = 3, /* a large value: then PIECE*, SET_END or SET_ABORT */
     WIRE_PIECE = 4,
     WIRE_SET_END = 5,
     WIRE_SET_ABORT = 6,
@@ -70,27 +72,27 @@ enum wire_type {
     WIRE_TABLE_SET = 8,  /* the table exists (may be empty) */
     WIRE_TABLE_DROP = 9, /* the table and all keys in it are gone */
     WIRE_PING = 10,
-    WIRE_SCAN = 11,      /* bring your index up to date with your disk */
-    WIRE_TREE = 12,      /* send the digests below a tree node */
-    WIRE_LIST = 13,      /* send the entries of these buckets */
-    WIRE_RESOLVE = 14,   /* send the names of these name hashes */
-    WIRE_BYE = 15,       /* clean end, either direction */
-    WIRE_ERROR = 16,     /* fatal, either direction: number and text */
-    WIRE_SAME = 17,      /* the key has this digest still: you have the value */
-    WIRE_ZEROS = 18,     /* a piece of a large value that is all zeros */
+    WIRE_SCAN = 11,    /* bring your index up to date with your disk */
+    WIRE_TREE = 12,    /* send the digests below a tree node */
+    WIRE_LIST = 13,    /* send the entries of these buckets */
+    WIRE_RESOLVE = 14, /* send the names of these name hashes */
+    WIRE_BYE = 15,     /* clean end, either direction */
+    WIRE_ERROR = 16,   /* fatal, either direction: number and text */
+    WIRE_SAME = 17,    /* the key has this digest still: you have the value */
+    WIRE_ZEROS = 18,   /* a piece of a large value that is all zeros */
     /* receiver -> agent */
     WIRE_HELLO_OK = 32,
-    WIRE_READY = 33,     /* the scan at start is done: digests are known */
-    WIRE_ACK = 34,       /* these changes are durable */
-    WIRE_NAK = 35,       /* this change could not be applied: send again later */
-    WIRE_BLOCKED = 36,   /* this change waits for a reader's lock */
+    WIRE_READY = 33,   /* the scan at start is done: digests are known */
+    WIRE_ACK = 34,     /* these changes are durable */
+    WIRE_NAK = 35,     /* this change could not be applied: send again later */
+    WIRE_BLOCKED = 36, /* this change waits for a reader's lock */
     WIRE_PONG = 37,
     WIRE_SCAN_DONE = 38,
-    WIRE_NODES = 39,     /* answer to TREE: 256 digests */
-    WIRE_LISTING = 40,   /* part of the answer to LIST */
-    WIRE_NAMES = 41,     /* part of the answer to RESOLVE */
-    WIRE_NOTICE = 42,    /* text for the agent's log */
-    WIRE_UNREAD = 43,    /* a scan could not read this key or table */
+    WIRE_NODES = 39,   /* answer to TREE: 256 digests */
+    WIRE_LISTING = 40, /* part of the answer to LIST */
+    WIRE_NAMES = 41,   /* part of the answer to RESOLVE */
+    WIRE_NOTICE = 42,  /* text for the agent's log */
+    WIRE_UNREAD = 43,  /* a scan could not read this key or table */
 };
 
 /* Durability of acknowledgements, chosen by the agent's configuration. */
@@ -118,11 +120,11 @@ struct wire_hello {
     /* The first WIRE_ORIGIN_BYTES tell the primary's directory (all zero: not
      * known), the rest is random per agent process. */
     uint8_t instance[16];
-    uint32_t heartbeat_ms;  /* how often the agent sends PING */
-    uint32_t silence_ms;    /* after this long without a frame: give up */
-    uint8_t durability;     /* enum wire_durability */
-    struct bytes replica;   /* the replica's name in the agent's config */
-    struct bytes version;   /* program version, for status */
+    uint32_t heartbeat_ms; /* how often the agent sends PING */
+    uint32_t silence_ms;   /* after this long without a frame: give up */
+    uint8_t durability;    /* enum wire_durability */
+    struct bytes replica;  /* the replica's name in the agent's config */
+    struct bytes version;  /* program version, for status */
     /* The secret of name hashes and leaves (struct index_key); zero from an
      * agent that speaks protocol 1 only. */
     uint8_t key[WIRE_KEY_BYTES];
@@ -135,21 +137,22 @@ struct wire_hello {
 struct wire_hello_ok {
     uint16_t proto;
     uint32_t features;
-    uint64_t epoch;         /* now stored on the replica */
-    uint8_t was_empty;      /* this replica had no database id before */
+    uint64_t epoch;    /* now stored on the replica */
+    uint8_t was_empty; /* this replica had no database id before */
     struct bytes version;
-    struct bytes host;      /* host name, for status */
+    struct bytes host;               /* host name, for status */
     uint8_t dirid[WIRE_DIRID_BYTES]; /* protocol 3: the replica's own id */
 };
 
-/* SET, SAME, SET_BEGIN, DELETE, TABLE_SET, TABLE_DROP; unused members are zero. */
+/* SET, SAME, SET_BEGIN, DELETE, TABLE_SET, TABLE_DROP; unused members are zero.
+ */
 struct wire_change {
     uint64_t seq;
     struct bytes table; /* table name with '/' (decoded: in `scratch`) */
     struct bytes key;
-    struct digest digest;  /* SET, SAME: of the value */
-    uint64_t size;         /* SET_BEGIN: expected bytes (may differ at end) */
-    struct bytes value;    /* SET */
+    struct digest digest; /* SET, SAME: of the value */
+    uint64_t size;        /* SET_BEGIN: expected bytes (may differ at end) */
+    struct bytes value;   /* SET */
     char scratch[TABLE_MAX_BYTES]; /* decoder's place for the joined name */
 };
 
@@ -170,10 +173,11 @@ struct wire_set_end {
 
 struct wire_ping {
     uint64_t id;
-    int64_t fresh_ns;  /* CLOCK_REALTIME of the primary: every change made
-                          before it is acknowledged by this replica; 0: unknown */
-    uint64_t seq;      /* the watermark that goes with it */
-    uint8_t state;     /* enum replica_state, for the freshness file */
+    int64_t
+        fresh_ns;  /* CLOCK_REALTIME of the primary: every change made
+                      before it is acknowledged by this replica; 0: unknown */
+    uint64_t seq;  /* the watermark that goes with it */
+    uint8_t state; /* enum replica_state, for the freshness file */
 };
 
 struct wire_pong {
@@ -181,18 +185,18 @@ struct wire_pong {
     struct digest root;
     uint64_t keys;
     uint64_t bytes;
-    uint64_t replaced;   /* installs forced past a lock (policy `replace`) */
-    uint64_t waiting;    /* changes set aside because of locks */
-    uint8_t scanning;    /* a scan runs: the digest is not final */
-    uint64_t scan_keys;  /* its progress */
+    uint64_t replaced;  /* installs forced past a lock (policy `replace`) */
+    uint64_t waiting;   /* changes set aside because of locks */
+    uint8_t scanning;   /* a scan runs: the digest is not final */
+    uint64_t scan_keys; /* its progress */
 };
 
 struct wire_ready {
     struct digest root;
     uint64_t keys;
     uint64_t tables;
-    uint64_t reread;  /* values read by the scan */
-    uint64_t errors;  /* keys it could not read */
+    uint64_t reread; /* values read by the scan */
+    uint64_t errors; /* keys it could not read */
     struct bytes first_error;
 };
 
@@ -237,7 +241,7 @@ struct wire_nodes {
 
 struct wire_list {
     uint64_t id;
-    uint16_t count;          /* buckets, at most WIRE_BATCH_MAX */
+    uint16_t count; /* buckets, at most WIRE_BATCH_MAX */
     uint16_t buckets[WIRE_BATCH_MAX];
 };
 
@@ -274,7 +278,7 @@ struct wire_blocked {
 };
 
 struct wire_error {
-    uint16_t id;       /* DR-nnn */
+    uint16_t id; /* DR-nnn */
     struct bytes text;
     struct bytes hint; /* the next command to type; may be empty */
 };
@@ -329,7 +333,7 @@ void wire_put_unread(struct buf *out, const struct wire_unread *m);
 void wire_put_error(struct buf *out, const struct wire_error *m);
 void wire_put_bye(struct buf *out);
 
-/* --- decoding --------------------------------------------------------------*/
+/* --- decoding ------------------------------------------------------------ */
 
 /* Splits a byte stream into frames.  Owns a buffer of at most one frame. */
 struct wire_in {
@@ -362,22 +366,36 @@ int wire_in_ended(const struct wire_in *w, struct err *err);
 /* Each decodes one body: 0, or ERR_PROTO naming the frame and what is wrong
  * (short, too long, trailing bytes, an impossible key or table, a bound).
  * Borrowed pointers lead into the body (or m->scratch). */
-int wire_get_hello(struct bytes b, struct wire_hello *m, struct err *err) MUSTCHECK;
-int wire_get_hello_ok(struct bytes b, struct wire_hello_ok *m, struct err *err) MUSTCHECK;
+int wire_get_hello(struct bytes b, struct wire_hello *m,
+                   struct err *err) MUSTCHECK;
+int wire_get_hello_ok(struct bytes b, struct wire_hello_ok *m,
+                      struct err *err) MUSTCHECK;
 int wire_get_change(enum wire_type type, struct bytes b, struct wire_change *m,
                     struct err *err) MUSTCHECK;
-int wire_get_piece(struct bytes b, struct wire_piece *m, struct err *err) MUSTCHECK;
-int wire_get_zeros(struct bytes b, struct wire_zeros *m, struct err *err) MUSTCHECK;
-int wire_get_set_end(struct bytes b, struct wire_set_end *m, struct err *err) MUSTCHECK;
-int wire_get_set_abort(struct bytes b, uint64_t *seq, struct err *err) MUSTCHECK;
-int wire_get_ping(struct bytes b, struct wire_ping *m, struct err *err) MUSTCHECK;
-int wire_get_pong(struct bytes b, struct wire_pong *m, struct err *err) MUSTCHECK;
-int wire_get_ready(struct bytes b, struct wire_ready *m, struct err *err) MUSTCHECK;
-int wire_get_scan(struct bytes b, struct wire_scan *m, struct err *err) MUSTCHECK;
-int wire_get_scan_done(struct bytes b, struct wire_scan_done *m, struct err *err) MUSTCHECK;
-int wire_get_tree(struct bytes b, struct wire_tree *m, struct err *err) MUSTCHECK;
-int wire_get_nodes(struct bytes b, struct wire_nodes *m, struct err *err) MUSTCHECK;
-int wire_get_list(struct bytes b, struct wire_list *m, struct err *err) MUSTCHECK;
+int wire_get_piece(struct bytes b, struct wire_piece *m,
+                   struct err *err) MUSTCHECK;
+int wire_get_zeros(struct bytes b, struct wire_zeros *m,
+                   struct err *err) MUSTCHECK;
+int wire_get_set_end(struct bytes b, struct wire_set_end *m,
+                     struct err *err) MUSTCHECK;
+int wire_get_set_abort(struct bytes b, uint64_t *seq,
+                       struct err *err) MUSTCHECK;
+int wire_get_ping(struct bytes b, struct wire_ping *m,
+                  struct err *err) MUSTCHECK;
+int wire_get_pong(struct bytes b, struct wire_pong *m,
+                  struct err *err) MUSTCHECK;
+int wire_get_ready(struct bytes b, struct wire_ready *m,
+                   struct err *err) MUSTCHECK;
+int wire_get_scan(struct bytes b, struct wire_scan *m,
+                  struct err *err) MUSTCHECK;
+int wire_get_scan_done(struct bytes b, struct wire_scan_done *m,
+                       struct err *err) MUSTCHECK;
+int wire_get_tree(struct bytes b, struct wire_tree *m,
+                  struct err *err) MUSTCHECK;
+int wire_get_nodes(struct bytes b, struct wire_nodes *m,
+                   struct err *err) MUSTCHECK;
+int wire_get_list(struct bytes b, struct wire_list *m,
+                  struct err *err) MUSTCHECK;
 /* LISTING, RESOLVE, NAMES, ACK (id and last are 0 for ACK). */
 int wire_get_items(enum wire_type type, struct bytes b, struct wire_items *m,
                    struct err *err) MUSTCHECK;
@@ -389,10 +407,14 @@ int wire_item_ack(struct wire_items *m, uint64_t *seq);
 int wire_item_name(struct wire_items *m, struct wire_name *name,
                    struct err *err) MUSTCHECK;
 int wire_get_nak(struct bytes b, struct wire_nak *m, struct err *err) MUSTCHECK;
-int wire_get_blocked(struct bytes b, struct wire_blocked *m, struct err *err) MUSTCHECK;
-int wire_get_unread(struct bytes b, struct wire_unread *m, struct err *err) MUSTCHECK;
-int wire_get_notice(struct bytes b, struct bytes *text, struct err *err) MUSTCHECK;
-int wire_get_error(struct bytes b, struct wire_error *m, struct err *err) MUSTCHECK;
+int wire_get_blocked(struct bytes b, struct wire_blocked *m,
+                     struct err *err) MUSTCHECK;
+int wire_get_unread(struct bytes b, struct wire_unread *m,
+                    struct err *err) MUSTCHECK;
+int wire_get_notice(struct bytes b, struct bytes *text,
+                    struct err *err) MUSTCHECK;
+int wire_get_error(struct bytes b, struct wire_error *m,
+                   struct err *err) MUSTCHECK;
 int wire_get_bye(struct bytes b, struct err *err) MUSTCHECK;
 
 /* "SET", "HELLO_OK"...; "frame 77" for others (valid until this thread's next

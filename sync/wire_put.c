@@ -149,8 +149,8 @@ void wire_put_change(struct buf *out, enum wire_type type,
 {
     size_t start = frame_begin(out, type);
 
-    assert(type == WIRE_SAME || type == WIRE_SET_BEGIN ||
-           type == WIRE_DELETE || type == WIRE_TABLE_SET ||
+    assert(type == WIRE_SAME || type == WIRE_SET_BEGIN || type == WIRE_DELETE ||
+           type == WIRE_TABLE_SET ||
            (type == WIRE_TABLE_DROP && m->table.len > 0));
     buf_u64(out, m->seq);
     put_table(out, m->table);

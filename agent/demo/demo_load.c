@@ -53,7 +53,7 @@ static int64_t wall_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* --- values ------------------------------------------------------------------ */
+/* --- values -------------------------------------------------------------- */
 
 /* "TABLE/KEY VERSION TIME_NS DIGEST padding", the digest over the rest. */
 static size_t make_value(char out[VALUE_MAX], const char *table,
@@ -61,8 +61,8 @@ static size_t make_value(char out[VALUE_MAX], const char *table,
 {
     char head[512];
 
-    int n = snprintf(head, sizeof head, "%s/%s %" PRIu64 " %" PRId64, table, key,
-                     version, wall_ns());
+    int n = snprintf(head, sizeof head, "%s/%s %" PRIu64 " %" PRId64, table,
+                     key, version, wall_ns());
     uint64_t digest = XXH3_64bits(head, (size_t)n);
     int m = snprintf(out, VALUE_MAX, "%s %016" PRIx64 " ", head, digest);
     size_t len = (size_t)m + pad;
@@ -84,8 +84,7 @@ static bool check_value(const char *value, size_t len, const char *table,
         return false;
     }
     (void)snprintf(want, sizeof want, "%s/%s", table, key);
-    if (strcmp(name, want) != 0 ||
-        XXH3_64bits(value, (size_t)used) != digest) {
+    if (strcmp(name, want) != 0 || XXH3_64bits(value, (size_t)used) != digest) {
         return false;
     }
     for (size_t i = (size_t)used + 18; i < len; i++) {
@@ -96,7 +95,7 @@ static bool check_value(const char *value, size_t len, const char *table,
     return true;
 }
 
-/* --- writing -------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------- */
 
 struct write_options {
     const char *dir;
@@ -128,7 +127,8 @@ static int write_all(struct drover *db, const struct write_options *o)
         const char *table = tables[n % TABLES];
         char key[32];
         (void)snprintf(key, sizeof key, "key-%05u", n);
-        size_t len = make_value(value, table, key, i, 64 + (unsigned)rand() % 2000);
+        size_t len =
+            make_value(value, table, key, i, 64 + (unsigned)rand() % 2000);
         if (drover_set(db, drover_text(table), drover_text(key),
                        drover_bytes(value, len), LOCK_MS, &e) < 0) {
             fprintf(stderr, "demo_load: %s\n", e.message);
@@ -155,7 +155,7 @@ static int run_write(const struct write_options *o)
     return rc;
 }
 
-/* --- reading --------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------- */
 
 struct reader {
     struct drover *db;
@@ -302,7 +302,7 @@ static int run_read(const char *dir, unsigned seconds)
     return rc;
 }
 
-/* --- command line -------------------------------------------------------------------- */
+/* --- command line -------------------------------------------------------- */
 
 static int usage(void)
 {

@@ -125,6 +125,7 @@ const uint8_t *cur_take(struct cur *c, size_t n)
 uint8_t cur_u8(struct cur *c)
 {
     const uint8_t *p = cur_take(c, 1);
+
     return p ? *p : 0;
 }
 
@@ -132,6 +133,7 @@ uint16_t cur_u16(struct cur *c)
 {
     uint16_t v = 0;
     const uint8_t *p = cur_take(c, sizeof v);
+
     if (p != NULL) {
         memcpy(&v, p, sizeof v);
     }
@@ -142,6 +144,7 @@ uint32_t cur_u32(struct cur *c)
 {
     uint32_t v = 0;
     const uint8_t *p = cur_take(c, sizeof v);
+
     if (p != NULL) {
         memcpy(&v, p, sizeof v);
     }
@@ -152,6 +155,7 @@ uint64_t cur_u64(struct cur *c)
 {
     uint64_t v = 0;
     const uint8_t *p = cur_take(c, sizeof v);
+
     if (p != NULL) {
         memcpy(&v, p, sizeof v);
     }

@@ -19,7 +19,10 @@ struct buf {
     bool bad; /* an allocation failed; contents are not to be used */
 };
 
-#define BUF_NULL {NULL, 0, 0, false}
+#define BUF_NULL                                                               \
+    {                                                                          \
+        NULL, 0, 0, false                                                      \
+    }
 
 void buf_deinit(struct buf *b);
 /* Forget the contents, keep the memory, clear `bad`. */

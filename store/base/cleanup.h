@@ -26,6 +26,7 @@ static inline void fd_closep(int *fd)
 static inline void freep(void *p)
 {
     void **pp = (void **)p;
+
     free(*pp);
     *pp = NULL;
 }
@@ -33,6 +34,7 @@ static inline void freep(void *p)
 static inline int take_fd(int *fd)
 {
     int was = *fd;
+
     *fd = -1;
     return was;
 }
@@ -40,6 +42,7 @@ static inline int take_fd(int *fd)
 static inline void *take_ptr(void **p)
 {
     void *was = *p;
+
     *p = NULL;
     return was;
 }

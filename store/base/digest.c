@@ -40,7 +40,7 @@ struct digest digest_of(const void *data, size_t len)
     return end(&state);
 }
 
-/* --- in pieces ------------------------------------------------------------ */
+/* --- in pieces ----------------------------------------------------------- */
 
 struct digest_stream {
     SHA256_CTX state;

@@ -41,8 +41,8 @@ struct digest_stream;
 struct digest_stream *digest_stream_new(void); /* NULL: out of memory */
 void digest_stream_reset(struct digest_stream *s);
 void digest_stream_update(struct digest_stream *s, const void *p, size_t n);
-/* `n` zero bytes, as a hole has them: no cheaper to hash than others (some 0.8 s
- * per GiB), so a caller goes in steps. */
+/* `n` zero bytes, as a hole has them: no cheaper to hash than others (some 0.8
+ * s per GiB), so a caller goes in steps. */
 void digest_stream_zeros(struct digest_stream *s, uint64_t n);
 /* Of what came so far; the stream may go on. */
 struct digest digest_stream_final(const struct digest_stream *s);

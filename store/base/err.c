@@ -108,11 +108,11 @@ int err_wrap(struct err *err, const char *fmt, ...)
 const char *err_name(int code)
 {
     static const char *const names[] = {
-        "OK",           "ERR_IO",      "ERR_NOMEM",    "ERR_NOTFOUND",
-        "ERR_EXISTS",   "ERR_BADKEY",  "ERR_BADTABLE", "ERR_TIMEOUT",
-        "ERR_NOTTABLE", "ERR_PERM",    "ERR_NOSPACE",  "ERR_READONLY",
-        "ERR_INVALID",  "ERR_PROTO",   "ERR_CORRUPT",  "ERR_REFUSED",
-        "ERR_TOOBIG",   "ERR_GONE",    "ERR_CLOSED",
+        "OK",           "ERR_IO",     "ERR_NOMEM",    "ERR_NOTFOUND",
+        "ERR_EXISTS",   "ERR_BADKEY", "ERR_BADTABLE", "ERR_TIMEOUT",
+        "ERR_NOTTABLE", "ERR_PERM",   "ERR_NOSPACE",  "ERR_READONLY",
+        "ERR_INVALID",  "ERR_PROTO",  "ERR_CORRUPT",  "ERR_REFUSED",
+        "ERR_TOOBIG",   "ERR_GONE",   "ERR_CLOSED",
     };
     int n = -code;
 

@@ -23,7 +23,7 @@ struct digest hash_keyed(const struct hash_key *key, const void *p, size_t n)
     return digest_from_bytes(out);
 }
 
-/* --- of this process ------------------------------------------------------ */
+/* --- of this process ----------------------------------------------------- */
 
 static struct hash_key local_key;
 

@@ -28,7 +28,7 @@ enum kv_exit {
 
 struct kv {
     struct drover *db;
-    const char *path; /* as it was typed */
+    const char *path;          /* as it was typed */
     struct drover_bytes table; /* --table; "" is the root table */
     struct drover_bytes prefix;
     int64_t timeout_ms;

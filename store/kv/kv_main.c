@@ -43,7 +43,8 @@ static const struct command COMMANDS[] = {
     {"mktable", "TABLE", "make a table; an existing one is fine", 1, 1, true,
      kv_mktable},
     {"drop", "TABLE", "delete a table with all its keys", 1, 1, true, kv_drop},
-    {"sweep", "", "remove what killed writers left, list what may be", 0, 0, true, kv_sweep},
+    {"sweep", "", "remove what killed writers left, list what may be", 0, 0,
+     true, kv_sweep},
 };
 
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };

@@ -74,6 +74,7 @@ int disk_keep_trash(struct disk *d, const struct trash_settings *set,
                     struct err *err)
 {
     int rc = trash_open(&d->trash, d->meta.fd, TRASH_DIR, set, &d->modes, err);
+
     if (rc < 0) {
         err->id = DR_REPLICA_DIR;
         return err_wrap(err, "replica directory %s", d->meta.db.path);
@@ -113,7 +114,6 @@ static int numbered(int rc, struct err *err)
     return rc;
 }
 
-
 static void changed(struct disk *d)
 {
     atomic_fetch_add_explicit(&d->changes, 1, memory_order_relaxed);
@@ -123,13 +123,16 @@ static int op_stage_begin(void *ctx, uint64_t stage, struct bytes table,
                           uint64_t size_hint, struct err *err)
 {
     struct disk *d = ctx;
-    return numbered(stages_begin(&d->stages, stage, table, size_hint, err), err);
+
+    return numbered(stages_begin(&d->stages, stage, table, size_hint, err),
+                    err);
 }
 
 static int op_stage_write(void *ctx, uint64_t stage, const void *p, size_t n,
                           struct err *err)
 {
     struct disk *d = ctx;
+
     return numbered(stages_write(&d->stages, stage, p, n, err), err);
 }
 
@@ -137,18 +140,21 @@ static int op_stage_zeros(void *ctx, uint64_t stage, uint64_t n,
                           struct err *err)
 {
     struct disk *d = ctx;
+
     return numbered(stages_zeros(&d->stages, stage, n, err), err);
 }
 
 static int op_stage_end(void *ctx, uint64_t stage, struct err *err)
 {
     struct disk *d = ctx;
+
     return numbered(stages_end(&d->stages, stage, err), err);
 }
 
 static void op_stage_drop(void *ctx, uint64_t stage)
 {
     struct disk *d = ctx;
+
     stages_drop(&d->stages, stage);
 }
 
@@ -156,6 +162,7 @@ static int op_stage_sync(void *ctx, const uint64_t *stages, size_t n,
                          struct err *err)
 {
     struct disk *d = ctx;
+
     return numbered(stages_sync(&d->stages, stages, n, err), err);
 }
 
@@ -164,6 +171,7 @@ static void keep_undone(struct disk *d, int dir_fd, struct bytes table,
                         struct bytes key)
 {
     int64_t since_ns = atomic_load(&d->undo_since_ns);
+
     if (since_ns != 0) {
         trash_link(&d->undone, dir_fd, table, key, since_ns);
     }
@@ -176,6 +184,7 @@ static int op_install(void *ctx, uint64_t stage, struct bytes table,
     struct disk *d = ctx;
     struct tables_one *t;
     int rc = tables_get(&d->tables, table.p, table.len, true, &t, err);
+
     if (rc != 0) {
         return numbered(rc, err);
     }
@@ -209,6 +218,7 @@ static int op_remove(void *ctx, struct bytes table, struct bytes key,
         return numbered(rc, err);
     }
     struct stat st;
+
     keep_undone(d, t->fd, table, key);
     rc = trash_remove(&d->trash, t->fd, table, key, force, &st, err);
     if (rc == INSTALL_BUSY) {
@@ -232,6 +242,7 @@ static int op_table_make(void *ctx, struct bytes table, struct err *err)
     CLEANUP(fd_closep)
     int fd = table_open(&d->meta.db, table.p, table.len, &d->tables.make,
                         &created, err);
+
     if (fd < 0) {
         return numbered(fd, err);
     }
@@ -274,6 +285,7 @@ static int drop_next(struct disk *d, bool force, char *key_out, size_t *key_len,
                      uint32_t *pid_out, char comm[16], struct err *err)
 {
     int fd = dirfd(d->drop.dir);
+
     for (;;) {
         errno = 0;
         const struct dirent *e = readdir(d->drop.dir);
@@ -333,8 +345,7 @@ static int drop_dir(struct disk *d, struct bytes table, struct err *err)
     }
     struct err other;
     CLEANUP(fd_closep)
-    int fd =
-        table_open(&d->meta.db, table.p, table.len, NULL, NULL, &other);
+    int fd = table_open(&d->meta.db, table.p, table.len, NULL, NULL, &other);
     if (fd == ERR_NOTFOUND) {
         /* It is gone, but the sync failed: see op_dirs_sync(). */
         err->code = ERR_IO;
@@ -348,6 +359,7 @@ static int op_table_drop(void *ctx, struct bytes table, bool force,
                          char comm[16], struct err *err)
 {
     struct disk *d = ctx;
+
     if (table.len == 0) {
         return numbered(
             err_set(err, ERR_INVALID, 0, "the root table cannot be dropped"),
@@ -385,6 +397,7 @@ static int op_table_drop(void *ctx, struct bytes table, bool force,
 static int sync_kept(struct disk *d, struct err *err)
 {
     int rc = trash_sync(&d->trash, err);
+
     return rc == 0 ? trash_sync(&d->undone, err) : rc;
 }
 
@@ -392,6 +405,7 @@ static int op_dirs_sync(void *ctx, struct err *err)
 {
     struct disk *d = ctx;
     int rc = sync_kept(d, err);
+
     return numbered(rc == 0 ? tables_sync(&d->tables, err) : rc, err);
 }
 
@@ -407,6 +421,7 @@ static int op_sync_both(void *ctx, const uint64_t *stages, size_t n,
     }
     int rc = stages_sync_begin(&d->stages, stages, n, TABLES_OPEN_MAX, &fds,
                                &values, err);
+
     if (rc != 0) {
         if (dirs_err->code == 0) {
             (void)op_dirs_sync(d, dirs_err);
@@ -446,6 +461,7 @@ static int op_stat(void *ctx, struct bytes table, struct bytes key,
     struct stat st;
     CLEANUP(fd_closep)
     int fd = table_open(&d->meta.db, table.p, table.len, NULL, NULL, err);
+
     if (fd < 0) {
         return fd;
     }
@@ -467,6 +483,7 @@ static int op_freshness(void *ctx, int64_t fresh_ns, uint64_t seq,
     struct disk *d = ctx;
     struct meta_freshness f = {
         .epoch = d->ident.epoch, .seq = seq, .fresh_ns = fresh_ns};
+
     memcpy(f.db_id, d->ident.db_id, sizeof f.db_id);
     (void)snprintf(f.state, sizeof f.state, "%s",
                    replica_state_word((enum replica_state)state));
@@ -480,6 +497,7 @@ static int open_undone(struct disk *d, struct err *err)
 {
     const struct trash_settings set = {.keep_ns = UNDONE_KEEP_NS,
                                        .max_bytes = UNDONE_MAX_BYTES};
+
     if (d->undone.opened) {
         return 0;
     }
@@ -506,6 +524,7 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
     struct disk *d = ctx;
     struct meta_ident ident = {.epoch = 0};
     int rc = session_check(&d->meta, hello, &ident, err);
+
     if (rc < 0) {
         return rc;
     }
@@ -526,9 +545,9 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
     }
     /* Before the watcher may look at it. */
     struct stat st;
-    if (rc == 0 && ((hello->features & WIRE_FEATURE_KEEP) != 0 ||
-                    fstatat(d->meta.fd, UNDONE_DIR, &st,
-                            AT_SYMLINK_NOFOLLOW) == 0)) {
+    if (rc == 0 &&
+        ((hello->features & WIRE_FEATURE_KEEP) != 0 ||
+         fstatat(d->meta.fd, UNDONE_DIR, &st, AT_SYMLINK_NOFOLLOW) == 0)) {
         rc = open_undone(d, err);
     }
     if (rc != 0) {
@@ -569,6 +588,7 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
 bool disk_lost(struct disk *d, char *why, size_t why_room)
 {
     struct stat st;
+
     if (!db_root_is_same(&d->meta.db)) {
         (void)snprintf(why, why_room,
                        "the directory is not the one that was opened "
@@ -597,6 +617,7 @@ int disk_tell_applied(struct disk *d, uint64_t *seen, struct err *err)
                      (intmax_t)time(NULL));
     struct meta_write how = {.mode = d->modes.file_mode,
                              .group = d->modes.group};
+
     return numbered(
         meta_replace(d->meta.fd, META_FILE_APPLIED, text, (size_t)n, &how, err),
         err);
@@ -606,6 +627,7 @@ int disk_save_watermark(struct disk *d, struct err *err)
 {
     struct meta_ident ident = d->ident;
     uint64_t watermark = atomic_load(&d->watermark);
+
     if (watermark <= ident.watermark) {
         return 0;
     }

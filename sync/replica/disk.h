@@ -33,7 +33,7 @@ struct disk {
     struct meta_modes modes;
     struct session session;
     struct sync_group *sync;
-    int all_fd;              /* the root once more, for sync_all */
+    int all_fd; /* the root once more, for sync_all */
     struct stages stages;
     struct tables tables;
     struct trash trash;
@@ -52,8 +52,8 @@ struct disk {
     struct meta_ident ident;        /* set by identify */
     atomic_uint_fast64_t watermark; /* of the last freshness */
     struct fresh fresh;
-    atomic_uint_fast64_t changes;   /* installs, removals, tables */
-    int64_t begun_ns; /* of identify, on the clock of file times */
+    atomic_uint_fast64_t changes; /* installs, removals, tables */
+    int64_t begun_ns;             /* of identify, on the clock of file times */
     atomic_bool identified;
     char host[65];
 };

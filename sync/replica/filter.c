@@ -53,28 +53,80 @@ enum {
  * by directory descriptor or open descriptor, memory, time, locks of threads,
  * and facts about itself.  The frequent ones come first. */
 static const int ALLOWED[] = {
-    SYS_newfstatat, SYS_close, SYS_read, SYS_write, SYS_futex, SYS_flock,
-    SYS_fchmod, SYS_renameat2, SYS_openat, SYS_lseek, SYS_fsync, SYS_fstat,
-    SYS_openat2, SYS_unlinkat, SYS_getdents64, SYS_getpid,
+    SYS_newfstatat,
+    SYS_close,
+    SYS_read,
+    SYS_write,
+    SYS_futex,
+    SYS_flock,
+    SYS_fchmod,
+    SYS_renameat2,
+    SYS_openat,
+    SYS_lseek,
+    SYS_fsync,
+    SYS_fstat,
+    SYS_openat2,
+    SYS_unlinkat,
+    SYS_getdents64,
+    SYS_getpid,
     /* files */
-    SYS_renameat, SYS_mkdirat, SYS_fchown, SYS_ftruncate, SYS_fallocate,
-    SYS_fdatasync, SYS_syncfs, SYS_sync_file_range, SYS_pread64, SYS_pwrite64,
-    SYS_readv, SYS_writev, SYS_fadvise64, SYS_copy_file_range, SYS_fstatfs,
-    SYS_statx, SYS_fgetxattr,
+    SYS_renameat,
+    SYS_mkdirat,
+    SYS_fchown,
+    SYS_ftruncate,
+    SYS_fallocate,
+    SYS_fdatasync,
+    SYS_syncfs,
+    SYS_sync_file_range,
+    SYS_pread64,
+    SYS_pwrite64,
+    SYS_readv,
+    SYS_writev,
+    SYS_fadvise64,
+    SYS_copy_file_range,
+    SYS_fstatfs,
+    SYS_statx,
+    SYS_fgetxattr,
     /* waiting and time */
-    SYS_ppoll, SYS_clock_gettime, SYS_clock_getres, SYS_clock_nanosleep,
-    SYS_nanosleep, SYS_gettimeofday, SYS_restart_syscall, SYS_eventfd2,
+    SYS_ppoll,
+    SYS_clock_gettime,
+    SYS_clock_getres,
+    SYS_clock_nanosleep,
+    SYS_nanosleep,
+    SYS_gettimeofday,
+    SYS_restart_syscall,
+    SYS_eventfd2,
     /* memory */
-    SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk,
+    SYS_munmap,
+    SYS_mremap,
+    SYS_madvise,
+    SYS_brk,
     /* threads, signals to itself, the end */
-    SYS_set_robust_list, SYS_rseq, SYS_sched_yield, SYS_sched_getaffinity,
-    SYS_gettid, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn,
-    SYS_sigaltstack, SYS_signalfd4, SYS_exit, SYS_exit_group,
+    SYS_set_robust_list,
+    SYS_rseq,
+    SYS_sched_yield,
+    SYS_sched_getaffinity,
+    SYS_gettid,
+    SYS_rt_sigaction,
+    SYS_rt_sigprocmask,
+    SYS_rt_sigreturn,
+    SYS_sigaltstack,
+    SYS_signalfd4,
+    SYS_exit,
+    SYS_exit_group,
     /* itself and the host */
-    SYS_getppid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_uname,
-    SYS_sysinfo, SYS_getrandom, SYS_getrusage,
+    SYS_getppid,
+    SYS_getuid,
+    SYS_geteuid,
+    SYS_getgid,
+    SYS_getegid,
+    SYS_uname,
+    SYS_sysinfo,
+    SYS_getrandom,
+    SYS_getrusage,
 #ifdef __x86_64__
-    SYS_poll, SYS_time,
+    SYS_poll,
+    SYS_time,
 #endif
 };
 
@@ -237,8 +289,8 @@ static void put_call(struct program *p, int nr, uint32_t what)
  * halves of its argument are right.  Both machines have the low half first. */
 static void put_checked(struct program *p, const struct checked *c)
 {
-    uint32_t at =
-        (uint32_t)offsetof(struct seccomp_data, args) + c->arg * 8U;
+    uint32_t at = (uint32_t)offsetof(struct seccomp_data, args) + c->arg * 8U;
+
     put(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 8, (uint32_t)c->nr);
     load(p, at);
     put(p, BPF_ALU | BPF_AND | BPF_K, 0, 0, (uint32_t)c->mask);
@@ -254,6 +306,7 @@ static void put_checked(struct program *p, const struct checked *c)
 static void put_own_signals(struct program *p)
 {
     const struct checked own = {SYS_tgkill, 0, UINT32_MAX, (uint64_t)getpid()};
+
     put_checked(p, &own);
 }
 
@@ -314,6 +367,7 @@ static void build(struct program *p)
 int filter_enter(char *why, size_t why_room)
 {
     struct program p;
+
     build(&p);
     if (p.len > PROGRAM_MAX) {
         (void)snprintf(why, why_room, "%zu instructions are too many", p.len);
@@ -326,8 +380,7 @@ int filter_enter(char *why, size_t why_room)
         return 0;
     }
     if (rc > 0) {
-        (void)snprintf(why, why_room, "thread %ld has a filter of its own",
-                       rc);
+        (void)snprintf(why, why_room, "thread %ld has a filter of its own", rc);
     } else {
         (void)snprintf(why, why_room, "seccomp: %s", strerror(errno));
     }

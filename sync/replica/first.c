@@ -49,12 +49,13 @@ int first_no_hello(struct err *err)
                    "child");
 }
 
-/* --- hearing ---------------------------------------------------------------- */
+/* --- hearing ------------------------------------------------------------- */
 
 /* Append what comes next.  0 = something came. */
 static int read_piece(struct buf *raw, int64_t until_ns, struct err *err)
 {
     uint8_t piece[PIECE_BYTES];
+
     for (;;) {
         struct pollfd pfd = {.fd = STDIN_FILENO, .events = POLLIN};
         int64_t left_ms = (until_ns - clock_mono_ns()) / NS_PER_MS;
@@ -83,6 +84,7 @@ static int read_frame(struct buf *raw, struct wire_in *in,
                       struct err *err)
 {
     int64_t until_ns = clock_mono_ns() + HELLO_MS * NS_PER_MS;
+
     for (;;) {
         size_t had = raw->len;
         int rc = read_piece(raw, until_ns, err);
@@ -101,7 +103,7 @@ static int read_frame(struct buf *raw, struct wire_in *in,
     }
 }
 
-/* --- deciding --------------------------------------------------------------- */
+/* --- deciding ------------------------------------------------------------ */
 
 /* Where it would be made. */
 static int check_missing(const char *dir, const struct wire_hello *hello,
@@ -118,8 +120,8 @@ static int check_missing(const char *dir, const struct wire_hello *hello,
     }
     (void)snprintf(above, sizeof above, "%.*s", (int)(end - dir), dir);
     CLEANUP(fd_closep)
-    int fd = retry_open(end > dir ? above : ".",
-                        O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd =
+        retry_open(end > dir ? above : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     int rc = fd >= 0 ? inside_check(fd, true, dir, err) : 0;
     return rc == 0 ? session_check_missing(dir, hello, err) : rc;
 }

@@ -27,8 +27,8 @@ int fresh_init(struct fresh *f, const struct meta *m,
                                 .whole = true},
                         .changes = changes,
                         .synced = UINT64_MAX};
-    f->sync_fd = retry_openat(m->db.root_fd, ".",
-                              O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    f->sync_fd =
+        retry_openat(m->db.root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (f->sync_fd < 0) {
         return err_sys(err, errno, "open %s", m->db.path);
     }
@@ -37,7 +37,7 @@ int fresh_init(struct fresh *f, const struct meta *m,
     return 0;
 }
 
-/* --- the file ------------------------------------------------------------- */
+/* --- the file ------------------------------------------------------------ */
 
 static int64_t now_ms(void)
 {
@@ -53,8 +53,8 @@ static bool text_will_do(const struct fresh *f, const struct meta_freshness *m)
         memcmp(t->db_id, m->db_id, sizeof m->db_id) != 0) {
         return false;
     }
-    return t->seq == m->seq || (t->seq < m->seq &&
-                                now_ms() - f->text_ms < TEXT_EVERY_MS);
+    return t->seq == m->seq ||
+           (t->seq < m->seq && now_ms() - f->text_ms < TEXT_EVERY_MS);
 }
 
 static bool set_time(const struct fresh *f, int64_t mtime_ns)
@@ -64,6 +64,7 @@ static bool set_time(const struct fresh *f, int64_t mtime_ns)
         {.tv_sec = (time_t)(mtime_ns / NS_PER_S),
          .tv_nsec = (long)(mtime_ns % NS_PER_S)},
     };
+
     /* Not by name: the sandbox lets us set times of open files only. */
     CLEANUP(fd_closep)
     int fd = retry_openat(f->meta_fd, META_FILE_FRESHNESS,
@@ -81,8 +82,8 @@ static int replace(struct fresh *f, const struct meta_freshness *m,
 
     f->how.mtime_ns = mtime_ns;
     f->how.durable = first;
-    int rc = meta_replace(f->meta_fd, META_FILE_FRESHNESS, text, len, &f->how,
-                          err);
+    int rc =
+        meta_replace(f->meta_fd, META_FILE_FRESHNESS, text, len, &f->how, err);
     if (rc == 0) {
         f->text = *m;
         f->text_ms = now_ms();
@@ -109,7 +110,7 @@ static int write_it(struct fresh *f, const struct meta_freshness *m,
     return replace(f, m, mtime_ns, !there, err);
 }
 
-/* --- relaxed -------------------------------------------------------------- */
+/* --- relaxed ------------------------------------------------------------- */
 
 /* Make durable what came before `m` was told, then write it; the mutex is held
  * but for the sync.  A file system tells of a lost write once: after a failure
@@ -167,7 +168,7 @@ static void *keeper(void *arg)
     return NULL;
 }
 
-/* --- life ----------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 int fresh_begin(struct fresh *f, bool relaxed, struct err *err)
 {

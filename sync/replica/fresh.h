@@ -29,7 +29,7 @@ struct fresh {
     struct meta_write how;
     const atomic_uint_fast64_t *changes; /* grows with each change here */
     bool relaxed;
-    pthread_mutex_t mutex; /* guards what follows, and the file */
+    pthread_mutex_t mutex;      /* guards what follows, and the file */
     struct meta_freshness text; /* what the file says; epoch 0: not known */
     int64_t text_ms;            /* when it was written */
     uint64_t synced;            /* `changes` that are durable */
@@ -44,7 +44,8 @@ struct fresh {
     pthread_cond_t wake;
 };
 
-/* `changes` is borrowed for life.  ERR_* when the directory cannot be opened. */
+/* `changes` is borrowed for life.  ERR_* when the directory cannot be opened.
+ */
 int fresh_init(struct fresh *f, const struct meta *m,
                const struct meta_modes *modes,
                const atomic_uint_fast64_t *changes, struct err *err) MUSTCHECK;

@@ -22,8 +22,7 @@ static bool has(int fd, const char *file)
 {
     struct stat st;
 
-    return fstatat(fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
-           errno == EACCES;
+    return fstatat(fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno == EACCES;
 }
 
 static bool is_database(int fd)
@@ -62,8 +61,8 @@ int inside_check(int dir_fd, bool itself, const char *path, struct err *err)
         return 0; /* nobody may look that way: nothing is known */
     }
     /* The root of all is its own parent. */
-    bool is_top = !itself && st.st_ino == below.st_ino &&
-                  st.st_dev == below.st_dev;
+    bool is_top =
+        !itself && st.st_ino == below.st_ino && st.st_dev == below.st_dev;
     for (int i = 0; !is_top && i < LEVELS_MAX; i++) {
         if (is_database(fd)) {
             return refuse(fd, path, err);

@@ -92,6 +92,7 @@ static int read_name(const struct kept *k, struct kept_table *t,
                      struct err *err)
 {
     CLEANUP(fd_closep) int dir = open_dir(k->fd, t->number);
+
     if (dir < 0) {
         return err_sys(err, errno, "open %s", t->number);
     }
@@ -200,8 +201,7 @@ int kept_open(struct kept *k, int meta_fd, const char *name, struct err *err)
 {
     *k = (struct kept){.last_fd = -1, .db = {.root_fd = -1}};
     k->fd = open_dir(meta_fd, name);
-    int rc = k->fd < 0 ? err_sys(err, errno, "open")
-                       : open_layout(k, err);
+    int rc = k->fd < 0 ? err_sys(err, errno, "open") : open_layout(k, err);
     if (rc != 0) {
         kept_close(k);
         return err_wrap(err, META_DIR "/%s", name);

@@ -39,11 +39,10 @@ int kept_open(struct kept *k, int meta_fd, const char *name,
 void kept_close(struct kept *k);
 
 /* Call `fn` for each value, with a descriptor to read it that is closed
- * afterwards.  Its non-zero return ends it and is returned.  ERR_PERM when parts
- * of it cannot be read. */
+ * afterwards.  Its non-zero return ends it and is returned.  ERR_PERM when
+ * parts of it cannot be read. */
 typedef int (*kept_fn)(void *arg, struct bytes table, struct bytes key, int fd);
-int kept_each(struct kept *k, kept_fn fn, void *arg,
-              struct err *err) MUSTCHECK;
+int kept_each(struct kept *k, kept_fn fn, void *arg, struct err *err) MUSTCHECK;
 
 /* 1: there is a value of this key; 0: none; ERR_*. */
 int kept_has(struct kept *k, struct bytes table, struct bytes key,

@@ -76,6 +76,7 @@ static int judge(const struct meta *m, const char *dir, int64_t max_age_ns)
     }
     bool fresh = f.age_ns <= max_age_ns;
     int64_t ahead_ns = f.fresh_ns - clock_real_ns();
+
     (void)printf("%s: %s, %s old", dir, fresh ? "fresh" : "stale",
                  DURATION_TEXT(f.age_ns));
     if (ahead_ns > 0) {
@@ -111,11 +112,12 @@ int fresh_main(int argc, char **argv)
         return never_synced(dir, &err);
     }
     int code = judge(&m, dir, max_age_ns);
+
     meta_close(&m);
     return code;
 }
 
-/* --- status --------------------------------------------------------------- */
+/* --- status -------------------------------------------------------------- */
 
 struct facts {
     const char *dir;
@@ -133,6 +135,7 @@ struct facts {
 static int gather(const struct meta *m, struct facts *f, struct err *err)
 {
     int rc = role_look(m->fd, &f->role, err);
+
     if (rc != 0) {
         return rc;
     }
@@ -159,6 +162,7 @@ char *replica_utc(int64_t ns, char out[REPLICA_UTC_BYTES])
     }
     (void)snprintf(out + n, REPLICA_UTC_BYTES - n, ".%03dZ",
                    (int)(ns % NS_PER_S / NS_PER_MS));
+
     return out;
 }
 
@@ -166,6 +170,7 @@ static void json_string(const char *s)
 {
     size_t n = strlen(s);
     bool utf8 = quote_is_utf8(s, n);
+
     (void)putchar('"');
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)s[i];
@@ -185,6 +190,7 @@ static void json_string(const char *s)
 static void print_primary(const struct facts *f, bool json)
 {
     char id[META_ID_TEXT];
+
     meta_id_text(f->role.db_id, id);
     if (json) {
         (void)printf("{\"version\": 1, \"path\": ");
@@ -201,6 +207,7 @@ static void print_primary(const struct facts *f, bool json)
 static void print_text(const struct facts *f)
 {
     char id[META_ID_TEXT] = "none yet", since[REPLICA_UTC_BYTES];
+
     if (f->known) {
         meta_id_text(f->ident.db_id, id);
     }
@@ -251,13 +258,15 @@ static void print_age(int64_t age_ns)
 static void print_json(const struct facts *f)
 {
     char id[META_ID_TEXT];
+
     meta_id_text(f->ident.db_id, id);
     (void)printf("{\"version\": 1, \"path\": ");
     json_string(f->dir);
     if (f->known) {
-        (void)printf(", \"role\": \"replica\", \"database\": \"%s\", \"epoch\": %" PRIu64
-                     ", \"watermark\": %" PRIu64,
-                     id, f->ident.epoch, f->ident.watermark);
+        (void)printf(
+            ", \"role\": \"replica\", \"database\": \"%s\", \"epoch\": %" PRIu64
+            ", \"watermark\": %" PRIu64,
+            id, f->ident.epoch, f->ident.watermark);
     } else {
         (void)printf(", \"database\": null");
     }
@@ -332,7 +341,7 @@ int status_main(int argc, char **argv)
     return f.fresh_known ? EXIT_GOOD : EXIT_UNAVAILABLE;
 }
 
-/* --- adopt ---------------------------------------------------------------- */
+/* --- adopt --------------------------------------------------------------- */
 
 /* Epoch 0: the first agent that comes with this id is taken, whatever its
  * epoch. */
@@ -345,6 +354,7 @@ static int adopt(const char *dir, const uint8_t id[META_ID_BYTES],
     struct meta m;
     struct meta_ident ident = {.epoch = 0};
     int rc = meta_open(&m, dir, &modes, err);
+
     if (rc != 0) {
         return rc;
     }
@@ -370,6 +380,7 @@ int adopt_main(int argc, char **argv)
 {
     uint8_t id[META_ID_BYTES];
     struct err err = {0};
+
     if (argc != 3) {
         return usage("adopt wants a directory and a database id");
     }

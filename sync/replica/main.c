@@ -52,11 +52,13 @@ static const char help_text[] =
     "  promote DIR           make it the primary, with the next epoch\n"
     "    --force               though a receiver is live, or it is no whole "
     "copy\n"
-    "    --epoch N             this epoch, also of a directory that is primary\n"
+    "    --epoch N             this epoch, also of a directory that is "
+    "primary\n"
     "  demote DIR            make a primary a replica; keeps its values aside\n"
     "    --discard             keep none\n"
     "  kept DIR              list kept values that the new primary has not\n"
-    "    --restore OUT         copy them to OUT, a new directory, as a database\n"
+    "    --restore OUT         copy them to OUT, a new directory, as a "
+    "database\n"
     "    --remove              remove what was kept\n"
     "  trash list DIR        deleted values that are kept (--trash-keep)\n"
     "  trash restore DIR OUT copy them to OUT, a new directory, as a database\n"
@@ -74,6 +76,7 @@ void replica_say(const char *fmt, ...)
 {
     char line[ERR_MSG_BYTES + 64];
     va_list ap;
+
     va_start(ap, fmt);
     int n = vsnprintf(line, sizeof line - 1, fmt, ap);
     va_end(ap);
@@ -94,6 +97,7 @@ void replica_hint(char *out, const struct err *err)
         .dir =
             served_dir != NULL ? QUOTED(served_dir, strlen(served_dir)) : NULL,
     };
+
     (void)hint_fill(out, HINT_ROOM, hint_of(err), &names);
 }
 
@@ -172,6 +176,7 @@ static int set_option(struct replica_settings *set, int option, struct err *err)
 {
     int64_t ns;
     int rc;
+
     switch (option) {
     case OPT_GROUP:
         return options_group(optarg, &set->modes.group, err);
@@ -224,6 +229,7 @@ int receive_main(int argc, char **argv)
         return EXIT_USAGE;
     }
     set.dir = served_dir = argv[optind];
+
     return receive_run(&set);
 }
 
@@ -246,15 +252,13 @@ static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"receive", receive_main}, {"fresh", fresh_main},
-    {"status", status_main},   {"adopt", adopt_main},
-    {"promote", promote_main}, {"demote", demote_main},
-    {"kept", kept_main},       {"trash", trash_main},
-    {"undone", undone_main},
-    {"version", version_main},
-    {"--version", version_main},
-    {"help", help_main},       {"--help", help_main},
-    {"-h", help_main},
+    {"receive", receive_main},   {"fresh", fresh_main},
+    {"status", status_main},     {"adopt", adopt_main},
+    {"promote", promote_main},   {"demote", demote_main},
+    {"kept", kept_main},         {"trash", trash_main},
+    {"undone", undone_main},     {"version", version_main},
+    {"--version", version_main}, {"help", help_main},
+    {"--help", help_main},       {"-h", help_main},
 };
 
 /* A descriptor 0, 1 or 2 that is closed at the start would become one of our

@@ -48,6 +48,7 @@ int meta_error_id(const struct err *err)
 static int refuse_dir(struct err *err, const char *path)
 {
     int id = meta_error_id(err);
+
     err->id = id == DR_REPLICA_FULL ? id : DR_REPLICA_DIR;
     if (err->sys == EIO || err->sys == EUCLEAN) {
         err->id = DR_REPLICA_IO;
@@ -88,6 +89,7 @@ static int make_root(const char *path, const struct meta_modes *modes,
     }
     const struct own_dir how = {.mode = modes->dir_mode, .group = modes->group};
     CLEANUP(fd_closep) int fd = own_dir_open_at(path, &how, err);
+
     return fd < 0 ? err_wrap(err, "does not exist and cannot be made") : 0;
 }
 
@@ -135,6 +137,7 @@ static int open_below(struct meta *m, const struct meta_modes *modes,
                        "without " META_DIR);
     }
     int rc = inside_check(m->db.root_fd, false, m->db.path, err);
+
     if (rc != 0) {
         return rc;
     }
@@ -211,8 +214,7 @@ static bool is_left_over(int meta_fd, const char *name)
     if (strncmp(name, META_FILE_TAKEOVER "-",
                 sizeof META_FILE_TAKEOVER "-" - 1) == 0) {
         return fstatat(meta_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-               clock_real_ns() - clock_of_timespec(st.st_mtim) >
-                   60 * NS_PER_S;
+               clock_real_ns() - clock_of_timespec(st.st_mtim) > 60 * NS_PER_S;
     }
     return n > suffix && strcmp(name + n - suffix, ".new") == 0;
 }
@@ -237,6 +239,7 @@ void meta_sweep(int meta_fd)
 static int write_all(int fd, const void *text, size_t len)
 {
     const char *p = text;
+
     while (len > 0) {
         ssize_t n = write(fd, p, len);
         if (n < 0 && errno == EINTR) {
@@ -302,6 +305,7 @@ int meta_replace(int meta_fd, const char *file, const void *text, size_t len,
 {
     char temp[64];
     int n = snprintf(temp, sizeof temp, "%s.new", file);
+
     assert(n > 0 && (size_t)n < sizeof temp);
     (void)unlinkat(meta_fd, temp, 0);
     struct newfile f;
@@ -328,6 +332,7 @@ int meta_read(int meta_fd, const char *file, char *out, size_t room,
     CLEANUP(fd_closep)
     int fd = retry_openat(meta_fd, file,
                           O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+
     if (fd < 0) {
         return err_sys(err, errno, "open " META_DIR "/%s", file);
     }
@@ -372,6 +377,7 @@ bool meta_id_parse(const char *text, uint8_t out[META_ID_BYTES])
 {
     char digits[META_ID_TEXT];
     size_t n = 0;
+
     for (; *text != '\0'; text++) {
         if (*text == '-' && n > 0) {
             continue;
@@ -388,6 +394,7 @@ size_t meta_freshness_text(const struct meta_freshness *f,
                            char out[META_TEXT_MAX])
 {
     char hex[META_ID_TEXT];
+
     meta_id_text(f->db_id, hex);
     int n = snprintf(out, META_TEXT_MAX,
                      "db=%s epoch=%" PRIu64 " seq=%" PRIu64 " state=%s\n", hex,
@@ -403,6 +410,7 @@ int meta_freshness_read(int meta_fd, struct meta_freshness *out,
     struct stat st;
     int rc =
         meta_read(meta_fd, META_FILE_FRESHNESS, text, sizeof text, &st, err);
+
     if (rc != 0) {
         return rc;
     }
@@ -433,6 +441,7 @@ struct contents {
 static int on_table(void *arg, const char *table, size_t len, int dir_fd)
 {
     struct contents *c = arg;
+
     (void)table, (void)dir_fd;
     c->data = c->data || len > 0;
     return 0;
@@ -442,6 +451,7 @@ static int on_key(void *arg, const char *table, size_t len, int dir_fd,
                   const char *key, size_t key_len)
 {
     struct contents *c = arg;
+
     (void)table, (void)len, (void)dir_fd, (void)key, (void)key_len;
     c->data = true;
     return ++c->keys == ENOUGH_KEYS ? ENOUGH : 0;
@@ -450,6 +460,7 @@ static int on_key(void *arg, const char *table, size_t len, int dir_fd,
 static int on_other(void *arg, const char *path)
 {
     struct contents *c = arg;
+
     (void)snprintf(c->other, sizeof c->other, "%s", path);
     return ENOUGH;
 }
@@ -461,6 +472,7 @@ int meta_holds_data(const struct db *db, struct err *err)
     struct contents c = {.data = false};
     struct walk_counts counts = {0};
     int rc = walk_db(db, &ops, &c, &counts, err);
+
     if (rc < 0) {
         return rc;
     }

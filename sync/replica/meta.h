@@ -11,10 +11,10 @@
  *     DIR/.drover/takeover   a newcomer asks for the lock
  *
  * A primary has META_DIR/id and no META_DIR/replica; such a directory is never
- * written as a replica (role.h).  Small files are replaced by rename, so a reader sees the old
- * or the new text.  Directories get the modes and the group of the replica's
- * own settings, because flockd's Tables() fails on one it cannot open.
- * Nothing here logs.
+ * written as a replica (role.h).  Small files are replaced by rename, so a
+ * reader sees the old or the new text.  Directories get the modes and the group
+ * of the replica's own settings, because flockd's Tables() fails on one it
+ * cannot open. Nothing here logs.
  */
 #pragma once
 
@@ -80,7 +80,7 @@ struct meta_write {
     bool whole;     /* fsync the file: old or new after a power loss */
     bool durable;   /* ... and META_DIR: new */
     bool set_mtime; /* to mtime_ns */
-    bool like_dir;  /* give it META_DIR's owner and group: root may be at work */
+    bool like_dir; /* give it META_DIR's owner and group: root may be at work */
     int64_t mtime_ns;
 };
 
@@ -131,8 +131,8 @@ int meta_freshness_read(int meta_fd, struct meta_freshness *out,
                         struct err *err) MUSTCHECK;
 
 /* True when the database holds at least one key or one table beside the root;
- * ERR_* when that could not be seen; ERR_REFUSED (DR_NESTED) when a directory in
- * it is another database. */
+ * ERR_* when that could not be seen; ERR_REFUSED (DR_NESTED) when a directory
+ * in it is another database. */
 int meta_holds_data(const struct db *db, struct err *err) MUSTCHECK;
 
 void meta_id_text(const uint8_t id[META_ID_BYTES], char out[META_ID_TEXT]);

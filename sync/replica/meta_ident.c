@@ -24,6 +24,7 @@ static void read_others(const char *text, struct meta_ident *id)
 {
     char hex[META_ID_TEXT];
     const char *at = strstr(text, "\nself ");
+
     if (at != NULL && (sscanf(at, "\nself %32[0-9a-f]", hex) != 1 ||
                        !meta_id_parse(hex, id->self))) {
         memset(id->self, 0, sizeof id->self);
@@ -48,6 +49,7 @@ int meta_ident_read(int meta_fd, struct meta_ident *out, struct err *err)
     char text[META_TEXT_MAX];
     int rc =
         meta_read(meta_fd, META_FILE_REPLICA, text, sizeof text, NULL, err);
+
     if (rc != 0) {
         return rc;
     }
@@ -80,12 +82,13 @@ static int ident_write(int meta_fd, const struct meta_ident *ident,
                        const struct meta_write *how, struct err *err)
 {
     char hex[META_ID_TEXT], text[META_TEXT_MAX];
+
     meta_id_text(ident->db_id, hex);
     int n = snprintf(text, sizeof text,
                      "drover-replica 1\ndatabase %s\nepoch %" PRIu64
                      "\nwatermark %" PRIu64 "\norigin %s\n",
                      hex, ident->epoch, ident->watermark,
-                     hex_encode((char[2 * WIRE_ORIGIN_BYTES + 1]){0},
+                     hex_encode((char[2 *WIRE_ORIGIN_BYTES + 1]){0},
                                 ident->origin, sizeof ident->origin));
     if (!is_zero(ident->self, META_ID_BYTES)) {
         meta_id_text(ident->self, hex);
@@ -107,6 +110,7 @@ int meta_ident_write(int meta_fd, const struct meta_ident *ident,
 {
     struct meta_write how = {
         .mode = modes->file_mode, .group = modes->group, .durable = true};
+
     return ident_write(meta_fd, ident, &how, err);
 }
 
@@ -117,5 +121,6 @@ int meta_ident_write_as_owner(int meta_fd, const struct meta_ident *ident,
                              .group = (gid_t)-1,
                              .durable = true,
                              .like_dir = true};
+
     return ident_write(meta_fd, ident, &how, err);
 }

@@ -26,6 +26,7 @@ static int each_entry(int at, const char *name,
 {
     int fd = retry_openat(at, name,
                           O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+
     if (fd < 0) {
         return errno;
     }

@@ -28,12 +28,14 @@ int options_mode(const char *text, mode_t must, mode_t *out, struct err *err)
                        text, (unsigned)must);
     }
     *out = (mode_t)mode;
+
     return 0;
 }
 
 int options_group(const char *text, gid_t *out, struct err *err)
 {
     size_t n = strlen(text);
+
     if (n > 0 && strspn(text, "0123456789") == n) {
         errno = 0;
         unsigned long id = strtoul(text, NULL, 10);

@@ -24,6 +24,7 @@ int64_t receive_now_ms(void)
 static int write_stdout(const void *p, size_t n, struct err *err)
 {
     const uint8_t *at = p;
+
     while (n > 0) {
         ssize_t done = write(STDOUT_FILENO, at, n);
         if (done < 0 && errno == EINTR) {
@@ -49,6 +50,7 @@ static int write_stdout(const void *p, size_t n, struct err *err)
 int receive_send(void *ctx, const void *p, size_t n, struct err *err)
 {
     struct receive *rv = receive_of(ctx);
+
     pthread_mutex_lock(&rv->out_mutex);
     int rc = write_stdout(p, n, err);
     pthread_mutex_unlock(&rv->out_mutex);
@@ -60,6 +62,7 @@ void receive_send_error(const struct err *err, bool with_magic)
     struct buf out = BUF_NULL;
     struct err ignored;
     char hint[HINT_ROOM];
+
     replica_hint(hint, err);
     struct wire_error frame = {
         .id = (uint16_t)err->id,

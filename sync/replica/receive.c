@@ -36,12 +36,13 @@ enum {
     TICK_MS = 1000,
 };
 
-/* --- ending --------------------------------------------------------------- */
+/* --- ending -------------------------------------------------------------- */
 
 static void wake_reader(struct receive *rv)
 {
     uint64_t one = 1;
     ssize_t n = write(rv->wake_fd, &one, sizeof one);
+
     (void)n; /* a full counter wakes as well */
 }
 
@@ -83,7 +84,7 @@ void receive_fail(struct receive *rv, const struct err *err)
     pthread_mutex_unlock(&rv->out_mutex);
 }
 
-/* --- committer ------------------------------------------------------------ */
+/* --- committer ----------------------------------------------------------- */
 
 /* Wait until there is input to commit, a retry is due, or a second is over.
  * False at the end. */
@@ -118,6 +119,7 @@ static void let_reader_go_on(struct receive *rv)
         return;
     }
     pthread_mutex_lock(&rv->mutex);
+
     if (rv->reader_waits) {
         pthread_cond_broadcast(&rv->changed);
     }
@@ -156,13 +158,14 @@ static void *committer(void *arg)
     return NULL;
 }
 
-/* --- ops that belong to the threads --------------------------------------- */
+/* --- ops that belong to the threads -------------------------------------- */
 
 static int op_identify(void *ctx, const struct wire_hello *hello,
                        struct wire_hello_ok *ok_out, struct err *err)
 {
     struct receive *rv = receive_of(ctx);
     int rc = disk_identify(&rv->disk, hello, ok_out, err);
+
     if (rc != 0) {
         return rc;
     }
@@ -179,6 +182,7 @@ static int op_stage_sync(void *ctx, const uint64_t *stages, size_t n,
 {
     struct receive *rv = receive_of(ctx);
     int rc = rv->disk_ops.stage_sync(ctx, stages, n, err);
+
     receive_check_takeover(rv, 0);
     return rc;
 }
@@ -188,6 +192,7 @@ static int op_sync_both(void *ctx, const uint64_t *stages, size_t n,
 {
     struct receive *rv = receive_of(ctx);
     int rc = rv->disk_ops.sync_both(ctx, stages, n, err, dirs_err);
+
     receive_check_takeover(rv, 0);
     return rc;
 }
@@ -195,6 +200,7 @@ static int op_sync_both(void *ctx, const uint64_t *stages, size_t n,
 static void op_scan_start(void *ctx, uint64_t id, unsigned how)
 {
     struct receive *rv = receive_of(ctx);
+
     scanner_scan(&rv->scanner, rv, id, how);
 }
 
@@ -202,10 +208,11 @@ static void op_names_start(void *ctx, uint64_t id, struct digest *names,
                            size_t n)
 {
     struct receive *rv = receive_of(ctx);
+
     scanner_names(&rv->scanner, rv, id, names, n);
 }
 
-/* --- reader --------------------------------------------------------------- */
+/* --- reader -------------------------------------------------------------- */
 
 /* Wait for bytes on stdin.  False: stopped, or a signal asks to end. */
 static bool wait_for_input(struct receive *rv)
@@ -235,6 +242,7 @@ static bool wait_for_input(struct receive *rv)
 static bool wait_for_room(struct receive *rv)
 {
     bool waited = false;
+
     pthread_mutex_lock(&rv->mutex);
     rv->reader_waits = true;
     while (!rv->stop && receiver_full(rv->core)) {
@@ -300,11 +308,12 @@ static int read_all(struct receive *rv, uint8_t *buf, struct err *err)
     return 0;
 }
 
-/* --- life ----------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 static int open_signals(struct receive *rv, struct err *err)
 {
     sigset_t set;
+
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
@@ -404,6 +413,7 @@ static void end_input(struct receive *rv, int rc, const struct err *err)
 static void save(struct receive *rv)
 {
     struct err err;
+
     if (!atomic_load(&rv->disk.identified)) {
         return;
     }
@@ -424,6 +434,7 @@ static int serve(struct receive *rv, struct err *err)
         return rc;
     }
     rv->start_ms = receive_now_ms();
+
     atomic_store(&rv->input_ms, rv->start_ms);
     int rc = receiver_start(rv->core, err);
     if (rc == 0) {
@@ -481,6 +492,7 @@ static void deinit(struct receive *rv)
 static void confine(const struct receive *rv, bool wanted)
 {
     char why[160];
+
     if (!wanted) {
         replica_say("running without the sandbox: switched off by "
                     "--no-sandbox");
@@ -499,8 +511,7 @@ static void confine(const struct receive *rv, bool wanted)
 static int open_disk(struct receive *rv, const struct replica_settings *set,
                      struct err *err)
 {
-    int rc = first_is_due(set->dir) ? first_hear(set->dir, &rv->first, err)
-                                      : 0;
+    int rc = first_is_due(set->dir) ? first_hear(set->dir, &rv->first, err) : 0;
     if (rc == 0) {
         rc = disk_open(&rv->disk, set->dir, &set->modes, err);
     }
@@ -516,6 +527,7 @@ static int open_disk(struct receive *rv, const struct replica_settings *set,
 int receive_run(const struct replica_settings *settings)
 {
     struct err err = {0};
+
     (void)signal(SIGPIPE, SIG_IGN);
     sandbox_close_inherited();
     sandbox_limits();

@@ -76,9 +76,8 @@ static int copy_to(int dir, const char *file, int from, struct err *err)
     }
     (void)unlinkat(dir, tmp, 0);
     CLEANUP(fd_closep)
-    int to = retry_openat(dir, tmp,
-                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                          0600);
+    int to = retry_openat(
+        dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (to < 0) {
         return err_sys(err, errno, "create a value");
     }

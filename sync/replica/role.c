@@ -22,7 +22,9 @@
 static int read_id(int meta_fd, uint8_t out[META_ID_BYTES], struct err *err)
 {
     char text[META_TEXT_MAX];
-    int rc = meta_read(meta_fd, META_FILE_PRIMARY, text, sizeof text, NULL, err);
+    int rc =
+        meta_read(meta_fd, META_FILE_PRIMARY, text, sizeof text, NULL, err);
+
     if (rc != 0) {
         return rc;
     }
@@ -38,6 +40,7 @@ static int read_id(int meta_fd, uint8_t out[META_ID_BYTES], struct err *err)
 static int read_epoch(int meta_fd, uint64_t *out, struct err *err)
 {
     char text[META_TEXT_MAX], *end;
+
     *out = 1;
     int rc = meta_read(meta_fd, META_FILE_EPOCH, text, sizeof text, NULL, err);
     if (rc != 0) {
@@ -74,6 +77,7 @@ int role_look(int meta_fd, struct role_facts *out, struct err *err)
         return rc;
     }
     *out = f;
+
     return 0;
 }
 
@@ -122,6 +126,7 @@ static bool is_trusted(void *arg, pid_t pid)
     char path[40], line[256];
     unsigned long caps = 0;
     uid_t uid[3] = {1, 2, 3};
+
     (void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
     FILE *f = fopen(path, "re");
     if (f == NULL) {
@@ -140,13 +145,15 @@ static bool is_trusted(void *arg, pid_t pid)
 static int agent_runs(pid_t pid, const char *comm, struct err *err)
 {
     char who[64] = "";
+
     if (pid != 0) {
         (void)snprintf(who, sizeof who, ", pid %d (%s),", (int)pid, comm);
     }
-    return err_set(err, ERR_TIMEOUT, 0,
-                   "an agent%s runs on it: stop the application, let drover "
-                   "wait end, then stop that agent (systemctl stop drover@NAME)",
-                   who);
+    return err_set(
+        err, ERR_TIMEOUT, 0,
+        "an agent%s runs on it: stop the application, let drover "
+        "wait end, then stop that agent (systemctl stop drover@NAME)",
+        who);
 }
 
 static int hold_agent(const struct meta *m, struct role_hold *h,
@@ -154,6 +161,7 @@ static int hold_agent(const struct meta *m, struct role_hold *h,
 {
     struct stat st;
     char comm[16] = "";
+
     h->agent_fd = own_file_open(m->fd, META_FILE_AGENT, O_RDWR, err);
     if (h->agent_fd < 0) {
         return err_wrap(err, META_DIR);
@@ -172,10 +180,11 @@ static int hold_id(const struct meta *m, struct role_hold *h, struct err *err)
 {
     struct stat st, meta, root;
     char comm[16] = "";
+
     h->id_fd = retry_openat(m->fd, META_FILE_PRIMARY,
                             O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
-    if (h->id_fd < 0 || fstat(h->id_fd, &st) != 0 ||
-        fstat(m->fd, &meta) != 0 || fstat(m->db.root_fd, &root) != 0) {
+    if (h->id_fd < 0 || fstat(h->id_fd, &st) != 0 || fstat(m->fd, &meta) != 0 ||
+        fstat(m->db.root_fd, &root) != 0) {
         return err_sys(err, errno, "open " META_DIR "/" META_FILE_PRIMARY);
     }
     if (flock(h->id_fd, LOCK_EX | LOCK_NB) == 0) {

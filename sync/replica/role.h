@@ -15,13 +15,13 @@
  * directory with it, a receiver one without it (but with an id).
  *
  * Who is kept out meanwhile: promote holds the receivers' lock (session.h);
- * agents hold a share lock on META_DIR/agent while they run, and demote takes it
- * exclusively.  That file is private: a lock that every reader can take would let
- * every reader keep the operator out for ever.  An agent that cannot open it,
- * and one of Drover 0.1, holds META_DIR/id, which counts only when its holder
- * could have opened the private file, too: root, an owner, or who may read
- * everything.  An agent that is not seen so finds the new role, or epoch, within
- * seconds by itself.
+ * agents hold a share lock on META_DIR/agent while they run, and demote takes
+ * it exclusively.  That file is private: a lock that every reader can take
+ * would let every reader keep the operator out for ever.  An agent that cannot
+ * open it, and one of Drover 0.1, holds META_DIR/id, which counts only when its
+ * holder could have opened the private file, too: root, an owner, or who may
+ * read everything.  An agent that is not seen so finds the new role, or epoch,
+ * within seconds by itself.
  *
  * Kept values: what a demoted primary had and nobody else ever got must not
  * vanish when its new primary overwrites it.  demote links every value into
@@ -119,11 +119,11 @@ struct role_kept {
     uint64_t added; /* keys that are here now and were not kept */
 };
 
-/* The oldest kept reign after epoch `after`; ERR_NOTFOUND when there is none. */
+/* The oldest kept reign after epoch `after`; ERR_NOTFOUND when there is none.
+ */
 int role_kept_next(int meta_fd, uint64_t after, uint64_t *epoch_out,
                    struct err *err) MUSTCHECK;
 int role_kept_compare(struct meta *m, uint64_t epoch, role_differs_fn fn,
                       void *arg, struct role_kept *out,
                       struct err *err) MUSTCHECK;
-int role_kept_remove(struct meta *m, uint64_t epoch,
-                     struct err *err) MUSTCHECK;
+int role_kept_remove(struct meta *m, uint64_t epoch, struct err *err) MUSTCHECK;

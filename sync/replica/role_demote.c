@@ -33,6 +33,7 @@ static int become_replica(struct meta *m, const struct role_facts *f,
                           struct err *err)
 {
     struct meta_ident ident = {.epoch = f->epoch};
+
     memcpy(ident.db_id, f->db_id, sizeof ident.db_id);
     /* The all-ones origin is no directory's: nobody continues this reign. */
     memset(ident.origin, 0xff, sizeof ident.origin);
@@ -45,6 +46,7 @@ int role_demote(struct meta *m, bool discard, struct role_demoted *out,
     struct role_facts f;
     CLEANUP(role_hold_end)
     struct role_hold hold = {.agent_fd = -1, .id_fd = -1};
+
     *out = (struct role_demoted){.epoch = 0};
     int rc = role_look(m->fd, &f, err);
     if (rc != 0) {

@@ -69,6 +69,7 @@ static int remove_entries(int fd, int depth, struct err *err)
         rc = remove_tree(dirfd(dir), e->d_name, depth + 1, err);
     }
     (void)closedir(dir);
+
     return rc;
 }
 
@@ -81,6 +82,7 @@ static int remove_tree(int at, const char *name, int depth, struct err *err)
         return err_sys(err, errno, "remove %s", name);
     }
     int fd = open_dir(at, name);
+
     if (fd < 0) {
         return err_sys(err, errno, "open %s", name);
     }
@@ -116,6 +118,7 @@ static int write_text(int dir_fd, const char *name, const void *text,
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     CLEANUP(fd_closep) int fd = retry_openat(dir_fd, name, flags, 0600);
     struct stat st = *like;
+
     st.st_mode &= 0666;
     return fd < 0 || write(fd, text, len) != (ssize_t)len ||
                    make_like(fd, &st) != 0
@@ -134,6 +137,7 @@ static int on_table(void *arg, const char *table, size_t len, int dir_fd)
         return err_sys(k->err, errno, "stat a table");
     }
     st.st_mode |= 0700;
+
     (void)snprintf(name, sizeof name, "%u", k->tables++);
     fd_closep(&k->to_fd);
     k->to_fd = own_dir_open(k->root_fd, name, &how, NULL, k->err);
@@ -147,8 +151,8 @@ static int on_table(void *arg, const char *table, size_t len, int dir_fd)
     return 0;
 }
 
-/* A table in a subvolume, or with a quota of its own, has no links from outside.
- * 0, or -1 with errno. */
+/* A table in a subvolume, or with a quota of its own, has no links from
+ * outside. 0, or -1 with errno. */
 static int copy_aside(int dir_fd, const char *file, int to_fd, const char *to)
 {
     const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
@@ -180,6 +184,7 @@ static int on_key(void *arg, const char *table, size_t len, int dir_fd,
 {
     struct keep *k = arg;
     char file[KEY_FILE_BYTES], to[KEY_FILE_BYTES];
+
     (void)table, (void)len;
     key_file(key, key_len, file);
     kept_file(key, key_len, to);
@@ -205,6 +210,7 @@ static int link_all(const struct meta *m, struct keep *k, struct err *err)
     struct walk_counts counts = {0};
     struct stat st = {.st_mode = 0};
     int rc = walk_db(&m->db, &ops, k, &counts, err);
+
     fd_closep(&k->to_fd);
     if (rc == 0 && counts.incomplete > 0) {
         rc = err_set(err, ERR_PERM, 0,
@@ -212,11 +218,10 @@ static int link_all(const struct meta *m, struct keep *k, struct err *err)
                      "kept: run this as root (to do without: --discard)",
                      m->db.path);
     }
-    if (rc == 0 &&
-        (fstat(m->db.root_fd, &st) != 0 ||
-         write_text(k->root_fd, KEPT_LAYOUT, KEPT_LAYOUT_TEXT,
-                    strlen(KEPT_LAYOUT_TEXT), &st) != 0 ||
-         retry_syncfs(k->root_fd) != 0)) {
+    if (rc == 0 && (fstat(m->db.root_fd, &st) != 0 ||
+                    write_text(k->root_fd, KEPT_LAYOUT, KEPT_LAYOUT_TEXT,
+                               strlen(KEPT_LAYOUT_TEXT), &st) != 0 ||
+                    retry_syncfs(k->root_fd) != 0)) {
         rc = err_sys(err, errno, "sync the kept values");
     }
     st.st_mode |= 0700;
@@ -231,6 +236,7 @@ int role_keep(struct meta *m, uint64_t epoch, uint64_t *values_out,
     static const struct own_dir how = {
         .mode = 0700, .group = (gid_t)-1, .fresh = true};
     char name[KEPT_NAME_BYTES], temp[KEPT_NAME_BYTES];
+
     kept_name(epoch, "", name);
     kept_name(epoch, ".new", temp);
     int rc = remove_tree(m->fd, temp, 0, err);
@@ -279,6 +285,7 @@ int role_kept_next(int meta_fd, uint64_t after, uint64_t *epoch_out,
         }
     }
     int rc = errno != 0 ? err_sys(err, errno, "list " META_DIR) : 0;
+
     (void)closedir(dir);
     if (rc < 0) {
         return rc;
@@ -327,6 +334,7 @@ static int same_as_now(const struct compare *c, struct bytes table,
     char file[KEY_FILE_BYTES];
     CLEANUP(fd_closep)
     int dir = table_open(&c->m->db, table.p, table.len, NULL, NULL, c->err);
+
     if (dir < 0) {
         return dir;
     }
@@ -348,6 +356,7 @@ static int same_as_now(const struct compare *c, struct bytes table,
 static int compare_key(void *arg, struct bytes table, struct bytes key, int fd)
 {
     const struct compare *c = arg;
+
     c->out->values++;
     int same = same_as_now(c, table, key, fd);
     if (same < 0 && same != ERR_NOTFOUND) {
@@ -366,9 +375,10 @@ static int count_key(void *arg, const char *table, size_t len, int dir_fd,
                      const char *key, size_t key_len)
 {
     const struct compare *c = arg;
+
     (void)dir_fd;
-    int has = kept_has(c->kept, bytes_of(table, len), bytes_of(key, key_len),
-                       c->err);
+    int has =
+        kept_has(c->kept, bytes_of(table, len), bytes_of(key, key_len), c->err);
     c->out->added += has == 0;
     return has < 0 ? has : 0;
 }
@@ -393,6 +403,7 @@ int role_kept_compare(struct meta *m, uint64_t epoch, role_differs_fn fn,
 {
     char name[KEPT_NAME_BYTES];
     struct kept k;
+
     kept_name(epoch, "", name);
     int rc = kept_open(&k, m->fd, name, err);
     if (rc != 0) {
@@ -409,6 +420,7 @@ int role_kept_compare(struct meta *m, uint64_t epoch, role_differs_fn fn,
 int role_kept_remove(struct meta *m, uint64_t epoch, struct err *err)
 {
     char name[KEPT_NAME_BYTES];
+
     kept_name(epoch, "", name);
     int rc = remove_tree(m->fd, name, 0, err);
     return rc != 0 ? err_wrap(err, META_DIR) : 0;

@@ -49,6 +49,7 @@ static const char *whole_path(const char *dir, char room[PATH_MAX])
 static const char *user_name(uid_t uid, char room[32])
 {
     const struct passwd *p = getpwuid(uid);
+
     (void)snprintf(room, 32, "%ju", (uintmax_t)uid);
     return p != NULL ? p->pw_name : room;
 }
@@ -56,6 +57,7 @@ static const char *user_name(uid_t uid, char room[32])
 static const char *group_name(gid_t gid, char room[32])
 {
     const struct group *g = getgrgid(gid);
+
     (void)snprintf(room, 32, "%ju", (uintmax_t)gid);
     return g != NULL ? g->gr_name : room;
 }
@@ -66,6 +68,7 @@ static const char *group_name(gid_t gid, char room[32])
 static void tell_copy(const struct role_promoted *p)
 {
     char when[REPLICA_UTC_BYTES];
+
     if (!p->fresh_known) {
         (void)printf("the copy  never was equal to its primary: keys may be "
                      "missing, others old\n");
@@ -89,6 +92,7 @@ static void tell_copy(const struct role_promoted *p)
 static void tell_owner(const char *dir, const struct stat *st)
 {
     char user[32], group[32];
+
     (void)printf("next      1. the application must own the values, which "
                  "belong to %s:%s:\n"
                  "             chown -Rh APPLICATION-USER: %s\n",
@@ -99,6 +103,7 @@ static void tell_owner(const char *dir, const struct stat *st)
 static void tell_next(const char *dir, const struct stat *st)
 {
     const char *path = QUOTED(dir, strlen(dir));
+
     tell_owner(dir, st);
     (void)printf(
         "          2. an agent here: a file /etc/drover/NAME.conf with\n"
@@ -120,6 +125,7 @@ static void tell_next(const char *dir, const struct stat *st)
 static int parse_epoch(const char *text, uint64_t *out)
 {
     char *end;
+
     errno = 0;
     unsigned long long n = strtoull(text, &end, 10);
     if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9' ||
@@ -138,6 +144,7 @@ static int promote(const char *dir, const struct role_promote *o)
     struct meta m;
     char room[PATH_MAX];
     int rc = role_open(&m, dir, &err);
+
     dir = whole_path(dir, room);
     if (rc != 0) {
         return refused(dir, &err);
@@ -198,6 +205,7 @@ static void tell_demoted(const char *dir, const struct role_demoted *d,
                          bool kept)
 {
     const char *path = QUOTED(dir, strlen(dir));
+
     (void)printf("%s is a replica now, for a primary with an epoch higher than "
                  "%" PRIu64 "\n",
                  dir, d->epoch);
@@ -231,6 +239,7 @@ static int demote(const char *dir, bool discard)
     struct meta m;
     char room[PATH_MAX];
     int rc = role_open(&m, dir, &err);
+
     dir = whole_path(dir, room);
     if (rc != 0) {
         return refused(dir, &err);
@@ -279,6 +288,7 @@ int demote_main(int argc, char **argv)
 {
     bool discard = false;
     const char *dir = one_flag(argc, argv, "demote", "discard", &discard);
+
     return dir != NULL ? demote(dir, discard) : EXIT_USAGE;
 }
 
@@ -296,6 +306,7 @@ static int on_key(void *arg, struct bytes table, struct bytes key, bool gone,
                   int fd, struct err *err)
 {
     struct kept_job *job = arg;
+
     (void)printf("%s  %s%s%s\n", gone ? "gone     " : "different",
                  table.len > 0 ? QUOTED_TABLE(table.p, table.len) : "",
                  table.len > 0 ? " " : "", QUOTED(key.p, key.len));
@@ -313,6 +324,7 @@ static bool is_caught_up(const struct meta *m, uint64_t epoch)
     struct meta_freshness f;
     struct role_facts facts;
     struct err err;
+
     return role_look(m->fd, &facts, &err) == 0 &&
            (facts.role == ROLE_PRIMARY ||
             (meta_freshness_read(m->fd, &f, &err) == 0 && f.fresh_ns > 0 &&
@@ -323,10 +335,12 @@ static int kept_one(struct meta *m, const char *dir, uint64_t epoch,
                     struct kept_job *job, struct err *err)
 {
     struct role_kept k;
+
     if (!is_caught_up(m, epoch)) {
-        (void)printf("%s: has not caught up with its new primary yet: this list "
-                     "is not complete\n",
-                     dir);
+        (void)printf(
+            "%s: has not caught up with its new primary yet: this list "
+            "is not complete\n",
+            dir);
     }
     int rc = role_kept_compare(m, epoch, on_key, job, &k, err);
     if (rc != 0) {
@@ -346,6 +360,7 @@ static int kept_one(struct meta *m, const char *dir, uint64_t epoch,
 static void tell_kept(const char *dir, const struct kept_job *job, bool differs)
 {
     const char *path = QUOTED(dir, strlen(dir));
+
     if (job->out != NULL) {
         (void)printf("%s values, as listed, are in %s now, laid out as a "
                      "database\n"
@@ -365,6 +380,7 @@ static int kept_all(struct meta *m, const char *dir, struct kept_job *job,
     bool any = false, differs = false, complete = true;
     int rc = 0;
     int next = 0;
+
     while (rc >= 0 && (next = role_kept_next(m->fd, epoch, &epoch, err)) == 0) {
         any = true;
         complete = complete && is_caught_up(m, epoch);
@@ -391,6 +407,7 @@ static int kept(const char *dir, struct kept_job *job)
     struct meta m;
     char room[PATH_MAX];
     int rc = role_open(&m, dir, &err);
+
     dir = whole_path(dir, room);
     if (rc < 0) {
         return refused(dir, &err);

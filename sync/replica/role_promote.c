@@ -64,6 +64,7 @@ static int write_record(int meta_fd, const struct role_promoted *p,
                      p->epoch, p->was, p->fresh.seq,
                      p->fresh_known ? p->fresh.fresh_ns : 0,
                      p->fresh_known ? p->fresh.state : "unknown");
+
     return meta_replace(meta_fd, META_FILE_PROMOTED, text, (size_t)n, &small,
                         err);
 }
@@ -85,6 +86,7 @@ static void read_record(int meta_fd, uint64_t epoch, struct role_promoted *out)
         return;
     }
     p.fresh_known = p.fresh.fresh_ns > 0;
+
     *out = p;
 }
 
@@ -94,6 +96,7 @@ static int write_epoch(int meta_fd, uint64_t epoch, struct err *err)
 {
     char text[32];
     int n = snprintf(text, sizeof text, "%" PRIu64 "\n", epoch);
+
     return meta_replace(meta_fd, META_FILE_EPOCH, text, (size_t)n, &small, err);
 }
 
@@ -101,6 +104,7 @@ static int become_primary(struct meta *m, const uint8_t db_id[META_ID_BYTES],
                           const struct role_promoted *p, struct err *err)
 {
     char id[META_ID_TEXT + 1];
+
     meta_id_text(db_id, id);
     id[META_ID_TEXT - 1] = '\n';
     int rc = write_record(m->fd, p, err);
@@ -134,6 +138,7 @@ static int take_over(struct session *s, const struct meta_ident *ident,
 {
     struct wire_hello hello = {.epoch = ident->epoch + (force ? 1 : 0),
                                .replica = bytes_of("promote", 7)};
+
     memcpy(hello.db_id, ident->db_id, sizeof hello.db_id);
     int rc = rand_bytes(hello.instance, sizeof hello.instance, err);
     if (rc == 0) {
@@ -226,6 +231,7 @@ static int promote_replica(struct meta *m, const struct role_promote *o,
                            struct role_promoted *out, struct err *err)
 {
     struct role_facts f;
+
     /* Under the lock: a receiver may have changed it until now. */
     int rc = role_look(m->fd, &f, err);
     if (rc == 0 && f.role != ROLE_REPLICA) {
@@ -253,6 +259,7 @@ static int raise_epoch(struct meta *m, const struct role_facts *f,
 {
     CLEANUP(role_hold_end)
     struct role_hold hold = {.agent_fd = -1, .id_fd = -1};
+
     out->was = out->epoch = f->epoch;
     if (o->epoch == 0 || o->epoch == f->epoch) {
         read_record(m->fd, f->epoch, out);
@@ -279,6 +286,7 @@ int role_promote(struct meta *m, const struct role_promote *o,
                  struct role_promoted *out, struct err *err)
 {
     struct role_facts f;
+
     *out = (struct role_promoted){.epoch = 0};
     int rc = role_look(m->fd, &f, err);
     if (rc != 0) {

@@ -96,6 +96,7 @@ void sandbox_limits(void)
 static int add_rule(int ruleset, int fd, uint64_t allowed)
 {
     struct path_beneath rule = {.allowed = allowed, .parent_fd = fd};
+
     return (int)syscall(ADD_RULE, ruleset, RULE_PATH_BENEATH, &rule, 0);
 }
 
@@ -106,6 +107,7 @@ static void add_proc(int ruleset)
 {
     const char *path = LEAK_CHECKER ? "/proc" : "/proc/locks";
     CLEANUP(fd_closep) int proc = open(path, O_PATH | O_CLOEXEC);
+
     if (proc >= 0) {
         (void)add_rule(ruleset, proc,
                        LEAK_CHECKER ? FS_READ_FILE | FS_READ_DIR
@@ -122,6 +124,7 @@ static int none(char *why, size_t room, const char *what)
 int sandbox_enter(int root_fd, char *why, size_t why_room)
 {
     long abi = syscall(CREATE_RULESET, NULL, (size_t)0, RULESET_VERSION);
+
     if (abi < 0) {
         return none(why, why_room, "the kernel has no Landlock");
     }

@@ -31,7 +31,7 @@ enum job_kind { JOB_SCAN, JOB_NAMES };
 struct scanner_job {
     enum job_kind kind;
     uint64_t id;
-    unsigned how; /* WIRE_SCAN_* */
+    unsigned how;         /* WIRE_SCAN_* */
     struct digest *names; /* sorted; owned */
     size_t n;
     struct scanner_job *next;
@@ -55,12 +55,13 @@ static void add_job(struct scanner *s, struct scanner_job *job)
     pthread_mutex_unlock(&s->mutex);
 }
 
-/* --- scan ----------------------------------------------------------------- */
+/* --- scan ---------------------------------------------------------------- */
 
 /* The mutex keeps a report of the running scan from coming after its end. */
 static void set_scanning(struct receive *rv, bool scanning, uint64_t keys)
 {
     struct scanner *s = &rv->scanner;
+
     pthread_mutex_lock(&s->progress_mutex);
     s->scanning = scanning;
     receiver_progress(rv->core, scanning, keys);
@@ -117,6 +118,7 @@ static void dress_new_table(void *arg, enum scan_note note, const char *table,
     struct receive *rv = run->rv;
     struct table_make make = rv->disk.tables.make;
     struct err err;
+
     (void)key_len;
     if (note != SCAN_CHANGED || key != NULL || run->view != NULL) {
         return;
@@ -136,7 +138,8 @@ static void sweep_temps(struct receive *rv)
 {
     uint64_t removed;
     struct err err;
-    if (temps_sweep(&rv->disk.meta.db, rv->disk.begun_ns, &removed, &err) != 0) {
+    if (temps_sweep(&rv->disk.meta.db, rv->disk.begun_ns, &removed, &err) !=
+        0) {
         replica_say_error(&err);
     }
 }
@@ -170,6 +173,7 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
     };
     struct scan_run run = {.rv = rv, .id = job->id};
     struct scan_result result = {.reread = 0};
+
     if ((job->how & WIRE_SCAN_LOOK) != 0) {
         run.view = opt.look_arg = view_new();
         opt.look = keep_in_view;
@@ -181,8 +185,8 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
     set_scanning(rv, true, 0);
     int rc = take_over_prior(rv, err);
     if (rc == 0) {
-        rc = scan_run(&rv->disk.meta.db, rv->index, &opt, dress_new_table,
-                      &run, &result, err);
+        rc = scan_run(&rv->disk.meta.db, rv->index, &opt, dress_new_table, &run,
+                      &result, err);
     }
     set_scanning(rv, false, result.counts.keys);
     if (rc != 0) {
@@ -211,7 +215,7 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
     return receiver_scanned(rv->core, job->id, &ready, err);
 }
 
-/* --- names ---------------------------------------------------------------- */
+/* --- names --------------------------------------------------------------- */
 
 struct names_run {
     struct receive *rv;
@@ -226,6 +230,7 @@ struct names_run {
 static int by_digest(const void *a, const void *b)
 {
     const struct digest *x = a, *y = b;
+
     if (x->hi != y->hi) {
         return x->hi < y->hi ? -1 : 1;
     }
@@ -238,6 +243,7 @@ static int by_digest(const void *a, const void *b)
 static bool wanted(void *arg, struct digest name)
 {
     const struct names_run *run = arg;
+
     return bsearch(&name, run->job->names, run->job->n, sizeof name,
                    by_digest) != NULL;
 }
@@ -250,6 +256,7 @@ static int hand_over(struct names_run *run, bool last)
     }
     int rc = receiver_named(run->rv->core, run->job->id, run->out, run->n, last,
                             run->err);
+
     run->n = 0;
     buf_clear(&run->text);
     return rc;
@@ -264,6 +271,7 @@ static int found(void *arg, struct digest name, bool is_table,
         return err_set(run->err, ERR_CLOSED, 0, "stopped");
     }
     struct wire_name *m = &run->out[run->n];
+
     m->name = name;
     m->is_table = is_table;
     m->table.len = table_len;
@@ -289,6 +297,7 @@ static int run_names(struct receive *rv, const struct scanner_job *job,
         return err_set(err, ERR_NOMEM, 0, "no memory for names");
     }
     run->rv = rv;
+
     run->job = job;
     run->err = err;
     qsort(job->names, job->n, sizeof *job->names, by_digest);
@@ -305,7 +314,7 @@ static int run_names(struct receive *rv, const struct scanner_job *job,
     return rc;
 }
 
-/* --- the saved index ------------------------------------------------------ */
+/* --- the saved index ----------------------------------------------------- */
 
 static uint64_t changes(struct receive *rv)
 {
@@ -344,6 +353,7 @@ void scanner_identified(struct scanner *s, struct receive *rv,
 {
     struct err err;
     const struct db *db = &rv->disk.meta.db;
+
     memcpy(s->ident.db_id, rv->disk.ident.db_id, sizeof s->ident.db_id);
     s->ident.root_dev = (uint64_t)db->dev;
     s->ident.root_ino = (uint64_t)db->ino;
@@ -357,11 +367,12 @@ void scanner_identified(struct scanner *s, struct receive *rv,
     use_key(s, rv, hello);
 }
 
-/* --- the thread ----------------------------------------------------------- */
+/* --- the thread ---------------------------------------------------------- */
 
 static struct scanner_job *next_job(struct scanner *s, int64_t save_at_s)
 {
     struct timespec until = {.tv_sec = (time_t)save_at_s};
+
     pthread_mutex_lock(&s->mutex);
     while (s->jobs == NULL && !s->stop &&
            clock_mono_ns() / NS_PER_S < save_at_s) {
@@ -387,6 +398,7 @@ static bool stopped(struct scanner *s)
 static void save_now(struct scanner *s, struct receive *rv)
 {
     struct err err;
+
     if (!atomic_load(&rv->disk.identified)) {
         return;
     }
@@ -403,6 +415,7 @@ static void *scanner_thread(void *arg)
     struct receive *rv = arg;
     struct scanner *s = &rv->scanner;
     int64_t save_at_s = clock_mono_ns() / NS_PER_S + SAVE_EVERY_S;
+
     while (!stopped(s)) {
         struct scanner_job *job = next_job(s, save_at_s);
         if (job != NULL) {
@@ -436,6 +449,7 @@ static struct scanner_job *job_new(struct receive *rv, enum job_kind kind,
         return NULL;
     }
     job->kind = kind;
+
     job->id = id;
     return job;
 }
@@ -444,6 +458,7 @@ void scanner_scan(struct scanner *s, struct receive *rv, uint64_t id,
                   unsigned how)
 {
     struct scanner_job *job = job_new(rv, JOB_SCAN, id);
+
     if (job != NULL) {
         job->how = how;
         add_job(s, job);
@@ -459,6 +474,7 @@ void scanner_names(struct scanner *s, struct receive *rv, uint64_t id,
         return;
     }
     job->names = names;
+
     job->n = n;
     add_job(s, job);
 }
@@ -482,6 +498,7 @@ void scanner_deinit(struct scanner *s)
 int scanner_start(struct scanner *s, struct receive *rv)
 {
     int sys = pthread_create(&s->thread, NULL, scanner_thread, rv);
+
     s->started = sys == 0;
     return sys;
 }

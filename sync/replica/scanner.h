@@ -27,12 +27,13 @@ struct scanner {
     pthread_cond_t wake;
     struct scanner_job *jobs; /* oldest first */
     bool stop;
-    volatile int stop_scan; /* as scan_run() wants it */
+    volatile int stop_scan;         /* as scan_run() wants it */
     pthread_mutex_t progress_mutex; /* what the core was told last is true */
     bool scanning;                  /* under progress_mutex */
-    volatile uint64_t keys_done; /* of the running scan */
+    volatile uint64_t keys_done;    /* of the running scan */
     uint16_t last_scan;
-    struct index_ident ident; /* its boot is set before the sandbox is entered */
+    struct index_ident
+        ident;              /* its boot is set before the sandbox is entered */
     uint64_t saved_changes; /* disk's counter at the last save */
     struct index *prior;    /* what was saved under another key, or NULL */
 };

@@ -81,10 +81,11 @@ static void printable(struct bytes b, char *out, size_t room)
 static void write_holder(const struct session *s)
 {
     char hex[META_ID_TEXT], text[256];
+
     meta_id_text(s->instance, hex);
-    int n = snprintf(text, sizeof text,
-                     "pid=%d since=%jd replica=%s instance=%s\n",
-                     (int)getpid(), (intmax_t)time(NULL), s->replica, hex);
+    int n =
+        snprintf(text, sizeof text, "pid=%d since=%jd replica=%s instance=%s\n",
+                 (int)getpid(), (intmax_t)time(NULL), s->replica, hex);
     if (ftruncate(s->lock_fd, 0) != 0 ||
         pwrite(s->lock_fd, text, (size_t)n, 0) != n) {
         /* The holder is then described without these facts. */
@@ -95,6 +96,7 @@ static int write_takeover(const struct session *s, const char *nonce,
                           struct err *err)
 {
     char id[META_ID_TEXT], instance[META_ID_TEXT], text[META_TEXT_MAX];
+
     meta_id_text(s->db_id, id);
     meta_id_text(s->instance, instance);
     int n = snprintf(text, sizeof text,
@@ -105,9 +107,8 @@ static int write_takeover(const struct session *s, const char *nonce,
     char temp[64];
     (void)snprintf(temp, sizeof temp, META_FILE_TAKEOVER "-%s", nonce);
     /* Root's request is for the receiver's user to read. */
-    struct meta_write how = {.mode = 0600,
-                             .group = (gid_t)-1,
-                             .like_dir = geteuid() == 0};
+    struct meta_write how = {
+        .mode = 0600, .group = (gid_t)-1, .like_dir = geteuid() == 0};
     int rc = meta_replace(s->meta_fd, temp, text, (size_t)n, &how, err);
     if (rc != 0) {
         return rc;
@@ -124,6 +125,7 @@ static void read_holder(int meta_fd, struct session_holder *out)
 {
     char text[META_TEXT_MAX];
     struct err err;
+
     *out = (struct session_holder){.pid = 0};
     if (meta_read(meta_fd, META_FILE_LOCK, text, sizeof text, NULL, &err) !=
         0) {
@@ -159,6 +161,7 @@ static int refuse_twice(const struct session *s,
 static int refuse_busy(const struct session *s, struct err *err)
 {
     struct session_holder holder;
+
     read_holder(s->meta_fd, &holder);
     int rc;
     if (holder.pid != 0 &&
@@ -192,6 +195,7 @@ static int ask_for_lock(struct session *s, int64_t wait_ms, struct err *err)
     uint8_t raw[META_ID_BYTES];
     char nonce[META_ID_TEXT];
     int rc = rand_bytes(raw, sizeof raw, err);
+
     if (rc != 0) {
         return rc;
     }
@@ -286,6 +290,7 @@ bool session_superseded(struct session *s, int64_t silent_ms, char *why,
     }
     bool silent = s->heartbeat_ms > 0 &&
                   silent_ms > (int64_t)s->heartbeat_ms * SESSION_HEARTBEATS;
+
     if (!silent && same_file(&st, &s->seen)) {
         return false;
     }
@@ -332,6 +337,7 @@ bool session_superseded(struct session *s, int64_t silent_ms, char *why,
 static struct reign reign_of(const struct meta_ident *ident)
 {
     struct reign r = {.epoch = ident->epoch};
+
     memcpy(r.db_id, ident->db_id, sizeof r.db_id);
     memcpy(r.origin, ident->origin, sizeof r.origin);
     memcpy(r.agents, ident->agents, sizeof r.agents);
@@ -355,9 +361,9 @@ static int refuse_strange(int id, const char *dir, const char *what,
 int session_check_missing(const char *dir, const struct wire_hello *hello,
                           struct err *err)
 {
-    return expects(hello) ? refuse_strange(DR_REPLICA_BLANK, dir,
-                                           "does not exist", err)
-                          : 0;
+    return expects(hello)
+               ? refuse_strange(DR_REPLICA_BLANK, dir, "does not exist", err)
+               : 0;
 }
 
 /* One without an id of its own (of an earlier version, demoted, adopted) gets
@@ -406,6 +412,7 @@ int session_check(const struct meta *m, const struct wire_hello *hello,
         return rc;
     }
     struct stat st;
+
     if (m->fd >= 0 &&
         fstatat(m->fd, META_FILE_PRIMARY, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         (void)err_set(err, ERR_REFUSED, 0,
@@ -451,6 +458,7 @@ enum reign_change session_follow(struct meta_ident *ident,
         memcpy(ident->db_id, r.db_id, sizeof ident->db_id);
     }
     memcpy(ident->origin, r.origin, sizeof ident->origin);
+
     memcpy(ident->agents, r.agents, sizeof ident->agents);
     return change;
 }
@@ -458,6 +466,7 @@ enum reign_change session_follow(struct meta_ident *ident,
 int session_live(int meta_fd, struct session_holder *out, struct err *err)
 {
     struct stat st;
+
     *out = (struct session_holder){.pid = 0};
     if (fstatat(meta_fd, META_FILE_LOCK, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno == ENOENT) {

@@ -39,7 +39,7 @@ struct stage {
     bool synced;  /* durable already */
     uint64_t written;
     uint64_t reserved; /* on disk, for what was announced */
-    uint64_t flushed; /* writeback of these was started */
+    uint64_t flushed;  /* writeback of these was started */
     UT_hash_handle hh;
     size_t table_len;
     char table[];
@@ -80,8 +80,8 @@ int stages_init(struct stages *s, const struct db *db,
 void stages_deinit(struct stages *s)
 {
     struct stage *st, *next;
-    HASH_ITER(hh, s->by_number, st, next)
-    {
+
+    HASH_ITER(hh, s->by_number, st, next) {
         HASH_DEL(s->by_number, st);
         fd_closep(&st->file.fd);
         free(st);
@@ -92,11 +92,12 @@ void stages_deinit(struct stages *s)
     pthread_mutex_destroy(&s->mutex);
 }
 
-/* --- where they are ------------------------------------------------------- */
+/* --- where they are ------------------------------------------------------ */
 
 static struct stage *find(struct stages *s, uint64_t number)
 {
     struct stage *st;
+
     pthread_mutex_lock(&s->mutex);
     HASH_FIND(hh, s->by_number, &number, sizeof number, st);
     pthread_mutex_unlock(&s->mutex);
@@ -116,6 +117,7 @@ static int open_home(const struct stages *s, const struct stage *st)
     CLEANUP(fd_closep)
     int fd = table_open(s->db, st->table, st->in_root ? 0 : st->table_len, NULL,
                         NULL, &ignored);
+
     return fd >= 0 && fstat(fd, &now) == 0 && now.st_ino == st->place.ino &&
                    now.st_dev == st->place.dev
                ? TAKE_FD(fd)
@@ -128,16 +130,17 @@ static bool is_quota(const struct stages *s, const struct stage *st, int sys)
 {
     struct statfs here, whole;
     CLEANUP(fd_closep) int fd = sys == ENOSPC ? open_home(s, st) : -1;
-    return sys == EDQUOT ||
-           (fd >= 0 && fstatfs(fd, &here) == 0 &&
-            fstatfs(s->db->root_fd, &whole) == 0 &&
-            here.f_blocks != whole.f_blocks);
+
+    return sys == EDQUOT || (fd >= 0 && fstatfs(fd, &here) == 0 &&
+                             fstatfs(s->db->root_fd, &whole) == 0 &&
+                             here.f_blocks != whole.f_blocks);
 }
 
-static int fail(const struct stages *s, const struct stage *st,
-                struct err *err, int sys, const char *what)
+static int fail(const struct stages *s, const struct stage *st, struct err *err,
+                int sys, const char *what)
 {
     char path[TABLE_PATH_BYTES];
+
     if (!is_quota(s, st, sys)) {
         return err_sys(err, sys, "%s a staged value", what);
     }
@@ -149,7 +152,7 @@ static int fail(const struct stages *s, const struct stage *st,
                    QUOTED(path, strlen(path)));
 }
 
-/* --- values --------------------------------------------------------------- */
+/* --- values -------------------------------------------------------------- */
 
 /* A disk too small for the value is better known now than after 900 MB. */
 static int reserve(struct stage *st, uint64_t bytes)
@@ -180,6 +183,7 @@ static void give_back(struct stage *st)
 static struct stage *new_stage(uint64_t number, struct bytes table)
 {
     struct stage *st = calloc(1, sizeof *st + table.len);
+
     if (st != NULL) {
         st->number = number;
         st->table_len = table.len;
@@ -197,6 +201,7 @@ static int make_file(struct stages *s, struct stage *st, struct err *err)
     char name[STAGE_NAME_BYTES];
     struct tables_one *t;
     int rc = tables_get(&s->tables, st->table, st->table_len, false, &t, err);
+
     if (rc != 0) {
         st->in_root = true;
         rc = tables_get(&s->tables, "", 0, false, &t, err);
@@ -229,6 +234,7 @@ static void discard(struct stages *s, struct stage *st)
 {
     char name[STAGE_NAME_BYTES];
     CLEANUP(fd_closep) int home = st->file.named ? open_home(s, st) : -1;
+
     stages_name(s, st->number, name);
     newfile_drop(&st->file, home, name);
     free(st);
@@ -242,6 +248,7 @@ int stages_begin(struct stages *s, uint64_t number, struct bytes table,
         return err_set(err, ERR_NOMEM, 0, "no memory to stage a value");
     }
     int rc = make_file(s, st, err);
+
     if (rc < 0) {
         free(st);
         return rc;
@@ -276,6 +283,7 @@ int stages_write(struct stages *s, uint64_t number, const void *p, size_t n,
                  struct err *err)
 {
     struct stage *st = find(s, number);
+
     assert(st != NULL && st->file.fd >= 0);
     const uint8_t *at = p;
     while (n > 0) {
@@ -296,10 +304,10 @@ int stages_write(struct stages *s, uint64_t number, const void *p, size_t n,
 
 /* A hole.  What was reserved lies where it is to be, so it is given back; the
  * rest finds its room as it comes. */
-int stages_zeros(struct stages *s, uint64_t number, uint64_t n,
-                 struct err *err)
+int stages_zeros(struct stages *s, uint64_t number, uint64_t n, struct err *err)
 {
     struct stage *st = find(s, number);
+
     assert(st != NULL && st->file.fd >= 0);
     give_back(st);
     st->reserved = 0;
@@ -322,6 +330,7 @@ static void close_named(struct stages *s, struct stage *st)
 {
     char name[STAGE_NAME_BYTES];
     CLEANUP(fd_closep) int home = open_home(s, st);
+
     stages_name(s, st->number, name);
     if (home >= 0 && newfile_give_name(&st->file, home, name) == 0) {
         fd_closep(&st->file.fd);
@@ -355,10 +364,10 @@ static int close_if_many(struct stages *s, struct stage *st, struct err *err)
 static void close_waiting(struct stages *s)
 {
     struct stage *st, *next;
+
     pthread_mutex_lock(&s->mutex);
     if (s->open > s->open_max / 2) {
-        HASH_ITER(hh, s->by_number, st, next)
-        {
+        HASH_ITER(hh, s->by_number, st, next) {
             if (st->synced && st->file.fd >= 0) {
                 close_named(s, st);
             }
@@ -371,7 +380,7 @@ static void close_waiting(struct stages *s)
  * allows less on purpose, and stays.  The group is the directory's or the
  * process's. */
 static int dress(const struct stages *s, const struct stage *st,
-                     struct err *err)
+                 struct err *err)
 {
     struct stat now;
     if (fstat(st->file.fd, &now) != 0) {
@@ -394,6 +403,7 @@ static int dress(const struct stages *s, const struct stage *st,
 int stages_end(struct stages *s, uint64_t number, struct err *err)
 {
     struct stage *st = find(s, number);
+
     assert(st != NULL && st->file.fd >= 0);
     int rc = dress(s, st, err);
     if (rc < 0) {
@@ -454,6 +464,7 @@ int stages_sync_begin(struct stages *s, const uint64_t *numbers, size_t n,
                       struct err *err)
 {
     int rc = make_room(s, n + more, err);
+
     if (rc != 0) {
         drop_all(s, numbers, n);
         return rc;
@@ -499,6 +510,7 @@ int stages_sync(struct stages *s, const uint64_t *numbers, size_t n,
 static struct stage *take(struct stages *s, uint64_t number)
 {
     struct stage *st;
+
     pthread_mutex_lock(&s->mutex);
     HASH_FIND(hh, s->by_number, &number, sizeof number, st);
     if (st != NULL) {
@@ -514,12 +526,13 @@ static struct stage *take(struct stages *s, uint64_t number)
 void stages_drop(struct stages *s, uint64_t number)
 {
     struct stage *st = take(s, number);
+
     if (st != NULL) {
         discard(s, st);
     }
 }
 
-/* --- into place ----------------------------------------------------------- */
+/* --- into place ---------------------------------------------------------- */
 
 /* It was closed: open it again. */
 static int reopen(struct stages *s, struct stage *st, const char *name,
@@ -529,9 +542,9 @@ static int reopen(struct stages *s, struct stage *st, const char *name,
         return 0;
     }
     CLEANUP(fd_closep) int home = open_home(s, st);
-    int fd = home < 0 ? -1
-                      : retry_openat(home, name,
-                                     O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+    int fd = home < 0
+                 ? -1
+                 : retry_openat(home, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
     if (fd < 0) {
         return err_set(err, ERR_NOTFOUND, 0,
                        "the staged value went with its table's directory; it "
@@ -558,6 +571,7 @@ static int move(struct stages *s, struct stage *st, const char *name,
         return fail(s, st, err, sys, "copy");
     }
     CLEANUP(fd_closep) int home = st->file.named ? open_home(s, st) : -1;
+
     newfile_drop(&st->file, home, name);
     st->file = to;
     st->place = t->place;
@@ -583,6 +597,7 @@ int stages_install(struct stages *s, uint64_t number,
 {
     char name[STAGE_NAME_BYTES];
     struct stage *st = find(s, number);
+
     assert(st != NULL);
     stages_name(s, number, name);
     int rc = reopen(s, st, name, err);

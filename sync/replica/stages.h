@@ -5,10 +5,11 @@
  * label, quota.
  *
  * A value whose table is not there when it begins is staged in the root: the
- * install makes the table, not the stage, for the value may be given up, and the
- * table be dropped before it.  Should the directory be another one when the
- * value is to come into place (that, or dropped and made anew, or replaced), the
- * value is linked there if that directory gives the same, and copied if not.
+ * install makes the table, not the stage, for the value may be given up, and
+ * the table be dropped before it.  Should the directory be another one when the
+ * value is to come into place (that, or dropped and made anew, or replaced),
+ * the value is linked there if that directory gives the same, and copied if
+ * not.
  *
  * Descriptors stay open until the value is in place: it has no name, and a
  * descriptor opened after a lost write may not hear of it.  Beyond the

@@ -53,6 +53,7 @@ static size_t size_class(size_t n)
 enum sync_way sync_choice_next(struct sync_choice *c, size_t n)
 {
     size_t k = size_class(n);
+
     if (n < SYNC_GROUP_MANY) {
         return SYNC_WAY_THREADS;
     }
@@ -127,6 +128,7 @@ void sync_group_free(struct sync_group *g)
         return;
     }
     pthread_mutex_lock(&g->mutex);
+
     g->stop = true;
     pthread_cond_broadcast(&g->work);
     pthread_mutex_unlock(&g->mutex);
@@ -154,6 +156,7 @@ static void keep_first(int *kept, int sys)
 static void *sync_thread(void *arg)
 {
     struct sync_group *g = arg;
+
     pthread_mutex_lock(&g->mutex);
     while (!g->stop) {
         if (g->next == g->n) {
@@ -196,6 +199,7 @@ static void by_threads(struct sync_group *g, const int *fds, size_t split,
         return;
     }
     pthread_mutex_lock(&g->mutex);
+
     g->fds = fds;
     g->next = 0;
     g->split = split;

@@ -39,6 +39,7 @@ static void keep(struct tables *t, const struct err *err)
 static void close_one(struct tables *t, size_t i)
 {
     struct err err;
+
     if (t->open[i].touched &&
         sync_group_run(t->sync, &t->open[i].fd, 1, &err) != 0) {
         keep(t, &err);
@@ -51,7 +52,8 @@ static void close_one(struct tables *t, size_t i)
 void tables_deinit(struct tables *t)
 {
     while (t->n > 0) {
-        t->open[t->n - 1].touched = false; /* nothing is acknowledged any more */
+        t->open[t->n - 1].touched =
+            false; /* nothing is acknowledged any more */
         close_one(t, t->n - 1);
     }
 }
@@ -93,6 +95,7 @@ static void sync_touched(struct tables *t)
     int fds[TABLES_OPEN_MAX];
     struct err err;
     size_t n = tables_touched(t, fds);
+
     if (n > 0 && sync_group_run(t->sync, fds, n, &err) != 0) {
         keep(t, &err);
     }
@@ -122,6 +125,7 @@ static bool still_there(struct tables *t, struct tables_one *o)
         return false;
     }
     int64_t now = clock_mono_ns();
+
     if (now - o->opened_ns < NS_PER_S) {
         return true;
     }
@@ -174,6 +178,7 @@ int tables_get(struct tables *t, const void *name, size_t len, bool create,
 {
     uint64_t hash = hash_local(name, len);
     size_t i = find(t, name, len, hash);
+
     if (i < t->n && !still_there(t, &t->open[i])) {
         close_one(t, i);
         i = t->n;
@@ -210,6 +215,7 @@ int tables_get(struct tables *t, const void *name, size_t len, bool create,
 void tables_forget(struct tables *t, const void *name, size_t len)
 {
     size_t i = find(t, name, len, hash_local(name, len));
+
     if (i < t->n) {
         close_one(t, i);
     }

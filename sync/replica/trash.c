@@ -31,8 +31,7 @@ int trash_open(struct trash *t, int meta_fd, const char *name,
                const struct trash_settings *set, const struct meta_modes *modes,
                struct err *err)
 {
-    *t = (struct trash){
-        .name = name, .set = *set, .dir_fd = -1, .log_fd = -1};
+    *t = (struct trash){.name = name, .set = *set, .dir_fd = -1, .log_fd = -1};
     if (pthread_mutex_init(&t->mutex, NULL) != 0) {
         return err_set(err, ERR_NOMEM, 0, "no memory for the trash");
     }
@@ -181,8 +180,8 @@ static void hide(const struct trash *t, const char *name,
                  const struct stat *was)
 {
     CLEANUP(fd_closep)
-    int fd = openat(t->dir_fd, name,
-                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd =
+        openat(t->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     struct stat st;
 
     if (fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == was->st_ino &&
@@ -206,8 +205,8 @@ static bool copy_in(const struct trash *t, int dir_fd, const char *file,
                     const char *name)
 {
     CLEANUP(fd_closep)
-    int fd = openat(dir_fd, file,
-                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd =
+        openat(dir_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     struct newfile f;
 
     if (fd < 0 || newfile_open(&f, t->dir_fd, name, 0600) < 0) {
@@ -235,8 +234,8 @@ static bool move_in(const struct trash *t, int dir_fd, const char *file,
 static bool touch_ctime(int dir_fd, const char *file)
 {
     CLEANUP(fd_closep)
-    int fd = openat(dir_fd, file,
-                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd =
+        openat(dir_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     struct stat st;
 
     return fd >= 0 && fstat(fd, &st) == 0 &&
@@ -324,8 +323,7 @@ void trash_link(struct trash *t, int dir_fd, struct bytes table,
     struct stat st;
 
     key_file(key.p, key.len, file);
-    if (t->log_fd < 0 ||
-        fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+    if (t->log_fd < 0 || fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
         !S_ISREG(st.st_mode) || came_since(&st, since_ns)) {
         return;
     }
@@ -396,8 +394,8 @@ int64_t trash_count(int meta_fd, const char *name)
     int64_t count = 0;
     struct err err;
     CLEANUP(fd_closep)
-    int fd = openat(meta_fd, name,
-                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd =
+        openat(meta_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
     if (fd < 0) {
         return errno == ENOENT ? 0 : -1;

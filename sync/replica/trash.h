@@ -13,10 +13,11 @@
  * database takes it for part of it.
  *
  * A delete appends a record to the log and renames the value, both while it
- * holds the key's lock; trash_sync() makes them durable with the delete's group,
- * before it is acknowledged.  A record without a file counts for nothing, a file
- * without a record (the log was damaged) is kept without a name.  One session
- * holds the directory (session.h); its threads share a mutex.
+ * holds the key's lock; trash_sync() makes them durable with the delete's
+ * group, before it is acknowledged.  A record without a file counts for
+ * nothing, a file without a record (the log was damaged) is kept without a
+ * name.  One session holds the directory (session.h); its threads share a
+ * mutex.
  *
  * DIR/.drover/undone is a second one of the same kind, which needs no setting:
  * values that a primary undid that had lost its last changes in a power loss
@@ -69,11 +70,11 @@ struct trash {
     struct trash_settings set;
     int dir_fd; /* -1: off */
     bool opened;
-    pthread_mutex_t mutex; /* the rest */
-    int log_fd;            /* -1: not started */
+    pthread_mutex_t mutex;   /* the rest */
+    int log_fd;              /* -1: not started */
     struct trash_kept *kept; /* oldest first: kept[head .. head + count) */
     size_t head, count, cap;
-    uint64_t bytes;   /* charges of all kept */
+    uint64_t bytes; /* charges of all kept */
     uint64_t next_id;
     uint64_t records; /* in the log */
     bool dirty;       /* since the last sync */
@@ -90,7 +91,8 @@ void trash_close(struct trash *t);
 /* The session is ours: read what is there, and drop what is too old or too
  * much. */
 int trash_start(struct trash *t, struct err *err) MUSTCHECK;
-/* Delete a key as install_remove() does, and keep its value if there is room. */
+/* Delete a key as install_remove() does, and keep its value if there is room.
+ */
 int trash_remove(struct trash *t, int dir_fd, struct bytes table,
                  struct bytes key, bool force, struct stat *st_out,
                  struct err *err) MUSTCHECK;

@@ -83,9 +83,8 @@ static size_t get_record(const uint8_t *data, size_t n, struct trash_entry *out)
     out->table.p = cur_take(&c, out->table.len);
     out->key.len = cur_u8(&c);
     out->key.p = cur_take(&c, out->key.len);
-    if (cur_u64(&c) != sum || c.bad ||
-        (size_t)(c.p - data) != all || out->table.len > TABLE_MAX_BYTES ||
-        out->key.len > KEY_MAX_BYTES) {
+    if (cur_u64(&c) != sum || c.bad || (size_t)(c.p - data) != all ||
+        out->table.len > TABLE_MAX_BYTES || out->key.len > KEY_MAX_BYTES) {
         return 0;
     }
     check_names(out);

@@ -127,6 +127,7 @@ static int restore_one(void *arg, const struct trash_entry *e)
 static int restore(struct choice *c, const char *out)
 {
     int rc = restore_open(&c->out, out, c->err);
+
     if (rc < 0) {
         return rc;
     }
@@ -173,8 +174,8 @@ static int open_trash(const char *dir, const char *name, struct err *err)
     if (rc < 0) {
         return rc;
     }
-    int fd = openat(m.fd, name,
-                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd =
+        openat(m.fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
         rc = err_sys(err, errno, "%s/" META_DIR "/%s", dir, name);
     }

@@ -33,11 +33,13 @@ static _Noreturn void leave_now(const char *why, int code)
     _exit(code);
 }
 
-/* Values in the trash grow old; and the operator should know when it is full. */
+/* Values in the trash grow old; and the operator should know when it is full.
+ */
 static void tend_trash(struct receive *rv, int64_t now_ms)
 {
     char news[ERR_MSG_BYTES];
     struct trash *const kinds[] = {&rv->disk.trash, &rv->disk.undone};
+
     if (now_ms - rv->trash_ms < TRASH_MS) {
         return;
     }
@@ -54,6 +56,7 @@ static void watch_once(struct receive *rv, uint64_t *applied)
 {
     struct err err;
     int64_t now = receive_now_ms();
+
     pthread_mutex_lock(&rv->mutex);
     int64_t ending_ms = rv->ending_ms;
     pthread_mutex_unlock(&rv->mutex);
@@ -82,6 +85,7 @@ static void watch_once(struct receive *rv, uint64_t *applied)
 void receive_check_takeover(struct receive *rv, int64_t silent_ms)
 {
     char why[160];
+
     pthread_mutex_lock(&rv->takeover_mutex);
     bool leave =
         session_superseded(&rv->disk.session, silent_ms, why, sizeof why);
@@ -96,6 +100,7 @@ void *receive_watcher(void *arg)
     struct receive *rv = arg;
     uint64_t applied = 0;
     bool stop = false;
+
     while (!stop) {
         watch_once(rv, &applied);
         struct timespec ts;

@@ -157,8 +157,7 @@ void data_set(const struct data *d, uint64_t i, uint64_t version, uint64_t mark)
 
     (void)snprintf(temp, sizeof temp, "%s%d%" PRIu64, name, (int)getpid(),
                    ++temps);
-    int fd =
-        openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || flock(fd, LOCK_EX) != 0) {
         data_fail(temp);
     }

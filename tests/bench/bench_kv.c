@@ -75,16 +75,16 @@ static void drover_one(struct worker *w, unsigned table, const char *file,
 {
     char name[16];
     struct drover_error e;
+
     (void)snprintf(name, sizeof name, "t%u", table);
     struct drover_bytes key = {file, strlen(file) - 3};
     size_t got;
-    int rc = w->run->writes
-                 ? drover_set(w->run->db, drover_text(name), key,
-                              (struct drover_bytes){w->buf, len}, TIMEOUT_MS,
-                              &e)
-                 : drover_get_into(w->run->db, drover_text(name), key,
-                                   TIMEOUT_MS, w->buf, w->run->d->max_bytes,
-                                   &got, &e);
+    int rc =
+        w->run->writes
+            ? drover_set(w->run->db, drover_text(name), key,
+                         (struct drover_bytes){w->buf, len}, TIMEOUT_MS, &e)
+            : drover_get_into(w->run->db, drover_text(name), key, TIMEOUT_MS,
+                              w->buf, w->run->d->max_bytes, &got, &e);
 
     if (rc < 0) {
         (void)fprintf(stderr, "bench_tool: %s\n", e.message);
@@ -102,8 +102,7 @@ static void *work(void *arg)
         uint64_t i = data_random(w->seed, n) % run->keys;
         char file[DATA_NAME_BYTES];
         unsigned table = data_name(run->d, i, file);
-        size_t len =
-            run->writes ? data_value(run->d, i, n, n, w->buf) : 0;
+        size_t len = run->writes ? data_value(run->d, i, n, n, w->buf) : 0;
         if (run->db != NULL) {
             drover_one(w, table, file, len);
         } else if (run->writes) {

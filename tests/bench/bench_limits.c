@@ -31,9 +31,8 @@ int verb_scan(int argc, char **argv, struct data *d)
             data_fail("read a table");
         }
         while ((e = readdir(dir)) != NULL) {
-            if (e->d_name[0] != '.' &&
-                fstatat(d->table_fds[t], e->d_name, &st,
-                        AT_SYMLINK_NOFOLLOW) == 0) {
+            if (e->d_name[0] != '.' && fstatat(d->table_fds[t], e->d_name, &st,
+                                               AT_SYMLINK_NOFOLLOW) == 0) {
                 keys++;
                 bytes += (uint64_t)st.st_size;
             }

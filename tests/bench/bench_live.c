@@ -37,8 +37,7 @@ struct last {
 
 /* The last mark of each key that was set, in the order of these sets. */
 static size_t collect(const uint64_t *marks, uint64_t keys, uint64_t first,
-                      uint64_t count, const uint64_t *keys_of,
-                      struct last *out)
+                      uint64_t count, const uint64_t *keys_of, struct last *out)
 {
     size_t n = 0;
 

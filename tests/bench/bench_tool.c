@@ -64,5 +64,6 @@ int main(int argc, char **argv)
         return v->run(v->args, argv + 2, &d);
     }
     (void)fprintf(stderr, "bench_tool: see the head of bench_tool.c\n");
+
     return 64;
 }

@@ -73,8 +73,7 @@ static void announce(unsigned slot)
     atomic_fetch_add(&journal.head->slot[slot].edits[replica], 1);
 }
 
-/* --- edits of one key
- * ---------------------------------------------------------- */
+/* --- edits of one key ---------------------------------------------------- */
 
 /* A version that the primary had before, for a key that keeps its versions. */
 static const struct record *old_version(unsigned slot)
@@ -224,8 +223,7 @@ static bool try_key(unsigned slot, enum edit edit, bool tell)
     return ok;
 }
 
-/* --- what does not belong there, and whole tables
- * ------------------------------- */
+/* --- what does not belong there, and whole tables ------------------------ */
 
 static bool add_key(unsigned number)
 {
@@ -301,8 +299,7 @@ static bool remove_table(void)
     return true;
 }
 
-/* --- command line
- * ------------------------------------------------------------------ */
+/* --- command line -------------------------------------------------------- */
 
 static unsigned random_slot(void)
 {

@@ -138,8 +138,7 @@ static void complain(unsigned slot, const char *rule, const struct seen *s)
     (void)fflush(stderr);
 }
 
-/* --- the journal
- * -------------------------------------------------------------- */
+/* --- the journal --------------------------------------------------------- */
 
 static bool is_slow(const struct record *r)
 {
@@ -282,8 +281,7 @@ static bool is_mended(unsigned slot, const struct seen *s, uint32_t before)
     return false;
 }
 
-/* --- reading
- * --------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------- */
 
 static int lock_shared(int fd)
 {

@@ -65,8 +65,7 @@ void tables_make(struct writer *w, unsigned table)
     w->tables++;
 }
 
-/* --- many slots at once
- * ------------------------------------------------------- */
+/* --- many slots at once -------------------------------------------------- */
 
 struct batch {
     uint32_t records[4 * NAMES_KEYS];
@@ -103,11 +102,11 @@ static void became_gone(struct writer *w, unsigned table)
         }
     }
     w->there[table] = false;
+
     w->tables++;
 }
 
-/* --- gone
- * ------------------------------------------------------------------------ */
+/* --- gone ---------------------------------------------------------------- */
 
 /* Remove what is in a directory that nobody else knows, and itself. */
 static void remove_outside(struct writer *w, const char *name)
@@ -180,8 +179,7 @@ static void drop(struct writer *w, unsigned table)
     }
 }
 
-/* --- made and moved
- * -------------------------------------------------------------- */
+/* --- made and moved ------------------------------------------------------ */
 
 /* Comes with some keys in it. */
 static void move_in(struct writer *w, unsigned table)
@@ -244,6 +242,7 @@ static void became_moved(struct writer *w, unsigned from, unsigned to)
         }
     }
     w->there[to] = true;
+
     became_gone(w, from);
 }
 

@@ -208,8 +208,7 @@ static change_fn *const MISSING[] = {
 };
 static change_fn *const REMOVE[] = {delete, unlinked, renamed_away};
 
-/* --- one change of a key
- * -------------------------------------------------------- */
+/* --- one change of a key ------------------------------------------------- */
 
 /* What failed may still have left an empty file: from now on that is the value.
  */
@@ -348,8 +347,7 @@ static void change_key(struct writer *w, unsigned table, unsigned key)
     (void)close(dir);
 }
 
-/* --- the run
- * -------------------------------------------------------------------- */
+/* --- the run ------------------------------------------------------------- */
 
 static void open_db(struct writer *w)
 {

@@ -8,6 +8,7 @@
  * Built without sanitizers, whose runtimes need what is refused here. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -24,7 +25,6 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -37,14 +37,15 @@ enum { NOTHING = 0, ALL = LANDLOCK | FILTER | LIMITS, BROKEN = 99 };
 
 static struct scene scene;
 static char base[100];
-static long abi; /* of Landlock; 0: none */
+static long abi;             /* of Landlock; 0: none */
 static unsigned worked_here; /* attempts that work without a sandbox */
 
-/* --- the scene -------------------------------------------------------------- */
+/* --- the scene ----------------------------------------------------------- */
 
 static void put_file(const char *folder, const char *name)
 {
     char path[300];
+
     (void)snprintf(path, sizeof path, "%s/%s", folder, name);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
@@ -57,6 +58,7 @@ static pid_t start_victim(void)
 {
     int ready[2];
     char c;
+
     assert_int_equal(pipe(ready), 0);
     pid_t pid = fork();
     assert_true(pid >= 0);
@@ -85,6 +87,7 @@ static pid_t start_victim(void)
 static int setup(void **state)
 {
     const char *tmp = getenv("TMPDIR");
+
     (void)state;
     (void)snprintf(base, sizeof base, "%s/confine.XXXXXX",
                    tmp != NULL ? tmp : "/tmp");
@@ -102,6 +105,7 @@ static int setup(void **state)
 static void remove_all(void)
 {
     char command[300];
+
     (void)umount2(scene.dir, MNT_DETACH); /* where an attempt mounted */
     (void)snprintf(command, sizeof command, "chmod -R u+rwx %s; rm -rf %s",
                    base, base);
@@ -122,6 +126,7 @@ static void set_scene(void)
 {
     char path[300];
     int pipes[2];
+
     remove_all();
     assert_int_equal(mkdir(base, 0700), 0);
     assert_int_equal(mkdir(scene.dir, 0700), 0);
@@ -142,11 +147,12 @@ static void leave_scene(void)
     (void)close(scene.pipe_fd);
 }
 
-/* --- one attempt ------------------------------------------------------------ */
+/* --- one attempt --------------------------------------------------------- */
 
 static bool enter(unsigned parts)
 {
     char why[160];
+
     if (parts != NOTHING) {
         sandbox_limits(); /* the others need it */
     }
@@ -167,6 +173,7 @@ static bool enter(unsigned parts)
 static int run_child(const struct try *t, unsigned parts)
 {
     int status;
+
     set_scene();
     pid_t pid = fork();
     assert_true(pid >= 0);
@@ -190,6 +197,7 @@ static int run_child(const struct try *t, unsigned parts)
 static unsigned marks_of(unsigned parts)
 {
     unsigned marks = parts;
+
     if (parts & LANDLOCK) {
         marks |= abi >= 3 ? LANDLOCK_TRUNCATE : 0U;
         marks |= abi >= 4 ? LANDLOCK_NET : 0U;
@@ -202,6 +210,7 @@ static unsigned marks_of(unsigned parts)
 static void all_are_refused(unsigned parts)
 {
     unsigned bad = 0, n = 0;
+
     if ((parts & LANDLOCK) && abi < 2) {
         print_message("skipped: this kernel has no Landlock (ABI 2)\n");
         skip();
@@ -224,11 +233,12 @@ static void all_are_refused(unsigned parts)
     assert_true(n > 0);
 }
 
-/* --- tests ------------------------------------------------------------------- */
+/* --- tests --------------------------------------------------------------- */
 
 static void without_a_sandbox_the_attempts_work(void **state)
 {
     unsigned bad = 0;
+
     (void)state;
     for (size_t i = 0; i < tries_count; i++) {
         int got = run_child(&tries[i], NOTHING);
@@ -271,6 +281,7 @@ static void the_filter_alone_refuses_its_share(void **state)
 static int need_allowed(unsigned parts)
 {
     int status;
+
     set_scene();
     pid_t pid = fork();
     assert_true(pid >= 0);
@@ -301,6 +312,7 @@ static void the_sandbox_allows_what_a_receiver_does(void **state)
 static void an_intruders_call_ends_the_process(void **state)
 {
     int status;
+
     (void)state;
     set_scene();
     pid_t pid = fork();
@@ -333,6 +345,7 @@ static void *early_thread(void *arg)
 static void the_filter_reaches_earlier_threads(void **state)
 {
     int status;
+
     (void)state;
     set_scene();
     pid_t pid = fork();
@@ -356,6 +369,7 @@ static void the_filter_reaches_earlier_threads(void **state)
 static void an_assertion_that_fails_aborts_without_a_core(void **state)
 {
     int status;
+
     (void)state;
     set_scene();
     pid_t pid = fork();
@@ -375,6 +389,7 @@ static void an_assertion_that_fails_aborts_without_a_core(void **state)
 static void what_the_parent_left_open_is_closed(void **state)
 {
     int status;
+
     (void)state;
     set_scene();
     pid_t pid = fork();
@@ -403,5 +418,6 @@ int main(void)
         cmocka_unit_test(an_assertion_that_fails_aborts_without_a_core),
         cmocka_unit_test(what_the_parent_left_open_is_closed),
     };
+
     return cmocka_run_group_tests(tests, setup, teardown);
 }

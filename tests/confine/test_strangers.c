@@ -68,6 +68,7 @@ static const char *in(const char *dir, const char *name)
     static char paths[8][400];
     static unsigned next;
     char *path = paths[next++ % 8];
+
     (void)snprintf(path, sizeof paths[0], "%s/%s", dir, name);
     return path;
 }
@@ -75,7 +76,9 @@ static const char *in(const char *dir, const char *name)
 static void put(const char *dir, const char *name, const char *text,
                 mode_t mode)
 {
-    int fd = open(in(dir, name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd =
+        open(in(dir, name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     assert_int_equal(fchmod(fd, mode), 0);
@@ -130,6 +133,7 @@ static int snap_one(const char *path, const struct stat *st, int type,
                     struct FTW *f)
 {
     struct snap *s = &snaps[snap_now][snap_count[snap_now]++];
+
     (void)type, (void)f;
     assert_true(snap_count[snap_now] <= SNAP_MAX);
     *s = (struct snap){.mode = st->st_mode,
@@ -148,7 +152,8 @@ static int snap_one(const char *path, const struct stat *st, int type,
 
 static int by_path(const void *a, const void *b)
 {
-    return strcmp(((const struct snap *)a)->path, ((const struct snap *)b)->path);
+    return strcmp(((const struct snap *)a)->path,
+                  ((const struct snap *)b)->path);
 }
 
 static void take_snap(int which)
@@ -163,6 +168,7 @@ static void take_snap(int which)
 static const char *difference(void)
 {
     static char text[300];
+
     take_snap(1);
     for (size_t i = 0; i < snap_count[0] || i < snap_count[1]; i++) {
         const struct snap *a = &snaps[0][i], *b = &snaps[1][i];
@@ -215,14 +221,15 @@ static void make_outside(void)
 
 /* Forms that take a name's place, in the directory of that name: whoever is not
  * root moves no directory of root's to another parent. */
-static const char *const forms[] = {".x-abs",   ".x-rel",  ".x-meta",
-                                    ".x-file",  ".x-hard", ".x-lock",
-                                    ".x-fifo",  ".x-dir",  ".x-gone"};
+static const char *const forms[] = {".x-abs",  ".x-rel",  ".x-meta",
+                                    ".x-file", ".x-hard", ".x-lock",
+                                    ".x-fifo", ".x-dir",  ".x-gone"};
 enum { FORMS = sizeof forms / sizeof forms[0] };
 
 static void put_forms(const char *where)
 {
     char relative[128], dir[160];
+
     (void)snprintf(dir, sizeof dir, "%s", where);
     bool in_db = strcmp(dir, home) != 0;
     (void)snprintf(relative, sizeof relative, "../%s%s/outside/secret",
@@ -252,10 +259,11 @@ static void above(const char *path, char out[300])
 static void swap_once(const char *path, const char *form, unsigned spins)
 {
     char dir[300], other[310];
+
     above(path, dir);
     (void)snprintf(other, sizeof other, "%s/%s", dir, form);
-    bool exchanged = renameat2(AT_FDCWD, other, AT_FDCWD, path,
-                               RENAME_EXCHANGE) == 0;
+    bool exchanged =
+        renameat2(AT_FDCWD, other, AT_FDCWD, path, RENAME_EXCHANGE) == 0;
     bool placed = !exchanged && renameat2(AT_FDCWD, other, AT_FDCWD, path,
                                           RENAME_NOREPLACE) == 0;
     for (volatile unsigned i = 0; i < spins; i++) {
@@ -274,9 +282,9 @@ static void swap_once(const char *path, const char *form, unsigned spins)
  * second name, are his. */
 static bool is_for(const char *name)
 {
-    return as_root || (strcmp(name, "db") != 0 && strcmp(name, "out") != 0 &&
-                       strcmp(name, ".x-hard") != 0 &&
-                       strcmp(name, ".x-lock") != 0);
+    return as_root ||
+           (strcmp(name, "db") != 0 && strcmp(name, "out") != 0 &&
+            strcmp(name, ".x-hard") != 0 && strcmp(name, ".x-lock") != 0);
 }
 
 static pid_t start_racer(const char *const *names, uint64_t s)
@@ -286,13 +294,14 @@ static pid_t start_racer(const char *const *names, uint64_t s)
         count++;
     }
     pid_t pid = fork();
+
     assert_true(pid >= 0);
     if (pid > 0) {
         return pid;
     }
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (as_root && (setgroups(0, NULL) != 0 || setgid(OWNER) != 0 ||
-                    setuid(OWNER) != 0)) {
+    if (as_root &&
+        (setgroups(0, NULL) != 0 || setgid(OWNER) != 0 || setuid(OWNER) != 0)) {
         _exit(1);
     }
     for (;;) {
@@ -310,6 +319,7 @@ static pid_t start_racer(const char *const *names, uint64_t s)
 static void run(char *const *argv)
 {
     pid_t pid = fork();
+
     assert_true(pid >= 0);
     if (pid == 0) {
         int null = open("/dev/null", O_RDWR);
@@ -355,8 +365,8 @@ static void lay_replica(void)
     make(db, ".drover", 0750);
     put(db, ".drover/replica",
         "drover-replica 1\ndatabase " ID "\nepoch 4\nwatermark 7\n", 0640);
-    put(db, ".drover/freshness",
-        "db=" ID " epoch=4 seq=8 state=streaming\n", 0640);
+    put(db, ".drover/freshness", "db=" ID " epoch=4 seq=8 state=streaming\n",
+        0640);
     put(db, ".drover/index", "x", 0600);
     put(db, ".drover/takeover", "x", 0600);
     make(db, ".drover/stage", 0750);
@@ -383,6 +393,7 @@ static void lay_kept(void)
 static void lay_trash(void)
 {
     struct err err;
+
     lay_replica();
     make(db, ".drover/trash", 0750);
     put(db, ".drover/trash/0000000000000001", "one", 0600);
@@ -391,7 +402,10 @@ static void lay_trash(void)
     int log = trash_log_open(dir, &err);
     assert_true(log >= 0);
     /* What a stranger can write there himself: names that lead outside. */
-    struct trash_entry e = {.id = 1, .deleted_s = 1, .size = 3, .named = true,
+    struct trash_entry e = {.id = 1,
+                            .deleted_s = 1,
+                            .size = 3,
+                            .named = true,
                             .key = bytes_of("../../outside/k", 15)};
     assert_true(trash_log_add(log, &e));
     e.id = 2;
@@ -412,63 +426,125 @@ static void lay_temps(void)
 }
 
 static const struct command commands[] = {
-    {"init", "agent/drover", {"init", "DB"}, lay_nothing,
+    {"init",
+     "agent/drover",
+     {"init", "DB"},
+     lay_nothing,
      {"db/.drover", "db/.drover", "db/.drover/id", "db"}},
-    {"init again", "agent/drover", {"init", "DB"}, lay_primary,
+    {"init again",
+     "agent/drover",
+     {"init", "DB"},
+     lay_primary,
      {"db/.drover", "db/.drover/id", "db/.drover/agent", "db"}},
-    {"adopt", "sync/replica/drover-replica", {"adopt", "DB", ID}, lay_nothing,
+    {"adopt",
+     "sync/replica/drover-replica",
+     {"adopt", "DB", ID},
+     lay_nothing,
      {"db/.drover", "db/.drover", "db/.drover/stage", "db/.drover/replica",
       "db/.drover/replica.new", "db"}},
-    {"adopt again", "sync/replica/drover-replica", {"adopt", "DB", ID},
-     lay_replica, {"db/.drover", "db/.drover/stage", "db/.drover/replica"}},
-    {"promote", "sync/replica/drover-replica", {"promote", "--force", "DB"},
+    {"adopt again",
+     "sync/replica/drover-replica",
+     {"adopt", "DB", ID},
+     lay_replica,
+     {"db/.drover", "db/.drover/stage", "db/.drover/replica"}},
+    {"promote",
+     "sync/replica/drover-replica",
+     {"promote", "--force", "DB"},
      lay_replica,
      {"db/.drover", "db/.drover/lock", "db/.drover/id", "db/.drover/id.new",
       "db/.drover/stage", "db/.drover/replica", "db"}},
-    {"promote --epoch", "sync/replica/drover-replica",
-     {"promote", "--epoch", "9", "DB"}, lay_primary,
+    {"promote --epoch",
+     "sync/replica/drover-replica",
+     {"promote", "--epoch", "9", "DB"},
+     lay_primary,
      {"db/.drover", "db/.drover/id", "db/.drover/epoch", "db/.drover/agent",
       "db/.drover/epoch.new"}},
-    {"demote", "sync/replica/drover-replica", {"demote", "DB"}, lay_primary,
+    {"demote",
+     "sync/replica/drover-replica",
+     {"demote", "DB"},
+     lay_primary,
      {"db/.drover", "db/.drover/kept-1.new", "db/.drover/kept-1.new",
       "db/.drover/kept-1", "db/.drover/agent", "db/t.tbl", "db/k.kv"}},
-    {"kept", "sync/replica/drover-replica", {"kept", "DB"}, lay_kept,
+    {"kept",
+     "sync/replica/drover-replica",
+     {"kept", "DB"},
+     lay_kept,
      {"db/.drover", "db/.drover/kept-1", "db/.drover/kept-2", "db/t.tbl"}},
-    {"kept --restore", "sync/replica/drover-replica",
-     {"kept", "--restore", "OUT", "DB"}, lay_kept,
+    {"kept --restore",
+     "sync/replica/drover-replica",
+     {"kept", "--restore", "OUT", "DB"},
+     lay_kept,
      {"db/.drover", "db/.drover/kept-1", "db/.drover/kept-2", "out"}},
-    {"kept --remove", "sync/replica/drover-replica",
-     {"kept", "--remove", "DB"}, lay_kept,
+    {"kept --remove",
+     "sync/replica/drover-replica",
+     {"kept", "--remove", "DB"},
+     lay_kept,
      {"db/.drover", "db/.drover/kept-1", "db/.drover/kept-2", "db"}},
-    {"trash list", "sync/replica/drover-replica", {"trash", "list", "DB"},
-     lay_trash, {"db/.drover", "db/.drover/trash", "db/.drover/trash/log"}},
-    {"trash restore", "sync/replica/drover-replica",
-     {"trash", "restore", "DB", "OUT"}, lay_trash,
+    {"trash list",
+     "sync/replica/drover-replica",
+     {"trash", "list", "DB"},
+     lay_trash,
+     {"db/.drover", "db/.drover/trash", "db/.drover/trash/log"}},
+    {"trash restore",
+     "sync/replica/drover-replica",
+     {"trash", "restore", "DB", "OUT"},
+     lay_trash,
      {"db/.drover", "db/.drover/trash", "db/.drover/trash/log", "out", "out"}},
-    {"trash empty", "sync/replica/drover-replica", {"trash", "empty", "DB"},
-     lay_trash, {"db/.drover", "db/.drover/trash", "db/.drover/trash/log"}},
-    {"status", "sync/replica/drover-replica", {"status", "DB"}, lay_replica,
+    {"trash empty",
+     "sync/replica/drover-replica",
+     {"trash", "empty", "DB"},
+     lay_trash,
+     {"db/.drover", "db/.drover/trash", "db/.drover/trash/log"}},
+    {"status",
+     "sync/replica/drover-replica",
+     {"status", "DB"},
+     lay_replica,
      {"db/.drover", "db/.drover/replica", "db/.drover/freshness",
       "db/.drover/lock", "db/.drover/stage"}},
-    {"fresh", "sync/replica/drover-replica",
-     {"fresh", "DB", "--max-age", "1s"}, lay_replica,
+    {"fresh",
+     "sync/replica/drover-replica",
+     {"fresh", "DB", "--max-age", "1s"},
+     lay_replica,
      {"db/.drover", "db/.drover/freshness"}},
-    {"set", "store/drover-kv", {"DB", "set", "k", "value"}, lay_primary,
+    {"set",
+     "store/drover-kv",
+     {"DB", "set", "k", "value"},
+     lay_primary,
      {"db/k.kv", "db/.drover", "db"}},
-    {"set in a table", "store/drover-kv",
-     {"DB", "set", "--table", "t", "k", "value"}, lay_primary,
+    {"set in a table",
+     "store/drover-kv",
+     {"DB", "set", "--table", "t", "k", "value"},
+     lay_primary,
      {"db/t.tbl", "db/t.tbl/k.kv"}},
-    {"delete", "store/drover-kv", {"DB", "delete", "--table", "t", "k"},
-     lay_primary, {"db/t.tbl", "db/t.tbl/k.kv", "db"}},
-    {"get", "store/drover-kv", {"DB", "get", "--table", "t", "k"}, lay_primary,
+    {"delete",
+     "store/drover-kv",
+     {"DB", "delete", "--table", "t", "k"},
+     lay_primary,
+     {"db/t.tbl", "db/t.tbl/k.kv", "db"}},
+    {"get",
+     "store/drover-kv",
+     {"DB", "get", "--table", "t", "k"},
+     lay_primary,
      {"db/t.tbl", "db/t.tbl/k.kv"}},
-    {"mktable", "store/drover-kv", {"DB", "mktable", "n"}, lay_primary,
+    {"mktable",
+     "store/drover-kv",
+     {"DB", "mktable", "n"},
+     lay_primary,
      {"db/n.tbl", "db/n.tbl", "db"}},
-    {"drop", "store/drover-kv", {"DB", "rmtable", "t"}, lay_primary,
+    {"drop",
+     "store/drover-kv",
+     {"DB", "rmtable", "t"},
+     lay_primary,
      {"db/t.tbl", "db/t.tbl/k.kv"}},
-    {"import", "store/drover-kv", {"DB", "import", "--table", "t", "a", "FROM"},
-     lay_primary, {"db/t.tbl", "db/t.tbl/a.kv", "db"}},
-    {"sweep", "store/drover-kv", {"DB", "sweep"}, lay_temps,
+    {"import",
+     "store/drover-kv",
+     {"DB", "import", "--table", "t", "a", "FROM"},
+     lay_primary,
+     {"db/t.tbl", "db/t.tbl/a.kv", "db"}},
+    {"sweep",
+     "store/drover-kv",
+     {"DB", "sweep"},
+     lay_temps,
      {"db/t.tbl", "db/k.kv123", "db/t.tbl/.drover-tmp.0123456789abcdef"}},
 };
 
@@ -501,6 +577,7 @@ static void one_round(const struct command *c, uint64_t s)
     char names[8][300], program[300];
     const char *list[9] = {NULL};
     char *argv[10] = {program};
+
     make_outside();
     lay_out(c);
     take_snap(0);
@@ -532,6 +609,7 @@ static void nothing_outside_is_touched(void **state)
     unsigned bad = 0, n = 0;
     uint64_t s = seed;
     const char *only = getenv("STRANGERS_ONLY");
+
     (void)state;
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         const struct command *c = &commands[i];
@@ -567,6 +645,7 @@ static int setup(void **state)
 {
     const char *text = getenv("STRANGERS_SEED");
     struct timespec now;
+
     (void)state;
     assert_int_equal(clock_gettime(CLOCK_REALTIME, &now), 0);
     seed = text != NULL ? strtoull(text, NULL, 10) : (uint64_t)now.tv_nsec + 1;
@@ -604,5 +683,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_outside_is_touched),
     };
+
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -48,6 +48,7 @@ static const char *in(const char *folder, const char *name)
     static char paths[4][300];
     static unsigned next;
     char *path = paths[next++ % 4];
+
     (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
     return path;
 }
@@ -55,6 +56,7 @@ static const char *in(const char *folder, const char *name)
 static const char *of_victim(const struct scene *s, const char *name)
 {
     char folder[40];
+
     (void)snprintf(folder, sizeof folder, "/proc/%d", (int)s->victim);
     return in(folder, name);
 }
@@ -62,6 +64,7 @@ static const char *of_victim(const struct scene *s, const char *name)
 static int read_a_byte(int fd)
 {
     char c;
+
     return fd >= 0 && read(fd, &c, 1) == 1 ? WORKED : REFUSED;
 }
 
@@ -70,7 +73,7 @@ static int write_a_byte(int fd)
     return fd >= 0 && write(fd, "x", 1) == 1 ? WORKED : REFUSED;
 }
 
-/* --- files outside ---------------------------------------------------------- */
+/* --- files outside ------------------------------------------------------- */
 
 static int read_outside(const struct scene *s)
 {
@@ -115,6 +118,7 @@ static int list_the_parent(const struct scene *s)
 static int read_beside(const struct scene *s)
 {
     char path[300];
+
     (void)snprintf(path, sizeof path, "..%s/there", strrchr(s->outside, '/'));
     return read_a_byte(openat(s->dir_fd, path, O_RDONLY));
 }
@@ -123,6 +127,7 @@ static int read_by_a_path_handle(const struct scene *s)
 {
     int fd = open(in(s->outside, "there"), O_PATH);
     char path[64];
+
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     return fd < 0 ? REFUSED : read_a_byte(open(path, O_RDONLY));
 }
@@ -130,12 +135,14 @@ static int read_by_a_path_handle(const struct scene *s)
 static int read_below_a_folder_handle(const struct scene *s)
 {
     int fd = open(s->outside, O_PATH | O_DIRECTORY);
+
     return fd < 0 ? REFUSED : read_a_byte(openat(fd, "there", O_RDONLY));
 }
 
 static int read_by_proc_root(const struct scene *s)
 {
     char path[300];
+
     (void)snprintf(path, sizeof path, "/proc/self/root%s/there", s->outside);
     return read_a_byte(open(path, O_RDONLY));
 }
@@ -159,8 +166,7 @@ static int read_by_openat2(const struct scene *s)
         uint64_t flags, mode, resolve;
     } how = {.flags = O_RDONLY};
     return read_a_byte((int)syscall(SYS_openat2, s->dir_fd,
-                                    in(s->outside, "there"), &how,
-                                    sizeof how));
+                                    in(s->outside, "there"), &how, sizeof how));
 }
 
 static int remove_outside(const struct scene *s)
@@ -218,6 +224,7 @@ static int link_out(const struct scene *s)
 static int link_a_descriptor(const struct scene *s)
 {
     int fd = open(in(s->outside, "there"), O_PATH);
+
     return fd < 0 ? NOT_HERE
                   : judge(linkat(fd, "", s->dir_fd, "again", AT_EMPTY_PATH));
 }
@@ -226,6 +233,7 @@ static int link_a_descriptor_by_proc(const struct scene *s)
 {
     int fd = open(in(s->outside, "there"), O_PATH);
     char path[64];
+
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     return fd < 0 ? NOT_HERE
                   : judge(linkat(AT_FDCWD, path, s->dir_fd, "again",
@@ -260,6 +268,7 @@ static int socket_inside(const struct scene *s)
         return NOT_HERE;
     }
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
     return fd < 0 ? REFUSED : judge(bind(fd, (void *)&a, sizeof a));
 }
 
@@ -270,8 +279,8 @@ static int mode_outside(const struct scene *s)
 
 static int owner_outside(const struct scene *s)
 {
-    return judge(fchownat(AT_FDCWD, in(s->outside, "there"), geteuid(),
-                          getegid(), 0));
+    return judge(
+        fchownat(AT_FDCWD, in(s->outside, "there"), geteuid(), getegid(), 0));
 }
 
 static int times_outside(const struct scene *s)
@@ -297,6 +306,7 @@ static int list_attributes_outside(const struct scene *s)
 static int read_a_link(const struct scene *s)
 {
     char text[100];
+
     (void)s;
     return judge(readlink("/proc/self/exe", text, sizeof text));
 }
@@ -304,12 +314,14 @@ static int read_a_link(const struct scene *s)
 static int watch_outside(const struct scene *s)
 {
     int fd = inotify_init1(0);
+
     return fd < 0 ? REFUSED : judge(inotify_add_watch(fd, s->outside, IN_OPEN));
 }
 
 static int size_of_disks(const struct scene *s)
 {
     struct statfs fs;
+
     return judge(statfs(s->outside, &fs));
 }
 
@@ -320,8 +332,8 @@ static int open_by_handle(const struct scene *s)
         unsigned char room[128];
     } f = {.h = {.handle_bytes = 128}};
     int mount;
-    if (name_to_handle_at(AT_FDCWD, in(s->outside, "there"), &f.h, &mount,
-                          0) != 0) {
+    if (name_to_handle_at(AT_FDCWD, in(s->outside, "there"), &f.h, &mount, 0) !=
+        0) {
         return REFUSED;
     }
     int at = open(s->outside, O_RDONLY | O_DIRECTORY);
@@ -340,7 +352,7 @@ static int write_dev_null(const struct scene *s)
     return write_a_byte(open("/dev/null", O_WRONLY));
 }
 
-/* --- /proc ----------------------------------------------------------------------- */
+/* --- /proc --------------------------------------------------------------- */
 
 static int read_command_line(const struct scene *s)
 {
@@ -411,13 +423,14 @@ static int write_oom_score(const struct scene *s)
                : judge(open("/proc/self/oom_score_adj", O_WRONLY));
 }
 
-/* --- programs and processes --------------------------------------------------------- */
+/* --- programs and processes ---------------------------------------------- */
 
 static char *const no_words[] = {NULL};
 
 static int run_a_program(const struct scene *s)
 {
     char *const argv[] = {(char[]){"true"}, NULL};
+
     (void)s;
     return judge(execve("/bin/true", argv, no_words));
 }
@@ -426,6 +439,7 @@ static int run_what_was_written(const struct scene *s)
 {
     static const char script[] = "#!/bin/true\n";
     int fd = openat(s->dir_fd, "evil", O_WRONLY | O_CREAT, 0700);
+
     if (fd < 0 || write(fd, script, sizeof script - 1) < 0 ||
         fchmod(fd, 0700) != 0 || close(fd) != 0) {
         return NOT_HERE;
@@ -436,13 +450,14 @@ static int run_what_was_written(const struct scene *s)
 static int run_from_memory(const struct scene *s)
 {
     static const char script[] = "#!/bin/true\n";
+
     (void)s;
     int fd = (int)syscall(SYS_memfd_create, "evil", 0);
     if (fd < 0 || write(fd, script, sizeof script - 1) < 0) {
         return REFUSED;
     }
-    return judge(syscall(SYS_execveat, fd, "", no_words, no_words,
-                         AT_EMPTY_PATH));
+    return judge(
+        syscall(SYS_execveat, fd, "", no_words, no_words, AT_EMPTY_PATH));
 }
 
 static int memory_file(const struct scene *s)
@@ -478,6 +493,7 @@ static int clone_a_child(const struct scene *s)
 static int clone3_a_child(const struct scene *s)
 {
     uint64_t args[11] = {[4] = SIGCHLD};
+
     (void)s;
     return end_child(syscall(SYS_clone3, args, sizeof args));
 }
@@ -485,8 +501,7 @@ static int clone3_a_child(const struct scene *s)
 static int clone_a_namespace(const struct scene *s)
 {
     (void)s;
-    return end_child(
-        syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0));
+    return end_child(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0));
 }
 
 static int ptrace_seize(const struct scene *s)
@@ -504,6 +519,7 @@ static int read_memory(const struct scene *s)
 {
     char c;
     struct iovec to = {&c, 1}, from = {(void *)(uintptr_t)s, 1};
+
     return judge(process_vm_readv(s->victim, &to, 1, &from, 1, 0));
 }
 
@@ -512,6 +528,7 @@ static int write_memory(const struct scene *s)
     char c = 'x';
     static char there;
     struct iovec from = {&c, 1}, to = {&there, 1};
+
     return judge(process_vm_writev(s->victim, &from, 1, &to, 1, 0));
 }
 
@@ -545,6 +562,7 @@ static int queue_a_signal(const struct scene *s)
 static int signal_by_handle(const struct scene *s)
 {
     int fd = (int)syscall(SYS_pidfd_open, s->victim, 0);
+
     return fd < 0 ? REFUSED
                   : judge(syscall(SYS_pidfd_send_signal, fd, SIGCONT, 0, 0));
 }
@@ -552,6 +570,7 @@ static int signal_by_handle(const struct scene *s)
 static int steal_a_descriptor(const struct scene *s)
 {
     int fd = (int)syscall(SYS_pidfd_open, s->victim, 0);
+
     return fd < 0 ? REFUSED : judge(syscall(SYS_pidfd_getfd, fd, 0, 0));
 }
 
@@ -568,12 +587,14 @@ static int slow_another_down(const struct scene *s)
 static int limits_of_another(const struct scene *s)
 {
     struct rlimit r = {100, 100};
+
     return judge(prlimit(s->victim, RLIMIT_NPROC, &r, NULL));
 }
 
 static int run_in_real_time(const struct scene *s)
 {
     struct sched_param p = {.sched_priority = 1};
+
     (void)s;
     return judge(sched_setscheduler(0, SCHED_FIFO, &p));
 }
@@ -584,7 +605,7 @@ static int leave_the_session(const struct scene *s)
     return judge(setsid() < 0 && errno != EPERM ? -1 : setpgid(0, 0));
 }
 
-/* --- network --------------------------------------------------------------------------- */
+/* --- network ------------------------------------------------------------- */
 
 #define SOCKET(name, family, type)                                             \
     static int name(const struct scene *s)                                     \
@@ -604,6 +625,7 @@ SOCKET(socket_vsock, 40 /* AF_VSOCK */, SOCK_STREAM)
 static int socket_pair(const struct scene *s)
 {
     int pair[2];
+
     (void)s;
     return judge(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
 }
@@ -640,13 +662,13 @@ static int connect_abstract(const struct scene *s)
                      (int)s->victim);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     return fd < 0 ? REFUSED
-                  : judge(connect(fd, (void *)&a,
-                                  (socklen_t)(offsetof(struct sockaddr_un,
-                                                       sun_path) +
-                                              1U + (unsigned)n)));
+                  : judge(connect(
+                        fd, (void *)&a,
+                        (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+                                    1U + (unsigned)n)));
 }
 
-/* --- rights and the kernel's less used doors ------------------------------------------------ */
+/* --- rights and the kernel's less used doors ----------------------------- */
 
 #define CALL(name, ...)                                                        \
     static int name(const struct scene *s)                                     \
@@ -677,12 +699,13 @@ CALL(epoll, SYS_epoll_create1, 0)
 CALL(fanotify, SYS_fanotify_init, 0, 0)
 CALL(compare_processes, SYS_kcmp, getpid(), getpid(), 0, 0, 0)
 CALL(move_memory, SYS_vmsplice, s->pipe_fd,
-     &(struct iovec){(void *)(uintptr_t)"x", 1}, 1, 0)
+     &(struct iovec){(void *)(uintptr_t) "x", 1}, 1, 0)
 CALL(an_unknown_call, 100000)
 
 static int shared_memory(const struct scene *s)
 {
     int id = shmget(IPC_PRIVATE, 4096, 0600);
+
     (void)s;
     return id < 0 ? REFUSED : judge(shmctl(id, IPC_RMID, NULL));
 }
@@ -690,6 +713,7 @@ static int shared_memory(const struct scene *s)
 static int messages(const struct scene *s)
 {
     int id = msgget(IPC_PRIVATE, 0600);
+
     (void)s;
     return id < 0 ? REFUSED : judge(msgctl(id, IPC_RMID, NULL));
 }
@@ -697,14 +721,15 @@ static int messages(const struct scene *s)
 static int message_queue(const struct scene *s)
 {
     (void)s;
-    long fd = syscall(SYS_mq_open, "drover-confine", O_RDWR | O_CREAT, 0600,
-                      NULL);
+    long fd =
+        syscall(SYS_mq_open, "drover-confine", O_RDWR | O_CREAT, 0600, NULL);
     return fd < 0 ? REFUSED : judge(syscall(SYS_mq_unlink, "drover-confine"));
 }
 
 static int perf(const struct scene *s)
 {
     uint32_t attr[32] = {1 /* software */, 128, 0};
+
     (void)s;
     return judge(syscall(SYS_perf_event_open, attr, 0, -1, -1, 0));
 }
@@ -712,6 +737,7 @@ static int perf(const struct scene *s)
 static int join_a_namespace(const struct scene *s)
 {
     int fd = open(of_victim(s, "ns/net"), O_RDONLY);
+
     return fd < 0 ? REFUSED : judge(setns(fd, 0));
 }
 
@@ -728,16 +754,18 @@ static int code_in_written_memory(const struct scene *s)
 {
     void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
     (void)s;
     return p == MAP_FAILED ? NOT_HERE
                            : judge(mprotect(p, 4096, PROT_READ | PROT_EXEC));
 }
 
-/* --- limits ------------------------------------------------------------------------------------ */
+/* --- limits -------------------------------------------------------------- */
 
 static int more_core(const struct scene *s)
 {
     struct rlimit r = {1 << 20, 1 << 20};
+
     (void)s;
     return judge(setrlimit(RLIMIT_CORE, &r));
 }
@@ -745,6 +773,7 @@ static int more_core(const struct scene *s)
 static int fewer_descriptors(const struct scene *s)
 {
     struct rlimit r = {3, 3};
+
     (void)s;
     return judge(setrlimit(RLIMIT_NOFILE, &r));
 }
@@ -768,6 +797,7 @@ static int keep_capabilities(const struct scene *s)
 static int lock_memory(const struct scene *s)
 {
     static char page[4096];
+
     (void)s;
     return judge(mlock(page, sizeof page));
 }
@@ -775,12 +805,14 @@ static int lock_memory(const struct scene *s)
 static int type_into_the_terminal(const struct scene *s)
 {
     char c = 'x';
+
     return s->terminal < 0 ? NOT_HERE : judge(ioctl(s->terminal, TIOCSTI, &c));
 }
 
 static int ask_the_terminal(const struct scene *s)
 {
     struct winsize w;
+
     return s->terminal < 0 ? NOT_HERE
                            : judge(ioctl(s->terminal, TIOCGWINSZ, &w));
 }
@@ -788,6 +820,7 @@ static int ask_the_terminal(const struct scene *s)
 static int lease(const struct scene *s)
 {
     int fd = openat(s->dir_fd, "mine", O_RDONLY);
+
     return fd < 0 ? NOT_HERE : judge(fcntl(fd, F_SETLEASE, F_RDLCK));
 }
 
@@ -795,6 +828,7 @@ static int lease(const struct scene *s)
 static int call_of_32_bit(const struct scene *s)
 {
     long rc = 20; /* getpid */
+
     (void)s;
     __asm__ volatile("int $0x80" : "+a"(rc) : : "memory", "cc");
     return judge(rc);
@@ -810,6 +844,7 @@ static int call_of_x32(const struct scene *s)
 static void *socket_in_thread(void *arg)
 {
     int *rc = arg;
+
     *rc = judge(socket(AF_UNIX, SOCK_STREAM, 0));
     return NULL;
 }
@@ -817,6 +852,7 @@ static void *socket_in_thread(void *arg)
 static void *read_in_thread(void *arg)
 {
     int *rc = arg;
+
     *rc = read_a_byte(open("/etc/passwd", O_RDONLY));
     return NULL;
 }
@@ -843,8 +879,14 @@ static int read_from_a_thread(const struct scene *s)
     return in_thread(read_in_thread);
 }
 
-#define T(fn, by) {#fn, fn, by, true}
-#define MAYBE(fn, by) {#fn, fn, by, false}
+#define T(fn, by)                                                              \
+    {                                                                          \
+#fn, fn, by, true                                                      \
+    }
+#define MAYBE(fn, by)                                                          \
+    {                                                                          \
+#fn, fn, by, false                                                     \
+    }
 const struct try tries[] = {
     T(read_outside, LANDLOCK),
     T(write_outside, LANDLOCK),
@@ -982,7 +1024,7 @@ const struct try tries[] = {
 };
 const size_t tries_count = sizeof tries / sizeof tries[0];
 
-/* --- what the receiver needs -------------------------------------------------------------------- */
+/* --- what the receiver needs --------------------------------------------- */
 
 #define NEED(what)                                                             \
     do {                                                                       \

@@ -13,16 +13,16 @@ struct scene {
     char dir[128];     /* the replica's directory; holds the file "mine" */
     char outside[128]; /* another; holds the file "there", the folder "sub" */
     int dir_fd;
-    pid_t victim;      /* another process of the same user */
-    int terminal;      /* a pseudo terminal, or -1 */
-    int pipe_fd;       /* can be written to */
+    pid_t victim; /* another process of the same user */
+    int terminal; /* a pseudo terminal, or -1 */
+    int pipe_fd;  /* can be written to */
 };
 
 /* What alone is enough to refuse it. */
 enum {
     LANDLOCK = 1,
     FILTER = 2,
-    LIMITS = 4,         /* no_new_privs, resource limits */
+    LIMITS = 4,            /* no_new_privs, resource limits */
     LANDLOCK_TRUNCATE = 8, /* Landlock of ABI 3, */
     LANDLOCK_NET = 16,     /* 4, */
     LANDLOCK_SCOPE = 32,   /* 6 */
@@ -30,7 +30,8 @@ enum {
 
 enum { WORKED = 0, REFUSED = 1, NOT_HERE = 2 };
 
-struct try {
+struct
+try {
     const char *name;
     int (*run)(const struct scene *s);
     unsigned refused_by;

@@ -17,13 +17,14 @@
 
 enum { DEADLINE_MS = 30 * 1000, PIECE = 100 * 1000 };
 
-/* --- the program ------------------------------------------------------------- */
+/* --- the program --------------------------------------------------------- */
 
 static void child(const struct agent *a, const char *dir,
                   const char *const *env, int in, int out)
 {
     int err = open(a->errfile, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     const char *argv[] = {a->program, "receive", dir, NULL};
+
     union {
         const char *const *in;
         char *const *out;
@@ -47,6 +48,7 @@ static void put_hello(struct agent *a, uint8_t durability)
         .replica = bytes_of("crash", 5),
         .version = bytes_of("0", 1),
     };
+
     memset(h.db_id, 1, sizeof h.db_id);
     memset(h.instance, 1, sizeof h.instance);
     wire_put_magic(&a->tx);
@@ -58,6 +60,7 @@ void agent_begin(struct agent *a, const char *program, const char *dir,
 {
     static const char *const nothing[] = {NULL};
     int to[2], from[2];
+
     *a = (struct agent){.program = program, .in = -1, .out = -1};
     (void)snprintf(a->errfile, sizeof a->errfile, "%s.stderr", dir);
     if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0) {
@@ -81,11 +84,12 @@ void agent_begin(struct agent *a, const char *program, const char *dir,
     put_hello(a, durability);
 }
 
-/* --- what comes ---------------------------------------------------------------- */
+/* --- what comes ---------------------------------------------------------- */
 
 static void copy_text(char out[AGENT_TEXT], struct bytes b)
 {
     size_t n = b.len < AGENT_TEXT - 1 ? b.len : AGENT_TEXT - 1;
+
     memcpy(out, b.p, n);
     out[n] = '\0';
 }
@@ -98,6 +102,7 @@ static void answer(struct agent *a, uint64_t seq, enum answer what)
         return;
     }
     a->answers[seq] = (uint8_t)what;
+
     a->answered++;
     a->naked += what == ANSWER_NAK;
 }
@@ -153,6 +158,7 @@ static void take_input(struct agent *a)
     enum wire_type type;
     struct bytes body;
     ssize_t n = read(a->out, in, sizeof in);
+
     if (n <= 0) {
         a->eof = true;
         return;
@@ -218,6 +224,7 @@ bool agent_ping(struct agent *a, int64_t fresh_ns)
 {
     struct wire_ping m = {
         .id = a->pong.id + 1, .fresh_ns = fresh_ns, .seq = a->seq, .state = 3};
+
     wire_put_ping(&a->tx, &m);
     while (!a->eof && a->pong.id != m.id) {
         turn(a);
@@ -225,7 +232,7 @@ bool agent_ping(struct agent *a, int64_t fresh_ns)
     return !a->eof;
 }
 
-/* --- what goes ------------------------------------------------------------------- */
+/* --- what goes ----------------------------------------------------------- */
 
 static struct wire_change change_of(const char *table, const char *key)
 {
@@ -240,6 +247,7 @@ uint64_t agent_set(struct agent *a, const char *table, const char *key,
 {
     struct wire_change m = change_of(table, key);
     struct buf body = BUF_NULL;
+
     m.value = bytes_of(value, len);
     m.digest = digest_of(value, len);
     wire_set_body(&body, &m);
@@ -253,6 +261,7 @@ uint64_t agent_set_large(struct agent *a, const char *table, const char *key,
 {
     struct wire_change m = change_of(table, key);
     const uint8_t *p = value;
+
     m.seq = ++a->seq;
     m.size = len * 2;
     wire_put_change(&a->tx, WIRE_SET_BEGIN, &m);
@@ -268,12 +277,13 @@ uint64_t agent_change(struct agent *a, enum wire_type type, const char *table,
                       const char *key)
 {
     struct wire_change m = change_of(table, key);
+
     m.seq = ++a->seq;
     wire_put_change(&a->tx, type, &m);
     return m.seq;
 }
 
-/* --- the end ----------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------- */
 
 void agent_end(struct agent *a)
 {
@@ -299,6 +309,7 @@ const char *agent_said(struct agent *a)
 {
     static char text[3 * AGENT_TEXT];
     struct buf b = BUF_NULL;
+
     (void)lab_read(a->errfile, &b);
     (void)snprintf(text, sizeof text, "stderr: %.*s; ERROR: %s; NAK: %s",
                    (int)(b.len < 1000 ? b.len : 1000), (const char *)b.data,

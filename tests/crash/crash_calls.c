@@ -7,8 +7,8 @@
 
 const struct crash_function crash_functions[FN_COUNT] = {
     [FN_OPEN] = {"open", F(EIO) | F(EINTR) | F(EMFILE) | F(KILL), false},
-    [FN_OPENAT] = {"openat", F(EIO) | F(ENOSPC) | F(EINTR) | F(EMFILE) | F(KILL),
-                   true},
+    [FN_OPENAT] = {"openat",
+                   F(EIO) | F(ENOSPC) | F(EINTR) | F(EMFILE) | F(KILL), true},
     [FN_OPENAT2] = {"openat2", F(EIO) | F(EINTR) | F(EMFILE) | F(KILL), false},
     [FN_READ] = {"read", F(EIO) | F(EINTR) | F(SHORT) | F(KILL), false},
     [FN_PREAD] = {"pread", F(EIO) | F(EINTR) | F(SHORT) | F(KILL), false},
@@ -17,9 +17,11 @@ const struct crash_function crash_functions[FN_COUNT] = {
     [FN_PWRITE] = {"pwrite", F(EIO) | F(ENOSPC) | F(EINTR) | F(SHORT) | F(KILL),
                    true},
     [FN_FSYNC] = {"fsync", F(EIO) | F(ENOSPC) | F(EINTR) | F(KILL), true},
-    [FN_FDATASYNC] = {"fdatasync", F(EIO) | F(ENOSPC) | F(EINTR) | F(KILL), true},
+    [FN_FDATASYNC] = {"fdatasync", F(EIO) | F(ENOSPC) | F(EINTR) | F(KILL),
+                      true},
     [FN_SYNCFS] = {"syncfs", F(EIO) | F(ENOSPC) | F(EINTR) | F(KILL), true},
-    [FN_FALLOCATE] = {"fallocate", F(EIO) | F(ENOSPC) | F(EINTR) | F(KILL), true},
+    [FN_FALLOCATE] = {"fallocate", F(EIO) | F(ENOSPC) | F(EINTR) | F(KILL),
+                      true},
     [FN_FTRUNCATE] = {"ftruncate", F(EIO) | F(EINTR) | F(KILL), true},
     [FN_RENAMEAT] = {"renameat", F(EIO) | F(ENOSPC) | F(KILL), true},
     [FN_RENAMEAT2] = {"renameat2", F(EIO) | F(ENOSPC) | F(KILL), true},
@@ -55,5 +57,4 @@ const struct crash_function crash_functions[FN_COUNT] = {
 };
 
 const char *const crash_fault_names[FAULTS] = {
-    "none", "EIO", "ENOSPC", "EINTR", "EMFILE", "ENOMEM", "short", "kill"
-};
+    "none", "EIO", "ENOSPC", "EINTR", "EMFILE", "ENOMEM", "short", "kill"};

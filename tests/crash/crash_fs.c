@@ -42,9 +42,9 @@ static int run(const char *const *argv)
 
 static void make_fs(const struct fs *f)
 {
-    const char *ext4[] = {"mkfs.ext4", "-q", "-F", "-E",
-                          "lazy_itable_init=0,nodiscard", "-J", "size=8",
-                          f->image, NULL};
+    const char *ext4[] = {
+        "mkfs.ext4", "-q",     "-F",     "-E", "lazy_itable_init=0,nodiscard",
+        "-J",        "size=8", f->image, NULL};
     const char *xfs[] = {"mkfs.xfs", "-q", "-K", "-f", f->image, NULL};
     int rc = run(strcmp(f->kind, "xfs") == 0 ? xfs : ext4);
     if (rc == 127) {
@@ -60,6 +60,7 @@ static void attach(struct fs *f)
 {
     int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
     int image = open(f->image, O_RDWR | O_CLOEXEC);
+
     if (control < 0 || image < 0) {
         lab_skip("no loop devices here (%s)", strerror(errno));
     }
@@ -92,6 +93,7 @@ static void attach(struct fs *f)
 static bool set_largest_write(const struct fs *f, const char *kib)
 {
     char path[64];
+
     (void)snprintf(path, sizeof path, "/sys/block/%.20s/queue/max_sectors_kb",
                    f->device + sizeof "/dev/" - 1);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -129,7 +131,8 @@ void fs_unmount(struct fs *f)
         if (umount2(f->at, 0) == 0) {
             f->mounted = false;
         } else {
-            clock_sleep_ns(10 * NS_PER_MS); /* a process that was killed is still there */
+            clock_sleep_ns(
+                10 * NS_PER_MS); /* a process that was killed is still there */
         }
     }
     if (f->mounted) {
@@ -184,6 +187,7 @@ void fs_end(struct fs *f)
 void fs_sync(const struct fs *f)
 {
     int fd = open(f->at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
     if (fd < 0 || syncfs(fd) != 0) {
         lab_broken("syncfs %s", f->at);
     }
@@ -194,6 +198,7 @@ void fs_power_cut_begin(struct fs *f, bool log_too)
 {
     uint32_t how = log_too ? FLAG_LOG : FLAG_NO_LOG;
     int fd = open(f->at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
     /* The same number is EXT4_IOC_SHUTDOWN and XFS_IOC_GOINGDOWN. */
     if (fd < 0 || ioctl(fd, _IOR('X', 125, uint32_t), &how) != 0) {
         int sys = errno;

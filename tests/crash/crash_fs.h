@@ -9,12 +9,12 @@
 #include "crash_lab.h"
 
 struct fs {
-    char kind[8];          /* ext4, xfs */
+    char kind[8]; /* ext4, xfs */
     char image[LAB_PATH + 16];
-    char device[32];       /* the loop device */
-    int loop;              /* open on it; 0: not attached */
+    char device[32];        /* the loop device */
+    int loop;               /* open on it; 0: not attached */
     char at[LAB_PATH + 16]; /* mounted here */
-    const char *options;   /* of mount(2) */
+    const char *options;    /* of mount(2) */
     bool mounted;
     bool small_writes;
 };

@@ -25,11 +25,12 @@ static size_t findings;
 static char context[200];
 static char begun[LAB_PATH]; /* to be removed when a test is skipped */
 
-/* --- words ------------------------------------------------------------------ */
+/* --- words --------------------------------------------------------------- */
 
 void lab_bad(const char *fmt, ...)
 {
     va_list ap;
+
     findings++;
     (void)fflush(stdout);
     va_start(ap, fmt);
@@ -53,6 +54,7 @@ size_t lab_findings(void)
 _Noreturn void lab_skip(const char *fmt, ...)
 {
     va_list ap;
+
     va_start(ap, fmt);
     (void)fputs("SKIP: ", stdout);
     (void)vprintf(fmt, ap);
@@ -68,6 +70,7 @@ _Noreturn void lab_broken(const char *fmt, ...)
 {
     int sys = errno;
     va_list ap;
+
     va_start(ap, fmt);
     (void)fputs("the lab does not work: ", stderr);
     (void)vfprintf(stderr, fmt, ap);
@@ -76,11 +79,12 @@ _Noreturn void lab_broken(const char *fmt, ...)
     exit(99);
 }
 
-/* --- files ------------------------------------------------------------------- */
+/* --- files --------------------------------------------------------------- */
 
 void lab_begin(char dir[LAB_PATH])
 {
     const char *tmp = getenv("TMPDIR");
+
     (void)snprintf(dir, LAB_PATH, "/dev/shm/drover-crash-XXXXXX");
     if (mkdtemp(dir) == NULL) {
         (void)snprintf(dir, LAB_PATH, "%s/drover-crash-XXXXXX",
@@ -140,6 +144,7 @@ void lab_make_dir(const char *path)
 void lab_write(const char *path, const void *data, size_t len)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
     if (fd < 0 || write(fd, data, len) != (ssize_t)len) {
         lab_broken("write %s", path);
     }
@@ -168,6 +173,7 @@ bool lab_read(const char *path, struct buf *out)
 bool lab_exists(const char *path)
 {
     struct stat st;
+
     return lstat(path, &st) == 0;
 }
 
@@ -175,6 +181,7 @@ size_t lab_descriptors(pid_t pid)
 {
     char path[64];
     size_t n = 0;
+
     (void)snprintf(path, sizeof path, "/proc/%d/fd",
                    (int)(pid != 0 ? pid : getpid()));
     DIR *dir = opendir(path);
@@ -191,6 +198,7 @@ size_t lab_descriptors(pid_t pid)
 void lab_open_files(pid_t pid, struct lab_files *out)
 {
     char path[64];
+
     *out = (struct lab_files){.n = 0};
     for (int fd = 0; fd < LAB_FILES; fd++) {
         (void)snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
@@ -232,7 +240,7 @@ const char *lab_more_open(const struct lab_files *was,
     return NULL;
 }
 
-/* --- what a directory holds ---------------------------------------------------- */
+/* --- what a directory holds ---------------------------------------------- */
 
 static void add_line(struct tree *t, char *line)
 {
@@ -247,6 +255,7 @@ static void add_file(struct tree *t, const char *full, const char *shown)
 {
     struct buf value = BUF_NULL;
     char *line = NULL;
+
     if (!lab_read(full, &value)) {
         lab_broken("read %s", full);
     }
@@ -262,6 +271,7 @@ static void add_file(struct tree *t, const char *full, const char *shown)
 static bool is_temp(const char *name)
 {
     size_t n = strlen(name);
+
     return name_is_temp(name) || strstr(name, ".tmp") != NULL ||
            (n > 4 && strcmp(name + n - 4, ".new") == 0);
 }
@@ -270,6 +280,7 @@ static bool is_temp(const char *name)
 static void grow_old(const char *path)
 {
     struct timespec t[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+
     (void)utimensat(AT_FDCWD, path, t, AT_SYMLINK_NOFOLLOW);
 }
 
@@ -315,6 +326,7 @@ static void read_below(struct tree *t, const char *path, const char *prefix)
 static int by_text(const void *a, const void *b)
 {
     char *const *x = a, *const *y = b;
+
     return strcmp(*x, *y);
 }
 
@@ -333,6 +345,7 @@ void tree_free(struct tree *t)
         free(t->lines[i]);
     }
     free(t->lines);
+
     *t = (struct tree){.lines = NULL};
 }
 
@@ -379,11 +392,12 @@ void tree_print(const struct tree *t, const char *what)
     }
 }
 
-/* --- the page -------------------------------------------------------------------- */
+/* --- the page ------------------------------------------------------------ */
 
 struct crash_page *page_new(const char *dir, char path[LAB_PATH])
 {
     char name[LAB_PATH];
+
     (void)snprintf(name, sizeof name, "%.400s/page-XXXXXX", dir);
     int fd = mkostemp(name, O_CLOEXEC);
     if (fd < 0 || ftruncate(fd, sizeof(struct crash_page)) != 0) {
@@ -422,7 +436,7 @@ void page_off(struct crash_page *p)
     __atomic_store_n(&p->on, 0, __ATOMIC_RELEASE);
 }
 
-/* --- the plan ---------------------------------------------------------------------- */
+/* --- the plan ------------------------------------------------------------ */
 
 void plan_of(struct plan *plan, const struct crash_page *page, uint32_t faults)
 {
@@ -456,8 +470,8 @@ static bool advance(struct plan *p)
     if (++p->fault == FAULTS) {
         const struct crash_site *s = &p->sites[p->at];
         p->fault = 1;
-        bool skip = p->nth_max > 0 && p->nth >= p->nth_max &&
-                    p->nth < s->count - 1;
+        bool skip =
+            p->nth_max > 0 && p->nth >= p->nth_max && p->nth < s->count - 1;
         p->nth = skip ? s->count : p->nth + 1;
         if (p->nth > s->count) {
             p->nth = 1;
@@ -492,6 +506,7 @@ const char *plan_text(const struct crash_site *site, uint32_t nth,
                       enum crash_fault fault)
 {
     static char text[96];
+
     (void)snprintf(text, sizeof text, "%.20s+%" PRIx64 ":%" PRIu32 ":%s",
                    crash_functions[site->fn].name, site->caller, nth,
                    crash_fault_names[fault]);

@@ -85,7 +85,7 @@ void page_off(struct crash_page *p);
 struct plan {
     struct crash_site *sites;
     uint32_t n;
-    uint32_t faults; /* of these kinds (bits) */
+    uint32_t faults;  /* of these kinds (bits) */
     uint32_t nth_max; /* 0: every call; else the first so many of a place, and
                          the last */
     uint32_t part, parts; /* only each parts-th, 0-based; parts 0: all */

@@ -23,6 +23,7 @@ const uint8_t *step_large(const struct step *s, size_t *len_out)
 {
     static uint8_t bytes[LARGE_MAX];
     size_t n = strtoul(s->value, NULL, 10);
+
     if (n > sizeof bytes) {
         lab_broken("a large value of %zu bytes", n);
     }
@@ -36,6 +37,7 @@ const uint8_t *step_large(const struct step *s, size_t *len_out)
 uint64_t step_send(struct agent *a, const struct step *s)
 {
     size_t len;
+
     switch (s->kind) {
     case STEP_SET:
         return agent_set(a, s->table, s->key, s->value, strlen(s->value));
@@ -57,6 +59,7 @@ static void path_of(char out[2 * LAB_PATH], const char *dir,
                     const struct step *s, bool with_key)
 {
     char table[TABLE_PATH_BYTES] = ".";
+
     if (s->table[0] != '\0') {
         table_path(s->table, strlen(s->table), table);
     }
@@ -72,6 +75,7 @@ bool step_is_done(const char *dir, const struct step *s)
 {
     char path[2 * LAB_PATH];
     CLEANUP(buf_deinit) struct buf b = BUF_NULL;
+
     path_of(path, dir, s, s->kind != STEP_TABLE && s->kind != STEP_DROP);
     if (s->kind == STEP_DELETE || s->kind == STEP_DROP) {
         return !lab_exists(path);
@@ -93,6 +97,7 @@ const char *step_text(const struct step *s)
     static const char *const words[] = {"set", "set large", "delete",
                                         "make table", "drop table"};
     static char text[600];
+
     (void)snprintf(text, sizeof text, "%s %s/%s", words[s->kind], s->table,
                    s->key != NULL ? s->key : "");
     return text;
@@ -110,6 +115,7 @@ struct digest script_root(const char *dir)
         lab_broken("scan %s: %s", dir, err.msg);
     }
     struct digest root = index_root(ix);
+
     db_close(&db);
     index_free(ix);
     return root;
@@ -117,9 +123,8 @@ struct digest script_root(const char *dir)
 
 static bool is_ours(const char *name)
 {
-    static const char *const names[] = {".",         "..",      "replica",
-                                        "freshness", "applied", "index",
-                                        "lock"};
+    static const char *const names[] = {
+        ".", "..", "replica", "freshness", "applied", "index", "lock"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(name, names[i]) == 0) {
             return true;
@@ -132,6 +137,7 @@ static bool only(const char *dir, const char *below, bool (*fits)(const char *),
                  char *what, size_t room)
 {
     char path[LAB_PATH * 2];
+
     (void)snprintf(path, sizeof path, "%s/%s", dir, below);
     DIR *d = opendir(path);
     bool good = true;
@@ -160,6 +166,7 @@ static bool no_temps(const char *dir, char *what, size_t room)
         lab_broken("walk %s: %s", dir, err.msg);
     }
     db_close(&db);
+
     (void)snprintf(what, room, "%d temporary files", (int)counts.temps);
     return counts.temps == 0;
 }

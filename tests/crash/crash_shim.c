@@ -44,7 +44,7 @@ static long raw(long number, long a, long b, long c, long d, long e, long f)
     raw(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define RAW(...) RAW_PICK(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
-/* --- the page -------------------------------------------------------------- */
+/* --- the page ------------------------------------------------------------ */
 
 static int note_main(struct dl_phdr_info *info, size_t size, void *arg)
 {
@@ -76,6 +76,7 @@ __attribute__((constructor)) static void from_environment(void)
         return;
     }
     int fd = (int)RAW(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
+
     if (fd < 0) {
         abort();
     }
@@ -94,6 +95,7 @@ __attribute__((constructor)) static void from_environment(void)
 static uint64_t place_of(const void *caller)
 {
     uintptr_t at = (uintptr_t)caller;
+
     if (at >= main_from && at < main_to) {
         return at - main_from;
     }
@@ -103,8 +105,8 @@ static uint64_t place_of(const void *caller)
 static uint32_t count_call(struct crash_page *p, uint32_t fn, uint64_t caller)
 {
     uint32_t i = 0;
-    while (i < p->n &&
-           (p->sites[i].fn != fn || p->sites[i].caller != caller)) {
+
+    while (i < p->n && (p->sites[i].fn != fn || p->sites[i].caller != caller)) {
         i++;
     }
     if (i == CRASH_SITES) {
@@ -142,6 +144,7 @@ static enum crash_fault fate(uint32_t fn, const void *caller)
     uint32_t nth = count_call(p, fn, at);
     bool hit = !p->fired && p->fault != FAULT_NONE && p->fn == fn &&
                p->caller == at && p->nth == nth;
+
     p->fired |= hit;
     __atomic_store_n(&p->lock, 0, __ATOMIC_RELEASE);
     if (!hit) {
@@ -156,10 +159,10 @@ static enum crash_fault fate(uint32_t fn, const void *caller)
 static int error_of(enum crash_fault f)
 {
     static const int numbers[FAULTS] = {
-        [FAULT_EIO] = EIO,       [FAULT_ENOSPC] = ENOSPC,
-        [FAULT_EINTR] = EINTR,   [FAULT_EMFILE] = EMFILE,
-        [FAULT_ENOMEM] = ENOMEM,
+        [FAULT_EIO] = EIO,       [FAULT_ENOSPC] = ENOSPC, [FAULT_EINTR] = EINTR,
+        [FAULT_EMFILE] = EMFILE, [FAULT_ENOMEM] = ENOMEM,
     };
+
     return numbers[f];
 }
 
@@ -170,6 +173,7 @@ static bool fails(uint32_t fn, const void *caller)
         return false;
     }
     errno = error_of(f);
+
     return true;
 }
 
@@ -180,7 +184,7 @@ static bool fails(uint32_t fn, const void *caller)
         *(void **)&real = dlsym(RTLD_NEXT, #name);                             \
     }
 
-/* --- opening ---------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------- */
 
 static mode_t mode_of(int flags, va_list ap)
 {
@@ -190,6 +194,7 @@ static mode_t mode_of(int flags, va_list ap)
 int open(const char *path, int flags, ...)
 {
     va_list ap;
+
     va_start(ap, flags);
     mode_t mode = mode_of(flags, ap);
     va_end(ap);
@@ -202,6 +207,7 @@ int open(const char *path, int flags, ...)
 int openat(int dir, const char *path, int flags, ...)
 {
     va_list ap;
+
     va_start(ap, flags);
     mode_t mode = mode_of(flags, ap);
     va_end(ap);
@@ -249,13 +255,13 @@ int close(int fd)
         return rc;
     }
     errno = error_of(f);
+
     return -1;
 }
 
 int eventfd(unsigned int n, int flags)
 {
-    return fails(FN_EVENTFD, CALLER) ? -1
-                                     : (int)RAW(SYS_eventfd2, n, flags);
+    return fails(FN_EVENTFD, CALLER) ? -1 : (int)RAW(SYS_eventfd2, n, flags);
 }
 
 int signalfd(int fd, const sigset_t *set, int flags)
@@ -264,7 +270,7 @@ int signalfd(int fd, const sigset_t *set, int flags)
     return fails(FN_SIGNALFD, CALLER) ? -1 : real(fd, set, flags);
 }
 
-/* --- reading and writing ----------------------------------------------------- */
+/* --- reading and writing ------------------------------------------------- */
 
 /* How many bytes to move, or -1 with errno. */
 static ssize_t amount(uint32_t fn, const void *caller, size_t n)
@@ -283,6 +289,7 @@ static ssize_t amount(uint32_t fn, const void *caller, size_t n)
 ssize_t read(int fd, void *p, size_t n)
 {
     ssize_t m = amount(FN_READ, CALLER, n);
+
     return m < 0 ? -1 : RAW(SYS_read, fd, p, m);
 }
 
@@ -290,6 +297,7 @@ ssize_t __read_chk(int fd, void *p, size_t n, size_t room);
 ssize_t __read_chk(int fd, void *p, size_t n, size_t room)
 {
     ssize_t m = amount(FN_READ, CALLER, n);
+
     if (n > room) {
         abort();
     }
@@ -299,24 +307,28 @@ ssize_t __read_chk(int fd, void *p, size_t n, size_t room)
 ssize_t pread(int fd, void *p, size_t n, off_t at)
 {
     ssize_t m = amount(FN_PREAD, CALLER, n);
+
     return m < 0 ? -1 : RAW(SYS_pread64, fd, p, m, at);
 }
 
 ssize_t write(int fd, const void *p, size_t n)
 {
     ssize_t m = amount(FN_WRITE, CALLER, n);
+
     return m < 0 ? -1 : RAW(SYS_write, fd, p, m);
 }
 
 ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
 {
     ssize_t m = amount(FN_PWRITE, CALLER, n);
+
     return m < 0 ? -1 : RAW(SYS_pwrite64, fd, p, m, at);
 }
 
 ssize_t getrandom(void *p, size_t n, unsigned int flags)
 {
     ssize_t m = amount(FN_GETRANDOM, CALLER, n);
+
     return m < 0 ? -1 : RAW(SYS_getrandom, p, m, flags);
 }
 
@@ -331,7 +343,7 @@ int poll(struct pollfd *fds, nfds_t n, int ms)
     return fails(FN_POLL, CALLER) ? -1 : real(fds, n, ms);
 }
 
-/* --- durability -------------------------------------------------------------- */
+/* --- durability ---------------------------------------------------------- */
 
 static bool swallowed(int fd, uint32_t what)
 {
@@ -341,13 +353,15 @@ static bool swallowed(int fd, uint32_t what)
     }
     struct stat st;
     if (what == SWALLOW_FILE &&
-        RAW(SYS_newfstatat, fd, "", &st, AT_EMPTY_PATH) == 0 && S_ISDIR(st.st_mode)) {
+        RAW(SYS_newfstatat, fd, "", &st, AT_EMPTY_PATH) == 0 &&
+        S_ISDIR(st.st_mode)) {
         what = SWALLOW_DIR;
     }
     if ((p->swallow & what) == 0) {
         return false;
     }
     (void)__atomic_add_fetch(&p->swallowed, 1, __ATOMIC_RELAXED);
+
     return true;
 }
 
@@ -384,11 +398,10 @@ int fallocate(int fd, int mode, off_t at, off_t n)
 
 int ftruncate(int fd, off_t n)
 {
-    return fails(FN_FTRUNCATE, CALLER) ? -1
-                                       : (int)RAW(SYS_ftruncate, fd, n);
+    return fails(FN_FTRUNCATE, CALLER) ? -1 : (int)RAW(SYS_ftruncate, fd, n);
 }
 
-/* --- names -------------------------------------------------------------------- */
+/* --- names --------------------------------------------------------------- */
 
 int renameat(int a, const char *from, int b, const char *to)
 {
@@ -427,9 +440,8 @@ int mkdir(const char *path, mode_t mode)
 
 int mkdirat(int dir, const char *path, mode_t mode)
 {
-    return fails(FN_MKDIRAT, CALLER)
-               ? -1
-               : (int)RAW(SYS_mkdirat, dir, path, mode);
+    return fails(FN_MKDIRAT, CALLER) ? -1
+                                     : (int)RAW(SYS_mkdirat, dir, path, mode);
 }
 
 struct dirent *readdir(DIR *dir)
@@ -440,11 +452,10 @@ struct dirent *readdir(DIR *dir)
 
 ssize_t getdents64(int fd, void *p, size_t n)
 {
-    return fails(FN_GETDENTS, CALLER) ? -1
-                                      : RAW(SYS_getdents64, fd, p, n);
+    return fails(FN_GETDENTS, CALLER) ? -1 : RAW(SYS_getdents64, fd, p, n);
 }
 
-/* --- what files are ------------------------------------------------------------- */
+/* --- what files are ------------------------------------------------------ */
 
 int flock(int fd, int how)
 {
@@ -460,7 +471,9 @@ int stat(const char *path, struct stat *st)
 
 int fstat(int fd, struct stat *st)
 {
-    return fails(FN_FSTAT, CALLER) ? -1 : (int)RAW(SYS_newfstatat, fd, "", st, AT_EMPTY_PATH);
+    return fails(FN_FSTAT, CALLER)
+               ? -1
+               : (int)RAW(SYS_newfstatat, fd, "", st, AT_EMPTY_PATH);
 }
 
 int fstatat(int dir, const char *path, struct stat *st, int flags)
@@ -495,9 +508,8 @@ int fchown(int fd, uid_t user, gid_t group)
 
 int futimens(int fd, const struct timespec t[2])
 {
-    return fails(FN_FUTIMENS, CALLER)
-               ? -1
-               : (int)RAW(SYS_utimensat, fd, NULL, t, 0);
+    return fails(FN_FUTIMENS, CALLER) ? -1
+                                      : (int)RAW(SYS_utimensat, fd, NULL, t, 0);
 }
 
 int utimensat(int dir, const char *path, const struct timespec t[2], int flags)
@@ -507,7 +519,7 @@ int utimensat(int dir, const char *path, const struct timespec t[2], int flags)
                : (int)RAW(SYS_utimensat, dir, path, t, flags);
 }
 
-/* --- threads ---------------------------------------------------------------------- */
+/* --- threads ------------------------------------------------------------- */
 
 int pthread_create(pthread_t *out, const pthread_attr_t *attr,
                    void *(*run)(void *), void *arg)
@@ -519,7 +531,7 @@ int pthread_create(pthread_t *out, const pthread_attr_t *attr,
     return real(out, attr, run, arg);
 }
 
-/* --- memory: not under a sanitizer, which has an allocator of its own ------------- */
+/* --- memory: not under a sanitizer, which has an allocator of its own ---- */
 
 #ifndef CRASH_NO_ALLOC
 void *__libc_malloc(size_t n);
@@ -548,11 +560,12 @@ void *aligned_alloc(size_t align, size_t n)
 }
 #endif
 
-/* --- calls the C library has no name for ------------------------------------------- */
+/* --- calls the C library has no name for --------------------------------- */
 
 long syscall(long number, ...)
 {
     va_list ap;
+
     va_start(ap, number);
     long a = va_arg(ap, long), b = va_arg(ap, long), c = va_arg(ap, long),
          d = va_arg(ap, long), e = va_arg(ap, long), f = va_arg(ap, long);

@@ -90,7 +90,7 @@ static void bad(const char *text, const char *more)
     lab_bad("%s: %s\n  %s: %s", text, more, fs.kind, now_text);
 }
 
-/* --- the three ways to make a change ------------------------------------------ */
+/* --- the three ways to make a change ------------------------------------- */
 
 static struct drover_bytes key_of(const struct step *s)
 {
@@ -100,6 +100,7 @@ static struct drover_bytes key_of(const struct step *s)
 static struct drover_bytes value_of(const struct step *s)
 {
     size_t len;
+
     if (s->kind != STEP_LARGE) {
         return drover_text(s->value);
     }
@@ -113,6 +114,7 @@ static int by_library(const char *path, const struct step *s)
     struct drover_bytes t = drover_text(s->table);
     struct drover *d;
     int rc = drover_open(path, 0, &d, &e);
+
     if (rc < 0) {
         lab_broken("open %s: %s", path, e.message);
     }
@@ -143,10 +145,11 @@ static int by_kv(const char *path, const struct step *s)
 {
     static const char *const words[] = {"set", "set", "delete", "mktable",
                                         "drop"};
-    const char *of_key[] = {program, path, words[s->kind], "-t", s->table,
-                            "--", s->key, NULL};
+    const char *of_key[] = {program,  path, words[s->kind], "-t",
+                            s->table, "--", s->key,         NULL};
     const char *of_table[] = {program, path, words[s->kind], s->table, NULL};
     bool table = s->kind == STEP_TABLE || s->kind == STEP_DROP;
+
     union {
         const char **in;
         char **out;
@@ -188,13 +191,14 @@ static void begin_session(struct agent *a, bool watched)
 {
     char preload[LAB_PATH + 16], where[LAB_PATH + 16];
     const char *env[] = {preload, where, NULL};
+
     (void)snprintf(preload, sizeof preload, "LD_PRELOAD=%s", shim);
     (void)snprintf(where, sizeof where, "CRASH_PAGE=%s", page_path);
     agent_begin(a, program, db, watched ? env : NULL,
                 what == WHAT_RELAXED ? WIRE_RELAXED : WIRE_DURABLE);
 }
 
-/* --- the shadow: what must be there -------------------------------------------- */
+/* --- the shadow: what must be there -------------------------------------- */
 
 static void expect(const struct step *list, size_t n)
 {
@@ -206,6 +210,7 @@ static void expect(const struct step *list, size_t n)
 static void compare(const char *when)
 {
     struct tree want, have;
+
     tree_read(&want, shadow);
     tree_read(&have, db);
     if (!tree_equal(&want, &have)) {
@@ -219,7 +224,7 @@ static void compare(const char *when)
     tree_free(&have);
 }
 
-/* --- sequences ------------------------------------------------------------------- */
+/* --- sequences ----------------------------------------------------------- */
 
 static void kill_session(struct agent *a)
 {
@@ -230,6 +235,7 @@ static void kill_session(struct agent *a)
 static bool settle(struct agent *a)
 {
     bool good = agent_settle(a) && a->naked == 0;
+
     if (!good) {
         bad("a change was refused", agent_said(a));
     }
@@ -244,13 +250,13 @@ static int64_t freshness(uint64_t *seq_out)
     struct buf b = BUF_NULL;
     struct stat st;
     int64_t s = -1;
+
     (void)snprintf(path, sizeof path, "%s/.drover/freshness", db);
     if (lab_read(path, &b) && stat(path, &st) == 0) {
         buf_u8(&b, 0);
-        int n = sscanf((const char *)b.data,
-                       "db=%*32[0-9a-f] epoch=1 seq=%" SCNu64
-                       " state=streaming",
-                       seq_out);
+        int n = sscanf(
+            (const char *)b.data,
+            "db=%*32[0-9a-f] epoch=1 seq=%" SCNu64 " state=streaming", seq_out);
         s = n == 1 ? (int64_t)st.st_mtim.tv_sec : -1;
     }
     buf_deinit(&b);
@@ -266,6 +272,7 @@ static void check_freshness(void)
     uint64_t seq = 0;
     int64_t s = freshness(&seq);
     char text[80];
+
     if (s < 0 || s > fresh_s) {
         (void)snprintf(text, sizeof text, "its time is %lld, at most %lld",
                        (long long)s, (long long)fresh_s);
@@ -276,6 +283,7 @@ static void check_freshness(void)
 static void play_replica(const int *sequence, size_t n, bool log_too)
 {
     struct agent a;
+
     page_off(page);
     page->swallow = swallow;
     begin_session(&a, swallow != 0);
@@ -315,6 +323,7 @@ static void go_back(void)
 {
     char left[300];
     struct agent a;
+
     if (what != WHAT_REPLICA) {
         for (size_t i = 0; i < BASE_STEPS; i++) {
             (void)by_library(db, &base_steps[i]);
@@ -381,9 +390,10 @@ static void all_sequences(size_t depth)
     }
 }
 
-/* --- a power cut at every call --------------------------------------------------- */
+/* --- a power cut at every call ------------------------------------------- */
 
 static struct step script[OPS * PARTS_MAX];
+
 static size_t script_n;
 
 /* Run the script until it dies; what was acknowledged. */
@@ -391,6 +401,7 @@ static void run_cut(bool acked[OPS * PARTS_MAX])
 {
     struct agent a;
     uint64_t seqs[OPS * PARTS_MAX] = {0};
+
     begin_session(&a, true);
     (void)agent_settle(&a);
     for (size_t i = 0; i < script_n && !a.eof; i++) {
@@ -410,6 +421,7 @@ static void check_cut(const bool acked[OPS * PARTS_MAX],
                       const struct tree *before, const struct tree *after)
 {
     struct tree now;
+
     tree_read(&now, db);
     if (!tree_between(&now, before, after)) {
         tree_print(&now, "now");
@@ -437,6 +449,7 @@ static void all_cuts(uint32_t each)
         }
     }
     tree_read(&before, db);
+
     page_arm(page, NULL, 0, FAULT_NONE);
     run_cut(acked);
     page_off(page);
@@ -466,7 +479,7 @@ static void all_cuts(uint32_t each)
     tree_free(&after);
 }
 
-/* --- relaxed ----------------------------------------------------------------------- */
+/* --- relaxed ------------------------------------------------------------- */
 
 /* The time that is on the disk speaks only of values that are. */
 static void play_relaxed(bool log_too)
@@ -504,7 +517,7 @@ static void play_relaxed(bool log_too)
     }
 }
 
-/* --- life ------------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 static void first_session(void)
 {
@@ -521,6 +534,7 @@ static void first_session(void)
         go_back();
     }
     expect(base_steps, BASE_STEPS);
+
     (void)snprintf(now_text, sizeof now_text, "at first");
     compare("the first session");
     if (lab_findings() > 0) {
@@ -531,8 +545,8 @@ static void first_session(void)
 
 static int parse_what(int argc, char **argv)
 {
-    if (argc > 4 && (strcmp(argv[2], "replica") == 0 ||
-                     strcmp(argv[2], "relaxed") == 0)) {
+    if (argc > 4 &&
+        (strcmp(argv[2], "replica") == 0 || strcmp(argv[2], "relaxed") == 0)) {
         what = argv[2][2] == 'p' ? WHAT_REPLICA : WHAT_RELAXED;
         program = argv[3];
         shim = argv[4];
@@ -556,6 +570,7 @@ int main(int argc, char **argv)
     uint32_t each = 0;
     bool at_calls = false;
     int i = parse_what(argc, argv);
+
     for (; i < argc; i++) {
         const char *more = i + 1 < argc ? argv[i + 1] : "0";
         if (strcmp(argv[i], "--depth") == 0) {

@@ -51,6 +51,7 @@ static void value_of(char out[VALUE], char with)
 static void write_new(int key)
 {
     char path[LONG], value[VALUE];
+
     path_of(path, sizeof path, key);
     value_of(value, 'A');
     lab_write(path, value, sizeof value);
@@ -59,6 +60,7 @@ static void write_new(int key)
 static void write_in_place(int key)
 {
     char path[LONG], value[VALUE];
+
     path_of(path, sizeof path, key);
     value_of(value, 'B');
     int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -76,6 +78,7 @@ static void write_config(const char *replica)
                      "socket = %s\nheartbeat = 200ms\nrescan = 0\n"
                      "[replica r]\ncommand = %s receive %s\n",
                      db, base, socket_path, replica, copy);
+
     lab_write(config, text, (size_t)n);
 }
 
@@ -112,6 +115,7 @@ static pid_t start_agent(void)
 {
     char log[LONG];
     const char *argv[] = {drover, "agent", "--config", config, NULL};
+
     (void)snprintf(log, sizeof log, "%s/agent.log", base);
     return run(argv, log);
 }
@@ -120,9 +124,10 @@ static pid_t start_agent(void)
 static void wait_for_replica(void)
 {
     char log[LONG];
-    const char *argv[] = {drover,      "--socket",  socket_path, "wait",
-                          "--timeout", "60s",       NULL};
+    const char *argv[] = {drover,      "--socket", socket_path, "wait",
+                          "--timeout", "60s",      NULL};
     int code = 69;
+
     (void)snprintf(log, sizeof log, "%s/wait.log", base);
     for (int i = 0; i < 600 && code == 69; i++) { /* until it listens */
         code = status_of(run(argv, log));
@@ -146,6 +151,7 @@ static void stop_agent(pid_t pid)
 static void compare(const char *when)
 {
     struct tree here, there;
+
     tree_read(&here, db);
     tree_read(&there, copy);
     if (!tree_equal(&here, &there)) {
@@ -183,6 +189,7 @@ static int taken_back(void)
 int main(int argc, char **argv)
 {
     char table[LONG];
+
     if (argc != 4) {
         lab_broken("usage: primary_power ext4|xfs DROVER DROVER-REPLICA");
     }

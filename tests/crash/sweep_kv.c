@@ -47,6 +47,7 @@ static const struct command {
 static void put(const char *path, const char *text)
 {
     char full[LAB_PATH * 2];
+
     (void)snprintf(full, sizeof full, "%s/%s", db, path);
     lab_write(full, text, strlen(text));
 }
@@ -54,6 +55,7 @@ static void put(const char *path, const char *text)
 static void populate(void)
 {
     char full[LAB_PATH * 2];
+
     lab_remove(db);
     lab_make_dir(db);
     (void)snprintf(full, sizeof full, "%s/t.tbl", db);
@@ -74,6 +76,7 @@ static int run(const struct command *c, const char *const *tracer, bool watched)
     const char *argv[ARGS + 16];
     char preload[LAB_PATH + 16], where[LAB_PATH + 16];
     const char *env[] = {preload, where, NULL};
+
     union {
         const char **in;
         char **out;
@@ -110,13 +113,14 @@ static const char *words(void)
     return (const char *)said.data;
 }
 
-/* --- the sweep ------------------------------------------------------------------- */
+/* --- the sweep ----------------------------------------------------------- */
 
 static struct tree before, after;
 
 static void check(const struct command *c, enum crash_fault fault, int status)
 {
     struct tree now;
+
     tree_read(&now, db);
     bool failed = status != 0, killed = status == CRASH_DIED || status == 128;
     bool old = tree_equal(&now, &before), new = tree_equal(&now, &after);
@@ -151,6 +155,7 @@ static uint64_t sweep_command(const struct command *c, const char *only)
     uint32_t nth;
     enum crash_fault fault;
     uint64_t tries = 0;
+
     populate();
     tree_read(&before, db);
     page_arm(page, NULL, 0, FAULT_NONE);
@@ -186,7 +191,7 @@ static uint64_t sweep_command(const struct command *c, const char *only)
     return tries;
 }
 
-/* --- does the shim see what strace sees? ------------------------------------------ */
+/* --- does the shim see what strace sees? --------------------------------- */
 
 static const char *const compared[] = {
     "openat2",  "fsync",     "fdatasync", "syncfs",   "renameat", "renameat2",
@@ -209,6 +214,7 @@ static uint32_t traced(const struct buf *b, const char *name)
 {
     char call[32];
     uint32_t n = 0;
+
     (void)snprintf(call, sizeof call, "\n%s(", name);
     for (const char *p = (const char *)b->data; (p = strstr(p, call)) != NULL;
          p++) {
@@ -222,6 +228,7 @@ static void cross_check(const struct command *c)
 {
     const char *tracer[] = {"/usr/bin/strace", "-qq", "-o", trace, NULL};
     struct buf b = BUF_NULL, all = BUF_NULL;
+
     populate();
     page_arm(page, NULL, 0, FAULT_NONE);
     (void)run(c, NULL, true);
@@ -235,7 +242,8 @@ static void cross_check(const struct command *c)
     buf_put(&all, b.data, b.len);
     buf_u8(&all, 0);
     for (size_t i = 0; i < COMPARED; i++) {
-        uint32_t mine = counted(compared[i]), theirs = traced(&all, compared[i]);
+        uint32_t mine = counted(compared[i]),
+                 theirs = traced(&all, compared[i]);
         /* The C library asks for a few random bytes itself. */
         if (mine != theirs && strcmp(compared[i], "getrandom") != 0) {
             lab_bad("%s: the shim counts %u of %s, strace %u", c->name, mine,
@@ -249,6 +257,7 @@ static void cross_check(const struct command *c)
 int main(int argc, char **argv)
 {
     uint64_t tries = 0;
+
     if (argc < 3) {
         lab_broken("usage: sweep_kv PROGRAM SHIM [COMMAND [FAULT]]");
     }

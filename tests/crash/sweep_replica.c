@@ -46,19 +46,14 @@ static const struct step base_steps[] = {
     {STEP_DROP, "mv/new", NULL, NULL},
 };
 static const struct step first_steps[] = {
-    {STEP_SET, "", "root", "new root"},
-    {STEP_SET, "t", "over", "new"},
-    {STEP_SET, "t", "fresh", "fresh"},
-    {STEP_SET, "x/y", "k", ""},
+    {STEP_SET, "", "root", "new root"}, {STEP_SET, "t", "over", "new"},
+    {STEP_SET, "t", "fresh", "fresh"},  {STEP_SET, "x/y", "k", ""},
     {STEP_DELETE, "t", "gone", NULL},
 };
 static const struct step second_steps[] = {
-    {STEP_TABLE, "void", NULL, NULL},
-    {STEP_LARGE, "t", "large", "1300000"},
-    {STEP_DROP, "d", NULL, NULL},
-    {STEP_TABLE, "mv/new", NULL, NULL},
-    {STEP_SET, "mv/new", "k", "moves"},
-    {STEP_DROP, "mv/old", NULL, NULL},
+    {STEP_TABLE, "void", NULL, NULL},   {STEP_LARGE, "t", "large", "1300000"},
+    {STEP_DROP, "d", NULL, NULL},       {STEP_TABLE, "mv/new", NULL, NULL},
+    {STEP_SET, "mv/new", "k", "moves"}, {STEP_DROP, "mv/old", NULL, NULL},
 };
 /* Once more what is so already. */
 static const struct step third_steps[] = {
@@ -69,8 +64,11 @@ static const struct step third_steps[] = {
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-enum { STEPS = COUNT(first_steps) + GROUP + COUNT(second_steps) +
-               COUNT(third_steps), PHASES = 4 };
+enum {
+    STEPS =
+        COUNT(first_steps) + GROUP + COUNT(second_steps) + COUNT(third_steps),
+    PHASES = 4
+};
 
 static struct step steps[STEPS];
 static size_t phase_end[PHASES];
@@ -83,7 +81,7 @@ static struct tree before, after;
 static struct lab_files idle;
 static uint64_t met, missed;
 
-/* --- the script ---------------------------------------------------------------- */
+/* --- the script ---------------------------------------------------------- */
 
 static size_t add(size_t n, const struct step *from, size_t count)
 {
@@ -94,6 +92,7 @@ static size_t add(size_t n, const struct step *from, size_t count)
 static void make_script(void)
 {
     size_t n = add(0, first_steps, COUNT(first_steps));
+
     phase_end[0] = n;
     for (size_t i = 0; i < GROUP; i++) {
         (void)snprintf(group_keys[i], sizeof group_keys[i], "k%zu", i);
@@ -148,6 +147,7 @@ static void run_script(struct agent *a, struct result *r)
         from = phase_end[p];
     }
     r->naks = a->naked;
+
     r->whole = r->whole && agent_ping(a, 1000000000);
     lab_open_files(a->pid, &r->open);
     for (int i = 0; i < 200 && r->whole && left_open(r) != NULL; i++) {
@@ -161,6 +161,7 @@ static void faulted_session(struct result *r)
     char preload[LAB_PATH + 16], where[LAB_PATH + 16];
     const char *env[] = {preload, where, NULL};
     struct agent a;
+
     *r = (struct result){.whole = false};
     (void)snprintf(preload, sizeof preload, "LD_PRELOAD=%s", shim);
     (void)snprintf(where, sizeof where, "CRASH_PAGE=%s", page_path);
@@ -171,7 +172,7 @@ static void faulted_session(struct result *r)
     (void)snprintf(r->said, sizeof r->said, "%s", agent_said(&a));
 }
 
-/* --- judging ---------------------------------------------------------------------- */
+/* --- judging ------------------------------------------------------------- */
 
 static void bad(const char *what, const char *more)
 {
@@ -181,6 +182,7 @@ static void bad(const char *what, const char *more)
 static void check_disk(const struct result *r)
 {
     struct tree now;
+
     tree_read(&now, dir);
     if (!tree_between(&now, &before, &after)) {
         tree_print(&now, "now");
@@ -206,8 +208,7 @@ static void check_words(const struct result *r, enum crash_fault fault)
     if (failed && strcmp(r->said, "stderr: ; ERROR: ; NAK: ") == 0) {
         bad("it failed and said nothing", "");
     }
-    if (WIFSIGNALED(r->status) &&
-        strstr(r->said, "memory") == NULL) {
+    if (WIFSIGNALED(r->status) && strstr(r->said, "memory") == NULL) {
         bad("it died of a signal", r->said);
     }
     if (r->whole && left_open(r) != NULL) {
@@ -229,6 +230,7 @@ static void send_all(struct agent *a, const struct step *list, size_t n,
 static void check_root(struct agent *a, struct digest root, const char *when)
 {
     struct digest want = script_root(dir);
+
     if (!a->eof && !digest_equal(root, want)) {
         bad("the digest is not true", when);
     }
@@ -240,6 +242,7 @@ static void clean_session(void)
     struct agent a;
     struct tree now;
     char what[300];
+
     agent_begin(&a, program, dir, NULL, WIRE_DURABLE);
     if (!agent_settle(&a)) {
         bad("the next session does not begin", agent_said(&a));
@@ -274,6 +277,7 @@ static void try_one(const struct crash_site *site, uint32_t nth,
                     enum crash_fault fault)
 {
     struct result r;
+
     lab_now(plan_text(site, nth, fault));
     page_arm(page, site, nth, fault);
     faulted_session(&r);
@@ -292,12 +296,13 @@ static void try_one(const struct crash_site *site, uint32_t nth,
     tree_free(&now);
 }
 
-/* --- the sweep ----------------------------------------------------------------------- */
+/* --- the sweep ----------------------------------------------------------- */
 
 static void begin(void)
 {
     struct agent a;
     struct result r;
+
     lab_begin(base);
     (void)snprintf(dir, sizeof dir, "%s/db", base);
     lab_make_dir(dir);
@@ -325,6 +330,7 @@ static int sweep(uint32_t part, uint32_t parts, uint32_t each, const char *only)
     struct crash_site site;
     uint32_t nth;
     enum crash_fault fault;
+
     begin();
     plan_of(&plan, page, ~0u);
     uint32_t calls = page->calls;
@@ -360,6 +366,7 @@ int main(int argc, char **argv)
     uint32_t jobs = 1, each = 0;
     const char *only = NULL;
     int worst = 0, status;
+
     if (argc < 3) {
         lab_broken("usage: sweep_replica PROGRAM SHIM [options]");
     }

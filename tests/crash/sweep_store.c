@@ -35,11 +35,12 @@ static char base[LAB_PATH], db_path[LAB_PATH + 8];
 static struct crash_page *page;
 static uint8_t large[LARGE];
 
-/* --- a database to work on ---------------------------------------------------- */
+/* --- a database to work on ----------------------------------------------- */
 
 static void put(const char *path, const char *text)
 {
     char full[LAB_PATH * 2];
+
     (void)snprintf(full, sizeof full, "%s/%s", db_path, path);
     lab_write(full, text, strlen(text));
 }
@@ -47,6 +48,7 @@ static void put(const char *path, const char *text)
 static void dir(const char *path)
 {
     char full[LAB_PATH * 2];
+
     (void)snprintf(full, sizeof full, "%s/%s", db_path, path);
     lab_make_dir(full);
 }
@@ -71,7 +73,7 @@ static void populate(void)
     put("source", "to be imported");
 }
 
-/* --- operations of libdrover --------------------------------------------------- */
+/* --- operations of libdrover --------------------------------------------- */
 
 /* What an operation says on failure; its result is negative then. */
 static char said[700];
@@ -131,6 +133,7 @@ static int open_create(void)
     struct drover_error e = {0};
     struct drover *db;
     char path[LAB_PATH * 2];
+
     (void)snprintf(path, sizeof path, "%s/deep/er", db_path);
     int rc = drover_open(path, DROVER_OPEN_CREATE, &db, &e);
     if (rc == 0) {
@@ -142,6 +145,7 @@ static int open_create(void)
 static int import_in(struct drover *db, struct drover_error *e)
 {
     char path[LAB_PATH * 2];
+
     (void)snprintf(path, sizeof path, "%s/source", db_path);
     return drover_import(db, T("t"), T("a"), path, 1000, e);
 }
@@ -155,6 +159,7 @@ static int set_large_in(struct drover *db, struct drover_error *e)
 {
     struct drover_writer *w;
     int rc = drover_write_begin(db, T("t"), T("a"), DROVER_WRITE_SET, &w, e);
+
     if (rc < 0) {
         return rc;
     }
@@ -212,8 +217,8 @@ static int count_pair(void *arg, struct drover_bytes key,
 
 static int list_in(struct drover *db, struct drover_error *e)
 {
-    int n = 0, rc = drover_keys(db, T("d"), T(""), DROVER_LIST_SORTED, count,
-                                &n, e);
+    int n = 0,
+        rc = drover_keys(db, T("d"), T(""), DROVER_LIST_SORTED, count, &n, e);
     if (rc == 0 && n != 3) {
         lab_bad("keys: %d of 3, and no error", n);
     }
@@ -246,6 +251,7 @@ static int read_pieces_in(struct drover *db, struct drover_error *e)
     int64_t n;
     size_t got = 0;
     int rc = drover_read_open(db, T("t"), T("a"), 1000, &r, NULL, e);
+
     if (rc < 0) {
         return rc;
     }
@@ -273,11 +279,12 @@ static int sweep_in(struct drover *db, struct drover_error *e)
     return (int)drover_sweep(db, e);
 }
 
-/* --- install, index, identity, small files ---------------------------------------- */
+/* --- install, index, identity, small files ------------------------------- */
 
 static int open_below(const char *path)
 {
     char full[LAB_PATH * 2];
+
     (void)snprintf(full, sizeof full, "%s/%s", db_path, path);
     uint32_t on = page->on;
     page->on = 0;
@@ -292,6 +299,7 @@ static int install_as(const char *key)
     struct err e = {0};
     struct stat st;
     uint32_t on = page->on;
+
     page->on = 0;
     struct newfile staged;
     static unsigned tries_of_it; /* one that died left its name */
@@ -303,8 +311,7 @@ static int install_as(const char *key)
         lab_broken("stage");
     }
     page->on = on;
-    int rc = install_value(&staged, temp, table, key, strlen(key), 0,
-                           &st, &e);
+    int rc = install_value(&staged, temp, table, key, strlen(key), 0, &st, &e);
     page->on = 0;
     newfile_drop(&staged, table, temp);
     return tell_err(rc, &e);
@@ -325,6 +332,7 @@ static int install_gone(void)
     CLEANUP(fd_closep) int table = open_below("t.tbl");
     struct err e = {0};
     struct stat st;
+
     return tell_err(install_remove(table, "a", 1, false, &st, &e), &e);
 }
 
@@ -348,6 +356,7 @@ static const struct index_ident index_id = {.root_dev = 1, .root_ino = 2};
 static int save_index(void)
 {
     uint32_t on = page->on;
+
     page->on = 0;
     struct index *ix = an_index();
     page->on = on;
@@ -365,6 +374,7 @@ static int load_index(void)
     CLEANUP(fd_closep) int state = open_below("state");
     struct err e = {0};
     uint32_t on = page->on;
+
     page->on = 0;
     struct index *want = an_index(), *ix = index_new();
     if (index_save(want, state, "index", &index_id, 12345, &e) != 0) {
@@ -401,6 +411,7 @@ static int make_id_in(const struct db *db, struct err *e)
     uint8_t id[IDENTITY_BYTES], there[IDENTITY_BYTES];
     int rc = identity_make(db, id, e);
     uint32_t on = page->on;
+
     page->on = 0;
     struct err other;
     if (rc >= 0 && (identity_read(db, there, &other) != 0 ||
@@ -426,6 +437,7 @@ static int record_id(void)
     uint8_t id[IDENTITY_BYTES] = {1, 2, 3}, back[IDENTITY_BYTES];
     struct err e = {0}, other;
     int rc = identity_record(state, "/srv/orders", id, &e);
+
     page->on = 0;
     int there = identity_recall(state, "/srv/orders", back, &other);
     if (rc == 0 ? there != 0 || memcmp(id, back, sizeof id) != 0
@@ -443,6 +455,7 @@ static int open_meta(void)
     struct err e = {0};
     struct meta m;
     char path[LAB_PATH * 2];
+
     (void)snprintf(path, sizeof path, "%s/fresh", db_path);
     int rc = meta_open(&m, path, &modes, &e);
     if (rc == 0) {
@@ -457,6 +470,7 @@ static int write_ident(void)
     struct meta_ident id = {.epoch = 7, .watermark = 99}, back;
     struct err e = {0}, other;
     int rc = meta_ident_write(state, &id, &modes, &e);
+
     page->on = 0;
     int there = meta_ident_read(state, &back, &other);
     if (rc == 0 ? there != 0 || back.epoch != 7
@@ -472,11 +486,12 @@ static int write_freshness(void)
     struct meta_write how = {
         .mode = 0640, .group = (gid_t)-1, .set_mtime = true, .mtime_ns = 5};
     struct err e = {0};
+
     return tell_err(meta_replace(state, "freshness", "text\n", 5, &how, &e),
                     &e);
 }
 
-/* --- the sweep ------------------------------------------------------------------------ */
+/* --- the sweep ----------------------------------------------------------- */
 
 struct op {
     const char *name;
@@ -572,6 +587,7 @@ static void check_retry(const struct op *op, const struct crash_site *site,
                         uint32_t nth, enum crash_fault fault)
 {
     struct tree now;
+
     page_off(page);
     int rc = op->run();
     tree_read(&now, db_path);
@@ -596,6 +612,7 @@ static void try_failing(const struct op *op, const struct crash_site *site,
 {
     struct tree now;
     size_t fds = lab_descriptors(0);
+
     said[0] = '\0';
     page_arm(page, site, nth, fault);
     int rc = op->run();
@@ -632,6 +649,7 @@ static void try_killed(const struct op *op, const struct crash_site *site,
 {
     struct tree now;
     int status;
+
     said[0] = '\0';
     page_arm(page, site, nth, FAULT_KILL);
     pid_t pid = fork();
@@ -662,6 +680,7 @@ static void sweep_op(const struct op *op, const char *only)
     uint32_t nth;
     enum crash_fault fault;
     uint64_t first = tries;
+
     populate();
     tree_read(&before, db_path);
     page_arm(page, NULL, 0, FAULT_NONE);

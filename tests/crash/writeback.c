@@ -52,6 +52,7 @@ static void fill_up(void)
 {
     static char block[65536];
     int fd = open(filler, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
     if (fd < 0) {
         lab_broken("open %s", filler);
     }
@@ -77,6 +78,7 @@ static void send(bool acked[VALUES], bool full, bool one_by_one)
 {
     struct agent a;
     uint64_t seqs[VALUES] = {0};
+
     agent_begin(&a, program, db, NULL, WIRE_DURABLE);
     (void)agent_settle(&a);
     if (full) {
@@ -108,6 +110,7 @@ static const char *what_is_there(const struct step *s)
     struct buf b = BUF_NULL;
     size_t len, at = 0;
     const uint8_t *want = step_large(s, &len);
+
     (void)snprintf(path, sizeof path, "%s/%s.tbl/%s.kv", db, s->table, s->key);
     if (!lab_read(path, &b)) {
         return "it cannot be read";
@@ -126,6 +129,7 @@ static const char *what_is_there(const struct step *s)
 static void round_of(unsigned number)
 {
     bool acked[VALUES];
+
     make_steps(number);
     send(acked, true, number % 2 == 0);
     /* Pages whose write failed are given up: they are not written now. */
@@ -158,6 +162,7 @@ static void round_of(unsigned number)
 int main(int argc, char **argv)
 {
     unsigned rounds = 4;
+
     if (argc < 3) {
         lab_broken("usage: writeback ext4|xfs PROGRAM [--rounds N]");
     }

@@ -84,7 +84,8 @@ static inline void fuzz_file(int dir_fd, const char *file, mode_t mode,
                              const void *data, size_t n)
 {
     (void)unlinkat(dir_fd, file, 0);
-    int fd = openat(dir_fd, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    int fd =
+        openat(dir_fd, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     must(fd >= 0);
     must(n == 0 || write(fd, data, n) == (ssize_t)n);
     (void)close(fd);
@@ -95,10 +96,10 @@ static inline void fuzz_is_tame(const char *text, size_t n, const char *allowed)
 {
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)text[i];
-        bool acts = c < 0x20 || c == 0x7f ||
-                    /* C1 control characters in UTF-8. */
-                    (c == 0xc2 && i + 1 < n &&
-                     (unsigned char)text[i + 1] < 0xa0);
+        bool acts =
+            c < 0x20 || c == 0x7f ||
+            /* C1 control characters in UTF-8. */
+            (c == 0xc2 && i + 1 < n && (unsigned char)text[i + 1] < 0xa0);
         if (acts && (c == 0 || strchr(allowed, c) == NULL)) {
             (void)fprintf(stderr, "not tame: %.*s\n", (int)n, text);
             abort();

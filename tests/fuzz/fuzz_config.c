@@ -6,7 +6,8 @@
  * `drover agent` (one per line); a text to split into words; a value for one
  * setting; an option of drover-replica.
  *
- * A file that loads has a database, and replicas with names that are good; one that does not says why, in lines that a terminal may show.
+ * A file that loads has a database, and replicas with names that are good; one
+ * that does not says why, in lines that a terminal may show.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -30,8 +31,9 @@ static void check_config(struct config *c, struct config_errors *errors)
             must(config_name_is_good(r->name));
             must(config_replica(c, r->name) == r);
             must(config_replica_equal(r, r));
-            must(r->kind == REPLICA_SSH ? r->host != NULL && r->port > 0
-                                        : r->argv != NULL && r->argv[0] != NULL);
+            must(r->kind == REPLICA_SSH
+                     ? r->host != NULL && r->port > 0
+                     : r->argv != NULL && r->argv[0] != NULL);
         }
     }
     config_free(c);

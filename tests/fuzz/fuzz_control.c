@@ -36,7 +36,7 @@ static struct daemon the_daemon;
 static uv_loop_t loop;
 static struct control *server;
 
-/* --- a daemon -------------------------------------------------------------- */
+/* --- a daemon ------------------------------------------------------------ */
 
 const struct config *daemon_config(const struct daemon *d)
 {
@@ -168,7 +168,7 @@ static void jobs_go_on(struct daemon *d)
     ended.ev.done(ended.arg, 0, json_pack("{s:b}", "done", 1));
 }
 
-/* --- clients --------------------------------------------------------------- */
+/* --- clients ------------------------------------------------------------- */
 
 struct peer {
     int fd;
@@ -237,7 +237,8 @@ static void leave(struct peer *p)
     (void)close(p->fd);
     buf_deinit(&p->heard);
     turn();
-    /* A stranger whose user has had its share waits, also to be seen leaving. */
+    /* A stranger whose user has had its share waits, also to be seen leaving.
+     */
     for (int i = 0; i < 100 && server->clients != NULL; i++) {
         memset(&server->shares, 0, sizeof server->shares);
         (void)uv_run(&loop, UV_RUN_ONCE);
@@ -266,8 +267,8 @@ static void start(void)
 
     must(uv_loop_init(&loop) == 0);
     the_daemon.config.name = (char *)(uintptr_t) "orders";
-    server = control_listen(&the_daemon, &loop, fuzz_path("control"), NULL,
-                            &err);
+    server =
+        control_listen(&the_daemon, &loop, fuzz_path("control"), NULL, &err);
     must(server != NULL);
 }
 

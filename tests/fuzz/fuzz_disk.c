@@ -49,6 +49,7 @@ static void try_index(struct cur in, bool repair)
 {
     static struct index *ix;
     static struct buf file;
+
     enum { SUM = 16, IDENT_AT = 16 };
     struct err err = {0};
 
@@ -80,9 +81,8 @@ static void try_index(struct cur in, bool repair)
 
 static void try_ident(struct cur in)
 {
-    static const struct meta_modes modes = {.dir_mode = 0700,
-                                            .file_mode = 0600,
-                                            .group = (gid_t)-1};
+    static const struct meta_modes modes = {
+        .dir_mode = 0700, .file_mode = 0600, .group = (gid_t)-1};
     struct meta_ident a, b;
     struct err err;
 

@@ -38,7 +38,7 @@ struct world {
     uint64_t job;
 };
 
-/* --- what the core asks --------------------------------------------------- */
+/* --- what the core asks -------------------------------------------------- */
 
 static void hear_question(struct hostile *h, enum wire_type type,
                           struct bytes body)
@@ -91,7 +91,7 @@ static void hear(struct hostile *h, const uint8_t *p, size_t n)
     must(rc == 0);
 }
 
-/* --- the shell ------------------------------------------------------------ */
+/* --- the shell ----------------------------------------------------------- */
 
 static void act(struct world *w, const struct action *a)
 {
@@ -103,8 +103,7 @@ static void act(struct world *w, const struct action *a)
         if (a->type == ACT_LOOK) {
             primary_looked(w->f->p, a->id, &gone, w->f->now_ms);
         } else {
-            primary_looked_table(w->f->p, a->id, LOOK_GONE, NULL,
-                                 w->f->now_ms);
+            primary_looked_table(w->f->p, a->id, LOOK_GONE, NULL, w->f->now_ms);
         }
         return;
     }
@@ -124,8 +123,8 @@ static bool exchange(struct world *w)
     if (h->up && w->f->closed[h->replica]) {
         h->up = false;
         buf_clear(&h->say);
-        primary_link_down(w->f->p, h->replica,
-                          &w->f->closed_err[h->replica], false, w->f->now_ms);
+        primary_link_down(w->f->p, h->replica, &w->f->closed_err[h->replica],
+                          false, w->f->now_ms);
         return true;
     }
     if (h->up && h->say.len > 0) {
@@ -136,8 +135,8 @@ static bool exchange(struct world *w)
         moved = true;
     }
     if (h->up && !h->deaf) {
-        size_t n = primary_fill(w->f->p, h->replica, out, sizeof out,
-                                w->f->now_ms);
+        size_t n =
+            primary_fill(w->f->p, h->replica, out, sizeof out, w->f->now_ms);
         hear(h, out, n);
         moved = moved || n > 0;
     }
@@ -216,7 +215,7 @@ static void link_up(struct world *w)
     wire_put_magic(&h->say);
 }
 
-/* --- answers --------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------- */
 
 static uint64_t seq_of(const struct hostile *h, uint8_t which)
 {
@@ -355,7 +354,7 @@ static void say_frame(struct world *w, unsigned type, struct cur *in)
     buf_put(&w->h.say, body.p, body.left);
 }
 
-/* --- steps ----------------------------------------------------------------- */
+/* --- steps --------------------------------------------------------------- */
 
 static void change_key(struct world *w, uint8_t how)
 {
@@ -371,8 +370,8 @@ static void change_key(struct world *w, uint8_t how)
                          w->f->now_ms);
     } else {
         bool fresh = fx_find(w->f, true, table, NULL) == NULL;
-        fx_put(w->f, table, key, value)->len = (how >> 5) == 1 ? 9000
-                                                               : strlen(value);
+        fx_put(w->f, table, key, value)->len =
+            (how >> 5) == 1 ? 9000 : strlen(value);
         if (fresh) {
             primary_hint_table(w->f->p, table, strlen(table), w->f->now_ms);
         }
@@ -391,8 +390,8 @@ static void operate(struct world *w, uint8_t how)
     uint64_t count;
 
     if (how & 0x80) {
-        int rc = primary_approve(w->f->p, w->h.replica, 0, w->f->now_ms,
-                                 &count, &err);
+        int rc = primary_approve(w->f->p, w->h.replica, 0, w->f->now_ms, &count,
+                                 &err);
         must(rc == 0 || rc == ERR_NOTFOUND || rc == ERR_REFUSED);
         return;
     }
@@ -483,8 +482,7 @@ static void check_honest(struct world *w)
         }
         bool there = memstore_get(w->honest->store, k->table, k->key, &got);
         must(there == k->exists);
-        must(!there || (got.len == k->len &&
-                        memcmp(got.p, k->value, 1) == 0));
+        must(!there || (got.len == k->len && memcmp(got.p, k->value, 1) == 0));
     }
 }
 

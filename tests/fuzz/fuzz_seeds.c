@@ -137,11 +137,16 @@ static void seed_config(void)
          "[replica local]\ncommand = drover-replica receive '/srv/a b'\n"
          "durability = relaxed\npaused = yes\n");
     text("config", 2, 0, "[database]\npath=\n[replica x]\nhost=h\n[replica x]");
-    text("config", 3, 4, "/srv/db\nbob@host:22:/srv/copy\n./local\n"
-                         "exec:ssh -p 22 'a b' drover\n[::1]:2222:/x");
+    text("config", 3, 4,
+         "/srv/db\nbob@host:22:/srv/copy\n./local\n"
+         "exec:ssh -p 22 'a b' drover\n[::1]:2222:/x");
     text("config", 4, 5, "one 'two three' \"fo\\\"ur\" fi\\ ve");
-    text("config", 5, 6, "\1" "1.5s");
-    text("config", 6, 6, "\6" "20M");
+    text("config", 5, 6,
+         "\1"
+         "1.5s");
+    text("config", 6, 6,
+         "\6"
+         "20M");
     text("config", 7, 7, "0640");
     text("config", 8, 7, "replace");
 }
@@ -166,7 +171,8 @@ static void seed_ssh(void)
         "\3\0openssh-key-v1\0\0\0\0\4none\0\0\0\4none\0\0\0\0\0\0\0\1"
         "\0\0\0\x13\0\0\0\x0bssh-ed25519\0\0\0\0";
     seed("ssh", 6, key, sizeof key - 1);
-    static const char pkcs8[] = "\3\1\x30\x2e\2\1\0\x30\5\6\3\x2b\x65\x70\4\x22";
+    static const char pkcs8[] =
+        "\3\1\x30\x2e\2\1\0\x30\5\6\3\x2b\x65\x70\4\x22";
     seed("ssh", 7, pkcs8, sizeof pkcs8 - 1);
 }
 
@@ -202,17 +208,25 @@ static void seed_disk(void)
 {
     seed_index(0);
     seed_index(1);
-    text("disk", 2, 2, "drover-replica 1\ndatabase " ID "\nepoch 5\n"
-                       "watermark 17\n");
+    text("disk", 2, 2,
+         "drover-replica 1\ndatabase " ID "\nepoch 5\n"
+         "watermark 17\n");
     text("disk", 3, 3, "db=" ID " epoch=5 seq=17 state=streaming\n");
-    text("disk", 4, 4, "\x01" "db=" ID " instance=" ID " epoch=6 nonce=" ID
-                       " pid=17\n");
-    text("disk", 14, 4, "\x01" "pid=17 since=1700000000 replica=eu-1\n");
+    text("disk", 4, 4,
+         "\x01"
+         "db=" ID " instance=" ID " epoch=6 nonce=" ID " pid=17\n");
+    text("disk", 14, 4,
+         "\x01"
+         "pid=17 since=1700000000 replica=eu-1\n");
     text("disk", 5, 5, ID "\n");
     text("disk", 6, 6, "12\n");
     text("disk", 7, 7, ID " /srv/db");
-    text("disk", 9, 9, "\x01\x01\x09" "t../../etc"
-                       "\x02\x02\x01" "..k\x01\x01\x01" "tk");
+    text("disk", 9, 9,
+         "\x01\x01\x09"
+         "t../../etc"
+         "\x02\x02\x01"
+         "..k\x01\x01\x01"
+         "tk");
     text("disk", 10, 10, "a/../../etc");
     text("disk", 15, 10, "users");
 }
@@ -225,8 +239,9 @@ static void seed_text(void)
     text("text", 4, 2, "bob.kv1234");
     text("text", 5, 3, "1.5GiB");
     text("text", 6, 3, "250ms");
-    text("text", 7, 4, "1: FLOCK  ADVISORY  WRITE 812 08:01:4711 0 EOF\n"
-                       "1: -> FLOCK  ADVISORY  READ 9 08:01:4711 0 EOF\n");
+    text("text", 7, 4,
+         "1: FLOCK  ADVISORY  WRITE 812 08:01:4711 0 EOF\n"
+         "1: -> FLOCK  ADVISORY  READ 9 08:01:4711 0 EOF\n");
     text("text", 8, 5,
          "{\"schema\":1,\"version\":\"1\",\"uptime_s\":5,\"healthy\":true,"
          "\"database\":{\"name\":\"o\",\"path\":\"/s\",\"keys\":5,"
@@ -245,15 +260,18 @@ static void seed_text(void)
 
 static void seed_control(void)
 {
-    text("control", 1, 0, "{\"cmd\":\"status\",\"keys\":true}\n\1{\"cmd\":"
-                          "\"version\"}\n{\"cmd\":\"reload\"}\n");
-    text("control", 2, 0, "{\"cmd\":\"wait\",\"replicas\":[\"eu\"],"
-                          "\"timeout_ms\":5}\n\2\2{\"cmd\":\"verify\","
-                          "\"content\":true}\n\2\3{\"cmd\":\"approve\","
-                          "\"replica\":\"eu\"}\n");
-    text("control", 3, 1, "{\"cmd\":\"pause\",\"replicas\":[\"eu\"]}\n"
-                          "{\"cmd\":\"resume\"}\n{\"cmd\":\"resync\","
-                          "\"dry_run\":true}\n");
+    text("control", 1, 0,
+         "{\"cmd\":\"status\",\"keys\":true}\n\1{\"cmd\":"
+         "\"version\"}\n{\"cmd\":\"reload\"}\n");
+    text("control", 2, 0,
+         "{\"cmd\":\"wait\",\"replicas\":[\"eu\"],"
+         "\"timeout_ms\":5}\n\2\2{\"cmd\":\"verify\","
+         "\"content\":true}\n\2\3{\"cmd\":\"approve\","
+         "\"replica\":\"eu\"}\n");
+    text("control", 3, 1,
+         "{\"cmd\":\"pause\",\"replicas\":[\"eu\"]}\n"
+         "{\"cmd\":\"resume\"}\n{\"cmd\":\"resync\","
+         "\"dry_run\":true}\n");
 }
 
 int main(int argc, char **argv)

@@ -22,7 +22,7 @@
 #include "store/lock.h"
 #include "store/name.h"
 
-/* --- names ----------------------------------------------------------------- */
+/* --- names --------------------------------------------------------------- */
 
 static unsigned hex_digit(char c)
 {
@@ -33,7 +33,8 @@ static unsigned hex_digit(char c)
 /* One escape of $'...' as bash reads it; returns what comes after it. */
 static const char *unescape(const char *p, struct buf *out)
 {
-    static const char letters[] = "abfnrtve\\'\"", bytes[] = "\a\b\f\n\r\t\v\033\\'\"";
+    static const char letters[] = "abfnrtve\\'\"",
+                      bytes[] = "\a\b\f\n\r\t\v\033\\'\"";
     const char *at = strchr(letters, *p);
 
     must(*p != '\0');
@@ -169,7 +170,7 @@ static void try_name(struct cur in)
     free(entry);
 }
 
-/* --- numbers --------------------------------------------------------------- */
+/* --- numbers ------------------------------------------------------------- */
 
 static void try_units(struct cur in)
 {
@@ -198,7 +199,7 @@ static void try_units(struct cur in)
     free(text);
 }
 
-/* --- /proc/locks ----------------------------------------------------------- */
+/* --- /proc/locks --------------------------------------------------------- */
 
 static struct cur locks_text;
 
@@ -226,7 +227,7 @@ static void try_locks(struct cur in)
     }
 }
 
-/* --- objects --------------------------------------------------------------- */
+/* --- objects ------------------------------------------------------------- */
 
 static void try_render(struct cur in)
 {

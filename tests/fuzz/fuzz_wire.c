@@ -21,6 +21,7 @@ static void check_body(enum wire_type type, struct bytes body)
 {
     static struct buf again;
     struct err err = {0};
+
     /* A copy that ends where the body ends. */
     char *copy = fuzz_text(body.p, body.len);
 

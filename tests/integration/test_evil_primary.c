@@ -84,7 +84,7 @@ static void start(struct rig *r)
     drive_hello(&r->d, 1, 1, 1);
 }
 
-/* --- what must not happen --------------------------------------------------- */
+/* --- what must not happen ------------------------------------------------ */
 
 static int entries(int dir_fd, const char *path, const char *suffix)
 {
@@ -161,7 +161,7 @@ static long peak_kib(pid_t pid)
     return kib; /* -1: it has ended */
 }
 
-/* --- names that lead out ---------------------------------------------------- */
+/* --- names that lead out ------------------------------------------------- */
 
 static void put_raw(struct drive *d, enum wire_type type, const void *body,
                     size_t n)
@@ -174,6 +174,7 @@ static void put_raw(struct drive *d, enum wire_type type, const void *body,
 static void names_that_lead_out_end_the_session(void **state)
 {
     struct rig *r = *state;
+
     /* Of a DELETE, behind its sequence: components, key. */
     static const struct {
         const char *bytes;
@@ -191,7 +192,8 @@ static void names_that_lead_out_end_the_session(void **state)
         NAME("\2\7.drover\5stage\1k"),
         NAME("\0\14../outside/k"),
         NAME("\0\3k\0k"),
-        NAME("\0\xff" "k"),
+        NAME("\0\xff"
+             "k"),
         NAME("\xff\1a\1k"),
 #undef NAME
     };
@@ -233,7 +235,7 @@ static void names_that_only_look_like_paths_stay_inside(void **state)
     assert_int_equal(drive_bye(d), 0);
 }
 
-/* --- a race for directories and links --------------------------------------- */
+/* --- a race for directories and links ------------------------------------ */
 
 static void swap(int fd, const char *a, int other_fd, const char *b)
 {
@@ -254,10 +256,10 @@ static _Noreturn void attack(int dir_fd, unsigned round)
     static const struct {
         const char *parent, *name, *other;
     } pairs[] = {
-        {".", "t.tbl", "evil.t"},      {".", "a", "evil.a"},
-        {"a", "b.tbl", "evil.t"},      {"t.tbl", "k0.kv", "evil.k"},
-        {"a", "b.tbl", "evil.meta"},   {".", "t.tbl", "evil.meta"},
-        {"a", "b.tbl", "t.tbl"},       {"t.tbl", "k1.kv", "evil.t"},
+        {".", "t.tbl", "evil.t"},     {".", "a", "evil.a"},
+        {"a", "b.tbl", "evil.t"},     {"t.tbl", "k0.kv", "evil.k"},
+        {"a", "b.tbl", "evil.meta"},  {".", "t.tbl", "evil.meta"},
+        {"a", "b.tbl", "t.tbl"},      {"t.tbl", "k1.kv", "evil.t"},
         {"t.tbl", "k2.kv", "evil.a"},
     };
     size_t count = sizeof pairs / sizeof *pairs;
@@ -355,7 +357,7 @@ static void swapped_links_lead_nothing_outside(void **state)
     assert_outside_is_untouched(r);
 }
 
-/* --- memory and locks ------------------------------------------------------- */
+/* --- memory and locks ---------------------------------------------------- */
 
 /* Send without reading, until the receiver takes no more for a second, or
  * leaves.  Its largest size until then. */
@@ -439,9 +441,8 @@ static void more_pings(struct drive *d)
 
 static void more_begins(struct drive *d)
 {
-    struct wire_change m = {.table = bytes_of("t", 1),
-                            .key = bytes_of("large", 5),
-                            .size = 1};
+    struct wire_change m = {
+        .table = bytes_of("t", 1), .key = bytes_of("large", 5), .size = 1};
 
     for (int i = 0; i < 100; i++) {
         m.seq = ++d->seq % (DRIVE_SEQS - 1) + 1;

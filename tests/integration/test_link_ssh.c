@@ -45,8 +45,7 @@ struct lab {
 };
 static struct lab plain, rekey;
 
-/* --- the lab
- * ------------------------------------------------------------------ */
+/* --- the lab ------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 3))) static void print(char out[TEXT_BYTES],
                                                         const char *fmt, ...)
@@ -171,8 +170,7 @@ static int need_lab(void **state)
     return 0;
 }
 
-/* --- a link to it
- * ---------------------------------------------------------------- */
+/* --- a link to it -------------------------------------------------------- */
 
 struct plan {
     struct link_ssh_config config;
@@ -291,8 +289,7 @@ static void fingerprint(const char *name, char out[TEXT_BYTES])
     print(out, "%s", from);
 }
 
-/* --- carrying bytes
- * ------------------------------------------------------------------ */
+/* --- carrying bytes ------------------------------------------------------ */
 
 static void bulk_goes_both_ways_unchanged(void **state)
 {
@@ -554,9 +551,7 @@ static void up_names_the_host_key_and_the_cipher(void **state)
     peer_deinit(&p);
 }
 
-/* --- host keys
- * ---------------------------------------------------------------------------
- */
+/* --- host keys ----------------------------------------------------------- */
 
 static void an_unknown_host_is_refused_with_its_fingerprint(void **state)
 {
@@ -751,9 +746,7 @@ static void a_server_without_our_algorithms_is_told_which(void **state)
     assert_int_equal(lab_do(&lab, "stop"), 0);
 }
 
-/* --- user keys
- * ------------------------------------------------------------------------------
- */
+/* --- user keys ----------------------------------------------------------- */
 
 static void with_key(struct plan *plan, const char *name)
 {
@@ -1027,9 +1020,7 @@ static void an_agent_that_cannot_help_is_told_apart(void **state)
     stop_agent(pid);
 }
 
-/* --- lost connections
- * ----------------------------------------------------------------------------
- */
+/* --- lost connections ---------------------------------------------------- */
 
 /* A listening socket on a free port; -1 as backlog: bound only. */
 static int listen_on(uint16_t *port_out, int backlog)
@@ -1186,9 +1177,7 @@ static void a_killed_server_in_mid_stream_is_a_lost_link(void **state)
     echo(&plan, 100);
 }
 
-/* --- closing
- * -------------------------------------------------------------------------------------
- */
+/* --- closing ------------------------------------------------------------- */
 
 struct closer {
     struct peer *peer;

@@ -71,7 +71,7 @@ static size_t staged(const struct rig *r)
     return drive_temporaries(r->dir_fd);
 }
 
-/* --- what is installed ------------------------------------------------------- */
+/* --- what is installed --------------------------------------------------- */
 
 static void values_tables_and_deletes_arrive(void **state)
 {
@@ -135,12 +135,19 @@ static void odd_keys_arrive_byte_for_byte(void **state)
 {
     struct rig *r = *state;
     char longest[KEY_MAX_BYTES], file[KEY_FILE_BYTES];
+
     static const struct {
         const char *key;
         size_t len;
-    } keys[] = {{"", 0},         {" a b ", 5},       {"new\nline", 8},
-                {"\xff\xfe", 2}, {"\xc3\xa9t\xc3\xa9", 5}, {".hidden", 7},
-                {"..", 2},       {"*?[", 3},         {"x.kv", 4}};
+    } keys[] = {{"", 0},
+                {" a b ", 5},
+                {"new\nline", 8},
+                {"\xff\xfe", 2},
+                {"\xc3\xa9t\xc3\xa9", 5},
+                {".hidden", 7},
+                {"..", 2},
+                {"*?[", 3},
+                {"x.kv", 4}};
 
     start(r, NULL);
     memset(longest, 'k', sizeof longest);
@@ -218,7 +225,7 @@ static void many_changes_in_many_tables_are_acknowledged(void **state)
     assert_int_equal(drive_bye(&r->d), 0);
 }
 
-/* --- locks -------------------------------------------------------------------- */
+/* --- locks --------------------------------------------------------------- */
 
 static void a_held_key_waits_is_reported_and_others_flow(void **state)
 {
@@ -243,11 +250,10 @@ static void a_held_key_waits_is_reported_and_others_flow(void **state)
     assert_int_equal(drive_bye(d), 0);
 }
 
-static void policy_replace_goes_past_a_reader_that_keeps_its_value(
-    void **state)
+static void policy_replace_goes_past_a_reader_that_keeps_its_value(void **state)
 {
-    static const char *const options[] = {
-        "--on-lock-timeout", "replace", "--lock-timeout", "50ms", NULL};
+    static const char *const options[] = {"--on-lock-timeout", "replace",
+                                          "--lock-timeout", "50ms", NULL};
     struct rig *r = *state;
     struct drive *d = &r->d;
     char got[4] = "";
@@ -267,7 +273,7 @@ static void policy_replace_goes_past_a_reader_that_keeps_its_value(
     assert_int_equal(drive_bye(d), 0);
 }
 
-/* --- ends and beginnings ------------------------------------------------------- */
+/* --- ends and beginnings ------------------------------------------------- */
 
 static void the_end_in_mid_frame_keeps_whole_changes_only(void **state)
 {
@@ -291,9 +297,8 @@ static void a_stream_that_was_cut_leaves_nothing(void **state)
     struct drive *d = &r->d;
 
     start(r, NULL);
-    struct wire_change m = {.seq = ++d->seq,
-                            .key = bytes_of("large", 5),
-                            .size = 1000000};
+    struct wire_change m = {
+        .seq = ++d->seq, .key = bytes_of("large", 5), .size = 1000000};
     wire_put_change(&d->tx, WIRE_SET_BEGIN, &m);
     wire_put_piece(&d->tx, m.seq, "abc", 3);
     assert_int_equal(drive_end(d), 0);
@@ -309,9 +314,8 @@ static void a_kill_leaves_no_half_value_and_the_next_start_sweeps(void **state)
     start(r, NULL);
     drive_set_text(d, "", "k", "acknowledged");
     drive_wait_all_acked(d, d->seq);
-    struct wire_change m = {.seq = ++d->seq,
-                            .key = bytes_of("large", 5),
-                            .size = 3};
+    struct wire_change m = {
+        .seq = ++d->seq, .key = bytes_of("large", 5), .size = 3};
     wire_put_change(&d->tx, WIRE_SET_BEGIN, &m);
     wire_put_piece(&d->tx, m.seq, "abc", 3);
     drive_ping(d, 0, REPLICA_STREAMING);
@@ -447,7 +451,7 @@ static void stdin_may_be_a_file_or_nothing(void **state)
     assert_int_equal(run_with_stdin(r, path, said, sizeof said), 76);
 }
 
-/* --- two receivers -------------------------------------------------------------- */
+/* --- two receivers ------------------------------------------------------- */
 
 static void the_same_agent_takes_over_its_own_replica(void **state)
 {
@@ -546,7 +550,7 @@ static void a_newer_primary_takes_over_and_the_older_is_locked_out(void **state)
     assert_int_equal(drive_bye(&r->other), 0);
 }
 
-/* --- identity -------------------------------------------------------------------- */
+/* --- identity ------------------------------------------------------------ */
 
 static void refused(struct rig *r, uint8_t db, int dr, int code)
 {
@@ -593,8 +597,8 @@ static void a_directory_with_keys_is_refused_until_it_is_adopted(void **state)
     assert_file(r->dir_fd, "k.kv", "mine");
     assert_int_equal(
         run("adopt", r->dir, "01010101-0101-0101-0101-010101010101"), 0);
-    assert_int_equal(
-        run("adopt", r->dir, "02020202020202020202020202020202"), 78);
+    assert_int_equal(run("adopt", r->dir, "02020202020202020202020202020202"),
+                     78);
     restart(r);
     assert_int_equal(r->d.ready_keys, 1);
     assert_int_equal(drive_bye(&r->d), 0);
@@ -623,7 +627,7 @@ static void a_directory_that_cannot_be_written_says_so(void **state)
     assert_int_equal(fchmod(r->dir_fd, 0750), 0);
 }
 
-/* --- hostile surroundings --------------------------------------------------------- */
+/* --- hostile surroundings ------------------------------------------------ */
 
 static void planted_links_are_refused_and_nothing_outside_changes(void **state)
 {
@@ -649,8 +653,8 @@ static void planted_links_are_refused_and_nothing_outside_changes(void **state)
     assert_int_equal(staged(r), 0);
 }
 
-static void a_full_disk_refuses_values_and_goes_on_when_there_is_room(
-    void **state)
+static void
+a_full_disk_refuses_values_and_goes_on_when_there_is_room(void **state)
 {
     struct rig *r = *state;
     struct drive *d = &r->d;
@@ -685,7 +689,7 @@ static void a_full_disk_refuses_values_and_goes_on_when_there_is_room(
     assert_int_equal(code, 0);
 }
 
-/* --- edited by hand ---------------------------------------------------------------- */
+/* --- edited by hand ------------------------------------------------------ */
 
 /* A receiver that died between a mkdir and the directory's modes left it
  * closed to every reader. */
@@ -761,7 +765,7 @@ static void a_database_that_was_moved_away_ends_the_session(void **state)
     assert_int_equal(drive_bye(&r->d), 0);
 }
 
-/* --- for readers -------------------------------------------------------------------- */
+/* --- for readers --------------------------------------------------------- */
 
 static void fresh_and_status_tell_readers_the_truth(void **state)
 {

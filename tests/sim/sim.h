@@ -20,9 +20,9 @@
  *     sim_main.c     seeds, and one process per seed
  *
  * Promises are numbered as everywhere in the project (P1 whole, P2 forward, P3
- * converge, P4 durable, P5 no blind deletes, P6 alone, P9 true, P10 one primary).  To show that
- * each check can fail, a *break* disables one rule that the promise rests on;
- * the run must then report that promise.
+ * converge, P4 durable, P5 no blind deletes, P6 alone, P9 true, P10 one
+ * primary).  To show that each check can fail, a *break* disables one rule that
+ * the promise rests on; the run must then report that promise.
  */
 #pragma once
 
@@ -193,8 +193,8 @@ struct seen {
     bool there;
     uint64_t version; /* visible; or proven passed, when it is absent */
     uint64_t sent, acked;
-    bool planted; /* edited by hand and not yet repaired */
-    bool edited;  /* the same, and nothing was acknowledged since */
+    bool planted;   /* edited by hand and not yet repaired */
+    bool edited;    /* the same, and nothing was acknowledged since */
     bool inherited; /* may still have what an older reign has left */
     unsigned locks;
 };
@@ -219,7 +219,7 @@ struct replica {
     int64_t connect_us; /* the agent tries again */
     bool paused;
     int64_t resync_us; /* the operator asks for another not before this */
-    uint64_t braked; /* the agent's note of its brake; outlives the agent */
+    uint64_t braked;   /* the agent's note of its brake; outlives the agent */
     struct buf to_receiver, to_agent;
     int64_t stuck_us; /* nothing moves until then */
     bool hung;        /* it answers, but commits nothing */
@@ -244,16 +244,16 @@ struct sim {
     uint64_t step, steps;
     bool calm;                       /* the end: no more trouble */
     unsigned write_rate, fault_rate; /* per 1000 steps */
-    struct world *world; /* of the primary whose agent runs */
+    struct world *world;             /* of the primary whose agent runs */
     struct world *worlds[REIGNS];
     int reigns;
-    int newest;             /* the reign that replicas should follow */
-    int deposed;            /* the primary that may still return, -1: none */
-    bool handovers;         /* wanted in this run */
-    struct prng reign_rnd;  /* of its own: other runs stay as they were */
-    struct prng touch_rnd;  /* the same */
-    struct prng full_rnd;   /* the same; in every fourth run */
-    uint64_t processes;     /* of agents, so far */
+    int newest;            /* the reign that replicas should follow */
+    int deposed;           /* the primary that may still return, -1: none */
+    bool handovers;        /* wanted in this run */
+    struct prng reign_rnd; /* of its own: other runs stay as they were */
+    struct prng touch_rnd; /* the same */
+    struct prng full_rnd;  /* the same; in every fourth run */
+    uint64_t processes;    /* of agents, so far */
     struct agent agent;
     struct replica replicas[REPLICAS];
     int replicas_count;
@@ -351,8 +351,7 @@ void reign_step(struct sim *s);
 /* The receiver has taken input: has it accepted another primary? */
 void reign_seen(struct sim *s, struct replica *r);
 /* Could these bytes be left from another reign? */
-bool reign_left(struct sim *s, struct replica *r, int item,
-                struct bytes value);
+bool reign_left(struct sim *s, struct replica *r, int item, struct bytes value);
 void reign_end(struct sim *s); /* the newest primary, all others demoted */
 
 /* --- sim_tap.c ----------------------------------------------------------- */

@@ -176,10 +176,9 @@ static void note_brake(struct sim *s, const struct action *act)
         struct replica *r = &s->replicas[i];
         struct primary_held held;
         if (r->id == act->replica) {
-            r->braked =
-                primary_held(s->agent.p, r->id, sim_now_ms(s), &held)
-                    ? held.held + 1
-                    : 0;
+            r->braked = primary_held(s->agent.p, r->id, sim_now_ms(s), &held)
+                            ? held.held + 1
+                            : 0;
         }
     }
 }

@@ -6,8 +6,8 @@
 
 #include "tests/sim/sim.h"
 
-/* From a change to the end of the drain that tells of it: half a second, and the
- * longest step of time. */
+/* From a change to the end of the drain that tells of it: half a second, and
+ * the longest step of time. */
 enum { DRAINED_MS = 4000 };
 
 /* --- what readers see (P1, P2) ------------------------------------------- */
@@ -29,15 +29,15 @@ static void see_value(struct view *v, int i, struct bytes value)
     const struct item *it = &world_of(s, v->r)->items[i];
     struct seen *seen = &v->r->seen[i];
 
-    if (seen->planted && (is_text(value, "edited") || is_text(value, "planted"))) {
+    if (seen->planted &&
+        (is_text(value, "edited") || is_text(value, "planted"))) {
         return;
     }
     const struct version *found = world_identify(it, value, seen->version);
     if (found == NULL && seen->planted) {
         found = world_identify(it, value, 0);
     }
-    if (found == NULL && seen->inherited &&
-        reign_left(s, v->r, i, value)) {
+    if (found == NULL && seen->inherited && reign_left(s, v->r, i, value)) {
         return;
     }
     if (found == NULL) {
@@ -184,8 +184,7 @@ void check_after_crash(struct sim *s, struct replica *r)
         /* A repair that was not acknowledged is undone. */
         seen->planted = seen->planted || seen->edited;
         if (v != NULL) {
-            check_durable(s, r, w, i, v->number, v->is_set, 4,
-                          "acknowledged");
+            check_durable(s, r, w, i, v->number, v->is_set, 4, "acknowledged");
         }
         /* What was there before this reign may be there again. */
         seen->inherited = seen->inherited || (v == NULL && s->reigns > 1);
@@ -242,18 +241,18 @@ static bool is_healthy(struct sim *s, const struct replica *r,
                             &why);
 }
 
-/* Nothing that is older than the limit, and than a drain of the events takes, is
- * missing where all is said to be well. */
+/* Nothing that is older than the limit, and than a drain of the events takes,
+ * is missing where all is said to be well. */
 static void check_health(struct sim *s, struct replica *r,
                          const struct replica_status *st)
 {
     int64_t age_us = (LAG_LIMIT_MS + DRAINED_MS) * INT64_C(1000);
 
     if (st->lag_ms != 0 && is_healthy(s, r, st)) {
-        check_covered(s, r, s->world,
-                      world_before(s->world, WALL_0_NS +
-                                                 (s->now_us - age_us) * 1000),
-                      9, "healthy");
+        check_covered(
+            s, r, s->world,
+            world_before(s->world, WALL_0_NS + (s->now_us - age_us) * 1000), 9,
+            "healthy");
     }
 }
 
@@ -273,8 +272,8 @@ static void check_status(struct sim *s, struct replica *r)
     if (st.equal_wall_ns != r->equal_ns) {
         r->equal_ns = st.equal_wall_ns;
         if (r->equal_ns != 0) {
-            check_covered(s, r, s->world,
-                          world_before(s->world, r->equal_ns), 9, "equal");
+            check_covered(s, r, s->world, world_before(s->world, r->equal_ns),
+                          9, "equal");
         }
     }
 }

@@ -46,7 +46,8 @@ static bool is_settled(struct sim *s, struct replica *r)
 
     primary_status(s->agent.p, r->id, sim_now_ms(s), &st);
     if (st.state == REPLICA_HELD &&
-        primary_approve(s->agent.p, r->id, 0, sim_now_ms(s), &count, &err) == 0) {
+        primary_approve(s->agent.p, r->id, 0, sim_now_ms(s), &count, &err) ==
+            0) {
         sim_note(s, "approve %" PRIu64 " deletes on replica %d", count,
                  r->number);
         agent_act(s);
@@ -114,8 +115,9 @@ static const struct compare_result *verify(struct sim *s, struct replica *r,
             return res;
         }
         if (s->now_us > until_us) {
-            sim_fail(s, promise, "a comparison with replica %d does not end: %s",
-                     r->number, res->phase);
+            sim_fail(s, promise,
+                     "a comparison with replica %d does not end: %s", r->number,
+                     res->phase);
         }
         sim_one(s);
     }
@@ -266,7 +268,8 @@ static void hot_key(struct sim *s, bool in_place)
         }
     }
     if (!primary_compare_result(s->agent.p, (uint64_t)id)->done) {
-        sim_fail(s, 6, "a comparison waits for a key that changes all the time");
+        sim_fail(s, 6,
+                 "a comparison waits for a key that changes all the time");
     }
     primary_compare_free(s->agent.p, (uint64_t)id);
 }

@@ -137,6 +137,7 @@ static _Noreturn void child(const struct options *o, uint64_t seed,
 static int run(const struct options *o, uint64_t seed, uint64_t steps)
 {
     int status = 0;
+
     (void)fflush(NULL);
     pid_t pid = fork();
 
@@ -237,6 +238,7 @@ static enum sim_break break_of(const char *name)
         }
     }
     (void)fprintf(stderr, "sim: no break is named %s\n", name);
+
     exit(2);
 }
 

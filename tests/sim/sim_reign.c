@@ -164,8 +164,7 @@ static void change_agent(struct sim *s, int reign)
 void reign_step(struct sim *s)
 {
     struct replica *place = away(s);
-    struct replica *r =
-        &s->replicas[below(s, (uint64_t)s->replicas_count)];
+    struct replica *r = &s->replicas[below(s, (uint64_t)s->replicas_count)];
 
     if (place == NULL) {
         if (s->reigns < REIGNS && r->known && r->reign == s->newest) {

@@ -423,6 +423,7 @@ static void unlock_all(struct sim *s, struct replica *r)
 void replica_crash(struct sim *s, struct replica *r, bool power)
 {
     sim_note(s, "replica %d: %s", r->number, power ? "power loss" : "killed");
+
     if (r->receiver != NULL) {
         if (r->up && !r->cut) {
             replica_cut(s, r);

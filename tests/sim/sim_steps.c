@@ -134,8 +134,8 @@ static void trouble(struct sim *s)
         ask_compare(s, r);
         break;
     case 19:
-        if (primary_approve(s->agent.p, r->id, 0, sim_now_ms(s), &count, &err) ==
-            0) {
+        if (primary_approve(s->agent.p, r->id, 0, sim_now_ms(s), &count,
+                            &err) == 0) {
             agent_act(s);
         }
         break;
@@ -200,6 +200,7 @@ static bool agent_step(struct sim *s)
 void sim_one(struct sim *s)
 {
     s->step++;
+
     move_time(s);
     if (s->agent.next_drain_us <= s->now_us) {
         s->agent.next_drain_us = s->now_us + 500000;
@@ -211,8 +212,7 @@ void sim_one(struct sim *s)
     if (!s->calm && prng_below(&s->touch_rnd, 100) == 0) {
         world_touch(s, prng_below(&s->touch_rnd, TABLES * KEYS));
     }
-    if (!s->calm && s->seed % 4 == 0 &&
-        prng_below(&s->full_rnd, 1500) == 0) {
+    if (!s->calm && s->seed % 4 == 0 && prng_below(&s->full_rnd, 1500) == 0) {
         replica_refuse(s, &s->replicas[prng_below(
                               &s->full_rnd, (uint64_t)s->replicas_count)]);
     }
@@ -248,10 +248,10 @@ static void configure(struct sim *s)
     c->settle_ms = SETTLE_MS;
     c->brake_min = sim_chance(s, 300) ? 3 : 100;
     /* Not drawn: the seeds that failed once keep their meaning. */
-    /* Half of it is for what only the replica has.  That must be more than there
-     * are tables: held ones stay until the last of their keys went. */
-    c->diffs_max = s->seed % 4 == 0 ? 2 * (TABLES + 1) + s->seed / 4 % 16
-                                    : c->diffs_max;
+    /* Half of it is for what only the replica has.  That must be more than
+     * there are tables: held ones stay until the last of their keys went. */
+    c->diffs_max =
+        s->seed % 4 == 0 ? 2 * (TABLES + 1) + s->seed / 4 % 16 : c->diffs_max;
     /* A replica that takes nothing more fills this room, and what waits for it,
      * with the few keys there are. */
     if (s->seed % 3 == 0) {

@@ -108,8 +108,10 @@ static void same_value(struct sim *s, struct replica *r, struct sent *t,
             return;
         }
     }
-    sim_fail(s, 2, "replica %d: %s is said to be the same as no version since "
-             "v%" PRIu64, r->number, world_name(it), seen->sent);
+    sim_fail(s, 2,
+             "replica %d: %s is said to be the same as no version since "
+             "v%" PRIu64,
+             r->number, world_name(it), seen->sent);
 }
 
 static void absence(struct sim *s, struct replica *r, struct sent *t)

@@ -181,8 +181,8 @@ const struct version *world_after(const struct item *it, uint64_t number,
 void world_value(const struct item *it, const struct version *v, uint8_t *out)
 {
     char head[96];
-    int n = snprintf(head, sizeof head, "%s %" PRIu64 " %d %u|",
-                     world_name(it), v->content, v->reign, v->len);
+    int n = snprintf(head, sizeof head, "%s %" PRIu64 " %d %u|", world_name(it),
+                     v->content, v->reign, v->len);
 
     if (v->reign == REIGN_EDITED) {
         memcpy(out, "edited", v->len);
@@ -269,14 +269,12 @@ static struct version *add_version(struct world *w, struct item *it,
     }
     w->walls[w->version] = wall_ns;
     struct version *v = &it->history[it->count++];
-    *v = (struct version){.number = w->version,
-                          .reign = w->reign,
-                          .content = w->version};
+    *v = (struct version){
+        .number = w->version, .reign = w->reign, .content = w->version};
     return v;
 }
 
-void world_inherit(struct sim *s, struct world *w, int item,
-                   struct bytes value)
+void world_inherit(struct sim *s, struct world *w, int item, struct bytes value)
 {
     struct item *it = &w->items[item];
     struct version *v = add_version(w, it, 1);
@@ -349,6 +347,7 @@ static uint32_t some_length(struct sim *s)
 static void new_file(struct sim *s, struct item *it)
 {
     it->ino = ++s->world->next_ino;
+
     it->ctime_ns = sim_wall(s);
 }
 

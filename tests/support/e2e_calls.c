@@ -54,7 +54,7 @@ static int write_all(int fd, const void *value, size_t len)
     return 0;
 }
 
-/* --- flockd -------------------------------------------------------------------- */
+/* --- flockd -------------------------------------------------------------- */
 
 /* Its lock library: open with O_CREAT, try until the time is over. */
 static int flockd_lock(int dir_fd, const char *file, int *fd_out)
@@ -100,8 +100,8 @@ static int flockd_temp(int dir_fd, const char *file, const void *value,
         }
     }
     int rc = flockd_lock(dir_fd, temp, lock_out);
-    if (rc == 0 && (write_all(fd, value, len) < 0 ||
-                    (settings_sync && fsync(fd) < 0))) {
+    if (rc == 0 &&
+        (write_all(fd, value, len) < 0 || (settings_sync && fsync(fd) < 0))) {
         rc = done(*lock_out, -1);
     }
     if (rc != 0) {
@@ -177,7 +177,7 @@ int e2e_flockd_delete(int dir_fd, const char *file)
     return done(fd, done(lock, rc));
 }
 
-/* --- others ----------------------------------------------------------------------- */
+/* --- others -------------------------------------------------------------- */
 
 /* Opened and exclusively locked, the file that has the name now. */
 static int open_locked(int dir_fd, const char *file)
@@ -213,8 +213,8 @@ int e2e_in_place(int dir_fd, const char *file, const void *value, size_t len)
 int e2e_truncate_and_write(int dir_fd, const char *file, const void *value,
                            size_t len)
 {
-    int fd = openat(dir_fd, file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                    0644);
+    int fd =
+        openat(dir_fd, file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
     return done(fd, fd < 0 ? -1 : write_all(fd, value, len));
 }
@@ -222,8 +222,8 @@ int e2e_truncate_and_write(int dir_fd, const char *file, const void *value,
 static int write_temp(int dir_fd, const char *temp, const void *value,
                       size_t len)
 {
-    int fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                    0644);
+    int fd =
+        openat(dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
     return done(fd, fd < 0 ? -1 : write_all(fd, value, len));
 }

@@ -2,15 +2,16 @@
  *
  * e2e_hot: a large key that never holds still, and a link that is slow.
  *
- *     e2e_hot replace TABLE_DIR KEY BYTES EVERY_MS   by a rename, as flockd does
- *     e2e_hot append TABLE_DIR KEY BYTES EVERY_MS    64 bytes more, in place
+ *     e2e_hot replace TABLE_DIR KEY BYTES EVERY_MS   by a rename, as flockd
+ * does e2e_hot append TABLE_DIR KEY BYTES EVERY_MS    64 bytes more, in place
  *     e2e_hot shift TABLE_DIR KEY BYTES EVERY_MS     one byte changes, in place
  *     e2e_hot check FILE          one committed value of `replace` or `append`?
  *                                 prints its version
  *     e2e_hot slow BYTES_PER_S    stdin to stdout, no faster than that
  *
- * The first three go on until SIGTERM.  A value of `replace` repeats its version,
- * the words of `append` count up.  Exit status 0, 1 with a message, 64 usage.
+ * The first three go on until SIGTERM.  A value of `replace` repeats its
+ * version, the words of `append` count up.  Exit status 0, 1 with a message, 64
+ * usage.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -82,8 +83,8 @@ static bool write_words(int fd, uint64_t first, uint64_t step, uint64_t count)
 static int replace(const char *key, uint64_t bytes, int64_t every_ns)
 {
     for (uint64_t v = 1; !stopped; v++) {
-        int fd = open(".hot-temp", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                      0644);
+        int fd =
+            open(".hot-temp", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
         if (fd < 0 || !write_words(fd, v, 0, bytes / 8) || close(fd) != 0 ||
             rename(".hot-temp", key) != 0) {
             return fail("replace");

@@ -134,8 +134,8 @@ static void read_dir(int fd, const char *path, const char *table, bool is_table)
         } else if (name[0] != '.' && de->d_type == DT_DIR) {
             char below[1200], called[1200];
             bool is = ends_with(name, ".tbl");
-            int sub = openat(dirfd(dir), name,
-                             O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            int sub =
+                openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
             (void)snprintf(below, sizeof below, "%s%s%s", path,
                            *path != '\0' ? "/" : "", name);
             (void)snprintf(called, sizeof called, "%.*s",

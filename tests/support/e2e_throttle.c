@@ -4,10 +4,10 @@
  *
  *     e2e_throttle BYTES_PER_S COMMAND...
  *
- * Runs COMMAND and hands what comes on stdin on to it at BYTES_PER_S at most, as
- * a line of that speed does: a millisecond's worth at a time, nothing saved up.
- * What COMMAND says goes back as it is.  Ends with COMMAND; when stdin ends,
- * COMMAND's does.
+ * Runs COMMAND and hands what comes on stdin on to it at BYTES_PER_S at most,
+ * as a line of that speed does: a millisecond's worth at a time, nothing saved
+ * up. What COMMAND says goes back as it is.  Ends with COMMAND; when stdin
+ * ends, COMMAND's does.
  *
  * Only SLICE_BYTES are taken off the pipe before they are due: what waits,
  * waits in the sender's own buffers.
@@ -55,8 +55,8 @@ static int put_all(int fd, const char *p, size_t n)
 static void copy(int to, double rate)
 {
     char buf[SLICE_BYTES];
-    size_t slice = rate / 50 < SLICE_BYTES ? (size_t)(rate / 50) + 1
-                                           : SLICE_BYTES;
+    size_t slice =
+        rate / 50 < SLICE_BYTES ? (size_t)(rate / 50) + 1 : SLICE_BYTES;
     double due_s = now_s();
 
     for (;;) {

@@ -32,7 +32,8 @@ static void die(const char *what)
     exit(2);
 }
 
-/* A name on one line: control bytes, blanks and backslashes as \xx, in hexadecimal. */
+/* A name on one line: control bytes, blanks and backslashes as \xx, in
+ * hexadecimal. */
 static char *escape(const char *name)
 {
     char *out = malloc(4 * strlen(name) + 1);
@@ -216,5 +217,6 @@ int main(int argc, char **argv)
         return found > 0;
     }
     (void)fprintf(stderr, "usage: e2e_tree list DIR | diff A B\n");
+
     return 64;
 }

@@ -41,8 +41,8 @@ void e2e_value_make(char *out, size_t len, uint64_t name, uint64_t version)
     uint64_t state = name ^ version;
 
     assert(len >= E2E_HEAD_BYTES && len < UINT32_MAX);
-    (void)snprintf(head, sizeof head,
-                   "%016" PRIx64 " %020" PRIu64 " %010zu ", name, version, len);
+    (void)snprintf(head, sizeof head, "%016" PRIx64 " %020" PRIu64 " %010zu ",
+                   name, version, len);
     memcpy(out, head, DIGEST_AT);
     for (size_t at = E2E_HEAD_BYTES; at < len; at += 8) {
         uint64_t word = e2e_random(&state);

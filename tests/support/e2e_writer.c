@@ -93,7 +93,7 @@ static void await_signal(void)
     }
 }
 
-/* --- one change ------------------------------------------------------------------ */
+/* --- one change ---------------------------------------------------------- */
 
 /* A lock opened with O_CREAT that finds no key: a ghost. */
 static int make_ghost(int dir, const char *file, const void *value, size_t len)
@@ -132,7 +132,7 @@ static int flockd_delete(int dir, const char *file, const void *value,
     return e2e_flockd_delete(dir, file);
 }
 
-static int delete(int dir, const char *file, const void *value, size_t len)
+static int delete (int dir, const char *file, const void *value, size_t len)
 {
     (void)value;
     (void)len;
@@ -154,14 +154,21 @@ static const struct kind {
     const char *name;
     int (*run)(int dir, const char *file, const void *value, size_t len);
 } KINDS[] = {
-    {"flockd-set", e2e_flockd_set},   {"flockd-create", e2e_flockd_create},
+    {"flockd-set", e2e_flockd_set},
+    {"flockd-create", e2e_flockd_create},
     {"flockd-update", e2e_flockd_update},
-    {"flockd-delete", flockd_delete}, {"in-place", e2e_in_place},
-    {"trunc", e2e_truncate_and_write}, {"rename", e2e_rename},
-    {"link", e2e_link},               {"tmpfile", e2e_tmpfile},
-    {"mmap", e2e_mmap},               {"ghost", make_ghost},
-    {"open", open_only},              {"touch", touch},
-    {"delete", delete},               {"away", rename_away},
+    {"flockd-delete", flockd_delete},
+    {"in-place", e2e_in_place},
+    {"trunc", e2e_truncate_and_write},
+    {"rename", e2e_rename},
+    {"link", e2e_link},
+    {"tmpfile", e2e_tmpfile},
+    {"mmap", e2e_mmap},
+    {"ghost", make_ghost},
+    {"open", open_only},
+    {"touch", touch},
+    {"delete", delete},
+    {"away", rename_away},
 };
 
 static int run_kind(const struct kind *kind, const char *dir, const char *key,
@@ -210,7 +217,8 @@ static int run_linked(const char *path, const char *value)
     int fd = open(path, O_WRONLY | O_CLOEXEC);
 
     if (fd < 0 || flock(fd, LOCK_EX) < 0 ||
-        write(fd, value, len) != (ssize_t)len || ftruncate(fd, (off_t)len) < 0) {
+        write(fd, value, len) != (ssize_t)len ||
+        ftruncate(fd, (off_t)len) < 0) {
         return fail(path);
     }
     return close(fd);
@@ -237,7 +245,7 @@ static int run_map(const char *dir, const char *key, const char *value,
     return 0;
 }
 
-/* --- locks -------------------------------------------------------------------------- */
+/* --- locks --------------------------------------------------------------- */
 
 static int run_hold_shared(const char *path, const char *ready_file)
 {
@@ -274,9 +282,8 @@ static int run_hold_exclusive(const char *path, const char *ready_file,
 }
 
 /* The descriptor that writes stays open until after the rename. */
-static int run_hold_temp(const char *dir_path, const char *key,
-                         uint32_t digits, const char *ready_file,
-                         const char *value)
+static int run_hold_temp(const char *dir_path, const char *key, uint32_t digits,
+                         const char *ready_file, const char *value)
 {
     const char *file = file_of(key);
     size_t len = strlen(value), half = len / 2;
@@ -305,7 +312,7 @@ static int run_hold_temp(const char *dir_path, const char *key,
     return close(fd);
 }
 
-/* --- many --------------------------------------------------------------------------- */
+/* --- many ---------------------------------------------------------------- */
 
 static int run_big(const char *dir, const char *key, uint64_t bytes,
                    uint64_t seed)
@@ -313,8 +320,8 @@ static int run_big(const char *dir, const char *key, uint64_t bytes,
     enum { PIECE = 1 << 20 };
     static uint64_t piece[PIECE / 8];
     int dir_fd = open_dir(dir);
-    int fd = openat(dir_fd, ".big", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                    0600);
+    int fd =
+        openat(dir_fd, ".big", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
     for (size_t i = 0; i < PIECE / 8; i++) {
         piece[i] = e2e_random(&seed);
@@ -402,7 +409,7 @@ static int run_fill(const char *dir, unsigned from, unsigned count, size_t size)
     return 0;
 }
 
-/* --- churn --------------------------------------------------------------------------- */
+/* --- churn --------------------------------------------------------------- */
 
 /* Keys of four tables; a quarter of them, stay-*, are never deleted.  The
  * fifth table comes and goes, with its keys. */
@@ -595,7 +602,7 @@ static int run_churn(const char *db, uint64_t seed, uint64_t ops, unsigned rate)
     return 0;
 }
 
-/* --- command line ------------------------------------------------------------------- */
+/* --- command line -------------------------------------------------------- */
 
 static uint64_t number(const char *text)
 {
@@ -688,8 +695,8 @@ int main(int argc, char **argv)
                                 argc > 4 ? argv[4] : "");
             }
         }
-        bool locks = strncmp(argv[1], "hold-", 5) == 0 ||
-                     strcmp(argv[1], "map") == 0;
+        bool locks =
+            strncmp(argv[1], "hold-", 5) == 0 || strcmp(argv[1], "map") == 0;
         rc = locks ? run_locks(argc, argv) : run_bulk(argc, argv);
     }
     if (rc == 64) {

@@ -29,14 +29,14 @@ struct evil {
     const struct way *way;
     struct wire_in in;
     struct buf out;
-    size_t sent;      /* of out */
+    size_t sent; /* of out */
     uint64_t rng;
     uint64_t last_seq;
-    uint64_t asked;   /* id of the last question */
+    uint64_t asked; /* id of the last question */
     enum wire_type question;
     struct digest names[WIRE_BATCH_MAX];
     size_t names_count;
-    bool greeted;     /* HELLO came */
+    bool greeted; /* HELLO came */
 };
 
 static uint64_t rng_next(struct evil *e)
@@ -69,7 +69,7 @@ static void shout(int fd, const void *p, size_t n)
     }
 }
 
-/* --- what an honest one would say ------------------------------------------- */
+/* --- what an honest one would say ---------------------------------------- */
 
 static const struct digest WRONG = {5, 5};
 
@@ -81,12 +81,14 @@ static void say_hello_ok(struct evil *e)
         .version = bytes_of("\033]0;owned\a\xc2\x9b", 12),
         .host = bytes_of("\033[2J", 4),
     };
+
     wire_put_hello_ok(&e->out, &ok);
 }
 
 static void say_ready(struct evil *e)
 {
     struct wire_ready ready = {.root = WRONG};
+
     wire_put_ready(&e->out, &ready);
 }
 
@@ -178,7 +180,7 @@ static void on_frame(struct evil *e, enum wire_type type, struct bytes body)
     }
 }
 
-/* --- acknowledgements ------------------------------------------------------- */
+/* --- acknowledgements ---------------------------------------------------- */
 
 static bool ack_unsent(struct evil *e, enum wire_type type, struct bytes body)
 {
@@ -215,7 +217,8 @@ static bool ack_twice(struct evil *e, enum wire_type type, struct bytes body)
 }
 
 /* The newest only, and then those before it one by one. */
-static bool ack_backwards(struct evil *e, enum wire_type type, struct bytes body)
+static bool ack_backwards(struct evil *e, enum wire_type type,
+                          struct bytes body)
 {
     static uint64_t held[64];
     static size_t count;
@@ -255,7 +258,7 @@ static bool never_ack(struct evil *e, enum wire_type type, struct bytes body)
     return is_change(type);
 }
 
-/* --- frames that are none --------------------------------------------------- */
+/* --- frames that are none ------------------------------------------------ */
 
 static bool huge_length(struct evil *e, enum wire_type type, struct bytes body)
 {
@@ -325,7 +328,7 @@ static bool cut_frame(struct evil *e, enum wire_type type, struct bytes body)
     return false;
 }
 
-/* --- exits ------------------------------------------------------------------ */
+/* --- exits --------------------------------------------------------------- */
 
 static bool exit_hello(struct evil *e, enum wire_type type, struct bytes body)
 {
@@ -356,7 +359,7 @@ static bool exit_question(struct evil *e, enum wire_type type,
     return false;
 }
 
-/* --- ends of streams -------------------------------------------------------- */
+/* --- ends of streams ----------------------------------------------------- */
 
 static bool close_out(struct evil *e, enum wire_type type, struct bytes body)
 {
@@ -381,7 +384,7 @@ static bool close_in(struct evil *e, enum wire_type type, struct bytes body)
     return true;
 }
 
-/* --- floods ----------------------------------------------------------------- */
+/* --- floods -------------------------------------------------------------- */
 
 static void flood_hellos(struct evil *e)
 {
@@ -438,7 +441,7 @@ static void flood_blocked_true(struct evil *e)
     }
 }
 
-/* --- comparisons ------------------------------------------------------------ */
+/* --- comparisons --------------------------------------------------------- */
 
 static void put_random_listing(struct evil *e, bool last, uint16_t bucket)
 {
@@ -446,12 +449,12 @@ static void put_random_listing(struct evil *e, bool last, uint16_t bucket)
 
     for (size_t i = 0; i < WIRE_BATCH_MAX; i++) {
         uint64_t r = rng_next(e);
-        items[i][0] = (struct digest){
-            r, (uint64_t)bucket << 48 | (rng_next(e) >> 16)};
+        items[i][0] =
+            (struct digest){r, (uint64_t)bucket << 48 | (rng_next(e) >> 16)};
         items[i][1] = (struct digest){r, r};
     }
-    wire_put_listing(&e->out, e->asked, last,
-                     (const struct digest(*)[2])items, WIRE_BATCH_MAX);
+    wire_put_listing(&e->out, e->asked, last, (const struct digest(*)[2])items,
+                     WIRE_BATCH_MAX);
 }
 
 static uint16_t first_bucket;
@@ -570,14 +573,22 @@ static const struct way WAYS[] = {
     {.name = "only_magic", .keep_out = true},
     {.name = "deaf", .deaf = true},
     {.name = "trickle", .pace_ms = 300},
-    {.name = "trickle_noise", .flood = flood_noise, .mute = true, .pace_ms = 300},
+    {.name = "trickle_noise",
+     .flood = flood_noise,
+     .mute = true,
+     .pace_ms = 300},
     /* floods */
     {.name = "flood_hellos", .flood = flood_hellos},
     {.name = "flood_notices", .flood = flood_notices},
     {.name = "flood_small_notices", .flood = flood_small_notices},
     {.name = "flood_blocked", .flood = flood_blocked},
-    {.name = "flood_blocked_true", .frame = hold_change, .flood = flood_blocked_true},
-    {.name = "flood_noise", .flood = flood_noise, .mute = true, .keep_out = true},
+    {.name = "flood_blocked_true",
+     .frame = hold_change,
+     .flood = flood_blocked_true},
+    {.name = "flood_noise",
+     .flood = flood_noise,
+     .mute = true,
+     .keep_out = true},
     {.name = "flood_stderr", .stderr_too = true},
     {.name = "flood_listings", .frame = note_list, .flood = flood_listings},
     {.name = "list_extras", .frame = list_extras},
@@ -585,7 +596,7 @@ static const struct way WAYS[] = {
     {.name = NULL},
 };
 
-/* --- the loop --------------------------------------------------------------- */
+/* --- the loop ------------------------------------------------------------ */
 
 static void input(struct evil *e)
 {

@@ -173,8 +173,7 @@ static struct mem_entry *find_or_add(struct memstore *m, struct bytes table,
     if (!map_added(e)) {
         abort();
     }
-    DL_FOREACH(m->entries, at)
-    {
+    DL_FOREACH(m->entries, at) {
         if (compare_entry(at, table, is_table, key) > 0) {
             break;
         }
@@ -209,8 +208,7 @@ static void make_table(struct memstore *m, struct bytes table)
     find_or_add(m, table, true, bytes_of(NULL, 0))->exists = true;
 }
 
-/* --- faults and trace
- * ---------------------------------------------------------- */
+/* --- faults and trace ---------------------------------------------------- */
 
 void memstore_fail(struct memstore *m, enum memop op, unsigned after,
                    unsigned times, int code, int sys)
@@ -253,15 +251,13 @@ __attribute__((format(printf, 2, 3))) static void trace(struct memstore *m,
     buf_printf(&m->trace, "%s\n", line);
 }
 
-/* --- stages
- * ------------------------------------------------------------------------ */
+/* --- stages -------------------------------------------------------------- */
 
 static struct mem_stage *find_stage(struct memstore *m, uint64_t number)
 {
     struct mem_stage *s;
 
-    DL_FOREACH(m->stages, s)
-    {
+    DL_FOREACH(m->stages, s) {
         if (s->number == number) {
             return s;
         }
@@ -365,8 +361,7 @@ static int op_stage_sync(void *ctx, const uint64_t *stages, size_t n,
     return rc;
 }
 
-/* --- keys and tables
- * ------------------------------------------------------------------ */
+/* --- keys and tables ----------------------------------------------------- */
 
 static bool is_locked(const struct mem_entry *e, bool force, uint32_t *pid_out,
                       char comm[16])
@@ -375,6 +370,7 @@ static bool is_locked(const struct mem_entry *e, bool force, uint32_t *pid_out,
         return false;
     }
     *pid_out = e->pid;
+
     memcpy(comm, e->comm, sizeof e->comm);
     return true;
 }
@@ -461,8 +457,7 @@ static int op_table_drop(void *ctx, struct bytes table, bool force,
     if (rc != 0) {
         return rc;
     }
-    DL_FOREACH(m->entries, e)
-    {
+    DL_FOREACH(m->entries, e) {
         if (e->is_table || e->now == NULL ||
             compare_bytes(entry_table(e), table) != 0) {
             continue;
@@ -494,8 +489,7 @@ static int op_dirs_sync(void *ctx, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    DL_FOREACH(m->entries, e)
-    {
+    DL_FOREACH(m->entries, e) {
         e->exists_safe = e->exists;
         value_unref(e->safe);
         e->safe = value_ref(e->now);
@@ -520,8 +514,7 @@ static int op_sync_all(void *ctx, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    DL_FOREACH(m->entries, e)
-    {
+    DL_FOREACH(m->entries, e) {
         e->exists_safe = e->exists;
         value_unref(e->safe);
         e->safe = value_ref(e->now);
@@ -549,8 +542,7 @@ static int op_stat(void *ctx, struct bytes table, struct bytes key,
     return 0;
 }
 
-/* --- the rest of the table
- * ---------------------------------------------------------------- */
+/* --- the rest of the table ----------------------------------------------- */
 
 static int op_freshness(void *ctx, int64_t fresh_ns, uint64_t seq,
                         uint8_t state, struct err *err)
@@ -681,9 +673,7 @@ const struct receiver_ops memstore_ops = {
     .send = op_send,
 };
 
-/* --- for tests
- * ---------------------------------------------------------------------------
- */
+/* --- for tests ----------------------------------------------------------- */
 
 struct memstore *memstore_new(void)
 {
@@ -764,6 +754,7 @@ static bool get_value(const struct mem_value *v, struct bytes *value_out)
         return false;
     }
     *value_out = bytes_of(v->bytes, v->len);
+
     return true;
 }
 
@@ -808,8 +799,7 @@ size_t memstore_keys(const struct memstore *m)
     const struct mem_entry *e;
     size_t n = 0;
 
-    DL_FOREACH(m->entries, e)
-    {
+    DL_FOREACH(m->entries, e) {
         n += e->now != NULL;
     }
     return n;
@@ -828,8 +818,7 @@ void memstore_each(const struct memstore *m, memstore_each_fn fn, void *arg)
 {
     const struct mem_entry *e;
 
-    DL_FOREACH(m->entries, e)
-    {
+    DL_FOREACH(m->entries, e) {
         if (e->is_table && e->exists) {
             fn(arg, entry_table(e), bytes_of(NULL, 0), bytes_of(NULL, 0),
                (struct vstat){0, 0, 0});
@@ -878,14 +867,12 @@ void memstore_crash(struct memstore *m, uint64_t rnd)
     while (m->stages != NULL) {
         free_stage(m, m->stages);
     }
-    DL_FOREACH(m->entries, e)
-    {
+    DL_FOREACH(m->entries, e) {
         bool survives = rnd != 0 && (draw(&rnd) & 1) != 0;
         crash_entry(m, e, survives);
     }
     /* A key needs its table. */
-    DL_FOREACH(m->entries, e)
-    {
+    DL_FOREACH(m->entries, e) {
         if (e->now != NULL) {
             struct mem_entry *t =
                 find_or_add(m, entry_table(e), true, bytes_of(NULL, 0));

@@ -73,8 +73,8 @@ struct memstore {
     /* identity: the hello is refused when it does not fit */
     bool has_id;
     struct reign reign;
-    bool is_primary; /* promoted: refuses everybody */
-    bool lawless;    /* to break the rule: takes everybody */
+    bool is_primary;         /* promoted: refuses everybody */
+    bool lawless;            /* to break the rule: takes everybody */
     struct wire_hello hello; /* the last one (texts not kept) */
     /* freshness file */
     int64_t fresh_ns;

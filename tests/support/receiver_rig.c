@@ -93,8 +93,7 @@ void rig_set(struct rig *g, uint64_t seq, const char *table, const char *key,
 void rig_same(struct rig *g, uint64_t seq, const char *table, const char *key,
               const char *value)
 {
-    struct wire_change m = {
-        .seq = seq, .table = text(table), .key = text(key)};
+    struct wire_change m = {.seq = seq, .table = text(table), .key = text(key)};
 
     m.digest = digest_of(value, strlen(value));
     wire_put_change(&g->out, WIRE_SAME, &m);
@@ -161,8 +160,7 @@ void rig_sleep(struct rig *g, int64_t ms)
     g->now_ms += ms;
 }
 
-/* --- answers as text
- * ------------------------------------------------------------ */
+/* --- answers as text ----------------------------------------------------- */
 
 static void print_items(struct rig *g, enum wire_type type, struct bytes body)
 {

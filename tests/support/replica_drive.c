@@ -89,7 +89,7 @@ void drive_start(struct drive *d, const char *dir, const char *const *options)
     wire_in_init(&d->rx);
 }
 
-/* --- what comes ------------------------------------------------------------- */
+/* --- what comes ---------------------------------------------------------- */
 
 static void copy_text(char *out, size_t room, struct bytes b)
 {
@@ -262,8 +262,9 @@ void drive_flush(struct drive *d)
     }
 }
 
-void drive_until(struct drive *d, bool (*done)(const struct drive *d,
-                                               uint64_t seq), uint64_t seq)
+void drive_until(struct drive *d,
+                 bool (*done)(const struct drive *d, uint64_t seq),
+                 uint64_t seq)
 {
     int64_t until = clock_mono_ns() + DEADLINE_S * NS_PER_S;
 
@@ -324,7 +325,7 @@ void drive_wait_all_acked(struct drive *d, uint64_t seq)
     }
 }
 
-/* --- what goes -------------------------------------------------------------- */
+/* --- what goes ----------------------------------------------------------- */
 
 void drive_put_hello(struct drive *d, uint8_t db, uint8_t instance,
                      uint64_t epoch, uint32_t heartbeat_ms)
@@ -414,7 +415,7 @@ void drive_ping(struct drive *d, int64_t fresh_ns, uint8_t state)
     drive_until(d, is_ponged, m.id);
 }
 
-/* --- ends ------------------------------------------------------------------- */
+/* --- ends ---------------------------------------------------------------- */
 
 static int reap(struct drive *d)
 {

@@ -19,31 +19,31 @@
 enum { DRIVE_SEQS = 32768, DRIVE_ARGS = 16 };
 
 struct drive {
-    char dir[256];         /* the replica */
-    char errfile[300];     /* the program's stderr */
-    pid_t pid;             /* 0: not running */
-    int in, out;           /* to its stdin, from its stdout; -1: closed */
+    char dir[256];     /* the replica */
+    char errfile[300]; /* the program's stderr */
+    pid_t pid;         /* 0: not running */
+    int in, out;       /* to its stdin, from its stdout; -1: closed */
     struct wire_in rx;
     struct buf tx;
-    uint64_t seq;          /* last one used */
+    uint64_t seq; /* last one used */
     uint8_t acked[DRIVE_SEQS];
     uint8_t naked[DRIVE_SEQS];
-    char nak_text[1100];   /* of the last NAK */
+    char nak_text[1100]; /* of the last NAK */
     int32_t nak_sys;
-    uint64_t blocked_seq;  /* of the last BLOCKED */
+    uint64_t blocked_seq; /* of the last BLOCKED */
     uint32_t blocked_pid;
     char blocked_comm[WIRE_COMM_MAX + 1];
     bool ready;
     uint64_t ready_keys;
     bool was_empty;
-    uint16_t error_id;     /* of an ERROR frame */
+    uint16_t error_id; /* of an ERROR frame */
     char error_text[1100];
     struct wire_pong pong;
-    uint64_t scan_done;    /* id of the last SCAN_DONE */
+    uint64_t scan_done; /* id of the last SCAN_DONE */
     uint64_t scan_reread;
-    uint64_t names_done;   /* id of the last complete NAMES answer */
-    size_t names;          /* items of NAMES so far */
-    char name[600];        /* "table/key" of the last one */
+    uint64_t names_done; /* id of the last complete NAMES answer */
+    size_t names;        /* items of NAMES so far */
+    char name[600];      /* "table/key" of the last one */
     bool eof;
 };
 
@@ -74,8 +74,9 @@ uint64_t drive_change(struct drive *d, enum wire_type type, const char *table,
 /* Send what is queued while reading what comes. */
 void drive_flush(struct drive *d);
 /* Wait until `done` says so. */
-void drive_until(struct drive *d, bool (*done)(const struct drive *d,
-                                               uint64_t seq), uint64_t seq);
+void drive_until(struct drive *d,
+                 bool (*done)(const struct drive *d, uint64_t seq),
+                 uint64_t seq);
 bool drive_is_acked(const struct drive *d, uint64_t seq);
 bool drive_is_naked(const struct drive *d, uint64_t seq);
 bool drive_is_eof(const struct drive *d, uint64_t seq);
@@ -88,7 +89,8 @@ void drive_ping(struct drive *d, int64_t fresh_ns, uint8_t state);
 bool drive_is_scanned(const struct drive *d, uint64_t id);
 bool drive_is_named(const struct drive *d, uint64_t id);
 
-/* Close the program's stdin, read to the end, reap: its exit code, or -signal. */
+/* Close the program's stdin, read to the end, reap: its exit code, or -signal.
+ */
 int drive_end(struct drive *d);
 /* BYE first. */
 int drive_bye(struct drive *d);

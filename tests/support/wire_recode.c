@@ -7,15 +7,14 @@
 #include <string.h>
 
 const enum wire_type wire_types[] = {
-    WIRE_HELLO,      WIRE_SET,       WIRE_SET_BEGIN, WIRE_PIECE,
-    WIRE_SET_END,    WIRE_SET_ABORT, WIRE_DELETE,    WIRE_TABLE_SET,
-    WIRE_TABLE_DROP, WIRE_PING,      WIRE_SCAN,      WIRE_TREE,
-    WIRE_LIST,       WIRE_RESOLVE,   WIRE_BYE,       WIRE_ERROR,
-    WIRE_SAME,       WIRE_ZEROS,
-    WIRE_HELLO_OK,   WIRE_READY,     WIRE_ACK,       WIRE_NAK,
-    WIRE_BLOCKED,    WIRE_PONG,      WIRE_SCAN_DONE, WIRE_NODES,
-    WIRE_LISTING,    WIRE_NAMES,     WIRE_NOTICE,    WIRE_UNREAD,
-    (enum wire_type)0,
+    WIRE_HELLO,      WIRE_SET,       WIRE_SET_BEGIN,    WIRE_PIECE,
+    WIRE_SET_END,    WIRE_SET_ABORT, WIRE_DELETE,       WIRE_TABLE_SET,
+    WIRE_TABLE_DROP, WIRE_PING,      WIRE_SCAN,         WIRE_TREE,
+    WIRE_LIST,       WIRE_RESOLVE,   WIRE_BYE,          WIRE_ERROR,
+    WIRE_SAME,       WIRE_ZEROS,     WIRE_HELLO_OK,     WIRE_READY,
+    WIRE_ACK,        WIRE_NAK,       WIRE_BLOCKED,      WIRE_PONG,
+    WIRE_SCAN_DONE,  WIRE_NODES,     WIRE_LISTING,      WIRE_NAMES,
+    WIRE_NOTICE,     WIRE_UNREAD,    (enum wire_type)0,
 };
 
 /* --- decode and encode again -------------------------------------------------
@@ -297,8 +296,7 @@ int wire_recode(enum wire_type type, struct bytes b, struct buf *out,
     return err_set(err, ERR_INVALID, 0, "no such frame");
 }
 
-/* --- samples
- * -------------------------------------------------------------------- */
+/* --- samples ------------------------------------------------------------- */
 
 static struct bytes text(const char *s)
 {

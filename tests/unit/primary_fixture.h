@@ -93,8 +93,8 @@ struct fx {
     } open[8];
     unsigned copies; /* streams that were asked to copy */
     uint64_t walk_id;
-    unsigned walks; /* begun so far */
-    size_t walk_at; /* keys up to here are reported */
+    unsigned walks;    /* begun so far */
+    size_t walk_at;    /* keys up to here are reported */
     uint64_t compared; /* the last job that ended */
     struct fx_peer peers[FX_PEERS];
     bool closed[LOG_REPLICAS_MAX];
@@ -299,9 +299,8 @@ static inline void fx_stream_read(struct fx *f, uint64_t id)
         return; /* closed meanwhile */
     }
     const struct fx_key *now = f->open[i].key, *k = &f->open[i].seen;
-    bool mixed = f->never_still ||
-                 (now->writes != k->writes && now->ino == k->ino &&
-                  !f->open[i].copied);
+    bool mixed = f->never_still || (now->writes != k->writes &&
+                                    now->ino == k->ino && !f->open[i].copied);
     size_t n = k->len - f->open[i].at;
     if (mixed || n == 0) {
         uint8_t *all = malloc(k->len + 1);
@@ -433,7 +432,8 @@ static inline void fx_hear_frame(struct fx_peer *peer, enum wire_type type,
     struct err err;
 
     if (type == WIRE_SET || type == WIRE_SAME || type == WIRE_SET_BEGIN ||
-        type == WIRE_DELETE || type == WIRE_TABLE_SET || type == WIRE_TABLE_DROP) {
+        type == WIRE_DELETE || type == WIRE_TABLE_SET ||
+        type == WIRE_TABLE_DROP) {
         fx_note_change(peer, type, body);
     } else if (type == WIRE_SET_END || type == WIRE_SET_ABORT) {
         fx_note_end(peer, type, body);
@@ -709,6 +709,7 @@ static inline void fx_index(struct fx *f)
 static inline void fx_ready(struct fx *f)
 {
     fx_index(f);
+
     primary_index_ready(f->p, f->now_ms);
     fx_drained(f);
 }

@@ -92,14 +92,14 @@ static void check(const struct ages *a, const struct life *lives, long now)
     for (unsigned i = 0; i < NAMES; i++) {
         const struct life *l = &lives[i];
         if (l->in) {
-            assert_int_equal(age_is_young(a, l->stamp), !is_established(l, now));
+            assert_int_equal(age_is_young(a, l->stamp),
+                             !is_established(l, now));
             young += !is_established(l, now);
         }
         /* None is forgotten before two halves are full or old. */
         bool remembered = l->went >= 0 && now - l->went < AGE_GONE_STEPS;
         if (!l->in && remembered) {
-            assert_int_equal(went_young(a, i),
-                             !l->established_then);
+            assert_int_equal(went_young(a, i), !l->established_then);
         }
     }
     assert_int_equal(a->young_sum, young);

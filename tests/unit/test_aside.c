@@ -69,8 +69,8 @@ static void test_a_first_copy_passes_an_unreadable_key(void **state)
 
 /* It had an older value of the key and lost its places: nothing that is
  * claimed meanwhile may cover the newer one. */
-static void test_what_stands_aside_is_not_claimed_by_an_earlier_place(
-    void **state)
+static void
+test_what_stands_aside_is_not_claimed_by_an_earlier_place(void **state)
 {
     struct fx *f = fx_new();
 
@@ -212,8 +212,8 @@ static void test_verify_names_what_it_could_not_compare(void **state)
     fx_free(f);
 }
 
-static void test_more_unreadable_keys_than_the_window_hold_up_nothing(
-    void **state)
+static void
+test_more_unreadable_keys_than_the_window_hold_up_nothing(void **state)
 {
     struct primary_config c;
 

@@ -43,8 +43,9 @@ static void success_begins_with_the_first_delay(void **state)
 {
     (void)state;
     struct backoff b = backoff_of(100, 60000, 7);
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         (void)backoff_next_ms(&b);
+    }
     backoff_reset(&b);
     assert_in_range(backoff_next_ms(&b), 75, 125);
 }
@@ -83,13 +84,15 @@ static void refused_logins_are_minutes_apart(void **state)
         int64_t first = backoff_refused_ms(&b), second = backoff_refused_ms(&b);
         assert_in_range(first, 300000, 375000);
         assert_in_range(second, 600000, 750000);
-        for (int i = 0; i < 10; i++)
+        for (int i = 0; i < 10; i++) {
             (void)backoff_refused_ms(&b);
+        }
         assert_in_range(backoff_refused_ms(&b), 1800000, 2250000);
         backoff_reset(&b);
         assert_in_range(backoff_refused_ms(&b), 300000, 375000);
     }
-    struct backoff slow = backoff_of(1000, 7200000, 7); /* an own, longer limit */
+    struct backoff slow =
+        backoff_of(1000, 7200000, 7); /* an own, longer limit */
     assert_in_range(backoff_refused_ms(&slow), 7200000, 9000000);
 }
 
@@ -97,11 +100,13 @@ static void silly_limits_still_give_a_delay(void **state)
 {
     (void)state;
     struct backoff b = backoff_of(0, -5, 1);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 10; i++) {
         assert_int_equal(backoff_next_ms(&b), 1);
+    }
     b = backoff_of(INT64_MAX / 4, INT64_MAX / 2, 1);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 10; i++) {
         assert_true(backoff_next_ms(&b) > 0);
+    }
 }
 
 int main(void)
@@ -115,5 +120,6 @@ int main(void)
         cmocka_unit_test(refused_logins_are_minutes_apart),
         cmocka_unit_test(silly_limits_still_give_a_delay),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

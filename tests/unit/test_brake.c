@@ -15,7 +15,8 @@ static const char *name_of(int i)
     return name;
 }
 
-/* KEYS keys, equal on one replica; more than 2 and more than 20 % is too much. */
+/* KEYS keys, equal on one replica; more than 2 and more than 20 % is too much.
+ */
 static struct fx *begin(struct fx_peer **r_out)
 {
     struct primary_config c;
@@ -148,7 +149,7 @@ static void test_an_approval_is_for_what_was_shown(void **state)
     fx_beat(f, 15);
     uint64_t token = held(f, r).token;
     assert_int_equal(held(f, r).shown, 8);
-    lose(f, 12, 14);                       /* later: not shown */
+    lose(f, 12, 14);                      /* later: not shown */
     fx_set(f, "t", name_of(11), "value"); /* is there again */
     fx_beat(f, 15);
     assert_int_equal(held(f, r).shown, 9);
@@ -388,7 +389,8 @@ static void test_a_table_that_moved_out_is_held_whole(void **state)
     fx_free(f);
 }
 
-/* Moves that asked for no delete leave no gate behind: the next one has its own. */
+/* Moves that asked for no delete leave no gate behind: the next one has its
+ * own. */
 static void test_moves_without_deletes_use_up_nothing(void **state)
 {
     struct fx_peer *r;
@@ -486,7 +488,8 @@ static void test_deletes_that_went_with_a_drop_are_not_forgotten(void **state)
     fx_free(f);
 }
 
-static void test_a_replica_that_differs_by_more_than_is_held_is_mended(void **state)
+static void
+test_a_replica_that_differs_by_more_than_is_held_is_mended(void **state)
 {
     struct fx_peer *r;
     struct fx *f = begin(&r);
@@ -504,7 +507,7 @@ static void test_a_replica_that_differs_by_more_than_is_held_is_mended(void **st
     fx_free(f);
 }
 
-/* --- what counts: established keys ----------------------------------------- */
+/* --- what counts: established keys --------------------------------------- */
 
 static const char *other(int i)
 {
@@ -529,6 +532,7 @@ static void discard(struct fx *f, const char *table, int from, int to)
         fx_delete(f, table, other(i));
     }
     fx_hint_table(f, table, false);
+
     fx_beat(f, 15);
 }
 
@@ -541,7 +545,8 @@ static void is_equal(struct fx *f, const struct fx_peer *r)
 
 /* Of every size, several in one window and across windows, in the same names
  * again and in others. */
-static void test_a_table_that_was_built_and_thrown_away_trips_nothing(void **state)
+static void
+test_a_table_that_was_built_and_thrown_away_trips_nothing(void **state)
 {
     static const int sizes[] = {3, 15, 60, 100};
     struct fx_peer *r;
@@ -688,11 +693,11 @@ static void test_what_the_first_scan_leaves_is_established(void **state)
     fx_free(f);
 }
 
-/* --- a table that is replaced under its own name --- */
+/* --- a table that is replaced under its own name ------------------------- */
 
 /* `t` moves away and another directory takes its name, with `n` keys of other
- * names: what the watch tells, in the order in which a scan finds it or, `late`,
- * with what went first. */
+ * names: what the watch tells, in the order in which a scan finds it or,
+ * `late`, with what went first. */
 static void replace_table(struct fx *f, int n, bool late)
 {
     fx_hint_table(f, "t", true);
@@ -707,7 +712,8 @@ static void replace_table(struct fx *f, int n, bool late)
     }
 }
 
-static void test_a_table_replaced_by_one_with_other_keys_is_no_loss(void **state)
+static void
+test_a_table_replaced_by_one_with_other_keys_is_no_loss(void **state)
 {
     (void)state;
     for (int late = 0; late < 2; late++) {
@@ -761,8 +767,8 @@ static void test_a_replaced_table_makes_up_for_no_other(void **state)
 
 /* Long after it was replaced, with a new key in it now and then, the keys that
  * it got for its old ones are not counted once more. */
-static void test_a_table_that_was_replaced_once_makes_up_for_nothing_later(
-    void **state)
+static void
+test_a_table_that_was_replaced_once_makes_up_for_nothing_later(void **state)
 {
     struct fx_peer *r;
     struct fx *f = begin(&r);
@@ -808,8 +814,9 @@ static void test_a_table_that_was_away_for_a_moment_is_no_loss(void **state)
     fx_free(f);
 }
 
-/* They die in any minute, and others come to be established in any: at the worst
- * 20 % of what was there go before that, and 20 % of what is there afterwards. */
+/* They die in any minute, and others come to be established in any: at the
+ * worst 20 % of what was there go before that, and 20 % of what is there
+ * afterwards. */
 static void test_losses_across_minutes_trip(void **state)
 {
     (void)state;

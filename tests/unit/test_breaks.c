@@ -41,8 +41,9 @@ static void a_steady_session_ends_it(void **state)
     struct breaks b = {0};
 
     (void)state;
-    for (int i = 0; i < BREAKS_MANY; i++)
+    for (int i = 0; i < BREAKS_MANY; i++) {
         note(&b, i);
+    }
     int64_t last_ms = BREAKS_MANY - 1;
     assert_true(breaks_are_many(&b, last_ms + BREAKS_STEADY_MS - 1));
     assert_false(breaks_are_many(&b, last_ms + BREAKS_STEADY_MS));
@@ -63,11 +64,13 @@ static void slow_flapping_is_flapping(void **state)
     (void)state;
     for (int64_t i = 1; i <= 200; i++) {
         note(&b, i * each_ms);
-        if (i >= BREAKS_MANY)
+        if (i >= BREAKS_MANY) {
             assert_true(breaks_are_many(&b, i * each_ms + each_ms - 1));
+        }
     }
-    for (int64_t i = 0; i < 1000; i++)
+    for (int64_t i = 0; i < 1000; i++) {
         note(&b, 201 * each_ms);
+    }
     assert_int_equal(breaks_count(&b, 201 * each_ms), BREAKS_KEPT);
 }
 
@@ -78,5 +81,6 @@ int main(void)
         cmocka_unit_test(a_steady_session_ends_it),
         cmocka_unit_test(slow_flapping_is_flapping),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

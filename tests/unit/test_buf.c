@@ -41,5 +41,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buf_and_cur_agree_and_bounds_hold),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

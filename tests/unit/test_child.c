@@ -36,6 +36,7 @@ static void exec_init_sh(struct peer *p, const char *script)
 static uint64_t status_bits(const struct peer *p, const char *name)
 {
     char head[32];
+
     (void)snprintf(head, sizeof head, "%s:", name);
     const char *at = strstr((const char *)p->input.data, head);
     assert_non_null(at);
@@ -58,6 +59,7 @@ static const uint64_t read_search = 1u << CAP_DAC_READ_SEARCH;
 static void have_no_rights_from(void (*become)(void), uint64_t forbidden)
 {
     pid_t pid = fork();
+
     assert_true(pid >= 0);
     if (pid != 0) {
         int status = 0;

@@ -21,5 +21,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_monotonic_clock_passes_a_sleep),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

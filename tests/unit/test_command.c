@@ -212,7 +212,7 @@ static void write_file(struct fix *f, const char *name, const char *text)
     assert_int_equal(fclose(out), 0);
 }
 
-/* --- command lines --------------------------------------------------------------- */
+/* --- command lines ------------------------------------------------------- */
 
 static void help_names_every_command_examples_first(void **state)
 {
@@ -279,14 +279,15 @@ static void no_agent_is_code_69_with_number_and_hint(void **state)
     assert_has(f->out, "Commands:");
 }
 
-/* --- with an agent ------------------------------------------------------------------ */
+/* --- with an agent ------------------------------------------------------- */
 
 static void the_only_agent_is_found_and_shown_without_a_command(void **state)
 {
     struct fix *f = *state;
 
-    start_agent(f, "orders", "{\"exit\":1,\"result\":{\"database\":{\"name\":"
-                             "\"orders\"}}}\n");
+    start_agent(f, "orders",
+                "{\"exit\":1,\"result\":{\"database\":{\"name\":"
+                "\"orders\"}}}\n");
     assert_int_equal(run(f, (const char *)NULL), 1);
     assert_has(f->out, "orders");
     assert_int_equal(RUN("--db", "orders", "status", "--json"), 1);
@@ -349,10 +350,11 @@ static void the_agents_exit_code_and_error_are_passed_on(void **state)
 {
     struct fix *f = *state;
 
-    start_agent(f, "o", "{\"progress\":{\"replicas\":[{\"name\":\"eu\","
-                        "\"phase\":\"scanning\"}]}}\n{\"exit\":75,\"error\":"
-                        "{\"id\":505,\"text\":\"too slow\",\"hint\":\"later\"}"
-                        "}\n");
+    start_agent(f, "o",
+                "{\"progress\":{\"replicas\":[{\"name\":\"eu\","
+                "\"phase\":\"scanning\"}]}}\n{\"exit\":75,\"error\":"
+                "{\"id\":505,\"text\":\"too slow\",\"hint\":\"later\"}"
+                "}\n");
     assert_int_equal(RUN("wait"), EX_TEMPFAIL);
     assert_has(f->err, "eu scanning\n");
     assert_has(f->err, "drover: DR-505 too slow\n      HINT: later\n");
@@ -376,15 +378,16 @@ static void reload_and_version_show_what_the_agent_says(void **state)
 
     assert_int_equal(RUN("version"), 0);
     assert_string_equal(f->out, "drover " DROVER_VERSION "\n");
-    start_agent(f, "o", "{\"exit\":0,\"result\":{\"changes\":[\"+us-2\"],"
-                        "\"version\":\"9.9\",\"database\":\"o\",\"pid\":7}}\n");
+    start_agent(f, "o",
+                "{\"exit\":0,\"result\":{\"changes\":[\"+us-2\"],"
+                "\"version\":\"9.9\",\"database\":\"o\",\"pid\":7}}\n");
     assert_int_equal(RUN("reload"), 0);
     assert_string_equal(f->out, "+us-2\n");
     assert_int_equal(RUN("version"), 0);
     assert_has(f->out, "agent 9.9 of o, pid 7");
 }
 
-/* --- without an agent ------------------------------------------------------------------ */
+/* --- without an agent ---------------------------------------------------- */
 
 static void check_config_tells_all_mistakes_with_code_78(void **state)
 {
@@ -410,8 +413,9 @@ static void check_config_tells_all_mistakes_with_code_78(void **state)
     assert_has(f->out, "\"good\":true");
     assert_has(f->out, "\"mistakes\":[]");
     /* The agent starts, and a replica of it will not: neither good nor 78. */
-    write_file(f, "half.conf", "[database]\npath = /tmp\n[replica a]\n"
-                               "command = /nonexistent/receive\n");
+    write_file(f, "half.conf",
+               "[database]\npath = /tmp\n[replica a]\n"
+               "command = /nonexistent/receive\n");
     assert_int_equal(RUN("--db", "half", "check-config"), EXIT_BAD_ANSWER);
     assert_has(f->err, "half.conf:4: [replica a] command: /nonexistent/rec");
     assert_has(f->out, "half.conf: 0 mistakes, 1 warnings");
@@ -560,5 +564,6 @@ int main(void)
         TEST(a_new_id_made_by_mistake_is_told),
         TEST(an_epoch_that_is_not_known_is_asked_for),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -361,7 +361,7 @@ static void replicas_are_equal_only_in_every_field(void **state)
     assert_false(config_replica_equal(r, &other));
 }
 
-/* --- the command line ---------------------------------------------------------- */
+/* --- the command line ---------------------------------------------------- */
 
 static void adhoc(struct fix *f, const char *target)
 {
@@ -518,5 +518,6 @@ int main(void)
         TEST(a_socket_path_that_cannot_be_bound_is_refused),
         cmocka_unit_test(the_nearest_word_is_suggested_only_when_near),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

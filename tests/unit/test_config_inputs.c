@@ -283,7 +283,7 @@ static void what_only_looks_bad_is_good(void **state)
     }
 }
 
-/* --- two replicas ------------------------------------------------------------- */
+/* --- two replicas -------------------------------------------------------- */
 
 static void two_replicas_of_one_target_are_a_mistake(void **state)
 {
@@ -334,7 +334,7 @@ static void two_replicas_of_one_target_are_a_mistake(void **state)
     }
 }
 
-/* --- what the file names -------------------------------------------------------- */
+/* --- what the file names ------------------------------------------------- */
 
 static bool has(const struct config_errors *e, const char *words)
 {
@@ -359,7 +359,8 @@ static void a_file_is_held_against_this_host(void **state)
         {"database", "control-group = root", NULL, '-', "control-group"},
         {"database", "path = %s/named", "a file", 'm', ":3: path = "},
         {"database", "path = %s/absent", NULL, 'n', ":3: path = "},
-        {"replica", "identity = %s/named", NULL, 'n', ":6: [replica a] identity"},
+        {"replica", "identity = %s/named", NULL, 'n',
+         ":6: [replica a] identity"},
         {"replica", "identity = %s/named", "no key", 'w',
          ":6: [replica a] identity: "},
         {"replica", "identity = %s", NULL, 'w', ":6: [replica a] identity: "},
@@ -454,8 +455,8 @@ static void root_asks_as_the_agents_user(void **state)
     (void)unlink(key);
 }
 
-static void more_replicas_than_an_agent_keeps_are_said_with_the_number(
-    void **state)
+static void
+more_replicas_than_an_agent_keeps_are_said_with_the_number(void **state)
 {
     struct config_errors errors = {0};
     struct config_probe p = {0};
@@ -491,5 +492,6 @@ int main(void)
         cmocka_unit_test(
             more_replicas_than_an_agent_keeps_are_said_with_the_number),
     };
+
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -31,7 +31,7 @@
 #include "store/base/cleanup.h"
 #include "sync/state.h"
 
-/* --- a daemon ------------------------------------------------------------------ */
+/* --- a daemon ------------------------------------------------------------ */
 
 struct job {
     uv_timer_t timer;
@@ -80,8 +80,8 @@ static void on_step(uv_timer_t *timer)
         assert_non_null(fat);
         memset(fat, 'x', job->fat);
         job->left--;
-        job->ev.progress(job->arg, json_pack("{s:i, s:s}", "left", job->left,
-                                             "fat", fat));
+        job->ev.progress(
+            job->arg, json_pack("{s:i, s:s}", "left", job->left, "fat", fat));
         free(fat);
         return;
     }
@@ -184,7 +184,7 @@ int daemon_reload(struct daemon *d, json_t **changes_out, struct err *err)
     return 0;
 }
 
-/* --- fixture ---------------------------------------------------------------------- */
+/* --- fixture ------------------------------------------------------------- */
 
 struct fix {
     struct daemon d;
@@ -195,6 +195,7 @@ struct fix {
 static void on_closed(void *arg)
 {
     struct daemon *d = arg;
+
     d->closed = true;
 }
 
@@ -209,6 +210,7 @@ static void on_stop(uv_async_t *async)
 static void *run_loop(void *arg)
 {
     struct daemon *d = arg;
+
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     return NULL;
 }
@@ -279,8 +281,8 @@ static int call(struct fix *f, json_t *request, struct seen *seen,
                 json_t **answer)
 {
     struct err err = {0};
-    int rc = control_call(f->path, request, 30000, on_progress, seen, answer,
-                          &err);
+    int rc =
+        control_call(f->path, request, 30000, on_progress, seen, answer, &err);
 
     json_decref(request);
     if (rc < 0) {
@@ -314,7 +316,7 @@ static size_t read_all(int fd, char *out, size_t room)
     return len;
 }
 
-/* --- tests ------------------------------------------------------------------------- */
+/* --- tests --------------------------------------------------------------- */
 
 static void status_carries_its_health_in_the_exit_code(void **state)
 {
@@ -325,11 +327,12 @@ static void status_carries_its_health_in_the_exit_code(void **state)
         call(f, json_pack("{s:s}", "cmd", "status"), NULL, &answer), 0);
     json_decref(answer);
     /* This daemon is unhealthy when keys are asked for: so they were. */
-    assert_int_equal(call(f, json_pack("{s:s, s:b}", "cmd", "status", "keys", 1),
+    assert_int_equal(call(f,
+                          json_pack("{s:s, s:b}", "cmd", "status", "keys", 1),
                           NULL, &answer),
                      1);
-    assert_true(json_is_true(json_object_get(
-        json_object_get(answer, "result"), "with_keys")));
+    assert_true(json_is_true(
+        json_object_get(json_object_get(answer, "result"), "with_keys")));
     json_decref(answer);
 }
 
@@ -355,24 +358,26 @@ static void every_request_reaches_its_function(void **state)
     json_t *answer = NULL;
     struct seen seen = {0};
 
-    assert_int_equal(call(f, json_pack("{s:s, s:s}", "cmd", "approve",
-                                       "replica", "eu"),
-                          NULL, &answer),
-                     0);
+    assert_int_equal(
+        call(f, json_pack("{s:s, s:s}", "cmd", "approve", "replica", "eu"),
+             NULL, &answer),
+        0);
     assert_int_equal(json_integer_value(json_object_get(
                          json_object_get(answer, "result"), "count")),
                      7);
     json_decref(answer);
-    assert_int_equal(call(f, json_pack("{s:s, s:s, s:s}", "cmd", "approve",
-                                       "replica", "eu", "token", "abc"),
+    assert_int_equal(call(f,
+                          json_pack("{s:s, s:s, s:s}", "cmd", "approve",
+                                    "replica", "eu", "token", "abc"),
                           NULL, &answer),
                      0);
     assert_int_equal(json_integer_value(json_object_get(
                          json_object_get(answer, "result"), "count")),
                      3);
     json_decref(answer);
-    assert_int_equal(call(f, json_pack("{s:s, s:s, s:b}", "cmd", "approve",
-                                       "replica", "eu", "dry_run", 1),
+    assert_int_equal(call(f,
+                          json_pack("{s:s, s:s, s:b}", "cmd", "approve",
+                                    "replica", "eu", "dry_run", 1),
                           NULL, &answer),
                      0);
     assert_int_equal(
@@ -386,19 +391,19 @@ static void every_request_reaches_its_function(void **state)
              NULL, &answer),
         0);
     json_decref(answer);
-    assert_int_equal(call(f, json_pack("{s:s}", "cmd", "resume"), NULL, &answer),
-                     0);
+    assert_int_equal(
+        call(f, json_pack("{s:s}", "cmd", "resume"), NULL, &answer), 0);
     json_decref(answer);
-    assert_int_equal(call(f, json_pack("{s:s}", "cmd", "reload"), NULL, &answer),
-                     0);
+    assert_int_equal(
+        call(f, json_pack("{s:s}", "cmd", "reload"), NULL, &answer), 0);
     json_decref(answer);
     assert_int_equal(
         call(f, json_pack("{s:s}", "cmd", "version"), NULL, &answer), 0);
     json_decref(answer);
-    assert_int_equal(call(f, json_pack("{s:s, s:b}", "cmd", "resync", "dry_run",
-                                       1),
-                          &seen, &answer),
-                     0);
+    assert_int_equal(
+        call(f, json_pack("{s:s, s:b}", "cmd", "resync", "dry_run", 1), &seen,
+             &answer),
+        0);
     assert_int_equal(seen.progress, JOB_RESYNC_DRY_RUN);
     json_decref(answer);
 }
@@ -408,10 +413,10 @@ static void errors_come_with_number_hint_and_exit_code(void **state)
     struct fix *f = *state;
     json_t *answer = NULL;
 
-    assert_int_equal(call(f, json_pack("{s:s, s:[s]}", "cmd", "verify",
-                                       "replicas", "nope"),
-                          NULL, &answer),
-                     EX_USAGE);
+    assert_int_equal(
+        call(f, json_pack("{s:s, s:[s]}", "cmd", "verify", "replicas", "nope"),
+             NULL, &answer),
+        EX_USAGE);
     const json_t *error = json_object_get(answer, "error");
     assert_int_equal(json_integer_value(json_object_get(error, "id")),
                      DR_NO_SUCH_REPLICA);
@@ -425,14 +430,15 @@ static void errors_come_with_number_hint_and_exit_code(void **state)
     json_decref(answer);
     assert_int_equal(call(f, json_object(), NULL, &answer), EX_USAGE);
     json_decref(answer);
-    assert_int_equal(call(f, json_pack("{s:s, s:i}", "cmd", "wait", "replicas",
-                                       3),
+    assert_int_equal(call(f,
+                          json_pack("{s:s, s:i}", "cmd", "wait", "replicas", 3),
                           NULL, &answer),
                      EX_USAGE);
     json_decref(answer);
 }
 
-static void several_requests_on_one_connection_are_answered_in_order(void **state)
+static void
+several_requests_on_one_connection_are_answered_in_order(void **state)
 {
     struct fix *f = *state;
     char text[4096];
@@ -486,9 +492,8 @@ static void an_endless_line_is_refused_and_the_agent_lives(void **state)
     free(line);
     (void)read_all(fd, text, sizeof text);
     assert_non_null(strstr(text, "longer than 65536 bytes"));
-    assert_int_equal(call(f, json_pack("{s:s}", "cmd", "version"), NULL,
-                          &answer),
-                     0);
+    assert_int_equal(
+        call(f, json_pack("{s:s}", "cmd", "version"), NULL, &answer), 0);
     json_decref(answer);
 }
 
@@ -555,8 +560,8 @@ static void a_client_that_does_not_read_costs_bounded_memory(void **state)
     free(text);
 }
 
-static void a_second_agent_is_refused_and_a_left_over_socket_replaced(
-    void **state)
+static void
+a_second_agent_is_refused_and_a_left_over_socket_replaced(void **state)
 {
     struct fix *f = *state;
     struct err err = {0};
@@ -821,7 +826,8 @@ static void without_descriptors_the_served_clients_are_served(void **state)
     struct rlimit before, none;
     char c;
     CLEANUP(fd_closep) int served = connect_raw(f);
-    CLEANUP(fd_closep) int late = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CLEANUP(fd_closep)
+    int late = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     /* Its answer proves that it has been accepted. */
     assert_int_equal(write(served, ask, sizeof ask - 1), sizeof ask - 1);
@@ -907,9 +913,9 @@ static void a_command_trusts_no_strangers_socket(void **state)
     assert_int_equal(listen(fd, 5), 0);
     become(0);
     json_t *request = json_pack("{s:s}", "cmd", "status");
-    assert_int_equal(control_call(path, request, 30000, on_progress, NULL,
-                                  &answer, &err),
-                     ERR_REFUSED);
+    assert_int_equal(
+        control_call(path, request, 30000, on_progress, NULL, &answer, &err),
+        ERR_REFUSED);
     assert_int_equal(err.id, DR_NO_AGENT);
     assert_non_null(strstr(err.msg, "a process of uid 65534 answers there"));
     json_decref(request);
@@ -937,14 +943,13 @@ static void a_refusal_says_what_to_type(void **state)
         assert_int_equal(shutdown(fd, SHUT_WR), 0);
         (void)read_all(fd, text, sizeof text);
         assert_non_null(strstr(text, "not for uid 65534"));
-        assert_non_null(
-            strstr(text, named ? "sudo usermod -aG drover-admin"
-                               : "sudo drover resync"));
+        assert_non_null(strstr(text, named ? "sudo usermod -aG drover-admin"
+                                           : "sudo drover resync"));
     }
     f->d.config.control_group = NULL;
 }
 
-/* --- strangers ------------------------------------------------------------------ */
+/* --- strangers ----------------------------------------------------------- */
 
 /* No piece of an answer in which a name of the database could be. */
 static void a_strangers_view_holds_no_name(void **state)
@@ -960,9 +965,9 @@ static void a_strangers_view_holds_no_name(void **state)
         "table SECRET, key SECRET: disk", "hint", "rm SECRET", "held", "count",
         3, "tables", "table", "SECRET", "count", 3, "names", "is_table", 0,
         "table", "SECRET", "key", "SECRET", "token", "t", "blocked", "side",
-        "primary", "table", "SECRET", "key_b64", "SECRET", "pid", 4,
-        "warnings", "id", 0, "text", "key SECRET", "hint", "SECRET", "names",
-        "kind", "SECRET", "key", "SECRET");
+        "primary", "table", "SECRET", "key_b64", "SECRET", "pid", 4, "warnings",
+        "id", 0, "text", "key SECRET", "hint", "SECRET", "names", "kind",
+        "SECRET", "key", "SECRET");
     assert_non_null(answer);
     json_incref(answer); /* it is others' as well */
     json_t *view = strangers_view(answer);
@@ -1050,6 +1055,7 @@ int main(void)
         TEST(a_command_trusts_no_strangers_socket),
         TEST(a_refusal_says_what_to_type),
     };
+
     /* As the agent does: a client that left is an error of write(). */
     (void)signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);

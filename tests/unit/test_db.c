@@ -188,7 +188,8 @@ static void no_name_leads_into_another_database(void **state)
 {
     struct fixture *f = *state;
     struct db db = open_db(f);
-    static const char *const names[] = {"a", "p/t", "p/new", "p/q/r", "a.tbl/b"};
+    static const char *const names[] = {"a", "p/t", "p/new", "p/q/r",
+                                        "a.tbl/b"};
 
     assert_int_equal(mkdirat(f->fd, ".drover", 0755), 0);
     assert_int_equal(mkdirat(f->fd, "a.tbl", 0755), 0);
@@ -267,5 +268,6 @@ int main(void)
         FIXTURE_TEST(table_remove_keeps_a_parent_that_is_a_table),
         FIXTURE_TEST(table_remove_names_what_is_inside),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

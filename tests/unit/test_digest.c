@@ -50,8 +50,8 @@ static void pieces_give_what_the_whole_gives(void **state)
     }
     for (size_t at = 0; at < sizeof data; at += 125) {
         digest_stream_update(s, data + at, 125);
-        assert_true(digest_equal(digest_stream_final(s),
-                                 digest_of(data, at + 125)));
+        assert_true(
+            digest_equal(digest_stream_final(s), digest_of(data, at + 125)));
     }
     digest_stream_reset(s);
     assert_true(digest_equal(digest_stream_final(s), digest_of("", 0)));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * dirid: what the primary's end asks of a replica's directory, and what it makes
- * of the answer, in a core and alone. */
+ * dirid: what the primary's end asks of a replica's directory, and what it
+ * makes of the answer, in a core and alone. */
 #include "primary_fixture.h"
 
 #include "sync/dirid.h"
@@ -109,7 +109,7 @@ static void a_receiver_cannot_slip_another_one_in(void **state)
     assert_false(d.complete);
 }
 
-/* --- in a core ------------------------------------------------------------- */
+/* --- in a core ----------------------------------------------------------- */
 
 static void comes(struct fx *f, struct fx_peer *r, uint8_t with)
 {

@@ -212,6 +212,7 @@ static void bad_names_are_refused_everywhere(void **state)
     uint64_t size;
     struct drover_reader *r;
     struct drover_writer *w;
+
     struct {
         struct drover_bytes table;
         struct drover_bytes key;
@@ -772,5 +773,6 @@ int main(void)
         BOX_TEST(freshness_is_read_from_the_file_and_its_time),
         BOX_TEST(a_failed_write_leaves_the_old_value_and_no_temporary),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

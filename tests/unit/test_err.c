@@ -29,5 +29,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_gather_context_and_are_cut_not_overrun),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,5 +62,6 @@ int main(void)
         cmocka_unit_test(a_clock_that_is_ahead_makes_it_older_not_younger),
         cmocka_unit_test(a_clock_that_was_set_back_tells_nothing),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

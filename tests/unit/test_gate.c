@@ -78,5 +78,6 @@ int main(void)
         cmocka_unit_test(test_each_stands_for_itself),
         cmocka_unit_test(test_there_are_not_too_many),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

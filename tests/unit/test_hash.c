@@ -12,7 +12,8 @@
 #include "store/base/hash.h"
 #include "tests/support/xxh3_pair.h"
 
-/* The examples of SipHash's authors: key 00 01 .. 0f, inputs of 0 and 1 byte. */
+/* The examples of SipHash's authors: key 00 01 .. 0f, inputs of 0 and 1 byte.
+ */
 static void a_keyed_hash_is_siphash_2_4_of_128_bits(void **state)
 {
     static const uint8_t none[] = {0xa3, 0x81, 0x7f, 0x04, 0xba, 0x25,
@@ -27,10 +28,8 @@ static void a_keyed_hash_is_siphash_2_4_of_128_bits(void **state)
     for (uint8_t i = 0; i < sizeof key.bytes; i++) {
         key.bytes[i] = i;
     }
-    assert_true(
-        digest_equal(hash_keyed(&key, "", 0), digest_from_bytes(none)));
-    assert_true(
-        digest_equal(hash_keyed(&key, "", 1), digest_from_bytes(one)));
+    assert_true(digest_equal(hash_keyed(&key, "", 0), digest_from_bytes(none)));
+    assert_true(digest_equal(hash_keyed(&key, "", 1), digest_from_bytes(one)));
 }
 
 static void another_key_gives_another_hash(void **state)

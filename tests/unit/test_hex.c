@@ -27,5 +27,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hex_goes_both_ways_and_refuses_the_rest),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

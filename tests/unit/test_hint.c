@@ -108,8 +108,10 @@ static void a_hint_is_of_what_happened(void **state)
 
 static void known_names_are_filled_in(void **state)
 {
-    const struct hint_names names = {.host = "eu-1", .user = "recv",
-                                     .port = "22", .dir = "/srv/o",
+    const struct hint_names names = {.host = "eu-1",
+                                     .user = "recv",
+                                     .port = "22",
+                                     .dir = "/srv/o",
                                      .primary = "/p"};
     char out[HINT_ROOM], small[8];
 
@@ -145,5 +147,6 @@ int main(void)
         cmocka_unit_test(known_names_are_filled_in),
         cmocka_unit_test(a_child_has_no_network),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

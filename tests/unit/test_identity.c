@@ -16,6 +16,7 @@ static int setup(void **state)
 {
     struct bench *b = calloc(1, sizeof *b);
     char path[300];
+
     assert_non_null(b);
     fixture_begin(&b->f);
     assert_int_equal(mkdirat(b->f.fd, "db", 0755), 0);
@@ -31,6 +32,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct bench *b = *state;
+
     db_close(&b->db);
     (void)close(b->state_fd);
     fixture_end(&b->f);
@@ -42,6 +44,7 @@ static void made_id_is_read_back_and_stays(void **state)
 {
     struct bench *b = *state;
     uint8_t id[16], again[16];
+
     assert_int_equal(identity_read(&b->db, id, &b->f.err), ERR_NOTFOUND);
     mode_t mask = umask(0077);
     assert_int_equal(identity_make(&b->db, id, &b->f.err), 0);
@@ -62,6 +65,7 @@ static void two_databases_get_different_ids(void **state)
 {
     struct bench *b = *state;
     uint8_t one[16], two[16];
+
     assert_int_equal(identity_make(&b->db, one, &b->f.err), 0);
     assert_int_equal(unlinkat(b->db.root_fd, ".drover/id", 0), 0);
     assert_int_equal(identity_make(&b->db, two, &b->f.err), 0);
@@ -72,6 +76,7 @@ static void root_without_or_with_another_id_is_not_ours(void **state)
 {
     struct bench *b = *state;
     uint8_t id[16], other[16] = {1};
+
     assert_int_equal(identity_make(&b->db, id, &b->f.err), 0);
     assert_int_equal(identity_check(&b->db, id, &b->f.err), 0);
     assert_int_equal(identity_check(&b->db, other, &b->f.err), ERR_GONE);
@@ -85,6 +90,7 @@ static void moved_root_is_not_ours_although_its_id_can_be_read(void **state)
 {
     struct bench *b = *state;
     uint8_t id[16];
+
     assert_int_equal(identity_make(&b->db, id, &b->f.err), 0);
     assert_int_equal(renameat(b->f.fd, "db", b->f.fd, "aside"), 0);
     assert_int_equal(identity_check(&b->db, id, &b->f.err), ERR_GONE);
@@ -96,6 +102,7 @@ static void damaged_id_is_an_error_not_a_missing_id(void **state)
 {
     struct bench *b = *state;
     uint8_t id[16];
+
     assert_int_equal(mkdirat(b->db.root_fd, ".drover", 0755), 0);
     int meta = openat(b->db.root_fd, ".drover", O_RDONLY | O_CLOEXEC);
     assert_true(meta >= 0);
@@ -111,6 +118,7 @@ static void epoch_is_one_unless_written(void **state)
 {
     struct bench *b = *state;
     uint64_t epoch = 0;
+
     assert_int_equal(identity_epoch(&b->db, &epoch, &b->f.err), 0);
     assert_int_equal(epoch, 1);
     assert_int_equal(mkdirat(b->db.root_fd, ".drover", 0755), 0);
@@ -119,8 +127,8 @@ static void epoch_is_one_unless_written(void **state)
     put_file(meta, "epoch", "42\n", 3);
     assert_int_equal(identity_epoch(&b->db, &epoch, &b->f.err), 0);
     assert_int_equal(epoch, 42);
-    const char *const bad[] = {"", "x", "0\n", "-1\n", "1 2\n",
-                               "99999999999999999999999\n"};
+    const char *const bad[] = {"",     "x",     "0\n",
+                               "-1\n", "1 2\n", "99999999999999999999999\n"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         put_file(meta, "epoch", bad[i], strlen(bad[i]));
         assert_int_equal(identity_epoch(&b->db, &epoch, &b->f.err),
@@ -133,6 +141,7 @@ static void record_belongs_to_one_path(void **state)
 {
     struct bench *b = *state;
     uint8_t id[16] = {1, 2, 3}, back[16];
+
     assert_int_equal(identity_recall(b->state_fd, "/a", back, &b->f.err),
                      ERR_NOTFOUND);
     assert_int_equal(identity_record(b->state_fd, "/a b\n", id, &b->f.err), 0);
@@ -151,6 +160,7 @@ static void damaged_record_is_refused(void **state)
 {
     struct bench *b = *state;
     uint8_t back[16];
+
     put_file(b->state_fd, IDENTITY_RECORD, "zz /a", 5);
     assert_int_equal(identity_recall(b->state_fd, "/a", back, &b->f.err),
                      ERR_CORRUPT);
@@ -235,5 +245,6 @@ int main(void)
         T(a_lost_id_is_given_back_with_an_epoch),
         T(an_agent_claims_what_no_reader_can_lock),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

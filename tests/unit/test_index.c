@@ -21,7 +21,7 @@ static const struct index_ident ident = {
 /* Long after every ctime made by entry_of(). */
 static const int64_t later_ns = INT64_C(2000000000) * 1000000000;
 
-/* --- a small random generator (splitmix64), seeded and printed ------------ */
+/* --- a small random generator (splitmix64), seeded and printed ----------- */
 
 static uint64_t rng_next(uint64_t *state)
 {
@@ -42,7 +42,7 @@ static uint64_t seed_of_run(const char *test)
     return seed;
 }
 
-/* --- entries -------------------------------------------------------------- */
+/* --- entries ------------------------------------------------------------- */
 
 /* Key number `n` with its value in version `version`. */
 static struct index_entry entry_of(uint64_t n, uint64_t version)
@@ -146,7 +146,7 @@ static void assert_same_contents(struct index *a, struct index *b)
     free(of_b);
 }
 
-/* --- names ---------------------------------------------------------------- */
+/* --- names --------------------------------------------------------------- */
 
 static void table_and_key_names_never_meet(void **state)
 {
@@ -173,7 +173,7 @@ static void table_and_key_names_never_meet(void **state)
                   hash_keyed(&plain_key.names, "a\0b", 3));
 }
 
-/* --- attacks -------------------------------------------------------------- */
+/* --- attacks ------------------------------------------------------------- */
 
 enum { CHOICES = 192 }; /* more than the bits of a digest */
 
@@ -288,7 +288,7 @@ static void an_index_split_by_a_key_keeps_what_it_held(void **state)
     index_free(ix);
 }
 
-/* --- digests -------------------------------------------------------------- */
+/* --- digests ------------------------------------------------------------- */
 
 static void order_of_puts_does_not_matter(void **state)
 {
@@ -427,7 +427,7 @@ static void buckets_point_at_the_one_difference(void **state)
     index_free(b);
 }
 
-/* --- put_if, marks, sweep ------------------------------------------------- */
+/* --- put_if, marks, sweep ------------------------------------------------ */
 
 static void put_if_gives_way_to_news(void **state)
 {
@@ -541,7 +541,7 @@ static void mark_same_wants_the_exact_and_proven_stat(void **state)
     index_free(ix);
 }
 
-/* --- save and load -------------------------------------------------------- */
+/* --- save and load ------------------------------------------------------- */
 
 static void save(struct fixture *f, struct index *ix, int64_t now_ns)
 {
@@ -623,8 +623,8 @@ static void loaded_by(struct fixture *f, const struct index_ident *saved,
     put(ix, young);
     put(ix, old);
     put(ix, table_entry("t"));
-    assert_int_equal(
-        index_save(ix, f->fd, "index", saved, later_ns, &f->err), 0);
+    assert_int_equal(index_save(ix, f->fd, "index", saved, later_ns, &f->err),
+                     0);
     assert_int_equal(index_load(back, f->fd, "index", who, &f->err), 0);
     assert_digest(index_root(ix), index_root(back));
     assert_true(index_bytes(ix) == index_bytes(back));
@@ -696,14 +696,15 @@ static void another_identity_is_refused(void **state)
 static size_t slurp(int dir_fd, const char *file, uint8_t *out, size_t room)
 {
     CLEANUP(fd_closep) int fd = openat(dir_fd, file, O_RDONLY | O_CLOEXEC);
+
     assert_true(fd >= 0);
     ssize_t n = read(fd, out, room);
     assert_true(n > 0 && (size_t)n < room);
     return (size_t)n;
 }
 
-/* A load makes a whole index, which takes a sanitizer its time: there one bit of
- * seven, so that each byte has one, and each of the eight its turn. */
+/* A load makes a whole index, which takes a sanitizer its time: there one bit
+ * of seven, so that each byte has one, and each of the eight its turn. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { BIT_STEP = 7 };
 #else
@@ -778,7 +779,7 @@ static void failed_save_keeps_the_old_file(void **state)
     index_free(ix);
 }
 
-/* --- memory --------------------------------------------------------------- */
+/* --- memory -------------------------------------------------------------- */
 
 static void a_million_keys_stay_under_96_bytes_each(void **state)
 {

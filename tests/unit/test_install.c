@@ -213,5 +213,6 @@ int main(void)
         FIXTURE_TEST(rename_new_refuses_an_existing_name),
         FIXTURE_TEST(a_file_that_may_not_be_opened_is_replaced_and_removed),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,5 +61,6 @@ int main(void)
         cmocka_unit_test(json_is_valid_whatever_the_bytes),
         cmocka_unit_test(base64_pads_each_length),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,9 +7,9 @@
 
 static void put_key(struct index *ix, const char *key, struct err *err)
 {
-    struct index_entry e = {.name = index_name_key(index_key(ix), "", 0, key,
-                                                    strlen(key)),
-                            .stat = {.ino = 1, .ctime_ns = 1, .size = 1}};
+    struct index_entry e = {
+        .name = index_name_key(index_key(ix), "", 0, key, strlen(key)),
+        .stat = {.ino = 1, .ctime_ns = 1, .size = 1}};
 
     assert_int_equal(index_put(ix, &e, err), 0);
 }

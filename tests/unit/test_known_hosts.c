@@ -340,6 +340,7 @@ static void a_public_key_is_known_as_one(void **state)
 {
     struct sshkey key;
     struct err err;
+
     (void)state;
 
     (void)snprintf(path, sizeof path, "%s/file", dir);
@@ -432,5 +433,6 @@ int main(void)
         cmocka_unit_test(
             a_heap_refuses_beyond_its_bound_and_frees_what_is_left),
     };
+
     return cmocka_run_group_tests(tests, setup, teardown);
 }

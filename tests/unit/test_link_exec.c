@@ -37,6 +37,7 @@ static void exec_init(struct peer *p, const char *const *argv)
 static void exec_init_sh(struct peer *p, const char *script)
 {
     const char *const argv[] = {"sh", "-c", script, NULL};
+
     exec_init(p, argv);
 }
 
@@ -80,6 +81,7 @@ static void echo_returns_every_byte_in_order(void **state)
 static void on_later_kick(uv_timer_t *t)
 {
     struct peer *p = t->data;
+
     p->to_send += 10;
     uint64_t was = p->sent;
     link_kick(p->link);
@@ -305,6 +307,7 @@ the_child_inherits_three_descriptors_and_default_signals(void **state)
 static void on_unpause(uv_timer_t *t)
 {
     struct peer *p = t->data;
+
     assert_int_equal(p->got, 0);
     assert_int_equal(p->downs, 0);
     link_pause_input(p->link, false);

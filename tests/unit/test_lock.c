@@ -238,5 +238,6 @@ int main(void)
         FIXTURE_TEST(a_lock_on_a_replaced_inode_is_not_believed),
         FIXTURE_TEST(the_holder_is_found_by_inode_and_kind),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,10 +15,11 @@ struct bench {
 static int setup(void **state)
 {
     struct bench *b = calloc(1, sizeof *b);
+
     assert_non_null(b);
     fixture_begin(&b->f);
-    b->fd = openat(b->f.fd, "log", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC,
-                   0600);
+    b->fd =
+        openat(b->f.fd, "log", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     assert_true(b->fd >= 0);
     (void)fflush(stderr);
     b->saved = dup(STDERR_FILENO);
@@ -31,6 +32,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct bench *b = *state;
+
     (void)dup2(b->saved, STDERR_FILENO);
     (void)close(b->saved);
     (void)close(b->fd);
@@ -43,6 +45,7 @@ static char *text(struct bench *b)
 {
     static char out[65536];
     ssize_t n = pread(b->fd, out, sizeof out - 1, 0);
+
     assert_true(n >= 0);
     out[n] = '\0';
     return out;
@@ -51,8 +54,10 @@ static char *text(struct bench *b)
 static unsigned lines(const char *p)
 {
     unsigned n = 0;
-    for (; *p != '\0'; p++)
+
+    for (; *p != '\0'; p++) {
         n += *p == '\n';
+    }
     return n;
 }
 
@@ -90,13 +95,17 @@ static void what_others_wrote_cannot_steer_a_terminal(void **state)
     /* C1 controls and marks that turn the line's direction around, in UTF-8 and
      * as bytes that are no UTF-8; letters stay. */
     log_event(LOG_ERROR, "test_steer", NULL, 0, "%s",
-              "a\xc2\x9b" "b\xe2\x80\xae" "c\x9b" "d\xc3\xa4");
+              "a\xc2\x9b"
+              "b\xe2\x80\xae"
+              "c\x9b"
+              "d\xc3\xa4");
     assert_non_null(strstr(text(*state), "a??b???c?d\xc3\xa4\n"));
 }
 
 static void long_text_is_cut_not_split(void **state)
 {
     char big[8000];
+
     memset(big, 'x', sizeof big);
     big[sizeof big - 1] = '\0';
     log_event(LOG_ERROR, "test_long", NULL, 0, "%s", big);
@@ -107,9 +116,11 @@ static void long_text_is_cut_not_split(void **state)
 
 static void flood_of_one_event_is_held_back_others_pass(void **state)
 {
-    for (int i = 0; i < 1000; i++)
+    for (int i = 0; i < 1000; i++) {
         log_event(LOG_WARN, "test_flood", "a", 0, "%d", i);
+    }
     unsigned n = lines(text(*state));
+
     assert_in_range(n, 1, 20);
     log_event(LOG_WARN, "test_flood", "b", 0, "another replica");
     log_event(LOG_WARN, "test_flood2", "a", 0, "another event");

@@ -42,10 +42,12 @@ static void keep(struct bench *b, uint64_t id, int result, const void *value,
     assert_true(b->count < sizeof b->got / sizeof b->got[0]);
     struct answer *a = &b->got[b->count++];
     *a = (struct answer){.id = id, .result = result, .len = len, .pid = pid};
-    if (len > 0)
+    if (len > 0) {
         memcpy(a->value, value, len < sizeof a->value ? len : sizeof a->value);
-    if (err != NULL)
+    }
+    if (err != NULL) {
         (void)snprintf(a->text, sizeof a->text, "%.190s", err->msg);
+    }
 }
 
 static void on_looked(void *arg, uint64_t id, const struct looked *r)
@@ -61,6 +63,7 @@ static void on_table(void *arg, uint64_t id, int result, const struct err *err)
 static void on_opened(void *arg, uint64_t id, const struct looked *r)
 {
     struct bench *b = arg;
+
     (void)id;
     b->opened = *r;
     b->opened_count++;
@@ -76,6 +79,7 @@ static void on_data(void *arg, uint64_t id, const void *data, size_t n,
         return;
     }
     assert_null(r);
+
     b->stream_bytes += n;
     digest_stream_update(b->digest, data, n);
     looks_stream_read(b->looks, id, 65536);
@@ -84,6 +88,7 @@ static void on_data(void *arg, uint64_t id, const void *data, size_t n,
 static void on_zeros(void *arg, uint64_t id, uint64_t n)
 {
     struct bench *b = arg;
+
     b->stream_zeros += n;
     digest_stream_zeros(b->digest, n);
     looks_stream_read(b->looks, id, 65536);
@@ -100,6 +105,7 @@ static const struct looks_events events = {
 static int setup(void **state)
 {
     struct bench *b = calloc(1, sizeof *b);
+
     assert_non_null(b);
     fixture_begin(&b->f);
     (void)snprintf(b->path, sizeof b->path, "%s/db", b->f.path);
@@ -121,9 +127,11 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct bench *b = *state;
+
     looks_free(b->looks, NULL, NULL);
-    while (uv_run(&b->loop, UV_RUN_DEFAULT) != 0)
+    while (uv_run(&b->loop, UV_RUN_DEFAULT) != 0) {
         ;
+    }
     assert_int_equal(uv_loop_close(&b->loop), 0);
     assert_int_equal(b->root->refs, 1);
     root_unref(b->root);
@@ -142,13 +150,15 @@ static struct bytes text_bytes(const char *text)
 static void settle(struct bench *b)
 {
     looks_flush(b->looks);
-    while (looks_busy(b->looks))
+    while (looks_busy(b->looks)) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
 }
 
 static struct answer *look(struct bench *b, const char *table, const char *key)
 {
-    looks_key(b->looks, b->count + 1, text_bytes(table), text_bytes(key), 65536);
+    looks_key(b->looks, b->count + 1, text_bytes(table), text_bytes(key),
+              65536);
     settle(b);
     return &b->got[b->count - 1];
 }
@@ -168,6 +178,7 @@ static void put(struct bench *b, const char *path, const char *text)
 static void value_is_read(void **state)
 {
     struct bench *b = *state;
+
     assert_int_equal(mkdirat(b->fd, "t.tbl", 0755), 0);
     put(b, "t.tbl/k.kv", "hello");
     put(b, "t.tbl/empty.kv", "");
@@ -183,6 +194,7 @@ static void value_is_read(void **state)
 static void missing_key_and_table_are_gone(void **state)
 {
     struct bench *b = *state;
+
     assert_int_equal(mkdirat(b->fd, "t.tbl", 0755), 0);
     assert_int_equal(look(b, "t", "k")->result, LOOK_GONE);
     assert_int_equal(look(b, "no", "k")->result, LOOK_GONE);
@@ -193,6 +205,7 @@ static void missing_key_and_table_are_gone(void **state)
 static void nothing_is_gone_when_the_root_was_replaced(void **state)
 {
     struct bench *b = *state;
+
     assert_int_equal(renameat(b->f.fd, "db", b->f.fd, "aside"), 0);
     assert_int_equal(look(b, "", "k")->result, LOOK_ROOT_LOST);
     assert_int_equal(look_table(b, "t")->result, LOOK_ROOT_LOST);
@@ -200,8 +213,9 @@ static void nothing_is_gone_when_the_root_was_replaced(void **state)
     assert_int_equal(mkdir(b->path, 0755), 0);
     assert_int_equal(look(b, "", "k")->result, LOOK_ROOT_LOST);
     looks_stream_open(b->looks, 7, text_bytes(""), text_bytes("k"), false);
-    while (b->opened_count == 0)
+    while (b->opened_count == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     assert_int_equal(b->opened.result, LOOK_ROOT_LOST);
     looks_stream_close(b->looks, 7);
 }
@@ -209,6 +223,7 @@ static void nothing_is_gone_when_the_root_was_replaced(void **state)
 static void nothing_is_gone_without_our_id(void **state)
 {
     struct bench *b = *state;
+
     put(b, "k.kv", "here");
     assert_int_equal(look(b, "", "gone")->result, LOOK_GONE);
     assert_int_equal(unlinkat(b->fd, ".drover/id", 0), 0);
@@ -220,6 +235,7 @@ static void nothing_is_gone_without_our_id(void **state)
 static void nothing_is_read_while_there_is_no_root(void **state)
 {
     struct bench *b = *state;
+
     put(b, "k.kv", "here");
     looks_set_root(b->looks, NULL);
     assert_int_equal(look(b, "", "k")->result, LOOK_ROOT_LOST);
@@ -230,6 +246,7 @@ static void nothing_is_read_while_there_is_no_root(void **state)
 static void cached_directory_of_a_moved_table_is_not_believed(void **state)
 {
     struct bench *b = *state;
+
     assert_int_equal(mkdirat(b->fd, "t.tbl", 0755), 0);
     put(b, "t.tbl/k.kv", "old");
     assert_string_equal(look(b, "t", "k")->value, "old");
@@ -249,19 +266,21 @@ static void cached_directory_of_a_moved_table_is_not_believed(void **state)
     assert_string_equal(a->value, "newest");
 }
 
-static void symbolic_link_in_a_tables_place_is_an_error_not_a_delete(
-    void **state)
+static void
+symbolic_link_in_a_tables_place_is_an_error_not_a_delete(void **state)
 {
     struct bench *b = *state;
+
     assert_int_equal(symlinkat("/tmp", b->fd, "t.tbl"), 0);
     assert_int_equal(look(b, "t", "k")->result, LOOK_ERROR);
     assert_int_equal(look_table(b, "t")->result, LOOK_ERROR);
 }
 
-static void regular_file_in_a_tables_path_is_evidence_that_it_is_gone(
-    void **state)
+static void
+regular_file_in_a_tables_path_is_evidence_that_it_is_gone(void **state)
 {
     struct bench *b = *state;
+
     put(b, "t.tbl", "no table");
     put(b, "x.kv", "a key now");
     put(b, "a", "no directory");
@@ -287,6 +306,7 @@ static void unreadable_table_is_an_error_not_a_delete(void **state)
     }
     assert_int_equal(mkdirat(b->fd, "t.tbl", 0), 0);
     struct answer *a = look(b, "t", "k");
+
     assert_int_equal(a->result, LOOK_ERROR);
     assert_non_null(strstr(a->text, "t"));
 }
@@ -295,6 +315,7 @@ static void mounted_over_table_is_an_error_not_a_delete(void **state)
 {
     struct bench *b = *state;
     char path[400];
+
     assert_int_equal(mkdirat(b->fd, "t.tbl", 0755), 0);
     (void)snprintf(path, sizeof path, "%s/t.tbl", b->path);
     if (unshare(CLONE_NEWNS) != 0 ||
@@ -320,14 +341,16 @@ static void mounted_over_table_is_an_error_not_a_delete(void **state)
 static void held_key_is_busy_and_names_its_holder(void **state)
 {
     struct bench *b = *state;
+
     put(b, "k.kv", "x");
     int fd = openat(b->fd, "k.kv", O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0);
     assert_int_equal(flock(fd, LOCK_EX), 0);
     struct answer *a = look(b, "", "k");
     assert_int_equal(a->result, LOOK_BUSY);
-    if (a->pid != 0) /* hidden in some containers */
+    if (a->pid != 0) { /* hidden in some containers */
         assert_int_equal(a->pid, getpid());
+    }
     assert_int_equal(flock(fd, LOCK_UN), 0);
     assert_int_equal(look(b, "", "k")->result, LOOK_VALUE);
     assert_int_equal(close(fd), 0);
@@ -338,6 +361,7 @@ static void held_key_is_busy_and_names_its_holder(void **state)
 static void holders_of_many_keys_are_asked_for_in_turns(void **state)
 {
     struct bench *b = *state;
+
     enum { KEYS = 200, PAUSE_MS = 50 };
     int fds[KEYS];
     for (int i = 0; i < KEYS; i++) {
@@ -360,13 +384,15 @@ static void holders_of_many_keys_are_asked_for_in_turns(void **state)
         named += b->got[i].pid != 0;
     }
     assert_true(named <= turns);
-    for (int i = 0; i < KEYS; i++)
+    for (int i = 0; i < KEYS; i++) {
         (void)close(fds[i]);
+    }
 }
 
 static void many_looks_give_each_its_own_value(void **state)
 {
     struct bench *b = *state;
+
     enum { TABLES = 300, KEYS = 9000 };
     for (int i = 0; i < TABLES; i++) {
         char name[32];
@@ -377,14 +403,16 @@ static void many_looks_give_each_its_own_value(void **state)
         char name[64], text[32];
         (void)snprintf(name, sizeof name, "%d.tbl/%d.kv", i % TABLES, i);
         (void)snprintf(text, sizeof text, "value %d", i);
-        if (i % 10 != 0)
+        if (i % 10 != 0) {
             put(b, name, text);
+        }
     }
     for (int i = 0; i < KEYS; i++) {
         char table[16], key[16];
         (void)snprintf(table, sizeof table, "%d", i % TABLES);
         (void)snprintf(key, sizeof key, "%d", i);
-        looks_key(b->looks, (uint64_t)i, text_bytes(table), text_bytes(key), 4096);
+        looks_key(b->looks, (uint64_t)i, text_bytes(table), text_bytes(key),
+                  4096);
     }
     settle(b);
     assert_int_equal(b->count, KEYS);
@@ -407,6 +435,7 @@ static void many_looks_give_each_its_own_value(void **state)
 static void values_beyond_a_jobs_memory_wait_their_turn(void **state)
 {
     struct bench *b = *state;
+
     enum { KEYS = 64, BYTES = 250000 };
     char *big = malloc(BYTES);
     assert_non_null(big);
@@ -420,7 +449,8 @@ static void values_beyond_a_jobs_memory_wait_their_turn(void **state)
     for (int i = 0; i < KEYS; i++) {
         char key[16];
         (void)snprintf(key, sizeof key, "%d", i);
-        looks_key(b->looks, (uint64_t)i, text_bytes(""), text_bytes(key), 262144);
+        looks_key(b->looks, (uint64_t)i, text_bytes(""), text_bytes(key),
+                  262144);
     }
     settle(b);
     assert_int_equal(b->count, KEYS);
@@ -434,21 +464,25 @@ static void values_beyond_a_jobs_memory_wait_their_turn(void **state)
 static void large_value_is_streamed_with_its_digest(void **state)
 {
     struct bench *b = *state;
+
     enum { BYTES = 3 * 1000 * 1000 };
     char *big = malloc(BYTES);
     assert_non_null(big);
-    for (int i = 0; i < BYTES; i++)
+    for (int i = 0; i < BYTES; i++) {
         big[i] = (char)(i * 31 + i / 256);
+    }
     put_file(b->fd, "big.kv", big, BYTES);
     assert_int_equal(look(b, "", "big")->result, LOOK_LARGE);
     looks_stream_open(b->looks, 5, text_bytes(""), text_bytes("big"), false);
-    while (b->opened_count == 0)
+    while (b->opened_count == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     assert_int_equal(b->opened.result, LOOK_VALUE);
     assert_int_equal(b->opened.look.stat.size, BYTES);
     looks_stream_read(b->looks, 5, 65536);
-    while (b->stream_end == 0)
+    while (b->stream_end == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     assert_int_equal(b->stream_end, LOOK_VALUE);
     assert_int_equal(b->stream_bytes, BYTES);
     struct digest want = digest_of(big, BYTES);
@@ -458,17 +492,20 @@ static void large_value_is_streamed_with_its_digest(void **state)
     free(big);
 }
 
-/* 12 KiB of data in 256 MiB: what comes is the data, and how long the zeros are. */
+/* 12 KiB of data in 256 MiB: what comes is the data, and how long the zeros
+ * are. */
 static void a_sparse_value_is_streamed_as_data_and_holes(void **state)
 {
     struct bench *b = *state;
     static char data[4096];
     const off_t size = INT64_C(256) << 20;
+
     memset(data, 'd', sizeof data);
     int fd = openat(b->fd, "big.kv", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
-    for (off_t at = 0; at < size; at += size / 3 + 4096)
+    for (off_t at = 0; at < size; at += size / 3 + 4096) {
         assert_int_equal(pwrite(fd, data, sizeof data, at), sizeof data);
+    }
     assert_int_equal(ftruncate(fd, size), 0);
     struct stat st;
     assert_int_equal(fstat(fd, &st), 0);
@@ -478,17 +515,19 @@ static void a_sparse_value_is_streamed_as_data_and_holes(void **state)
         skip();
     }
     looks_stream_open(b->looks, 5, text_bytes(""), text_bytes("big"), false);
-    while (b->opened_count == 0)
+    while (b->opened_count == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     assert_int_equal(b->opened.look.disk_bytes, (uint64_t)st.st_blocks * 512);
     looks_stream_read(b->looks, 5, 65536);
-    while (b->stream_end == 0)
+    while (b->stream_end == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     assert_int_equal(b->stream_end, LOOK_VALUE);
     assert_int_equal(b->stream_bytes + b->stream_zeros, (uint64_t)size);
     assert_true(b->stream_bytes <= 3 * 65536);
-    assert_true(digest_equal(digest_stream_final(b->digest),
-                             b->opened.look.digest));
+    assert_true(
+        digest_equal(digest_stream_final(b->digest), b->opened.look.digest));
     looks_stream_close(b->looks, 5);
 }
 
@@ -496,6 +535,7 @@ static void a_sparse_value_is_streamed_as_data_and_holes(void **state)
 static bool is_free_for_writers(const struct bench *b, const char *file)
 {
     int fd = openat(b->fd, file, O_RDWR | O_CLOEXEC);
+
     assert_true(fd >= 0);
     bool is_free = flock(fd, LOCK_EX | LOCK_NB) == 0;
     (void)close(fd);
@@ -506,20 +546,24 @@ static void stream_nobody_reads_on_gives_the_lock_back(void **state)
 {
     struct bench *b = *state;
     char text[1000];
+
     memset(text, 'x', sizeof text);
     put_file(b->fd, "k.kv", text, sizeof text);
     looks_stream_open(b->looks, 5, text_bytes(""), text_bytes("k"), false);
-    while (b->opened_count == 0)
+    while (b->opened_count == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     assert_int_equal(b->opened.result, LOOK_VALUE);
     /* The loop runs dry: whatever gives the lock back has done so. */
-    while (uv_run(&b->loop, UV_RUN_DEFAULT) != 0)
+    while (uv_run(&b->loop, UV_RUN_DEFAULT) != 0) {
         ;
+    }
     assert_true(is_free_for_writers(b, "k.kv"));
     /* And the value is still read whole. */
     looks_stream_read(b->looks, 5, 400);
-    while (b->stream_end == 0)
+    while (b->stream_end == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     assert_int_equal(b->stream_end, LOOK_VALUE);
     assert_int_equal(b->stream_bytes, sizeof text);
     looks_stream_close(b->looks, 5);
@@ -529,17 +573,20 @@ static void stream_closed_while_it_reads_says_nothing_more(void **state)
 {
     struct bench *b = *state;
     char text[1000];
+
     memset(text, 'x', sizeof text);
     put_file(b->fd, "k.kv", text, sizeof text);
     looks_stream_open(b->looks, 5, text_bytes(""), text_bytes("k"), false);
     looks_stream_close(b->looks, 5);
     looks_stream_open(b->looks, 6, text_bytes(""), text_bytes("k"), false);
-    while (b->opened_count == 0)
+    while (b->opened_count == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     looks_stream_read(b->looks, 6, 100);
     looks_stream_close(b->looks, 6);
-    while (uv_run(&b->loop, UV_RUN_DEFAULT) != 0)
+    while (uv_run(&b->loop, UV_RUN_DEFAULT) != 0) {
         ;
+    }
     assert_int_equal(b->opened_count, 1);
     assert_int_equal(b->stream_bytes, 0);
 }
@@ -569,5 +616,6 @@ int main(void)
         /* Last: it changes the process's mounts. */
         T(mounted_over_table_is_an_error_not_a_delete),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,6 +90,7 @@ struct answer {
 static void on_lookup(void *arg, struct addrinfo *addrs, const char *why)
 {
     struct answer *a = arg;
+
     a->times++;
     a->found = addrs != NULL;
     (void)strncat(a->why, addrs != NULL ? "" : why, sizeof a->why - 1);
@@ -103,6 +104,7 @@ static struct lookup *look_up(uv_loop_t *loop, const char *host, uint16_t port,
 {
     struct err err;
     struct lookup *l = lookup_start(loop, host, port, on_lookup, a, &err);
+
     assert_non_null(l);
     return l;
 }

@@ -17,12 +17,14 @@ static struct bytes text(const char *s)
 static void found(struct met *m, const char *table, const char *key)
 {
     struct bytes k = text(key != NULL ? key : "");
+
     met_found(m, text(table), key != NULL ? &k : NULL);
 }
 
 static void moved(struct met *m, const char *table, const char *key)
 {
     struct bytes k = text(key != NULL ? key : "");
+
     met_moved(m, text(table), key != NULL ? &k : NULL);
 }
 

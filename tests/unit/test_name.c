@@ -174,5 +174,6 @@ int main(void)
         cmocka_unit_test(key_file_and_name_is_key_are_inverse),
         cmocka_unit_test(entries_fall_into_one_class),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -141,6 +141,7 @@ static int open_one(struct bench *b, const char *name,
                     const struct own_dir *how, bool *made)
 {
     int fd = own_dir_open(b->f.fd, name, how, made, &b->err);
+
     if (fd >= 0) {
         (void)close(fd);
         return 0;
@@ -229,6 +230,7 @@ static void root_changes_nothing_that_may_have_been_put_there(void **state)
 static int open_file(struct bench *b, const char *name)
 {
     int fd = own_file_open(b->f.fd, name, O_RDWR, &b->err);
+
     if (fd >= 0) {
         (void)close(fd);
         return 0;

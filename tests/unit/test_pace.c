@@ -90,6 +90,7 @@ static unsigned run(struct line *l, int64_t warm_ms, int64_t *queue_ms)
         step(l);
     }
     uint64_t before = l->carried;
+
     *queue_ms = 0;
     for (int i = 0; i < 20000; i++) {
         step(l);
@@ -200,5 +201,6 @@ int main(void)
         cmocka_unit_test(test_it_follows_the_link),
         cmocka_unit_test(test_without_answers_nothing_follows),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

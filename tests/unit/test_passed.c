@@ -25,9 +25,9 @@ static struct passed *passed_in(struct fixture *f)
 
     p = (struct passed){.count = 0};
     assert_int_equal(db_open(&db, f->path, false, &f->err), 0);
-    assert_int_equal(walk_db(&db, &(struct walk_ops){.passed = on_passed}, &p,
-                             &c, &f->err),
-                     0);
+    assert_int_equal(
+        walk_db(&db, &(struct walk_ops){.passed = on_passed}, &p, &c, &f->err),
+        0);
     assert_int_equal(p.count, c.ignored);
     db_close(&db);
     return &p;
@@ -122,5 +122,6 @@ int main(void)
         FIXTURE_TEST(what_readers_see_is_not_crowded_out),
         FIXTURE_TEST(a_table_that_is_too_deep_is_told),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -153,7 +153,7 @@ static void rename_in(int dir_fd, const char *file)
     } while (true);
 }
 
-/* --- telling --------------------------------------------------------------- */
+/* --- telling ------------------------------------------------------------- */
 
 static void only_an_untouched_empty_file_is_one(void **state)
 {
@@ -220,7 +220,7 @@ static void a_value_can_be_marked(void **state)
     assert_false(is_one(l->f.fd, "k.kv"));
 }
 
-/* --- reading --------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------- */
 
 static int get_len(struct lab *l, int64_t timeout_ms, size_t *len)
 {
@@ -262,12 +262,11 @@ static void no_reader_asks_for_its_lock(void **state)
     assert_int_equal(drover_each(l->db, ROOT, ROOT, 0, 0, on_pair, &seen, NULL),
                      0);
     assert_int_equal(seen, 0);
-    assert_int_equal(
-        look_key(l->f.fd, "k", 1, 100, &value, &look, &l->f.err), LOOK_VALUE);
+    assert_int_equal(look_key(l->f.fd, "k", 1, 100, &value, &look, &l->f.err),
+                     LOOK_VALUE);
     assert_int_equal(look.stat.size, 0);
-    assert_int_equal(
-        large_open(l->f.fd, "k", 1, 5, &large, &look, &l->f.err),
-        LOOK_CHANGING);
+    assert_int_equal(large_open(l->f.fd, "k", 1, 5, &large, &look, &l->f.err),
+                     LOOK_CHANGING);
     assert_int_equal(share_locks, 0);
     buf_deinit(&value);
 }
@@ -343,7 +342,7 @@ static void one_that_is_written_in_place_is_waited_for(void **state)
     assert_int_equal(get_len(l, 0, &len), 0);
 }
 
-/* --- writing --------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------- */
 
 /* Often enough that making the file and its rename fall into one step of the
  * clock. */

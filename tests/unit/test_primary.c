@@ -425,8 +425,7 @@ test_what_was_not_acknowledged_is_sent_again_in_its_place(void **state)
     fx_free(f);
 }
 
-#define SIXTY                                                                  \
-    "0123456789012345678901234567890123456789012345678901234567890123"
+#define SIXTY "0123456789012345678901234567890123456789012345678901234567890123"
 
 static void test_a_touched_value_is_sent_as_its_digest(void **state)
 {

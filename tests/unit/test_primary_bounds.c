@@ -61,7 +61,8 @@ static int extras_left(const struct fx_peer *r)
     return n;
 }
 
-static void test_more_differences_than_are_kept_are_repaired_in_parts(void **state)
+static void
+test_more_differences_than_are_kept_are_repaired_in_parts(void **state)
 {
     struct fx *f = new_with(4, 100);
     struct replica_status s;

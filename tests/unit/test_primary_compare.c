@@ -165,8 +165,8 @@ static void test_a_place_lost_while_comparing_is_owed_again(void **state)
 /* A change is on its way to the replica, which is slow to install it; its
  * table is removed, and the replica's place for that is lost.  The comparison
  * sees a replica without the key: it must not stay there after that. */
-static void test_what_is_under_way_when_a_place_is_lost_is_sent_again(
-    void **state)
+static void
+test_what_is_under_way_when_a_place_is_lost_is_sent_again(void **state)
 {
     struct primary_config c;
 
@@ -242,7 +242,8 @@ test_a_table_that_vanished_whole_is_swept_from_the_index(void **state)
 }
 
 /* The replica has what the primary has not, in a directory it cannot list. */
-static void test_nothing_is_claimed_past_what_a_replica_cannot_name(void **state)
+static void
+test_nothing_is_claimed_past_what_a_replica_cannot_name(void **state)
 {
     struct fx *f = fx_new();
 

@@ -349,8 +349,8 @@ static void test_a_touched_large_value_is_sent_as_its_digest(void **state)
     fx_free(f);
 }
 
-/* A new file of now is not read twice, and one that was written in place is sent
- * once its digest is another. */
+/* A new file of now is not read twice, and one that was written in place is
+ * sent once its digest is another. */
 static void test_a_changed_large_value_is_sent_whole(void **state)
 {
     struct fx *f = fx_new();

@@ -110,7 +110,8 @@ static void test_a_stuck_first_copy_holds_up_no_other(void **state)
     fx_free(f);
 }
 
-/* Both are members of one walk: it waits for the stuck one, but not for long. */
+/* Both are members of one walk: it waits for the stuck one, but not for long.
+ */
 static void test_a_stuck_member_is_passed_by(void **state)
 {
     struct fx *f = fx_new_small(1 << 20);
@@ -129,8 +130,8 @@ static void test_a_stuck_member_is_passed_by(void **state)
 
 /* An agent began anew beside a stuck replica: what an established one missed
  * meanwhile reaches it, and the operator's jobs for it end. */
-static void test_an_established_replica_is_repaired_beside_a_stuck_one(
-    void **state)
+static void
+test_an_established_replica_is_repaired_beside_a_stuck_one(void **state)
 {
     struct fx *f = fx_new_ready(1 << 20);
     struct fx_peer *old = fx_add(f, 1, true);
@@ -338,5 +339,6 @@ int main(void)
         cmocka_unit_test(test_replicas_that_keep_pace_share_a_walk),
         cmocka_unit_test(test_nobody_waits_for_who_is_about_to_need_a_walk),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

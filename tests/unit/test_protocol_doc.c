@@ -51,8 +51,7 @@ static int free_doc(void **state)
     return 0;
 }
 
-/* --- examples
- * ------------------------------------------------------------------- */
+/* --- examples ------------------------------------------------------------ */
 
 static unsigned hex_digit(char c)
 {
@@ -175,8 +174,7 @@ static void there_are_no_examples_of_other_frames(void **state)
     assert_int_equal(got, want);
 }
 
-/* --- tables
- * --------------------------------------------------------------------- */
+/* --- tables -------------------------------------------------------------- */
 
 static void assert_row(const char *row)
 {
@@ -207,10 +205,9 @@ static void limits_are_those_of_the_code(void **state)
         int value;
     } limits[] = {
         LIMIT(WIRE_FRAME_MAX),  LIMIT(WIRE_INLINE_MAX), LIMIT(WIRE_PIECE_MAX),
-        LIMIT(WIRE_ZEROS_MAX),
-        LIMIT(WIRE_TEXT_MAX),   LIMIT(WIRE_COMM_MAX),   LIMIT(WIRE_BATCH_MAX),
-        LIMIT(WIRE_NOISE_MAX),  LIMIT(KEY_MAX_BYTES),   LIMIT(TABLE_MAX_BYTES),
-        LIMIT(TABLE_MAX_DEPTH),
+        LIMIT(WIRE_ZEROS_MAX),  LIMIT(WIRE_TEXT_MAX),   LIMIT(WIRE_COMM_MAX),
+        LIMIT(WIRE_BATCH_MAX),  LIMIT(WIRE_NOISE_MAX),  LIMIT(KEY_MAX_BYTES),
+        LIMIT(TABLE_MAX_BYTES), LIMIT(TABLE_MAX_DEPTH),
     };
 
     (void)state;

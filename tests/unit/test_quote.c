@@ -179,5 +179,6 @@ int main(void)
         cmocka_unit_test(tamed_text_keeps_its_letters_and_its_length),
         cmocka_unit_test(any_bytes_fit_in_the_promised_room),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

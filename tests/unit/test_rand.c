@@ -41,5 +41,6 @@ int main(void)
         cmocka_unit_test(equal_seeds_give_equal_sequences),
         cmocka_unit_test(random_bytes_differ),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,5 +114,6 @@ int main(void)
         FIXTURE_TEST(a_file_of_another_size_or_time_has_changed),
         FIXTURE_TEST(read_full_stops_at_the_end_only),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

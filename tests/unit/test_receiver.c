@@ -5,8 +5,7 @@
  */
 #include "tests/unit/receiver_fixture.h"
 
-/* --- the hello
- * -------------------------------------------------------------------- */
+/* --- the hello ----------------------------------------------------------- */
 
 static void a_session_begins_with_magic_hello_and_scan(void **state)
 {
@@ -168,8 +167,7 @@ static void foreign_bytes_are_shown(void **state)
                   "ERROR 213 expected a drover agent, got: \"GGG");
 }
 
-/* --- the end
- * ------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------- */
 
 static void no_agent_may_be_silent_for_ever(void **state)
 {
@@ -274,9 +272,7 @@ static void a_dead_link_ends_the_session(void **state)
     assert_int_equal(rig_send(g, 0), ERR_CLOSED);
 }
 
-/* --- groups
- * ----------------------------------------------------------------------------
- */
+/* --- groups -------------------------------------------------------------- */
 
 static void
 an_ack_comes_after_values_names_and_directories_are_durable(void **state)
@@ -650,9 +646,7 @@ static void staged_bytes_are_bounded_too(void **state)
     assert_false(receiver_full(g->r));
 }
 
-/* --- failures
- * ------------------------------------------------------------------------------
- */
+/* --- failures ------------------------------------------------------------ */
 
 static void a_full_disk_refuses_one_change_and_deletes_still_pass(void **state)
 {

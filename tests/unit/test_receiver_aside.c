@@ -6,9 +6,7 @@
  */
 #include "tests/unit/receiver_fixture.h"
 
-/* --- locks
- * -------------------------------------------------------------------------------
- */
+/* --- locks --------------------------------------------------------------- */
 
 static void a_locked_key_waits_aside_while_others_flow(void **state)
 {
@@ -234,9 +232,7 @@ static void too_many_locked_keys_do_not_stop_the_session(void **state)
     assert_false(receiver_full(g->r));
 }
 
-/* --- tables
- * -------------------------------------------------------------------------------
- */
+/* --- tables -------------------------------------------------------------- */
 
 static void fill_table(struct rig *g, const char *table, int keys)
 {
@@ -376,8 +372,7 @@ static void a_drop_that_fails_refuses_what_it_superseded(void **state)
                                   "Directory not empty\nNAK 1 EXISTS ");
 }
 
-/* --- the same value
- * ---------------------------------------------------------------------- */
+/* --- the same value ------------------------------------------------------ */
 
 static void the_same_value_is_skipped_when_its_stat_proves_it(void **state)
 {

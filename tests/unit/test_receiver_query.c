@@ -6,8 +6,7 @@
 #include "tests/support/plain_key.h"
 #include "tests/unit/receiver_fixture.h"
 
-/* --- large values
- * ------------------------------------------------------------------------- */
+/* --- large values -------------------------------------------------------- */
 
 static void a_stream_lets_small_values_pass(void **state)
 {
@@ -168,9 +167,7 @@ static void pieces_without_a_beginning_end_the_session(void **state)
     assert_prefix(rig_answers(g), "ERROR 213 SET_BEGIN: sequence 1 has begun");
 }
 
-/* --- questions
- * ----------------------------------------------------------------------------
- */
+/* --- questions ----------------------------------------------------------- */
 
 static void a_pong_tells_what_is_applied_and_nothing_more(void **state)
 {

@@ -69,8 +69,7 @@ static const char *value_of(uint64_t seq)
     return text;
 }
 
-/* --- steps
- * ---------------------------------------------------------------------- */
+/* --- steps --------------------------------------------------------------- */
 
 static void step_stream(struct world *w, unsigned t, unsigned k)
 {
@@ -159,8 +158,7 @@ static void step(struct world *w)
     }
 }
 
-/* --- checks
- * --------------------------------------------------------------------- */
+/* --- checks -------------------------------------------------------------- */
 
 /* Which change of the key's history the disk shows; 0: the time before. */
 static size_t shown(struct world *w, unsigned t, unsigned k, size_t from)
@@ -215,6 +213,7 @@ static void check_all_is_applied(struct world *w)
         }
     }
     assert_index_true(w->g);
+
     assert_int_equal(memstore_stages(w->g->m), 0);
 }
 
@@ -294,8 +293,7 @@ static void no_power_loss_takes_what_was_acknowledged(void **state)
     }
 }
 
-/* --- hostile agents
- * ---------------------------------------------------------------- */
+/* --- hostile agents ------------------------------------------------------ */
 
 /* Frames of all kinds, some bytes changed, in random chunks. */
 static void run_hostile(uint64_t seed)

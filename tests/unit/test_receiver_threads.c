@@ -300,10 +300,10 @@ static void every_change_is_answered_once_across_threads(void **state)
 {
     static bool seen[CHANGES + 1];
     struct receiver_config config = {.group_changes = 50, .pending_max = 300};
-    struct wire_hello hello = {
-        .proto_min = WIRE_PROTO_MIN,
-        .proto_max = WIRE_PROTO_MAX,
-        .epoch = 1, .silence_ms = 60000};
+    struct wire_hello hello = {.proto_min = WIRE_PROTO_MIN,
+                               .proto_max = WIRE_PROTO_MAX,
+                               .epoch = 1,
+                               .silence_ms = 60000};
     struct world w = {.m = memstore_new(), .ix = index_new()};
     struct buf b = BUF_NULL;
     pthread_t threads[3];

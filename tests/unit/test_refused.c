@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The primary's core and what a replica refuses: how many keys, for how long and
- * why; and that it is not said to keep up when that lasts.
+ * The primary's core and what a replica refuses: how many keys, for how long
+ * and why; and that it is not said to keep up when that lasts.
  */
 #include <errno.h>
 
@@ -21,7 +21,8 @@ static void refuse(struct fx *f, struct fx_peer *peer, uint64_t seq, int code,
 }
 
 /* Refused again and again, over `ms`; returns the sequence it has. */
-static void refuse_for(struct fx *f, struct fx_peer *r, uint64_t seq, int64_t ms)
+static void refuse_for(struct fx *f, struct fx_peer *r, uint64_t seq,
+                       int64_t ms)
 {
     while (ms > 0) {
         fx_wait(f, 100);
@@ -213,5 +214,6 @@ int main(void)
         cmocka_unit_test(test_what_waits_behind_a_refused_key_stands_aside),
         cmocka_unit_test(test_news_of_a_refused_key_is_tried_soon),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

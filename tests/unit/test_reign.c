@@ -73,6 +73,7 @@ static void refusals_have_their_numbers(void **state)
 {
     struct reign r = {.epoch = 0};
     struct wire_hello other = hello_of(1, 1, 9);
+
     (void)state;
 
     memset(r.db_id, 1, sizeof r.db_id);
@@ -119,6 +120,7 @@ static void no_hello_uses_up_the_epochs(void **state)
 static void the_first_primary_may_have_a_high_epoch_but_not_any(void **state)
 {
     struct reign r = {.epoch = 0};
+
     (void)state;
 
     memset(r.db_id, 1, sizeof r.db_id);
@@ -134,6 +136,7 @@ static void a_stranger_is_not_told_the_database_id(void **state)
     struct wire_hello h = hello_of(1, 1, 3);
     struct err err = {0};
     char mine[2 * sizeof r.db_id + 1];
+
     (void)state;
 
     for (size_t i = 0; i < sizeof r.db_id; i++) {

@@ -50,6 +50,7 @@ static char *rendered(const char *in, int which, bool color)
 static void expect(const char *in, int which, const char *want)
 {
     char *text = rendered(in, which, false);
+
     assert_string_equal(text, want);
     free(text);
 }
@@ -78,25 +79,26 @@ static const char STATUS[] =
 static void status_is_a_table_with_errors_and_hints_below(void **state)
 {
     (void)state;
-    expect(STATUS, 0,
-           "orders  /srv/orders   48,211 keys, 87.2 MiB in 12 tables   agent "
-           "0.1.0, up 12 d   scanned 5.0 s ago\n"
-           "REPLICA  STATE      LAG      PENDING          LAST ACK  SILENT  "
-           "RATE       RECEIVER\n"
-           "eu-1     streaming  0 s      -                800 ms    800 ms  "
-           "41 keys/s  0.1.0\n"
-           "us-1     retrying   4 m 7 s  1,312 / 1.3 MiB  -         -       "
-           "-          -\n"
-           "refused   users/bob       1 m 22 s  on eu-1: write: full, and 11 "
-           "more\n"
-           "blocked   'users/al ice'  41.0 s    on primary: pid 8123 billing\n"
-           "changing  users/hot       9.0 s     on primary: changes while it is "
-           "read, 12 tries\n"
-           "blocked  3 keys in all\n"
-           "eu-1: the link broke twice in 10 m, the last time 7.0 s ago: "
-           "DR-209 cut\n"
-           "us-1: DR-203 host key differs. Next try in 22.0 s (attempt 9)\n"
-           "      HINT: look\n");
+    expect(
+        STATUS, 0,
+        "orders  /srv/orders   48,211 keys, 87.2 MiB in 12 tables   agent "
+        "0.1.0, up 12 d   scanned 5.0 s ago\n"
+        "REPLICA  STATE      LAG      PENDING          LAST ACK  SILENT  "
+        "RATE       RECEIVER\n"
+        "eu-1     streaming  0 s      -                800 ms    800 ms  "
+        "41 keys/s  0.1.0\n"
+        "us-1     retrying   4 m 7 s  1,312 / 1.3 MiB  -         -       "
+        "-          -\n"
+        "refused   users/bob       1 m 22 s  on eu-1: write: full, and 11 "
+        "more\n"
+        "blocked   'users/al ice'  41.0 s    on primary: pid 8123 billing\n"
+        "changing  users/hot       9.0 s     on primary: changes while it is "
+        "read, 12 tries\n"
+        "blocked  3 keys in all\n"
+        "eu-1: the link broke twice in 10 m, the last time 7.0 s ago: "
+        "DR-209 cut\n"
+        "us-1: DR-203 host key differs. Next try in 22.0 s (attempt 9)\n"
+        "      HINT: look\n");
 }
 
 static void colors_appear_only_when_asked_for(void **state)
@@ -127,9 +129,10 @@ static void missing_fields_are_shown_as_dashes(void **state)
 static void text_from_outside_cannot_drive_the_terminal(void **state)
 {
     (void)state;
-    char *text = rendered("{\"id\":210,\"text\":\"said \\u001b[2J\\n\\\"x\\\"\","
-                          "\"hint\":\"\\u0007\"}",
-                          3, false);
+    char *text =
+        rendered("{\"id\":210,\"text\":\"said \\u001b[2J\\n\\\"x\\\"\","
+                 "\"hint\":\"\\u0007\"}",
+                 3, false);
 
     assert_null(strchr(text, '\033'));
     assert_null(strchr(text, '\007'));
@@ -140,12 +143,15 @@ static void text_from_outside_cannot_drive_the_terminal(void **state)
 
 static void what_a_replica_says_of_itself_cannot_either(void **state)
 {
-    static const char hostile[] =
-        "{\"mode\":\"verify\",\"database\":{},\"replicas\":[{\"name\":\"e\\u001b"
-        "\",\"state\":\"\\u009b2J\",\"version\":\"\\u001b]0;x\\u0007\",\"phase\":"
-        "\"\\u202e\",\"held\":true,\"done\":false,\"extra\":1,\"names\":[{\"kind\":"
-        "\"\\u001b\",\"table\":\"\\u001b\",\"key\":\"\"}]}],\"blocked\":[{\"side\":"
-        "\"replica\",\"comm\":\"\\u001b\"}]}";
+    static const char hostile[] = "{\"mode\":\"verify\",\"database\":{},"
+                                  "\"replicas\":[{\"name\":\"e\\u001b"
+                                  "\",\"state\":\"\\u009b2J\",\"version\":"
+                                  "\"\\u001b]0;x\\u0007\",\"phase\":"
+                                  "\"\\u202e\",\"held\":true,\"done\":false,"
+                                  "\"extra\":1,\"names\":[{\"kind\":"
+                                  "\"\\u001b\",\"table\":\"\\u001b\",\"key\":"
+                                  "\"\"}]}],\"blocked\":[{\"side\":"
+                                  "\"replica\",\"comm\":\"\\u001b\"}]}";
 
     (void)state;
     for (int which = 0; which < 4; which++) {
@@ -310,5 +316,6 @@ int main(void)
         cmocka_unit_test(progress_is_one_line_for_all_replicas),
         cmocka_unit_test(columns_count_characters_and_lines_have_no_tail),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

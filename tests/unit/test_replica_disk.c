@@ -143,8 +143,8 @@ static int drop(struct rig *r, const char *table, bool force)
                              &r->f.err);
 }
 
-/* 1 GiB of zeros takes no room, also where the announced size had reserved some,
- * and what cannot be a file's length is refused. */
+/* 1 GiB of zeros takes no room, also where the announced size had reserved
+ * some, and what cannot be a file's length is refused. */
 static void zeros_are_a_hole(void **state)
 {
     struct rig *r = *state;
@@ -174,8 +174,8 @@ static void zeros_are_a_hole(void **state)
     number = ++r->next;
     assert_int_equal(r->ops.stage_begin(&r->d, number, text("t"), 0, &r->f.err),
                      0);
-    assert_int_equal(
-        r->ops.stage_zeros(&r->d, number, INT64_MAX, &r->f.err), ERR_IO);
+    assert_int_equal(r->ops.stage_zeros(&r->d, number, INT64_MAX, &r->f.err),
+                     ERR_IO);
     r->ops.stage_drop(&r->d, number);
 }
 
@@ -229,8 +229,8 @@ static void values_get_the_group_of_the_settings(void **state)
     assert_int_equal(st.st_gid, 4321);
 }
 
-static void a_locked_key_is_busy_names_the_holder_and_can_be_forced(
-    void **state)
+static void
+a_locked_key_is_busy_names_the_holder_and_can_be_forced(void **state)
 {
     struct rig *r = *state;
 
@@ -300,7 +300,8 @@ static ino_t unnamed_inode(void)
     struct stat st;
 
     for (int fd = 3; fd < 1024; fd++) {
-        int flags = fcntl(fd, F_GETFL); /* one that is only removed is not ours */
+        int flags =
+            fcntl(fd, F_GETFL); /* one that is only removed is not ours */
         if (flags >= 0 && (flags & O_TMPFILE) == O_TMPFILE &&
             fstat(fd, &st) == 0 && st.st_nlink == 0) {
             return st.st_ino;
@@ -392,9 +393,11 @@ static void removing_what_is_not_there_is_fine(void **state)
     char comm[16];
 
     assert_int_equal(r->ops.remove(&r->d, text("no"), text("k"), false, &pid,
-                                   comm, &r->f.err), INSTALL_ABSENT);
-    assert_int_equal(r->ops.remove(&r->d, text(""), text("k"), false, &pid,
-                                   comm, &r->f.err), INSTALL_ABSENT);
+                                   comm, &r->f.err),
+                     INSTALL_ABSENT);
+    assert_int_equal(
+        r->ops.remove(&r->d, text(""), text("k"), false, &pid, comm, &r->f.err),
+        INSTALL_ABSENT);
     assert_false(exists(r->f.fd, "no.tbl"));
 }
 
@@ -462,8 +465,8 @@ static void a_table_is_dropped_key_by_key(void **state)
     assert_int_equal(drop(r, "t", false), TABLE_DROP_DONE);
 }
 
-static void a_locked_key_does_not_keep_the_others_from_being_dropped(
-    void **state)
+static void
+a_locked_key_does_not_keep_the_others_from_being_dropped(void **state)
 {
     struct rig *r = *state;
     int rc, steps = 0;
@@ -506,15 +509,17 @@ static void freshness_carries_the_primarys_time(void **state)
     assert_int_equal(meta_freshness_read(r->d.meta.fd, &f, &r->f.err), 0);
     assert_true(f.fresh_ns == 0);
     assert_string_equal(f.state, "initial");
-    assert_int_equal(r->ops.freshness(&r->d, 1000000007, 9, REPLICA_STREAMING,
-                                      &r->f.err), 0);
+    assert_int_equal(
+        r->ops.freshness(&r->d, 1000000007, 9, REPLICA_STREAMING, &r->f.err),
+        0);
     assert_int_equal(meta_freshness_read(r->d.meta.fd, &f, &r->f.err), 0);
     assert_true(f.fresh_ns == 1000000007 && f.seq == 9);
     /* Same text, later time; then unknown time keeps the last one. */
-    assert_int_equal(r->ops.freshness(&r->d, 2000000000, 9, REPLICA_STREAMING,
-                                      &r->f.err), 0);
-    assert_int_equal(r->ops.freshness(&r->d, 0, 10, REPLICA_CATCHUP,
-                                      &r->f.err), 0);
+    assert_int_equal(
+        r->ops.freshness(&r->d, 2000000000, 9, REPLICA_STREAMING, &r->f.err),
+        0);
+    assert_int_equal(r->ops.freshness(&r->d, 0, 10, REPLICA_CATCHUP, &r->f.err),
+                     0);
     assert_int_equal(meta_freshness_read(r->d.meta.fd, &f, &r->f.err), 0);
     assert_true(f.fresh_ns == 2000000000 && f.seq == 10);
 }
@@ -561,7 +566,8 @@ static void what_is_undone_is_kept_aside(void **state)
     set(r, "t", "fresh", "x");
     set(r, "t", "fresh", "y");
     assert_int_equal(r->ops.remove(&r->d, text("t"), text("gone"), false, &pid,
-                                   comm, &r->f.err), INSTALL_DONE);
+                                   comm, &r->f.err),
+                     INSTALL_DONE);
     while (drop(r, "d", false) == TABLE_DROP_MORE) {
     }
     memset(&sync_log, 0, sizeof sync_log);
@@ -570,8 +576,8 @@ static void what_is_undone_is_kept_aside(void **state)
     assert_true(was_synced(log.st_ino));
     assert_int_equal(r->ops.keep_undone(&r->d, false, &r->f.err), 0);
     set(r, "t", "over", "live");
-    assert_int_equal(trash_each(r->d.undone.dir_fd, note_undone, listed,
-                                &r->f.err), 0);
+    assert_int_equal(
+        trash_each(r->d.undone.dir_fd, note_undone, listed, &r->f.err), 0);
     assert_string_equal(listed, "t/over=5 t/gone=7 d/dropped=7 ");
     assert_int_equal(trash_count(r->d.meta.fd, UNDONE_DIR), 3);
 }
@@ -586,8 +592,9 @@ static ino_t fresh_inode(struct rig *r)
 
 static void fresh_at(struct rig *r, int64_t fresh_ns, uint64_t seq)
 {
-    assert_int_equal(r->ops.freshness(&r->d, fresh_ns, seq, REPLICA_STREAMING,
-                                      &r->f.err), 0);
+    assert_int_equal(
+        r->ops.freshness(&r->d, fresh_ns, seq, REPLICA_STREAMING, &r->f.err),
+        0);
 }
 
 /* A text is on disk before it gets the name, the first name as well; a time
@@ -611,8 +618,9 @@ static void freshness_is_whole_after_a_power_loss_and_cheap(void **state)
     assert_true(f.fresh_ns == 49 * INT64_C(1000000000) && f.seq <= 58);
     /* Another state is told at once. */
     memset(&sync_log, 0, sizeof sync_log);
-    assert_int_equal(r->ops.freshness(&r->d, 50000000000, 60, REPLICA_CATCHUP,
-                                      &r->f.err), 0);
+    assert_int_equal(
+        r->ops.freshness(&r->d, 50000000000, 60, REPLICA_CATCHUP, &r->f.err),
+        0);
     assert_int_equal(sync_log.calls, 1);
     assert_true(was_synced(fresh_inode(r)));
     assert_int_equal(meta_freshness_read(r->d.meta.fd, &f, &r->f.err), 0);
@@ -691,14 +699,15 @@ static int try_sandbox(struct rig *r, const char *outside)
     uint64_t number = ++r->next;
     struct vstat vst;
     uint32_t pid;
-    if (r->ops.stage_begin(&r->d, number, text("a/b"), 2 << 20, &r->f.err) != 0 ||
+    if (r->ops.stage_begin(&r->d, number, text("a/b"), 2 << 20, &r->f.err) !=
+            0 ||
         r->ops.stage_write(&r->d, number, "x", 1, &r->f.err) != 0 ||
         r->ops.stage_end(&r->d, number, &r->f.err) != 0 ||
         r->ops.stage_sync(&r->d, &number, 1, &r->f.err) != 0) {
         return 5;
     }
-    if (r->ops.install(&r->d, number, text("a/b"), text("k"), false, &vst,
-                       &pid, comm, &r->f.err) != INSTALL_DONE ||
+    if (r->ops.install(&r->d, number, text("a/b"), text("k"), false, &vst, &pid,
+                       comm, &r->f.err) != INSTALL_DONE ||
         r->ops.dirs_sync(&r->d, &r->f.err) != 0) {
         return 6;
     }

@@ -67,9 +67,10 @@ static int teardown(void **state)
 
 static int tell(struct bench *b, int64_t fresh_s)
 {
-    struct meta_freshness f = {
-        .epoch = 1, .seq = 1, .state = "streaming",
-        .fresh_ns = fresh_s * NS_PER_S};
+    struct meta_freshness f = {.epoch = 1,
+                               .seq = 1,
+                               .state = "streaming",
+                               .fresh_ns = fresh_s * NS_PER_S};
 
     return fresh_tell(&b->fresh, &f, &b->f.err);
 }
@@ -139,8 +140,8 @@ static void a_sync_that_failed_moves_nothing_and_is_told(void **state)
         clock_sleep_ns(NS_PER_MS);
     }
     assert_non_null(strstr(b->f.err.msg, "syncfs"));
-    /* The kernel tells of a lost write once: that the next sync is silent proves
-     * nothing, not even where nothing changes any more. */
+    /* The kernel tells of a lost write once: that the next sync is silent
+     * proves nothing, not even where nothing changes any more. */
     atomic_store(&sync_lab.fails, false);
     assert_true(tell(b, 6) < 0);
     atomic_fetch_add(&b->changes, 1);

@@ -118,10 +118,13 @@ static int open_as_outsider(struct fixture *f, gid_t group)
         struct meta m;
 
         asked.group = group;
-        if (setgroups(0, NULL) != 0 || setgid(65534) != 0 || setuid(65534) != 0)
+        if (setgroups(0, NULL) != 0 || setgid(65534) != 0 ||
+            setuid(65534) != 0) {
             _exit(2);
-        if (meta_open(&m, f->path, &asked, &f->err) == 0)
+        }
+        if (meta_open(&m, f->path, &asked, &f->err) == 0) {
             _exit(0);
+        }
         _exit(f->err.id == DR_REPLICA_DIR &&
                       strstr(f->err.msg, "usermod -aG daemon nobody") != NULL
                   ? 1

@@ -459,11 +459,13 @@ static void kept_is(struct bench *b, const char *name, const char *table,
     assert_int_equal(kept_each(&k, seek, &s, &b->err), 0);
     assert_string_equal(s.text, want);
     assert_int_equal(kept_has(&k, bytes_of(table, strlen(table)),
-                              bytes_of(key, strlen(key)), &b->err), 1);
+                              bytes_of(key, strlen(key)), &b->err),
+                     1);
     assert_int_equal(kept_has(&k, bytes_of(table, strlen(table)),
-                              bytes_of("no", 2), &b->err), 0);
-    assert_int_equal(kept_has(&k, bytes_of("no", 2), bytes_of("no", 2),
-                              &b->err), 0);
+                              bytes_of("no", 2), &b->err),
+                     0);
+    assert_int_equal(
+        kept_has(&k, bytes_of("no", 2), bytes_of("no", 2), &b->err), 0);
     kept_close(&k);
 }
 
@@ -605,8 +607,8 @@ static void values_kept_as_a_database_are_read(void **state)
 /* Names from a disk are checked like names from the wire. */
 static void a_kept_table_with_an_impossible_name_is_refused(void **state)
 {
-    static const char *const names[] = {"..", "../../etc", "/etc", "a//b",
-                                        ".drover/x", "a/../b"};
+    static const char *const names[] = {"..",   "../../etc", "/etc",
+                                        "a//b", ".drover/x", "a/../b"};
     struct bench *b = *state;
     struct kept k;
 

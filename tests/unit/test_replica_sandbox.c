@@ -21,8 +21,8 @@
 enum { CREATE = 444, ADD = 445, RESTRICT = 446 };
 
 static struct kernel {
-    long abi;      /* negative: the errno of every call */
-    long fails;    /* this call fails with EINVAL */
+    long abi;   /* negative: the errno of every call */
+    long fails; /* this call fails with EINVAL */
     uint64_t attr[3];
     size_t attr_size;
     uint64_t allowed[4];
@@ -38,6 +38,7 @@ static long create(const void *attr, size_t size, long flags)
         return kernel.abi;
     }
     assert_true(size <= sizeof kernel.attr);
+
     memcpy(kernel.attr, attr, size);
     kernel.attr_size = size;
     return dup(STDERR_FILENO);
@@ -46,6 +47,7 @@ static long create(const void *attr, size_t size, long flags)
 static long add(int fd, const void *rule)
 {
     size_t n = kernel.rules++;
+
     assert_true(n < 4);
     memcpy(&kernel.allowed[n], rule, 8);
     memcpy(&kernel.rule_fd[n], (const char *)rule + 8, 4);
@@ -58,6 +60,7 @@ long __wrap_syscall(long nr, ...)
 {
     va_list ap;
     long rc = -1;
+
     if (kernel.abi < 0) {
         errno = (int)-kernel.abi;
         return -1;
@@ -97,9 +100,8 @@ static void each_version_is_asked_for_what_it_knows(void **state)
         size_t size;
         uint64_t fs, net, scoped;
     } rows[] = {
-        {2, 8, 0x3fff, 0, 0},   {3, 8, 0x7fff, 0, 0},
-        {4, 16, 0x7fff, 3, 0},  {5, 16, 0xffff, 3, 0},
-        {6, 24, 0xffff, 3, 3},  {7, 24, 0xffff, 3, 3},
+        {2, 8, 0x3fff, 0, 0},   {3, 8, 0x7fff, 0, 0},  {4, 16, 0x7fff, 3, 0},
+        {5, 16, 0xffff, 3, 0},  {6, 24, 0xffff, 3, 3}, {7, 24, 0xffff, 3, 3},
         {99, 24, 0xffff, 3, 3},
     };
     char why[160];
@@ -134,6 +136,7 @@ static void only_what_a_receiver_does_is_granted(void **state)
 static void a_kernel_without_landlock_is_named(void **state)
 {
     char why[160];
+
     (void)state;
     assert_int_equal(enter(-ENOSYS, why), SANDBOX_NONE);
     assert_string_equal(why, "the kernel has no Landlock: Function not "
@@ -147,6 +150,7 @@ static void a_kernel_without_landlock_is_named(void **state)
 static void the_first_version_is_too_old(void **state)
 {
     char why[160];
+
     (void)state;
     assert_int_equal(enter(1, why), SANDBOX_NONE);
     assert_string_equal(why, "this kernel's Landlock (ABI 1) is too old");
@@ -182,5 +186,6 @@ int main(void)
         cmocka_unit_test(the_first_version_is_too_old),
         cmocka_unit_test(each_failing_call_is_named),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,13 +75,13 @@ static bool asks(struct pair *p, struct wire_hello h, int64_t silent_ms)
     int n = snprintf(text, sizeof text,
                      "db=%s instance=%s epoch=%ju nonce=0 pid=1\n", db,
                      instance, (uintmax_t)h.epoch);
-    assert_int_equal(meta_replace(p->m.fd, "takeover", text, (size_t)n, &how,
-                                  &p->f.err), 0);
+    assert_int_equal(
+        meta_replace(p->m.fd, "takeover", text, (size_t)n, &how, &p->f.err), 0);
     return session_superseded(&p->live, silent_ms, p->why, sizeof p->why);
 }
 
-static void the_first_gets_the_lock_and_the_second_is_told_who_has_it(
-    void **state)
+static void
+the_first_gets_the_lock_and_the_second_is_told_who_has_it(void **state)
 {
     struct pair *p = *state;
     char pid[32];
@@ -133,7 +133,8 @@ static void the_same_agent_takes_over(void **state)
     assert_non_null(strstr(p->why, "same agent"));
 }
 
-/* One directory under two names: they would take it from each other for ever. */
+/* One directory under two names: they would take it from each other for ever.
+ */
 static void the_same_agent_does_not_under_another_name(void **state)
 {
     struct pair *p = *state;
@@ -143,8 +144,7 @@ static void the_same_agent_does_not_under_another_name(void **state)
     assert_int_equal(lock(&p->live, hello_of(1, 1, 1), &p->f.err), 0);
     assert_int_equal(lock(&p->newcomer, other, &p->f.err), ERR_REFUSED);
     assert_int_equal(p->f.err.id, DR_REPLICA_TWICE);
-    assert_non_null(
-        strstr(p->f.err.msg, "us leads to the directory of eu?1"));
+    assert_non_null(strstr(p->f.err.msg, "us leads to the directory of eu?1"));
     put_text(p->m.fd, "takeover",
              "db=01010101010101010101010101010101 "
              "instance=01010101010101010101010101010101 epoch=1 nonce=0a pid=1 "
@@ -176,8 +176,7 @@ static void another_agent_takes_over_from_a_silent_one(void **state)
     assert_int_equal(lock(&p->live, hello_of(1, 1, 5), &p->f.err), 0);
     assert_false(asks(p, hello_of(1, 2, 5), 3000));
     /* The same question, a moment later. */
-    assert_true(
-        session_superseded(&p->live, 3001, p->why, sizeof p->why));
+    assert_true(session_superseded(&p->live, 3001, p->why, sizeof p->why));
 }
 
 static void another_database_never_takes_over(void **state)
@@ -229,8 +228,7 @@ static void keys_without_an_identity_are_refused_with_the_way_out(void **state)
     assert_int_equal(check(p, hello_of(1, 1, 1)), ERR_REFUSED);
     assert_int_equal(p->f.err.id, DR_REPLICA_NOT_EMPTY);
     assert_non_null(strstr(p->f.err.msg, "drover-replica adopt"));
-    assert_non_null(
-        strstr(p->f.err.msg, "01010101010101010101010101010101"));
+    assert_non_null(strstr(p->f.err.msg, "01010101010101010101010101010101"));
 }
 
 static void another_database_and_an_older_epoch_are_refused(void **state)
@@ -384,8 +382,7 @@ static void an_agent_whose_place_was_taken_does_not_come_back(void **state)
 
     assert_int_equal(follow(p, process_of(1, 1, 5)), REIGN_NEW);
     for (uint8_t process = 2; process <= META_AGENTS; process++) {
-        assert_int_equal(follow(p, process_of(1, process, 5)),
-                         REIGN_NEW_AGENT);
+        assert_int_equal(follow(p, process_of(1, process, 5)), REIGN_NEW_AGENT);
         for (uint8_t old = 1; old < process; old++) {
             assert_int_equal(check(p, process_of(1, old, 5)), ERR_REFUSED);
             assert_int_equal(p->f.err.id, DR_TWO_PRIMARIES);

@@ -137,9 +137,8 @@ static void put_in(struct rig *r, uint64_t number, const char *table,
                    const char *value)
 {
     begin_in(r, number, table, strlen(value));
-    assert_int_equal(stages_write(&r->stages, number, value, strlen(value),
-                                  &r->f.err),
-                     0);
+    assert_int_equal(
+        stages_write(&r->stages, number, value, strlen(value), &r->f.err), 0);
 }
 
 static void put(struct rig *r, uint64_t number)
@@ -163,9 +162,8 @@ static int install(struct rig *r, uint64_t number, const char *table,
 {
     struct tables_one *t;
 
-    assert_int_equal(tables_get(&r->tables, table, strlen(table), true, &t,
-                                &r->f.err),
-                     0);
+    assert_int_equal(
+        tables_get(&r->tables, table, strlen(table), true, &t, &r->f.err), 0);
     return stages_install(&r->stages, number, t, bytes_of(key, strlen(key)), 0,
                           st, &r->f.err);
 }
@@ -213,7 +211,7 @@ static void an_empty_value_is_no_placeholder(void **state)
     }
 }
 
-/* --- durable, and then closed --------------------------------------------- */
+/* --- durable, and then closed -------------------------------------------- */
 
 static void a_value_is_durable_before_its_descriptor_is_closed(void **state)
 {
@@ -312,7 +310,7 @@ static void values_that_wait_give_their_descriptors_back(void **state)
     assert_int_equal(seen.temps, 0);
 }
 
-/* --- in the way of nobody --------------------------------------------------- */
+/* --- in the way of nobody ------------------------------------------------ */
 
 static void what_is_not_in_place_has_no_name(void **state)
 {
@@ -364,7 +362,7 @@ static void what_is_left_is_found_by_a_sweep(void **state)
     assert_false(exists(r->f.fd, "t.tbl/k.kv"));
 }
 
-/* --- what the directory gives ------------------------------------------------ */
+/* --- what the directory gives -------------------------------------------- */
 
 static void a_new_value_has_its_mode_whatever_the_umask(void **state)
 {
@@ -461,7 +459,7 @@ static void a_value_has_the_group_of_its_table(void **state)
     assert_int_equal(st.st_gid, 4321);
 }
 
-/* --- the table is another one by then ----------------------------------------- */
+/* --- the table is another one by then ------------------------------------ */
 
 static void remove_table(const struct rig *r)
 {
@@ -498,9 +496,8 @@ static void a_value_of_a_table_to_be_made_is_not_written_twice(void **state)
     struct stat st;
 
     assert_int_equal(fchmod(r->f.fd, 0750), 0);
-    assert_int_equal(stages_begin(&r->stages, 1, bytes_of("new", 3), 5,
-                                  &r->f.err),
-                     0);
+    assert_int_equal(
+        stages_begin(&r->stages, 1, bytes_of("new", 3), 5, &r->f.err), 0);
     assert_int_equal(stages_write(&r->stages, 1, "value", 5, &r->f.err), 0);
     end_synced(r, 1);
     ino_t staged = disk.synced[1];
@@ -540,26 +537,24 @@ static void a_value_that_is_given_up_leaves_no_table(void **state)
     struct rig *r = *state;
     struct stat st;
 
-    assert_int_equal(stages_begin(&r->stages, 1, bytes_of("new", 3), 5,
-                                  &r->f.err),
-                     0);
+    assert_int_equal(
+        stages_begin(&r->stages, 1, bytes_of("new", 3), 5, &r->f.err), 0);
     assert_int_equal(stages_write(&r->stages, 1, "value", 5, &r->f.err), 0);
     end_synced(r, 1);
     assert_int_equal(fstatat(r->f.fd, "new.tbl", &st, 0), -1);
     stages_drop(&r->stages, 1);
     assert_int_equal(fstatat(r->f.fd, "new.tbl", &st, 0), -1);
     assert_int_equal(temporaries(r), 0);
-    assert_int_equal(stages_begin(&r->stages, 2, bytes_of("new", 3), 5,
-                                  &r->f.err),
-                     0);
+    assert_int_equal(
+        stages_begin(&r->stages, 2, bytes_of("new", 3), 5, &r->f.err), 0);
     assert_int_equal(stages_write(&r->stages, 2, "value", 5, &r->f.err), 0);
     end_synced(r, 2);
     assert_int_equal(install(r, 2, "new", "k", &st), INSTALL_DONE);
     assert_file(r->f.fd, "new.tbl/k.kv", "value");
 }
 
-static void a_value_whose_table_cannot_be_made_yet_waits_in_the_root(
-    void **state)
+static void
+a_value_whose_table_cannot_be_made_yet_waits_in_the_root(void **state)
 {
     struct rig *r = *state;
     struct stat st;

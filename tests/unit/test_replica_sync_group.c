@@ -34,8 +34,8 @@ static void the_faster_way_gets_nearly_all_groups(void **state)
     assert_true(play(&d, 100, 1000, COST_THREADS, COST_SYNCFS) < 20);
 }
 
-static void the_slower_way_is_tried_again_and_wins_when_it_got_faster(
-    void **state)
+static void
+the_slower_way_is_tried_again_and_wins_when_it_got_faster(void **state)
 {
     struct sync_choice c = {0};
 

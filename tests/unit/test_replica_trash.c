@@ -23,7 +23,8 @@ static void open_bin(struct bin *b, struct fixture *f, int64_t keep_s,
     b->f = f;
     b->meta_fd = openat(f->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(b->meta_fd >= 0);
-    assert_int_equal(trash_open(&b->t, b->meta_fd, TRASH_DIR, &set, &modes, &f->err), 0);
+    assert_int_equal(
+        trash_open(&b->t, b->meta_fd, TRASH_DIR, &set, &modes, &f->err), 0);
     assert_int_equal(trash_start(&b->t, &f->err), 0);
 }
 
@@ -59,9 +60,8 @@ static int note(void *arg, const struct trash_entry *e)
     size_t at = strlen(l->text);
 
     (void)snprintf(l->text + at, sizeof l->text - at, "%.*s/%.*s=%llu ",
-                   (int)e->table.len, (const char *)e->table.p,
-                   (int)e->key.len, (const char *)e->key.p,
-                   (unsigned long long)e->size);
+                   (int)e->table.len, (const char *)e->table.p, (int)e->key.len,
+                   (const char *)e->key.p, (unsigned long long)e->size);
     l->count++;
     return 0;
 }
@@ -263,5 +263,6 @@ int main(void)
         FIXTURE_TEST(the_log_is_written_anew_when_most_of_it_is_gone),
         FIXTURE_TEST(a_disk_that_takes_no_record_does_not_stop_a_delete),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,6 +64,7 @@ struct blind_walk {
 static int blind_begin(void *arg, const char *table, size_t len, int dir_fd)
 {
     struct blind_walk *b = arg;
+
     return b->ops->table_begin(b->arg, table, len, dir_fd);
 }
 
@@ -82,6 +83,7 @@ static int blind_end(void *arg, const char *table, size_t len, bool complete,
                      const struct err *err)
 {
     struct blind_walk *b = arg;
+
     return b->ops->table_end(b->arg, table, len, complete, err);
 }
 
@@ -201,6 +203,7 @@ static bool get(struct world *w, const char *table, const char *key,
 static bool has(struct world *w, const char *table, const char *key)
 {
     struct index_entry e;
+
     return get(w, table, key, &e);
 }
 
@@ -945,6 +948,7 @@ struct names {
 static bool want_name(void *arg, struct digest name)
 {
     const struct names *q = arg;
+
     return digest_equal(name, q->want[0]) || digest_equal(name, q->want[1]);
 }
 

@@ -32,6 +32,7 @@ struct bench {
 static void on_ended(void *arg, const struct scan_report *r)
 {
     struct bench *b = arg;
+
     b->scans_ended++;
     b->last = *r;
 }
@@ -39,17 +40,20 @@ static void on_ended(void *arg, const struct scan_report *r)
 static void on_hint(void *arg, struct bytes table, const struct bytes *key)
 {
     struct bench *b = arg;
+
     (void)table;
-    if (key != NULL)
+    if (key != NULL) {
         b->hints++;
-    else
+    } else {
         b->table_hints++;
+    }
 }
 
 static void on_left(void *arg, struct bytes table, struct bytes key)
 {
     struct bench *b = arg;
     struct index_entry e;
+
     /* Nobody else puts it there. */
     assert_false(index_get(
         b->ix, index_name_key(&plain_key, table.p, table.len, key.p, key.len),
@@ -65,6 +69,7 @@ static void on_missed(void *arg)
 static size_t on_room(void *arg, uint64_t id)
 {
     struct bench *b = arg;
+
     assert_int_equal(id, 7);
     return b->wide_open ? 100000 : b->room;
 }
@@ -77,6 +82,7 @@ static void on_found(void *arg, uint64_t id, struct digest name, bool is_table,
         is_table
             ? index_name_table(&plain_key, table.p, table.len)
             : index_name_key(&plain_key, table.p, table.len, key.p, key.len);
+
     assert_int_equal(id, 7);
     assert_true(digest_equal(want, name));
     b->found++;
@@ -91,6 +97,7 @@ static void on_walk_ended(void *arg, uint64_t id, bool complete,
                           const struct err *err)
 {
     struct bench *b = arg;
+
     (void)err;
     assert_int_equal(id, 7);
     b->ended++;
@@ -117,6 +124,7 @@ bool primary_walk_wants(const void *walk, struct digest name)
 static int setup(void **state)
 {
     struct bench *b = calloc(1, sizeof *b);
+
     assert_non_null(b);
     fixture_begin(&b->f);
     assert_int_equal(uv_loop_init(&b->loop), 0);
@@ -140,10 +148,13 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct bench *b = *state;
-    if (b->scans != NULL)
+
+    if (b->scans != NULL) {
         scans_free(b->scans, NULL, NULL);
-    while (uv_run(&b->loop, UV_RUN_DEFAULT) != 0)
+    }
+    while (uv_run(&b->loop, UV_RUN_DEFAULT) != 0) {
         ;
+    }
     assert_int_equal(uv_loop_close(&b->loop), 0);
     assert_int_equal(b->root->refs, 1);
     root_unref(b->root);
@@ -156,6 +167,7 @@ static int teardown(void **state)
 static void on_done(void *arg, const struct scan_report *r)
 {
     struct bench *b = arg;
+
     b->done++;
     b->done_rc_bad += r->rc < 0;
 }
@@ -168,13 +180,15 @@ static void on_other(void *arg, const struct scan_report *r)
 
 static void wait_scans(struct bench *b)
 {
-    while (scans_busy(b->scans))
+    while (scans_busy(b->scans)) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
 }
 
 static void first_scan_fills_the_index_without_hints(void **state)
 {
     struct bench *b = *state;
+
     scans_ask(b->scans, false, true, on_done, b);
     assert_int_equal(b->done, 0);
     wait_scans(b);
@@ -189,6 +203,7 @@ static void first_scan_fills_the_index_without_hints(void **state)
 static void first_scan_leaves_keys_while_there_is_room(void **state)
 {
     struct bench *b = *state;
+
     assert_false(scans_leaving(b->scans));
     scans_set_left_room(b->scans, KEYS / 10);
     scans_ask(b->scans, false, true, on_done, b);
@@ -210,6 +225,7 @@ static void first_scan_leaves_keys_while_there_is_room(void **state)
 static void later_scan_hints_what_the_watch_missed(void **state)
 {
     struct bench *b = *state;
+
     scans_ask(b->scans, false, true, NULL, NULL);
     wait_scans(b);
     put_file(b->f.fd, "t.tbl/1.kv", "another", 7);
@@ -225,6 +241,7 @@ static void later_scan_hints_what_the_watch_missed(void **state)
 static void request_during_a_scan_gets_the_next_one(void **state)
 {
     struct bench *b = *state;
+
     scans_ask(b->scans, false, true, on_done, b);
     assert_false(scans_waiting(b->scans));
     /* The thread runs already: these come too late for it, and share one. */
@@ -243,6 +260,7 @@ static void forgotten_waiter_is_not_told(void **state)
 {
     struct bench *b = *state;
     unsigned other = 0;
+
     scans_ask(b->scans, false, true, on_done, b);
     scans_ask(b->scans, false, true, on_other, &other);
     scans_forget(b->scans, b);
@@ -254,6 +272,7 @@ static void forgotten_waiter_is_not_told(void **state)
 static void lost_root_ends_requests_with_an_error(void **state)
 {
     struct bench *b = *state;
+
     scans_set_root(b->scans, NULL);
     scans_ask(b->scans, false, false, on_done, b);
     assert_int_equal(b->done, 0);
@@ -271,6 +290,7 @@ static void too_many_hints_are_dropped_and_said_so(void **state)
 {
     struct bench *b = *state;
     char name[300];
+
     /* Long names fill the bound before the loop gets to look at them: it does
      * not run while the scan does. */
     scans_ask(b->scans, false, true, NULL, NULL);
@@ -284,8 +304,9 @@ static void too_many_hints_are_dropped_and_said_so(void **state)
         assert_int_equal(close(fd), 0);
     }
     scans_ask(b->scans, false, false, NULL, NULL);
-    while (scans_progress(b->scans) < KEYS + LONG)
+    while (scans_progress(b->scans) < KEYS + LONG) {
         (void)usleep(1000); /* the thread works, the loop does not look */
+    }
     wait_scans(b);
     assert_true(b->missed > 0);
     assert_true(b->hints < LONG);
@@ -295,20 +316,24 @@ static void too_many_hints_are_dropped_and_said_so(void **state)
 static void walk_waits_for_room(void **state)
 {
     struct bench *b = *state;
+
     b->room = 100;
     scans_walk(b->scans, 7, b);
-    while (b->found < 100)
+    while (b->found < 100) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
-    for (int i = 0; i < 50; i++)
+    }
+    for (int i = 0; i < 50; i++) {
         (void)uv_run(&b->loop, UV_RUN_NOWAIT);
+    }
     assert_int_equal(b->found, 100);
     assert_int_equal(b->ended, 0);
     size_t before = b->found;
     while (b->ended == 0) {
         b->room = 37;
         scans_walk_pump(b->scans);
-        while (b->ended == 0 && b->room > 0)
+        while (b->ended == 0 && b->room > 0) {
             (void)uv_run(&b->loop, UV_RUN_ONCE);
+        }
         assert_true(b->found <= before + 37);
         before = b->found;
     }
@@ -320,34 +345,40 @@ static void walk_waits_for_room(void **state)
 static void stopped_walk_still_ends(void **state)
 {
     struct bench *b = *state;
+
     b->room = 10;
     scans_walk(b->scans, 7, b);
-    while (b->found < 10)
+    while (b->found < 10) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     scans_walk_stop(b->scans, 7);
-    while (b->ended == 0)
+    while (b->ended == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     assert_false(b->complete);
     /* And there can be another. */
     b->ended = 0;
     b->wide_open = true;
     scans_walk(b->scans, 7, b);
-    while (b->ended == 0)
+    while (b->ended == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     assert_true(b->complete);
 }
 
 static void freeing_in_the_middle_of_everything_is_clean(void **state)
 {
     struct bench *b = *state;
+
     b->room = 10;
     scans_walk(b->scans, 7, b);
     scans_ask(b->scans, true, true, on_done, b);
     scans_ask(b->scans, true, true, on_done, b);
     scans_free(b->scans, NULL, NULL);
     b->scans = NULL;
-    while (uv_run(&b->loop, UV_RUN_DEFAULT) != 0)
+    while (uv_run(&b->loop, UV_RUN_DEFAULT) != 0) {
         ;
+    }
     assert_int_equal(b->done, 0);
     assert_int_equal(b->ended, 0);
 }
@@ -355,6 +386,7 @@ static void freeing_in_the_middle_of_everything_is_clean(void **state)
 static void on_saved(void *arg, int rc, const struct err *err)
 {
     struct bench *b = arg;
+
     (void)err;
     b->saved_rc = rc;
     b->saved++;
@@ -364,17 +396,18 @@ static void saved_index_is_loaded_again(void **state)
 {
     struct bench *b = *state;
     struct index_ident ident = {.db_id = {1}, .root_dev = 2, .root_ino = 3};
+
     scans_ask(b->scans, false, true, NULL, NULL);
     wait_scans(b);
     scans_save(b->scans, b->f.fd, "index", &ident, on_saved, b);
     assert_true(scans_saving(b->scans));
-    while (b->saved == 0)
+    while (b->saved == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     assert_int_equal(b->saved_rc, 0);
     struct index *again = index_new();
     assert_non_null(again);
-    assert_int_equal(index_load(again, b->f.fd, "index", &ident, &b->f.err),
-                     0);
+    assert_int_equal(index_load(again, b->f.fd, "index", &ident, &b->f.err), 0);
     assert_true(digest_equal(index_root(again), index_root(b->ix)));
     index_free(again);
 }
@@ -396,5 +429,6 @@ int main(void)
         T(freeing_in_the_middle_of_everything_is_clean),
         T(saved_index_is_loaded_again),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -610,5 +610,6 @@ int main(void)
         PLAY_TEST(each_key_is_created_exactly_once),
         PLAY_TEST(a_set_that_returned_is_never_lost),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,6 +19,7 @@ int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to,
         return __real_renameat2(from_fd, from, to_fd, to, flags);
     }
     errno = rename_says;
+
     return -1;
 }
 
@@ -110,5 +111,6 @@ int main(void)
         FIXTURE_TEST(no_more_is_read_than_there_is_room_for),
         FIXTURE_TEST(a_link_is_not_followed_and_a_fifo_does_not_block),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

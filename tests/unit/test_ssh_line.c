@@ -124,5 +124,6 @@ int main(void)
         cmocka_unit_test(settings_become_a_command),
         cmocka_unit_test(a_command_is_read),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

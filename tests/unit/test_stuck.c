@@ -25,8 +25,9 @@ static void test_what_is_never_acknowledged_is_named(void **state)
     fx_wait(f, 1);
     assert_false(fx_keeps_up(f, r, &why));
     assert_int_equal(why.id, DR_LAG);
-    fx_says(&why, "5 s behind, 2 changes pending, such as: table t key a is not "
-              "acknowledged");
+    fx_says(&why,
+            "5 s behind, 2 changes pending, such as: table t key a is not "
+            "acknowledged");
     fx_ack(f, r, 1);
     assert_true(fx_keeps_up(f, r, &why));
     fx_free(f);
@@ -48,8 +49,9 @@ static void test_a_lock_on_either_side_is_named(void **state)
     fx_beat(f, 6);
     assert_false(fx_keeps_up(f, r, &why));
     assert_int_equal(why.id, DR_LOCKED_THERE);
-    fx_says(&why, "table t key a is locked on the replica for 6 s by report (pid "
-              "4711)");
+    fx_says(&why,
+            "table t key a is locked on the replica for 6 s by report (pid "
+            "4711)");
     fx_ack(f, r, 1);
     assert_true(fx_keeps_up(f, r, &why));
 
@@ -81,7 +83,8 @@ static void test_what_waits_for_somebody_can_be_gone_through(void **state)
     assert_non_null(at);
     assert_int_equal(stuck_why(at), STUCK_REFUSED);
     stuck_say(f->p, at, 2, &err);
-    assert_string_equal(err.msg, "table t key a: disk full, and 2 more like it");
+    assert_string_equal(err.msg,
+                        "table t key a: disk full, and 2 more like it");
     at = stuck_next(repl, at);
     assert_non_null(at);
     assert_int_equal(stuck_why(at), STUCK_LOCKED_HERE);
@@ -96,5 +99,6 @@ int main(void)
         cmocka_unit_test(test_a_lock_on_either_side_is_named),
         cmocka_unit_test(test_what_waits_for_somebody_can_be_gone_through),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,8 +45,8 @@ static void old_temporaries_of_all_tables_are_removed(void **state)
     assert_int_equal(sweep(f, 0), 0);
 }
 
-static void a_young_one_stays_for_its_writer_may_be_about_to_lock_it(
-    void **state)
+static void
+a_young_one_stays_for_its_writer_may_be_about_to_lock_it(void **state)
 {
     struct fixture *f = *state;
 

@@ -311,8 +311,7 @@ int main(void)
         cmocka_unit_test(test_a_lock_given_back_is_found),
         cmocka_unit_test(test_a_barrier_does_not_wait_for_the_next_look),
         cmocka_unit_test(test_a_real_key_is_never_taken_for_a_temporary),
-        cmocka_unit_test(
-            test_it_is_no_change_for_a_minute),
+        cmocka_unit_test(test_it_is_no_change_for_a_minute),
         cmocka_unit_test(test_when_events_were_lost_it_is_a_key),
         cmocka_unit_test(test_a_scan_does_not_make_it_a_key),
         cmocka_unit_test(test_a_delete_on_its_way_is_not_forgotten),

@@ -20,8 +20,8 @@ static const struct compare_options QUESTIONS[] = {
 enum { QUESTIONS_COUNT = sizeof QUESTIONS / sizeof QUESTIONS[0] };
 
 /* A replica that has everything but the newest value of t/bad. */
-static struct fx_peer *begin(struct fx *f, void (*spoil)(struct fx *f,
-                                                         struct fx_peer *r))
+static struct fx_peer *begin(struct fx *f,
+                             void (*spoil)(struct fx *f, struct fx_peer *r))
 {
     fx_put(f, "t", "good", "one");
     fx_put(f, "t", "bad", "one");
@@ -41,8 +41,9 @@ static struct replica_status status_of(struct fx *f, struct fx_peer *r)
 }
 
 /* Answered within a minute, and the key is named. */
-static void ask(struct fx *f, struct fx_peer *r, const struct compare_options *q,
-                enum uncompared_why why, bool on_primary)
+static void ask(struct fx *f, struct fx_peer *r,
+                const struct compare_options *q, enum uncompared_why why,
+                bool on_primary)
 {
     struct compare_options o = *q;
     const struct compare_result *res = NULL;
@@ -88,6 +89,7 @@ static void ask_all(void (*spoil)(struct fx *f, struct fx_peer *r),
 static void refuse(struct fx *f, struct fx_peer *r)
 {
     memstore_fail(r->store, MEMOP_INSTALL, 0, UINT32_MAX, ERR_PERM, EPERM);
+
     fx_put(f, "t", "bad", "two");
 }
 

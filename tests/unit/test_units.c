@@ -125,5 +125,6 @@ int main(void)
         cmocka_unit_test(sizes_need_a_unit),
         cmocka_unit_test(numbers_are_printed_for_people),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,10 +3,10 @@
  * Looking at keys: every result, and values that change under the reader. */
 #include "tests/unit/store_fixture.h"
 
-#include "store/base/clock.h"
-#include "store/read.h"
 #include "store/base/cleanup.h"
+#include "store/base/clock.h"
 #include "store/copy.h"
+#include "store/read.h"
 #include "store/value.h"
 
 static int look(struct fixture *f, const char *key, struct buf *value,
@@ -23,7 +23,7 @@ int __real_flock(int fd, int how);
 int __wrap_flock(int fd, int how);
 int __wrap_flock(int fd, int how)
 {
-    void (*hook)(struct fixture *f) = before_lock;
+    void (*hook)(struct fixture * f) = before_lock;
 
     if (hook != NULL && (how & LOCK_SH) != 0) {
         before_lock = NULL;
@@ -80,15 +80,15 @@ static void a_large_value_replaced_before_the_lock_is_opened_anew(void **state)
 
     put_text(f->fd, "k.kv", "old");
     set_hook(f, replace_it);
-    assert_int_equal(
-        large_open(f->fd, "k", 1, 1000, &large, &l, &f->err), LOOK_VALUE);
+    assert_int_equal(large_open(f->fd, "k", 1, 1000, &large, &l, &f->err),
+                     LOOK_VALUE);
     assert_null(before_lock);
     assert_int_equal(fstatat(f->fd, "k.kv", &st, 0), 0);
     assert_int_equal(l.stat.ino, st.st_ino);
     large_close(large);
     set_hook(f, remove_it);
-    assert_int_equal(
-        large_open(f->fd, "k", 1, 1000, &large, &l, &f->err), LOOK_GONE);
+    assert_int_equal(large_open(f->fd, "k", 1, 1000, &large, &l, &f->err),
+                     LOOK_GONE);
 }
 
 static void a_value_comes_with_stat_and_digest(void **state)
@@ -628,5 +628,6 @@ int main(void)
         FIXTURE_TEST(an_old_value_is_seen_as_a_young_one_is),
         FIXTURE_TEST(a_change_of_an_old_large_value_is_found_by_its_times),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

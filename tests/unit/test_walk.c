@@ -418,5 +418,6 @@ int main(void)
         FIXTURE_TEST(another_database_in_a_known_tables_place_is_incomplete),
         FIXTURE_TEST(walk_below_begins_at_a_table_or_plain_directory),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ struct bench {
                     "D" removed, "P" moved away, "T table" */
     size_t count, cap;
     unsigned settled, overflows, left, moving, lost, troubles, drained;
-    size_t drained_at; /* what was seen at the first `drained` since 0 */
+    size_t drained_at;     /* what was seen at the first `drained` since 0 */
     unsigned drained_left; /* ... and `left` then */
     char why[200];
     struct err trouble;
@@ -53,14 +53,17 @@ static void note(struct bench *b, char what, const char *table, size_t tlen,
 static void on_key(void *arg, const char *table, size_t tlen, const char *key,
                    size_t klen, enum hint why)
 {
-    static const char words[] = {[HINT_CREATED] = 'C', [HINT_FOUND] = 'F',
+    static const char words[] = {[HINT_CREATED] = 'C',
+                                 [HINT_FOUND] = 'F',
                                  [HINT_CLOSED] = 'W',
-                                 [HINT_COMMITTED] = 'M', [HINT_REMOVED] = 'D'};
+                                 [HINT_COMMITTED] = 'M',
+                                 [HINT_REMOVED] = 'D'};
+
     note(arg, words[why], table, tlen, key, klen);
 }
 
-static void on_moved(void *arg, const char *table, size_t tlen,
-                     const char *key, size_t klen)
+static void on_moved(void *arg, const char *table, size_t tlen, const char *key,
+                     size_t klen)
 {
     note(arg, 'P', table, tlen, key, klen);
 }
@@ -88,6 +91,7 @@ static void on_left(void *arg)
 static void on_lost(void *arg, const char *why)
 {
     struct bench *b = arg;
+
     b->lost++;
     (void)snprintf(b->why, sizeof b->why, "%s", why);
 }
@@ -95,6 +99,7 @@ static void on_lost(void *arg, const char *why)
 static void on_drained(void *arg, int64_t wall_ns)
 {
     struct bench *b = arg;
+
     assert_true(wall_ns > 0);
     if (b->drained++ == 0) {
         b->drained_at = b->count;
@@ -110,6 +115,7 @@ static void on_settled(void *arg)
 static void on_trouble(void *arg, const struct err *err)
 {
     struct bench *b = arg;
+
     b->troubles++;
     b->trouble = *err;
 }
@@ -131,23 +137,26 @@ static void settle(struct bench *b)
 {
     watch_drain(b->watch);
     uint64_t fence = watch_fence(b->watch);
-    while (!watch_fence_passed(b->watch, fence))
+    while (!watch_fence_passed(b->watch, fence)) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     watch_drain(b->watch);
 }
 
 static void forget(struct bench *b)
 {
-    for (size_t i = 0; i < b->count; i++)
+    for (size_t i = 0; i < b->count; i++) {
         free(b->seen[i]);
+    }
     b->count = 0;
 }
 
 static size_t times(const struct bench *b, const char *line)
 {
     size_t n = 0;
-    for (size_t i = 0; i < b->count; i++)
+    for (size_t i = 0; i < b->count; i++) {
         n += strcmp(b->seen[i], line) == 0;
+    }
     return n;
 }
 
@@ -166,8 +175,9 @@ static void begin(struct bench *b)
     assert_non_null(b->watch);
     assert_int_equal(db_open(&b->db, b->f.path, false, &b->f.err), 0);
     assert_int_equal(watch_start(b->watch, &b->db, &b->f.err), 0);
-    while (b->settled == 0 && b->lost == 0)
+    while (b->settled == 0 && b->lost == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     settle(b);
     forget(b);
 }
@@ -175,6 +185,7 @@ static void begin(struct bench *b)
 static int setup(void **state)
 {
     struct bench *b = calloc(1, sizeof *b);
+
     assert_non_null(b);
     fixture_begin(&b->f);
     assert_int_equal(uv_loop_init(&b->loop), 0);
@@ -185,13 +196,17 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct bench *b = *state;
-    if (b->watch != NULL)
+
+    if (b->watch != NULL) {
         watch_free(b->watch, NULL, NULL);
-    while (uv_run(&b->loop, UV_RUN_DEFAULT) != 0)
+    }
+    while (uv_run(&b->loop, UV_RUN_DEFAULT) != 0) {
         ;
+    }
     assert_int_equal(uv_loop_close(&b->loop), 0);
-    if (b->db.path != NULL)
+    if (b->db.path != NULL) {
         db_close(&b->db);
+    }
     forget(b);
     free(b->seen);
     fixture_end(&b->f);
@@ -206,8 +221,9 @@ static void make_dir(struct bench *b, const char *path)
 
 static void write_file(struct bench *b, const char *path, const char *text)
 {
-    int fd = openat(b->f.fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                    0600);
+    int fd =
+        openat(b->f.fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     assert_int_equal(close(fd), 0);
@@ -218,6 +234,7 @@ static void flockd_set(struct bench *b, const char *dir, const char *key,
                        const char *text)
 {
     char tmp[512], file[512];
+
     (void)snprintf(tmp, sizeof tmp, "%s%s.kv123456", dir, key);
     (void)snprintf(file, sizeof file, "%s%s.kv", dir, key);
     int fd = openat(b->f.fd, tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -238,11 +255,12 @@ static void remove_file(struct bench *b, const char *path)
     assert_int_equal(unlinkat(b->f.fd, path, 0), 0);
 }
 
-/* --- single writers -------------------------------------------------------------- */
+/* --- single writers ------------------------------------------------------ */
 
 static void flockd_set_gives_created_then_committed(void **state)
 {
     struct bench *b = *state;
+
     make_dir(b, "t.tbl");
     begin(b);
     flockd_set(b, "t.tbl/", "k", "one");
@@ -260,6 +278,7 @@ static void flockd_set_gives_created_then_committed(void **state)
 static void writing_in_place_gives_closed(void **state)
 {
     struct bench *b = *state;
+
     begin(b);
     write_file(b, "k.kv", "one");
     settle(b);
@@ -275,6 +294,7 @@ static void writing_in_place_gives_closed(void **state)
 static void closing_a_replaced_inode_gives_nothing(void **state)
 {
     struct bench *b = *state;
+
     begin(b);
     write_file(b, "k.kv", "one");
     int fd = openat(b->f.fd, "k.kv", O_RDWR | O_CLOEXEC);
@@ -291,6 +311,7 @@ static void closing_a_replaced_inode_gives_nothing(void **state)
 static void placeholder_gives_created_only(void **state)
 {
     struct bench *b = *state;
+
     begin(b);
     int fd = openat(b->f.fd, "k.kv", O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
@@ -303,6 +324,7 @@ static void placeholder_gives_created_only(void **state)
 static void link_gives_created_only(void **state)
 {
     struct bench *b = *state;
+
     begin(b);
     write_file(b, "x.kv9", "one");
     assert_int_equal(linkat(b->f.fd, "x.kv9", b->f.fd, "k.kv", 0), 0);
@@ -315,6 +337,7 @@ static void link_gives_created_only(void **state)
 static void delete_and_rename_away_give_removed(void **state)
 {
     struct bench *b = *state;
+
     write_file(b, "k.kv", "one");
     write_file(b, "m.kv", "one");
     begin(b);
@@ -329,12 +352,12 @@ static void delete_and_rename_away_give_removed(void **state)
 static void exchange_gives_both_names(void **state)
 {
     struct bench *b = *state;
+
     write_file(b, "k.kv", "one");
     write_file(b, "m.kv", "two");
     begin(b);
-    assert_int_equal(renameat2(b->f.fd, "k.kv", b->f.fd, "m.kv",
-                               RENAME_EXCHANGE),
-                     0);
+    assert_int_equal(
+        renameat2(b->f.fd, "k.kv", b->f.fd, "m.kv", RENAME_EXCHANGE), 0);
     settle(b);
     assert_seen(b, "M |k");
     assert_seen(b, "M |m");
@@ -344,6 +367,7 @@ static void odd_keys_keep_their_bytes(void **state)
 {
     struct bench *b = *state;
     char long_name[256], line[300];
+
     begin(b);
     memset(long_name, 'n', 252);
     (void)snprintf(long_name + 252, 4, ".kv");
@@ -362,6 +386,7 @@ static void odd_keys_keep_their_bytes(void **state)
 static void other_names_are_counted_not_reported(void **state)
 {
     struct bench *b = *state;
+
     make_dir(b, "plain");
     begin(b);
     write_file(b, "notes.txt", "x");
@@ -378,6 +403,7 @@ static void other_names_are_counted_not_reported(void **state)
 static void metadata_directory_is_not_watched(void **state)
 {
     struct bench *b = *state;
+
     make_dir(b, ".drover");
     begin(b);
     write_file(b, ".drover/id", "x");
@@ -386,19 +412,21 @@ static void metadata_directory_is_not_watched(void **state)
     assert_int_equal(b->count, 0);
 }
 
-/* --- directories --------------------------------------------------------------------- */
+/* --- directories --------------------------------------------------------- */
 
 static void start_reports_no_keys(void **state)
 {
     struct bench *b = *state;
+
     make_dir(b, "t.tbl");
     write_file(b, "t.tbl/k.kv", "one");
     b->watch = watch_new(&b->loop, &events, b);
     assert_int_equal(db_open(&b->db, b->f.path, false, &b->f.err), 0);
     assert_int_equal(watch_start(b->watch, &b->db, &b->f.err), 0);
     assert_int_equal(b->settled, 0);
-    while (b->settled == 0)
+    while (b->settled == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     assert_int_equal(b->count, 0);
     struct watch_counts c;
     watch_counts(b->watch, &c);
@@ -409,6 +437,7 @@ static void start_reports_no_keys(void **state)
 static void new_nested_table_is_reported_with_what_is_in_it(void **state)
 {
     struct bench *b = *state;
+
     begin(b);
     make_dir(b, "plain");
     make_dir(b, "plain/in.tbl");
@@ -427,6 +456,7 @@ static void new_nested_table_is_reported_with_what_is_in_it(void **state)
 static void table_moved_within_keeps_reporting_under_its_new_name(void **state)
 {
     struct bench *b = *state;
+
     make_dir(b, "a.tbl");
     make_dir(b, "a.tbl/sub.tbl");
     write_file(b, "a.tbl/k.kv", "one");
@@ -459,6 +489,7 @@ static void table_moved_out_is_reported_once_and_then_silent(void **state)
 {
     struct bench *b = *state;
     struct fixture other;
+
     fixture_begin(&other);
     make_dir(b, "a.tbl");
     write_file(b, "a.tbl/k.kv", "one");
@@ -483,11 +514,13 @@ static void table_moved_out_is_reported_once_and_then_silent(void **state)
     fixture_end(&other);
 }
 
-/* The usual way to put a new table in the place of an old one, seen only when it
- * is over: the old one's keys are told by the events of their removal alone. */
+/* The usual way to put a new table in the place of an old one, seen only when
+ * it is over: the old one's keys are told by the events of their removal alone.
+ */
 static void replaced_table_is_told_of_when_it_is_gone_already(void **state)
 {
     struct bench *b = *state;
+
     make_dir(b, "t.tbl");
     make_dir(b, "t.tbl/in.tbl");
     write_file(b, "t.tbl/old.kv", "one");
@@ -518,6 +551,7 @@ static void every_name_a_table_had_is_told_of(void **state)
 {
     struct bench *b = *state;
     struct fixture other;
+
     fixture_begin(&other);
     make_dir(b, "p");
     make_dir(b, "p/t.tbl");
@@ -528,8 +562,9 @@ static void every_name_a_table_had_is_told_of(void **state)
         assert_int_equal(renameat(other.fd, "p", b->f.fd, "q"), 0);
         assert_int_equal(renameat(b->f.fd, "q/t.tbl", b->f.fd, "q/t.bak"), 0);
         assert_int_equal(renameat(b->f.fd, "q/t.bak", b->f.fd, "u.tbl"), 0);
-        if (i == 1)
+        if (i == 1) {
             settle(b);
+        }
         assert_int_equal(renameat(b->f.fd, "u.tbl", b->f.fd, "q/t.tbl"), 0);
         assert_int_equal(renameat(b->f.fd, "q", b->f.fd, "p"), 0);
     }
@@ -550,6 +585,7 @@ static void more_names_than_are_followed_are_left_to_a_scan(void **state)
 {
     struct bench *b = *state;
     char from[32] = "t.tbl", to[32];
+
     make_dir(b, from);
     write_file(b, "t.tbl/k.kv", "one");
     begin(b);
@@ -570,6 +606,7 @@ static void without_a_descriptor_what_moved_out_is_left_to_a_scan(void **state)
     struct bench *b = *state;
     struct fixture other;
     struct rlimit was, few;
+
     fixture_begin(&other);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
     few = was;
@@ -598,6 +635,7 @@ static void without_a_descriptor_what_moved_out_is_left_to_a_scan(void **state)
 static void removed_table_leaves_nothing_unseen(void **state)
 {
     struct bench *b = *state;
+
     make_dir(b, "a.tbl");
     make_dir(b, "a.tbl/sub.tbl");
     write_file(b, "a.tbl/sub.tbl/k.kv", "one");
@@ -615,6 +653,7 @@ static void removed_table_leaves_nothing_unseen(void **state)
 static void plain_directory_may_move_unnoticed(void **state)
 {
     struct bench *b = *state;
+
     make_dir(b, "p");
     begin(b);
     assert_int_equal(renameat(b->f.fd, "p", b->f.fd, "q"), 0);
@@ -625,6 +664,7 @@ static void plain_directory_may_move_unnoticed(void **state)
 static void new_table_that_cannot_be_read_is_told_as_unseen(void **state)
 {
     struct bench *b = *state;
+
     begin(b);
     if (geteuid() == 0) {
         print_message("skipped: root may read everything\n");
@@ -642,6 +682,7 @@ static void new_table_that_cannot_be_read_is_told_as_unseen(void **state)
 static void removed_and_made_again_table_is_watched_again(void **state)
 {
     struct bench *b = *state;
+
     make_dir(b, "a.tbl");
     begin(b);
     assert_int_equal(unlinkat(b->f.fd, "a.tbl", AT_REMOVEDIR), 0);
@@ -659,13 +700,13 @@ static void removed_and_made_again_table_is_watched_again(void **state)
 static void swapped_tables_change_places(void **state)
 {
     struct bench *b = *state;
+
     make_dir(b, "a.tbl");
     make_dir(b, "b.tbl");
     write_file(b, "a.tbl/x.kv", "one");
     begin(b);
-    assert_int_equal(renameat2(b->f.fd, "a.tbl", b->f.fd, "b.tbl",
-                               RENAME_EXCHANGE),
-                     0);
+    assert_int_equal(
+        renameat2(b->f.fd, "a.tbl", b->f.fd, "b.tbl", RENAME_EXCHANGE), 0);
     settle(b);
     assert_seen(b, "F b|x");
     assert_seen(b, "P a|x");
@@ -683,6 +724,7 @@ static void symbolic_link_to_a_table_is_not_followed(void **state)
 {
     struct bench *b = *state;
     struct fixture other;
+
     fixture_begin(&other);
     begin(b);
     assert_int_equal(symlinkat(other.path, b->f.fd, "l.tbl"), 0);
@@ -698,6 +740,7 @@ static void large_new_table_is_listed_whole(void **state)
 {
     struct bench *b = *state;
     struct fixture other;
+
     enum { KEYS = 20000 };
     fixture_begin(&other);
     assert_int_equal(mkdirat(other.fd, "big.tbl", 0755), 0);
@@ -737,15 +780,16 @@ static void *storm_run(void *arg)
     struct prng r = prng_of(s->seed);
     char dirs[64][40], made[40];
     size_t n = 1;
+
     dirs[0][0] = '\0';
     for (size_t i = 0; i < sizeof s->names / sizeof s->names[0]; i++) {
         if (n < 64 && prng_below(&r, 40) == 0) {
             size_t up = prng_below(&r, n < 12 ? n : 12);
             if (strlen(dirs[up]) < 24) {
-                (void)snprintf(made, sizeof made, "%.28s%zu.tbl/", dirs[up],
-                               n);
-                if (mkdirat(s->b->f.fd, made, 0755) == 0)
+                (void)snprintf(made, sizeof made, "%.28s%zu.tbl/", dirs[up], n);
+                if (mkdirat(s->b->f.fd, made, 0755) == 0) {
                     memcpy(dirs[n++], made, sizeof made);
+                }
             }
         }
         char tmp[100], file[100];
@@ -754,8 +798,9 @@ static void *storm_run(void *arg)
         (void)snprintf(file, sizeof file, "%s%zu.kv", dir, i);
         int fd = openat(s->b->f.fd, tmp, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
         if (fd < 0 || close(fd) != 0 ||
-            renameat(s->b->f.fd, tmp, s->b->f.fd, file) != 0)
+            renameat(s->b->f.fd, tmp, s->b->f.fd, file) != 0) {
             break;
+        }
         size_t tlen = strlen(dir);
         (void)snprintf(s->names[s->count++], sizeof s->names[0], "%.*s|%zu",
                        (int)(tlen == 0 ? 0 : tlen - 5), dir, i);
@@ -773,6 +818,7 @@ static void new_tables_under_fire_lose_nothing(void **state)
 {
     struct bench *b = *state;
     struct storm *s = calloc(1, sizeof *s);
+
     assert_non_null(s);
     s->b = b;
     s->seed = rand_seed();
@@ -780,8 +826,9 @@ static void new_tables_under_fire_lose_nothing(void **state)
     begin(b);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, storm_run, s), 0);
-    while (!s->done)
+    while (!s->done) {
         settle(b);
+    }
     assert_int_equal(pthread_join(thread, NULL), 0);
     settle(b);
     assert_int_equal(b->overflows, 0);
@@ -791,27 +838,28 @@ static void new_tables_under_fire_lose_nothing(void **state)
         char line[100];
         const char *p = line;
         (void)snprintf(line, sizeof line, "C %s", s->names[i]);
-        bool there = bsearch(&p, b->seen, b->count, sizeof p, compare_text) !=
-                     NULL;
+        bool there =
+            bsearch(&p, b->seen, b->count, sizeof p, compare_text) != NULL;
         line[0] = 'F';
-        there = there || bsearch(&p, b->seen, b->count, sizeof p,
-                                 compare_text) != NULL;
+        there = there ||
+                bsearch(&p, b->seen, b->count, sizeof p, compare_text) != NULL;
         line[0] = 'M';
-        there = there || bsearch(&p, b->seen, b->count, sizeof p,
-                                 compare_text) != NULL;
-        if (!there)
+        there = there ||
+                bsearch(&p, b->seen, b->count, sizeof p, compare_text) != NULL;
+        if (!there) {
             fail_msg("lost: %s", s->names[i]);
+        }
     }
     free(s);
 }
 
-/* --- moves at random ------------------------------------------------------------ */
+/* --- moves at random ----------------------------------------------------- */
 
 enum { PLACES = 16 };
 static const char *const places[PLACES] = {
-    "a.tbl", "b.tbl", "c.tbl",     "a.tbl/n.tbl", "b.tbl/n.tbl", "p", "q",
-    "p/t.tbl", "q/t.tbl", "p/r",   "p/r/t.tbl",   "e.bak",       "!1.tbl",
-    "!2.tbl", "!3",       "!3/t.tbl"};
+    "a.tbl",  "b.tbl",   "c.tbl",   "a.tbl/n.tbl", "b.tbl/n.tbl", "p",
+    "q",      "p/t.tbl", "q/t.tbl", "p/r",         "p/r/t.tbl",   "e.bak",
+    "!1.tbl", "!2.tbl",  "!3",      "!3/t.tbl"};
 
 struct mover {
     struct bench *b;
@@ -823,8 +871,9 @@ struct mover {
 
 static int base_of(const struct mover *m, const char **path)
 {
-    if (**path != '!')
+    if (**path != '!') {
         return m->b->f.fd;
+    }
     ++*path;
     return m->out_fd;
 }
@@ -843,8 +892,9 @@ static void move_something(struct mover *m)
         /* Keys of their own, so that none is told of for another's sake. */
         (void)snprintf(name, sizeof name, "%s/k%u.kv", from, m->keys++);
         int fd = openat(from_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-        if (fd >= 0)
+        if (fd >= 0) {
             (void)close(fd);
+        }
     } else if (what == 4) {
         (void)snprintf(name, sizeof name, "%s/k%u.kv", from,
                        (unsigned)prng_below(&m->rand, m->keys + 1));
@@ -858,9 +908,11 @@ static void move_something(struct mover *m)
 static void *mover_run(void *arg)
 {
     struct mover *m = arg;
-    for (int i = 0; i < 60; i++)
+    for (int i = 0; i < 60; i++) {
         move_something(m);
+    }
     m->done = 1;
+
     return NULL;
 }
 
@@ -873,6 +925,7 @@ static int add_key(void *arg, const char *table, size_t len, int dir_fd,
                    const char *key, size_t key_len)
 {
     struct names *n = arg;
+
     (void)dir_fd;
     assert_true(n->count < 4000);
     assert_true(asprintf(&n->list[n->count++], "%.*s|%.*s", (int)len, table,
@@ -882,14 +935,16 @@ static int add_key(void *arg, const char *table, size_t len, int dir_fd,
 
 static void drop_names(struct names *n)
 {
-    for (size_t i = 0; i < n->count; i++)
+    for (size_t i = 0; i < n->count; i++) {
         free(n->list[i]);
+    }
     n->count = 0;
 }
 
 static void take_names(struct bench *b, struct names *n)
 {
     static const struct walk_ops ops = {.key = add_key};
+
     drop_names(n);
     assert_int_equal(walk_db(&b->db, &ops, n, NULL, &b->f.err), 0);
     qsort(n->list, n->count, sizeof *n->list, compare_text);
@@ -902,24 +957,29 @@ static bool has(const struct names *n, const char *name)
 
 static bool was_told(const struct bench *b, const char *name)
 {
-    for (size_t i = 0; i < b->count; i++)
-        if (b->seen[i][0] != 'T' && strcmp(b->seen[i] + 2, name) == 0)
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->seen[i][0] != 'T' && strcmp(b->seen[i] + 2, name) == 0) {
             return true;
+        }
+    }
     return false;
 }
 
 static void assert_told(const struct bench *b, const struct names *these,
                         const struct names *not_those, const char *what)
 {
-    for (size_t i = 0; i < these->count; i++)
-        if (!has(not_those, these->list[i]) && !was_told(b, these->list[i]))
+    for (size_t i = 0; i < these->count; i++) {
+        if (!has(not_those, these->list[i]) && !was_told(b, these->list[i])) {
             fail_msg("nobody told of %s, which %s", these->list[i], what);
+        }
+    }
 }
 
 static int remove_one(const char *path, const struct stat *st, int type,
                       struct FTW *at)
 {
     (void)st;
+
     (void)type;
     return at->level == 0 ? 0 : remove(path);
 }
@@ -942,6 +1002,7 @@ static void moves_at_random_lose_no_name(void **state)
     struct names *was = calloc(1, sizeof *was), *is = calloc(1, sizeof *is);
     unsigned scans = 0;
     const char *seed = getenv("WATCH_SEED");
+
     assert_true(was != NULL && is != NULL);
     fixture_begin(&other);
     begin(b);
@@ -951,14 +1012,16 @@ static void moves_at_random_lose_no_name(void **state)
     m.rand = prng_of(seeded);
     for (int round = 0; round < 400; round++) {
         pthread_t thread;
-        if (round % 6 == 0)
+        if (round % 6 == 0) {
             begin_over(b, other.path, was);
+        }
         m.done = 0;
         b->left = 0;
         forget(b);
         assert_int_equal(pthread_create(&thread, NULL, mover_run, &m), 0);
-        while (round % 2 == 0 && !m.done)
+        while (round % 2 == 0 && !m.done) {
             settle(b);
+        }
         assert_int_equal(pthread_join(thread, NULL), 0);
         settle(b);
         take_names(b, is);
@@ -988,6 +1051,7 @@ static void moves_at_random_lose_no_name(void **state)
 static void wait_for_pool(struct bench *b)
 {
     struct pollfd p = {.fd = uv_backend_fd(&b->loop), .events = POLLIN};
+
     assert_int_equal(poll(&p, 1, 30000), 1);
 }
 
@@ -996,11 +1060,12 @@ static void move_to(struct bench *b, const char *from, const char *to)
     assert_int_equal(renameat(b->f.fd, from, b->f.fd, to), 0);
 }
 
-/* A listing meets, at a name, the directory that had been below the one it knows
- * there. */
+/* A listing meets, at a name, the directory that had been below the one it
+ * knows there. */
 static void what_was_below_a_name_may_take_it(void **state)
 {
     struct bench *b = *state;
+
     make_dir(b, "a");
     make_dir(b, "a/b");
     begin(b);
@@ -1026,6 +1091,7 @@ static void what_moves_on_unlisted_is_owed(void **state)
     struct bench *b = *state;
     struct rlimit was, few;
     char name[32], to[32];
+
     make_dir(b, "large");
     for (int i = 0; i < 5000; i++) { /* more than are listed at once */
         (void)snprintf(name, sizeof name, "large/%d", i);
@@ -1056,19 +1122,22 @@ static void what_moves_on_unlisted_is_owed(void **state)
     assert_int_equal(b->drained, 0);
     wait_for_pool(b);
     move_to(b, "q", "r");
-    while (b->drained == 0)
+    while (b->drained == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     size_t n = 0;
-    for (size_t i = 0; i < b->drained_at; i++)
+    for (size_t i = 0; i < b->drained_at; i++) {
         n += strcmp(b->seen[i], "P p/t|k") == 0;
+    }
     assert_true(n > 0 || b->drained_left > 0);
 }
 
-/* --- trouble --------------------------------------------------------------------------- */
+/* --- trouble ------------------------------------------------------------- */
 
 static void overflow_is_told_and_directories_are_put_in_order(void **state)
 {
     struct bench *b = *state;
+
     make_dir(b, "old.tbl");
     begin(b);
     /* Two names in turn: equal neighbours would be merged. */
@@ -1102,12 +1171,14 @@ static void overflow_is_told_and_directories_are_put_in_order(void **state)
 static void overflow_after_a_removed_directory_is_put_in_order(void **state)
 {
     struct bench *b = *state;
+
     begin(b);
     make_dir(b, "a.tbl");
     assert_int_equal(unlinkat(b->f.fd, "a.tbl", AT_REMOVEDIR), 0);
     make_dir(b, "a.tbl");
-    for (int i = 0; i < 20000; i++)
+    for (int i = 0; i < 20000; i++) {
         write_file(b, i % 2 ? "a.kv" : "b.kv", "");
+    }
     settle(b);
     settle(b);
     assert_int_equal(b->overflows, 1);
@@ -1121,6 +1192,7 @@ static void overflow_after_a_removed_directory_is_put_in_order(void **state)
 static void removed_root_is_lost_without_a_hint(void **state)
 {
     struct bench *b = *state;
+
     make_dir(b, "db");
     make_dir(b, "db/t.tbl");
     write_file(b, "db/t.tbl/k.kv", "one");
@@ -1141,8 +1213,9 @@ static void removed_root_is_lost_without_a_hint(void **state)
     assert_int_equal(db_open(&b->db, aside, false, &b->f.err), 0);
     b->settled = 0;
     assert_int_equal(watch_start(b->watch, &b->db, &b->f.err), 0);
-    while (b->settled == 0)
+    while (b->settled == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     write_file(b, "aside/t.tbl/k.kv", "two");
     settle(b);
     assert_seen(b, "W t|k");
@@ -1161,16 +1234,20 @@ static void removed_root_is_lost_without_a_hint(void **state)
  * chroot is no mount, and nothing can be said of the one it lies in. */
 static bool mounts_stay_here(void)
 {
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0) {
         return true;
+    }
     FILE *f = fopen("/proc/self/mountinfo", "re");
-    if (f == NULL)
+    if (f == NULL) {
         return false;
+    }
     char line[4096];
     bool shared = false;
-    while (fgets(line, sizeof line, f) != NULL)
+    while (fgets(line, sizeof line, f) != NULL) {
         shared = shared || strstr(line, " shared:") != NULL;
+    }
     (void)fclose(f);
+
     return !shared;
 }
 
@@ -1186,6 +1263,7 @@ static void unmounted_root_is_lost(void **state)
         skip();
     }
     char path[256];
+
     (void)snprintf(path, sizeof path, "%s", b->f.path);
     if (mount("none", path, "tmpfs", 0, NULL) != 0) {
         print_message("skipped: no mount (%s)\n", strerror(errno));
@@ -1195,8 +1273,9 @@ static void unmounted_root_is_lost(void **state)
     assert_int_equal(umount2(path, MNT_DETACH), 0);
     db_close(&b->db);
     b->db.path = NULL;
-    while (b->lost == 0)
+    while (b->lost == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     assert_int_equal(b->count, 0);
 }
 
@@ -1205,46 +1284,55 @@ static int limited_child(struct bench *b, const char *limit, int value)
 {
     char path[100], text[32];
     int uid = (int)getuid(), gid = (int)getgid();
-    if (unshare(CLONE_NEWUSER) != 0)
+    if (unshare(CLONE_NEWUSER) != 0) {
         return 77;
+    }
     (void)snprintf(text, sizeof text, "0 %d 1", uid);
     int fd = open("/proc/self/setgroups", O_WRONLY);
+
     if (fd >= 0) {
         (void)!write(fd, "deny", 4);
         (void)close(fd);
     }
     fd = open("/proc/self/uid_map", O_WRONLY);
-    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+    if (fd < 0 || write(fd, text, strlen(text)) < 0) {
         return 77;
+    }
     (void)close(fd);
     (void)snprintf(text, sizeof text, "0 %d 1", gid);
     fd = open("/proc/self/gid_map", O_WRONLY);
-    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+    if (fd < 0 || write(fd, text, strlen(text)) < 0) {
         return 77;
+    }
     (void)close(fd);
     (void)snprintf(path, sizeof path, "/proc/sys/user/%s", limit);
     (void)snprintf(text, sizeof text, "%d", value);
     fd = open(path, O_WRONLY);
-    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+    if (fd < 0 || write(fd, text, strlen(text)) < 0) {
         return 77;
+    }
     (void)close(fd);
     b->watch = watch_new(&b->loop, &events, b);
     if (b->watch == NULL || db_open(&b->db, b->f.path, false, &b->f.err) != 0 ||
-        watch_start(b->watch, &b->db, &b->f.err) != 0)
+        watch_start(b->watch, &b->db, &b->f.err) != 0) {
         return 1;
-    while (b->settled == 0)
+    }
+    while (b->settled == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
+    }
     struct watch_counts c;
     watch_counts(b->watch, &c);
     (void)fprintf(stderr, "%s\n", b->trouble.msg);
-    if (b->troubles != 1 || c.unwatched == 0 || c.tables != 6)
+    if (b->troubles != 1 || c.unwatched == 0 || c.tables != 6) {
         return 2;
+    }
     bool watches = strcmp(limit, "max_inotify_watches") == 0;
     if (b->trouble.id != (watches ? DR_WATCH_LIMIT : DR_INSTANCE_LIMIT) ||
-        strstr(b->trouble.msg, watches ? "fs.inotify.max_user_watches"
-                                       : "fs.inotify.max_user_instances") ==
-            NULL)
+        strstr(b->trouble.msg, watches
+                                   ? "fs.inotify.max_user_watches"
+                                   : "fs.inotify.max_user_instances") == NULL) {
         return 3;
+    }
     return 0;
 }
 
@@ -1256,6 +1344,7 @@ static void run_limited(struct bench *b, const char *limit, int value)
         make_dir(b, name);
     }
     pid_t pid = fork();
+
     assert_true(pid >= 0);
     if (pid == 0) {
         (void)uv_loop_fork(&b->loop);
@@ -1323,5 +1412,6 @@ int main(void)
         T(removed_root_is_lost_without_a_hint),
         T(unmounted_root_is_lost),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

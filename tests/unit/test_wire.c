@@ -35,8 +35,7 @@ static int recode_alone(enum wire_type type, const uint8_t *body, size_t n,
     return rc;
 }
 
-/* --- round trips
- * ---------------------------------------------------------------- */
+/* --- round trips --------------------------------------------------------- */
 
 static void every_frame_decodes_to_the_bytes_it_was_made_of(void **state)
 {
@@ -324,8 +323,7 @@ static void full_batches_fit_a_frame(void **state)
     buf_deinit(&again);
 }
 
-/* --- the stream
- * -------------------------------------------------------------------------- */
+/* --- the stream ---------------------------------------------------------- */
 
 /* Take all frames of `stream`, given in pieces of `chunk` bytes, and encode
  * them again into `out`. */
@@ -416,6 +414,7 @@ static void impossible_lengths_are_refused_before_their_bytes_come(void **state)
     static const uint8_t zero[] = {0, 0, 0, 0};
     static const uint8_t huge[] = {1, 0, 8, 0}; /* WIRE_FRAME_MAX + 1 */
     static const uint8_t all[] = {0xff, 0xff, 0xff, 0xff};
+
     static const struct {
         const uint8_t *p;
     } rows[] = {{zero}, {huge}, {all}};

@@ -57,8 +57,7 @@ static int recode_alone(enum wire_type type, const uint8_t *body, size_t n,
     return rc;
 }
 
-/* --- hostile bodies
- * ----------------------------------------------------------------- */
+/* --- hostile bodies ------------------------------------------------------ */
 
 static void every_truncated_body_is_refused(void **state)
 {
@@ -186,8 +185,7 @@ static void random_streams_end_in_frames_or_an_error(void **state)
     }
 }
 
-/* --- names on the wire
- * ----------------------------------------------------------------- */
+/* --- names on the wire --------------------------------------------------- */
 
 static int get_delete(const char *table_part, size_t table_len, const char *key,
                       size_t key_len)
@@ -289,8 +287,7 @@ static void the_root_table_cannot_be_dropped(void **state)
     buf_deinit(&b);
 }
 
-/* --- bounds of members
- * ---------------------------------------------------------------- */
+/* --- bounds of members --------------------------------------------------- */
 
 /* Decode a sample with the byte at `at` replaced. */
 static int with_byte(enum wire_type type, size_t at, uint8_t value)
