@@ -26,7 +26,7 @@
 
 #include <xxhash.h>
 
-#include "store/drover.h"
+#include "store/lib/drover.h"
 
 enum {
     TABLES = 3,

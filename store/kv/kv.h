@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "store/base/buf.h"
-#include "store/drover.h"
+#include "store/lib/drover.h"
 
 enum kv_exit {
     KV_OK = 0,

@@ -15,11 +15,11 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/retry.h"
-#include "sync/dirid.h"
-#include "sync/receiver.h"
-#include "sync/replica/inside.h"
-#include "sync/replica/role.h"
-#include "sync/replica/session.h"
+#include "sync/identity/dirid.h"
+#include "sync/receiver/receiver.h"
+#include "sync/replica/meta/inside.h"
+#include "sync/replica/meta/session.h"
+#include "sync/replica/role/role.h"
 
 enum {
     HELLO_MS = 30 * 1000,

@@ -3,11 +3,12 @@
  * first: an agent's first word, heard before anything is made.
  *
  * Where there is no replica yet, a receiver could not tell an empty disk from
- * one that is not mounted.  The agent can (sync/dirid.h), and says so in its
- * hello.  So in that one case the hello is read before the directory is opened
- * to be written, with nothing made, no thread started and no lock held; then it
- * is decided, and what was read goes to the core as if it came now.  It is the
- * only thing that is decoded outside of the sandbox, which needs the directory.
+ * one that is not mounted.  The agent can (sync/identity/dirid.h), and says so
+ * in its hello.  So in that one case the hello is read before the directory is
+ * opened to be written, with nothing made, no thread started and no lock held;
+ * then it is decided, and what was read goes to the core as if it came now.  It
+ * is the only thing that is decoded outside of the sandbox, which needs the
+ * directory.
  *
  * Blocking; bounded in bytes and time.
  */

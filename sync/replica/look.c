@@ -20,11 +20,11 @@
 #include "store/base/clock.h"
 #include "store/base/quote.h"
 #include "store/base/retry.h"
-#include "store/fresh_age.h"
+#include "store/layout/fresh_age.h"
+#include "sync/replica/disk/stages.h"
+#include "sync/replica/meta/session.h"
 #include "sync/replica/replica.h"
-#include "sync/replica/role.h"
-#include "sync/replica/session.h"
-#include "sync/replica/stages.h"
+#include "sync/replica/role/role.h"
 
 static int usage(const char *what)
 {

@@ -12,7 +12,7 @@
 
 #include "store/base/clock.h"
 #include "store/base/quote.h"
-#include "sync/hint.h"
+#include "sync/errors/hint.h"
 #include "sync/replica/options.h"
 #include "sync/replica/replica.h"
 

@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 #include "store/base/err.h"
-#include "sync/receiver.h"
+#include "sync/receiver/receiver.h"
 
 /* An octal mode such as 0640 or 2750.  `must` are bits it has to have. */
 int options_mode(const char *text, mode_t must, mode_t *out,

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "store/base/clock.h"
-#include "sync/hint.h"
+#include "sync/errors/hint.h"
 #include "sync/replica/receive.h"
 
 enum { LINGER_MS = 2000 /* for the agent to read a refusal */ };

@@ -27,9 +27,9 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
-#include "sync/replica/filter.h"
 #include "sync/replica/first.h"
-#include "sync/replica/sandbox.h"
+#include "sync/replica/sandbox/filter.h"
+#include "sync/replica/sandbox/sandbox.h"
 
 enum {
     READ_BYTES = 256 * 1024,

@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "sync/index.h"
-#include "sync/receiver.h"
-#include "sync/replica/disk.h"
+#include "sync/index/index.h"
+#include "sync/receiver/receiver.h"
+#include "sync/replica/disk/disk.h"
 #include "sync/replica/replica.h"
 #include "sync/replica/scanner.h"
 

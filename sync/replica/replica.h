@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 #include "store/base/err.h"
-#include "sync/receiver.h"
-#include "sync/replica/meta.h"
-#include "sync/replica/trash.h"
+#include "sync/receiver/receiver.h"
+#include "sync/replica/meta/meta.h"
+#include "sync/replica/trash/trash.h"
 
 /* The same numbers in every program of the project; systemd knows their
  * names. */

@@ -16,8 +16,8 @@
 #include "store/base/quote.h"
 #include "store/base/units.h"
 #include "sync/replica/replica.h"
-#include "sync/replica/restore.h"
-#include "sync/replica/role.h"
+#include "sync/replica/role/restore.h"
+#include "sync/replica/role/role.h"
 
 static int usage(const char *what)
 {

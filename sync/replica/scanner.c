@@ -16,9 +16,9 @@
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
-#include "store/temps.h"
+#include "store/layout/temps.h"
+#include "sync/index/scan.h"
 #include "sync/replica/receive.h"
-#include "sync/scan.h"
 
 enum {
     SAVE_EVERY_S = 300,

@@ -13,9 +13,9 @@
 #include <stdint.h>
 
 #include "store/base/err.h"
-#include "store/value.h"
-#include "sync/index.h"
-#include "sync/wire.h"
+#include "store/layout/value.h"
+#include "sync/index/index.h"
+#include "sync/wire/wire.h"
 
 struct receive;
 struct scanner_job;

@@ -18,8 +18,8 @@
 #include "store/base/quote.h"
 #include "store/base/units.h"
 #include "sync/replica/replica.h"
-#include "sync/replica/restore.h"
-#include "sync/replica/trash.h"
+#include "sync/replica/role/restore.h"
+#include "sync/replica/trash/trash.h"
 
 /* What the command is about. */
 struct choice {

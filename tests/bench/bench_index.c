@@ -20,9 +20,9 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
-#include "store/db.h"
-#include "sync/index.h"
-#include "sync/scan.h"
+#include "store/layout/db.h"
+#include "sync/index/index.h"
+#include "sync/index/scan.h"
 #include "tests/support/plain_key.h"
 
 enum { TABLES = 10, ROUNDS = 3 };

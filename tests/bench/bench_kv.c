@@ -12,7 +12,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "store/drover.h"
+#include "store/lib/drover.h"
 #include "tests/bench/bench_verbs.h"
 
 enum { THREADS_MAX = 64, TIMEOUT_MS = 10000 };

@@ -41,7 +41,7 @@ static int dial(unsigned long port)
     return fd;
 }
 
-/* As sync/link_ssh.c prefers them. */
+/* As sync/link/link_ssh.c prefers them. */
 static void prefer(LIBSSH2_SESSION *session)
 {
     check(session,

@@ -6,8 +6,8 @@
 add_executable(confine
   ${CMAKE_CURRENT_LIST_DIR}/test_confine.c
   ${CMAKE_CURRENT_LIST_DIR}/tries.c
-  ${PROJECT_SOURCE_DIR}/sync/replica/filter.c
-  ${PROJECT_SOURCE_DIR}/sync/replica/sandbox.c)
+  ${PROJECT_SOURCE_DIR}/sync/replica/sandbox/filter.c
+  ${PROJECT_SOURCE_DIR}/sync/replica/sandbox/sandbox.c)
 target_compile_definitions(confine PRIVATE _GNU_SOURCE)
 target_include_directories(confine PRIVATE ${PROJECT_SOURCE_DIR})
 target_compile_options(confine PRIVATE -Wall -Wextra -Wshadow -Wconversion

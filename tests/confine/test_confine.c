@@ -29,8 +29,8 @@
 
 #include <cmocka.h>
 
-#include "sync/replica/filter.h"
-#include "sync/replica/sandbox.h"
+#include "sync/replica/sandbox/filter.h"
+#include "sync/replica/sandbox/sandbox.h"
 #include "tries.h"
 
 enum { NOTHING = 0, ALL = LANDLOCK | FILTER | LIMITS, BROKEN = 99 };

@@ -39,8 +39,8 @@
 
 #include <cmocka.h>
 
-#include "store/name.h"
-#include "sync/replica/trash_log.h"
+#include "store/layout/name.h"
+#include "sync/replica/trash/trash_log.h"
 
 enum { OWNER = 54321, ROUNDS_ROOT = 40, ROUNDS_USER = 8, SNAP_MAX = 64 };
 

@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 #include "store/base/buf.h"
-#include "sync/wire.h"
+#include "sync/wire/wire.h"
 
 enum { AGENT_SEQS = 4096, AGENT_TEXT = 1100, AGENT_ENV = 4 };
 

@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 #include "store/base/quote.h"
-#include "store/name.h"
-#include "store/placeholder.h"
-#include "store/value.h"
+#include "store/layout/name.h"
+#include "store/layout/placeholder.h"
+#include "store/layout/value.h"
 
 static size_t findings;
 static char context[200];

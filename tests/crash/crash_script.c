@@ -11,11 +11,11 @@
 #include <string.h>
 
 #include "store/base/cleanup.h"
-#include "store/db.h"
-#include "store/name.h"
-#include "store/walk.h"
-#include "sync/index.h"
-#include "sync/scan.h"
+#include "store/layout/db.h"
+#include "store/layout/name.h"
+#include "store/layout/walk.h"
+#include "sync/index/index.h"
+#include "sync/index/scan.h"
 
 enum { LARGE_MAX = 4 << 20 };
 

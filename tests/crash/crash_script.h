@@ -6,7 +6,7 @@
 
 #include "crash_agent.h"
 #include "crash_lab.h"
-#include "store/value.h"
+#include "store/layout/value.h"
 
 enum step_kind { STEP_SET, STEP_LARGE, STEP_DELETE, STEP_TABLE, STEP_DROP };
 

@@ -35,7 +35,7 @@
 #include "crash_lab.h"
 #include "crash_script.h"
 #include "store/base/clock.h"
-#include "store/drover.h"
+#include "store/lib/drover.h"
 
 enum { OPS = 7, PARTS_MAX = 3, DEPTH_MAX = 3, PATH_MAX_BYTES = 2 * LAB_PATH };
 

@@ -27,7 +27,7 @@
 #include "crash_fs.h"
 #include "crash_lab.h"
 #include "store/base/clock.h"
-#include "sync/index.h"
+#include "sync/index/index.h"
 
 enum { KEYS = 8, VALUE = 4096, LONG = LAB_PATH * 3 };
 

@@ -21,13 +21,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/identity.h"
+#include "agent/identity/identity.h"
 #include "crash_lab.h"
 #include "store/base/cleanup.h"
-#include "store/drover.h"
-#include "store/install.h"
-#include "sync/index.h"
-#include "sync/replica/meta.h"
+#include "store/layout/install.h"
+#include "store/lib/drover.h"
+#include "sync/index/index.h"
+#include "sync/replica/meta/meta.h"
 
 enum { LARGE = 300 * 1000, ENTRIES = 50 };
 

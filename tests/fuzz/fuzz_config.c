@@ -11,7 +11,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "sync/replica/options.h"
 
 static void check_config(struct config *c, struct config_errors *errors)

@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "agent/control_impl.h"
+#include "agent/control/control_impl.h"
 
 struct job {
     struct job *next;

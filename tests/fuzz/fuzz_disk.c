@@ -14,13 +14,13 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "agent/identity.h"
-#include "store/db.h"
-#include "sync/index.h"
-#include "sync/replica/kept.h"
-#include "sync/replica/meta.h"
-#include "sync/replica/session.h"
-#include "sync/replica/trash_log.h"
+#include "agent/identity/identity.h"
+#include "store/layout/db.h"
+#include "sync/index/index.h"
+#include "sync/replica/meta/meta.h"
+#include "sync/replica/meta/session.h"
+#include "sync/replica/role/kept.h"
+#include "sync/replica/trash/trash_log.h"
 
 static const struct index_ident ident = {
     .db_id = {1, 2, 3}, .root_dev = 4, .root_ino = 5, .boot = {.id = {6}}};

@@ -9,7 +9,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "sync/index.h"
+#include "sync/index/index.h"
 #include "tests/support/plain_key.h"
 #include "tests/support/wire_recode.h"
 

@@ -13,9 +13,9 @@
 
 #include <openssl/evp.h>
 
-#include "sync/known_hosts.h"
-#include "sync/sshkey.h"
-#include "sync/state.h"
+#include "sync/errors/state.h"
+#include "sync/link/known_hosts.h"
+#include "sync/link/sshkey.h"
 
 static void try_known_hosts(struct cur in)
 {

@@ -15,12 +15,12 @@
 #include <jansson.h>
 #include <sys/sysmacros.h>
 
-#include "agent/render.h"
+#include "agent/cli/render.h"
 #include "store/base/json_out.h"
 #include "store/base/quote.h"
 #include "store/base/units.h"
-#include "store/lock.h"
-#include "store/name.h"
+#include "store/layout/lock.h"
+#include "store/layout/name.h"
 
 /* --- names --------------------------------------------------------------- */
 

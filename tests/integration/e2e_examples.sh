@@ -105,19 +105,19 @@ readers() {
     run r1 <"$W/format"
     [ "$(cat "$W/out")" -ge 0 ] && [ "$(cat "$W/out")" -le 60 ] || fail "FORMAT.md's example says '$(cat "$W/out")'"
 
-    line sync/drover-replica.1 drover-kv | run r1
+    line sync/replica/drover-replica.1 drover-kv | run r1
     is "$(cat "$W/out")" "bob's" "what drover-replica.1's reader prints"
-    line sync/drover-replica.1 drover-kv | behind_a_lock "$W/r1/users.tbl/bob.kv"
+    line sync/replica/drover-replica.1 drover-kv | behind_a_lock "$W/r1/users.tbl/bob.kv"
     is "$(cat "$W/out")" "bob's" "what it prints behind a lock"
-    line sync/drover-replica.1 'drover-replica fresh' | run r1
+    line sync/replica/drover-replica.1 'drover-replica fresh' | run r1
 
     # Old data, and a directory that never was a replica, are told.
     stop_agent
     touch -d '1 minute ago' "$W/r1/.drover/freshness"
     run r1 <"$W/readme"
     out_has stale
-    line sync/drover-replica.1 'drover-replica fresh' | STATUS=1 run r1
-    block store/drover-kv.1 2 | run r1
+    line sync/replica/drover-replica.1 'drover-replica fresh' | STATUS=1 run r1
+    block store/kv/drover-kv.1 2 | run r1
     is "$(cat "$W/out")" "root bob's" "what goes through all keys prints"
     [ -z "$(find "$W/r1" -name '*.kv' -empty)" ] || fail "an example made a key"
 }
@@ -130,11 +130,11 @@ writers() {
     chmod +x "$W/bin/pg_dump" "$W/bin/run-job"
     [ -n "$(command -v jq)" ] || ln -s "$(command -v cat)" "$W/bin/jq"
 
-    block store/drover-kv.1 1 | run primary
+    block store/kv/drover-kv.1 1 | run primary
     is "$(cat "$W/out")" 42 "what drover-kv.1's first example prints"
-    block store/drover-kv.1 3 | run primary
+    block store/kv/drover-kv.1 3 | run primary
     is "$(cat "$W/out")" "the job ran" "what the first of several jobs prints"
-    block store/drover-kv.1 3 | STATUS=1 run primary
+    block store/kv/drover-kv.1 3 | STATUS=1 run primary
     out_lacks "the job ran"
 
     "$DROVER_KV" --help | sed -n '/^Examples:/,/^$/s/^  //p' >"$W/help"

@@ -19,7 +19,7 @@
 
 #include "../support/replica_drive.h"
 #include "store/base/clock.h"
-#include "sync/state.h"
+#include "sync/errors/state.h"
 
 /* A receiver with its threads and buffers needs some 10 MiB, many times that
  * where memory is watched. */

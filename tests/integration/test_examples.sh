@@ -45,7 +45,7 @@ grep -q "$work/db" "$work/err" || fail "README.md's C example does not say what 
 # drover.h's is the body of a function.
 {
     printf '#include <drover.h>\n#include <stdio.h>\nint main(void)\n{\n'
-    sed -n '1,/^ \*\//p' "$source/store/drover.h" | sed -n 's/^ \*     \(.*\)$/\1/p' |
+    sed -n '1,/^ \*\//p' "$source/store/lib/drover.h" | sed -n 's/^ \*     \(.*\)$/\1/p' |
         sed "s|\"/srv/orders\"|\"$work/db\"|"
     printf 'return 0;\n}\n'
 } >"$work/header.c"

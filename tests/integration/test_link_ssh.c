@@ -29,7 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "sync/state.h"
+#include "sync/errors/state.h"
 #include "tests/support/link_peer.h"
 #include "tests/support/link_proxy.h"
 

@@ -13,9 +13,9 @@
 
 #include "../support/replica_drive.h"
 #include "store/base/clock.h"
-#include "sync/index.h"
-#include "sync/replica/meta.h"
-#include "sync/state.h"
+#include "sync/errors/state.h"
+#include "sync/index/index.h"
+#include "sync/replica/meta/meta.h"
 #include "tests/support/plain_key.h"
 
 struct rig {

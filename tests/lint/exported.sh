@@ -4,7 +4,7 @@
 # functions without blank lines between them may share one.
 . "$(dirname "$0")/lib.sh"
 
-[ -f store/drover.h ] || skip "there is no public header"
+[ -f store/lib/drover.h ] || skip "there is no public header"
 findings=$(awk '
     /^[[:space:]]*$/        { documented = 0 }
     /\*\/[[:space:]]*$/     { documented = 1 }
@@ -13,7 +13,7 @@ findings=$(awk '
         count++
     }
     END { if (count == 0) print FILENAME ": declares nothing" }
-' store/drover.h)
+' store/lib/drover.h)
 [ -z "$findings" ] || bad "without a comment:
 $findings"
 verdict

@@ -5,7 +5,7 @@
 drover=$2
 . "$(dirname "$0")/lib.sh"
 
-page=agent/drover.8
+page=agent/cli/drover.8
 "$drover" help >/dev/null || bad "drover help fails"
 commands=$("$drover" help | awk '/^Commands:/{on=1;next} /^$/{on=0} on{print $1}')
 [ -n "$commands" ] || bad "drover help lists no commands"

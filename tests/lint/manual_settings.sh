@@ -5,7 +5,7 @@
 drover=$2
 . "$(dirname "$0")/lib.sh"
 
-page=agent/drover.conf.5
+page=agent/config/drover.conf.5
 want=$("$drover" check-config --list-settings | awk -F '\t' '{print $1, $2, $3}')
 have=$(awk '
     function flush() { if (name != "") print section, name, preset; name = "" }

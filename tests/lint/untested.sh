@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 has_test() {
-    # sync/replica/meta.c is tested as replica_meta.
+    # sync/replica/meta/meta.c is tested as replica_meta.
     name=$(basename "$1" .c)
     folder=$(basename "$(dirname "$1")")
     for full in "$name" "${folder}_$name"; do

@@ -9,8 +9,8 @@
  * those flights that it ends without are *passed*: while there is one nothing
  * is claimed for the replica.
  *
- * mirrors: sync/aside.c aside_note aside_reached aside_adopt aside_pass
- * mirrors: sync/aside.c aside_clear aside_end is_held_up */
+ * mirrors: sync/primary/delivery/aside.c aside_note aside_reached aside_adopt aside_pass
+ * mirrors: sync/primary/delivery/aside.c aside_clear aside_end is_held_up */
 
 /* Everything up to w is acknowledged but what stands aside. */
 #define NONE_BUT(seq, is_aside, w) ((seq) == 0 || (seq) > (w) || (is_aside))

@@ -8,10 +8,10 @@
  * the value later anyway.  What was read, or is being read, does not account
  * for the hint: that *news* gets a sequence of its own.
  *
- * mirrors: sync/changelog.h changelog_add changelog_take changelog_forget
- * mirrors: sync/changelog.h content_news look_news tail_seq
- * mirrors: sync/session.c session_watermark session_quiet
- * mirrors: sync/primary.c shorten_log audience */
+ * mirrors: sync/primary/delivery/changelog.h changelog_add changelog_take changelog_forget
+ * mirrors: sync/primary/delivery/changelog.h content_news look_news tail_seq
+ * mirrors: sync/primary/session.c session_watermark session_quiet
+ * mirrors: sync/primary/primary.c shorten_log audience */
 
 byte tail_seq;
 /* Nothing was added to the log since the last PING went at a quiet moment

@@ -13,14 +13,14 @@
  * store, HELLO_OK; then groups: look for a takeover, and only then rename.  The
  * watcher looks, too, at any time.
  *
- * mirrors: sync/replica/disk.c disk_identify
- * mirrors: sync/replica/session.c session_check session_lock session_superseded
- * mirrors: sync/replica/session.c ask_for_lock write_takeover try_lock
- * mirrors: sync/replica/session.c refuse_busy session_follow
+ * mirrors: sync/replica/disk/disk.c disk_identify
+ * mirrors: sync/replica/meta/session.c session_check session_lock session_superseded
+ * mirrors: sync/replica/meta/session.c ask_for_lock write_takeover try_lock
+ * mirrors: sync/replica/meta/session.c refuse_busy session_follow
  * mirrors: sync/replica/watcher.c receive_check_takeover leave_now watch_once
  * mirrors: sync/replica/receive.c op_stage_sync
- * mirrors: sync/replica/meta.h meta_ident_write META_FILE_TAKEOVER META_FILE_LOCK
- * mirrors: sync/reign.h reign_check reign_follow REIGN_AGENTS REIGN_NEW */
+ * mirrors: sync/replica/meta/meta.h meta_ident_write META_FILE_TAKEOVER META_FILE_LOCK
+ * mirrors: sync/identity/reign.h reign_check reign_follow REIGN_AGENTS REIGN_NEW */
 
 #ifndef CONNECTS
 #define CONNECTS 2 /* connections of each agent */

@@ -11,12 +11,12 @@
  * A SAME is a SET whose value is not there to be staged: it takes is_same()'s
  * way, or is refused and comes again as a SET, as after any other refusal.
  *
- * mirrors: sync/receiver_stage.c stage_set stage_same is_same
- * mirrors: sync/receiver_apply.c apply_change apply_same
- * mirrors: sync/receiver_commit.c commit_group sync_directories tell_index
- * mirrors: sync/receiver_commit.c acknowledge refuse_applied
- * mirrors: sync/receiver.c receiver_sync_earlier
- * mirrors: sync/receiver_query.c receiver_scanned query_ping query_list
+ * mirrors: sync/receiver/receiver_stage.c stage_set stage_same is_same
+ * mirrors: sync/receiver/receiver_apply.c apply_change apply_same
+ * mirrors: sync/receiver/receiver_commit.c commit_group sync_directories tell_index
+ * mirrors: sync/receiver/receiver_commit.c acknowledge refuse_applied
+ * mirrors: sync/receiver/receiver.c receiver_sync_earlier
+ * mirrors: sync/receiver/receiver_query.c receiver_scanned query_ping query_list
  * mirrors: sync/replica/receive.c end_input */
 
 /* Off; up, before its READY; after; its link is gone and it does not know. */

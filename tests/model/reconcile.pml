@@ -10,13 +10,13 @@
  * the index is swept.  One that it finds may reach the log any time later
  * (reconcile_feed.c): the walk comes to each key by itself, at any time.
  *
- * mirrors: sync/reconcile.c may_compare maybe_own go_on reconcile_finish
- * mirrors: sync/reconcile.c reconcile_owe reconcile_owe_soon reconcile_settled
- * mirrors: sync/reconcile.c reconcile_is_owed reconcile_disconnected
- * mirrors: sync/reconcile_diff.c reconcile_listing merge_asked round_done
- * mirrors: sync/reconcile_names.c reconcile_repair reconcile_drain
- * mirrors: sync/reconcile_walk.c primary_walk_found sweep sweep_name
- * mirrors: sync/reconcile_feed.c feed_name feed_step */
+ * mirrors: sync/primary/compare/reconcile.c may_compare maybe_own go_on reconcile_finish
+ * mirrors: sync/primary/compare/reconcile.c reconcile_owe reconcile_owe_soon reconcile_settled
+ * mirrors: sync/primary/compare/reconcile.c reconcile_is_owed reconcile_disconnected
+ * mirrors: sync/primary/compare/reconcile_diff.c reconcile_listing merge_asked round_done
+ * mirrors: sync/primary/compare/reconcile_names.c reconcile_repair reconcile_drain
+ * mirrors: sync/primary/compare/reconcile_walk.c primary_walk_found sweep sweep_name
+ * mirrors: sync/primary/compare/reconcile_feed.c feed_name feed_step */
 
 mtype:phase = { COMPARE_NONE, COMPARE_LISTING, COMPARE_WALKING,
                 COMPARE_DRAINING };

@@ -8,13 +8,13 @@
  * the link; a receiver whose link was cut may still take some of what was on
  * its way.  One PING is under way at a time.
  *
- * mirrors: sync/session.c on_hello_ok on_ready on_ack on_nak on_pong
- * mirrors: sync/session.c primary_link_up primary_link_down compare_roots
- * mirrors: sync/session.c session_ping fresh_mark MISMATCHES_PROVE
- * mirrors: sync/primary.c primary_passed primary_index_ready
- * mirrors: sync/primary.c primary_index_stale primary_compare_soon
- * mirrors: sync/primary_impl.h live_tail digests_known forgotten owed_soon
- * mirrors: sync/primary_impl.h ping_tail blind debts mismatches passed */
+ * mirrors: sync/primary/session.c on_hello_ok on_ready on_ack on_nak on_pong
+ * mirrors: sync/primary/session.c primary_link_up primary_link_down compare_roots
+ * mirrors: sync/primary/session.c session_ping fresh_mark MISMATCHES_PROVE
+ * mirrors: sync/primary/primary.c primary_passed primary_index_ready
+ * mirrors: sync/primary/primary.c primary_index_stale primary_compare_soon
+ * mirrors: sync/primary/primary_impl.h live_tail digests_known forgotten owed_soon
+ * mirrors: sync/primary/primary_impl.h ping_tail blind debts mismatches passed */
 
 /* Frames.  SET and DELETE are one kind, told apart by the state. */
 mtype = { SET, PING, LIST, ACK, NAK, PONG, READY, LISTING };

@@ -11,9 +11,9 @@
  * Ghost variables, which no rule of the program may read, end in _was or are
  * named so: acked_was, truth (only looks, scans and walks may read it), mark.
  *
- * mirrors: agent/watch.h watch_drain
- * mirrors: sync/primary.c primary_drained
- * mirrors: sync/index.h index_put index_remove */
+ * mirrors: agent/watch/watch.h watch_drain
+ * mirrors: sync/primary/primary.c primary_drained
+ * mirrors: sync/index/index.h index_put index_remove */
 
 #define KEYS 2
 #ifndef REPLICAS

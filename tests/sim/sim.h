@@ -4,9 +4,9 @@
  * can go wrong between them, in one process, one thread and virtual time, all
  * of it drawn from one seed.
  *
- * Real are the primary's core (sync/primary.h), the receiver's core
- * (sync/receiver.h), the wire and the indexes.  Made up are what they stand
- * on:
+ * Real are the primary's core (sync/primary/primary.h), the receiver's core
+ * (sync/receiver/receiver.h), the wire and the indexes.  Made up are what they
+ * stand on:
  *
  *     sim_world.c    the primary's database and its writers
  *     sim_agent.c    the agent around the core: events, looks, streams, death
@@ -32,7 +32,7 @@
 
 #include "store/base/buf.h"
 #include "store/base/rand.h"
-#include "sync/primary_impl.h"
+#include "sync/primary/primary_impl.h"
 #include "tests/support/memstore.h"
 
 enum {

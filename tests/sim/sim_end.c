@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "sync/state.h"
+#include "sync/errors/state.h"
 #include "tests/sim/sim.h"
 
 enum {

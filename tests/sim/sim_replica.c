@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/install.h"
+#include "store/layout/install.h"
 #include "tests/sim/sim.h"
 
 enum { PIPE_BYTES = 64 * 1024, CONNECT_US = 50000 };

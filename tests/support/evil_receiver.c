@@ -21,8 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sync/index.h"
-#include "sync/wire.h"
+#include "sync/index/index.h"
+#include "sync/wire/wire.h"
 #include "tests/support/plain_key.h"
 
 struct evil {

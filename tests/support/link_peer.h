@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "store/base/buf.h"
-#include "sync/link.h"
+#include "sync/link/link.h"
 
 enum when {
     CLOSE_NEVER,

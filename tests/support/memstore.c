@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "store/base/map.h"
-#include "store/install.h"
-#include "sync/state.h"
+#include "store/layout/install.h"
+#include "sync/errors/state.h"
 
 enum { ZEROS_MAX_BYTES = 16 << 20 }; /* memory has no holes */
 

@@ -28,8 +28,8 @@
 #include <stdint.h>
 
 #include "store/base/buf.h"
-#include "sync/receiver.h"
-#include "sync/reign.h"
+#include "sync/identity/reign.h"
+#include "sync/receiver/receiver.h"
 
 enum memop {
     MEMOP_STAGE_BEGIN,

@@ -5,9 +5,9 @@
  */
 #pragma once
 
-#include "sync/index.h"
-#include "sync/receiver.h"
-#include "sync/wire.h"
+#include "sync/index/index.h"
+#include "sync/receiver/receiver.h"
+#include "sync/wire/wire.h"
 #include "tests/support/memstore.h"
 
 struct rig {

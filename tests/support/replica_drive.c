@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "store/base/clock.h"
-#include "store/name.h"
+#include "store/layout/name.h"
 
 enum { DEADLINE_S = 60 };
 

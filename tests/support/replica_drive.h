@@ -14,7 +14,7 @@
 #include <sys/types.h>
 
 #include "store/base/buf.h"
-#include "sync/wire.h"
+#include "sync/wire/wire.h"
 
 enum { DRIVE_SEQS = 32768, DRIVE_ARGS = 16 };
 

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "sync/wire.h"
+#include "sync/wire/wire.h"
 
 /* Append the frame to `out`: 0, ERR_PROTO when the body does not decode, and
  * ERR_INVALID for a type that is not part of the protocol. */

@@ -21,7 +21,7 @@
 #include <string.h>
 
 #include "store/base/buf.h"
-#include "sync/primary_impl.h"
+#include "sync/primary/primary_impl.h"
 #include "tests/support/memstore.h"
 #include "tests/support/plain_key.h"
 

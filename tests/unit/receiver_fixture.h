@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sync/state.h"
+#include "sync/errors/state.h"
 #include "tests/support/receiver_rig.h"
 
 static struct rig rig; /* made anew for each test */

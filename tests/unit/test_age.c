@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sync/age.h"
+#include "sync/index/age.h"
 
 enum { NAMES = 200 };
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "agent/backoff.h"
+#include "agent/replica/backoff.h"
 
 static void delays_double_within_a_quarter_until_the_limit(void **state)
 {

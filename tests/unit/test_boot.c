@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "store/base/clock.h"
-#include "sync/boot.h"
+#include "sync/index/boot.h"
 
 static void a_boot_is_itself_and_no_other(void **state)
 {

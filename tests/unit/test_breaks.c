@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "agent/breaks.h"
+#include "agent/replica/breaks.h"
 
 static void note(struct breaks *b, int64_t now_ms)
 {

@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "agent/command.h"
-#include "agent/daemon.h"
+#include "agent/cli/command.h"
+#include "agent/daemon/daemon.h"
 
 /* What `drover agent` would have run. */
 static char ran[256];

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "agent/config.h"
-#include "agent/suggest.h"
+#include "agent/base/suggest.h"
+#include "agent/config/config.h"
 
 struct fix {
     char dir[128];

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "agent/config.h"
-#include "agent/config_probe.h"
+#include "agent/config/config.h"
+#include "agent/config/config_probe.h"
 
 static char dir[128], file[160];
 

@@ -26,10 +26,10 @@
 
 #include <cmocka.h>
 
-#include "agent/control.h"
-#include "agent/control_strangers.h"
+#include "agent/control/control.h"
+#include "agent/control/control_strangers.h"
 #include "store/base/cleanup.h"
-#include "sync/state.h"
+#include "sync/errors/state.h"
 
 /* --- a daemon ------------------------------------------------------------ */
 

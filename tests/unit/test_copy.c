@@ -5,7 +5,7 @@
 #include "tests/unit/store_fixture.h"
 
 #include "store/base/cleanup.h"
-#include "store/copy.h"
+#include "store/layout/copy.h"
 
 enum { MIB = 1 << 20 };
 

@@ -3,7 +3,7 @@
  * The root and its tables' directories: confinement, making, removing. */
 #include "tests/unit/store_fixture.h"
 
-#include "store/db.h"
+#include "store/layout/db.h"
 
 static struct db open_db(struct fixture *f)
 {

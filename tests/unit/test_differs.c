@@ -3,7 +3,7 @@
  * What a comparison found different is a state until it is repaired: the
  * replica does not keep up, and what differs is named.
  */
-#include "sync/state.h"
+#include "sync/errors/state.h"
 #include "tests/support/plain_key.h"
 #include "tests/unit/primary_fixture.h"
 

@@ -4,8 +4,8 @@
  * makes of the answer, in a core and alone. */
 #include "primary_fixture.h"
 
-#include "sync/dirid.h"
-#include "sync/state.h"
+#include "sync/errors/state.h"
+#include "sync/identity/dirid.h"
 
 static void fill(uint8_t id[WIRE_DIRID_BYTES], uint8_t with)
 {

@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 
 #include "store/base/clock.h"
-#include "store/drover.h"
+#include "store/lib/drover.h"
 
 #define T(s) drover_text(s)
 static const struct drover_bytes ROOT = {NULL, 0};

@@ -4,7 +4,7 @@
 #include "tests/unit/store_fixture.h"
 
 #include "store/base/clock.h"
-#include "store/fresh_age.h"
+#include "store/layout/fresh_age.h"
 
 static const int64_t NOW = INT64_C(1700000000) * NS_PER_S;
 

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "sync/hint.h"
-#include "sync/state.h"
+#include "sync/errors/hint.h"
+#include "sync/errors/state.h"
 
 static void a_hint_is_of_what_happened(void **state)
 {

@@ -3,8 +3,8 @@
  * identity: whose database is this? */
 #include "store_fixture.h"
 
-#include "agent/identity.h"
-#include "sync/state.h"
+#include "agent/identity/identity.h"
+#include "sync/errors/state.h"
 
 struct bench {
     struct fixture f;

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "store/base/cleanup.h"
-#include "sync/index.h"
+#include "sync/index/index.h"
 #include "tests/support/plain_key.h"
 
 static const struct index_ident ident = {

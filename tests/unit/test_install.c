@@ -4,7 +4,7 @@
 #include "tests/unit/store_fixture.h"
 
 #include "store/base/cleanup.h"
-#include "store/install.h"
+#include "store/layout/install.h"
 
 /* Of the file "stage". */
 static int install_as(struct fixture *f, const char *key, unsigned how,

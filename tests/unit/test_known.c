@@ -3,7 +3,7 @@
  * known: a database that lost its metadata is recognised by its keys. */
 #include "store_fixture.h"
 
-#include "agent/known.h"
+#include "agent/identity/known.h"
 
 static void put_key(struct index *ix, const char *key, struct err *err)
 {

@@ -17,10 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sync/heap.h"
-#include "sync/known_hosts.h"
-#include "sync/sshkey.h"
-#include "sync/state.h"
+#include "sync/errors/state.h"
+#include "sync/link/heap.h"
+#include "sync/link/known_hosts.h"
+#include "sync/link/sshkey.h"
 
 static char dir[64];
 static char path[128];

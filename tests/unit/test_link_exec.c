@@ -22,7 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "sync/state.h"
+#include "sync/errors/state.h"
 #include "tests/support/link_peer.h"
 
 static void exec_init(struct peer *p, const char *const *argv)

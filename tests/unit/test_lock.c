@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 
 #include "store/base/clock.h"
-#include "store/lock.h"
+#include "store/layout/lock.h"
 
 static void share_locks_go_together_and_stop_exclusive(void **state)
 {

@@ -4,7 +4,7 @@
  */
 #include "store_fixture.h"
 
-#include "agent/log.h"
+#include "agent/base/log.h"
 
 struct bench {
     struct fixture f;

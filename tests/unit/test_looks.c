@@ -8,7 +8,7 @@
 #include <sys/mount.h>
 #include <uv.h>
 
-#include "agent/looks.h"
+#include "agent/read/looks.h"
 #include "store/base/clock.h"
 
 struct answer {

@@ -18,8 +18,8 @@
 #include <string.h>
 #include <uv.h>
 
-#include "sync/lookup.h"
-#include "sync/worker.h"
+#include "sync/link/lookup.h"
+#include "sync/link/worker.h"
 
 enum { MANY = 64 }; /* more than any thread pool of libuv's here */
 

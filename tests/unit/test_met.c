@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/met.h"
+#include "agent/read/met.h"
 
 static struct bytes text(const char *s)
 {

@@ -4,7 +4,7 @@
  */
 #include "tests/unit/store_fixture.h"
 
-#include "store/name.h"
+#include "store/layout/name.h"
 
 struct key_row {
     const char *key;

@@ -4,7 +4,7 @@
  * does meanwhile is tried by tests/confine/test_strangers.c. */
 #include "store_fixture.h"
 
-#include "store/own_dir.h"
+#include "store/layout/own_dir.h"
 
 enum { OTHER = 54321, THIRD = 54322 };
 

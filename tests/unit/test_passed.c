@@ -3,8 +3,8 @@
  * What a walk passes over: counted, with the examples that matter. */
 #include "tests/unit/store_fixture.h"
 
-#include "store/passed.h"
-#include "store/walk.h"
+#include "store/layout/passed.h"
+#include "store/layout/walk.h"
 
 static void make_dir(struct fixture *f, const char *path)
 {

@@ -9,10 +9,10 @@
 
 #include "store/base/buf.h"
 #include "store/base/clock.h"
-#include "store/drover.h"
-#include "store/lock.h"
-#include "store/placeholder.h"
-#include "store/value.h"
+#include "store/layout/lock.h"
+#include "store/layout/placeholder.h"
+#include "store/layout/value.h"
+#include "store/lib/drover.h"
 
 #define T(s) drover_text(s)
 static const struct drover_bytes ROOT = {NULL, 0};

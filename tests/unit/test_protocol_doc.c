@@ -16,8 +16,8 @@
 #include <string.h>
 
 #include "store/base/buf.h"
-#include "sync/state.h"
-#include "sync/wire.h"
+#include "sync/errors/state.h"
+#include "sync/wire/wire.h"
 #include "tests/support/wire_recode.h"
 
 #define FENCE "```frame "

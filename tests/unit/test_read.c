@@ -3,7 +3,7 @@
  * Reading files that others may be changing. */
 #include "tests/unit/store_fixture.h"
 
-#include "store/read.h"
+#include "store/layout/read.h"
 
 /* Wait until the file's times are old, so that equal times count as proof. */
 static void wait_until_old(int dir_fd)

@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "sync/state.h"
+#include "sync/errors/state.h"
 #include "tests/unit/primary_fixture.h"
 
 static void refuse(struct fx *f, struct fx_peer *peer, uint64_t seq, int code,

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "store/base/hex.h"
-#include "sync/reign.h"
-#include "sync/state.h"
+#include "sync/errors/state.h"
+#include "sync/identity/reign.h"
 
 static struct wire_hello hello_of(uint8_t origin, uint8_t process,
                                   uint64_t epoch)

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "agent/render.h"
+#include "agent/cli/render.h"
 
 /* The text that `print` makes of the JSON text `in`; caller frees. */
 static char *rendered(const char *in, int which, bool color)

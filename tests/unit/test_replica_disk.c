@@ -10,9 +10,9 @@
 #include <time.h>
 
 #include "store/base/clock.h"
-#include "store/install.h"
-#include "sync/replica/disk.h"
-#include "sync/replica/sandbox.h"
+#include "store/layout/install.h"
+#include "sync/replica/disk/disk.h"
+#include "sync/replica/sandbox/sandbox.h"
 
 /* What was synced, and what cannot be. */
 static struct {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "store/base/clock.h"
-#include "sync/replica/fresh.h"
+#include "sync/replica/meta/fresh.h"
 
 /* What syncfs() of the moment does, and what was there when it began. */
 static struct {

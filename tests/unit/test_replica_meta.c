@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 
 #include "store/base/clock.h"
-#include "sync/replica/meta.h"
+#include "sync/replica/meta/meta.h"
 #include "sync/replica/options.h"
 
 static const struct meta_modes modes = {

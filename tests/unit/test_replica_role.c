@@ -8,9 +8,9 @@
 #include <grp.h>
 #include <sys/wait.h>
 
-#include "sync/replica/kept.h"
-#include "sync/replica/role.h"
-#include "sync/state.h"
+#include "sync/errors/state.h"
+#include "sync/replica/role/kept.h"
+#include "sync/replica/role/role.h"
 
 #define ID "01010101010101010101010101010101"
 #define REPLICA_TEXT(epoch)                                                    \

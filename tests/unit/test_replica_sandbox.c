@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "sync/replica/sandbox.h"
+#include "sync/replica/sandbox/sandbox.h"
 
 enum { CREATE = 444, ADD = 445, RESTRICT = 446 };
 

@@ -5,8 +5,8 @@
  * opens of the lock file conflict like two processes do. */
 #include "store_fixture.h"
 
-#include "sync/dirid.h"
-#include "sync/replica/session.h"
+#include "sync/identity/dirid.h"
+#include "sync/replica/meta/session.h"
 
 static const struct meta_modes modes = {
     .dir_mode = META_DIR_MODE, .file_mode = META_FILE_MODE, .group = (gid_t)-1};

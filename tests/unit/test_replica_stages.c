@@ -13,11 +13,11 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
-#include "store/install.h"
-#include "store/placeholder.h"
-#include "store/temps.h"
-#include "sync/replica/stages.h"
-#include "sync/replica/tables.h"
+#include "store/layout/install.h"
+#include "store/layout/placeholder.h"
+#include "store/layout/temps.h"
+#include "sync/replica/disk/stages.h"
+#include "sync/replica/disk/tables.h"
 
 /* Descriptors that were synced, and the one call that is to fail. */
 static struct {

@@ -4,7 +4,7 @@
  * the kernel says. */
 #include "store_fixture.h"
 
-#include "sync/replica/sync_group.h"
+#include "sync/replica/disk/sync_group.h"
 
 enum { COST_SYNCFS = 100, COST_THREADS = 200 };
 

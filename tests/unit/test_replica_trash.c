@@ -4,9 +4,9 @@
 #include "tests/unit/store_fixture.h"
 
 #include "store/base/clock.h"
-#include "store/install.h"
-#include "sync/replica/trash.h"
-#include "sync/replica/trash_log.h"
+#include "store/layout/install.h"
+#include "sync/replica/trash/trash.h"
+#include "sync/replica/trash/trash_log.h"
 
 struct bin {
     struct trash t;

@@ -13,11 +13,11 @@
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
-#include "store/db.h"
-#include "store/value.h"
-#include "store/walk.h"
-#include "sync/index.h"
-#include "sync/scan.h"
+#include "store/layout/db.h"
+#include "store/layout/value.h"
+#include "store/layout/walk.h"
+#include "sync/index/index.h"
+#include "sync/index/scan.h"
 #include "tests/support/plain_key.h"
 
 /* --- between the scan and the store ----------------------------------------

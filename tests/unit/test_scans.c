@@ -6,7 +6,7 @@
 
 #include <uv.h>
 
-#include "agent/scans.h"
+#include "agent/read/scans.h"
 #include "tests/support/plain_key.h"
 
 enum { KEYS = 1000 };

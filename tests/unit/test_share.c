@@ -9,9 +9,9 @@
 
 #include "store/base/clock.h"
 #include "store/base/rand.h"
-#include "store/drover.h"
-#include "store/name.h"
-#include "store/value.h"
+#include "store/layout/name.h"
+#include "store/layout/value.h"
+#include "store/lib/drover.h"
 #include "tests/unit/flockd_calls.h"
 
 #define T(s) drover_text(s)

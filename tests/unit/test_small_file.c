@@ -3,7 +3,7 @@
  * Small files: whole, durable, and never two writers' mixture. */
 #include "tests/unit/store_fixture.h"
 
-#include "agent/small_file.h"
+#include "agent/base/small_file.h"
 
 /* What renameat2() answers; 0: the truth. */
 static int rename_says;

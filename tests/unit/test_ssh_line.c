@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "agent/config.h"
-#include "agent/ssh_line.h"
+#include "agent/config/config.h"
+#include "agent/daemon/ssh_line.h"
 
 static const char *or_none(const struct buf *b)
 {

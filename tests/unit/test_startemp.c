@@ -7,9 +7,9 @@
 #include <sys/inotify.h>
 
 #include "store/base/clock.h"
-#include "store/drover.h"
-#include "store/name.h"
-#include "store/startemp.h"
+#include "store/layout/name.h"
+#include "store/layout/startemp.h"
+#include "store/lib/drover.h"
 
 /* Is `star` among the keys that `key` may be a temporary of? */
 static bool may_be_of(const char *key, const char *star)

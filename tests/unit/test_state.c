@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#include "sync/state.h"
+#include "sync/errors/state.h"
 
 static const enum dr_id ids[] = {
     DR_WATCH_LIMIT,

@@ -4,7 +4,7 @@
  * wait for is named, and no replica is said to keep up that lacks something for
  * longer than the limit.
  */
-#include "sync/state.h"
+#include "sync/errors/state.h"
 #include "tests/unit/primary_fixture.h"
 
 /* What is not acknowledged makes lag grow, whatever it waits for. */

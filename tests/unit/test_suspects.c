@@ -4,7 +4,7 @@
  * removed. */
 #include "tests/unit/store_fixture.h"
 
-#include "store/drover.h"
+#include "store/lib/drover.h"
 
 struct seen {
     unsigned count;

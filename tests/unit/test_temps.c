@@ -3,8 +3,8 @@
  * temps: what killed writers left is removed, what a writer holds is not. */
 #include "tests/unit/store_fixture.h"
 
-#include "store/drover.h"
-#include "store/temps.h"
+#include "store/layout/temps.h"
+#include "store/lib/drover.h"
 
 static void put_old(struct fixture *f, const char *path)
 {

@@ -5,9 +5,9 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
-#include "store/copy.h"
-#include "store/read.h"
-#include "store/value.h"
+#include "store/layout/copy.h"
+#include "store/layout/read.h"
+#include "store/layout/value.h"
 
 static int look(struct fixture *f, const char *key, struct buf *value,
                 struct look *out)

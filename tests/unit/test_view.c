@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sync/view.h"
+#include "sync/index/view.h"
 
 enum { NAMES = 400 };
 

@@ -8,7 +8,7 @@
 #include <sys/mount.h>
 
 #include "store/base/buf.h"
-#include "store/walk.h"
+#include "store/layout/walk.h"
 
 /* The walk as one line of text: "+table key key -table ". */
 struct story {

@@ -15,10 +15,10 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "agent/watch.h"
+#include "agent/watch/watch.h"
 #include "store/base/rand.h"
-#include "store/walk.h"
-#include "sync/state.h"
+#include "store/layout/walk.h"
+#include "sync/errors/state.h"
 
 struct bench {
     struct fixture f;

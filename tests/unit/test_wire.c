@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sync/state.h"
-#include "sync/wire.h"
+#include "sync/errors/state.h"
+#include "sync/wire/wire.h"
 #include "tests/support/wire_recode.h"
 
 /* Decode a body that stands alone in memory, so that a sanitizer sees a read

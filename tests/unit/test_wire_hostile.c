@@ -18,8 +18,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "sync/state.h"
-#include "sync/wire.h"
+#include "sync/errors/state.h"
+#include "sync/wire/wire.h"
 #include "tests/support/wire_recode.h"
 
 static uint64_t rng_next(uint64_t *state)

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cmd_config: check-config, and the loading of --config's or --db's file for
+ * all commands.
+ */
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/cli/command.h"
+#include "agent/config/config.h"
+#include "agent/config/config_probe.h"
+#include "store/base/cleanup.h"
+#include "store/base/quote.h"
+#include "sync/errors/state.h"
+
+static void config_freep(struct config **c)
+{
+    config_free(*c);
+}
+
+/* A new string, or NULL after printing what is wrong. */
+static char *file_of(struct cli *cli)
+{
+    char *path = NULL;
+
+    if (cli->db != NULL && !config_name_is_good(cli->db)) {
+        (void)cli_fail(cli, EX_CONFIG,
+                       "--db takes a name, not a path; for a file: --config");
+        return NULL;
+    }
+    if (cli->config_file != NULL) {
+        return strdup(cli->config_file);
+    }
+    return asprintf(&path, "%s/%s.conf", cli->etc_dir, cli->db) < 0 ? NULL
+                                                                    : path;
+}
+
+static struct config *load(struct cli *cli, const char *file)
+{
+    struct config_errors errors = {0};
+    struct config *config = config_load(file, &errors);
+
+    for (size_t i = 0; i < errors.count; i++) {
+        (void)fprintf(cli->err, "drover: DR-%d %s\n", DR_CONFIG,
+                      errors.lines[i]);
+    }
+    if (errors.count > 0) {
+        const char *hint = dr_hint(DR_CONFIG);
+        if (hint[0] != '\0') {
+            (void)fprintf(cli->err, "      HINT: %s\n", hint);
+        }
+    }
+    config_errors_deinit(&errors);
+    return config;
+}
+
+struct config *cli_load_config(struct cli *cli)
+{
+    CLEANUP(freep) char *file = file_of(cli);
+
+    return file != NULL ? load(cli, file) : NULL;
+}
+
+static int list_settings(struct cli *cli)
+{
+    for (const struct setting *s = CONFIG_SETTINGS; s->name != NULL; s++) {
+        (void)fprintf(cli->out, "%s\t%s\t%s\t%s\n", s->section, s->name,
+                      s->preset[0] != '\0' ? s->preset : "-", s->help);
+    }
+    return 0;
+}
+
+/* --- check-config -------------------------------------------------------- */
+
+/* File names are bytes. */
+static json_t *words_json(const char *text)
+{
+    size_t len = strlen(text);
+
+    return json_string(quote_is_utf8(text, len) ? text : QUOTED(text, len));
+}
+
+static json_t *list_json(const char *file, const struct config_errors *list)
+{
+    json_t *a = json_array();
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct config_spot *at = &list->spots[i];
+        (void)json_array_append_new(
+            a,
+            json_pack("{s:o, s:o, s:s?, s:o}", "file", words_json(file), "line",
+                      at->line != 0 ? json_integer((json_int_t)at->line)
+                                    : json_null(),
+                      "setting", at->setting, "message",
+                      words_json(list->lines[i])));
+    }
+    return a;
+}
+
+static void print_json(struct cli *cli, const char *file,
+                       const struct config *c, const char *user,
+                       const struct config_probe *p)
+{
+    bool good = p->mistakes.count == 0 && p->warnings.count == 0;
+    json_t *o = json_pack(
+        "{s:o, s:b, s:o, s:o, s:o}", "file", words_json(file), "good", good,
+        "mistakes", list_json(file, &p->mistakes), "warnings",
+        list_json(file, &p->warnings), "notes", list_json(file, &p->notes));
+
+    if (c != NULL) {
+        (void)json_object_update_new(
+            o, json_pack("{s:s, s:o, s:o, s:I, s:s}", "name", c->name, "path",
+                         words_json(c->path), "socket", words_json(c->socket),
+                         "replicas", (json_int_t)c->replicas_count,
+                         "checked_as", user));
+    }
+    cli_print_json(cli, o);
+    json_decref(o);
+}
+
+static void print_lines(struct cli *cli, const char *before,
+                        const struct config_errors *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        (void)fprintf(cli->err, "%s%s\n", before, list->lines[i]);
+    }
+}
+
+static void print_text(struct cli *cli, const struct config *c,
+                       const char *user, const struct config_probe *p)
+{
+    char mistake[40];
+
+    (void)snprintf(mistake, sizeof mistake, "drover: DR-%d ", DR_CONFIG);
+    print_lines(cli, mistake, &p->mistakes);
+    print_lines(cli, "warning: ", &p->warnings);
+    if (cli->quiet || c == NULL) {
+        return;
+    }
+    print_lines(cli, "note: ", &p->notes);
+    if (p->mistakes.count > 0 || p->warnings.count > 0) {
+        (void)fprintf(cli->out,
+                      "%s: %zu mistakes, %zu warnings (checked as user %s)\n",
+                      c->file, p->mistakes.count, p->warnings.count, user);
+        return;
+    }
+    (void)fprintf(cli->out,
+                  "%s is good: database %s, %zu replica%s (checked as user "
+                  "%s)\n",
+                  c->file, c->name, c->replicas_count,
+                  c->replicas_count == 1 ? "" : "s", user);
+}
+
+/* As the user that the agent will be. */
+static void probe(const struct config *c, char *user, size_t room,
+                  struct config_probe *out)
+{
+    struct err err = {0};
+    uid_t uid = config_agent_user(c);
+    const struct passwd *pw;
+
+    if (uid == geteuid()) {
+        config_probe(c, out);
+    } else if (config_probe_as(c, uid, out, &err) < 0) {
+        config_error_at(&out->notes, c->file, 0, NULL, "%s", err.msg);
+        uid = geteuid();
+        config_probe(c, out);
+    }
+    pw = getpwuid(uid);
+    (void)snprintf(user, room, "%.*s", (int)room - 1,
+                   pw != NULL ? pw->pw_name : "unknown");
+}
+
+static int check(struct cli *cli, const char *file)
+{
+    CLEANUP(config_probe_deinit) struct config_probe p = {0};
+    CLEANUP(config_freep) struct config *c = config_load(file, &p.mistakes);
+    char user[64] = "";
+
+    if (c != NULL) {
+        probe(c, user, sizeof user, &p);
+    }
+    if (cli->json) {
+        print_json(cli, file, c, user, &p);
+    } else {
+        print_text(cli, c, user, &p);
+    }
+    return p.mistakes.count > 0   ? EX_CONFIG
+           : p.warnings.count > 0 ? EXIT_BAD_ANSWER
+                                  : 0;
+}
+
+int cmd_check_config(struct cli *cli)
+{
+    if (cli->list_settings) {
+        return list_settings(cli);
+    }
+    if (cli->count > 0 && (cli->config_file != NULL || cli->db != NULL)) {
+        return cli_fail(cli, EX_USAGE, "name the file once");
+    }
+    if (cli->count > 0) {
+        cli->config_file = cli->words[0];
+    }
+    if (cli->config_file == NULL && cli->db == NULL) {
+        return cli_fail(cli, EX_USAGE,
+                        "usage: drover check-config FILE (or --db NAME)");
+    }
+    CLEANUP(freep) char *file = file_of(cli);
+    return file != NULL ? check(cli, file) : EX_CONFIG;
+}

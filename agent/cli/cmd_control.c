@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cmd_control: approve, pause, resume, reload and version: requests that are
+ * answered at once.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "agent/cli/command.h"
+#include "agent/cli/render.h"
+#include "agent/cli/render_field.h"
+#include "store/base/cleanup.h"
+#include "store/base/units.h"
+
+enum { ANSWER_TIMEOUT_MS = 30000 };
+
+/* The result, printed when JSON was asked for; NULL when there is none. */
+static json_t *ask(struct cli *cli, json_t *request, int *rc)
+{
+    json_t *result = NULL;
+
+    *rc = cli_request(cli, request, ANSWER_TIMEOUT_MS, &result);
+    if (result != NULL && cli->json) {
+        cli_print_json(cli, result);
+    }
+    return result;
+}
+
+int cmd_approve(struct cli *cli)
+{
+    const char *token = cli->count > 1 ? cli->words[1] : NULL;
+    uint64_t count = 0;
+    int rc;
+    json_t *result =
+        ask(cli,
+            json_pack("{s:s, s:s, s:s*, s:b}", "cmd", "approve", "replica",
+                      cli->words[0], "token", token, "dry_run", cli->dry_run),
+            &rc);
+
+    if (result != NULL && !cli->json && !cli->quiet) {
+        if (cli->dry_run) {
+            render_held(cli->out, cli->words[0],
+                        json_object_get(result, "held"));
+        } else {
+            (void)field_count(result, "count", &count);
+            (void)fprintf(cli->out, "%s: %s deletes are let through\n",
+                          cli->words[0], COUNT_TEXT(count));
+        }
+    }
+    json_decref(result);
+    return rc;
+}
+
+static int run_pausing(struct cli *cli, const char *cmd, const char *done)
+{
+    int rc;
+    json_t *result = ask(cli, cli_request_of(cli, cmd), &rc);
+
+    if (result != NULL && !cli->json && !cli->quiet) {
+        if (cli->count == 0) {
+            (void)fprintf(cli->out, "all replicas: %s\n", done);
+        }
+        for (size_t i = 0; i < cli->count; i++) {
+            (void)fprintf(cli->out, "%s: %s\n", cli->words[i], done);
+        }
+    }
+    json_decref(result);
+    return rc;
+}
+
+int cmd_pause(struct cli *cli)
+{
+    return run_pausing(cli, "pause", "paused");
+}
+
+int cmd_resume(struct cli *cli)
+{
+    return run_pausing(cli, "resume", "resumed");
+}
+
+int cmd_reload(struct cli *cli)
+{
+    int rc;
+    json_t *result = ask(cli, json_pack("{s:s}", "cmd", "reload"), &rc);
+    const json_t *changes = json_object_get(result, "changes");
+    const json_t *line;
+    size_t i;
+
+    if (result != NULL && !cli->json && !cli->quiet) {
+        if (json_array_size(changes) == 0) {
+            (void)fputs("nothing changed\n", cli->out);
+        }
+        json_array_foreach(changes, i, line) {
+            const char *text = json_string_value(line);
+            render_clean(cli->out, text != NULL ? text : "?");
+            (void)fputc('\n', cli->out);
+        }
+    }
+    json_decref(result);
+    return rc;
+}
+
+/* The agent's part is a courtesy: without one it is still a good answer. */
+int cmd_version(struct cli *cli)
+{
+    CLEANUP(freep) char *path = NULL;
+    json_t *request = json_pack("{s:s}", "cmd", "version");
+    json_t *answer = NULL;
+    struct err err = {0};
+
+    if (cli_find_socket(cli, true, &path) != 0 ||
+        control_call(path, request, 2000, NULL, NULL, &answer, &err) != 0) {
+        json_decref(answer);
+        answer = NULL;
+    }
+    json_decref(request);
+    json_t *agent = json_object_get(answer, "result");
+    if (cli->json) {
+        json_t *o =
+            json_pack("{s:s, s:O?}", "version", DROVER_VERSION, "agent", agent);
+        cli_print_json(cli, o);
+        json_decref(o);
+    } else {
+        (void)fprintf(cli->out, "drover %s\n", DROVER_VERSION);
+        if (agent != NULL) {
+            uint64_t pid = 0;
+            (void)field_count(agent, "pid", &pid);
+            (void)fprintf(cli->out, "agent %s of %s, pid %" PRIu64 "\n",
+                          field_text(agent, "version", "?"),
+                          field_text(agent, "database", "?"), pid);
+        }
+    }
+    json_decref(answer);
+    return 0;
+}

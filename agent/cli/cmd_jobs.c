@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cmd_jobs: resync, verify and wait: requests that take a while.  The agent
+ * works and reports; Ctrl-C closes the connection, which ends the job there.
+ */
+#include "agent/cli/command.h"
+#include "agent/cli/render.h"
+#include "store/base/clock.h"
+
+enum {
+    NAMES_SHOWN = 50,
+    NAMES_VERBOSE = 10000,
+    GRACE_MS = 10000, /* the agent's own timeout comes first */
+};
+
+/* -1: none was given. */
+static int read_timeout(struct cli *cli, int64_t *ms_out)
+{
+    struct err err = {0};
+    int64_t ns = -1;
+
+    if (cli->timeout != NULL &&
+        units_parse_duration(cli->timeout, &ns, &err) < 0) {
+        return cli_fail(cli, EX_USAGE, "--timeout %s", err.msg);
+    }
+    *ms_out = ns < 0 ? -1 : ns / NS_PER_MS;
+    return 0;
+}
+
+static int run_compare(struct cli *cli, const char *cmd)
+{
+    json_t *result = NULL;
+    int64_t ms = -1;
+
+    if (read_timeout(cli, &ms) != 0) {
+        return EX_USAGE;
+    }
+    json_t *request = cli_request_of(cli, cmd);
+    cli_on_interrupt(cli->live ? "\n" : NULL);
+    if (ms >= 0) {
+        (void)json_object_set_new(request, "timeout_ms", json_integer(ms));
+    }
+    (void)json_object_set_new(request, "content", json_boolean(cli->content));
+    (void)json_object_set_new(request, "recorded", json_boolean(cli->recorded));
+    (void)json_object_set_new(request, "dry_run", json_boolean(cli->dry_run));
+    int rc = cli_request(cli, request, ms < 0 ? -1 : ms + GRACE_MS, &result);
+    if (result == NULL) {
+        return rc;
+    }
+    if (cli->json) {
+        cli_print_json(cli, result);
+    } else if (!cli->quiet) {
+        render_compare(cli->out, result,
+                       cli->verbose > 0 ? NAMES_VERBOSE : NAMES_SHOWN);
+        render_warnings(cli->err, result);
+    }
+    json_decref(result);
+    return rc;
+}
+
+static int resync_anew(struct cli *cli)
+{
+    json_t *result = NULL;
+
+    if (cli->dry_run || cli->content) {
+        return cli_fail(cli, EX_USAGE,
+                        "--anew excludes --dry-run and --content");
+    }
+    if (cli->count == 0) {
+        return cli_fail(cli, EX_USAGE, "--anew wants a replica's name");
+    }
+    json_t *request = cli_request_of(cli, "resync");
+    (void)json_object_set_new(request, "anew", json_true());
+    int rc = cli_request(cli, request, -1, &result);
+    if (result == NULL) {
+        return rc;
+    }
+    if (cli->json) {
+        cli_print_json(cli, result);
+    } else if (!cli->quiet) {
+        for (size_t i = 0; i < cli->count; i++) {
+            (void)fprintf(cli->out,
+                          "%s: its directory is taken as it is now, and "
+                          "filled; until it is complete: drover wait %s\n",
+                          cli->words[i], cli->words[i]);
+        }
+    }
+    json_decref(result);
+    return rc;
+}
+
+int cmd_resync(struct cli *cli)
+{
+    if (cli->anew) {
+        return resync_anew(cli);
+    }
+    return run_compare(cli, "resync");
+}
+
+int cmd_verify(struct cli *cli)
+{
+    return run_compare(cli, "verify");
+}
+
+int cmd_wait(struct cli *cli)
+{
+    json_t *result = NULL;
+    int64_t ms = -1;
+
+    if (read_timeout(cli, &ms) != 0) {
+        return EX_USAGE;
+    }
+    json_t *request = cli_request_of(cli, "wait");
+    (void)json_object_set_new(request, "timeout_ms", json_integer(ms));
+    cli_on_interrupt(cli->live ? "\n" : NULL);
+    int rc = cli_request(cli, request, ms < 0 ? -1 : ms + GRACE_MS, &result);
+    if (result == NULL) {
+        return rc;
+    }
+    if (cli->json) {
+        cli_print_json(cli, result);
+    } else if (!cli->quiet) {
+        if (rc != 0 || cli->verbose > 0) {
+            render_wait(rc != 0 ? cli->err : cli->out, result);
+        }
+        render_warnings(cli->err, result);
+    }
+    json_decref(result);
+    return rc;
+}

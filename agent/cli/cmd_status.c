@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cmd_status: `drover status`, once or again and again.
+ *
+ * Watching draws with plain ANSI on the alternate screen.  On a terminal `q`
+ * ends it with 0; Ctrl-C always ends it with 130, and the terminal is put back
+ * by whoever ends first: the loop or the signal's handler.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "agent/cli/command.h"
+#include "agent/cli/render.h"
+#include "store/base/cleanup.h"
+#include "store/base/clock.h"
+
+#define SCREEN_ENTER "\033[?1049h\033[?25l"
+#define SCREEN_LEAVE "\033[?25h\033[?1049l"
+
+enum { STATUS_TIMEOUT_MS = 10000 };
+
+static json_t *status_request(void)
+{
+    return json_pack("{s:s, s:b}", "cmd", "status", "keys", 1);
+}
+
+static int show_once(struct cli *cli)
+{
+    json_t *result = NULL;
+    int rc = cli_request(cli, status_request(), STATUS_TIMEOUT_MS, &result);
+
+    if (result == NULL) {
+        return rc;
+    }
+    if (cli->json) {
+        cli_print_json(cli, result);
+    } else if (!cli->quiet) {
+        render_status(cli->out, result, cli->color);
+    }
+    json_decref(result);
+    return rc;
+}
+
+/* "2" is seconds, as with watch(1); "500ms" works too. */
+static int parse_every(struct cli *cli, int64_t *ns_out)
+{
+    const char *text = cli->watch_every;
+    struct err err = {0};
+
+    *ns_out = NS_PER_S;
+    if (text == NULL) {
+        return 0;
+    }
+    if (text[0] != '\0' && strspn(text, "0123456789") == strlen(text) &&
+        strlen(text) < 7) {
+        *ns_out = strtol(text, NULL, 10) * NS_PER_S;
+    } else if (units_parse_duration(text, ns_out, &err) < 0) {
+        return cli_fail(cli, EX_USAGE, "--watch=%s", err.msg);
+    }
+    return *ns_out >= 100 * NS_PER_MS
+               ? 0
+               : cli_fail(cli, EX_USAGE, "--watch: at least 100ms");
+}
+
+/* Frames are built whole and written at once: no flicker. */
+static void draw(struct cli *cli, const char *text)
+{
+    (void)fputs("\033[H", cli->out);
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p == '\n') {
+            (void)fputs("\033[K", cli->out);
+        }
+        (void)fputc(*p, cli->out);
+    }
+    (void)fputs("\033[J", cli->out);
+    (void)fflush(cli->out);
+}
+
+static void draw_status(struct cli *cli)
+{
+    char *text = NULL;
+    size_t len = 0;
+    struct cli frame = *cli;
+
+    frame.out = open_memstream(&text, &len);
+    if (frame.out == NULL) {
+        return;
+    }
+    frame.err = frame.out; /* "no agent answers" is part of the picture */
+    (void)show_once(&frame);
+    (void)fputs("\nq quits\n", frame.out);
+    (void)fclose(frame.out);
+    if (text != NULL) {
+        draw(cli, text);
+    }
+    free(text);
+}
+
+/* True when `q` was typed within `ns`. */
+static bool quit_within(int64_t ns)
+{
+    int64_t end = clock_mono_ns() + ns;
+    int64_t left = ns;
+
+    while (left > 0) {
+        struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+        char c;
+
+        if (poll(&p, 1, (int)(left / NS_PER_MS) + 1) > 0) {
+            ssize_t n = read(STDIN_FILENO, &c, 1);
+            if (n == 1 && (c == 'q' || c == 'Q')) {
+                return true;
+            }
+            if (n <= 0 && errno != EINTR) {
+                return true; /* the terminal went away */
+            }
+        }
+        left = end - clock_mono_ns();
+    }
+    return false;
+}
+
+static int watch_terminal(struct cli *cli, int64_t every_ns)
+{
+    struct termios was;
+    struct termios raw;
+
+    if (tcgetattr(STDIN_FILENO, &was) != 0) {
+        return cli_fail(cli, EX_USAGE, "--watch: stdin is no terminal");
+    }
+    raw = was;
+    raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+    cli_on_interrupt_restore(&was, SCREEN_LEAVE);
+    (void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+    (void)fputs(SCREEN_ENTER, cli->out);
+    do {
+        draw_status(cli);
+    } while (!quit_within(every_ns));
+    (void)fputs(SCREEN_LEAVE, cli->out);
+    (void)fflush(cli->out);
+    (void)tcsetattr(STDIN_FILENO, TCSANOW, &was);
+    return 0;
+}
+
+/* Into a file or pipe: one picture, or JSON object, after the other. */
+static int watch_stream(struct cli *cli, int64_t every_ns)
+{
+    cli_on_interrupt(NULL);
+    for (;;) {
+        (void)show_once(cli);
+        if (fflush(cli->out) != 0) {
+            return EXIT_BAD_ANSWER;
+        }
+        clock_sleep_ns(every_ns);
+    }
+}
+
+int cmd_status(struct cli *cli)
+{
+    int64_t every_ns;
+
+    if (!cli->watch) {
+        return show_once(cli);
+    }
+    int rc = parse_every(cli, &every_ns);
+    if (rc != 0) {
+        return rc;
+    }
+    if (!cli->json && isatty(STDIN_FILENO) && isatty(fileno(cli->out))) {
+        return watch_terminal(cli, every_ns);
+    }
+    return watch_stream(cli, every_ns);
+}

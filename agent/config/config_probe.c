@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * config_probe: see config_probe.h. */
+#include "agent/config/config_probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "store/base/cleanup.h"
+#include "sync/link/known_hosts.h"
+#include "sync/link/sshkey.h"
+#include "sync/primary/primary.h"
+
+/* --- what a file names --------------------------------------------------- */
+
+/* An err's own message about a setting of a replica. */
+static void say(const struct config *c, const struct config_replica *r,
+                struct config_errors *list, const char *name, const char *why)
+{
+    config_error_at(list, c->file, config_line_of(&r->where, "replica", name),
+                    name, "[replica %s] %s: %s", r->name, name, why);
+}
+
+static void probe_database(const struct config *c, struct config_probe *out)
+{
+    struct stat st;
+    unsigned line = config_line_of(&c->where, "database", "path");
+
+    if (access(c->file, R_OK) != 0) {
+        config_error_at(&out->mistakes, c->file, 0, NULL,
+                        "the agent cannot read its configuration: %s",
+                        strerror(errno));
+    }
+    /* The shipped unit's agent may enter what others may not. */
+    if (stat(c->path, &st) != 0) {
+        if (errno != EACCES) {
+            config_error_at(&out->notes, c->file, line, "path", "path = %s: %s",
+                            c->path, strerror(errno));
+        }
+    } else if (!S_ISDIR(st.st_mode)) {
+        config_error_at(&out->mistakes, c->file, line, "path",
+                        "path = %s: not a directory", c->path);
+    }
+    if (c->control_group != NULL && getgrnam(c->control_group) == NULL) {
+        config_error_at(&out->mistakes, c->file,
+                        config_line_of(&c->where, "database", "control-group"),
+                        "control-group",
+                        "control-group = %s: no such group; make it (groupadd "
+                        "--system %s) or leave the setting out",
+                        c->control_group, c->control_group);
+    }
+    if (access(c->state_dir, F_OK) == 0 &&
+        faccessat(AT_FDCWD, c->state_dir, W_OK | X_OK, AT_EACCESS) != 0) {
+        config_error_at(&out->warnings, c->file,
+                        config_line_of(&c->where, "database", "state-dir"),
+                        "state-dir", "state-dir = %s: cannot write there: %s",
+                        c->state_dir, strerror(errno));
+    }
+}
+
+static void probe_identity(const struct config *c,
+                           const struct config_replica *r,
+                           struct config_probe *out)
+{
+    struct sshkey key;
+    struct err err = {0};
+    char why[ERR_MSG_BYTES + 100];
+
+    if (r->identity == NULL) {
+        return;
+    }
+    if (sshkey_load(&key, r->identity, &err) < 0) {
+        bool absent = err.sys == ENOENT;
+        say(c, r, absent ? &out->notes : &out->warnings, "identity", err.msg);
+        return;
+    }
+    if (key.is_public || key.locked) {
+        (void)snprintf(why, sizeof why,
+                       "%.400s %s: the agent needs an SSH agent "
+                       "(SSH_AUTH_SOCK) that has the private one",
+                       r->identity,
+                       key.is_public ? "is a public key" : "has a passphrase");
+        say(c, r, &out->notes, "identity", why);
+    }
+    sshkey_deinit(&key);
+}
+
+static void probe_known_hosts(const struct config *c,
+                              const struct config_replica *r,
+                              struct config_probe *out)
+{
+    CLEANUP(known_hosts_deinit) struct known_hosts kh = KNOWN_HOSTS_NULL;
+    struct err err = {0};
+
+    if (known_hosts_load(&kh, r->known_hosts, &err) < 0) {
+        say(c, r, err.sys == ENOENT ? &out->notes : &out->warnings,
+            "known-hosts", err.msg);
+    }
+}
+
+/* The program is where exec would find it. */
+static bool is_program(const char *name)
+{
+    const char *path = getenv("PATH");
+
+    if (strchr(name, '/') != NULL || path == NULL) {
+        return strchr(name, '/') == NULL || access(name, X_OK) == 0;
+    }
+    for (const char *p = path;; p++) {
+        size_t n = strcspn(p, ":");
+        CLEANUP(freep) char *whole = NULL;
+        if (asprintf(&whole, "%.*s/%s", (int)n, p, name) < 0) {
+            whole = NULL;
+        } else if (access(whole, X_OK) == 0) {
+            return true;
+        }
+        p += n;
+        if (*p == '\0') {
+            return false;
+        }
+    }
+}
+
+static void probe_program(const struct config *c,
+                          const struct config_replica *r,
+                          struct config_probe *out)
+{
+    char why[400];
+
+    if (!is_program(r->argv[0])) {
+        (void)snprintf(why, sizeof why,
+                       "%.200s: no such program that may be "
+                       "run here",
+                       r->argv[0]);
+        say(c, r, &out->warnings, "command", why);
+    }
+}
+
+void config_probe(const struct config *c, struct config_probe *out)
+{
+    const size_t most = PRIMARY_REPLICAS_MAX - 1;
+
+    probe_database(c, out);
+    for (size_t i = 0; i < c->replicas_count; i++) {
+        const struct config_replica *r = &c->replicas[i];
+
+        if (r->kind == REPLICA_SSH) {
+            probe_identity(c, r, out);
+            probe_known_hosts(c, r, out);
+        } else {
+            probe_program(c, r, out);
+        }
+    }
+    if (c->replicas_count > most) {
+        config_error_at(&out->warnings, c->file, c->replicas[most].where.head,
+                        NULL,
+                        "[replica %s]: an agent keeps at most %zu replicas and "
+                        "here are %zu: this one and those behind it are left "
+                        "out",
+                        c->replicas[most].name, most, c->replicas_count);
+    }
+    if (c->replicas_count == 0) {
+        config_error_at(&out->notes, c->file, 0, NULL, "there are no replicas");
+    }
+}
+
+void config_probe_deinit(struct config_probe *p)
+{
+    config_errors_deinit(&p->mistakes);
+    config_errors_deinit(&p->warnings);
+    config_errors_deinit(&p->notes);
+}
+
+/* --- as another user ----------------------------------------------------- */
+
+uid_t config_agent_user(const struct config *c)
+{
+    struct stat st;
+    const struct passwd *pw;
+
+    if (geteuid() != 0) {
+        return geteuid();
+    }
+    if (stat(c->state_dir, &st) == 0) {
+        return st.st_uid;
+    }
+    pw = getpwnam("drover");
+    return pw != NULL ? pw->pw_uid : 0;
+}
+
+static void write_list(FILE *f, char kind, const struct config_errors *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct config_spot *s = &list->spots[i];
+        (void)fprintf(f, "%c %u %s %s\n", kind, s->line,
+                      s->setting != NULL ? s->setting : "-", list->lines[i]);
+    }
+}
+
+_Noreturn static void child(const struct config *c, const struct passwd *pw,
+                            int fd)
+{
+    struct config_probe p = {0};
+    FILE *f = fdopen(fd, "w");
+
+    if (f == NULL || initgroups(pw->pw_name, pw->pw_gid) != 0 ||
+        setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0) {
+        _exit(errno);
+    }
+    config_probe(c, &p);
+    write_list(f, 'm', &p.mistakes);
+    write_list(f, 'w', &p.warnings);
+    write_list(f, 'n', &p.notes);
+    _exit(fflush(f) != 0 ? errno : 0);
+}
+
+static void take_line(struct config_probe *out, const char *line)
+{
+    char kind, name[32];
+    unsigned at;
+    int used = 0;
+
+    if (sscanf(line, "%c %u %31s %n", &kind, &at, name, &used) != 3 ||
+        used == 0) {
+        return;
+    }
+    struct config_errors *list = kind == 'm'   ? &out->mistakes
+                                 : kind == 'w' ? &out->warnings
+                                               : &out->notes;
+    const struct setting *s = config_setting("replica", name);
+    s = s != NULL ? s : config_setting("database", name);
+    config_error_add(list, "%s", line + used);
+    if (list->count > 0) {
+        list->spots[list->count - 1] = (struct config_spot){
+            .line = at, .setting = s != NULL ? s->name : NULL};
+    }
+}
+
+static void take_lines(struct config_probe *out, int fd)
+{
+    CLEANUP(freep) char *line = NULL;
+    size_t room = 0;
+    FILE *f = fdopen(fd, "r");
+
+    if (f == NULL) {
+        (void)close(fd);
+        return;
+    }
+    for (ssize_t n; (n = getline(&line, &room, f)) > 0;) {
+        line[n - 1] = '\0';
+        take_line(out, line);
+    }
+    (void)fclose(f);
+}
+
+int config_probe_as(const struct config *c, uid_t uid, struct config_probe *out,
+                    struct err *err)
+{
+    const struct passwd *pw = getpwuid(uid);
+    int fds[2], status = 0;
+
+    if (pw == NULL) {
+        return err_set(err, ERR_NOTFOUND, 0, "user %u has no account here",
+                       (unsigned)uid);
+    }
+    if (pipe2(fds, O_CLOEXEC) != 0) {
+        return err_sys(err, errno, "pipe");
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        child(c, pw, fds[1]);
+    }
+    (void)close(fds[1]);
+    if (pid < 0) {
+        (void)close(fds[0]);
+        return err_sys(err, errno, "fork");
+    }
+    take_lines(out, fds[0]);
+    if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status)) {
+        return err_set(err, ERR_IO, 0, "the child that asked was lost");
+    }
+    return WEXITSTATUS(status) != 0 ? err_sys(err, WEXITSTATUS(status),
+                                              "becoming user %s", pw->pw_name)
+                                    : 0;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * config_target: which directory a replica is, as far as its settings tell:
+ * two of them on one directory would take it from each other for ever, and one
+ * on the database itself would copy it into itself. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "agent/config/config.h"
+
+/* The directory that a command which runs here gives to drover-replica receive:
+ * borrowed from argv, or NULL when it cannot be told. */
+const char *config_target_dir(char *const *argv);
+/* Both would be fed by one agent into the same place. */
+bool config_target_same(const struct config_replica *a,
+                        const struct config_replica *b);
+
+/* One of the two lies in the other, or is it; both resolved. */
+bool config_path_overlaps(const char *a, const char *b);
+/* The path with its existing part resolved (the folder may yet be made): a new
+ * string, or NULL. */
+char *config_path_resolve(const char *path);

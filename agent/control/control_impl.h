@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * control_impl: what control.c (connections) and control_request.c (requests)
+ * share. */
+#pragma once
+
+#include "agent/control/control.h"
+#include "agent/control/control_strangers.h"
+
+struct client {
+    struct control *control;
+    struct client *next, *prev;
+    uv_pipe_t pipe;
+    bool trusted; /* sees key names, may change things */
+    uid_t uid;    /* who it is */
+    bool closing;
+    bool stalled;    /* its buffer is full: it is not read from now */
+    bool heard_out;  /* it says no more; what it asked is still answered */
+    bool waiting;    /* for its user's share of the loop's time */
+    bool ending;     /* close once everything written is out */
+    unsigned writes; /* in flight */
+    struct job *job;
+    char *in; /* CONTROL_REQUEST_BYTES, for one line and more */
+    size_t in_len;
+};
+
+struct control {
+    struct daemon *daemon;
+    uv_loop_t *loop;
+    int fd;         /* the listener; -1: none */
+    uv_poll_t poll; /* on it, once `polled` */
+    bool polled;
+    uv_timer_t pause; /* running: nobody is accepted until it ends */
+    uv_timer_t turn;  /* running: strangers' requests wait for it */
+    struct strangers shares;
+    char *path;
+    bool bound; /* the socket's file is ours to remove */
+    int lock_fd;
+    gid_t group; /* (gid_t)-1: none */
+    struct client *clients;
+    unsigned trusted, strangers; /* how many */
+    unsigned open_handles;
+    bool closing;
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+/* One line to the client; takes `object`.  With `may_drop` it is left out when
+ * the client does not keep up.  Closes a client that cannot be written to. */
+void client_send(struct client *cl, json_t *object, bool may_drop);
+void client_close(struct client *cl);
+/* Run the complete lines in the buffer, until one starts a job. */
+void client_run(struct client *cl);
+
+/* Parse and run one line: answers, or sets cl->job. */
+void request_run(struct client *cl, const char *line, size_t len);
+void request_refuse(struct client *cl, const struct err *err);

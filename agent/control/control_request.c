@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * control_request: what may be asked on the control socket: one function per
+ * request, in a table that says who may ask.  A function answers at once or
+ * starts a job of the daemon; its progress and end come back as
+ * job_progress() and job_done().
+ */
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "agent/control/control_impl.h"
+#include "sync/errors/state.h"
+
+enum { NAMES_MAX = 64 }; /* replicas named in one request */
+
+/* --- answers ------------------------------------------------------------- */
+
+static int exit_code_of(const struct err *err)
+{
+    switch (err->id) {
+    case DR_NO_SUCH_REPLICA:
+        return EX_USAGE;
+    case DR_NOT_PERMITTED:
+        return EX_NOPERM;
+    case DR_CONFIG:
+        return EX_CONFIG;
+    case DR_TIMED_OUT:
+        return EX_TEMPFAIL;
+    default:
+        break;
+    }
+    return err->code == ERR_INVALID   ? EX_USAGE
+           : err->code == ERR_TIMEOUT ? EX_TEMPFAIL
+                                      : 1;
+}
+
+void request_refuse(struct client *cl, const struct err *err)
+{
+    client_send(cl,
+                json_pack("{s:i, s:o}", "exit", exit_code_of(err), "error",
+                          control_error_json(err)),
+                false);
+}
+
+/* What the daemon says, as much of it as this client may see; takes it. */
+static json_t *as_seen_by(const struct client *cl, json_t *object)
+{
+    return cl->trusted ? object : strangers_view(object);
+}
+
+/* Takes `result`. */
+static void answer(struct client *cl, int exit_code, json_t *result)
+{
+    client_send(cl,
+                json_pack("{s:i, s:o}", "exit", exit_code, "result",
+                          as_seen_by(cl, result)),
+                false);
+}
+
+/* --- jobs ---------------------------------------------------------------- */
+
+static void job_progress(void *arg, json_t *object)
+{
+    client_send(arg, json_pack("{s:o}", "progress", as_seen_by(arg, object)),
+                true);
+}
+
+static void job_done(void *arg, int exit_code, json_t *object)
+{
+    struct client *cl = arg;
+
+    cl->job = NULL;
+    answer(cl, exit_code, object);
+    client_run(cl);
+}
+
+static const struct job_events JOB_EVENTS = {
+    .progress = job_progress,
+    .done = job_done,
+};
+
+/* --- requests ------------------------------------------------------------ */
+
+struct names {
+    const char *list[NAMES_MAX]; /* borrowed from the request */
+    size_t count;
+};
+
+static int read_names(const json_t *request, struct names *out, struct err *err)
+{
+    const json_t *list = json_object_get(request, "replicas");
+    const json_t *name;
+    size_t i;
+
+    out->count = 0;
+    if (list == NULL || json_is_null(list)) {
+        return 0;
+    }
+    if (!json_is_array(list) || json_array_size(list) > NAMES_MAX) {
+        return err_set(err, ERR_INVALID, 0,
+                       "\"replicas\" is no list of at most %d names",
+                       NAMES_MAX);
+    }
+    json_array_foreach(list, i, name) {
+        if (!json_is_string(name)) {
+            return err_set(err, ERR_INVALID, 0,
+                           "\"replicas\" holds something else than names");
+        }
+        out->list[out->count++] = json_string_value(name);
+    }
+    return 0;
+}
+
+static bool flag(const json_t *request, const char *name)
+{
+    return json_is_true(json_object_get(request, name));
+}
+
+/* -1: there is none. */
+static int read_timeout(const json_t *request, int64_t *ms_out, struct err *err)
+{
+    const json_t *timeout = json_object_get(request, "timeout_ms");
+
+    *ms_out = -1;
+    if (timeout == NULL) {
+        return 0;
+    }
+    if (!json_is_integer(timeout)) {
+        return err_set(err, ERR_INVALID, 0, "\"timeout_ms\" is no number");
+    }
+    *ms_out = json_integer_value(timeout);
+    return 0;
+}
+
+static int run_status(struct client *cl, const json_t *request, struct err *err)
+{
+    json_t *status = daemon_status(cl->control->daemon,
+                                   cl->trusted && flag(request, "keys"));
+
+    if (status == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "out of memory");
+    }
+    const json_t *healthy = json_object_get(status, "healthy");
+    answer(cl, healthy != NULL && json_is_false(healthy) ? 1 : 0, status);
+    return 0;
+}
+
+static int run_version(struct client *cl, const json_t *request,
+                       struct err *err)
+{
+    const struct config *config = daemon_config(cl->control->daemon);
+
+    (void)request;
+    (void)err;
+    answer(cl, 0,
+           json_pack("{s:s, s:i, s:s}", "version", DROVER_VERSION, "pid",
+                     (int)getpid(), "database", config->name));
+    return 0;
+}
+
+static int run_wait(struct client *cl, const json_t *request, struct err *err)
+{
+    struct names names;
+    int64_t timeout_ms = 0;
+    int rc = read_names(request, &names, err);
+
+    if (rc == 0) {
+        rc = read_timeout(request, &timeout_ms, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    cl->job = daemon_wait(cl->control->daemon, names.list, names.count,
+                          timeout_ms, &JOB_EVENTS, cl, err);
+    return cl->job != NULL ? 0 : err->code;
+}
+
+static int run_compare(struct client *cl, const json_t *request,
+                       enum job_compare what, struct err *err)
+{
+    struct compare_request how = {
+        .what = what,
+        .content = flag(request, "content"),
+        .recorded = what == JOB_VERIFY && flag(request, "recorded"),
+    };
+    struct names names;
+    int rc = read_names(request, &names, err);
+
+    if (rc == 0) {
+        rc = read_timeout(request, &how.timeout_ms, err);
+    }
+    if (rc == 0 && how.content && how.recorded) {
+        rc = err_set(err, ERR_INVALID, 0,
+                     "\"content\" and \"recorded\" exclude each other");
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    cl->job = daemon_compare(cl->control->daemon, &how, names.list, names.count,
+                             &JOB_EVENTS, cl, err);
+    return cl->job != NULL ? 0 : err->code;
+}
+
+/* What is there is taken, at once; how the filling goes, status tells. */
+static int run_anew(struct client *cl, const json_t *request, struct err *err)
+{
+    struct names names;
+    int rc = read_names(request, &names, err);
+
+    if (rc == 0 && names.count == 0) {
+        rc = err_set(err, ERR_INVALID, 0, "--anew wants a replica's name");
+    }
+    if (rc == 0) {
+        rc = daemon_anew(cl->control->daemon, names.list, names.count, err);
+    }
+    if (rc == 0) {
+        answer(cl, 0,
+               json_pack("{s:s, s:O}", "mode", "anew", "replicas",
+                         json_object_get(request, "replicas")));
+    }
+    return rc;
+}
+
+static int run_resync(struct client *cl, const json_t *request, struct err *err)
+{
+    if (flag(request, "anew")) {
+        return run_anew(cl, request, err);
+    }
+    return run_compare(
+        cl, request, flag(request, "dry_run") ? JOB_RESYNC_DRY_RUN : JOB_RESYNC,
+        err);
+}
+
+static int run_verify(struct client *cl, const json_t *request, struct err *err)
+{
+    return run_compare(cl, request, JOB_VERIFY, err);
+}
+
+static int run_approve(struct client *cl, const json_t *request,
+                       struct err *err)
+{
+    const char *replica =
+        json_string_value(json_object_get(request, "replica"));
+    const char *token = json_string_value(json_object_get(request, "token"));
+    json_t *held = NULL;
+    uint64_t count = 0;
+
+    if (replica == NULL) {
+        return err_set(err, ERR_INVALID, 0, "\"replica\" is missing");
+    }
+    if (flag(request, "dry_run")) {
+        int rc = daemon_held(cl->control->daemon, replica, &held, err);
+        if (rc == 0) {
+            answer(cl, 0,
+                   json_pack("{s:s, s:o}", "replica", replica, "held", held));
+        }
+        return rc;
+    }
+    int rc = daemon_approve(cl->control->daemon, replica, token, &count, err);
+    if (rc < 0) {
+        return rc;
+    }
+    answer(cl, 0,
+           json_pack("{s:s, s:I}", "replica", replica, "count",
+                     (json_int_t)count));
+    return 0;
+}
+
+static int run_pausing(struct client *cl, const json_t *request, bool paused,
+                       struct err *err)
+{
+    struct names names;
+    const json_t *list = json_object_get(request, "replicas");
+    int rc = read_names(request, &names, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    rc =
+        daemon_pause(cl->control->daemon, names.list, names.count, paused, err);
+    if (rc < 0) {
+        return rc;
+    }
+    answer(
+        cl, 0,
+        json_pack("{s:o}", "replicas",
+                  json_is_array(list) ? json_deep_copy(list) : json_array()));
+    return 0;
+}
+
+static int run_pause(struct client *cl, const json_t *request, struct err *err)
+{
+    return run_pausing(cl, request, true, err);
+}
+
+static int run_resume(struct client *cl, const json_t *request, struct err *err)
+{
+    return run_pausing(cl, request, false, err);
+}
+
+static int run_reload(struct client *cl, const json_t *request, struct err *err)
+{
+    json_t *changes = NULL;
+
+    (void)request;
+    int rc = daemon_reload(cl->control->daemon, &changes, err);
+    if (rc < 0) {
+        return rc;
+    }
+    answer(cl, 0, json_pack("{s:o}", "changes", changes));
+    return 0;
+}
+
+static const struct request {
+    const char *name;
+    bool anyone; /* also for those who may not see key names */
+    int (*run)(struct client *cl, const json_t *request, struct err *err);
+} REQUESTS[] = {
+    {"status", true, run_status},  {"version", true, run_version},
+    {"wait", true, run_wait},      {"resync", false, run_resync},
+    {"verify", false, run_verify}, {"approve", false, run_approve},
+    {"pause", false, run_pause},   {"resume", false, run_resume},
+    {"reload", false, run_reload}, {NULL, false, NULL},
+};
+
+/* Who may, and what to type to become one of them. */
+static int not_permitted(const struct client *cl, const char *what,
+                         struct err *err)
+{
+    const char *group = daemon_config(cl->control->daemon)->control_group;
+
+    if (group != NULL) {
+        (void)err_set(err, ERR_PERM, 0,
+                      "%s is for root, the agent's own user (uid %u) and group "
+                      "%s, not for uid %u; to join, and log in again: sudo "
+                      "usermod -aG %s \"$USER\"",
+                      what, (unsigned)geteuid(), group, (unsigned)cl->uid,
+                      group);
+    } else {
+        (void)err_set(err, ERR_PERM, 0,
+                      "%s is for root and the agent's own user (uid %u), not "
+                      "for uid %u: sudo drover %s ...; or let a group do it: "
+                      "control-group = GROUP in [database], restart the agent, "
+                      "sudo usermod -aG GROUP \"$USER\"",
+                      what, (unsigned)geteuid(), (unsigned)cl->uid, what);
+    }
+    err->id = DR_NOT_PERMITTED;
+    return err->code;
+}
+
+static int run_request(struct client *cl, const json_t *request,
+                       struct err *err)
+{
+    const char *cmd = json_string_value(json_object_get(request, "cmd"));
+    const struct request *r = REQUESTS;
+
+    if (cmd == NULL) {
+        return err_set(err, ERR_INVALID, 0, "no \"cmd\" in the request");
+    }
+    while (r->name != NULL && strcmp(r->name, cmd) != 0) {
+        r++;
+    }
+    if (r->name == NULL) {
+        return err_set(err, ERR_INVALID, 0,
+                       "this agent (%s) knows no request \"%.40s\"",
+                       DROVER_VERSION, cmd);
+    }
+    if (!cl->trusted && !r->anyone) {
+        return not_permitted(cl, r->name, err);
+    }
+    return r->run(cl, request, err);
+}
+
+void request_run(struct client *cl, const char *line, size_t len)
+{
+    struct err err = {0};
+    json_error_t why;
+    json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &why);
+    int rc;
+
+    if (request == NULL) {
+        rc = err_set(&err, ERR_INVALID, 0, "the request is no JSON: %s",
+                     why.text);
+    } else {
+        rc = run_request(cl, request, &err);
+    }
+    json_decref(request);
+    if (rc < 0) {
+        request_refuse(cl, &err);
+    }
+}

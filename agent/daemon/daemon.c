@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * daemon: starts and stops the agent.
+ *
+ * Start: state directory and its lock -> whose database is this -> index, core
+ * -> watches -> scan, control socket, READY -> links.  With a lost root the
+ * socket and READY come at once, so that status can say why nothing happens.
+ *
+ * Stop (SIGTERM, SIGINT): jobs end, the socket closes, each link gets a BYE and
+ * BYE_MS to be gone, the index is saved, the parts are freed when the pool and
+ * the threads have let go of them, and the loop runs dry.  Should a disk hang,
+ * the process ends STOP_MS after the signal anyway: nothing that was
+ * acknowledged depends on a clean end.
+ */
+#include "agent/daemon/daemon.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "agent/base/log.h"
+#include "agent/base/notify.h"
+#include "agent/daemon/daemon_impl.h"
+#include "agent/daemon/dirids.h"
+#include "agent/daemon/jobs.h"
+#include "agent/daemon/left_out.h"
+#include "agent/daemon/unclean.h"
+#include "agent/replica/replica.h"
+#include "sync/errors/hint.h"
+#include "sync/errors/state.h"
+
+enum {
+    BYE_MS = 1500,
+    STOP_MS = 5000,
+    SAVE_EVERY_MS = 5 * 60 * 1000,
+    SAVE_AGAIN_MS = 10 * 1000 /* after a failure */
+};
+
+uv_loop_t *daemon_loop(struct daemon *d)
+{
+    return &d->loop;
+}
+
+const struct config *daemon_config(const struct daemon *d)
+{
+    return d->config;
+}
+
+static int64_t now_us(void)
+{
+    return clock_mono_ns() / NS_PER_US;
+}
+
+void daemon_core_config(const struct daemon *d, struct primary_config *out)
+{
+    const struct config *c = d->config;
+
+    primary_config_default(out);
+    memcpy(out->db_id, d->id, sizeof out->db_id);
+    out->epoch = d->epoch;
+    out->log_max_changes = c->log_max_changes;
+    out->log_max_bytes = c->log_max_bytes;
+    out->cache_max_bytes = c->cache_max_bytes;
+    out->heartbeat_ms = c->heartbeat_ms;
+    out->silence_ms = c->silence_ms;
+    out->settle_ms = c->settle_ms;
+    out->brake_percent = c->max_delete_percent;
+    out->brake_min = c->max_delete_keys;
+    out->version = DROVER_VERSION;
+    out->seed = rand_seed();
+    out->clock_us = now_us;
+}
+
+/* --- timers and signals -------------------------------------------------- */
+
+static void on_heartbeat(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+
+    if (!d->stopping) {
+        watch_drain(d->watch);
+    }
+}
+
+void daemon_summary(struct daemon *d, char *out, size_t room)
+{
+    unsigned counts[REPLICA_FAILED + 1] = {0};
+    int64_t worst_ms = 0;
+    const char *bad = NULL;
+    int bad_id = 0;
+    struct replica *r;
+
+    DL_FOREACH(d->replicas, r) {
+        struct replica_status st;
+        primary_status(d->core, r->number, daemon_ms(), &st);
+        counts[st.state]++;
+        if (st.lag_ms > worst_ms) {
+            worst_ms = st.lag_ms;
+        }
+        bool away = st.state == REPLICA_RETRYING || st.state == REPLICA_FAILED;
+        int id = away ? st.last_error.id : r->behind.id;
+        if (bad == NULL && id != 0) {
+            bad = r->name;
+            bad_id = id;
+        }
+    }
+    size_t at = 0;
+    if (d->root_state == ROOT_LOST) {
+        at = (size_t)snprintf(out, room, "database lost; ");
+    }
+    for (int i = 0; i <= REPLICA_FAILED && at < room; i++) {
+        if (counts[i] > 0) {
+            at += (size_t)snprintf(out + at, room - at, "%u %s, ", counts[i],
+                                   replica_state_word((enum replica_state)i));
+        }
+    }
+    if (at < room && bad != NULL) {
+        at += (size_t)snprintf(out + at, room - at, "%.60s DR-%03d, ", bad,
+                               bad_id);
+    }
+    if (at < room) {
+        (void)snprintf(out + at, room - at, "worst lag %s",
+                       DURATION_TEXT(worst_ms * NS_PER_MS));
+    }
+}
+
+static void on_second(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    struct replica *r;
+
+    daemon_root_second(d);
+    if (d->stopping) {
+        return;
+    }
+    DL_FOREACH(d->replicas, r) {
+        replica_second(r);
+    }
+    dirids_counts(d, false);
+    if (daemon_ms() - d->saved_ms >=
+        (d->state_err.code != 0 ? SAVE_AGAIN_MS : SAVE_EVERY_MS)) {
+        daemon_save_index(d);
+    }
+    char line[sizeof d->status_line];
+    daemon_summary(d, line, sizeof line);
+    if (d->ready_told && strcmp(line, d->status_line) != 0) {
+        memcpy(d->status_line, line, sizeof line);
+        notify_status(line);
+    }
+}
+
+static void on_watchdog(uv_timer_t *timer)
+{
+    (void)timer;
+    notify_watchdog();
+}
+
+static void on_stop_signal(uv_signal_t *handle, int number)
+{
+    struct daemon *d = handle->data;
+
+    log_event(LOG_NOTE, "stopping", NULL, 0, "%s",
+              number == SIGTERM ? "SIGTERM" : "SIGINT");
+    daemon_stop(d, EXIT_GOOD);
+}
+
+static void on_reload_signal(uv_signal_t *handle, int number)
+{
+    struct daemon *d = handle->data;
+    struct err err = {0};
+    json_t *changes = NULL;
+
+    (void)number;
+    if (daemon_reload(d, &changes, &err) < 0) {
+        log_event(LOG_ERROR, "reload_failed", NULL, err.id,
+                  "err=\"%s\"; the old configuration stays", err.msg);
+    }
+    json_decref(changes);
+}
+
+static int start_timers(struct daemon *d, struct err *err)
+{
+    uv_timer_t *const timers[] = {&d->heartbeat, &d->second, &d->watchdog,
+                                  &d->stopper};
+    uv_signal_t *const signals[] = {&d->sigterm, &d->sigint, &d->sighup};
+    for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++) {
+        (void)uv_timer_init(&d->loop, timers[i]);
+        timers[i]->data = d;
+    }
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        (void)uv_signal_init(&d->loop, signals[i]);
+        signals[i]->data = d;
+    }
+    if (uv_signal_start(&d->sigterm, on_stop_signal, SIGTERM) != 0 ||
+        uv_signal_start(&d->sigint, on_stop_signal, SIGINT) != 0 ||
+        uv_signal_start(&d->sighup, on_reload_signal, SIGHUP) != 0) {
+        return err_set(err, ERR_IO, 0, "cannot watch for signals");
+    }
+    uint64_t beat = (uint64_t)d->config->heartbeat_ms;
+    int64_t watchdog_ms = notify_watchdog_ms();
+
+    (void)uv_timer_start(&d->heartbeat, on_heartbeat, beat, beat);
+    (void)uv_timer_start(&d->second, on_second, 1000, 1000);
+    if (watchdog_ms > 0) {
+        (void)uv_timer_start(&d->watchdog, on_watchdog, 1,
+                             (uint64_t)watchdog_ms);
+    }
+    return 0;
+}
+
+/* --- start --------------------------------------------------------------- */
+
+static int open_state(struct daemon *d, struct err *err)
+{
+    const char *dir = d->config->state_dir;
+    if (config_make_dirs(d->config, err) < 0) {
+        return EXIT_BAD;
+    }
+    d->state_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (d->state_fd < 0) {
+        (void)err_sys(err, errno, "state directory %s", dir);
+        err->id = DR_STATE_DIR;
+        return err->code == ERR_PERM ? EXIT_NOT_PERMITTED : EXIT_BAD;
+    }
+    d->lock_fd = openat(d->state_fd, "lock",
+                        O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (d->lock_fd < 0) {
+        (void)err_sys(err, errno, "%s/lock", dir);
+        err->id = DR_STATE_DIR;
+        return err->code == ERR_PERM ? EXIT_NOT_PERMITTED : EXIT_BAD;
+    }
+    if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        (void)err_set(err, ERR_EXISTS, 0,
+                      "another agent uses the state directory %s: one agent "
+                      "per database",
+                      dir);
+        return EXIT_BAD;
+    }
+    return EXIT_GOOD;
+}
+
+/* The origin, and then what is random per process. */
+static void make_instance(const struct daemon *d, uint8_t out[16])
+{
+    memcpy(out, d->instance, sizeof d->instance);
+    memcpy(out, d->origin, sizeof d->origin);
+}
+
+void daemon_tell_reign(struct daemon *d)
+{
+    uint8_t instance[16];
+
+    make_instance(d, instance);
+    primary_set_reign(d->core, d->epoch, instance);
+}
+
+static int make_parts(struct daemon *d, struct err *err)
+{
+    struct primary_config pc;
+
+    daemon_core_config(d, &pc);
+    struct index_key key; /* until the saved index brings the one of before */
+    if (rand_bytes(d->instance, sizeof d->instance, err) < 0 ||
+        rand_bytes(&key, sizeof key, err) < 0) {
+        return EXIT_BAD;
+    }
+    make_instance(d, pc.instance);
+    d->ix = index_new();
+    if (d->ix != NULL) {
+        index_set_key(d->ix, &key);
+    }
+    d->core = d->ix != NULL ? primary_new(&pc, d->ix) : NULL;
+    d->watch = watch_new(&d->loop, &daemon_watch_events, d);
+    d->looks = looks_new(&d->loop, &daemon_looks_events, d);
+    d->scans = d->ix != NULL
+                   ? scans_new(&d->loop, d->ix, &daemon_scans_events, d)
+                   : NULL;
+    d->ignored = ignored_new(&d->loop);
+    if (d->core == NULL || d->watch == NULL || d->looks == NULL ||
+        d->scans == NULL || d->ignored == NULL) {
+        (void)err_set(err, ERR_NOMEM, 0, "out of memory");
+        return EXIT_BAD;
+    }
+    looks_set_copies(d->looks, d->state_fd);
+    scans_set_settle(d->scans, d->config->settle_ms);
+    for (size_t i = 0; i < d->config->replicas_count; i++) {
+        if (replica_add(d, &d->config->replicas[i], err) < 0) {
+            left_out_add(d, &d->config->replicas[i], err);
+        }
+    }
+    return EXIT_GOOD;
+}
+
+static int listen_control(struct daemon *d, struct err *err)
+{
+    if (d->control != NULL) {
+        return EXIT_GOOD;
+    }
+    d->control = control_listen(d, &d->loop, d->config->socket,
+                                d->config->control_group, err);
+    if (d->control != NULL) {
+        return EXIT_GOOD;
+    }
+    return err->id == DR_CONFIG ? EXIT_CONFIG : EXIT_BAD;
+}
+
+static void tell_ready(struct daemon *d)
+{
+    if (d->ready_told) {
+        return;
+    }
+    d->ready_told = true;
+    daemon_summary(d, d->status_line, sizeof d->status_line);
+    notify_ready(d->status_line);
+    log_event(LOG_NOTE, "ready", NULL, 0,
+              "version=%s database=%s replicas=%zu socket=%s", DROVER_VERSION,
+              d->config->path, d->config->replicas_count, d->config->socket);
+}
+
+void daemon_open_doors(struct daemon *d)
+{
+    struct err err = {0};
+    struct replica *r;
+    int code = listen_control(d, &err);
+
+    if (code != EXIT_GOOD) {
+        log_event(LOG_ERROR, "control", NULL, err.id, "err=\"%s\"", err.msg);
+        daemon_stop(d, code);
+        return;
+    }
+    tell_ready(d);
+    /* Sessions carry the epoch, which is known once the root was seen. */
+    if (d->root_seen) {
+        DL_FOREACH(d->replicas, r) {
+            replica_start(r);
+        }
+    }
+}
+
+static int start(struct daemon *d, struct err *err)
+{
+    int code = open_state(d, err);
+    if (code == EXIT_GOOD) {
+        code = daemon_root_first(d, err);
+    }
+    if (code == EXIT_GOOD) {
+        code = make_parts(d, err);
+    }
+    if (code != EXIT_GOOD) {
+        return code;
+    }
+    if (daemon_pump_init(d, err) < 0 || start_timers(d, err) < 0) {
+        return EXIT_BAD;
+    }
+    if (d->root != NULL) {
+        daemon_root_start(d);
+        return EXIT_GOOD;
+    }
+    log_event(LOG_ERROR, "root_lost", NULL, d->root_err.id,
+              "err=\"%s\"; waiting for it", d->root_err.msg);
+
+    d->core_lost = true;
+    primary_root_lost(d->core, d->root_err.msg);
+    daemon_open_doors(d);
+    return EXIT_GOOD;
+}
+
+/* --- stop ---------------------------------------------------------------- */
+
+enum stop_phase {
+    STOP_BYES = 1, /* links are saying goodbye */
+    STOP_LINKS,    /* ... are being closed */
+    STOP_SAVE,     /* the index is being saved */
+    STOP_PARTS,    /* watch, looks, scans, control are being freed */
+    STOP_LAST,     /* nothing but the loop is left */
+};
+
+static void on_part_freed(void *arg)
+{
+    struct daemon *d = arg;
+
+    d->closing--;
+    daemon_stop_step(d);
+}
+
+static void close_handle(uv_handle_t *handle)
+{
+    if (handle->type != UV_UNKNOWN_HANDLE && !uv_is_closing(handle)) {
+        uv_close(handle, NULL);
+    }
+}
+
+static void close_handles(struct daemon *d)
+{
+    close_handle((uv_handle_t *)&d->prepare);
+    close_handle((uv_handle_t *)&d->check);
+    close_handle((uv_handle_t *)&d->idle);
+    close_handle((uv_handle_t *)&d->tick);
+    close_handle((uv_handle_t *)&d->heartbeat);
+    close_handle((uv_handle_t *)&d->second);
+    close_handle((uv_handle_t *)&d->watchdog);
+    close_handle((uv_handle_t *)&d->stopper);
+    close_handle((uv_handle_t *)&d->sigterm);
+    close_handle((uv_handle_t *)&d->sigint);
+    close_handle((uv_handle_t *)&d->sighup);
+}
+
+static void free_parts(struct daemon *d)
+{
+    while (d->replicas != NULL) {
+        replica_remove(d->replicas);
+    }
+    d->parts_freed = true;
+    if (d->ignored != NULL) {
+        ignored_stop(d->ignored);
+    }
+    d->closing = 1;
+    if (d->watch != NULL) {
+        d->closing++;
+        watch_free(d->watch, on_part_freed, d);
+    }
+    if (d->looks != NULL) {
+        d->closing++;
+        looks_free(d->looks, on_part_freed, d);
+    }
+    if (d->scans != NULL) {
+        d->closing++;
+        scans_free(d->scans, on_part_freed, d);
+    }
+    if (d->control != NULL) {
+        d->closing++;
+        control_close(d->control, on_part_freed, d);
+    }
+    d->closing--;
+}
+
+static void on_stopper(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+
+    if (d->stop_phase > STOP_BYES) {
+        log_event(LOG_WARN, "stop_forced", NULL, 0,
+                  "something still hangs after %d s: ending without it",
+                  STOP_MS / 1000);
+        _exit(EXIT_BAD);
+    }
+    struct replica *r;
+    d->stop_phase = STOP_LINKS;
+    DL_FOREACH(d->replicas, r) {
+        replica_close_link(r);
+    }
+    (void)uv_timer_start(&d->stopper, on_stopper, STOP_MS - BYE_MS, 0);
+    daemon_stop_step(d);
+}
+
+void daemon_stop_step(struct daemon *d)
+{
+    if (!d->stopping || d->stepping) {
+        return;
+    }
+    d->stepping = true;
+    if (d->stop_phase <= STOP_LINKS && d->links == 0) {
+        d->stop_phase = STOP_SAVE;
+        (void)uv_timer_start(&d->stopper, on_stopper, STOP_MS - BYE_MS, 0);
+        if (!scans_saving(d->scans)) {
+            daemon_save_index(d);
+        }
+    }
+    if (d->stop_phase == STOP_SAVE && !scans_saving(d->scans)) {
+        d->stop_phase = STOP_PARTS;
+        unclean_stop(d);
+        dirids_counts(d, true);
+        free_parts(d);
+    }
+    if (d->stop_phase == STOP_PARTS && d->closing == 0) {
+        d->stop_phase = STOP_LAST;
+        close_handles(d);
+    }
+    d->stepping = false;
+}
+
+void daemon_stop(struct daemon *d, int exit_code)
+{
+    if (d->stopping) {
+        return;
+    }
+    d->stopping = true;
+    d->exit_code = exit_code;
+    notify_stopping();
+    jobs_end_all(d);
+    d->stop_phase = STOP_BYES;
+    (void)uv_timer_start(&d->stopper, on_stopper, BYE_MS, 0);
+    struct replica *r;
+    DL_FOREACH(d->replicas, r) {
+        replica_say_bye(r);
+    }
+    daemon_dirty(d);
+}
+
+/* What is left when the loop has run dry (or never ran). */
+static void free_rest(struct daemon *d)
+{
+    ignored_free(d->ignored);
+    primary_free(d->core);
+    index_free(d->ix);
+    root_unref(d->root);
+    if (d->lock_fd >= 0) {
+        (void)close(d->lock_fd);
+    }
+    if (d->state_fd >= 0) {
+        (void)close(d->state_fd);
+    }
+    config_free(d->config);
+    free(d);
+}
+
+int daemon_run(struct config *config)
+{
+    struct err err = {0};
+
+    /* Four threads are few when reads of values, lists of tables and the saving
+     * of the index share them; an operator's own setting stays. */
+    (void)setenv("UV_THREADPOOL_SIZE", "8", 0);
+    (void)signal(SIGPIPE, SIG_IGN);
+    struct daemon *d = calloc(1, sizeof *d);
+    if (d == NULL || uv_loop_init(&d->loop) != 0) {
+        log_event(LOG_ERROR, "start_failed", NULL, 0, "out of memory");
+        free(d);
+        config_free(config);
+        return EXIT_BAD;
+    }
+    d->config = config;
+    d->state_fd = d->lock_fd = -1;
+    d->began_ms = d->saved_ms = daemon_ms();
+    d->last_scan.took_ms = -1;
+    int code = start(d, &err);
+    if (code != EXIT_GOOD) {
+        log_event(LOG_ERROR, "start_failed", NULL, err.id, "err=\"%s\"%s%s",
+                  err.msg, err.id != 0 ? " hint=" : "",
+                  err.id != 0 ? hint_of(&err) : "");
+        d->stopping = true;
+        d->stop_phase = STOP_PARTS;
+        free_parts(d);
+        daemon_stop_step(d);
+        d->exit_code = code;
+    }
+    (void)uv_run(&d->loop, UV_RUN_DEFAULT);
+    int rc = uv_loop_close(&d->loop);
+    assert(rc == 0);
+    (void)rc;
+    code = d->exit_code;
+    free_rest(d);
+    uv_library_shutdown();
+    return code;
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * daemon_impl: the daemon's parts, for the files that make it up:
+ *
+ *     daemon.c         start and stop
+ *     daemon_pump.c    glue between the core and the watch, looks and scans
+ *     daemon_root.c    the root: its identity, losing it, finding it again
+ *     daemon_manage.c  reload, pause
+ *     behind.c         what a replica lacks although its state is a good one
+ *     held.c           what the brake holds: approve, and the note of it
+ *     dirids.c         which directory each replica is: the note of it, anew
+ *     replica.c        one replica's links
+ *     jobs.c, jobs_compare.c   wait, resync, verify
+ *     moves.c          directories that move
+ *     unclean.c        was the host's last stop an orderly one?
+ *     status.c         what status shows
+ *
+ * Everything here is used on the loop's thread alone.
+ */
+#pragma once
+
+#include "agent/config/config.h"
+#include "agent/control/control.h"
+#include "agent/daemon/daemon.h"
+#include "agent/daemon/ignored.h"
+#include "agent/daemon/moves.h"
+#include "agent/identity/known.h"
+#include "agent/identity/root.h"
+#include "agent/read/looks.h"
+#include "agent/read/scans.h"
+#include "agent/watch/watch.h"
+#include "store/base/clock.h"
+#include "sync/primary/primary.h"
+
+struct replica;
+struct job;
+
+#define INDEX_FILE IDENTITY_INDEX
+
+enum {
+    EXIT_GOOD = 0,
+    EXIT_BAD = 1,
+    EXIT_UNAVAILABLE = 69,
+    EXIT_TRY_AGAIN = 75,
+    EXIT_NOT_PERMITTED = 77,
+    EXIT_CONFIG = 78,
+};
+
+/* How far the start has come, or the return of a lost root. */
+enum root_state {
+    ROOT_LOST,     /* not there, or not ours: tried again every second */
+    ROOT_WATCHING, /* watches are being put in place */
+    ROOT_HERE,
+};
+
+struct daemon {
+    uv_loop_t loop;
+    struct config *config;
+    int state_fd, lock_fd;
+    uint8_t id[16];
+    uint64_t epoch;
+    uint8_t origin[IDENTITY_ORIGIN_BYTES]; /* zero: not seen yet */
+    uint8_t instance[16];
+    int64_t began_ms;
+    int exit_code;
+
+    struct root *root; /* NULL while lost */
+    enum root_state root_state;
+    struct boot boot; /* of the root, when it was seen first */
+    bool unclean;     /* the host went down while an agent ran */
+    bool noted;       /* ... and the next start would know it of us */
+    bool root_seen;   /* it was here once since the start */
+    bool scanned;     /* the first scan is done */
+    bool index_ready;
+    bool core_lost;             /* the core was told */
+    bool suspect;               /* a look says that the root is not ours */
+    struct err root_err;        /* why it is lost */
+    struct known_keys likeness; /* of what is there instead, to ours */
+    int64_t likeness_ms;        /* when it was looked at, 0: never */
+    struct err watch_err;       /* a limit, code 0: none */
+    struct err left_out_err;    /* why the configuration has more replicas */
+    struct err state_err;       /* the index cannot be saved */
+    struct err poor_err; /* not all changes are told of here; code 0: all */
+    int64_t identity_checked_ms;
+
+    struct index *ix;
+    struct primary *core;
+    struct watch *watch;
+    struct looks *looks;
+    struct scans *scans;
+    struct control *control;
+    struct replica *replicas; /* utlist DL */
+    struct job *jobs;         /* utlist DL */
+    size_t links;             /* links not closed yet */
+
+    /* A scan is owed before it may be said that everything was seen. */
+    bool debt;
+    bool scan_when_settled; /* the watches come first */
+    bool notes_missed;      /* of the running scan: what it put is not told */
+    struct moves moves;
+    /* Tables and directories the last complete scan could not read: nobody
+     * knows what is in them. */
+    uint64_t unread;
+    struct err unread_err;
+    struct ignored *ignored;
+    struct scan_report last_scan; /* took_ms < 0: none yet */
+    int64_t last_scan_ms;         /* when it ended */
+    int64_t next_rescan_ms;
+    uint64_t saved_changes; /* of the index, when it was saved */
+    bool saved_settled;     /* and then again, when all of it was old enough */
+    int64_t saved_ms;
+
+    uint64_t dirids_keys; /* of all replicas, as they were noted */
+    int64_t dirids_ms;    /* when that was */
+
+    bool dirty;  /* the core was called: pump */
+    bool ticked; /* ... only by a tick */
+    bool pumping;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle; /* runs while the pump has more to do */
+    uv_timer_t tick;
+    uv_timer_t heartbeat;
+    uv_timer_t second;
+    uv_timer_t watchdog;
+    uv_timer_t stopper;
+    uv_signal_t sigterm, sigint, sighup;
+
+    bool ready_told;
+    bool stopping;
+    bool stepping;
+    bool parts_freed; /* watch, looks, scans are not to be touched */
+    int stop_phase;
+    unsigned closing; /* parts being freed */
+    char status_line[200];
+};
+
+static inline int64_t daemon_ms(void)
+{
+    return clock_mono_ns() / NS_PER_MS;
+}
+
+/* daemon_pump.c */
+int daemon_pump_init(struct daemon *d, struct err *err) MUSTCHECK;
+/* The core was called: there may be actions and output. */
+static inline void daemon_dirty(struct daemon *d)
+{
+    d->dirty = true;
+}
+extern const struct watch_events daemon_watch_events;
+extern const struct looks_events daemon_looks_events;
+extern const struct scans_events daemon_scans_events;
+/* Scan now; `debt`: until it is over nothing may be said to be seen. */
+void daemon_scan(struct daemon *d, bool debt);
+/* Events were lost: nothing is compared or claimed before a scan has ended. */
+void daemon_index_stale(struct daemon *d);
+/* Put the watches in order, then scan. */
+void daemon_rescan(struct daemon *d, bool debt);
+/* Watch and scans cover everything up to what was drained last. */
+bool daemon_sees_all(const struct daemon *d);
+void daemon_save_index(struct daemon *d);
+
+/* daemon_root.c */
+/* The first opening: decides whose database this is.  Exit code, 0 = go on
+ * (also with a lost root). */
+int daemon_root_first(struct daemon *d, struct err *err);
+/* The epoch and origin became known after the core was made. */
+void daemon_tell_reign(struct daemon *d);
+/* Put watches in place; daemon_root_settled() goes on. */
+void daemon_root_start(struct daemon *d);
+void daemon_root_settled(struct daemon *d);
+void daemon_root_lost(struct daemon *d, const struct err *why);
+/* Once a second: is it still ours?  Or is it back? */
+void daemon_root_second(struct daemon *d);
+
+/* held.c */
+enum { HELD_TOKEN_BYTES = 13 };
+/* A brake went on or off: note it where a restart finds it. */
+void held_note(struct daemon *d);
+/* The replica is new here: was its brake on before a restart? */
+void held_recall(struct daemon *d, const struct replica *r);
+/* HELD of control.h, or null; `all`: with every name that is known. */
+json_t *held_json(struct daemon *d, const struct replica *r, bool with_keys,
+                  bool all);
+
+/* daemon.c */
+/* Everything is in place: listen, tell the manager, connect. */
+void daemon_open_doors(struct daemon *d);
+void daemon_stop(struct daemon *d, int exit_code);
+/* Go on with stopping when what it waits for has come; only from the loop. */
+void daemon_stop_step(struct daemon *d);
+/* The replica of that name, or ERR_NOTFOUND naming those there are. */
+int daemon_named(struct daemon *d, const char *name, struct replica **out,
+                 struct err *err) MUSTCHECK;
+/* The core's configuration from ours. */
+void daemon_core_config(const struct daemon *d, struct primary_config *out);
+/* "2 streaming, 1 retrying (us-1 DR-203); worst lag 4 m 7 s" */
+void daemon_summary(struct daemon *d, char *out, size_t room);

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * daemon_manage: what operators change while the agent runs: the configuration
+ * (only what differs is touched), replicas paused and resumed.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "agent/base/log.h"
+#include "agent/base/notify.h"
+#include "agent/daemon/daemon_impl.h"
+#include "agent/daemon/left_out.h"
+#include "agent/daemon/unclean.h"
+#include "agent/replica/replica.h"
+#include "sync/errors/state.h"
+
+static int no_such(struct daemon *d, const char *name, struct err *err)
+{
+    char known[300] = "";
+    size_t at = 0;
+    struct replica *r;
+
+    DL_FOREACH(d->replicas, r) {
+        if (at < sizeof known) {
+            at += (size_t)snprintf(known + at, sizeof known - at, "%s%s",
+                                   at > 0 ? ", " : "", r->name);
+        }
+    }
+    (void)err_set(err, ERR_NOTFOUND, 0, "no replica \"%s\"; there %s %s", name,
+                  d->replicas == NULL ? "are" : "is:",
+                  d->replicas == NULL ? "none" : known);
+    err->id = DR_NO_SUCH_REPLICA;
+    return err->code;
+}
+
+int daemon_named(struct daemon *d, const char *name, struct replica **out,
+                 struct err *err)
+{
+    *out = replica_find(d, name);
+    if (*out == NULL && left_out_is(d, name, err)) {
+        return err->code;
+    }
+    return *out != NULL ? 0 : no_such(d, name, err);
+}
+
+int daemon_pause(struct daemon *d, const char *const *replicas, size_t n,
+                 bool paused, struct err *err)
+{
+    struct replica *r;
+
+    /* All names first: either all are done or none. */
+    for (size_t i = 0; i < n; i++) {
+        if (daemon_named(d, replicas[i], &r, err) < 0) {
+            return err->code;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        replica_pause(replica_find(d, replicas[i]), paused);
+    }
+    if (n == 0) {
+        DL_FOREACH(d->replicas, r) {
+            replica_pause(r, paused);
+        }
+    }
+    return 0;
+}
+
+/* --- reload -------------------------------------------------------------- */
+
+static void note(json_t *changes, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void note(json_t *changes, const char *fmt, ...)
+{
+    char line[400];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    (void)json_array_append_new(changes, json_string_nocheck(line));
+    log_event(LOG_NOTE, "reload", NULL, 0, "%s", line);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* What a running agent cannot change. */
+static bool is_fixed(const struct config *was, const struct config *now,
+                     struct err *err)
+{
+    const struct {
+        const char *name, *was, *now;
+    } fixed[] = {
+        {"path", was->path, now->path},
+        {"state-dir", was->state_dir, now->state_dir},
+        {"socket", was->socket, now->socket},
+        {"name", was->name, now->name},
+        {"control-group", was->control_group, now->control_group},
+    };
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
+        if (same_text(fixed[i].was, fixed[i].now)) {
+            continue;
+        }
+        (void)err_set(err, ERR_INVALID, 0,
+                      "%s changed from \"%s\" to \"%s\": that needs a restart; "
+                      "nothing was applied",
+                      fixed[i].name, fixed[i].was != NULL ? fixed[i].was : "",
+                      fixed[i].now != NULL ? fixed[i].now : "");
+        err->id = DR_CONFIG;
+        return false;
+    }
+    return true;
+}
+
+static void note_number(json_t *changes, const char *name, int64_t was,
+                        int64_t now)
+{
+    if (was != now) {
+        note(changes, "%s: %lld to %lld", name, (long long)was, (long long)now);
+    }
+}
+
+static void note_limits(json_t *changes, const struct config *was,
+                        const struct config *now)
+{
+    note_number(changes, "lock-timeout (ms)", was->lock_timeout_ms,
+                now->lock_timeout_ms);
+    note_number(changes, "settle (ms)", was->settle_ms, now->settle_ms);
+    note_number(changes, "rescan (ms)", was->rescan_ms, now->rescan_ms);
+    note_number(changes, "heartbeat (ms)", was->heartbeat_ms,
+                now->heartbeat_ms);
+    note_number(changes, "silence (ms)", was->silence_ms, now->silence_ms);
+    note_number(changes, "backoff-max (ms)", was->backoff_max_ms,
+                now->backoff_max_ms);
+    note_number(changes, "max-delete (percent)", was->max_delete_percent,
+                now->max_delete_percent);
+    note_number(changes, "max-delete-keys", (int64_t)was->max_delete_keys,
+                (int64_t)now->max_delete_keys);
+    note_number(changes, "log-max-changes", (int64_t)was->log_max_changes,
+                (int64_t)now->log_max_changes);
+    note_number(changes, "log-max-bytes", (int64_t)was->log_max_bytes,
+                (int64_t)now->log_max_bytes);
+    note_number(changes, "cache-max (bytes)", (int64_t)was->cache_max_bytes,
+                (int64_t)now->cache_max_bytes);
+}
+
+static void apply_limits(struct daemon *d, const struct config *was)
+{
+    const struct config *now = d->config;
+    struct primary_config pc;
+
+    daemon_core_config(d, &pc);
+    primary_reconfigure(d->core, &pc);
+    scans_set_settle(d->scans, now->settle_ms);
+    if (was->heartbeat_ms != now->heartbeat_ms) {
+        (void)uv_timer_set_repeat(&d->heartbeat, (uint64_t)now->heartbeat_ms);
+    }
+    if (was->rescan_ms != now->rescan_ms) {
+        d->next_rescan_ms =
+            now->rescan_ms > 0 ? daemon_ms() + now->rescan_ms : 0;
+    }
+    daemon_dirty(d);
+}
+
+/* One replica that was there before: gone, changed or untouched. */
+static void apply_old(struct daemon *d, struct replica *r, json_t *changes)
+{
+    const struct config_replica *now = config_replica(d->config, r->name);
+    if (now == NULL || now->relaxed != r->config->relaxed) {
+        if (now == NULL) {
+            note(changes, "-%s", r->name);
+        }
+        replica_remove(r);
+    } else if (!config_replica_equal(r->config, now)) {
+        note(changes, "%s: changed, connecting anew", r->name);
+        replica_reconfigure(r, now);
+    } else {
+        replica_retry(r, now);
+    }
+}
+
+static void apply_new(struct daemon *d, const struct config_replica *now,
+                      const struct config_replica *was, json_t *changes)
+{
+    struct err err = {0};
+    if (replica_find(d, now->name) != NULL) {
+        return;
+    }
+    if (replica_add(d, now, &err) < 0) {
+        left_out_add(d, now, &err);
+        note(changes, "%s: %s", now->name, err.msg);
+        return;
+    }
+    note(changes,
+         was != NULL && was->relaxed != now->relaxed ? "%s: durability changed"
+                                                     : "+%s",
+         now->name);
+
+    if (d->root_seen) {
+        replica_start(replica_find(d, now->name));
+    }
+}
+
+static void apply(struct daemon *d, struct config *now, json_t *changes)
+{
+    struct config *was = d->config;
+    struct replica *r, *next;
+
+    note_limits(changes, was, now);
+    d->config = now;
+    apply_limits(d, was);
+    DL_FOREACH_SAFE(d->replicas, r, next) {
+        apply_old(d, r, changes);
+    }
+    for (size_t i = 0; i < now->replicas_count; i++) {
+        apply_new(d, &now->replicas[i],
+                  config_replica(was, now->replicas[i].name), changes);
+    }
+    config_free(was);
+}
+
+int daemon_reload(struct daemon *d, json_t **changes_out, struct err *err)
+{
+    if (d->config->file == NULL) {
+        (void)err_set(err, ERR_INVALID, 0,
+                      "this agent was started without a configuration file");
+        err->id = DR_CONFIG;
+        return err->code;
+    }
+    struct config_errors errors = {0};
+    notify_reloading();
+    struct config *now = config_load(d->config->file, &errors);
+    if (now == NULL) {
+        (void)err_set(err, ERR_INVALID, 0, "%s (%zu mistakes in all)",
+                      errors.count > 0 ? errors.lines[0] : d->config->file,
+                      errors.count);
+        err->id = DR_CONFIG;
+        for (size_t i = 0; i < errors.count; i++) {
+            log_event(LOG_ERROR, "config", NULL, DR_CONFIG, "%s",
+                      errors.lines[i]);
+        }
+    } else if (!is_fixed(d->config, now, err)) {
+        config_free(now);
+        now = NULL;
+    }
+    config_errors_deinit(&errors);
+    json_t *changes = now != NULL ? json_array() : NULL;
+    if (now != NULL) {
+        apply(d, now, changes);
+        unclean_seen(d);
+    }
+    *changes_out = changes;
+    notify_ready(d->status_line);
+    return now != NULL ? 0 : err->code;
+}

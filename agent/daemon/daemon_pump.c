@@ -1,0 +1,662 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * daemon_pump: glue between the core and the watch, looks, scans and replicas.
+ *
+ * Whatever calls the core marks the daemon dirty.  The pump runs right before
+ * the loop sleeps and right after it woke: it carries out the core's actions
+ * until there are none, lets replicas send, and looks after jobs.  So many
+ * calls in one turn of the loop cost one pump, and no callback runs inside
+ * another.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "agent/base/log.h"
+#include "agent/daemon/daemon_impl.h"
+#include "agent/daemon/dirids.h"
+#include "agent/daemon/jobs.h"
+#include "agent/daemon/unclean.h"
+#include "agent/replica/replica.h"
+#include "store/base/quote.h"
+#include "sync/errors/state.h"
+
+enum {
+    /* Older than that all of a save is trusted (INDEX_YOUNG_NS, and a margin).
+     */
+    SAVE_SETTLED_MS = 3000,
+    ROUNDS_MAX = 64,   /* of actions in one pump; then the loop turns */
+    TICK_SOON_MS = 10, /* after any activity the core's timers are asked */
+    RESCAN_FAILED_MS = 10 * 1000,
+};
+
+/* --- from the watch ------------------------------------------------------ */
+
+static struct daemon *daemon_of(void *arg)
+{
+    daemon_dirty(arg);
+    return arg;
+}
+
+static void on_watch_key(void *arg, const char *table, size_t table_len,
+                         const char *key, size_t key_len, enum hint why)
+{
+    struct daemon *d = daemon_of(arg);
+    struct bytes k = bytes_of(key, key_len);
+
+    jobs_moved(d, bytes_of(table, table_len), &k);
+    primary_hint_key(d->core, table, table_len, key, key_len, why, daemon_ms());
+}
+
+static void on_watch_moved(void *arg, const char *table, size_t table_len,
+                           const char *key, size_t key_len)
+{
+    struct daemon *d = daemon_of(arg);
+    struct bytes k = bytes_of(key, key_len);
+
+    jobs_moved(d, bytes_of(table, table_len), &k);
+    primary_hint_moved(d->core, table, table_len, key, key_len, daemon_ms());
+}
+
+static void on_watch_table(void *arg, const char *table, size_t table_len)
+{
+    struct daemon *d = daemon_of(arg);
+
+    jobs_moved(d, bytes_of(table, table_len), NULL);
+    primary_hint_table(d->core, table, table_len, daemon_ms());
+}
+
+void daemon_index_stale(struct daemon *d)
+{
+    d->index_ready = false;
+    primary_index_stale(d->core);
+    primary_compare_soon(d->core); /* doubts what is on its way, too */
+}
+
+static void on_overflow(void *arg)
+{
+    struct daemon *d = daemon_of(arg);
+
+    log_event(LOG_WARN, "overflow", NULL, 0,
+              "the inotify queue overflowed: scanning");
+    daemon_index_stale(d);
+    /* The watch has begun to put its directories in order.  The scan waits for
+     * that: what is written into a directory between the scan's look at it and
+     * its watch, nobody would see. */
+    d->debt = true;
+    d->scan_when_settled = true;
+}
+
+/* A move that the core is not told of must not let a table's drop go before its
+ * keys are counted: it waits for a scan. */
+static void on_moving(void *arg)
+{
+    struct daemon *d = daemon_of(arg);
+    if (moves_begin(d)) {
+        return;
+    }
+    daemon_index_stale(d);
+
+    d->debt = true;
+    d->scan_when_settled = true;
+}
+
+/* Keys that went with their directory are in the index and on the replicas, and
+ * equal there: until a scan has found them gone nothing may be claimed. */
+static void on_left(void *arg)
+{
+    struct daemon *d = daemon_of(arg);
+
+    if (!d->debt) {
+        log_event(LOG_INFORM, "moved", NULL, 0,
+                  "a directory with tables was moved and cannot be followed: "
+                  "scanning");
+    }
+    daemon_index_stale(d);
+    d->debt = true;
+    /* New directories are listed first, as after an overflow. */
+    d->scan_when_settled = true;
+    if (watch_fence_passed(d->watch, watch_fence(d->watch))) {
+        daemon_scan(d, true);
+    }
+}
+
+static void on_root_lost(void *arg, const char *why)
+{
+    struct daemon *d = daemon_of(arg);
+    struct err err = {0};
+
+    (void)err_set(&err, ERR_GONE, 0, "%s: %s", d->config->path, why);
+    err.id = DR_NOT_OUR_DATABASE;
+    daemon_root_lost(d, &err);
+}
+
+bool daemon_sees_all(const struct daemon *d)
+{
+    struct watch_counts c;
+
+    watch_counts(d->watch, &c);
+    return d->root_state == ROOT_HERE && !d->debt && c.unwatched == 0 &&
+           d->unread == 0;
+}
+
+static void on_drained(void *arg, int64_t wall_ns)
+{
+    struct daemon *d = arg;
+
+    if (!daemon_sees_all(d)) {
+        return;
+    }
+    primary_drained(d->core, wall_ns, daemon_ms());
+    daemon_dirty(d);
+}
+
+static void on_settled(void *arg)
+{
+    struct daemon *d = daemon_of(arg);
+    struct watch_counts c;
+
+    watch_counts(d->watch, &c);
+    if (c.unwatched == 0) {
+        d->watch_err = (struct err){0};
+    }
+    if (d->root_state == ROOT_WATCHING) {
+        daemon_root_settled(d);
+    } else if (d->scan_when_settled) {
+        daemon_scan(d, false);
+    }
+}
+
+static void on_trouble(void *arg, const struct err *err)
+{
+    struct daemon *d = arg;
+
+    d->watch_err = *err;
+    log_event(LOG_ERROR, "watch_trouble", NULL, err->id, "err=\"%s\"",
+              err->msg);
+}
+
+const struct watch_events daemon_watch_events = {
+    .key = on_watch_key,
+    .moved = on_watch_moved,
+    .table = on_watch_table,
+    .moving = on_moving,
+    .left = on_left,
+    .overflow = on_overflow,
+    .root_lost = on_root_lost,
+    .drained = on_drained,
+    .settled = on_settled,
+    .trouble = on_trouble,
+};
+
+/* --- from looks ---------------------------------------------------------- */
+
+/* A look found that the root is not ours: what is to be done about it waits
+ * until the looks are through. */
+static void suspect(struct daemon *d, int result)
+{
+    if (result == LOOK_ROOT_LOST && d->root_state == ROOT_HERE) {
+        d->suspect = true;
+    }
+}
+
+static void on_looked(void *arg, uint64_t id, const struct looked *r)
+{
+    struct daemon *d = daemon_of(arg);
+
+    suspect(d, r->result);
+    primary_looked(d->core, id, r, daemon_ms());
+}
+
+static void on_looked_table(void *arg, uint64_t id, int result,
+                            const struct err *err)
+{
+    struct daemon *d = daemon_of(arg);
+
+    suspect(d, result);
+    primary_looked_table(d->core, id, result, err, daemon_ms());
+}
+
+static void on_stream_opened(void *arg, uint64_t id, const struct looked *r)
+{
+    struct daemon *d = daemon_of(arg);
+
+    suspect(d, r->result);
+    primary_stream_opened(d->core, id, r, daemon_ms());
+}
+
+static void on_stream_data(void *arg, uint64_t id, const void *data, size_t n,
+                           const struct looked *r)
+{
+    struct daemon *d = daemon_of(arg);
+
+    primary_stream_data(d->core, id, data, n, r, daemon_ms());
+}
+
+static void on_stream_zeros(void *arg, uint64_t id, uint64_t n)
+{
+    struct daemon *d = daemon_of(arg);
+
+    primary_stream_zeros(d->core, id, n, daemon_ms());
+}
+
+const struct looks_events daemon_looks_events = {
+    .looked = on_looked,
+    .looked_table = on_looked_table,
+    .stream_opened = on_stream_opened,
+    .stream_data = on_stream_data,
+    .stream_zeros = on_stream_zeros,
+};
+
+/* --- from scans ---------------------------------------------------------- */
+
+static void on_scan_hint(void *arg, struct bytes table, const struct bytes *key)
+{
+    struct daemon *d = daemon_of(arg);
+
+    if (key != NULL) {
+        primary_hint_key(d->core, table.p, table.len, key->p, key->len,
+                         HINT_FOUND, daemon_ms());
+    } else {
+        primary_hint_table(d->core, table.p, table.len, daemon_ms());
+    }
+}
+
+static void on_scan_changed(void *arg, struct bytes table,
+                            const struct bytes *key)
+{
+    jobs_found(arg, table, key);
+}
+
+static void on_scan_left(void *arg, struct bytes table, struct bytes key)
+{
+    struct daemon *d = daemon_of(arg);
+
+    if (!primary_hint_left(d->core, table, key, daemon_ms())) {
+        daemon_scan(d, true);
+    }
+}
+
+static void on_scan_missed(void *arg)
+{
+    struct daemon *d = daemon_of(arg);
+
+    d->notes_missed = true;
+    primary_compare_soon(d->core);
+}
+
+static size_t on_walk_room(void *arg, uint64_t id)
+{
+    return primary_walk_room(((struct daemon *)arg)->core, id);
+}
+
+static void on_walk_found(void *arg, uint64_t id, struct digest name,
+                          bool is_table, struct bytes table, struct bytes key)
+{
+    struct daemon *d = daemon_of(arg);
+
+    primary_walk_found(d->core, id, name, is_table, table, key, daemon_ms());
+}
+
+static void on_walk_ended(void *arg, uint64_t id, bool complete,
+                          const struct err *err)
+{
+    struct daemon *d = daemon_of(arg);
+
+    primary_walk_ended(d->core, id, complete, err, daemon_ms());
+}
+
+static int dr_of_scan(const struct scan_result *s)
+{
+    return s->first_code == ERR_NOTTABLE ? DR_COVERED : DR_UNREADABLE;
+}
+
+/* `unread`: what the scan before could not read, which was told then. */
+static void log_scan(const struct scan_report *r, uint64_t unread)
+{
+    const struct scan_result *s = &r->result;
+
+    if (r->rc < 0) {
+        log_event(LOG_WARN, "scan_failed", NULL, r->err.id, "err=\"%s\"",
+                  r->err.msg);
+        return;
+    }
+    log_event(LOG_INFORM, "scan", NULL, 0,
+              "keys=%llu tables=%llu read=%llu changed=%llu vanished=%llu "
+              "left=%llu busy=%llu errors=%llu took=\"%s\"",
+              (unsigned long long)s->counts.keys,
+              (unsigned long long)s->counts.tables,
+              (unsigned long long)s->reread, (unsigned long long)s->changed,
+              (unsigned long long)s->vanished, (unsigned long long)s->left,
+              (unsigned long long)s->busy, (unsigned long long)s->errors,
+              DURATION_TEXT(r->took_ms * NS_PER_MS));
+    if (s->errors > 0 || s->counts.incomplete != unread) {
+        log_event(LOG_WARN, "scan_unreadable", NULL, dr_of_scan(s),
+                  "keys=%llu tables=%llu err=\"%s\"",
+                  (unsigned long long)s->errors,
+                  (unsigned long long)s->counts.incomplete, s->first_error);
+    }
+}
+
+/* Tables that cannot be read raise no event when they can be again, and what
+ * was written there meanwhile raised none either. */
+static void note_unread(struct daemon *d, const struct scan_report *r)
+{
+    const struct scan_result *s = &r->result;
+    bool was = d->unread > 0;
+
+    d->unread = s->counts.incomplete;
+    d->unread_err = (struct err){0};
+    if (d->unread > 0) {
+        (void)err_set(&d->unread_err, ERR_PERM, 0,
+                      "%llu tables or directories of the database cannot be "
+                      "read: %.300s",
+                      (unsigned long long)d->unread, s->first_error);
+        d->unread_err.id = dr_of_scan(s);
+    } else if (was) {
+        daemon_rescan(d, true);
+    }
+}
+
+/* A table that moves under a scan's hands leaves entries under the name it had.
+ * The notes of them take these out again; the first scan makes none. */
+static void scan_again(struct daemon *d, const struct scan_result *s)
+{
+    bool untold = !d->scanned || d->notes_missed;
+
+    d->notes_missed = false;
+    if (s->moved > 0 && untold && d->root_state == ROOT_HERE) {
+        daemon_rescan(d, true);
+    }
+}
+
+/* A scan has ended, whoever asked for it. */
+static void on_scan_ended(void *arg, const struct scan_report *r)
+{
+    struct daemon *d = daemon_of(arg);
+
+    log_scan(r, d->unread);
+    d->last_scan = *r;
+    d->last_scan_ms = daemon_ms();
+    if (r->rc < 0) {
+        if (d->root_state == ROOT_HERE) {
+            d->next_rescan_ms = daemon_ms() + RESCAN_FAILED_MS;
+        }
+        return;
+    }
+    /* One that waits was asked for after this one began. */
+    if (!scans_waiting(d->scans) && !d->scan_when_settled) {
+        d->debt = false;
+    }
+    ignored_scanned(d->ignored, r->passed);
+    scan_again(d, &r->result);
+    d->scanned = true;
+    note_unread(d, r);
+    if (!d->index_ready && !d->debt) {
+        d->index_ready = true;
+        primary_index_ready(d->core, daemon_ms());
+        daemon_save_index(d);
+    } else if (r->result.changed > 0 || r->result.vanished > 0) {
+        primary_compare_soon(d->core);
+    }
+    struct watch_counts c;
+    watch_counts(d->watch, &c);
+    /* Unwatched directories were seen as of the scan's beginning. */
+    if (c.unwatched > 0 && d->unread == 0 && !d->debt &&
+        d->root_state == ROOT_HERE) {
+        primary_drained(d->core, r->began_wall_ns, daemon_ms());
+    }
+}
+
+const struct scans_events daemon_scans_events = {
+    .ended = on_scan_ended,
+    .hint = on_scan_hint,
+    .changed = on_scan_changed,
+    .left = on_scan_left,
+    .missed = on_scan_missed,
+    .walk_room = on_walk_room,
+    .walk_found = on_walk_found,
+    .walk_ended = on_walk_ended,
+};
+
+void daemon_scan(struct daemon *d, bool debt)
+{
+    d->debt = d->debt || debt;
+    d->scan_when_settled = false;
+    if (d->config->rescan_ms > 0) {
+        d->next_rescan_ms = daemon_ms() + d->config->rescan_ms;
+    }
+    scans_ask(d->scans, false, !d->scanned, NULL, NULL);
+}
+
+void daemon_rescan(struct daemon *d, bool debt)
+{
+    d->debt = d->debt || debt;
+    d->scan_when_settled = true;
+    watch_resync(d->watch);
+}
+
+static void on_saved(void *arg, int rc, const struct err *err)
+{
+    struct daemon *d = arg;
+
+    if (rc < 0) {
+        d->saved_settled = false;
+        d->state_err = *err;
+        d->state_err.id = DR_STATE_DIR;
+        (void)err_wrap(&d->state_err, "save the index in %s",
+                       d->config->state_dir);
+        d->saved_changes = UINT64_MAX; /* save it again */
+        log_event(LOG_WARN, "save_failed", NULL, DR_STATE_DIR, "err=\"%s\"",
+                  d->state_err.msg);
+    } else {
+        d->state_err = (struct err){0};
+    }
+    if (d->stopping) {
+        daemon_stop_step(d);
+    }
+}
+
+void daemon_save_index(struct daemon *d)
+{
+    if (!d->index_ready || d->root == NULL || scans_saving(d->scans)) {
+        return;
+    }
+    uint64_t changes = index_changes(d->ix);
+    bool same = changes == d->saved_changes;
+    /* What is too young to be trusted is saved as such, and would be read again
+     * after a restart: save once more when it has grown old. */
+    if (same &&
+        (d->saved_settled || daemon_ms() - d->saved_ms < SAVE_SETTLED_MS)) {
+        return;
+    }
+    d->saved_settled = same;
+    d->saved_changes = changes;
+    d->saved_ms = daemon_ms();
+    struct index_ident ident = {
+        .root_dev = (uint64_t)d->root->db.dev,
+        .root_ino = (uint64_t)d->root->db.ino,
+    };
+    memcpy(ident.db_id, d->id, sizeof ident.db_id);
+    boot_now(d->root->db.root_fd, &ident.boot);
+    scans_save(d->scans, d->state_fd, INDEX_FILE, &ident, on_saved, d);
+}
+
+/* --- actions ------------------------------------------------------------- */
+
+static void act(struct daemon *d, const struct action *a)
+{
+    struct replica *r = a->replica >= 0 ? replica_of(d, a->replica) : NULL;
+
+    switch (a->type) {
+    case ACT_LOOK:
+        looks_key(d->looks, a->id, a->table, a->key, a->bytes);
+        break;
+    case ACT_LOOK_TABLE:
+        looks_table(d->looks, a->id, a->table);
+        break;
+    case ACT_STREAM_OPEN:
+        looks_stream_open(d->looks, a->id, a->table, a->key, a->copy);
+        break;
+    case ACT_STREAM_READ:
+        looks_stream_read(d->looks, a->id, a->bytes);
+        break;
+    case ACT_STREAM_CLOSE:
+        looks_stream_close(d->looks, a->id);
+        break;
+    case ACT_WALK:
+        scans_walk(d->scans, a->id, primary_walk_filter(d->core, a->id));
+        break;
+    case ACT_WALK_STOP:
+        scans_walk_stop(d->scans, a->id);
+        break;
+    case ACT_LINK_CLOSE:
+        if (r != NULL) {
+            replica_give_up(r, &a->err, a->permanent);
+        }
+        break;
+    case ACT_LOG:
+        log_event(a->level, "sync", r != NULL ? r->name : NULL, a->err.id, "%s",
+                  a->err.msg);
+        break;
+    case ACT_COMPARED:
+        jobs_compared(d, a->id);
+        break;
+    case ACT_BRAKE:
+        held_note(d);
+        break;
+    case ACT_MET:
+        dirids_note(d);
+        break;
+    case ACT_UNDONE:
+        unclean_note(d);
+        break;
+    }
+}
+
+static bool run_actions(struct daemon *d)
+{
+    struct action a;
+    bool any = false;
+    while (primary_next_action(d->core, &a)) {
+        act(d, &a);
+        any = true;
+    }
+    return any;
+}
+
+static void check_suspect(struct daemon *d)
+{
+    if (!d->suspect) {
+        return;
+    }
+    d->suspect = false;
+    if (d->root == NULL) {
+        return;
+    }
+    struct err err = {0};
+    if (identity_check(&d->root->db, d->id, &err) == 0) {
+        (void)err_set(&err, ERR_GONE, 0, "%s was not our database for a moment",
+                      d->config->path);
+    }
+    daemon_root_lost(d, &err);
+}
+
+static void arm_tick(struct daemon *d, int64_t in_ms);
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    int64_t in_ms = primary_tick(d->core, daemon_ms());
+
+    d->ticked = !d->dirty;
+    daemon_dirty(d);
+    arm_tick(d, in_ms);
+}
+
+static void arm_tick(struct daemon *d, int64_t in_ms)
+{
+    uv_update_time(&d->loop);
+    (void)uv_timer_start(&d->tick, on_tick, in_ms < 1 ? 1 : (uint64_t)in_ms, 0);
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+    /* Only keeps the loop from sleeping while the pump has more to do. */
+    (void)idle;
+}
+
+static void pump(struct daemon *d)
+{
+    if (!d->dirty || d->pumping || d->parts_freed) {
+        return;
+    }
+    d->pumping = true;
+    /* A tick says itself when the next is due. */
+    bool active = !d->ticked;
+    d->ticked = false;
+    bool more = true;
+    for (int i = 0; i < ROUNDS_MAX && more; i++) {
+        d->dirty = false;
+        moves_pump(d);
+        more = run_actions(d);
+        looks_flush(d->looks);
+        scans_walk_pump(d->scans);
+        if (scans_leaving(d->scans)) {
+            scans_set_left_room(d->scans, primary_left_room(d->core));
+        }
+        struct replica *r, *next;
+        DL_FOREACH_SAFE(d->replicas, r, next) {
+            replica_kick(r);
+        }
+        more = more || d->dirty;
+    }
+    check_suspect(d);
+    jobs_pump(d);
+    /* The kicks made it dirty when they sent something; what the core wants
+     * because of that, it wants now. */
+    if (more || d->dirty) {
+        (void)uv_idle_start(&d->idle, on_idle);
+    } else {
+        (void)uv_idle_stop(&d->idle);
+    }
+    int64_t retry_ms = primary_retry_in_ms(d->core, daemon_ms());
+    int64_t soon_ms = retry_ms < TICK_SOON_MS ? retry_ms : TICK_SOON_MS;
+    /* Not less: each pump would put a tick off that is due already. */
+    soon_ms = soon_ms < 1 ? 1 : soon_ms;
+    if (active && (int64_t)uv_timer_get_due_in(&d->tick) > soon_ms) {
+        arm_tick(d, soon_ms);
+    }
+    d->pumping = false;
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct daemon *d = prepare->data;
+
+    pump(d);
+    /* From here, where no part is in one of its callbacks, parts may be freed.
+     */
+    daemon_stop_step(d);
+}
+
+static void on_check(uv_check_t *check)
+{
+    pump(check->data);
+}
+
+int daemon_pump_init(struct daemon *d, struct err *err)
+{
+    (void)uv_prepare_init(&d->loop, &d->prepare);
+    (void)uv_check_init(&d->loop, &d->check);
+    (void)uv_idle_init(&d->loop, &d->idle);
+    (void)uv_timer_init(&d->loop, &d->tick);
+    d->prepare.data = d->check.data = d->idle.data = d->tick.data = d;
+    if (uv_prepare_start(&d->prepare, on_prepare) != 0 ||
+        uv_check_start(&d->check, on_check) != 0) {
+        return err_set(err, ERR_INVALID, 0, "cannot start the loop's hooks");
+    }
+    arm_tick(d, 1);
+    return 0;
+}

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * daemon_root: whose database is at the configured path, what happens when it
+ * is gone, and when it is back.
+ *
+ * At the first start (no record in the state directory for this path) the id in
+ * the root is taken on, or made.  From then on a root without that id is not
+ * our database: nothing is read there, nothing deleted anywhere; the agent
+ * waits, shows why, and looks again every second.
+ * Coming back: open, check the id, watch, scan (until it is over nothing is
+ * claimed to be seen), tell the core, compare.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "agent/base/log.h"
+#include "agent/daemon/daemon_impl.h"
+#include "agent/daemon/unclean.h"
+#include "agent/replica/replica.h"
+#include "store/base/hex.h"
+
+enum { IDENTITY_CHECK_MS = 5000, POLL_MS = 3000, LIKENESS_MS = 30000 };
+
+static void lost_because(struct daemon *d, const struct err *why)
+{
+    d->root_err = *why;
+    if (why->id != DR_IS_REPLICA) {
+        d->root_err.id = DR_NOT_OUR_DATABASE;
+    }
+}
+
+/* It has no id at all: are its keys ours?  Asked now and then only, for it
+ * reads. */
+static bool lost_its_id(struct daemon *d, const struct root *root)
+{
+    uint8_t id[IDENTITY_BYTES];
+    struct err err;
+    if (identity_read(&root->db, id, &err) != ERR_NOTFOUND) {
+        return false;
+    }
+    int64_t now_ms = daemon_ms();
+
+    if (d->likeness_ms == 0 || now_ms - d->likeness_ms > LIKENESS_MS) {
+        d->likeness = known_count(&root->db, d->ix, d->state_fd, d->id);
+        d->likeness_ms = now_ms;
+    }
+    return known_alike(&d->likeness);
+}
+
+/* Why the root is not ours, and how to make it ours if it should be. */
+static void not_ours(struct daemon *d, const struct root *root,
+                     const struct err *why)
+{
+    char hex[IDENTITY_HEX_BYTES];
+
+    if (why->id == DR_IS_REPLICA) {
+        d->root_err = *why;
+        return;
+    }
+    if (lost_its_id(d, root)) {
+        (void)err_set(&d->root_err, ERR_GONE, 0,
+                      "%.200s has no id any more, but %u of %u keys looked at "
+                      "are those of database %s: if it is that one and only "
+                      "its " META_DIR " was removed, or not restored with it, "
+                      "run as its owner: drover init --id %s %.200s",
+                      d->config->path, d->likeness.known, d->likeness.looked,
+                      hex_encode(hex, d->id, sizeof d->id), hex,
+                      d->config->path);
+        d->root_err.id = DR_NOT_OUR_DATABASE;
+        return;
+    }
+    (void)err_set(&d->root_err, ERR_GONE, 0,
+                  "%.300s; if this is a new database, remove %.200s/%s and "
+                  "restart the agent",
+                  why->msg, d->config->state_dir, IDENTITY_RECORD);
+    d->root_err.id = DR_NOT_OUR_DATABASE;
+}
+
+/* The root is there: has it the right id?  Exit code, 0: yes, or lost. */
+static int first_identity(struct daemon *d, struct root *root, bool known,
+                          struct err *err)
+{
+    uint8_t id[IDENTITY_BYTES];
+
+    if (known) {
+        if (identity_check(&root->db, d->id, err) == 0) {
+            return EXIT_GOOD;
+        }
+        /* Demoted: that does not come right by waiting. */
+        if (err->id == DR_IS_REPLICA) {
+            return EXIT_CONFIG;
+        }
+        not_ours(d, root, err);
+        return EXIT_GOOD;
+    }
+    int rc = identity_make(&root->db, id, err);
+    if (rc < 0 && err->id == DR_IS_REPLICA) {
+        return EXIT_CONFIG;
+    }
+    if (rc < 0) {
+        if (rc == ERR_PERM || rc == ERR_READONLY) {
+            (void)err_set(err, rc, 0,
+                          "%s has no id yet and the agent may not write one: "
+                          "run once, as the owner: drover init %s",
+                          d->config->path, d->config->path);
+        }
+        err->id = DR_NO_IDENTITY;
+        return rc == ERR_PERM || rc == ERR_READONLY ? EXIT_NOT_PERMITTED
+                                                    : EXIT_BAD;
+    }
+    memcpy(d->id, id, sizeof id);
+    rc = identity_record(d->state_fd, d->config->path, id, err);
+    if (rc < 0) {
+        err->id = DR_STATE_DIR;
+        return EXIT_BAD;
+    }
+    char hex[IDENTITY_HEX_BYTES];
+    log_event(LOG_NOTE, rc == IDENTITY_THERE ? "identity" : "identity_new",
+              NULL, 0, "database=%s id=%s", d->config->path,
+              hex_encode(hex, id, sizeof id));
+    return EXIT_GOOD;
+}
+
+static int open_failed(struct daemon *d, bool known, struct err *err)
+{
+    if (known) {
+        d->root_err = *err;
+        d->root_err.id = DR_NOT_OUR_DATABASE;
+        return EXIT_GOOD;
+    }
+    err->id = DR_NOT_OUR_DATABASE;
+    return err->code == ERR_PERM ? EXIT_NOT_PERMITTED
+           : err->code == ERR_NOTFOUND || err->code == ERR_NOTTABLE
+               ? EXIT_CONFIG
+               : EXIT_BAD;
+}
+
+static void load_index(struct daemon *d)
+{
+    struct err err = {0};
+    struct index_ident ident = {
+        .root_dev = (uint64_t)d->root->db.dev,
+        .root_ino = (uint64_t)d->root->db.ino,
+    };
+
+    memcpy(ident.db_id, d->id, sizeof ident.db_id);
+    boot_now(d->root->db.root_fd, &ident.boot);
+    int rc = index_load(d->ix, d->state_fd, INDEX_FILE, &ident, &err);
+    if (rc == 0) {
+        log_event(LOG_INFORM, "index_loaded", NULL, 0, "keys=%llu",
+                  (unsigned long long)index_count(d->ix));
+        d->saved_changes = index_changes(d->ix);
+        d->saved_settled = true;
+    } else if (rc != ERR_NOTFOUND) {
+        log_event(LOG_NOTE, "index_not_used", NULL, 0,
+                  "err=\"%s\"; every value is read again", err.msg);
+    }
+}
+
+/* Whose reign it is that sessions will speak of. */
+static int read_reign(struct daemon *d, struct root *root, struct err *err)
+{
+    root_hold(root);
+    if (identity_epoch(&root->db, &d->epoch, err) < 0 ||
+        identity_origin(&root->db, d->origin, err) < 0) {
+        return err->code;
+    }
+    /* For a database that loses it (known.h); without it somebody has to look.
+     */
+    if (identity_record_epoch(d->state_fd, d->epoch, err) < 0) {
+        log_event(LOG_WARN, "epoch_not_recorded", NULL, DR_STATE_DIR,
+                  "err=\"%s\"", err->msg);
+    }
+    /* Held or not: what was read is of a primary. */
+    return identity_check(&root->db, d->id, err);
+}
+
+int daemon_root_first(struct daemon *d, struct err *err)
+{
+    d->epoch = 1;
+    d->root_state = ROOT_LOST;
+    int rc = identity_recall(d->state_fd, d->config->path, d->id, err);
+    if (rc < 0 && rc != ERR_NOTFOUND) {
+        err->id = DR_STATE_DIR;
+        return EXIT_BAD;
+    }
+    bool known = rc == 0;
+    struct root *root = root_open(d->config->path, err);
+    if (root == NULL) {
+        return open_failed(d, known, err);
+    }
+    int code = first_identity(d, root, known, err);
+    if (code != EXIT_GOOD || d->root_err.code != 0) {
+        root_unref(root);
+        return code;
+    }
+    if (read_reign(d, root, err) < 0) {
+        root_unref(root);
+        return EXIT_CONFIG;
+    }
+    memcpy(root->id, d->id, sizeof root->id);
+    d->root = root;
+    return EXIT_GOOD;
+}
+
+/* Changes that nobody tells of are found by scans alone: what status, wait and
+ * verify claim is bounded by that, and they say so. */
+static void judge_filesystem(struct daemon *d)
+{
+    const char *poor = watch_poor_filesystem(&d->root->db);
+
+    d->poor_err = (struct err){0};
+    if (poor == NULL) {
+        return;
+    }
+    (void)err_set(&d->poor_err, ERR_IO, 0,
+                  "%s is on %s: changes made by other hosts (or below it) are "
+                  "not seen at once, only by the periodic scan",
+                  d->config->path, poor);
+    d->poor_err.id = DR_POOR_FILESYSTEM;
+    log_event(LOG_WARN, "poor_filesystem", NULL, DR_POOR_FILESYSTEM, "%s",
+              d->poor_err.msg);
+}
+
+void daemon_root_start(struct daemon *d)
+{
+    struct err err = {0};
+
+    assert(d->root != NULL);
+    judge_filesystem(d);
+    if (!d->root_seen) {
+        load_index(d);
+        unclean_start(d);
+    }
+    d->root_state = ROOT_WATCHING;
+    d->identity_checked_ms = daemon_ms();
+    looks_set_root(d->looks, d->root);
+    scans_set_root(d->scans, d->root);
+    if (watch_start(d->watch, &d->root->db, &err) < 0) {
+        daemon_root_lost(d, &err);
+    }
+}
+
+void daemon_root_settled(struct daemon *d)
+{
+    struct watch_counts c;
+    bool back = d->root_seen;
+
+    watch_counts(d->watch, &c);
+    log_event(LOG_INFORM, "watching", NULL, 0, "directories=%zu tables=%zu",
+              c.watched, c.tables);
+    d->root_state = ROOT_HERE;
+    d->root_seen = true;
+    d->root_err = (struct err){0};
+    if (d->core_lost) {
+        d->core_lost = false;
+        primary_root_back(d->core, daemon_ms());
+        log_event(LOG_NOTE, "root_back", NULL, 0, "%s is back",
+                  d->config->path);
+    }
+    if (back) {
+        daemon_index_stale(d);
+    }
+    daemon_scan(d, true);
+    daemon_dirty(d);
+    daemon_open_doors(d);
+}
+
+void daemon_root_lost(struct daemon *d, const struct err *why)
+{
+    if (d->root_state == ROOT_LOST && d->root == NULL) {
+        return;
+    }
+    lost_because(d, why);
+    log_event(LOG_ERROR, "root_lost", NULL, d->root_err.id,
+              "err=\"%s\"; nothing is read or deleted until it is back",
+              why->msg);
+    d->root_state = ROOT_LOST;
+    d->scan_when_settled = false;
+    d->core_lost = true;
+    primary_root_lost(d->core, why->msg);
+    daemon_dirty(d);
+    watch_stop(d->watch);
+    looks_set_root(d->looks, NULL);
+    scans_set_root(d->scans, NULL);
+    root_unref(d->root);
+    d->root = NULL;
+}
+
+/* The root is back and has the right id.  Sessions carry the epoch and the
+ * origin that they began with: a new reign, or another directory in the old
+ * one's place, is told only by a new process. */
+static void take_back(struct daemon *d, struct root *root)
+{
+    uint8_t origin[IDENTITY_ORIGIN_BYTES];
+    uint64_t epoch = d->epoch;
+    struct err err = {0};
+
+    memcpy(origin, d->origin, sizeof origin);
+    if (read_reign(d, root, &err) < 0) {
+        not_ours(d, root, &err);
+        root_unref(root);
+        return;
+    }
+    memcpy(root->id, d->id, sizeof root->id);
+    d->root = root;
+    if (!d->root_seen) {
+        daemon_tell_reign(d);
+    } else if (epoch != d->epoch ||
+               memcmp(origin, d->origin, sizeof origin) != 0) {
+        log_event(LOG_NOTE, "epoch", NULL, 0,
+                  "the database's epoch is %llu now%s: restarting",
+                  (unsigned long long)d->epoch,
+                  epoch == d->epoch ? ", in another directory than before"
+                                    : "");
+        daemon_stop(d, EXIT_BAD);
+        return;
+    }
+    daemon_root_start(d);
+}
+
+/* Is it back?  Quietly, since this is tried every second. */
+static void try_again(struct daemon *d)
+{
+    struct err err = {0};
+    struct root *root = root_open(d->config->path, &err);
+    if (root == NULL) {
+        lost_because(d, &err);
+    } else if (identity_check(&root->db, d->id, &err) < 0) {
+        not_ours(d, root, &err);
+        root_unref(root);
+    } else {
+        take_back(d, root);
+    }
+}
+
+/* Was it given a higher epoch, by somebody who did not see this agent? */
+static bool is_new_reign(struct daemon *d)
+{
+    uint64_t epoch;
+    struct err err;
+    if (identity_epoch(&d->root->db, &epoch, &err) < 0 || epoch == d->epoch) {
+        return false;
+    }
+    log_event(LOG_NOTE, "epoch", NULL, 0,
+              "the database's epoch is %llu now: restarting",
+              (unsigned long long)epoch);
+
+    return true;
+}
+
+/* Directories without a watch are scanned instead, and those that cannot be
+ * read are tried again. */
+static void poll_unwatched(struct daemon *d)
+{
+    struct watch_counts c;
+    int64_t now_ms = daemon_ms();
+    int64_t pause_ms = d->last_scan.took_ms * 5;
+
+    watch_counts(d->watch, &c);
+    if ((c.unwatched == 0 && d->unread == 0) || !d->index_ready ||
+        scans_busy(d->scans) || d->scan_when_settled ||
+        now_ms - d->last_scan_ms < (pause_ms > POLL_MS ? pause_ms : POLL_MS)) {
+        return;
+    }
+    daemon_rescan(d, false);
+}
+
+/* What changed since the scan that told what is no key. */
+static void count_ignored(struct daemon *d)
+{
+    struct watch_counts c;
+
+    watch_counts(d->watch, &c);
+    if (d->index_ready && !scans_busy(d->scans)) {
+        ignored_tick(d->ignored, d->root, c.events, daemon_ms());
+    }
+}
+
+void daemon_root_second(struct daemon *d)
+{
+    int64_t now_ms = daemon_ms();
+
+    if (d->stopping) {
+        return;
+    }
+    if (d->root_state == ROOT_LOST) {
+        try_again(d);
+        return;
+    }
+    watch_check_root(d->watch);
+    if (d->root_state != ROOT_HERE) {
+        return;
+    }
+    if (now_ms - d->identity_checked_ms >= IDENTITY_CHECK_MS) {
+        struct err err = {0};
+        d->identity_checked_ms = now_ms;
+        root_hold(d->root);
+        if (identity_check(&d->root->db, d->id, &err) < 0) {
+            daemon_root_lost(d, &err);
+            return;
+        }
+        if (is_new_reign(d)) {
+            daemon_stop(d, EXIT_BAD);
+            return;
+        }
+    }
+    if (d->next_rescan_ms != 0 && now_ms >= d->next_rescan_ms &&
+        !scans_busy(d->scans)) {
+        d->next_rescan_ms = 0;
+        daemon_rescan(d, false);
+        return;
+    }
+    /* Nothing could be listed, so nothing will settle. */
+    if (d->scan_when_settled &&
+        watch_fence_passed(d->watch, watch_fence(d->watch))) {
+        daemon_scan(d, false);
+    }
+    poll_unwatched(d);
+    count_ignored(d);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * dirids: see dirids.h. */
+#include "agent/daemon/dirids.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "agent/base/log.h"
+#include "agent/base/small_file.h"
+#include "agent/replica/replica.h"
+#include "store/base/buf.h"
+#include "store/base/cleanup.h"
+#include "store/base/hex.h"
+
+enum {
+    NOTE_MAX_BYTES = 128 * 1024,
+    FORMER_MAX = 256, /* lines of replicas that are not configured */
+    COUNTS_MS = 60 * 1000,
+    HEX_BYTES = 2 * WIRE_DIRID_BYTES + 1,
+};
+
+/* --- lines --------------------------------------------------------------- */
+
+/* "HEX complete KEYS NAME"; the name is borrowed from the line. */
+static bool read_line(const char *line, struct dirid *out, const char **name)
+{
+    char hex[HEX_BYTES], word[12];
+    int at = 0;
+
+    *out = (struct dirid){.keys = 0};
+    if (sscanf(line, "%32[0-9a-f] %11[a-z] %" SCNu64 " %n", hex, word,
+               &out->keys, &at) != 3 ||
+        at == 0 || !hex_decode(out->id, sizeof out->id, hex, strlen(hex))) {
+        return false;
+    }
+    out->complete = strcmp(word, "complete") == 0;
+    *name = line + at;
+    return **name != '\0';
+}
+
+static void put_line(struct buf *b, const struct dirid *id, const char *name)
+{
+    char hex[HEX_BYTES];
+    if (dirid_known(id->id)) {
+        buf_printf(b, "%s %s %" PRIu64 " %s\n",
+                   hex_encode(hex, id->id, sizeof id->id),
+                   id->complete ? "complete" : "begun", id->keys, name);
+    }
+}
+
+/* The next line of `*text`, ended in place; NULL: there is none. */
+static char *next_line(char **text)
+{
+    char *line = *text;
+    if (*line == '\0') {
+        return NULL;
+    }
+    size_t len = strcspn(line, "\n");
+
+    *text = line + len + (line[len] == '\n');
+    line[len] = '\0';
+    return line;
+}
+
+static char *read_note(struct daemon *d)
+{
+    struct err err = {0};
+    char *text = malloc(NOTE_MAX_BYTES);
+
+    if (text != NULL &&
+        small_read(d->state_fd, DIRIDS_FILE, text, NOTE_MAX_BYTES, &err) < 0) {
+        text[0] = '\0';
+    }
+    return text;
+}
+
+/* --- the note ------------------------------------------------------------ */
+
+void dirids_recall(struct daemon *d, const struct replica *r)
+{
+    CLEANUP(freep) char *text = read_note(d);
+    struct dirid id;
+    const char *name;
+    char *at = text, *line;
+
+    while (at != NULL && (line = next_line(&at)) != NULL) {
+        if (read_line(line, &id, &name) && strcmp(name, r->name) == 0) {
+            primary_recall(d->core, r->number, &id);
+        }
+    }
+}
+
+/* Is it one of a replica that is configured, by its name or by its id? */
+static bool is_present(struct daemon *d, const struct dirid *id,
+                       const char *name)
+{
+    struct replica *r;
+
+    DL_FOREACH(d->replicas, r) {
+        if (strcmp(r->name, name) == 0 ||
+            memcmp(primary_dirid(d->core, r->number)->id, id->id,
+                   sizeof id->id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The lines of those that are not configured now stay. */
+static void put_former(struct daemon *d, struct buf *b)
+{
+    CLEANUP(freep) char *text = read_note(d);
+    struct dirid id;
+    const char *name;
+    char *at = text, *line;
+    size_t n = 0;
+
+    while (at != NULL && n < FORMER_MAX && (line = next_line(&at)) != NULL) {
+        if (!read_line(line, &id, &name) || is_present(d, &id, name)) {
+            continue;
+        }
+        put_line(b, &id, name);
+        n++;
+    }
+}
+
+static uint64_t all_keys(struct daemon *d)
+{
+    struct replica *r;
+    uint64_t sum = 0;
+
+    DL_FOREACH(d->replicas, r) {
+        sum += primary_dirid(d->core, r->number)->keys;
+    }
+    return sum;
+}
+
+void dirids_note(struct daemon *d)
+{
+    CLEANUP(buf_deinit) struct buf b = BUF_NULL;
+    struct err err = {0};
+    struct replica *r;
+
+    DL_FOREACH(d->replicas, r) {
+        put_line(&b, primary_dirid(d->core, r->number), r->name);
+    }
+    put_former(d, &b);
+    int rc = b.bad ? err_set(&err, ERR_NOMEM, 0, "out of memory")
+                   : small_write(d->state_fd, DIRIDS_FILE,
+                                 b.data != NULL ? (const void *)b.data : "",
+                                 b.len, 0600, true, &err);
+    if (rc < 0) {
+        log_event(LOG_WARN, "replicas_not_noted", NULL, DR_STATE_DIR,
+                  "err=\"%s\"; after a restart of the agent an empty directory "
+                  "in a replica's place would be filled",
+                  err.msg);
+    }
+    d->dirids_keys = all_keys(d);
+    d->dirids_ms = daemon_ms();
+}
+
+void dirids_counts(struct daemon *d, bool now)
+{
+    if ((now || daemon_ms() - d->dirids_ms >= COUNTS_MS) &&
+        all_keys(d) != d->dirids_keys) {
+        dirids_note(d);
+    }
+}
+
+/* --- the operator -------------------------------------------------------- */
+
+int daemon_anew(struct daemon *d, const char *const *replicas, size_t n,
+                struct err *err)
+{
+    struct dirid any;
+    struct replica *r;
+
+    dirid_anew(&any);
+    /* All names first: either all are done or none. */
+    for (size_t i = 0; i < n; i++) {
+        if (daemon_named(d, replicas[i], &r, err) < 0) {
+            return err->code;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        r = replica_find(d, replicas[i]);
+        primary_recall(d->core, r->number, &any);
+        log_event(LOG_NOTE, "anew", r->name, 0,
+                  "by the operator: what its directory holds now is taken");
+    }
+    dirids_note(d);
+    for (size_t i = 0; i < n; i++) {
+        r = replica_find(d, replicas[i]);
+        replica_reconfigure(r, r->config);
+    }
+    return 0;
+}

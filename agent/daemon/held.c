@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * held: what the brake holds, for the daemon: the note that lets it outlive the
+ * agent, and what operators see of it.
+ *
+ * The note is the file HELD_FILE in the state directory: a line for each
+ * replica whose brake is on: the number of deletes, the time (seconds since
+ * 1970), and the replica's name.  It is written before anything else happens
+ * when a brake goes on or off, and read when the replica is added.  A note that
+ * cannot be written is a warning: after a restart then only the comparison
+ * decides. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <utlist.h>
+
+#include "agent/base/log.h"
+#include "agent/base/small_file.h"
+#include "agent/daemon/daemon_impl.h"
+#include "agent/daemon/status.h"
+#include "agent/replica/replica.h"
+#include "store/base/buf.h"
+#include "store/base/cleanup.h"
+
+#define HELD_FILE "held"
+
+enum { NOTE_MAX_BYTES = 64 * 1024, NAMES_IN_STATUS = 5 };
+
+/* --- the note ------------------------------------------------------------ */
+
+void held_note(struct daemon *d)
+{
+    CLEANUP(buf_deinit) struct buf b = BUF_NULL;
+    struct primary_held held;
+    struct err err = {0};
+    struct replica *r;
+    int64_t now_s = (int64_t)time(NULL);
+
+    DL_FOREACH(d->replicas, r) {
+        if (primary_held(d->core, r->number, daemon_ms(), &held)) {
+            buf_printf(&b, "%" PRIu64 " %" PRId64 " %s\n", held.held,
+                       now_s - held.since_ms / 1000, r->name);
+        }
+    }
+    int rc = b.bad ? err_set(&err, ERR_NOMEM, 0, "out of memory")
+                   : small_write(d->state_fd, HELD_FILE,
+                                 b.data != NULL ? (const void *)b.data : "",
+                                 b.len, 0600, true, &err);
+    if (rc < 0) {
+        log_event(LOG_WARN, "brake_not_noted", NULL, DR_STATE_DIR,
+                  "err=\"%s\"; a restart of the agent would forget that "
+                  "deletes are held",
+                  err.msg);
+    }
+}
+
+void held_recall(struct daemon *d, const struct replica *r)
+{
+    CLEANUP(freep) char *text = malloc(NOTE_MAX_BYTES);
+    struct err err = {0};
+    char *next;
+    if (text == NULL ||
+        small_read(d->state_fd, HELD_FILE, text, NOTE_MAX_BYTES, &err) < 0) {
+        return;
+    }
+    for (char *line = text; *line != '\0'; line = next) {
+        size_t len = strcspn(line, "\n");
+        next = line + len + (line[len] == '\n');
+        line[len] = '\0';
+        char *at = NULL;
+        uint64_t count = strtoull(line, &at, 10);
+        long long since_s = strtoll(at, &at, 10);
+        if (*at != ' ' || strcmp(at + 1, r->name) != 0) {
+            continue;
+        }
+        int64_t age_ms = ((int64_t)time(NULL) - since_s) * 1000;
+        primary_brake_on(d->core, r->number, count,
+                         daemon_ms() - (age_ms > 0 ? age_ms : 0));
+    }
+}
+
+/* --- for people ---------------------------------------------------------- */
+
+static json_t *tables_json(const struct primary_held *held)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < held->tables_count; i++) {
+        json_t *o = json_object();
+        status_set_name(o, "table", held->tables[i].table);
+        (void)json_object_set_new(
+            o, "count", json_integer((json_int_t)held->tables[i].count));
+        (void)json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static json_t *names_json(const struct primary_held *held, size_t max)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < held->names_count && i < max; i++) {
+        const struct diff_name *n = &held->names[i];
+        json_t *o = json_pack("{s:b}", "is_table", n->is_table);
+        status_set_name(o, "table", n->table);
+        if (!n->is_table) {
+            status_set_name(o, "key", n->key);
+        }
+        (void)json_array_append_new(list, o);
+    }
+    return list;
+}
+
+json_t *held_json(struct daemon *d, const struct replica *r, bool with_keys,
+                  bool all)
+{
+    struct primary_held held;
+    char token[HELD_TOKEN_BYTES];
+
+    if (!primary_held(d->core, r->number, daemon_ms(), &held)) {
+        return json_null();
+    }
+    (void)snprintf(token, sizeof token, "%012" PRIx64, held.token);
+    json_t *o = json_pack(
+        "{s:I, s:I, s:s?, s:I, s:o}", "count", (json_int_t)held.held, "shown",
+        (json_int_t)held.shown, "token", held.token != 0 ? token : NULL,
+        "approved", (json_int_t)held.approved, "since_s",
+        status_seconds(held.since_ms));
+    if (o == NULL || !with_keys) {
+        return o != NULL ? o : json_null();
+    }
+    (void)json_object_set_new(o, "named", json_integer((json_int_t)held.named));
+    (void)json_object_set_new(o, "all_tables",
+                              json_integer((json_int_t)held.all_tables));
+    (void)json_object_set_new(o, "tables", tables_json(&held));
+    (void)json_object_set_new(
+        o, "names", names_json(&held, all ? SIZE_MAX : NAMES_IN_STATUS));
+    return o;
+}
+
+static bool read_token(const char *text, uint64_t *out)
+{
+    size_t n = strspn(text, "0123456789abcdefABCDEF");
+
+    *out = strtoull(text, NULL, 16);
+    return n == HELD_TOKEN_BYTES - 1 && text[n] == '\0' && *out != 0;
+}
+
+int daemon_approve(struct daemon *d, const char *replica, const char *token,
+                   uint64_t *count_out, struct err *err)
+{
+    struct replica *r;
+    uint64_t number = 0;
+    if (daemon_named(d, replica, &r, err) < 0) {
+        return err->code;
+    }
+    if (token != NULL && !read_token(token, &number)) {
+        return err_set(err, ERR_INVALID, 0,
+                       "\"%.40s\" is no token: it has %d hexadecimal digits, "
+                       "and \"drover status\" shows it",
+                       token, HELD_TOKEN_BYTES - 1);
+    }
+    int rc = primary_approve(d->core, r->number, number, daemon_ms(), count_out,
+                             err);
+
+    daemon_dirty(d);
+    if (rc >= 0) {
+        log_event(LOG_NOTE, "approved", r->name, 0, "deletes=%llu token=%s",
+                  (unsigned long long)*count_out,
+                  token != NULL ? token : "newest");
+    }
+    return rc;
+}
+
+int daemon_held(struct daemon *d, const char *replica, json_t **held_out,
+                struct err *err)
+{
+    struct replica *r;
+    if (daemon_named(d, replica, &r, err) < 0) {
+        return err->code;
+    }
+    *held_out = held_json(d, r, true, true);
+
+    return 0;
+}

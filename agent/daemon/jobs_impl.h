@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * jobs_impl: what jobs.c (life of a job, barriers, wait) and jobs_compare.c
+ * (verify, resync) share.  Not for others.
+ */
+#pragma once
+
+#include "agent/daemon/jobs.h"
+#include "agent/read/met.h"
+#include "agent/replica/replica.h"
+
+enum job_phase {
+    JOB_FENCE,   /* until what happened before has been hinted */
+    JOB_SCAN,    /* our own scan */
+    JOB_SCANNED, /* until what happened before its end has been hinted */
+    JOB_RUN,     /* barrier, or comparisons */
+    JOB_ENDED,   /* closing */
+};
+
+struct job_target {
+    char *name;
+    bool done;
+    bool failed;
+    struct err err;
+    int64_t down_since_ms; /* no session since, 0: there is one */
+    /* of a comparison */
+    uint64_t compare; /* id, 0: not begun */
+    json_t *names;
+    json_t *uncompared;         /* what it ended without, NULL: not known yet */
+    struct compare_result last; /* its pointers are not used */
+    const char *phase;
+};
+
+struct job {
+    struct job *prev, *next;
+    struct daemon *daemon;
+    struct job_events on;
+    void *arg;
+    bool cancelled;
+    bool is_compare;
+    enum job_compare what;
+    bool content;
+    bool recorded;
+    bool done_asked; /* `done` is to be called by the timer */
+    int exit_code;
+    enum job_phase phase;
+    bool fence_set;
+    uint64_t fence;
+    bool scan_asked;
+    int64_t scan_after_ms; /* not before */
+    struct met *met;       /* what our scan met; NULL: there is none */
+    struct err unread;     /* code 0, or what our scan could not read */
+    uint64_t barrier;
+    int64_t began_ms;
+    int64_t deadline_ms; /* INT64_MAX: none */
+    uv_timer_t timer;    /* progress */
+    struct job_target targets[PRIMARY_REPLICAS_MAX];
+    size_t count;
+};
+
+/* The job's object; names of keys only at the end. */
+json_t *job_object(struct job *j, bool end);
+/* End the job (its `done` comes from the loop). */
+void job_end(struct job *j, int exit_code);
+void target_fail(struct job_target *t, const struct err *err);
+/* jobs_compare.c */
+void compare_step(struct job *j);
+/* The time is over: those that are not done fail, with what is missing. */
+void compare_expire(struct job *j);
+/* ERROR, or null when its code is 0. */
+json_t *job_error(const struct job *j, const char *replica,
+                  const struct err *err);
+json_t *compare_target_json(const struct job *j, const struct job_target *t,
+                            bool end);
+const char *compare_mode_word(const struct job *j);
+void compare_drop(struct job *j);

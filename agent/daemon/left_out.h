@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * left_out: replicas of the configuration that the agent could not take (there
+ * are too many).  It runs with the others and says so: they are listed as
+ * failed, status is not healthy, and what was asked for all replicas is
+ * refused, for all of them cannot be answered for. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "agent/daemon/daemon.h"
+#include "store/base/err.h"
+
+struct config_replica;
+
+/* replica_add() said no; logs it. */
+void left_out_add(struct daemon *d, const struct config_replica *c,
+                  const struct err *why);
+/* Appends an entry for each to the replicas of status; false: there are none.
+ */
+bool left_out_json(const struct daemon *d, json_t *replicas);
+/* False when every replica was taken; else *err names the first. */
+bool left_out_any(const struct daemon *d, struct err *err);
+/* The same for the one of that name. */
+bool left_out_is(const struct daemon *d, const char *name, struct err *err);

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * status: see status.h; the object is described in control.h.
+ *
+ * Reads counters only: it walks no table, takes no lock that is held for long,
+ * and asks no replica, so it answers at once whatever they do.  In addition to
+ * what control.h names, "database" has "epoch", "directories", "unwatched",
+ * "temps" (of the last scan), "ignored", "scan_progress" (keys),
+ * "index_memory_bytes", "log_changes", "log_bytes", "cache_bytes", and the top
+ * has "rss_bytes".
+ */
+#include "agent/daemon/status.h"
+#include "agent/daemon/behind.h"
+#include "agent/daemon/unclean.h"
+#include "agent/replica/replica.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "agent/daemon/left_out.h"
+#include "agent/replica/hint_names.h"
+#include "store/base/hex.h"
+#include "store/base/quote.h"
+#include "sync/errors/state.h"
+
+enum { BLOCKED_MAX = 20 };
+
+json_t *status_error(const struct err *err)
+{
+    if (err->code == 0) {
+        return json_null();
+    }
+    json_t *e = control_error_json(err);
+    /* A message with bytes that are no UTF-8 must not take the rest along. */
+    return e != NULL ? e
+                     : json_pack("{s:i, s:s, s:s}", "id", err->id, "text",
+                                 "(not printable)", "hint", dr_hint(err->id));
+}
+
+json_t *status_error_here(const struct daemon *d, const struct err *err)
+{
+    return hint_names_error(err, d->config, NULL);
+}
+
+json_t *status_error_of(const struct replica *r, const struct err *err)
+{
+    return hint_names_error(err, r->daemon->config, r->config);
+}
+
+static json_t *base64(struct bytes b)
+{
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *text = malloc(b.len / 3 * 4 + 5);
+    size_t at = 0;
+    if (text == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < b.len; i += 3) {
+        size_t left = b.len - i;
+        unsigned v = (unsigned)b.p[i] << 16;
+        v |= left > 1 ? (unsigned)b.p[i + 1] << 8 : 0;
+        v |= left > 2 ? (unsigned)b.p[i + 2] : 0;
+        text[at++] = digits[v >> 18];
+        text[at++] = digits[v >> 12 & 63];
+        text[at++] = left > 1 ? digits[v >> 6 & 63] : '=';
+        text[at++] = left > 2 ? digits[v & 63] : '=';
+    }
+    json_t *s = json_stringn_nocheck(text, at);
+
+    free(text);
+    return s;
+}
+
+void status_set_name(json_t *object, const char *field, struct bytes name)
+{
+    char other[32];
+    const char *p = name.len > 0 ? (const char *)name.p : "";
+    if (quote_is_utf8(p, name.len)) {
+        (void)json_object_set_new(object, field, json_stringn(p, name.len));
+        return;
+    }
+    (void)snprintf(other, sizeof other, "%s_b64", field);
+
+    (void)json_object_set_new(object, other, base64(name));
+}
+
+json_t *status_seconds(int64_t ms)
+{
+    return ms < 0 ? json_null() : json_real((double)ms / 1000.0);
+}
+
+static json_t *number(uint64_t n)
+{
+    return json_integer((json_int_t)n);
+}
+
+static json_t *text_or_null(const char *s)
+{
+    return s[0] != '\0' && quote_is_utf8(s, strlen(s)) ? json_string(s)
+                                                       : json_null();
+}
+
+static json_t *micros(int64_t us)
+{
+    return us < 0 ? json_null() : json_integer((json_int_t)us);
+}
+
+static json_t *moment(int64_t wall_ns)
+{
+    char out[64], whole[32];
+    struct tm tm;
+    time_t seconds = (time_t)(wall_ns / NS_PER_S);
+
+    if (wall_ns <= 0 || gmtime_r(&seconds, &tm) == NULL) {
+        return json_null();
+    }
+    (void)strftime(whole, sizeof whole, "%Y-%m-%dT%H:%M:%S", &tm);
+    (void)snprintf(out, sizeof out, "%s.%03dZ", whole,
+                   (int)(wall_ns % NS_PER_S / NS_PER_MS));
+    return json_string(out);
+}
+
+static uint64_t resident_bytes(void)
+{
+    unsigned long long total, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f == NULL) {
+        return 0;
+    }
+    if (fscanf(f, "%llu %llu", &total, &resident) != 2) {
+        resident = 0;
+    }
+    (void)fclose(f);
+
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* No scan is owed before it may be said that everything was seen. */
+static bool is_all_seen(const struct daemon *d)
+{
+    return d->index_ready && d->root_state == ROOT_HERE && !d->debt;
+}
+
+static const char *database_state(const struct daemon *d)
+{
+    if (d->root_state == ROOT_LOST) {
+        return "lost";
+    }
+    return is_all_seen(d) ? "ok" : "scanning";
+}
+
+static json_t *database_json(struct daemon *d)
+{
+    struct watch_counts w;
+    struct primary_counts p;
+    char id[IDENTITY_HEX_BYTES];
+    const struct scan_result *scan = &d->last_scan.result;
+    bool scanned = d->last_scan.took_ms >= 0;
+
+    watch_counts(d->watch, &w);
+    primary_counts(d->core, &p);
+    json_t *o = json_pack(
+        "{s:s?, s:s?, s:s, s:s, s:o, s:b}", "name", d->config->name, "path",
+        d->config->path, "id", hex_encode(id, d->id, sizeof d->id), "state",
+        database_state(d), "error", status_error_here(d, &d->root_err),
+        "scan_running", scans_busy(d->scans));
+    if (o == NULL) {
+        return json_object();
+    }
+    (void)json_object_set_new(
+        o, "scan_age_s",
+        scanned ? status_seconds(daemon_ms() - d->last_scan_ms) : json_null());
+    const struct {
+        const char *name;
+        uint64_t value;
+    } numbers[] = {
+        {"epoch", d->epoch},
+        {"keys", index_count(d->ix)},
+        {"tables", index_tables(d->ix)},
+        {"bytes", index_bytes(d->ix)},
+        {"watches", w.watched},
+        {"directories", w.directories},
+        {"unwatched", w.unwatched},
+        {"overflows", w.overflows},
+        {"events", w.events},
+        {"unreadable", p.unreadable + d->unread},
+        {"temps", scan->counts.temps},
+        {"ignored", ignored_count(d->ignored)},
+        {"scan_progress", scans_progress(d->scans)},
+        {"index_memory_bytes", index_memory_bytes(d->ix)},
+        {"log_changes", p.log_changes},
+        {"log_bytes", p.log_bytes},
+        {"cache_bytes", p.cache_bytes},
+        {"looks", p.looks},
+        {"values_read", p.values_read},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        (void)json_object_set_new(o, numbers[i].name, number(numbers[i].value));
+    }
+    return o;
+}
+
+static void set_numbers(json_t *o, const struct replica *r,
+                        const struct replica_status *st)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } numbers[] = {
+        {"pending_keys", st->pending_keys},
+        {"pending_bytes", st->pending_bytes},
+        {"attempts", st->attempts},
+        {"held_deletes", st->held_deletes},
+        {"acked_changes", st->acked_changes},
+        {"sent_bytes", st->sent_bytes},
+        {"received_bytes", st->received_bytes},
+        {"replica_keys", st->replica_keys},
+        {"replica_bytes", st->replica_bytes},
+        {"replaced", st->replaced},
+        {"watermark", st->watermark},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        (void)json_object_set_new(o, numbers[i].name, number(numbers[i].value));
+    }
+    (void)json_object_set_new(o, "rate", json_real(r->rate));
+    (void)json_object_set_new(o, "lag_s", status_seconds(st->lag_ms));
+    (void)json_object_set_new(o, "ack_age_s", status_seconds(st->ack_age_ms));
+    (void)json_object_set_new(o, "silence_s", status_seconds(st->silence_ms));
+    (void)json_object_set_new(o, "latency_p50_us", micros(st->latency_p50_us));
+    (void)json_object_set_new(o, "latency_p99_us", micros(st->latency_p99_us));
+}
+
+static json_t *replica_json(struct replica *r, const struct replica_status *st,
+                            bool with_keys)
+{
+    char target[300];
+    int64_t next_ms = r->next_try_ms != 0 ? r->next_try_ms - daemon_ms() : -1;
+    bool quiet = st->state == REPLICA_STREAMING || st->state == REPLICA_PAUSED;
+    json_t *o = json_object();
+
+    (void)json_object_set_new(o, "name", json_string(r->name));
+    (void)json_object_set_new(
+        o, "target", text_or_null(replica_target(r, target, sizeof target)));
+    (void)json_object_set_new(o, "state",
+                              json_string(replica_state_word(st->state)));
+    set_numbers(o, r, st);
+    (void)json_object_set_new(o, "version", text_or_null(st->version));
+    (void)json_object_set_new(o, "host", text_or_null(st->host));
+    (void)json_object_set_new(o, "equal_as_of", moment(st->equal_wall_ns));
+    (void)json_object_set_new(o, "next_try_s",
+                              r->next_try_ms != 0
+                                  ? status_seconds(next_ms > 0 ? next_ms : 0)
+                                  : json_null());
+    (void)json_object_set_new(o, "held",
+                              held_json(r->daemon, r, with_keys, false));
+    (void)json_object_set_new(o, "undone",
+                              unclean_json(r->daemon, r, with_keys));
+    (void)json_object_set_new(o, "refused",
+                              behind_refused_json(r->daemon, r, with_keys));
+    (void)json_object_set_new(o, "breaks", behind_breaks_json(r));
+    /* What went wrong before is history once it works again, and stays so. */
+    const struct err *err = &st->last_error;
+    if ((quiet || err->code == 0) && breaks_are_many(&r->breaks, daemon_ms())) {
+        err = &r->breaks.last;
+        quiet = false;
+    }
+    (void)json_object_set_new(o, "error",
+                              quiet ? json_null() : status_error_of(r, err));
+    return o;
+}
+
+static json_t *blocked_json(const struct blocked_key *b, const char *replica,
+                            bool with_keys)
+{
+    json_t *o = json_object();
+
+    (void)json_object_set_new(
+        o, "side", json_string(b->on_primary ? "primary" : "replica"));
+    (void)json_object_set_new(
+        o, "replica", replica != NULL ? json_string(replica) : json_null());
+    if (with_keys) {
+        status_set_name(o, "table", b->table);
+        status_set_name(o, "key", b->key);
+    }
+    (void)json_object_set_new(o, "pid",
+                              b->pid != 0 ? number(b->pid) : json_null());
+    (void)json_object_set_new(o, "comm", text_or_null(b->comm));
+    (void)json_object_set_new(o, "waited_s", status_seconds(b->waited_ms));
+    (void)json_object_set_new(
+        o, "changed_tries", b->changed > 0 ? number(b->changed) : json_null());
+    return o;
+}
+
+static void add_blocked(struct daemon *d, struct replica *r, bool with_keys,
+                        json_t *list, uint64_t *count)
+{
+    struct blocked_key keys[BLOCKED_MAX];
+    size_t n = primary_blocked(d->core, r != NULL ? r->number : -1, daemon_ms(),
+                               keys, BLOCKED_MAX);
+    size_t have = n < BLOCKED_MAX ? n : BLOCKED_MAX;
+
+    *count += n;
+    for (size_t i = 0; i < have; i++) {
+        /* A lock held for a moment is how a database works. */
+        if (keys[i].changed == 0 &&
+            keys[i].waited_ms < d->config->lock_timeout_ms) {
+            --*count;
+            continue;
+        }
+        if (json_array_size(list) < BLOCKED_MAX) {
+            (void)json_array_append_new(
+                list,
+                blocked_json(&keys[i], r != NULL ? r->name : NULL, with_keys));
+        }
+    }
+}
+
+/* Said, but neither trouble nor a change: new files that may be temporaries. */
+static json_t *unborn_json(struct daemon *d, bool with_keys)
+{
+    struct blocked_key keys[BLOCKED_MAX];
+    json_t *list = json_array();
+    size_t n = primary_unborn(d->core, daemon_ms(), keys, BLOCKED_MAX);
+    for (size_t i = 0; i < n && i < BLOCKED_MAX; i++) {
+        if (keys[i].waited_ms >= d->config->lock_timeout_ms) {
+            (void)json_array_append_new(
+                list, blocked_json(&keys[i], NULL, with_keys));
+        }
+    }
+    return list;
+}
+
+/* It is tried again, but until then what it was for is not known. */
+static json_t *scan_error(const struct daemon *d)
+{
+    struct err err = d->last_scan.err;
+
+    (void)err_wrap(&err, "the last scan failed");
+    if (err.id == 0) {
+        err.id = DR_UNREADABLE;
+    }
+    return status_error_here(d, &err);
+}
+
+void status_add_ignored(const struct daemon *d, bool with_names,
+                        json_t *warnings)
+{
+    struct err err;
+    if (ignored_warning(d->ignored, index_count(d->ix), with_names, &err)) {
+        (void)json_array_append_new(warnings, status_error_here(d, &err));
+    }
+}
+
+static json_t *warnings_json(struct daemon *d, bool with_keys)
+{
+    struct primary_counts p;
+    json_t *list = json_array();
+
+    primary_counts(d->core, &p);
+    if (d->watch_err.code != 0) {
+        (void)json_array_append_new(list, status_error_here(d, &d->watch_err));
+    }
+    if (d->state_err.code != 0) {
+        (void)json_array_append_new(list, status_error_here(d, &d->state_err));
+    }
+    if (d->last_scan.rc < 0 && d->root_state == ROOT_HERE) {
+        (void)json_array_append_new(list, scan_error(d));
+    }
+    if (d->unread > 0) {
+        (void)json_array_append_new(list, status_error_here(d, &d->unread_err));
+    }
+    struct replica *r;
+    struct err err = {0};
+    DL_FOREACH(d->replicas, r) {
+        if (unclean_warning(d, r, &err)) {
+            (void)json_array_append_new(list, status_error_of(r, &err));
+        }
+        if (behind_why(d, r, &err)) {
+            (void)json_array_append_new(list, status_error_of(r, &err));
+        }
+        if (behind_flaps(r, &err)) {
+            (void)json_array_append_new(list, status_error_of(r, &err));
+        }
+    }
+    status_add_ignored(d, with_keys, list);
+    if (p.unreadable > 0) {
+        (void)err_set(&err, ERR_PERM, 0,
+                      "%s%llu keys or tables cannot be read%s%s",
+                      p.unreadable_id == DR_COVERED
+                          ? "something else is in a table's place: "
+                          : "",
+                      (unsigned long long)p.unreadable,
+                      with_keys && p.unreadable_text[0] != '\0' ? ": " : "",
+                      with_keys ? p.unreadable_text : "");
+        err.id = p.unreadable_id;
+        (void)json_array_append_new(list, status_error_here(d, &err));
+    }
+    return list;
+}
+
+void status_add_poor(const struct daemon *d, json_t *warnings)
+{
+    if (d->poor_err.code != 0) {
+        (void)json_array_append_new(warnings,
+                                    status_error_here(d, &d->poor_err));
+    }
+}
+
+/* Some key is not on the replicas as it is here, for it never holds still. */
+static bool is_changing(struct daemon *d)
+{
+    struct primary_counts p;
+
+    primary_counts(d->core, &p);
+    return p.changing > 0;
+}
+
+json_t *daemon_status(struct daemon *d, bool with_keys)
+{
+    json_t *replicas = json_array();
+    json_t *blocked = json_array();
+    uint64_t blocked_count = 0;
+    json_t *warnings = warnings_json(d, with_keys);
+    bool healthy =
+        is_all_seen(d) && json_array_size(warnings) == 0 && !is_changing(d);
+
+    status_add_poor(d, warnings); /* said, but nothing is wrong with it now */
+    struct replica *r;
+    add_blocked(d, NULL, with_keys, blocked, &blocked_count);
+    DL_FOREACH(d->replicas, r) {
+        struct replica_status st;
+        primary_status(d->core, r->number, daemon_ms(), &st);
+        healthy = healthy &&
+                  (st.state == REPLICA_STREAMING || st.state == REPLICA_PAUSED);
+        (void)json_array_append_new(replicas, replica_json(r, &st, with_keys));
+        add_blocked(d, r, with_keys, blocked, &blocked_count);
+    }
+    healthy = !left_out_json(d, replicas) && healthy;
+    return json_pack("{s:i, s:s, s:i, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, "
+                     "s:o, s:o}",
+                     "schema", 1, "version", DROVER_VERSION, "pid",
+                     (int)getpid(), "uptime_s",
+                     status_seconds(daemon_ms() - d->began_ms), "rss_bytes",
+                     number(resident_bytes()), "healthy", healthy, "database",
+                     database_json(d), "replicas", replicas, "blocked", blocked,
+                     "blocked_count", number(blocked_count), "unborn",
+                     unborn_json(d, with_keys), "ignored",
+                     with_keys ? ignored_json(d->ignored) : json_array(),
+                     "warnings", warnings);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * unclean: see unclean.h.
+ *
+ * The file: "boot HEX mount N", or "stopped" where replicas stay suspect after
+ * an orderly stop; then a line "suspect NAME" for each of these.
+ */
+#include "agent/daemon/unclean.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "agent/base/log.h"
+#include "agent/base/small_file.h"
+#include "agent/daemon/status.h"
+#include "agent/replica/replica.h"
+#include "store/base/buf.h"
+#include "store/base/cleanup.h"
+#include "store/base/hex.h"
+#include "sync/index/boot.h"
+
+enum { NOTE_MAX_BYTES = 64 * 1024, HEX_BYTES = 2 * BOOT_ID_BYTES + 1 };
+
+static void write_note(struct daemon *d, bool running)
+{
+    CLEANUP(buf_deinit) struct buf b = BUF_NULL;
+    char hex[HEX_BYTES];
+    struct err err = {0};
+    struct replica *r;
+
+    if (running) {
+        buf_printf(&b, "boot %s mount %" PRIu64 "\n",
+                   hex_encode(hex, d->boot.id, BOOT_ID_BYTES), d->boot.mount);
+    } else {
+        buf_printf(&b, "stopped\n");
+    }
+    DL_FOREACH(d->replicas, r) {
+        if (primary_is_suspect(d->core, r->number)) {
+            buf_printf(&b, "suspect %s\n", r->name);
+        }
+    }
+    int rc = b.bad ? err_set(&err, ERR_NOMEM, 0, "out of memory")
+                   : small_write(d->state_fd, RUNNING_FILE, b.data, b.len, 0600,
+                                 true, &err);
+    if (rc < 0) {
+        log_event(LOG_WARN, "running_not_noted", NULL, DR_STATE_DIR,
+                  "err=\"%s\"; a power loss would go unnoticed", err.msg);
+    }
+}
+
+/* Of another boot than this one?  What makes no sense is not. */
+static bool was_running(const char *line, const struct boot *now)
+{
+    struct boot was = {.writeback_ns = 0};
+    char hex[HEX_BYTES];
+
+    return sscanf(line, "boot %32[0-9a-f] mount %" SCNu64, hex, &was.mount) ==
+               2 &&
+           hex_decode(was.id, BOOT_ID_BYTES, hex, strlen(hex)) &&
+           !boot_same(&was, now);
+}
+
+static void suspect_named(struct daemon *d, const char *name)
+{
+    struct replica *r = replica_find(d, name);
+
+    if (r != NULL) {
+        primary_suspect(d->core, r->number);
+    }
+}
+
+static void suspect_all(struct daemon *d)
+{
+    struct replica *r;
+
+    d->unclean = true;
+    log_event(LOG_WARN, "unclean_start", NULL, 0,
+              "the host went down while the agent ran: the database may have "
+              "lost its last changes; what replicas have more of is kept aside "
+              "there");
+    DL_FOREACH(d->replicas, r) {
+        primary_suspect(d->core, r->number);
+    }
+}
+
+static void read_note(struct daemon *d)
+{
+    CLEANUP(freep) char *text = malloc(NOTE_MAX_BYTES);
+    struct err err = {0};
+    char *next;
+    if (text == NULL ||
+        small_read(d->state_fd, RUNNING_FILE, text, NOTE_MAX_BYTES, &err) < 0) {
+        return;
+    }
+    for (char *line = text; *line != '\0'; line = next) {
+        size_t len = strcspn(line, "\n");
+        next = line + len + (line[len] == '\n');
+        line[len] = '\0';
+        if (was_running(line, &d->boot)) {
+            suspect_all(d);
+        } else if (strncmp(line, "suspect ", 8) == 0) {
+            suspect_named(d, line + 8);
+        }
+    }
+}
+
+void unclean_start(struct daemon *d)
+{
+    boot_now(d->root->db.root_fd, &d->boot);
+
+    read_note(d);
+    d->noted = true;
+    write_note(d, true);
+}
+
+void unclean_add(struct daemon *d, const struct replica *r)
+{
+    if (!d->unclean) {
+        return;
+    }
+    primary_suspect(d->core, r->number);
+    write_note(d, true);
+}
+
+void unclean_note(struct daemon *d)
+{
+    if (d->noted) {
+        write_note(d, true);
+    }
+}
+
+void unclean_stop(struct daemon *d)
+{
+    if (d->noted) {
+        write_note(d, false);
+    }
+}
+
+void unclean_seen(struct daemon *d)
+{
+    struct replica *r;
+
+    DL_FOREACH(d->replicas, r) {
+        primary_undone_forget(d->core, r->number);
+    }
+}
+
+json_t *unclean_json(struct daemon *d, const struct replica *r, bool with_keys)
+{
+    struct primary_undone u;
+
+    if (!primary_undone(d->core, r->number, &u)) {
+        return json_null();
+    }
+    json_t *o = json_pack("{s:I, s:I}", "extra", (json_int_t)u.extra,
+                          "different", (json_int_t)u.different);
+    json_t *names = json_array();
+    for (size_t i = 0; with_keys && i < u.names_count; i++) {
+        const struct diff_name *n = &u.names[i];
+        json_t *name = json_pack("{s:s, s:b}", "kind",
+                                 n->kind == DIFF_EXTRA ? "extra" : "different",
+                                 "is_table", n->is_table);
+        status_set_name(name, "table", n->table);
+        if (!n->is_table) {
+            status_set_name(name, "key", n->key);
+        }
+        (void)json_array_append_new(names, name);
+    }
+    (void)json_object_set_new(o, "names", names);
+    return o;
+}
+
+bool unclean_warning(struct daemon *d, const struct replica *r, struct err *out)
+{
+    struct primary_undone u;
+
+    if (!primary_undone(d->core, r->number, &u)) {
+        return false;
+    }
+    (void)err_set(out, ERR_CORRUPT, 0,
+                  "after an unclean stop of this host, replica %s was ahead: "
+                  "%llu keys removed there that are not here any more, %llu "
+                  "replaced by what is here",
+                  r->name, (unsigned long long)u.extra,
+                  (unsigned long long)u.different);
+    out->id = DR_UNDONE;
+    return true;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * known: see known.h. */
+#include "agent/identity/known.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/retry.h"
+#include "store/layout/walk.h"
+
+/* --- state directories --------------------------------------------------- */
+
+/* Is what was recorded at that path this very directory, or was it? */
+static bool is_of(const struct db *db, const char *path)
+{
+    struct stat st;
+
+    return strcmp(path, db->path) == 0 ||
+           (stat(path, &st) == 0 && st.st_dev == db->dev &&
+            st.st_ino == db->ino);
+}
+
+static bool read_state(int at, const char *name, const struct db *db,
+                       struct known_state *out)
+{
+    char path[IDENTITY_PATH_BYTES];
+    struct err err;
+    CLEANUP(fd_closep)
+    int fd = retry_openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+
+    if (fd < 0 || identity_recall_any(fd, path, out->id, &err) < 0 ||
+        !is_of(db, path)) {
+        return false;
+    }
+    if (identity_recall_epoch(fd, &out->epoch, &err) < 0) {
+        out->epoch = 0;
+    }
+    return true;
+}
+
+bool known_find(const char *dir, const struct db *db, struct known_state *out)
+{
+    CLEANUP(fd_closep)
+    int fd = retry_open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool found = false;
+
+    if (fd < 0) {
+        return false;
+    }
+    (void)snprintf(out->dir, sizeof out->dir, "%s", dir);
+    if (read_state(fd, ".", db, out)) {
+        return true;
+    }
+    DIR *list = fdopendir(TAKE_FD(fd));
+    if (list == NULL) {
+        return false;
+    }
+    for (const struct dirent *e; !found && (e = readdir(list)) != NULL;) {
+        if (e->d_name[0] != '.' &&
+            read_state(dirfd(list), e->d_name, db, out)) {
+            (void)snprintf(out->dir, sizeof out->dir, "%s/%s", dir, e->d_name);
+            found = true;
+        }
+    }
+    (void)closedir(list);
+    return found;
+}
+
+/* --- keys ---------------------------------------------------------------- */
+
+struct sample {
+    struct index *ix;
+    struct known_keys keys;
+};
+
+static int on_key(void *arg, const char *table, size_t len, int dir_fd,
+                  const char *key, size_t key_len)
+{
+    struct sample *s = arg;
+    struct index_entry e;
+
+    (void)dir_fd;
+    s->keys.looked++;
+    s->keys.known += index_get(
+        s->ix, index_name_key(index_key(s->ix), table, len, key, key_len), &e);
+    return s->keys.looked == KNOWN_SAMPLE;
+}
+
+static struct index *load(int state_fd, const uint8_t id[IDENTITY_BYTES])
+{
+    struct index_ident ident = {.root_ino = 0};
+    struct err err;
+    struct index *ix = index_new();
+
+    memcpy(ident.db_id, id, sizeof ident.db_id);
+    if (ix == NULL ||
+        index_load(ix, state_fd, IDENTITY_INDEX, &ident, &err) < 0) {
+        index_free(ix);
+        return NULL;
+    }
+    return ix;
+}
+
+struct known_keys known_count(const struct db *db, struct index *live,
+                              int state_fd, const uint8_t id[IDENTITY_BYTES])
+{
+    static const struct walk_ops ops = {.key = on_key};
+    bool is_filled = live != NULL && index_count(live) > 0;
+    struct index *own = is_filled ? NULL : load(state_fd, id);
+    struct sample s = {.ix = is_filled ? live : own};
+    struct walk_counts counts;
+    struct err err;
+
+    if (s.ix == NULL) {
+        return s.keys;
+    }
+    if (walk_db(db, &ops, &s, &counts, &err) < 0) {
+        s.keys = (struct known_keys){0};
+    }
+    index_free(own);
+    return s.keys;
+}
+
+bool known_alike(const struct known_keys *k)
+{
+    return k->known > k->looked / 2;
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * looks: see looks.h.
+ *
+ * Happy path: looks_key() puts a request in the queue; looks_flush() takes up
+ * to BATCH_LOOKS of them into a job, which is worked here when there are only a
+ * few and the pool is idle, else on the pool; the answers are handed on and the
+ * requests kept for reuse.
+ * Failures: a job that grew too large in memory gives back what it did not get
+ * to; when the pool takes no work the job is done here.
+ */
+#include "agent/read/looks.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "agent/read/looks_impl.h"
+
+enum {
+    /* So few are done at once: a look at a warm file takes 8 us, the way to
+     * the pool and back 20 to 50 us. */
+    INLINE_LOOKS = 8,
+    JOBS_MAX = 4,
+    SPARES_MAX = 256,
+    DIRS_MAX = 256,
+    ARENA_KEEP_BYTES = 1024 * 1024,
+    COPY_EACH_BYTES = 32 << 20, /* in memory; copied in some 3 ms */
+    COPY_MEMORY_BYTES = 64 << 20,
+};
+
+struct looks *looks_new(uv_loop_t *loop, const struct looks_events *events,
+                        void *arg)
+{
+    struct looks *l = calloc(1, sizeof *l);
+    if (l == NULL || uv_mutex_init(&l->holders.lock) != 0) {
+        free(l);
+        return NULL;
+    }
+    l->loop = loop;
+
+    l->on = *events;
+    l->arg = arg;
+    l->copies = (struct copy_room){.each_bytes = COPY_EACH_BYTES,
+                                   .memory_bytes = COPY_MEMORY_BYTES,
+                                   .dir_fd = -1};
+    dircache_init(&l->dirs, DIRS_MAX);
+    return l;
+}
+
+void looks_set_copies(struct looks *l, int dir_fd)
+{
+    l->copies.dir_fd = dir_fd;
+}
+
+void looks_set_root(struct looks *l, struct root *root)
+{
+    root_unref(l->root);
+    l->root = root != NULL ? root_ref(root) : NULL;
+    dircache_clear(&l->dirs);
+}
+
+static struct request *request_new(struct looks *l, uint64_t id)
+{
+    struct request *q = l->spare;
+
+    if (q != NULL) {
+        l->spare = q->next;
+        l->spares--;
+    } else {
+        q = malloc(sizeof *q);
+    }
+    if (q == NULL) {
+        struct err err = {0};
+        (void)err_set(&err, ERR_NOMEM, 0, "out of memory");
+        l->on.looked(l->arg, id,
+                     &(struct looked){.result = LOOK_ERROR, .err = &err});
+        return NULL;
+    }
+    q->id = id;
+    q->dir = NULL;
+    q->err = (struct err){0};
+    return q;
+}
+
+static void request_free(struct looks *l, struct request *q)
+{
+    if (l->spares == SPARES_MAX) {
+        free(q);
+        return;
+    }
+    q->next = l->spare;
+    l->spare = q;
+    l->spares++;
+}
+
+static void enqueue(struct looks *l, struct request *q, struct bytes table,
+                    struct bytes key)
+{
+    assert(table.len + key.len <= sizeof q->names);
+    q->table_len = table.len;
+    q->key_len = key.len;
+    if (table.len > 0) {
+        memcpy(q->names, table.p, table.len);
+    }
+    if (key.len > 0) {
+        memcpy(q->names + table.len, key.p, key.len);
+    }
+    DL_APPEND(l->queue, q);
+    l->queued++;
+}
+
+void looks_key(struct looks *l, uint64_t id, struct bytes table,
+               struct bytes key, size_t inline_max)
+{
+    struct request *q = request_new(l, id);
+    if (q == NULL) {
+        return;
+    }
+    q->is_table = false;
+
+    q->inline_max = inline_max;
+    enqueue(l, q, table, key);
+}
+
+void looks_table(struct looks *l, uint64_t id, struct bytes table)
+{
+    struct request *q = request_new(l, id);
+    if (q == NULL) {
+        return;
+    }
+    q->is_table = true;
+
+    enqueue(l, q, table, (struct bytes){0});
+}
+
+bool looks_busy(const struct looks *l)
+{
+    return l->queued > 0 || l->jobs > 0;
+}
+
+/* --- jobs ---------------------------------------------------------------- */
+
+static struct look_job *job_take(struct looks *l)
+{
+    struct look_job *job = l->idle;
+
+    if (job != NULL) {
+        l->idle = job->next;
+    } else {
+        job = calloc(1, sizeof *job);
+    }
+    if (job == NULL) {
+        return NULL;
+    }
+    job->looks = l;
+    job->root = root_ref(l->root);
+    job->count = 0;
+    job->work.data = job;
+    return job;
+}
+
+static void job_give(struct looks *l, struct look_job *job)
+{
+    root_unref(job->root);
+    job->root = NULL;
+    if (job->arena.cap > ARENA_KEEP_BYTES) {
+        buf_deinit(&job->arena);
+    }
+    job->next = l->idle;
+    l->idle = job;
+}
+
+/* Move requests from the queue's head into the job. */
+static void job_load(struct looks *l, struct look_job *job, size_t max)
+{
+    while (l->queue != NULL && job->count < max) {
+        struct request *q = l->queue;
+        if (!q->is_table) {
+            q->dir = dircache_take(&l->dirs, q->names, q->table_len);
+            if (q->dir == NULL) {
+                return; /* no memory now: the next flush tries again */
+            }
+        }
+        DL_DELETE(l->queue, q);
+        l->queued--;
+        job->reqs[job->count++] = q;
+    }
+}
+
+static void answer(struct looks *l, struct request *q)
+{
+    if (l->freeing) {
+        return;
+    }
+    if (q->is_table) {
+        l->on.looked_table(l->arg, q->id, q->r.result, q->r.err);
+    } else {
+        l->on.looked(l->arg, q->id, &q->r);
+    }
+}
+
+static void job_finish(struct looks *l, struct look_job *job)
+{
+    for (size_t i = 0; i < job->done; i++) {
+        struct request *q = job->reqs[i];
+        if (q->dir != NULL) {
+            dircache_give(&l->dirs, q->dir);
+        }
+        answer(l, q);
+        request_free(l, q);
+    }
+    for (size_t i = job->count; i > job->done; i--) {
+        struct request *q = job->reqs[i - 1];
+        if (q->dir != NULL) {
+            dircache_give(&l->dirs, q->dir);
+        }
+        q->dir = NULL;
+        DL_PREPEND(l->queue, q);
+        l->queued++;
+    }
+    job_give(l, job);
+}
+
+static void on_work(uv_work_t *work)
+{
+    struct look_job *job = work->data;
+
+    looks_work(job, &job->looks->holders);
+}
+
+static void on_worked(uv_work_t *work, int status)
+{
+    struct look_job *job = work->data;
+    struct looks *l = job->looks;
+
+    (void)status; /* never cancelled */
+    l->jobs--;
+    job_finish(l, job);
+    if (l->freeing) {
+        looks_try_free(l);
+    } else {
+        looks_flush(l);
+    }
+}
+
+static void answer_lost(struct looks *l)
+{
+    while (l->queue != NULL) {
+        struct request *q = l->queue;
+        DL_DELETE(l->queue, q);
+        l->queued--;
+        q->r = (struct looked){.result = LOOK_ROOT_LOST};
+        answer(l, q);
+        request_free(l, q);
+    }
+}
+
+/* One job; false: nothing more can be begun now. */
+static bool begin_job(struct looks *l)
+{
+    bool here = l->queued <= INLINE_LOOKS && l->jobs == 0;
+
+    if (l->queued == 0 || (!here && l->jobs == JOBS_MAX)) {
+        return false;
+    }
+    struct look_job *job = job_take(l);
+    if (job == NULL) {
+        return false;
+    }
+    size_t half = (l->queued + 1) / 2;
+    job_load(l, job, half < 16 ? 16 : half < BATCH_LOOKS ? half : BATCH_LOOKS);
+    if (job->count == 0) {
+        job_give(l, job);
+        return false;
+    }
+    if (!here && uv_queue_work(l->loop, &job->work, on_work, on_worked) == 0) {
+        l->jobs++;
+        return true;
+    }
+    looks_work(job, &l->holders);
+    job_finish(l, job);
+    return true;
+}
+
+void looks_flush(struct looks *l)
+{
+    /* Answers may bring new requests and another flush: this loop sees them. */
+    if (l->flushing) {
+        return;
+    }
+    l->flushing = true;
+    if (l->root == NULL) {
+        answer_lost(l);
+    } else {
+        while (begin_job(l)) {
+            ;
+        }
+    }
+    l->flushing = false;
+}
+
+/* --- end ----------------------------------------------------------------- */
+
+void looks_try_free(struct looks *l)
+{
+    if (!l->freeing || l->jobs > 0 || l->streams_busy > 0) {
+        return;
+    }
+    while (l->queue != NULL) {
+        struct request *q = l->queue;
+        DL_DELETE(l->queue, q);
+        free(q);
+    }
+    while (l->spare != NULL) {
+        struct request *q = l->spare;
+        l->spare = q->next;
+        free(q);
+    }
+    while (l->idle != NULL) {
+        struct look_job *job = l->idle;
+        l->idle = job->next;
+        buf_deinit(&job->arena);
+        buf_deinit(&job->scratch);
+        free(job);
+    }
+    dircache_clear(&l->dirs);
+    root_unref(l->root);
+    uv_mutex_destroy(&l->holders.lock);
+    void (*freed)(void *arg) = l->freed;
+    void *arg = l->freed_arg;
+    free(l);
+    if (freed != NULL) {
+        freed(arg);
+    }
+}
+
+void looks_free(struct looks *l, void (*freed)(void *arg), void *arg)
+{
+    l->freeing = true;
+    l->freed = freed;
+    l->freed_arg = arg;
+    looks_streams_drop(l);
+    looks_try_free(l);
+}

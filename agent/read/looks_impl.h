@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * looks_impl: what looks.c (queue, batches, loop) and looks_work.c (what is
+ * done on a worker) and looks_stream.c share.  Not for others.
+ */
+#pragma once
+
+#include "agent/read/dircache.h"
+#include "agent/read/looks.h"
+#include "store/base/buf.h"
+#include "store/layout/copy.h"
+#include "store/layout/name.h"
+
+enum {
+    BATCH_LOOKS = 64,              /* looks per job on the pool */
+    BATCH_BYTES = 4 * 1024 * 1024, /* values per job: then the rest waits */
+    HOLDERS = 128,
+};
+
+/* Who was found holding a lock, remembered for a second.  /proc/locks is read
+ * whole each time and is as long as there are locks, so with thousands of keys
+ * blocked, asking for each would take all of the pool's time: reading it is
+ * rationed, and whoever gets no turn says nothing of the holder. */
+struct holder {
+    dev_t dev;
+    uint64_t ino;
+    int64_t seen_ns;
+    uint32_t pid;
+    char comm[16];
+};
+struct holders {
+    uv_mutex_t lock;
+    int64_t next_ns; /* no reading of /proc/locks before */
+    struct holder slots[HOLDERS];
+};
+
+/* One look, from the queue through a job to its answer. */
+struct request {
+    struct request *prev, *next;
+    uint64_t id;
+    bool is_table;
+    size_t inline_max;
+    size_t table_len, key_len;
+    struct dircache_entry *dir; /* NULL for a table */
+    bool used_dir;
+    /* the answer */
+    struct looked r;
+    struct err err;
+    size_t value_at, value_len; /* in the job's arena */
+    uint8_t names[TABLE_MAX_BYTES + KEY_MAX_BYTES];
+};
+
+struct look_job {
+    struct look_job *next;
+    uv_work_t work;
+    struct looks *looks;
+    struct root *root;
+    struct request *reqs[BATCH_LOOKS];
+    size_t count;
+    size_t done; /* answered; the others go back to the queue */
+    struct buf arena, scratch;
+};
+
+/* On a worker (or, for few, on the loop): answer the job's requests. */
+void looks_work(struct look_job *job, struct holders *holders);
+/* Look whether what was not found is really gone; turns the answer into
+ * LOOK_ROOT_LOST when the root is not ours. */
+void looks_prove_gone(const struct root *root, struct looked *r,
+                      struct err *err);
+/* Fill in who holds the lock that made the look BUSY. */
+void looks_find_holder(struct holders *holders, struct looked *r);
+/* ... and the age of what was found. */
+void looks_set_age(struct looked *r);
+
+/* A large value that is being read (looks_stream.c). */
+struct large_stream;
+
+struct looks {
+    uv_loop_t *loop;
+    struct looks_events on;
+    void *arg;
+    struct root *root;
+    struct dircache dirs;
+    struct holders holders;
+    struct copy_room copies;
+    struct request *queue; /* utlist DL */
+    struct request *spare;
+    size_t queued, spares;
+    struct look_job *idle; /* jobs to reuse */
+    size_t jobs;           /* on the pool */
+    bool flushing;
+    struct large_stream *streams;
+    size_t streams_busy;
+    bool freeing;
+    void (*freed)(void *arg);
+    void *freed_arg;
+};
+void looks_try_free(struct looks *l);
+void looks_streams_drop(struct looks *l);

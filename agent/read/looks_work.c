@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * looks_work: what looks do on a worker's thread.  No loop, no callbacks.
+ *
+ * First all keys of the batch are looked at, each through its table's cached
+ * directory.  Then each directory that was used is checked once: does the
+ * table's name still lead to it?  If not, its keys are looked at again through
+ * the directory that is there now, since a moved table's directory would show
+ * another table's values.  At last, when something is missing, the root has to
+ * prove that it is our database.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/read/looks_impl.h"
+#include "store/base/cleanup.h"
+#include "store/base/clock.h"
+#include "store/layout/lock.h"
+
+enum {
+    RETRIES = 3,
+    HOLDERS_PAUSE_MS = 50, /* between readings of /proc/locks ... */
+    HOLDERS_SHARE = 20,    /* ... which take at most this part of the time */
+};
+
+void looks_set_age(struct looked *r)
+{
+    int64_t newest_ns = r->look.mtime_ns > r->look.stat.ctime_ns
+                            ? r->look.mtime_ns
+                            : r->look.stat.ctime_ns;
+
+    r->age_ms = (clock_real_ns() - newest_ns) / NS_PER_MS;
+}
+
+/* What is known of the holder; true: nothing, and it is our turn to ask. */
+static bool must_ask(struct holders *holders, struct holder *h, int64_t now_ns)
+{
+    const struct holder *slot =
+        &holders->slots[(h->ino ^ (uint64_t)h->dev) % HOLDERS];
+    bool ask = false;
+
+    uv_mutex_lock(&holders->lock);
+    if (slot->ino == h->ino && slot->dev == h->dev && slot->seen_ns != 0 &&
+        now_ns - slot->seen_ns < NS_PER_S) {
+        *h = *slot;
+    } else if (now_ns >= holders->next_ns) {
+        ask = true;
+        holders->next_ns = INT64_MAX; /* one at a time */
+    }
+    uv_mutex_unlock(&holders->lock);
+    return ask;
+}
+
+static void ask_holder(struct holders *holders, struct holder *h,
+                       int64_t began_ns)
+{
+    struct stat st = {.st_dev = h->dev, .st_ino = (ino_t)h->ino};
+    pid_t pid = lock_holder(&st, 1, h->comm);
+    int64_t now_ns = clock_mono_ns();
+    int64_t pause_ns = (now_ns - began_ns) * HOLDERS_SHARE;
+
+    if (pause_ns < HOLDERS_PAUSE_MS * NS_PER_MS) {
+        pause_ns = HOLDERS_PAUSE_MS * NS_PER_MS;
+    }
+    h->pid = pid > 0 ? (uint32_t)pid : 0;
+    h->seen_ns = now_ns;
+    uv_mutex_lock(&holders->lock);
+    holders->slots[(h->ino ^ (uint64_t)h->dev) % HOLDERS] = *h;
+    holders->next_ns = now_ns + pause_ns;
+    uv_mutex_unlock(&holders->lock);
+}
+
+void looks_find_holder(struct holders *holders, struct looked *r)
+{
+    struct holder h = {.dev = r->look.dev, .ino = r->look.stat.ino};
+    int64_t now_ns = clock_mono_ns();
+    if (must_ask(holders, &h, now_ns)) {
+        ask_holder(holders, &h, now_ns);
+    }
+    r->pid = h.pid;
+
+    memcpy(r->comm, h.comm, sizeof r->comm);
+}
+
+void looks_prove_gone(const struct root *root, struct looked *r,
+                      struct err *err)
+{
+    if (r->result == LOOK_GONE &&
+        identity_check(&root->db, root->id, err) < 0) {
+        r->result = LOOK_ROOT_LOST;
+    }
+}
+
+static void failed(struct request *q)
+{
+    q->r.result = LOOK_ERROR;
+    q->r.err = &q->err;
+}
+
+/* Look at the key in an open directory. */
+static void look_in(struct look_job *job, struct request *q, int dir_fd)
+{
+    q->r = (struct looked){0};
+    q->value_len = 0;
+    int rc = look_key(dir_fd, q->names + q->table_len, q->key_len,
+                      q->inline_max, &job->scratch, &q->r.look, &q->err);
+    if (rc < 0) {
+        failed(q);
+        return;
+    }
+    q->r.result = rc;
+    if (rc != LOOK_VALUE) {
+        return;
+    }
+    q->value_at = job->arena.len;
+    q->value_len = job->scratch.len;
+    buf_put(&job->arena, job->scratch.data, job->scratch.len);
+    if (job->arena.bad) {
+        (void)err_set(&q->err, ERR_NOMEM, 0, "out of memory");
+        failed(q);
+    }
+}
+
+/* The table's directory could not be had: gone when it is absent. */
+static void no_dir(struct request *q, int rc)
+{
+    q->r = (struct looked){0};
+    q->value_len = 0;
+    if (rc == ERR_NOTFOUND) {
+        q->r.result = LOOK_GONE;
+    } else {
+        failed(q);
+    }
+}
+
+static void look_table_now(struct look_job *job, struct request *q)
+{
+    CLEANUP(fd_closep)
+    int fd = dircache_open(&job->root->db, q->names, q->table_len, &q->err);
+
+    if (fd < 0) {
+        no_dir(q, fd);
+    } else {
+        q->r.result = LOOK_VALUE;
+    }
+}
+
+static void look_once(struct look_job *job, struct request *q)
+{
+    q->used_dir = false;
+    if (q->is_table) {
+        look_table_now(job, q);
+        return;
+    }
+    int fd = dircache_fd(q->dir, &job->root->db, &q->err);
+    if (fd < 0) {
+        no_dir(q, fd);
+    } else {
+        look_in(job, q, fd);
+    }
+    q->used_dir = fd >= 0;
+}
+
+/* The cached directory was another one: look through the one that is there. */
+static void look_again(struct look_job *job, struct request *q)
+{
+    const struct db *db = &job->root->db;
+    for (int i = 0; i < RETRIES; i++) {
+        CLEANUP(fd_closep)
+        int fd = dircache_open(db, q->names, q->table_len, &q->err);
+        if (fd < 0) {
+            no_dir(q, fd);
+            return;
+        }
+        look_in(job, q, fd);
+        char path[TABLE_PATH_BYTES];
+        struct stat by_fd, by_name;
+        table_path(q->names, q->table_len, path);
+        if (fstat(fd, &by_fd) == 0 &&
+            fstatat(db->root_fd, path, &by_name, AT_SYMLINK_NOFOLLOW) == 0 &&
+            by_fd.st_ino == by_name.st_ino && by_fd.st_dev == by_name.st_dev) {
+            return;
+        }
+    }
+    q->r = (struct looked){.result = LOOK_CHANGING};
+}
+
+/* Was a directory used, and is it still behind its name?  Each is asked once
+ * per batch. */
+static void check_dirs(struct look_job *job)
+{
+    const struct dircache_entry *asked[BATCH_LOOKS];
+    bool answer[BATCH_LOOKS];
+    size_t n = 0;
+    for (size_t i = 0; i < job->done; i++) {
+        struct request *q = job->reqs[i];
+        if (!q->used_dir) {
+            continue;
+        }
+        size_t k = 0;
+        while (k < n && asked[k] != q->dir) {
+            k++;
+        }
+        if (k == n) {
+            asked[n] = q->dir;
+            answer[n++] = dircache_valid(q->dir, &job->root->db);
+        }
+        if (!answer[k]) {
+            look_again(job, q);
+        }
+    }
+}
+
+/* A writer holds its lock for some microseconds around the rename that told us
+ * of the key, so it is often still there.  Waiting that long here costs less
+ * than the way back to the core and its timer, whose step is 1 ms.  Not for an
+ * empty file, whose look is dear (look_key() asks /proc/locks). */
+static void retry_busy(struct look_job *job)
+{
+    static const int pause_us[] = {20, 40, 80};
+    for (size_t k = 0; k < sizeof pause_us / sizeof pause_us[0]; k++) {
+        size_t busy = 0;
+        for (size_t i = 0; i < job->done; i++) {
+            struct request *q = job->reqs[i];
+            if (q->r.result != LOOK_BUSY || q->r.look.stat.size == 0 ||
+                job->arena.len >= BATCH_BYTES) {
+                continue;
+            }
+            if (busy++ == 0) {
+                clock_sleep_ns(pause_us[k] * NS_PER_US);
+            }
+            look_once(job, q);
+        }
+        if (busy == 0) {
+            return;
+        }
+    }
+}
+
+static void finish(struct look_job *job, struct holders *holders)
+{
+    struct err err = {0};
+    int rc = 1; /* not asked */
+    for (size_t i = 0; i < job->done; i++) {
+        struct request *q = job->reqs[i];
+        if (q->r.result == LOOK_GONE) {
+            if (rc > 0) {
+                rc = identity_check(&job->root->db, job->root->id, &err);
+            }
+            if (rc < 0) {
+                q->r.result = LOOK_ROOT_LOST;
+                q->err = err;
+                q->r.err = &q->err;
+            }
+        } else if (q->r.result == LOOK_BUSY) {
+            looks_find_holder(holders, &q->r);
+        } else if (q->r.result == LOOK_VALUE && !q->is_table) {
+            q->r.value =
+                q->value_len > 0 ? job->arena.data + q->value_at : NULL;
+            q->r.value_len = q->value_len;
+            looks_set_age(&q->r);
+        }
+    }
+}
+
+void looks_work(struct look_job *job, struct holders *holders)
+{
+    buf_clear(&job->arena);
+
+    for (job->done = 0; job->done < job->count; job->done++) {
+        if (job->arena.len >= BATCH_BYTES) {
+            break;
+        }
+        look_once(job, job->reqs[job->done]);
+    }
+    retry_busy(job);
+    check_dirs(job);
+    finish(job, holders);
+}

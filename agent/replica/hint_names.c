@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * hint_names: see hint_names.h.  What no setting tells (the directory behind a
+ * forced command, the host behind a script) is put in words. */
+#include "agent/replica/hint_names.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/config/config.h"
+#include "agent/config/config_target.h"
+#include "agent/daemon/ssh_line.h"
+#include "agent/daemon/status.h"
+#include "store/base/cleanup.h"
+#include "store/base/quote.h"
+#include "sync/errors/hint.h"
+#include "sync/errors/state.h"
+
+#define DIR_IS "; DIR: the directory that the receiver's command names"
+
+/* The names and what they are borrowed from. */
+struct known {
+    struct hint_names n;
+    struct ssh_line ssh;
+    bool is_child; /* the receiver runs on this host */
+    char *remote_dir;
+    struct buf dir, primary, file, known, table, key;
+    char pid[16];
+};
+
+static void known_deinit(struct known *k)
+{
+    struct buf *const all[] = {&k->dir,   &k->primary, &k->file,
+                               &k->known, &k->table,   &k->key};
+
+    ssh_line_deinit(&k->ssh);
+    free(k->remote_dir);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        buf_deinit(all[i]);
+    }
+}
+
+/* As a word of the shell. */
+static const char *word(struct buf *b, const char *text)
+{
+    if (text == NULL) {
+        return NULL;
+    }
+    buf_clear(b);
+
+    quote_shell_buf(b, text, strlen(text));
+    buf_u8(b, 0);
+    return b->bad ? NULL : (const char *)b->data;
+}
+
+/* --- of the configuration ------------------------------------------------ */
+
+/* The unit is named after its file. */
+static const char *instance_of(const struct config *c, char *out, size_t room)
+{
+    const char *slash = c->file != NULL ? strrchr(c->file, '/') : NULL;
+    const char *base = slash != NULL ? slash + 1 : c->file;
+    size_t len = base != NULL ? strlen(base) : 0;
+
+    if (len <= 5 || strcmp(base + len - 5, ".conf") != 0) {
+        return c->name;
+    }
+    (void)snprintf(out, room, "%.*s", (int)(len - 5), base);
+    return out;
+}
+
+static const char *file_for(const struct known *k, int id)
+{
+    if (id == DR_KEY_FILE || id == DR_RSA_KEY) {
+        return ssh_line_text(&k->ssh.identity);
+    }
+    const char *hosts = ssh_line_text(&k->ssh.known_hosts);
+
+    return hosts != NULL ? hosts : "~/.ssh/known_hosts";
+}
+
+static const char *known_as(struct known *k)
+{
+    CLEANUP(buf_deinit) struct buf name = BUF_NULL;
+
+    if (k->n.host == NULL || strcmp(k->n.port, "22") == 0) {
+        return k->n.host;
+    }
+    buf_printf(&name, "[%s]:%s", k->n.host, k->n.port);
+    buf_u8(&name, 0);
+    return name.bad ? NULL : word(&k->known, (const char *)name.data);
+}
+
+static void of_ssh(struct known *k, const struct config_replica *r, int id)
+{
+    const char *file = file_for(k, id);
+
+    k->n.host = ssh_line_text(&k->ssh.host);
+    k->n.user = ssh_line_text(&k->ssh.user);
+    k->n.port = ssh_line_text(&k->ssh.port);
+    k->n.port = k->n.port != NULL ? k->n.port : "22";
+    k->n.known = known_as(k);
+    k->n.ssh = ssh_line_text(&k->ssh.client);
+    k->n.receive = ssh_line_text(&k->ssh.remote);
+    k->n.receive = k->n.receive != NULL ? k->n.receive : "receive";
+    /* The shell is to expand a ~. */
+    k->n.file = file != NULL && file[0] == '~' ? file : word(&k->file, file);
+    k->remote_dir = ssh_line_dir(&k->ssh);
+    k->n.dir = word(&k->dir, k->remote_dir);
+    /* A command of its own may go anywhere. */
+    if (k->n.dir == NULL && r->kind == REPLICA_SSH &&
+        config_line_of(&r->where, "replica", "path") > r->where.head) {
+        k->n.dir = word(&k->dir, r->path);
+    }
+}
+
+static void of_replica(struct known *k, const struct config_replica *r, int id)
+{
+    k->n.replica = r->name;
+    if (ssh_line_of(&k->ssh, r)) {
+        of_ssh(k, r, id);
+    } else {
+        k->n.dir = word(&k->dir, config_target_dir(r->argv));
+        k->is_child = k->n.dir != NULL;
+        k->n.host = k->is_child ? "this host" : "its host";
+        k->n.file = "~/.ssh/known_hosts";
+        k->n.port = "22";
+    }
+    k->n.known = k->n.known != NULL ? k->n.known : k->n.host;
+    k->n.user = k->n.user != NULL ? k->n.user : "its login user";
+    k->n.ssh = k->n.ssh != NULL ? k->n.ssh : "ssh";
+}
+
+/* --- of the message ------------------------------------------------------ */
+
+/* "... (pid 123)". */
+static void find_pid(struct known *k, const char *text)
+{
+    const char *at = strstr(text, "(pid ");
+    size_t len = at != NULL ? strspn(at + 5, "0123456789") : 0;
+
+    if (len > 0 && len < sizeof k->pid) {
+        memcpy(k->pid, at + 5, len);
+        k->n.pid = k->pid;
+    }
+}
+
+/* A name as a message has it, up to a blank or a colon; one in quotes, whole.
+ */
+static size_t name_length(const char *at)
+{
+    size_t len = strcspn(at, " :,");
+    const char *end = at[0] == '\'' ? strchr(at + 1, '\'') : NULL;
+
+    return end != NULL ? (size_t)(end - at) + 1 : len;
+}
+
+static const char *find_name(struct buf *b, const char *text, const char *what)
+{
+    const char *at = strstr(text, what);
+    size_t len = at != NULL ? name_length(at + strlen(what)) : 0;
+
+    buf_clear(b);
+    buf_put(b, at != NULL ? at + strlen(what) : "", len);
+    buf_u8(b, 0);
+    return len > 0 && !b->bad ? (const char *)b->data : NULL;
+}
+
+static void of_message(struct known *k, const char *text)
+{
+    find_pid(k, text);
+    k->n.table = find_name(&k->table, text, "table ");
+    k->n.key = find_name(&k->key, text, " key ");
+}
+
+/* --- putting in ---------------------------------------------------------- */
+
+/* The root table's directory is the database's own. */
+static void drop_root(struct known *k, char *hint)
+{
+    static const char TABLE[] = "/TABLE.tbl";
+
+    if (k->n.table != NULL && strcmp(k->n.table, "(root)") != 0) {
+        return;
+    }
+    for (char *at; (at = strstr(hint, TABLE)) != NULL;) {
+        memmove(at, at + sizeof TABLE - 1, strlen(at + sizeof TABLE - 1) + 1);
+    }
+}
+
+static void fill(struct known *k, char *out, const char *hint)
+{
+    char template[HINT_ROOM];
+
+    (void)snprintf(template, sizeof template, "%s%s", hint,
+                   k->n.dir == NULL && strstr(hint, "DIR") != NULL ? DIR_IS
+                                                                   : "");
+    drop_root(k, template);
+    (void)hint_fill(out, HINT_ROOM, template, &k->n);
+}
+
+static bool is_of_this_host(int id)
+{
+    return id >= 100 && id < 200;
+}
+
+json_t *hint_names_error(const struct err *err, const struct config *c,
+                         const struct config_replica *r)
+{
+    CLEANUP(known_deinit) struct known k = {.ssh = SSH_LINE_NULL};
+    json_t *error = status_error(err);
+    char out[HINT_ROOM], instance[256];
+
+    if (!json_is_object(error)) {
+        return error;
+    }
+    const char *hint = json_string_value(json_object_get(error, "hint"));
+    k.n.primary = word(&k.primary, c->path);
+    k.n.name = instance_of(c, instance, sizeof instance);
+    of_message(&k, err->msg);
+    if (r != NULL) {
+        of_replica(&k, r, err->id);
+    }
+    if (r == NULL || is_of_this_host(err->id)) {
+        k.n.dir =
+            word(&k.dir, err->id == DR_STATE_DIR ? c->state_dir : c->path);
+    }
+    if (err->id == DR_CONFIG) {
+        k.n.file = word(&k.file, c->file);
+    }
+    if (k.is_child && strcmp(hint, dr_hint(err->id)) == 0) {
+        hint = hint_of_child(err->id);
+    }
+    fill(&k, out, hint);
+    json_t *filled = json_string(out);
+    if (filled != NULL) {
+        (void)json_object_set_new(error, "hint", filled);
+    }
+    return error;
+}

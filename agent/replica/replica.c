@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * replica: see replica.h.
+ *
+ * Happy path: begin() makes a link; up -> primary_link_up(); bytes flow both
+ * ways; down or the core's ACT_LINK_CLOSE -> primary_link_down() and the timer
+ * for the next attempt.
+ * Each attempt is an object of its own, which outlives the replica's interest
+ * in it until the link says `closed`; so a new attempt never waits for an old
+ * one to fall apart. Back-off: doubles while attempts fail and begins anew once
+ * a session has been good (an acknowledgement, or state streaming) for a
+ * minute.  Errors that need the operator are tried again, too, but rarely: the
+ * operator's fix should not need a restart of the agent.  A refused login is
+ * tried again after minutes, or at once after a reload.
+ */
+#include "agent/replica/replica.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "agent/base/log.h"
+#include "agent/daemon/dirids.h"
+#include "agent/daemon/unclean.h"
+#include "store/base/clock.h"
+#include "store/base/quote.h"
+#include "sync/wire/wire.h"
+
+enum { FIRST_DELAY_MS = 1000 };
+
+struct attempt {
+    struct replica *replica; /* NULL: nobody listens any more */
+    struct daemon *daemon;
+    struct link *link;
+};
+
+static void begin(struct replica *r);
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct replica *r = timer->data;
+
+    r->next_try_ms = 0;
+    begin(r);
+}
+
+/* The other host has turned this one away before the login was done. */
+static bool is_refused(const struct err *err, bool permanent)
+{
+    return permanent && (err->id == DR_AUTH || err->id == DR_HANDSHAKE);
+}
+
+/* Try again after the back-off. */
+static int64_t schedule(struct replica *r, const struct err *err,
+                        bool permanent)
+{
+    if (r->paused || r->removed || r->daemon->stopping) {
+        return 0;
+    }
+    int64_t ms = is_refused(err, permanent) ? backoff_refused_ms(&r->backoff)
+                 : permanent                ? backoff_longest_ms(&r->backoff)
+                                            : backoff_next_ms(&r->backoff);
+    r->next_try_ms = daemon_ms() + ms;
+    uv_update_time(&r->daemon->loop);
+    (void)uv_timer_start(&r->timer, on_timer, (uint64_t)ms, 0);
+    return ms;
+}
+
+/* A session that worked for a while makes the next failure a first one. */
+static void judge_backoff(struct replica *r)
+{
+    struct replica_status st;
+
+    if (!r->up) {
+        return;
+    }
+    primary_status(r->daemon->core, r->number, daemon_ms(), &st);
+    if (st.state == REPLICA_STREAMING || st.acked_changes > r->acked_at_up) {
+        backoff_worked(&r->backoff, daemon_ms() - r->up_ms);
+    }
+}
+
+/* Let the attempt's link fall apart without us. */
+static void drop_attempt(struct replica *r)
+{
+    struct attempt *a = r->attempt;
+    if (a == NULL) {
+        return;
+    }
+    r->attempt = NULL;
+
+    r->up = false;
+    a->replica = NULL;
+    link_close(a->link);
+}
+
+/* Was there a session, and not only a channel? */
+static bool was_open(const struct replica *r)
+{
+    struct replica_status st;
+
+    primary_status(r->daemon->core, r->number, daemon_ms(), &st);
+    return st.connected_ms >= 0;
+}
+
+static void ended(struct replica *r, const struct err *err, bool permanent)
+{
+    judge_backoff(r);
+    if (was_open(r)) {
+        breaks_note(&r->breaks, err, daemon_ms());
+    }
+    bool was_up = r->up;
+    drop_attempt(r);
+    primary_link_down(r->daemon->core, r->number, err, permanent, daemon_ms());
+    daemon_dirty(r->daemon);
+    int64_t ms = schedule(r, err, permanent);
+    if (ms > 0) {
+        log_event(permanent ? LOG_ERROR : LOG_WARN,
+                  was_up ? "link_down" : "connect_failed", r->name, err->id,
+                  "err=\"%s\" next_try=\"%s\"", err->msg,
+                  DURATION_TEXT(ms * NS_PER_MS));
+    }
+}
+
+/* --- the link's events --------------------------------------------------- */
+
+static void on_up(void *arg, const char *what)
+{
+    struct replica *r = ((struct attempt *)arg)->replica;
+    if (r == NULL) {
+        return;
+    }
+    struct replica_status st;
+
+    primary_status(r->daemon->core, r->number, daemon_ms(), &st);
+    r->up = true;
+    r->up_ms = daemon_ms();
+    r->acked_at_up = st.acked_changes;
+    log_event(LOG_INFORM, "link_up", r->name, 0, "link=\"%s\"", what);
+    primary_link_up(r->daemon->core, r->number, daemon_ms());
+    daemon_dirty(r->daemon);
+}
+
+static void on_input(void *arg, const uint8_t *p, size_t n)
+{
+    struct replica *r = ((struct attempt *)arg)->replica;
+    if (r == NULL || !r->up) {
+        return;
+    }
+    primary_input(r->daemon->core, r->number, p, n, daemon_ms());
+
+    daemon_dirty(r->daemon);
+}
+
+/* The core has nothing more to say, so its last frame is whole. */
+static size_t fill_bye(struct replica *r, uint8_t *out, size_t room)
+{
+    struct buf b = BUF_NULL;
+    size_t n = 0;
+
+    wire_put_bye(&b);
+    if (!b.bad && b.len <= room) {
+        memcpy(out, b.data, b.len);
+        n = b.len;
+        r->bye_sent = true;
+    }
+    buf_deinit(&b);
+    return n;
+}
+
+static size_t on_fill(void *arg, uint8_t *out, size_t room)
+{
+    struct replica *r = ((struct attempt *)arg)->replica;
+    if (r == NULL || !r->up || r->bye_sent) {
+        return 0;
+    }
+    size_t n = primary_fill(r->daemon->core, r->number, out, room, daemon_ms());
+    if (n == 0 && r->bye_wanted) {
+        n = fill_bye(r, out, room);
+    }
+    if (n > 0) {
+        daemon_dirty(r->daemon);
+    }
+    return n;
+}
+
+static void on_stderr_line(void *arg, const char *line, size_t len)
+{
+    const struct attempt *a = arg;
+    char text[600];
+
+    if (a->replica != NULL) {
+        log_event(LOG_NOTE, "receiver_says", a->replica->name, 0, "\"%s\"",
+                  quote_log(text, sizeof text, line, len));
+    }
+}
+
+static void on_down(void *arg, const struct err *err, bool permanent)
+{
+    struct replica *r = ((struct attempt *)arg)->replica;
+
+    if (r != NULL) {
+        ended(r, err, permanent);
+    }
+}
+
+static void on_closed(void *arg)
+{
+    struct attempt *a = arg;
+    struct daemon *d = a->daemon;
+
+    if (a->replica != NULL) {
+        a->replica->attempt = NULL;
+    }
+    free(a);
+    d->links--;
+}
+
+static const struct link_events link_events = {
+    .up = on_up,
+    .input = on_input,
+    .fill = on_fill,
+    .stderr_line = on_stderr_line,
+    .down = on_down,
+    .closed = on_closed,
+};
+
+/* --- attempts ------------------------------------------------------------ */
+
+static struct link *make_link(struct replica *r, struct attempt *a,
+                              struct err *err)
+{
+    const struct config_replica *c = r->config;
+
+    if (c->kind == REPLICA_EXEC) {
+        return link_exec_new(&r->daemon->loop, (const char *const *)c->argv,
+                             &link_events, a, err);
+    }
+    struct link_ssh_config ssh = {
+        .host = c->host,
+        .port = c->port,
+        .user = c->user,
+        .identity = c->identity,
+        .known_hosts = c->known_hosts,
+        .command = c->command,
+        .connect_timeout_ms = c->connect_timeout_ms,
+        .login_timeout_ms = c->login_timeout_ms,
+        .sndbuf_bytes = c->sndbuf_bytes,
+        .rcvbuf_bytes = c->rcvbuf_bytes,
+    };
+    return link_ssh_new(&r->daemon->loop, &ssh, &link_events, a, err);
+}
+
+static void begin(struct replica *r)
+{
+    struct daemon *d = r->daemon;
+
+    if (!r->started || r->paused || r->removed || d->stopping ||
+        r->attempt != NULL) {
+        return;
+    }
+    struct err err = {0};
+    struct attempt *a = calloc(1, sizeof *a);
+    if (a != NULL) {
+        a->replica = r;
+        a->daemon = d;
+        a->link = make_link(r, a, &err);
+    } else {
+        (void)err_set(&err, ERR_NOMEM, 0, "out of memory");
+    }
+    if (a == NULL || a->link == NULL) {
+        free(a);
+        ended(r, &err, err.code == ERR_INVALID);
+        return;
+    }
+    r->attempt = a;
+    d->links++;
+    log_event(LOG_TRACE, "connecting", r->name, 0, "%s",
+              link_describe(a->link));
+    link_start(a->link);
+}
+
+/* --- what the daemon does with it ---------------------------------------- */
+
+int replica_add(struct daemon *d, const struct config_replica *config,
+                struct err *err)
+{
+    struct replica *r = calloc(1, sizeof *r);
+    char *name = strdup(config->name);
+    if (r == NULL || name == NULL) {
+        free(r);
+        free(name);
+        return err_set(err, ERR_NOMEM, 0, "out of memory");
+    }
+    struct replica_options o = {
+        .name = name,
+        .durability = config->relaxed ? WIRE_RELAXED : WIRE_DURABLE,
+    };
+    int number = primary_replica_add(d->core, &o, daemon_ms(), err);
+
+    if (number < 0) {
+        free(r);
+        free(name);
+        return err_wrap(err, "replica %s", config->name);
+    }
+    r->daemon = d;
+    r->config = config;
+    r->name = name;
+    r->number = number;
+    r->paused = config->paused;
+    r->backoff =
+        backoff_of(FIRST_DELAY_MS, d->config->backoff_max_ms, rand_seed());
+    (void)uv_timer_init(&d->loop, &r->timer);
+    r->timer.data = r;
+    primary_set_paused(d->core, number, r->paused);
+    DL_APPEND(d->replicas, r);
+    held_recall(d, r);
+    dirids_recall(d, r);
+    unclean_add(d, r);
+    daemon_dirty(d);
+    return 0;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct replica *r = handle->data;
+
+    free(r->name);
+    free(r);
+}
+
+void replica_remove(struct replica *r)
+{
+    struct daemon *d = r->daemon;
+
+    r->removed = true;
+    drop_attempt(r);
+    primary_replica_remove(d->core, r->number);
+    DL_DELETE(d->replicas, r);
+    uv_close((uv_handle_t *)&r->timer, on_timer_closed);
+    daemon_dirty(d);
+}
+
+struct replica *replica_find(struct daemon *d, const char *name)
+{
+    struct replica *r;
+
+    DL_FOREACH(d->replicas, r) {
+        if (strcmp(r->name, name) == 0) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
+struct replica *replica_of(struct daemon *d, int number)
+{
+    struct replica *r;
+
+    DL_FOREACH(d->replicas, r) {
+        if (r->number == number) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
+void replica_start(struct replica *r)
+{
+    r->started = true;
+    begin(r);
+}
+
+/* Close the link for a reason of ours and begin anew without waiting. */
+static void restart(struct replica *r)
+{
+    (void)uv_timer_stop(&r->timer);
+    r->next_try_ms = 0;
+    if (r->attempt != NULL) {
+        drop_attempt(r);
+        primary_link_down(r->daemon->core, r->number, NULL, false, daemon_ms());
+    }
+    backoff_reset(&r->backoff);
+    daemon_dirty(r->daemon);
+    begin(r);
+}
+
+void replica_reconfigure(struct replica *r, const struct config_replica *config)
+{
+    r->config = config;
+    r->paused = config->paused;
+    r->breaks = (struct breaks){0};
+    r->backoff = backoff_of(FIRST_DELAY_MS, r->daemon->config->backoff_max_ms,
+                            rand_seed());
+    primary_set_paused(r->daemon->core, r->number, r->paused);
+    restart(r);
+}
+
+void replica_retry(struct replica *r, const struct config_replica *config)
+{
+    r->config = config;
+    r->breaks = (struct breaks){0}; /* the operator has seen it */
+    if (r->attempt == NULL && r->next_try_ms != 0) {
+        restart(r);
+    }
+}
+
+void replica_pause(struct replica *r, bool paused)
+{
+    if (r->paused == paused) {
+        return;
+    }
+    r->paused = paused;
+    primary_set_paused(r->daemon->core, r->number, paused);
+    log_event(LOG_NOTE, paused ? "paused" : "resumed", r->name, 0,
+              "by the operator");
+    restart(r);
+}
+
+void replica_give_up(struct replica *r, const struct err *err, bool permanent)
+{
+    if (r->attempt != NULL) {
+        ended(r, err, permanent);
+    } else {
+        primary_link_down(r->daemon->core, r->number, err, permanent,
+                          daemon_ms());
+    }
+}
+
+void replica_kick(struct replica *r)
+{
+    if (r->up && r->attempt != NULL &&
+        (r->bye_wanted || primary_wants_fill(r->daemon->core, r->number))) {
+        link_kick(r->attempt->link);
+    }
+}
+
+void replica_second(struct replica *r)
+{
+    struct replica_status st;
+
+    judge_backoff(r);
+    primary_status(r->daemon->core, r->number, daemon_ms(), &st);
+    double now = (double)(st.acked_changes - r->rate_acked);
+    r->rate_acked = st.acked_changes;
+    r->rate = r->rate * 0.7 + now * 0.3;
+    if (r->rate < 0.05) {
+        r->rate = 0;
+    }
+    behind_second(r->daemon, r);
+    if (!r->shown_any || st.state != r->shown) {
+        log_event(LOG_NOTE, "state", r->name, st.last_error.id, "%s -> %s",
+                  r->shown_any ? replica_state_word(r->shown) : "start",
+                  replica_state_word(st.state));
+    }
+    r->shown_any = true;
+    r->shown = st.state;
+}
+
+void replica_say_bye(struct replica *r)
+{
+    (void)uv_timer_stop(&r->timer);
+    r->bye_wanted = true;
+    if (r->up) {
+        replica_kick(r);
+    } else {
+        replica_close_link(r);
+    }
+}
+
+void replica_close_link(struct replica *r)
+{
+    (void)uv_timer_stop(&r->timer);
+    drop_attempt(r);
+}
+
+const char *replica_target(const struct replica *r, char *out, size_t room)
+{
+    const struct config_replica *c = r->config;
+
+    if (r->attempt != NULL) {
+        (void)snprintf(out, room, "%s", link_describe(r->attempt->link));
+    } else if (c->kind == REPLICA_EXEC) {
+        (void)snprintf(out, room, "exec:%s", c->argv[0]);
+    } else {
+        (void)snprintf(out, room, "ssh %s@%s:%u", c->user, c->host,
+                       c->port != 0 ? c->port : 22U);
+    }
+    return out;
+}

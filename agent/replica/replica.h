@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * replica: one replica of the daemon: makes links to it, again and again with
+ * back-off, and carries bytes between the link and the core.
+ *
+ * The core decides when a link is not worth keeping; this module decides when
+ * to try the next.  Loop thread only.
+ */
+#pragma once
+
+#include "agent/daemon/behind.h"
+#include "agent/daemon/daemon_impl.h"
+#include "agent/replica/backoff.h"
+#include "agent/replica/breaks.h"
+#include "sync/link/link.h"
+
+struct attempt;
+
+struct replica {
+    struct replica *prev, *next;
+    struct daemon *daemon;
+    const struct config_replica *config; /* in daemon->config */
+    char *name;
+    int number;              /* in the core */
+    struct attempt *attempt; /* NULL: no link now */
+    uv_timer_t timer;        /* until the next attempt */
+    struct backoff backoff;
+    struct breaks breaks; /* of sessions */
+    struct behind behind; /* as last logged */
+    bool started;         /* may connect */
+    bool up;
+    bool paused;
+    bool removed;
+    bool bye_wanted, bye_sent;
+    int64_t next_try_ms; /* 0: not waiting */
+    int64_t up_ms;
+    uint64_t acked_at_up;
+    enum replica_state shown; /* state last logged */
+    bool shown_any;
+    /* changes per second, smoothed */
+    uint64_t rate_acked;
+    double rate;
+};
+
+/* Add to the core and to daemon->replicas; connects when started. */
+int replica_add(struct daemon *d, const struct config_replica *config,
+                struct err *err) MUSTCHECK;
+/* Take it out of the core; freed when its handles are closed. */
+void replica_remove(struct replica *r);
+struct replica *replica_find(struct daemon *d, const char *name);
+struct replica *replica_of(struct daemon *d, int number);
+void replica_start(struct replica *r);
+/* Another configuration: connect anew. */
+void replica_reconfigure(struct replica *r,
+                         const struct config_replica *config);
+/* An equal configuration was read again: if it waits for its next attempt, try
+ * now; what the operator has put right may be on the other host. */
+void replica_retry(struct replica *r, const struct config_replica *config);
+void replica_pause(struct replica *r, bool paused);
+/* The core gives the link up. */
+void replica_give_up(struct replica *r, const struct err *err, bool permanent);
+/* There may be bytes to send. */
+void replica_kick(struct replica *r);
+/* Once a second: back-off, rate, change of state. */
+void replica_second(struct replica *r);
+/* End: say goodbye if that can be done at once, then close. */
+void replica_say_bye(struct replica *r);
+void replica_close_link(struct replica *r);
+/* "ssh user@host:port" or the command, for status; borrowed, maybe "". */
+const char *replica_target(const struct replica *r, char *out, size_t room);

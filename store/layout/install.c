@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * install: see install.h.
+ *
+ * Both operations look at the key's current file, take its exclusive lock, see
+ * that the name still leads to it, and then act on the name.  Between the check
+ * and the act nobody who respects the locks can change the name, because that
+ * takes the lock we hold.  Where there is no file there is nothing to lock, and
+ * RENAME_NOREPLACE settles who comes first (also where a hint says that there
+ * is none, and nobody looked). */
+#include "store/layout/install.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/quote.h"
+#include "store/base/retry.h"
+#include "store/layout/name.h"
+
+enum { RACE_TRIES = 100 };
+
+/* What is under the key's name. */
+enum target {
+    TARGET_LOCKED = 1, /* our exclusive lock is on it */
+    TARGET_NONE,
+    TARGET_BUSY,
+    TARGET_MOVED, /* replaced while we looked: look again */
+    TARGET_DIR,   /* a directory: there is no such key, nor room for one */
+};
+
+static int fail(int sys, const char *what, const char *file, struct err *err)
+{
+    return err_sys(err, sys, "%s %s", what, QUOTED(file, strlen(file)));
+}
+
+static int not_a_file(const char *file, struct err *err)
+{
+    return err_set(err, ERR_NOTTABLE, 0,
+                   "%s: not a regular file; remove what has the key's name",
+                   QUOTED(file, strlen(file)));
+}
+
+/* What is no file: a directory proves that there is no key. */
+static int odd_target(const char *file, const struct stat *st, struct err *err)
+{
+    return S_ISDIR(st->st_mode) ? TARGET_DIR : not_a_file(file, err);
+}
+
+static int flock_exclusive(int fd)
+{
+    int rc;
+
+    do {
+        rc = flock(fd, LOCK_EX | LOCK_NB);
+    } while (rc < 0 && errno == EINTR);
+    return rc;
+}
+
+/* Does the name lead to the inode of `st`? */
+static int check_name(int dir_fd, const char *file, const struct stat *st,
+                      struct err *err)
+{
+    struct stat named;
+
+    if (fstatat(dir_fd, file, &named, AT_SYMLINK_NOFOLLOW) < 0) {
+        return errno == ENOENT ? TARGET_MOVED : fail(errno, "stat", file, err);
+    }
+    return named.st_ino == st->st_ino && named.st_dev == st->st_dev
+               ? TARGET_LOCKED
+               : TARGET_MOVED;
+}
+
+/* Without a lock: only see that it is a file. */
+static int see_target(int dir_fd, const char *file, struct stat *st_out,
+                      struct err *err)
+{
+    struct stat st;
+
+    if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        return errno == ENOENT ? TARGET_NONE : fail(errno, "stat", file, err);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return odd_target(file, &st, err);
+    }
+    *st_out = st;
+    return TARGET_LOCKED;
+}
+
+/* Lock what is there.  *fd_out holds the lock when TARGET_LOCKED. */
+static int lock_target(int dir_fd, const char *file, int *fd_out,
+                       struct stat *st_out, struct err *err)
+{
+    struct stat st;
+    CLEANUP(fd_closep)
+    int fd = retry_openat(dir_fd, file,
+                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+
+    if (fd < 0) {
+        switch (errno) {
+        case ENOENT:
+            return TARGET_NONE;
+        case EINTR:
+            return TARGET_MOVED;
+        case EACCES:
+            /* Another user's edit: its readers keep the inode they have. */
+            return see_target(dir_fd, file, st_out, err);
+        case ELOOP:
+        case ENXIO:
+        case ENODEV:
+            return not_a_file(file, err);
+        default:
+            return fail(errno, "open", file, err);
+        }
+    }
+    bool granted = flock_exclusive(fd) == 0;
+    if (!granted && errno != EWOULDBLOCK) {
+        return fail(errno, "flock", file, err);
+    }
+    if (fstat(fd, &st) < 0) {
+        return fail(errno, "fstat", file, err);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return odd_target(file, &st, err);
+    }
+    int rc = check_name(dir_fd, file, &st, err);
+    if (rc != TARGET_LOCKED) {
+        return rc;
+    }
+    *st_out = st;
+    if (!granted) {
+        return TARGET_BUSY;
+    }
+    *fd_out = TAKE_FD(fd);
+    return TARGET_LOCKED;
+}
+
+static int take_target(int dir_fd, const char *file, bool force, int *fd_out,
+                       struct stat *st_out, struct err *err)
+{
+    return force ? see_target(dir_fd, file, st_out, err)
+                 : lock_target(dir_fd, file, fd_out, st_out, err);
+}
+
+/* Give `from` the name `to`, which must not exist.  0, or -1 with EEXIST when
+ * it does. */
+int install_rename_new(int from_fd, const char *from, int to_fd, const char *to)
+{
+    if (renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) == 0) {
+        return 0;
+    }
+    if (errno != EINVAL && errno != ENOSYS) {
+        return -1;
+    }
+    /* A filesystem without it: link() refuses an existing name as well. */
+    if (linkat(from_fd, from, to_fd, to, 0) < 0) {
+        return -1;
+    }
+    return unlinkat(from_fd, from, 0) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+/* One try: INSTALL_DONE, INSTALL_BUSY, ERR_*, or 0: look again. */
+static int install_once(struct newfile *staged, const char *temp, int dir_fd,
+                        const char *file, unsigned how, struct stat *st,
+                        struct err *err)
+{
+    CLEANUP(fd_closep) int lock_fd = -1;
+    int rc = (how & INSTALL_NEW) != 0
+                 ? TARGET_NONE
+                 : take_target(dir_fd, file, (how & INSTALL_FORCE) != 0,
+                               &lock_fd, st, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (rc == TARGET_BUSY) {
+        return INSTALL_BUSY;
+    }
+    if (rc == TARGET_MOVED) {
+        return 0;
+    }
+    if (rc == TARGET_DIR) {
+        return not_a_file(file, err);
+    }
+    if (rc == TARGET_NONE) {
+        rc = newfile_place_new(staged, dir_fd, temp, file);
+        if (rc < 0 && errno == EEXIST) {
+            return 0;
+        }
+    } else {
+        rc = newfile_place_over(staged, dir_fd, temp, file);
+    }
+    return rc < 0 ? fail(errno, "put the staged value in place of", file, err)
+                  : INSTALL_DONE;
+}
+
+int install_value(struct newfile *staged, const char *temp, int dir_fd,
+                  const void *key, size_t key_len, unsigned how,
+                  struct stat *st_out, struct err *err)
+{
+    char file[KEY_FILE_BYTES];
+    struct stat st = {0};
+
+    key_file(key, key_len, file);
+    for (int i = 0; i < RACE_TRIES; i++) {
+        int rc = install_once(staged, temp, dir_fd, file, how, &st, err);
+        if (rc < 0) {
+            return rc;
+        }
+        if (rc == INSTALL_BUSY) {
+            break;
+        }
+        if (rc == INSTALL_DONE) {
+            if (fstat(staged->fd, st_out) < 0) {
+                /* In place all the same; a stat that matches no file makes the
+                 * next scan look at it. */
+                *st_out = (struct stat){0};
+            }
+            return INSTALL_DONE;
+        }
+        how &= ~(unsigned)INSTALL_NEW;
+    }
+    *st_out = st;
+    return INSTALL_BUSY;
+}
+
+static int unlink_file(void *arg, int dir_fd, const char *file,
+                       const struct stat *st)
+{
+    (void)arg;
+    (void)st;
+    return unlinkat(dir_fd, file, 0);
+}
+
+int install_remove(int dir_fd, const void *key, size_t key_len, bool force,
+                   struct stat *st_out, struct err *err)
+{
+    return install_remove_by(dir_fd, key, key_len, force, unlink_file, NULL,
+                             st_out, err);
+}
+
+int install_remove_by(int dir_fd, const void *key, size_t key_len, bool force,
+                      install_remover remover, void *arg, struct stat *st_out,
+                      struct err *err)
+{
+    char file[KEY_FILE_BYTES];
+    struct stat st = {0};
+
+    key_file(key, key_len, file);
+    for (int i = 0; i < RACE_TRIES; i++) {
+        CLEANUP(fd_closep) int lock_fd = -1;
+        int rc = take_target(dir_fd, file, force, &lock_fd, &st, err);
+        if (rc < 0) {
+            return rc;
+        }
+        if (rc == TARGET_NONE || rc == TARGET_DIR) {
+            return INSTALL_ABSENT;
+        }
+        if (rc == TARGET_BUSY) {
+            break;
+        }
+        if (rc == TARGET_MOVED) {
+            continue;
+        }
+        if (remover(arg, dir_fd, file, &st) < 0) {
+            if (errno == ENOENT) {
+                continue;
+            }
+            return fail(errno, "remove", file, err);
+        }
+        *st_out = st;
+        return INSTALL_DONE;
+    }
+    *st_out = st;
+    return INSTALL_BUSY;
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lock: see lock.h. */
+#include "store/layout/lock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/sysmacros.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/clock.h"
+#include "store/base/quote.h"
+#include "store/layout/placeholder.h"
+
+enum {
+    PAUSE_MIN_US = 50,
+    PAUSE_MAX_US = 5000,
+    /* A file that is replaced under us this often in a row is treated as busy:
+     * we pause, and the deadline counts. */
+    STALE_MAX = 100,
+};
+
+/* What one attempt on one inode led to. */
+enum grant {
+    GRANT_YES = 1,
+    GRANT_BUSY,  /* somebody else has a conflicting lock */
+    GRANT_STALE, /* the name leads to another inode by now */
+    GRANT_EMPTY, /* a placeholder: its lock was not asked for */
+};
+
+/* Waiting: when it ends, and the next pause. */
+struct patience {
+    int64_t until_ns; /* monotonic; -1: for ever */
+    int64_t pause_ns;
+};
+
+static struct patience patience_of(int64_t timeout_ms)
+{
+    struct patience p = {.until_ns = -1, .pause_ns = PAUSE_MIN_US * NS_PER_US};
+
+    if (timeout_ms >= 0) {
+        int64_t now = clock_mono_ns();
+        p.until_ns = timeout_ms > (INT64_MAX - now) / NS_PER_MS
+                         ? INT64_MAX
+                         : now + timeout_ms * NS_PER_MS;
+    }
+    return p;
+}
+
+/* Sleep a little longer than last time; false when the time is up. */
+static bool patience_wait(struct patience *p)
+{
+    int64_t pause = p->pause_ns;
+
+    if (p->until_ns >= 0) {
+        int64_t left = p->until_ns - clock_mono_ns();
+        if (left <= 0) {
+            return false;
+        }
+        pause = pause < left ? pause : left;
+    }
+    clock_sleep_ns(pause);
+    p->pause_ns *= 2;
+    if (p->pause_ns > PAUSE_MAX_US * NS_PER_US) {
+        p->pause_ns = PAUSE_MAX_US * NS_PER_US;
+    }
+    return true;
+}
+
+static int open_file(int dir_fd, const char *file, struct err *err)
+{
+    int fd;
+
+    do {
+        fd = openat(dir_fd, file,
+                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    } while (fd < 0 && errno == EINTR);
+    if (fd < 0 && (errno == ENXIO || errno == ENODEV)) {
+        return err_set(err, ERR_NOTTABLE, errno, "%s: not a regular file",
+                       QUOTED(file, strlen(file)));
+    }
+    if (fd < 0) {
+        return err_sys(err, errno, "open %s", QUOTED(file, strlen(file)));
+    }
+    return fd;
+}
+
+static int flock_once(int fd, enum lock_kind kind)
+{
+    int op = kind == LOCK_SHARE ? LOCK_SH : LOCK_EX;
+    int rc;
+
+    do {
+        rc = flock(fd, op | LOCK_NB);
+    } while (rc < 0 && errno == EINTR);
+    return rc;
+}
+
+/* Does the name still lead to the inode of `st`?  `yes` if so. */
+static int check_name(int dir_fd, const char *file, const struct stat *st,
+                      enum grant yes, struct err *err)
+{
+    struct stat named;
+
+    if (fstatat(dir_fd, file, &named, AT_SYMLINK_NOFOLLOW) < 0) {
+        return errno == ENOENT
+                   ? GRANT_STALE
+                   : err_sys(err, errno, "stat %s", QUOTED(file, strlen(file)));
+    }
+    return named.st_ino == st->st_ino && named.st_dev == st->st_dev
+               ? (int)yes
+               : GRANT_STALE;
+}
+
+/* Try the lock, and see whether `fd` is still what the name leads to. */
+static int try_grant(int dir_fd, const char *file, int fd, enum lock_kind kind,
+                     struct stat *st, struct err *err)
+{
+    bool granted = flock_once(fd, kind) == 0;
+
+    if (!granted && errno != EWOULDBLOCK) {
+        return err_sys(err, errno, "flock %s", QUOTED(file, strlen(file)));
+    }
+    if (fstat(fd, st) < 0) {
+        return err_sys(err, errno, "fstat %s", QUOTED(file, strlen(file)));
+    }
+    if (!S_ISREG(st->st_mode)) {
+        return err_set(err, ERR_NOTTABLE, 0, "%s: not a regular file",
+                       QUOTED(file, strlen(file)));
+    }
+    return check_name(dir_fd, file, st, granted ? GRANT_YES : GRANT_BUSY, err);
+}
+
+/* try_grant(), but for a share lock not on a placeholder, as long as it may be
+ * one: until `settled_ns`, for the wall clock may be set meanwhile. */
+static int try_settled(int dir_fd, const char *file, int fd,
+                       enum lock_kind kind, int64_t settled_ns, struct stat *st,
+                       struct err *err)
+{
+    if (kind == LOCK_SHARE && fstat(fd, st) == 0 && placeholder_is(fd, st) &&
+        clock_mono_ns() < settled_ns) {
+        return check_name(dir_fd, file, st, GRANT_EMPTY, err);
+    }
+    return try_grant(dir_fd, file, fd, kind, st, err);
+}
+
+/* The message names the holder, if somebody waited at all: a caller that only
+ * tries is not to pay for reading /proc/locks. */
+static int timed_out(const char *file, enum lock_kind kind, int64_t timeout_ms,
+                     const struct stat *st, struct err *err)
+{
+    const char *what = kind == LOCK_SHARE ? "share" : "exclusive";
+    const char *name = QUOTED(file, strlen(file));
+    char comm[16] = "";
+    pid_t pid = timeout_ms > 0 ? lock_holder(st, kind == LOCK_SHARE, comm) : 0;
+
+    if (pid > 0) {
+        return err_set(err, ERR_TIMEOUT, 0,
+                       "%s: no %s lock within %s, pid %d (%s) holds one", name,
+                       what, DURATION_TEXT(timeout_ms * NS_PER_MS), (int)pid,
+                       QUOTED(comm, strlen(comm)));
+    }
+    return err_set(err, ERR_TIMEOUT, 0, "%s: no %s lock within %s", name, what,
+                   DURATION_TEXT(timeout_ms * NS_PER_MS));
+}
+
+/* The time is up, and the last try was `rc`. */
+static int gave_up(int rc, const char *file, enum lock_kind kind,
+                   int64_t timeout_ms, const struct stat *st, struct err *err)
+{
+    if (rc != GRANT_EMPTY) {
+        return timed_out(file, kind, timeout_ms, st, err);
+    }
+    return err_set(err, ERR_NOTFOUND, ENOENT,
+                   "%s: a writer is about to create it",
+                   QUOTED(file, strlen(file)));
+}
+
+int lock_open(int dir_fd, const char *file, enum lock_kind kind,
+              int64_t timeout_ms, struct stat *st_out, struct err *err)
+{
+    CLEANUP(fd_closep) int fd = -1;
+    struct patience patience = patience_of(timeout_ms);
+    int64_t settled_ns = 0; /* of the file that is open */
+    struct stat st;
+    int stale = 0;
+
+    assert(timeout_ms >= LOCK_FOREVER);
+    for (;;) {
+        if (fd < 0) {
+            fd = open_file(dir_fd, file, err);
+            if (fd < 0) {
+                return fd;
+            }
+            settled_ns = clock_mono_ns() + PLACEHOLDER_NS;
+        }
+        int rc = try_settled(dir_fd, file, fd, kind, settled_ns, &st, err);
+        if (rc < 0) {
+            return rc;
+        }
+        if (rc == GRANT_YES) {
+            break;
+        }
+        if (rc == GRANT_STALE) {
+            /* The file was replaced; its successor is most likely free. */
+            fd_closep(&fd);
+            if (++stale < STALE_MAX) {
+                continue;
+            }
+        }
+        if (!patience_wait(&patience)) {
+            return gave_up(rc, file, kind, timeout_ms, &st, err);
+        }
+    }
+    if (st_out != NULL) {
+        *st_out = st;
+    }
+    return TAKE_FD(fd);
+}
+
+/* One line of /proc/locks, as far as it matters. */
+struct lock_line {
+    pid_t pid;
+    unsigned dev_major;
+    unsigned dev_minor;
+    uint64_t ino;
+    bool exclusive;
+};
+
+/* "1: FLOCK  ADVISORY  WRITE 812 08:01:4711 0 EOF".  Waiters ("1: -> FLOCK")
+ * and other kinds of locks are not what we look for. */
+static bool parse_line(const char *line, struct lock_line *out)
+{
+    char kind[16];
+    char mode[16];
+    int pid;
+
+    int n = sscanf(line, "%*d: %15s %*s %15s %d %x:%x:%" SCNu64, kind, mode,
+                   &pid, &out->dev_major, &out->dev_minor, &out->ino);
+    if (n != 6 || strcmp(kind, "FLOCK") != 0) {
+        return false;
+    }
+    out->pid = pid;
+    out->exclusive = strcmp(mode, "WRITE") == 0;
+    return true;
+}
+
+/* btrfs and overlayfs give files another anonymous device (major 0) than the
+ * one of the filesystem, which is what /proc/locks shows. */
+static bool same_inode(const struct lock_line *line, const struct stat *st)
+{
+    if (line->ino != st->st_ino || line->dev_major != major(st->st_dev)) {
+        return false;
+    }
+    return line->dev_minor == minor(st->st_dev) || line->dev_major == 0;
+}
+
+/* A confined process may read nothing of others: whose process it is, stat()
+ * tells all the same. */
+static void read_uid(pid_t pid, char comm[16])
+{
+    char path[40];
+    struct stat st;
+
+    (void)snprintf(path, sizeof path, "/proc/%d", (int)pid);
+    if (stat(path, &st) == 0) {
+        (void)snprintf(comm, 16, "uid %u", st.st_uid);
+    }
+}
+
+static void read_comm(pid_t pid, char comm[16])
+{
+    char path[40];
+
+    comm[0] = '\0';
+    (void)snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (f == NULL) {
+        read_uid(pid, comm);
+        return;
+    }
+    if (fgets(comm, 16, f) == NULL) {
+        comm[0] = '\0';
+    }
+    comm[strcspn(comm, "\n")] = '\0';
+    (void)fclose(f);
+}
+
+pid_t lock_holder(const struct stat *st, int exclusive_only, char comm[16])
+{
+    return lock_holder_if(st, exclusive_only, NULL, NULL, comm);
+}
+
+pid_t lock_holder_if(const struct stat *st, int exclusive_only,
+                     bool (*fn)(void *arg, pid_t pid), void *arg, char comm[16])
+{
+    char line[256];
+    pid_t pid = 0;
+
+    comm[0] = '\0';
+    FILE *f = fopen("/proc/locks", "re");
+    if (f == NULL) {
+        return 0;
+    }
+    while (pid == 0 && fgets(line, sizeof line, f) != NULL) {
+        struct lock_line lock;
+        if (parse_line(line, &lock) && same_inode(&lock, st) && lock.pid > 0 &&
+            (lock.exclusive || !exclusive_only) &&
+            (fn == NULL || fn(arg, lock.pid))) {
+            pid = lock.pid;
+        }
+    }
+    (void)fclose(f);
+    if (pid > 0) {
+        read_comm(pid, comm);
+    }
+    return pid;
+}

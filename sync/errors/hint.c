@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * hint: see hint.h.  Rows from the special to the general; what is in no row is
+ * of the table in state.c. */
+#include "sync/errors/hint.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "sync/errors/state.h"
+
+#define OTHER_CLIENT                                                           \
+    "OpenSSH's client may get in; as the lines of [replica REPLICA], instead " \
+    "of host and all that belongs to it: command = SSH RECEIVE"
+#define TOO_MANY                                                               \
+    "too many at once (MaxStartups, PerSourceMaxStartups) or a ban "           \
+    "(fail2ban, hosts.deny)? on HOST: journalctl -u ssh -n 20; it is tried "   \
+    "again by itself"
+
+/* `stage`: words of the message, NULL: any.  `sys`: 0: any. */
+static const struct {
+    int id, sys;
+    const char *stage;
+    const char *hint; /* NULL: the message says what to do */
+} rows[] = {
+    {DR_HANDSHAKE, 0, "no algorithms in common", OTHER_CLIENT},
+    {DR_HANDSHAKE, 0, "channel",
+     "on HOST: sshd -T | grep -i maxsessions (0 lets nobody in, and each "
+     "replica over one connection needs one); journalctl -u ssh -n 20"},
+    {DR_HANDSHAKE, 0, "closed the connection", TOO_MANY},
+    {DR_HANDSHAKE, 0, "the connection broke", TOO_MANY},
+    {DR_HANDSHAKE, 0, NULL,
+     "on HOST: journalctl -u ssh -n 20; if it says nothing: " OTHER_CLIENT},
+    {DR_HOST_KEY_UNKNOWN, 0, "ssh-keyscan", NULL},
+    {DR_KNOWN_HOSTS, 0, "ssh-keyscan", NULL},
+    {DR_KNOWN_HOSTS, 0, "has REVOKED", NULL},
+    {DR_RSA_KEY, 0, "ssh-keygen", NULL},
+    {DR_KEY_FILE, 0, "ssh-keygen", NULL},
+    {DR_AUTH, 0, "journalctl -u ssh",
+     "when that is put right, it need not wait for the next try: drover "
+     "reload"},
+    {DR_AUTH, 0, "authenticationmethods", NULL},
+    {DR_NO_RECEIVER, 0, "exit status 64",
+     "the receiver does not take its options: correct command=\"...\" of "
+     "authorized_keys (or command = ... here); what it takes: drover-replica "
+     "--help; then: drover reload"},
+    {DR_NO_RECEIVER, 0, "exit status 78",
+     "the receiver refuses its settings: on HOST, as the login user, run what "
+     "command=\"...\" of authorized_keys has; then: drover reload"},
+    {DR_NO_RECEIVER, 0, "child ",
+     "install drover, or correct the program in command = ... (where that is "
+     "an ssh: on HOST, and in command=\"...\" of its authorized_keys); then: "
+     "drover reload"},
+    {DR_NO_RECEIVER, 0, "starts no command",
+     "on HOST: sshd -T -C user=USER | grep -i -E 'forcecommand|permittty'; "
+     "the account must be allowed to run drover-replica receive"},
+    {DR_REPLICA_NOT_EMPTY, 0, "drover-replica adopt", NULL},
+    {DR_LINK_LOST, 0, "killed by signal",
+     "on HOST: journalctl -n 50 | grep -i -E 'oom|drover-replica'; it is "
+     "started again by itself"},
+    {DR_NOISE, 0, "account is currently not available",
+     "the account's shell lets nobody in; on HOST: usermod -s /bin/sh USER "
+     "(restrict,command=\"...\" in its authorized_keys allows the receiver "
+     "alone); then: drover reload"},
+    {DR_LINK_LOST, 0, "child ",
+     "it is started again by itself; if it repeats: the message has its last "
+     "words; run its command by hand, as the agent's user"},
+    {DR_LINK_LOST, 0, "exit status",
+     "the command there ended by itself: it must be drover-replica receive "
+     "DIR; see command=\"...\" of authorized_keys on HOST, and run it there "
+     "as the login user"},
+    {DR_CHILD, 0, "Host key verification failed",
+     "compare the host's key on its console, then, as the agent's user: "
+     "ssh-keygen -R KNOWN -f FILE; ssh-keyscan -p PORT HOST >>FILE"},
+    {DR_CHILD, 0, "exit status 255",
+     "try by hand, as the agent's user: SSH true; on HOST: journalctl -u ssh "
+     "-n 20; it is tried again by itself"},
+    {DR_CHILD, 0, "exit status",
+     "run it by hand, as the agent's user: it must be drover-replica receive "
+     "DIR, or an ssh that runs it and asks nothing (ssh -T -o BatchMode=yes)"},
+    {DR_LAG, 0, "which is paused", "let it go on: drover resume REPLICA"},
+    {DR_STATE_DIR, EROFS, NULL,
+     "read-only for the unit? systemctl edit drover@NAME: [Service] "
+     "ReadWritePaths=DIR; else: findmnt -T DIR"},
+    {DR_NO_IDENTITY, EROFS, NULL,
+     "as the database's owner, outside the unit: drover init PRIMARY; or "
+     "systemctl edit drover@NAME: [Service] ReadWritePaths=PRIMARY"},
+    {DR_REPLICA_DIR, EROFS, NULL,
+     "a replica of the agent's own host? systemctl edit drover@NAME: "
+     "[Service] ReadWritePaths=DIR; else is its disk mounted read-only: "
+     "findmnt -T DIR"},
+    {DR_REPLICA_IO, EROFS, NULL,
+     "a replica of the agent's own host? systemctl edit drover@NAME: "
+     "[Service] ReadWritePaths=DIR; else on HOST: findmnt -T DIR; dmesg | "
+     "tail; it is tried again by itself"},
+    {DR_INSTALL, EROFS, NULL,
+     "a replica of the agent's own host? systemctl edit drover@NAME: "
+     "[Service] ReadWritePaths=DIR; else on HOST: findmnt -T DIR; it is tried "
+     "again by itself"},
+};
+
+/* The receiver's errors come as words alone. */
+static bool is_sys(const struct err *err, int sys)
+{
+    return sys == 0 || err->sys == sys ||
+           strstr(err->msg, strerrordesc_np(sys)) != NULL;
+}
+
+static const struct {
+    int id;
+    const char *hint;
+} of_child[] = {
+    {DR_LINK_LOST,
+     "it is started again by itself; if it repeats: journalctl -n 50 | grep -i "
+     "-E 'oom|drover-replica'"},
+    {DR_FLAPPING,
+     "the message has the last reason; killed? journalctl -n 50 | grep -i -E "
+     "'oom|drover-replica'; it counts as mended after 3 minutes, or with: "
+     "drover reload"},
+    {DR_NOISE,
+     "the command prints something before drover-replica speaks: run it by "
+     "hand, as the agent's user, without input (</dev/null)"},
+    {DR_PROTOCOL,
+     "install drover and drover-replica of the same version: drover version; "
+     "drover-replica version"},
+};
+
+const char *hint_of_child(int id)
+{
+    for (size_t i = 0; i < sizeof of_child / sizeof *of_child; i++) {
+        if (of_child[i].id == id) {
+            return of_child[i].hint;
+        }
+    }
+    return dr_hint(id);
+}
+
+const char *hint_of(const struct err *err)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].id == err->id && is_sys(err, rows[i].sys) &&
+            (rows[i].stage == NULL ||
+             strstr(err->msg, rows[i].stage) != NULL)) {
+            return rows[i].hint != NULL ? rows[i].hint : "";
+        }
+    }
+    return dr_hint(err->id);
+}
+
+/* --- names --------------------------------------------------------------- */
+
+static bool is_capital(char c)
+{
+    return (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+static const char *name_for(const struct hint_names *n, const char *word,
+                            size_t len)
+{
+    const struct {
+        const char *word, *name;
+    } all[] = {
+        {"HOST", n->host},       {"USER", n->user},
+        {"PORT", n->port},       {"REPLICA", n->replica},
+        {"DIR", n->dir},         {"PRIMARY", n->primary},
+        {"FILE", n->file},       {"NAME", n->name},
+        {"KNOWN", n->known},     {"SSH", n->ssh},
+        {"RECEIVE", n->receive}, {"TABLE", n->table},
+        {"KEY", n->key},         {"PID", n->pid},
+    };
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (strlen(all[i].word) == len &&
+            strncmp(all[i].word, word, len) == 0) {
+            return all[i].name;
+        }
+    }
+    return NULL;
+}
+
+static void append(char *out, size_t room, size_t *at, const char *p, size_t n)
+{
+    if (*at + 1 < room) {
+        size_t fits = n < room - 1 - *at ? n : room - 1 - *at;
+        memcpy(out + *at, p, fits);
+        *at += fits;
+    }
+}
+
+char *hint_fill(char *out, size_t room, const char *hint,
+                const struct hint_names *names)
+{
+    size_t at = 0;
+
+    for (const char *p = hint; *p != '\0';) {
+        size_t len = 0;
+        while (is_capital(p[len])) {
+            len++;
+        }
+        const char *name = len > 0 ? name_for(names, p, len) : NULL;
+        /* "USER" of a longer word, as in "User", is none. */
+        if (name != NULL && (p[len] < 'a' || p[len] > 'z')) {
+            append(out, room, &at, name, strlen(name));
+        } else {
+            append(out, room, &at, p, len > 0 ? len : 1);
+        }
+        p += len > 0 ? len : 1;
+    }
+    out[at] = '\0';
+    return out;
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * scan: the walk over all tables and what follows from it; see scan.h.
+ *
+ *   1. walk: one fstatat per key; keys are looked up in the index in batches,
+ *      and those with an equal stat are marked and passed over; the others are
+ *      settled one by one (scan_key.c)
+ *   2. keys that were busy are looked at again
+ *   3. if entries are left that nobody saw, a second walk looks for their
+ * names: on some filesystems a name is missed by a listing when it is replaced
+ *      by a rename meanwhile
+ *   4. if all of that was complete and the root is still the same, what is not
+ *      marked has vanished, and is removed from the index
+ *
+ * What is put into the index by others while this runs counts as seen
+ * (index_scan_begin()), so a key created behind the walk's back stays.
+ */
+#include "sync/index/scan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/quote.h"
+#include "sync/index/scan_impl.h"
+
+/* --- keys ---------------------------------------------------------------- */
+
+static struct scan_name batched_name(const struct scan *s, size_t i,
+                                     const char *table, size_t table_len)
+{
+    return (struct scan_name){.name = s->probes[i].name,
+                              .table = table,
+                              .table_len = table_len,
+                              .key = s->files[i].file,
+                              .key_len = s->files[i].key_len};
+}
+
+static int flush_batch(struct scan *s, const char *table, size_t table_len)
+{
+    size_t n = s->batched;
+
+    if (n == 0) {
+        return 0;
+    }
+    s->batched = 0;
+    index_mark_same(s->ix, s->probes, n, s->opt->scan,
+                    index_table_tag(index_key(s->ix), table, table_len));
+    for (size_t i = 0; i < n; i++) {
+        if (s->probes[i].same && !s->opt->content) {
+            continue;
+        }
+        int rc = scan_check_stop(s);
+        if (rc == 0) {
+            struct scan_name at = batched_name(s, i, table, table_len);
+            rc = scan_key_settle(s, s->dir_fd, &at, &s->probes[i].stat);
+        }
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    if (s->opt->keys_done != NULL && !s->second_walk) {
+        __atomic_fetch_add(s->opt->keys_done, n, __ATOMIC_RELAXED);
+    }
+    return scan_check_stop(s);
+}
+
+/* The entry exists, and the first walk did not see its key. */
+static bool is_missed(const struct scan *s, struct digest name)
+{
+    struct index_entry e;
+
+    return index_get(s->ix, name, &e) && e.scan != s->opt->scan;
+}
+
+static int on_key(void *arg, const char *table, size_t table_len, int dir_fd,
+                  const char *key, size_t key_len)
+{
+    struct scan *s = arg;
+    size_t i = s->batched;
+    struct stat st;
+
+    struct digest name =
+        index_name_key(index_key(s->ix), table, table_len, key, key_len);
+    if (s->second_walk && !is_missed(s, name)) {
+        return 0;
+    }
+    s->probes[i].name = name;
+    s->files[i].key_len = key_len;
+    key_file(key, key_len, s->files[i].file);
+    if (fstatat(dir_fd, s->files[i].file, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (errno != ENOENT) { /* else it is gone since it was listed */
+            struct err why;
+            struct scan_name at = batched_name(s, i, table, table_len);
+            (void)err_sys(&why, errno, "stat %s",
+                          QUOTED(s->files[i].file, key_len + 3));
+            scan_key_unreadable(s, &at, &why);
+        }
+        return 0;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return 0; /* replaced by something that is no key since then */
+    }
+    s->probes[i].stat = vstat_of(&st);
+    s->batched++;
+    return s->batched == SCAN_BATCH ? flush_batch(s, table, table_len) : 0;
+}
+
+/* --- tables -------------------------------------------------------------- */
+
+/* A table is its existence: its entry has no digest and no stat. */
+static int put_table(struct scan *s, const struct scan_name *at, int dir_fd)
+{
+    struct index_entry e = {
+        .name = at->name, .scan = s->opt->scan, .is_table = 1};
+    struct stat st;
+
+    if (s->opt->look != NULL) {
+        s->out->changed++;
+        return s->opt->look(s->opt->look_arg, NULL, &e, s->err);
+    }
+    int rc = index_put_if(s->ix, NULL, &e, s->err);
+    if (rc <= 0) {
+        return rc;
+    }
+    /* Removed meanwhile, and maybe its event came before our put. */
+    if (fstat(dir_fd, &st) == 0 && st.st_nlink == 0) {
+        index_remove_if(s->ix, &e);
+        return 0;
+    }
+    s->out->changed++;
+    scan_tell(s, SCAN_CHANGED, at);
+    return 0;
+}
+
+static int on_table_begin(void *arg, const char *table, size_t len, int dir_fd)
+{
+    struct scan *s = arg;
+    struct index_entry was;
+    struct scan_name at = {.name =
+                               index_name_table(index_key(s->ix), table, len),
+                           .table = table,
+                           .table_len = len};
+
+    int rc = scan_check_stop(s);
+    if (rc < 0) {
+        return rc;
+    }
+    s->dir_fd = dir_fd;
+    if (index_get(s->ix, at.name, &was)) {
+        index_mark(s->ix, at.name, s->opt->scan);
+        return 0;
+    }
+    return s->second_walk ? 0 : put_table(s, &at, dir_fd);
+}
+
+/* What was found in a directory that is not behind the table's name any more
+ * was not found there. */
+static bool has_moved(const struct scan *s, const char *table, size_t len)
+{
+    char path[TABLE_PATH_BYTES];
+    struct stat by_fd, by_name;
+
+    table_path(table, len, path);
+    return fstat(s->dir_fd, &by_fd) < 0 ||
+           fstatat(s->db->root_fd, path, &by_name, AT_SYMLINK_NOFOLLOW) < 0 ||
+           by_fd.st_ino != by_name.st_ino || by_fd.st_dev != by_name.st_dev;
+}
+
+static int on_table_end(void *arg, const char *table, size_t len, bool complete,
+                        const struct err *why)
+{
+    struct scan *s = arg;
+
+    int rc = flush_batch(s, table, len);
+    if (rc == 0 && complete && has_moved(s, table, len)) {
+        s->out->moved++;
+    }
+    if (rc == 0 && !complete) {
+        struct scan_name at = {.table = table, .table_len = len};
+        scan_keep_error(s, why);
+        scan_tell(s, SCAN_UNREADABLE, &at);
+        scan_tell_unread(s, why, &at);
+    }
+    return rc;
+}
+
+static int on_plain_incomplete(void *arg, const char *path,
+                               const struct err *why)
+{
+    (void)path;
+    scan_keep_error(arg, why);
+    return 0;
+}
+
+/* A link or another odd thing in the place of a table that we know: not gone.
+ */
+static bool on_expected(void *arg, const char *table, size_t len)
+{
+    const struct scan *s = arg;
+    struct index_entry e;
+
+    return index_get(s->ix, index_name_table(index_key(s->ix), table, len), &e);
+}
+
+static void on_passed(void *arg, const char *dir, const char *name,
+                      enum passed_why why)
+{
+    const struct scan *s = arg;
+
+    if (s->opt->passed != NULL && !s->second_walk) {
+        passed_note(s->opt->passed, dir, name, why);
+    }
+}
+
+static const struct walk_ops ops = {.passed = on_passed,
+                                    .expected = on_expected,
+                                    .table_begin = on_table_begin,
+                                    .key = on_key,
+                                    .table_end = on_table_end,
+                                    .plain_incomplete = on_plain_incomplete};
+
+/* --- what has vanished -----------------------------------------------------
+ */
+
+static bool count_only(void *arg, const struct index_entry *e)
+{
+    (void)e;
+    ++*(uint64_t *)arg;
+    return false;
+}
+
+static bool count_and_remove(void *arg, const struct index_entry *e)
+{
+    (void)e;
+    ++*(uint64_t *)arg;
+    return true;
+}
+
+/* Only told: it stays. */
+static bool look_at_gone(void *arg, const struct index_entry *e)
+{
+    struct scan *s = arg;
+
+    s->out->vanished++;
+    if (s->look_rc == 0) {
+        s->look_rc = s->opt->look(s->opt->look_arg, e, NULL, s->err);
+    }
+    return false;
+}
+
+static int check_root(const struct scan *s)
+{
+    if (db_root_is_same(s->db)) {
+        return 0;
+    }
+    return err_set(s->err, ERR_GONE, 0,
+                   "database %s: its directory is not the one that was opened "
+                   "(unmounted, moved or removed)",
+                   QUOTED(s->db->path, strlen(s->db->path)));
+}
+
+/* Remove entries that two complete walks did not find. */
+static int sweep(struct scan *s)
+{
+    struct walk_counts again;
+    uint64_t unseen = 0;
+
+    index_sweep(s->ix, s->opt->scan, count_only, &unseen);
+    if (unseen == 0) {
+        return 0;
+    }
+    s->second_walk = true;
+    int rc = walk_db(s->db, &ops, s, &again, s->err);
+    if (rc == 0 && again.incomplete > 0) {
+        s->out->counts.incomplete += again.incomplete;
+        return 0;
+    }
+    if (rc == 0) {
+        rc = check_root(s);
+    }
+    if (rc == 0) {
+        if (s->opt->look != NULL) {
+            index_sweep(s->ix, s->opt->scan, look_at_gone, s);
+            return s->look_rc;
+        }
+        index_sweep(s->ix, s->opt->scan, count_and_remove, &s->out->vanished);
+    }
+    return rc;
+}
+
+static int run(struct scan *s)
+{
+    int rc = walk_db(s->db, &ops, s, &s->out->counts, s->err);
+    if (rc == 0) {
+        rc = scan_key_retry(s);
+    }
+    if (rc == 0) {
+        rc = check_root(s);
+    }
+    if (rc == 0 && s->out->counts.incomplete == 0) {
+        rc = sweep(s);
+    }
+    return rc;
+}
+
+int scan_run(const struct db *db, struct index *ix,
+             const struct scan_options *opt, scan_note_fn note, void *arg,
+             struct scan_result *out, struct err *err)
+{
+    CLEANUP(freep) struct scan *s = calloc(1, sizeof *s);
+
+    *out = (struct scan_result){.reread = 0};
+    if (s == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "out of memory in a scan");
+    }
+    s->db = db;
+    s->ix = ix;
+    s->opt = opt;
+    s->note = note;
+    s->arg = arg;
+    s->out = out;
+    s->err = err;
+    s->dir_fd = -1;
+    index_scan_begin(ix, opt->scan);
+    int rc = run(s);
+    index_scan_end(ix);
+    buf_deinit(&s->value);
+    buf_deinit(&s->busy);
+    return rc;
+}

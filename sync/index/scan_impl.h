@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * scan_impl: the inside of a scan, for scan.c (the walk) and scan_key.c (one
+ * key that the walk could not pass over).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/base/buf.h"
+#include "store/layout/db.h"
+#include "store/layout/name.h"
+#include "sync/index/scan.h"
+
+/* Keys looked up in the index at once. */
+enum { SCAN_BATCH = 64 };
+
+/* A key, or a table when `key` is NULL.  Borrowed. */
+struct scan_name {
+    struct digest name;
+    const char *table;
+    size_t table_len;
+    const char *key;
+    size_t key_len;
+};
+
+struct scan {
+    const struct db *db;
+    struct index *ix;
+    const struct scan_options *opt;
+    scan_note_fn note;
+    void *arg;
+    struct scan_result *out;
+    struct err *err;  /* the caller's, for what ends the scan */
+    struct buf value; /* of the key being read */
+    struct buf busy;  /* keys to look at again: scan_key_retry() */
+    bool last_chance; /* a busy key is reported, not put aside */
+    int look_rc;      /* of opt->look, from a sweep */
+    bool second_walk; /* only entries not marked yet are of interest */
+
+    int dir_fd; /* of the table being walked */
+    size_t batched;
+    struct index_probe probes[SCAN_BATCH];
+    struct {
+        size_t key_len;
+        char file[KEY_FILE_BYTES]; /* begins with the key */
+    } files[SCAN_BATCH];
+};
+
+/* Tell the caller of the scan. */
+void scan_tell(const struct scan *s, enum scan_note note,
+               const struct scan_name *at);
+/* ... of what could not be read; `why` NULL: it is busy. */
+void scan_tell_unread(const struct scan *s, const struct err *why,
+                      const struct scan_name *at);
+/* Keep the first message for the result. */
+void scan_keep_error(struct scan *s, const struct err *why);
+/* ERR_CLOSED when the scan is to stop, else 0. */
+int scan_check_stop(const struct scan *s) MUSTCHECK;
+
+/* Bring the entry of one key up to date.  `seen` is the stat just taken, or
+ * NULL.  0, or what ends the scan (ERR_NOMEM, ERR_CLOSED). */
+int scan_key_settle(struct scan *s, int dir_fd, const struct scan_name *at,
+                    const struct vstat *seen) MUSTCHECK;
+/* The key is there, but cannot be read. */
+void scan_key_unreadable(struct scan *s, const struct scan_name *at,
+                         struct err *why);
+/* Look again at the keys that were busy; afterwards busy means SCAN_BUSY. */
+int scan_key_retry(struct scan *s) MUSTCHECK;

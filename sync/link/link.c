@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * link: dispatch over the kinds of link, and what they share; see link.h and
+ * link_kind.h. */
+#include "sync/link/link_kind.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void link_start(struct link *l)
+{
+    assert(!l->started && !l->closing);
+    l->started = true;
+    l->kind->start(l);
+}
+
+void link_kick(struct link *l)
+{
+    if (l->started && !l->ended && !l->closing) {
+        l->kind->kick(l);
+    }
+}
+
+void link_pause_input(struct link *l, bool paused)
+{
+    if (l->paused == paused || l->ended || l->closing) {
+        return;
+    }
+    l->paused = paused;
+    if (l->started) {
+        l->kind->pause_input(l);
+    }
+}
+
+void link_close(struct link *l)
+{
+    if (!l->closing) {
+        l->closing = true;
+        l->kind->close(l);
+    }
+}
+
+const char *link_describe(const struct link *l)
+{
+    return l->name;
+}
+
+void link_init(struct link *l, const struct link_kind *kind,
+               const struct link_events *events, void *arg, char *name)
+{
+    assert(events->input != NULL && events->fill != NULL);
+    assert(events->down != NULL && events->closed != NULL);
+    l->kind = kind;
+    l->events = *events;
+    l->arg = arg;
+    l->name = name;
+}
+
+void link_deinit(struct link *l)
+{
+    l->events.closed(l->arg);
+    free(l->name);
+}
+
+void link_tell_up(struct link *l, const char *what)
+{
+    if (!l->closing && l->events.up != NULL) {
+        l->events.up(l->arg, what);
+    }
+}
+
+void link_tell_input(struct link *l, const uint8_t *p, size_t n)
+{
+    if (!l->closing && n > 0) {
+        l->events.input(l->arg, p, n);
+    }
+}
+
+size_t link_tell_fill(struct link *l, uint8_t *out, size_t room)
+{
+    if (l->closing || l->ended) {
+        return 0;
+    }
+    size_t n = l->events.fill(l->arg, out, room);
+    assert(n <= room);
+    return n;
+}
+
+/* The error message travels through logs and JSON, so what a stranger's
+ * program wrote must not steer a terminal or break an encoder. */
+static void remember_line(struct link *l)
+{
+    for (size_t i = 0; i < l->line_len; i++) {
+        unsigned char c = (unsigned char)l->line[i];
+        l->last_line[i] = c >= 0x20 && c < 0x7f ? (char)c : '?';
+    }
+    l->last_line[l->line_len] = '\0';
+}
+
+static void end_line(struct link *l)
+{
+    size_t n = l->line_len;
+
+    if (n > 0 && l->line[n - 1] == '\r') {
+        l->line_len = --n;
+    }
+    if (n > 0) {
+        remember_line(l);
+        if (!l->closing && l->events.stderr_line != NULL) {
+            l->events.stderr_line(l->arg, l->line, n);
+        }
+    }
+    l->line_len = 0;
+}
+
+void link_tell_stderr(struct link *l, const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n && !l->closing; i++) {
+        if (p[i] == '\n') {
+            end_line(l);
+            continue;
+        }
+        if (l->line_len == sizeof l->line) {
+            end_line(l);
+        }
+        l->line[l->line_len++] = (char)p[i];
+    }
+}
+
+void link_end_stderr(struct link *l)
+{
+    if (l->line_len > 0) {
+        end_line(l);
+    }
+}
+
+void link_tell_down(struct link *l, struct err *err, bool permanent)
+{
+    if (l->closing || l->ended) {
+        return;
+    }
+    l->ended = true;
+    size_t used = strnlen(err->msg, sizeof err->msg);
+
+    if (l->last_line[0] != '\0' && used + 1 < sizeof err->msg) {
+        (void)snprintf(err->msg + used, sizeof err->msg - used,
+                       "; last line on stderr: %s", l->last_line);
+    }
+    l->events.down(l->arg, err, permanent);
+}

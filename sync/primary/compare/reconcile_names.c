@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * reconcile_names: from the differences of a comparison to their names, and to
+ * repairs.
+ *
+ * What only the replica has is named by the replica (RESOLVE -> NAMES, in
+ * chunks, because each costs it a walk), what the primary has by a walk here
+ * (reconcile_walk.c).  A name is shown to the operator, or put in the change
+ * log for this one replica; then the comparison waits until all of that is
+ * acknowledged (DRAINING).  What the replica has and cannot name is for another
+ * comparison; until then nothing is claimed.  A name that was not asked for, or
+ * does not hash to what was asked, ends the session. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/primary/primary_impl.h"
+
+enum {
+    RESOLVE_CHUNK = 65536, /* names asked for at once */
+};
+
+/* --- repairs and names --------------------------------------------------- */
+
+bool reconcile_copy_name(struct diff_name *out, struct bytes table,
+                         struct bytes key)
+{
+    uint8_t *copy = malloc(table.len + key.len + 1);
+
+    if (copy == NULL) {
+        return false;
+    }
+    if (table.len > 0) {
+        memcpy(copy, table.p, table.len);
+    }
+    if (key.len > 0) {
+        memcpy(copy + table.len, key.p, key.len);
+    }
+    out->table = (struct bytes){copy, table.len};
+    out->key = (struct bytes){copy + table.len, key.len};
+    return true;
+}
+
+void reconcile_add_name(struct compare *c, enum diff_kind kind, bool is_table,
+                        struct bytes table, struct bytes key)
+{
+    if (c->names_count >= c->opt.names_max) {
+        return;
+    }
+    if (c->names_count == c->names_cap) {
+        size_t cap = c->names_cap ? c->names_cap * 2 : 64;
+        struct diff_name *names = realloc(c->names, cap * sizeof *names);
+        if (names == NULL) {
+            return;
+        }
+        c->names = names;
+        c->names_cap = cap;
+    }
+    struct diff_name *name = &c->names[c->names_count];
+    if (reconcile_copy_name(name, table, key)) {
+        name->kind = kind;
+        name->is_table = is_table;
+        c->names_count++;
+    }
+}
+
+void reconcile_drain(struct primary *p, struct compare *c)
+{
+    if (!reconcile_repairs(c)) {
+        reconcile_finish(p, c);
+        return;
+    }
+    c->phase = COMPARE_DRAINING;
+    c->barrier = p->log.tail_seq;
+}
+
+void reconcile_fed(struct primary *p, struct compare *c)
+{
+    if (c->walk_err.code == 0) {
+        reconcile_drain(p, c);
+    } else {
+        reconcile_fail(p, c, &c->walk_err);
+    }
+}
+
+/* The walk gave (or could not give) its names.  What it found is repaired in
+ * any case. */
+void reconcile_names_done(struct primary *p, struct compare *c, bool complete,
+                          const struct err *err)
+{
+    if (!complete && (err != NULL || reconcile_repairs(c))) {
+        if (err != NULL && err->code != 0) {
+            c->walk_err = *err;
+        } else {
+            (void)err_set(&c->walk_err, ERR_IO, 0,
+                          "not all tables could be read, so not all "
+                          "differences have names");
+            c->walk_err.id = DR_UNREADABLE;
+        }
+    }
+    c->phase = COMPARE_FEEDING;
+    if (feed_step(p, c)) {
+        reconcile_fed(p, c);
+    }
+}
+
+void reconcile_walk(struct primary *p, struct compare *c)
+{
+    if (c->result.missing + c->result.different == 0) {
+        reconcile_drain(p, c);
+        return;
+    }
+    c->phase = COMPARE_WALKING;
+    c->walk_wanted = true;
+    c->wanted_ms = p->now_ms;
+    (void)walk_step(p);
+}
+
+void reconcile_ask_names(struct primary *p, struct compare *c)
+{
+    struct repl *r = p->repl[c->replica];
+    size_t end_at = c->resolve_at + RESOLVE_CHUNK;
+
+    if (end_at > c->resolve_count) {
+        end_at = c->resolve_count;
+    }
+    c->request = primary_id(p);
+    c->names_left = end_at - c->resolve_at;
+    while (c->resolve_at < end_at) {
+        size_t n = end_at - c->resolve_at;
+        n = n < RESOLVE_BATCH ? n : RESOLVE_BATCH;
+        wire_put_resolve(&r->out, c->request, c->resolve_at + n == end_at,
+                         c->resolve + c->resolve_at, (uint16_t)n);
+        c->resolve_at += n;
+    }
+}
+
+/* EXTRA names: which, in the order of the buckets.  All that may go, and of the
+ * rest as many as people want to see. */
+void reconcile_name_diffs(struct primary *p, struct compare *c)
+{
+    struct repl *r = p->repl[c->replica];
+    size_t want = 0, seen = 0;
+    size_t most = brake_ask_names(r, c);
+
+    most = most > c->opt.names_max ? most : c->opt.names_max;
+    c->resolve = calloc(c->diffs_count + 1, sizeof *c->resolve);
+    if (c->resolve == NULL) {
+        reconcile_no_memory(p, c);
+        return;
+    }
+    for (size_t i = 0; i < c->diffs_count; i++) {
+        if (c->diffs[i].kind != DIFF_EXTRA) {
+            continue;
+        }
+        bool goes =
+            reconcile_repairs(c) && brake_passes(p, c, c->diffs[i].name, false);
+        if (goes || seen++ < most) {
+            c->resolve[want++] = c->diffs[i].name;
+        }
+    }
+    c->resolve_count = want;
+    c->resolve_at = 0;
+    if (want == 0) {
+        reconcile_walk(p, c);
+        return;
+    }
+    c->phase = COMPARE_RESOLVING;
+    reconcile_ask_names(p, c);
+}
+
+void reconcile_repair(struct primary *p, struct compare *c, bool is_table,
+                      struct bytes table, struct bytes key)
+{
+    struct record *rec =
+        changelog_record(&p->log, is_table, table.p, table.len, key.p, key.len);
+
+    if (rec == NULL) {
+        return; /* the roots will differ again, and so will we compare */
+    }
+    c->result.to_repair++;
+    feed_fed(p, p->repl[c->replica]);
+    sender_hint(p, rec, UINT64_C(1) << c->replica, HINT_FOUND);
+    changelog_release(&p->log, rec);
+}
+
+/* The replica said all names of a chunk that it found.  What it left out may be
+ * in a directory that it cannot list: as long as nothing was about to remove
+ * it, it is there for all we know. */
+static void check_left_out(struct primary *p, struct repl *r, struct compare *c)
+{
+    bool open = false;
+
+    for (size_t i = 0; i < c->resolve_at && c->names_left > 0; i++) {
+        const struct diff *d = reconcile_find(c, c->resolve[i]);
+        open = open || (d != NULL && !d->named && !d->moving);
+    }
+    if (open && reconcile_repairs(c)) {
+        reconcile_owe_soon(p, r);
+    }
+}
+
+int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
+                    struct err *err)
+{
+    struct compare *c = reconcile_current(r);
+    const struct index_key *k = index_key(p->ix);
+    struct wire_name name;
+    int rc;
+
+    if (c == NULL || c->phase != COMPARE_RESOLVING || m->id != c->request) {
+        return 0; /* of a comparison that is over */
+    }
+    while ((rc = wire_item_name(m, &name, err)) == 1) {
+        struct diff *d = reconcile_find(c, name.name);
+        struct digest truth =
+            name.is_table ? index_name_table(k, name.table.p, name.table.len)
+                          : index_name_key(k, name.table.p, name.table.len,
+                                           name.key.p, name.key.len);
+        if (d == NULL || d->kind != DIFF_EXTRA || c->names_left == 0 ||
+            !digest_equal(truth, name.name)) {
+            return err_set(err, ERR_PROTO, 0,
+                           "NAMES holds a name that was not asked for");
+        }
+        d->named = true;
+        c->names_left--;
+        reconcile_add_name(c, DIFF_EXTRA, name.is_table, name.table, name.key);
+        if (reconcile_repairs(c) &&
+            brake_passes(p, c, name.name, name.is_table)) {
+            feed_name(p, c, name.is_table, name.table, name.key);
+        } else if (c->names_asked) {
+            brake_named(r, &name);
+        }
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    if (m->last) {
+        check_left_out(p, r, c);
+        c->resolved = true;
+        if (c->resolve_at == c->resolve_count) {
+            brake_all_named(r, c);
+        }
+    }
+    return 0;
+}

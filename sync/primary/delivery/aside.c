@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * aside: keys that do not get on for long, and what may go on without them.
+ *
+ * A key that stays locked, that the agent has no permission to read, or that
+ * changes each time while it is read, keeps its places in the log; so does one
+ * that the replica refuses again and again (its disk is full, the file cannot
+ * be replaced), or that a reader there holds a lock on.  Waiting for it in
+ * order would stop every comparison and, with enough of them, fill the window.
+ * So after a while its unsent flights stand *aside*: they keep their sequences,
+ * so the watermark does not pass them and no barrier is passed too early, but
+ * the window does not count them and a comparison does not wait for them.
+ *
+ * A comparison that ends without them has not shown that the replica holds
+ * what these keys held before: one of them may be older there than any
+ * sequence in the log tells.  So those flights are marked *passed*, and while
+ * there is one nothing is claimed for the replica, neither freshness nor a
+ * barrier.  They end as any flight does: the key is read, sent, acknowledged.
+ * Which they are, and why, is told by uncompared.c. */
+#include "sync/primary/primary_impl.h"
+
+enum {
+    ERRORS_BEFORE = 2,       /* looks in a row that ended in an error */
+    CHANGES_BEFORE = 2,      /* reads in a row under which it changed */
+    BUSY_BEFORE_MS = 2000,   /* of waiting for the lock */
+    REFUSALS_BEFORE = 2,     /* by the replica */
+    BLOCKED_BEFORE_MS = 5000 /* by a reader there: most read for less */
+};
+
+static bool is_held_up(const struct primary *p, const struct record *rec)
+{
+    return rec->changed >= CHANGES_BEFORE ||
+           (rec->unreadable && rec->tries >= ERRORS_BEFORE) ||
+           (rec->blocked_ms != 0 &&
+            p->now_ms - rec->blocked_ms >= BUSY_BEFORE_MS);
+}
+
+bool aside_is_refused(const struct flight *f)
+{
+    return f->refusals >= REFUSALS_BEFORE;
+}
+
+static void put_aside(struct repl *r, struct flight *f)
+{
+    if (!f->aside) {
+        f->aside = true;
+        r->aside++;
+    }
+}
+
+/* With what waits for it: else the window fills with that. */
+static void put_aside_all(struct repl *r, struct flight *f)
+{
+    put_aside(r, f);
+    for (struct flight *o = f->rec->flights; o != NULL; o = o->rec_next) {
+        if (o->replica == r->id && o->state == FLIGHT_HELD) {
+            put_aside(r, o);
+        }
+    }
+}
+
+void aside_refused(struct repl *r, struct flight *f)
+{
+    if (aside_is_refused(f)) {
+        put_aside_all(r, f);
+    }
+}
+
+void aside_blocked(const struct primary *p, struct repl *r, struct flight *f)
+{
+    if (f->blocked_ms != 0 && p->now_ms - f->blocked_ms >= BLOCKED_BEFORE_MS) {
+        put_aside_all(r, f);
+    }
+}
+
+/* Of all the replica's flights of the key, one is under way there. */
+static bool is_sent(const struct record *rec, int replica)
+{
+    for (const struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
+        if (f->replica == replica && f->state == FLIGHT_SENT) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Its last try was in vain, and cost so much that the next one waits. */
+static bool is_resting(const struct flight *f)
+{
+    return f->state == FLIGHT_BACKOFF && f->changed;
+}
+
+void aside_note(struct primary *p, struct record *rec)
+{
+    if (!is_held_up(p, rec)) {
+        return;
+    }
+    for (struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
+        bool waits = f->state == FLIGHT_WAIT || is_resting(f) ||
+                     (f->state == FLIGHT_HELD && !is_sent(rec, f->replica));
+        if (waits) {
+            put_aside(p->repl[f->replica], f);
+        }
+    }
+}
+
+void aside_clear(struct repl *r, struct flight *f)
+{
+    if (f->aside) {
+        f->aside = false;
+        r->aside--;
+    }
+}
+
+void aside_end(struct repl *r, struct flight *f)
+{
+    aside_clear(r, f);
+    if (f->passed) {
+        f->passed = false;
+        r->passed--;
+    }
+}
+
+/* It waits for an earlier flight of its key, which stands aside. */
+static bool waits_for_one(struct repl *r, struct flight *f)
+{
+    const struct flight *o = f->state == FLIGHT_HELD ? f->rec->flights : NULL;
+
+    while (o != NULL && !(o->aside && o->replica == f->replica)) {
+        o = o->rec_next;
+    }
+    if (o != NULL) {
+        put_aside(r, f);
+    }
+    return o != NULL;
+}
+
+void aside_follow(struct repl *r, struct flight *f)
+{
+    (void)waits_for_one(r, f);
+}
+
+bool aside_reached(struct primary *p, struct repl *r, uint64_t barrier)
+{
+    struct flight *f;
+    const struct log_node *node = changelog_next(&p->log, r->id);
+
+    if (session_watermark(p, r) >= barrier) {
+        return true;
+    }
+    if (r->aside == 0 || (node != NULL && node->seq <= barrier)) {
+        return false;
+    }
+    /* This may be asked often, and the list be long. */
+    if (r->reached_ms == p->now_ms) {
+        return false;
+    }
+    DL_FOREACH(r->flights, f) {
+        if (f->seq > barrier) {
+            break;
+        }
+        if (!f->aside && !waits_for_one(r, f)) {
+            r->reached_ms = p->now_ms;
+            return false;
+        }
+    }
+    return true;
+}
+
+void aside_adopt(struct primary *p, struct repl *r)
+{
+    struct repl *own = p->repl[p->index_id];
+    const struct flight *f;
+
+    if (own->aside == 0) {
+        return;
+    }
+    DL_FOREACH(own->flights, f) {
+        if (f->aside &&
+            !changelog_add(&p->log, f->rec, repl_bit(r), p->now_ms, 0)) {
+            reconcile_owe(p, r);
+            return;
+        }
+    }
+    sender_advance(p, r);
+}
+
+void aside_pass(struct repl *r, uint64_t barrier)
+{
+    struct flight *f;
+
+    DL_FOREACH(r->flights, f) {
+        if (f->aside && f->seq <= barrier && !f->passed) {
+            f->passed = true;
+            r->passed++;
+        }
+    }
+}

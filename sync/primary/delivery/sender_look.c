@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sender_look: what a key holds, asked of the shell for all replicas at once.
+ *
+ * A record whose content somebody waits for is queued, handed out as a *look*
+ * (primary_next_action), and answered (primary_looked).  The answer becomes the
+ * record's content, and sender.c puts the waiting flights where they belong.
+ *
+ * Failures: a busy lock or an error is retried, ever more rarely; an empty file
+ * that no rename brought is looked at again until it stood still for the settle
+ * time; what became outdated while it was read is thrown away.  A record whose
+ * looks go on failing sets its flights *aside* (primary_impl.h). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/primary/primary_impl.h"
+
+enum {
+    BUSY_FIRST_MS = 2,
+    BUSY_MAX_MS = 1000, /* thousands of keys may be locked for long */
+    TOGETHER_MS = 64,   /* retries after a longer wait are due together */
+    ERROR_FIRST_MS = 500,
+    ERROR_MAX_MS = 30000,
+    SETTLE_MIN_MS = 20,
+};
+
+/* --- what is to be looked at --------------------------------------------- */
+
+void sender_need_look(struct primary *p, struct record *rec)
+{
+    if (rec->retrying) {
+        DL_DELETE2(p->retries, rec, retry_prev, retry_next);
+        rec->retrying = false;
+    }
+    if (rec->look_id == 0 && !rec->queued) {
+        rec->queued = true;
+        DL_APPEND2(p->looks, rec, look_prev, look_next);
+    }
+}
+
+void sender_retry_later(struct primary *p, struct record *rec, int64_t in_ms)
+{
+    rec->retry_ms = p->now_ms + in_ms;
+    if (in_ms > TOGETHER_MS) {
+        /* Each tick goes through all that wait. */
+        rec->retry_ms += TOGETHER_MS - 1;
+        rec->retry_ms -= rec->retry_ms % TOGETHER_MS;
+    }
+    if (rec->retry_ms < p->retry_ms) {
+        p->retry_ms = rec->retry_ms;
+    }
+    if (!rec->retrying && !rec->queued && rec->look_id == 0) {
+        rec->retrying = true;
+        DL_APPEND2(p->retries, rec, retry_prev, retry_next);
+    }
+}
+
+struct record *sender_next_look(struct primary *p)
+{
+    if (p->lost || p->looks_active >= LOOKS_MAX) {
+        return NULL;
+    }
+    while (p->looks != NULL) {
+        struct record *rec = p->looks;
+        DL_DELETE2(p->looks, rec, look_prev, look_next);
+        rec->queued = false;
+        if (sender_awaits(p, rec)) {
+            rec->covers = rec->hints;
+            rec->look_news.seq = 0;
+            rec->look_why = rec->why;
+            rec->why = HINT_REMOVED;
+            return rec;
+        }
+        sender_release(p, rec);
+    }
+    return NULL;
+}
+
+/* The key is there, so its table is: a look that did not find the table may be
+ * older than this one, and must not drop the key on a replica. */
+void sender_found(struct primary *p, const struct record *key)
+{
+    struct record *t = NULL;
+
+    if (p->log.tables > 0 && !key->is_table) {
+        t = changelog_find(&p->log,
+                           index_name_table(index_key(p->ix), record_table(key),
+                                            key->table_len));
+    }
+    if (t != NULL && (t->look_id != 0 || t->content == CONTENT_NO_TABLE)) {
+        t->hints++;
+        sender_news(p, t, 0);
+    }
+}
+
+/* --- answers ------------------------------------------------------------- */
+
+static void look_settled(struct primary *p, struct record *rec)
+{
+    if (rec->content == CONTENT_VALUE || rec->content == CONTENT_LARGE) {
+        sender_found(p, rec);
+    }
+    if (rec->content != CONTENT_LARGE) {
+        sender_note_still(p, rec); /* a large value is yet to be read */
+    }
+    rec->tries = 0;
+    rec->blocked_ms = 0;
+    if (rec->unreadable) {
+        rec->unreadable = false;
+        p->log.unreadable--;
+    }
+    rec->content_covers = rec->covers;
+    rec->content_news = rec->look_news;
+}
+
+/* The look told nothing: what was known before it counts for the next. */
+static void look_failed(struct record *rec)
+{
+    if (rec->hints == rec->covers) {
+        rec->why = rec->look_why;
+    }
+}
+
+void sender_note_changed(struct primary *p, struct record *rec)
+{
+    if (rec->changed == 0) {
+        rec->changed_ms = p->now_ms;
+        DL_APPEND2(p->hot, rec, hot_prev, hot_next);
+    }
+    if (rec->changed < UINT16_MAX) {
+        rec->changed++;
+    }
+    aside_note(p, rec);
+}
+
+void sender_note_still(struct primary *p, struct record *rec)
+{
+    if (rec->changed > 0) {
+        DL_DELETE2(p->hot, rec, hot_prev, hot_next);
+        rec->changed = 0;
+        rec->changed_ms = 0;
+    }
+}
+
+void sender_fail_look(struct primary *p, struct record *rec,
+                      const struct looked *l)
+{
+    look_failed(rec);
+    int64_t wait_ms = l->result == LOOK_ERROR ? ERROR_FIRST_MS : BUSY_FIRST_MS;
+    int64_t max_ms = l->result == LOOK_ERROR ? ERROR_MAX_MS : BUSY_MAX_MS;
+
+    for (int i = 0; i < rec->tries && wait_ms < max_ms; i++) {
+        wait_ms *= 2;
+    }
+    if (rec->tries < 30) {
+        rec->tries++;
+    }
+    if (l->result == LOOK_ERROR) {
+        if (!rec->unreadable) {
+            rec->unreadable = true;
+            p->log.unreadable++;
+        }
+        (void)snprintf(p->unreadable_text, sizeof p->unreadable_text, "%.*s",
+                       (int)sizeof p->unreadable_text - 1,
+                       l->err != NULL ? l->err->msg : "unreadable");
+        p->unreadable_id = l->err != NULL && l->err->id != DR_NONE
+                               ? l->err->id
+                               : DR_UNREADABLE;
+        if (rec->tries == 1) {
+            primary_log(p, -1, 4, p->unreadable_id, "%s", p->unreadable_text);
+        }
+    } else if (l->result == LOOK_BUSY) {
+        if (rec->blocked_ms == 0) {
+            rec->blocked_ms = p->now_ms;
+        }
+        if (l->pid != 0) {
+            rec->pid = l->pid;
+            memcpy(rec->comm, l->comm, sizeof rec->comm);
+        }
+    } else if (l->result == LOOK_CHANGING) {
+        sender_note_changed(p, rec);
+    }
+    aside_note(p, rec);
+    sender_retry_later(p, rec, wait_ms < max_ms ? wait_ms : max_ms);
+}
+
+/* Whether this look and the one before found the same empty file, and no hint
+ * came in between; if not, this one is the first of it. */
+static bool is_same_empty(struct primary *p, struct record *rec,
+                          const struct looked *l)
+{
+    if (rec->empty_ino == l->look.stat.ino &&
+        rec->empty_ctime_ns == l->look.stat.ctime_ns &&
+        rec->empty_hints == rec->covers) {
+        return true;
+    }
+    rec->empty_ino = l->look.stat.ino;
+    rec->empty_ctime_ns = l->look.stat.ctime_ns;
+    rec->empty_hints = rec->covers;
+    rec->empty_drains = p->drains;
+    rec->empty_ms = p->now_ms;
+    return false;
+}
+
+/* An empty file that no rename brought may be a writer's placeholder: it is a
+ * value only when it stayed so for the settle time, by its times or, for these
+ * may lie in the future, since it was first looked at.  A rename proves it at
+ * once, but the key may have been removed since, and the file be a placeholder
+ * whose event is still in the queue: so a drain after a look at it must have
+ * told nothing new of the key.  True: look again later. */
+static bool is_doubtful(struct primary *p, struct record *rec,
+                        const struct looked *l)
+{
+    if (l->value_len > 0 || l->age_ms >= p->config.settle_ms) {
+        return false;
+    }
+    bool same = is_same_empty(p, rec, l);
+    int64_t known_ms = p->now_ms - rec->empty_ms;
+    int64_t age_ms = l->age_ms > known_ms ? l->age_ms : known_ms;
+    int64_t wait_ms = p->config.settle_ms - age_ms;
+
+    if (wait_ms <= 0) {
+        return false;
+    }
+    if (rec->look_why == HINT_COMMITTED) {
+        if (same && rec->empty_drains < p->drains) {
+            return false;
+        }
+        wait_ms = 0;
+    }
+    if (rec->hints != rec->covers) {
+        sender_need_look(p, rec); /* there is news already */
+        return true;
+    }
+    look_failed(rec);
+    sender_retry_later(p, rec,
+                       wait_ms > SETTLE_MIN_MS ? wait_ms : SETTLE_MIN_MS);
+    return true;
+}
+
+static void index_has(struct primary *p, struct record *rec,
+                      const struct looked *l)
+{
+    struct index_entry e = {.name = rec->name,
+                            .digest = l->look.digest,
+                            .stat = l->look.stat,
+                            .is_table = rec->is_table};
+    struct err err;
+
+    if (rec->is_table) {
+        memset(&e.digest, 0, sizeof e.digest);
+        memset(&e.stat, 0, sizeof e.stat);
+    } else {
+        e.table = index_table_tag(index_key(p->ix), record_table(rec),
+                                  rec->table_len);
+    }
+    if (index_put(p->ix, &e, &err) < 0) {
+        primary_log(p, -1, 3, DR_NONE, "%s", err.msg);
+    }
+}
+
+/* Touched, or written anew with the bytes it had: a replica that holds these
+ * needs no more than their digest.  Not when the index has this very stat: then
+ * the look is for a replica that was found to lack the value. */
+static bool is_known(struct primary *p, const struct record *rec,
+                     const struct looked *l)
+{
+    struct index_entry e;
+
+    return index_get(p->ix, rec->name, &e) && !e.is_table &&
+           digest_equal(e.digest, l->look.digest) &&
+           (rec->same || !vstat_equal(e.stat, l->look.stat));
+}
+
+static void take_value(struct primary *p, struct record *rec,
+                       const struct looked *l)
+{
+    struct wire_change m = {0};
+    struct buf body = BUF_NULL;
+
+    m.table =
+        (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
+    m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
+    m.digest = l->look.digest;
+    m.value = (struct bytes){l->value, l->value_len};
+    wire_set_body(&body, &m);
+    if (body.bad) {
+        buf_deinit(&body);
+        sender_retry_later(p, rec, BUSY_MAX_MS);
+        return;
+    }
+    changelog_know(&p->log, rec, CONTENT_UNKNOWN);
+    changelog_know(&p->log, rec, CONTENT_VALUE);
+    rec->body = body.data;
+    rec->body_len = body.len;
+    rec->digest = l->look.digest;
+    rec->size = l->value_len;
+    rec->same = is_known(p, rec, l);
+    p->log.body_bytes += body.len;
+    p->values_read++;
+    p->bytes_read += l->value_len;
+    index_has(p, rec, l);
+    look_settled(p, rec);
+    sender_place(p, rec);
+}
+
+static struct record *job_done(struct primary *p, uint64_t id,
+                               bool *outdated_out)
+{
+    struct look_job *job = NULL;
+
+    HASH_FIND(hh, p->jobs, &id, sizeof id, job);
+    if (job == NULL) {
+        return NULL;
+    }
+    struct record *rec = job->rec;
+    *outdated_out = job->outdated;
+    HASH_DEL(p->jobs, job);
+    free(job);
+    rec->look_id = 0;
+    p->looks_active--;
+    p->looks_done++;
+    return rec;
+}
+
+static bool is_in_table(const struct record *key, const struct record *table)
+{
+    return !key->is_table && key->table_len == table->table_len &&
+           (key->table_len == 0 ||
+            memcmp(key->names, table->names, key->table_len) == 0);
+}
+
+/* The table is gone, with all its keys, whose removal may be told by no event
+ * of their own: what was read of them before is not to follow its drop. */
+static void forget_keys(struct primary *p, const struct record *table)
+{
+    struct record *rec, *after;
+    struct look_job *job, *next;
+    struct repl *r;
+
+    DL_FOREACH_SAFE2(p->log.known, rec, after, known_next) {
+        if (is_in_table(rec, table)) {
+            changelog_know(&p->log, rec, CONTENT_UNKNOWN);
+        }
+    }
+    HASH_ITER(hh, p->jobs, job, next) {
+        job->outdated = job->outdated || is_in_table(job->rec, table);
+    }
+    EACH_REPL(p, r) {
+        if (r->stream.flight != NULL &&
+            is_in_table(r->stream.flight->rec, table)) {
+            r->stream.outdated = true;
+        }
+    }
+}
+
+static void take_absent(struct primary *p, struct record *rec)
+{
+    changelog_know(&p->log, rec, CONTENT_UNKNOWN);
+    changelog_know(&p->log, rec,
+                   rec->is_table ? CONTENT_NO_TABLE : CONTENT_GONE);
+    if (rec->is_table) {
+        forget_keys(p, rec);
+    }
+    index_remove(p->ix, rec->name);
+    look_settled(p, rec);
+    sender_place(p, rec);
+}
+
+/* A large value that was touched or restored, rather than changed?  Then it is
+ * the file it was, or a copy that kept its mtime.  A program that wrote the
+ * value anew made a new file of now, whose size may well be equal; to read that
+ * twice would cost it time for nothing. */
+static bool may_be_same(struct primary *p, struct record *rec,
+                        const struct looked *l)
+{
+    struct index_entry e;
+    const struct vstat *now = &l->look.stat;
+
+    if (rec->changed > 0 || !index_get(p->ix, rec->name, &e) || e.is_table ||
+        e.stat.size != now->size || vstat_equal(e.stat, *now)) {
+        return false;
+    }
+    rec->digest = e.digest;
+    return e.stat.ino == now->ino ||
+           l->look.mtime_ns < now->ctime_ns - INDEX_YOUNG_NS;
+}
+
+static void take_present(struct primary *p, struct record *rec,
+                         const struct looked *l, enum content content)
+{
+    changelog_know(&p->log, rec, CONTENT_UNKNOWN);
+    changelog_know(&p->log, rec, content);
+    rec->size = l->look.stat.size;
+    rec->ask = content == CONTENT_LARGE && may_be_same(p, rec, l);
+    if (content == CONTENT_TABLE) {
+        index_has(p, rec, l);
+    }
+    look_settled(p, rec);
+    sender_place(p, rec);
+}
+
+static void looked(struct primary *p, uint64_t id, const struct looked *l)
+{
+    bool outdated = false;
+    struct record *rec = job_done(p, id, &outdated);
+
+    if (rec == NULL) {
+        return;
+    }
+    if (rec->flights == NULL) {
+        sender_release(p, rec);
+        return;
+    }
+    if (outdated) {
+        look_failed(rec);
+        sender_need_look(p, rec);
+        return;
+    }
+    if (!rec->is_table && unborn_looked(p, rec, l)) {
+        return;
+    }
+    switch (l->result) {
+    case LOOK_VALUE:
+        if (rec->is_table) {
+            take_present(p, rec, l, CONTENT_TABLE);
+        } else if (!is_doubtful(p, rec, l)) {
+            take_value(p, rec, l);
+        }
+        break;
+    case LOOK_LARGE:
+        take_present(p, rec, l, CONTENT_LARGE);
+        break;
+    case LOOK_GONE:
+    case LOOK_NOT_A_KEY:
+        take_absent(p, rec);
+        break;
+    case LOOK_ROOT_LOST:
+        primary_root_lost(p, l->err != NULL ? l->err->msg : "root lost");
+        sender_need_look(p, rec);
+        break;
+    default:
+        sender_fail_look(p, rec, l);
+        break;
+    }
+}
+
+void primary_looked(struct primary *p, uint64_t id, const struct looked *r,
+                    int64_t now_ms)
+{
+    p->now_ms = now_ms;
+    looked(p, id, r);
+    sender_advance_all(p);
+}
+
+void primary_looked_table(struct primary *p, uint64_t id, int result,
+                          const struct err *err, int64_t now_ms)
+{
+    struct looked l = {.result = result, .err = err};
+
+    p->now_ms = now_ms;
+    looked(p, id, &l);
+    sender_advance_all(p);
+}
+
+/* --- time ---------------------------------------------------------------- */
+
+int64_t sender_tick_looks(struct primary *p)
+{
+    struct record *rec, *next;
+    int64_t soonest = INT64_MAX;
+
+    DL_FOREACH_SAFE2(p->retries, rec, next, retry_next) {
+        if (rec->retry_ms <= p->now_ms) {
+            sender_need_look(p, rec);
+        } else if (rec->retry_ms < soonest) {
+            soonest = rec->retry_ms;
+        }
+    }
+    return soonest;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * stuck: see stuck.h.
+ */
+#include "sync/primary/delivery/stuck.h"
+
+#include <stdio.h>
+
+#include "store/base/quote.h"
+#include "store/base/units.h"
+#include "sync/errors/state.h"
+#include "sync/primary/primary_impl.h"
+
+enum {
+    CHANGES_BEFORE = 2, /* reads in a row under which it changed */
+    NAME_BYTES = 256,
+};
+
+/* --- why ----------------------------------------------------------------- */
+
+/* The flight of the same key that this one waits for. */
+static const struct flight *ahead_of(const struct flight *f)
+{
+    const struct flight *o = f->state == FLIGHT_HELD ? f->rec->flights : NULL;
+
+    while (o != NULL && (o->replica != f->replica || o->state == FLIGHT_HELD)) {
+        o = o->rec_next;
+    }
+    return o != NULL ? o : f;
+}
+
+static enum stuck why(const struct flight *f)
+{
+    if (f->refusals > 0) {
+        return STUCK_REFUSED;
+    }
+    if (f->state == FLIGHT_SENT || f->state == FLIGHT_READY) {
+        return f->blocked_ms != 0 ? STUCK_LOCKED_THERE : STUCK_NOT;
+    }
+    if (f->rec->changed >= CHANGES_BEFORE) {
+        return STUCK_CHANGING;
+    }
+    if (f->rec->blocked_ms != 0) {
+        return STUCK_LOCKED_HERE;
+    }
+    return f->rec->unreadable ? STUCK_UNREADABLE : STUCK_NOT;
+}
+
+enum stuck stuck_why(const struct flight *f)
+{
+    return why(ahead_of(f));
+}
+
+static int64_t since_ms(const struct flight *f)
+{
+    switch (why(f)) {
+    case STUCK_REFUSED:
+        return f->refusal.since_ms;
+    case STUCK_LOCKED_THERE:
+        return f->blocked_ms;
+    case STUCK_LOCKED_HERE:
+        return f->rec->blocked_ms;
+    case STUCK_CHANGING:
+        return f->rec->changed_ms;
+    case STUCK_NOT:
+    case STUCK_UNREADABLE:
+        break;
+    }
+    return f->time_ms;
+}
+
+int64_t stuck_for_ms(const struct primary *p, const struct flight *f)
+{
+    int64_t ms = p->now_ms - since_ms(ahead_of(f));
+
+    return ms > 0 ? ms : 0;
+}
+
+const struct flight *stuck_next(const struct repl *r,
+                                const struct flight *after)
+{
+    const struct flight *f = after != NULL ? after->next : r->flights;
+
+    while (f != NULL && stuck_why(f) == STUCK_NOT) {
+        f = f->next;
+    }
+    return f;
+}
+
+/* --- in words ------------------------------------------------------------ */
+
+static const char *name_of(char out[NAME_BYTES], const struct record *rec)
+{
+    if (rec->is_table) {
+        (void)snprintf(out, NAME_BYTES, "table %s",
+                       QUOTED_TABLE(record_table(rec), rec->table_len));
+    } else {
+        (void)snprintf(out, NAME_BYTES, "table %s key %s",
+                       QUOTED_TABLE(record_table(rec), rec->table_len),
+                       QUOTED(record_key(rec), rec->key_len));
+    }
+    return out;
+}
+
+static const char *more_of(char out[64], uint64_t more)
+{
+    out[0] = '\0';
+    if (more > 0) {
+        (void)snprintf(out, 64, ", and %llu more like it",
+                       (unsigned long long)more);
+    }
+    return out;
+}
+
+static void say_locked(const char *name, const char *where, int64_t for_ms,
+                       const char comm[16], uint32_t pid, const char *more,
+                       struct err *err)
+{
+    (void)err_set(err, ERR_TIMEOUT, 0,
+                  "%s is locked on the %s for %lld s by %.16s (pid %lu)%s",
+                  name, where, (long long)(for_ms / 1000),
+                  comm[0] != '\0' ? comm : "an unknown process",
+                  (unsigned long)pid, more);
+}
+
+void stuck_say(const struct primary *p, const struct flight *flight,
+               uint64_t more, struct err *err)
+{
+    const struct flight *f = ahead_of(flight);
+    const struct record *rec = f->rec;
+    int64_t for_ms = stuck_for_ms(p, f);
+    char name[NAME_BYTES], others[64];
+
+    (void)name_of(name, rec);
+    (void)more_of(others, more);
+    switch (why(f)) {
+    case STUCK_REFUSED:
+        (void)err_set(err, ERR_REFUSED, 0, "%s: %s%s", name,
+                      f->refusal.what != NULL ? f->refusal.what : "refused",
+                      others);
+        err->id = f->refusal.dr;
+        return;
+    case STUCK_LOCKED_THERE:
+        say_locked(name, "replica", for_ms, f->comm, f->pid, others, err);
+        err->id = DR_LOCKED_THERE;
+        return;
+    case STUCK_LOCKED_HERE:
+        say_locked(name, "primary", for_ms, rec->comm, rec->pid, others, err);
+        err->id = DR_BLOCKED;
+        return;
+    case STUCK_CHANGING:
+        (void)err_set(err, ERR_TIMEOUT, 0,
+                      "%s changes while it is read, %u tries%s", name,
+                      (unsigned)rec->changed, others);
+        err->id = DR_CHANGING;
+        return;
+    case STUCK_UNREADABLE:
+        (void)err_set(err, ERR_PERM, 0, "%s%s", p->unreadable_text, others);
+        err->id = p->unreadable_id;
+        return;
+    case STUCK_NOT:
+        break;
+    }
+    (void)err_set(err, ERR_TIMEOUT, 0, "%s is not acknowledged for %lld s%s",
+                  name, (long long)(for_ms / 1000), others);
+    err->id = DR_LAG;
+}
+
+/* --- does a replica keep up? --------------------------------------------- */
+
+static bool lasts(const struct primary *p, const struct repl *r,
+                  struct err *why_out)
+{
+    const struct flight *f = refused_oldest(r);
+
+    if (f == NULL || p->now_ms - f->refusal.since_ms < REFUSED_LASTS_MS) {
+        return false;
+    }
+    stuck_say(p, f, 0, why_out);
+    (void)err_wrap(why_out, "%llu change%s refused for %lld s, such as",
+                   (unsigned long long)r->refused,
+                   r->refused == 1 ? " is" : "s are",
+                   (long long)(stuck_for_ms(p, f) / 1000));
+    return true;
+}
+
+/* Of what is older than the limit: what waits for somebody, else the oldest. */
+static void say_oldest(struct primary *p, const struct repl *r,
+                       int64_t limit_ms, struct err *err)
+{
+    const struct flight *f = stuck_next(r, NULL);
+    const struct log_node *node = changelog_next(&p->log, r->id);
+    char name[NAME_BYTES];
+
+    if (f == NULL || p->now_ms - f->time_ms <= limit_ms) {
+        f = r->flights;
+    }
+    if (f != NULL) {
+        stuck_say(p, f, 0, err);
+        return;
+    }
+    (void)err_set(err, ERR_TIMEOUT, 0, "%s was not sent yet",
+                  node != NULL ? name_of(name, node->rec)
+                               : "what changed last");
+    err->id = DR_LAG;
+}
+
+bool primary_keeps_up(struct primary *p, int replica, int64_t lag_limit_ms,
+                      int64_t now_ms, struct err *why_out)
+{
+    const struct repl *r = primary_repl(p, replica);
+    struct replica_status st;
+
+    p->now_ms = now_ms;
+    if (lasts(p, r, why_out) || differs_say(p, r, why_out)) {
+        return false;
+    }
+    primary_status(p, replica, now_ms, &st);
+    if (st.lag_ms >= 0 && st.lag_ms <= lag_limit_ms) {
+        return true;
+    }
+    if (st.lag_ms < 0) {
+        (void)err_set(why_out, ERR_TIMEOUT, 0,
+                      "what it lacks is not known before it was compared");
+        why_out->id = DR_LAG;
+        return false;
+    }
+    say_oldest(p, r, lag_limit_ms, why_out);
+    (void)err_wrap(why_out, "%lld s behind, %llu change%s pending, such as",
+                   (long long)(st.lag_ms / 1000),
+                   (unsigned long long)st.pending_keys,
+                   st.pending_keys == 1 ? "" : "s");
+    return false;
+}

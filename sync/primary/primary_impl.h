@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * primary_impl: what the files of the primary's core share, and nobody else.
+ *
+ *     primary.c         hints, actions, barriers, time
+ *     sender.c          flights: from a place in the log to an acknowledgement
+ *     sender_look.c     ... what a key holds: looks and their answers
+ *     aside.c           ... what a key that does not get on does not hold up
+ *     uncompared.c      ... and what a comparison says of it
+ *     unborn.c          ... what may be a temporary, and no key
+ *     refused.c         ... what the replica answers no to
+ *     stuck.c           ... and why a change does not come to its replica
+ *     stream.c          large values in pieces
+ *     session.c         one connection: hello, frames, heartbeats
+ *     reconcile.c       comparing one replica with the index: jobs and steps
+ *     reconcile_diff.c  ... which name hashes differ
+ *     reconcile_names.c ... their names, and repairs
+ *     reconcile_walk.c  from name hashes to names, for all who wait for it
+ *     reconcile_feed.c  ... and from names to repairs, at the replica's pace
+ *     undone.c          what was undone after the primary lost something
+ *     brake.c           what may be deleted on a replica, and what is held
+ *     gate.c            ... and what waits until a move is known as a whole
+ *     primary_status.c  what status shows
+ */
+#pragma once
+
+#include "store/base/buf.h"
+#include "sync/primary/brake.h"
+#include "sync/primary/compare/differs.h"
+#include "sync/primary/delivery/changelog.h"
+#include "sync/primary/delivery/refused.h"
+#include "sync/primary/delivery/stuck.h"
+#include "sync/primary/gate.h"
+#include "sync/primary/pace.h"
+#include "sync/primary/primary.h"
+#include "sync/primary/undone.h"
+
+enum {
+    LOOKS_MAX = 128, /* looks under way at once */
+    LATENCY_SAMPLES = 1024,
+    MARKS_MAX = 64,       /* remembered drains */
+    LIST_BATCH = 1024,    /* buckets per LIST */
+    RESOLVE_BATCH = 4096, /* hashes per RESOLVE frame */
+    NAME_ROUNDS = 2,      /* equal findings in a row that prove a difference */
+    ROUNDS_MAX = 20,
+};
+
+/* --- flights (sender.c) -------------------------------------------------- */
+
+enum flight_state {
+    FLIGHT_WAIT = 1, /* its record is to be looked at */
+    FLIGHT_READY,    /* in the replica's ready list */
+    FLIGHT_LARGE,    /* in the replica's large list, or streaming */
+    FLIGHT_RIDE,     /* the index' own flight, waiting for another's stream
+                        until retry_ms; or, for a value that may be the same,
+                        another's waiting for the index' */
+    FLIGHT_HELD,     /* an earlier flight of this key is not acknowledged */
+    FLIGHT_BACKOFF,  /* refused by the replica; again at retry_ms */
+    FLIGHT_SENT,
+};
+
+struct flight {
+    UT_hash_handle hh;                      /* in replica.flights_by_seq */
+    struct flight *prev, *next;             /* replica.flights, by sequence */
+    struct flight *ready_prev, *ready_next; /* replica.ready or .large */
+    struct flight *rec_next;                /* record.flights */
+    struct record *rec;
+    int replica;
+    uint8_t state;
+    uint8_t relooks;  /* content was stale when its turn came */
+    uint8_t refusals; /* NAKs in a row */
+    bool asked;       /* sent as SAME */
+    bool whole;       /* the replica said that it is not: send the value */
+    bool dropping;    /* a table's drop that waits for the brake */
+    bool took_keys;   /* ... and deletes of its keys ended, to go with it */
+    uint64_t seq;
+    int64_t time_ms, time_us;
+    int64_t retry_ms;
+    struct refusal refusal; /* when `refusals` is not 0 */
+    int64_t rest_ms;        /* no new try of a large value before this */
+    bool changed;           /* its last try was in vain for that reason */
+    uint64_t fence;     /* an aborted stream: until the PONG to this ping the
+                           replica may still refuse it; 0 none */
+    int64_t blocked_ms; /* since when a reader there holds it up, 0 not */
+    uint32_t pid;
+    char comm[16];
+    bool aside;   /* it does not get on for long (aside.c) */
+    bool passed;  /* a comparison ended without it */
+    size_t bytes; /* counted against the window while ready or sent */
+};
+
+struct repl;
+struct primary;
+struct stream;
+
+/* False: no memory; a comparison is owed. */
+bool sender_hint(struct primary *p, struct record *rec, uint64_t mask,
+                 enum hint why);
+/* Events were lost: what is being read now, waits to be sent or is on its way
+ * may be outdated, and its event missing.  It is read and sent once more: the
+ * index must not hold it after the scan that follows, and a comparison sees
+ * what a replica has, not what it is about to get. */
+void sender_doubt(struct primary *p);
+/* The replica lost its places in the log: what is under way there may be
+ * outdated by a change that it will not be told of, and arrive after a
+ * comparison has looked.  It is read and sent once more. */
+void sender_redo(struct primary *p, struct repl *r);
+/* Take places from the log into flights as far as the window allows. */
+void sender_advance(struct primary *p, struct repl *r);
+void sender_advance_all(struct primary *p);
+/* Append frames of ready flights to r->out until it holds `want` bytes. */
+void sender_produce(struct primary *p, struct repl *r, size_t want);
+bool sender_has_output(const struct repl *r);
+/* 1 = acknowledged, 0 = no such flight was sent. */
+int sender_acked(struct primary *p, struct repl *r, uint64_t seq);
+int sender_refused(struct primary *p, struct repl *r,
+                   const struct wire_nak *nak);
+/* The flight's stream was aborted: it is not sent again before the replica has
+ * answered a ping, and what it says of the aborted attempt is ignored. */
+void sender_fence(struct primary *p, struct repl *r, struct flight *f);
+void sender_ponged(struct primary *p, struct repl *r, uint64_t ping);
+int sender_blocked(struct primary *p, struct repl *r,
+                   const struct wire_blocked *m);
+/* The link went: what was sent must be sent again, in the same places. */
+void sender_rewind(struct primary *p, struct repl *r);
+/* The session is live: what waits from before goes first. */
+void sender_resume(struct primary *p, struct repl *r);
+/* Forget all flights of the replica. */
+void sender_drop(struct primary *p, struct repl *r);
+int64_t sender_tick(struct primary *p);
+/* A flight's state, and the lists it is on, change only here. */
+void flight_set(struct primary *p, struct flight *f, enum flight_state s);
+/* The flight is over (acknowledged, or not needed): unlink and free it, and
+ * let a held one of the same key go on. */
+void flight_end(struct primary *p, struct flight *f);
+/* What was just sent does not account for `news`: the replica gets a flight of
+ * its own for that, in the place where the news came. */
+void sender_follow(struct primary *p, struct repl *r, struct record *rec,
+                   struct news news);
+/* The index has what its flight was for; what is newer than that (!fresh) gets
+ * a flight of its own.  So a key that changes all the time does not hold the
+ * index' watermark. */
+void sender_known(struct primary *p, struct flight *f, bool fresh,
+                  struct news news);
+/* Does anyone who can take it wait for this record's content? */
+bool sender_awaits(struct primary *p, const struct record *rec);
+/* Content arrived: all flights that waited for it go on. */
+void sender_place(struct primary *p, struct record *rec);
+/* Whatever was read or is being read does not account for a hint of now. */
+void sender_news(struct primary *p, struct record *rec, int64_t now_us);
+/* The index has read a large value, or cannot (NULL): those that waited for its
+ * digest go on. */
+void sender_answer_ask(struct primary *p, struct record *rec,
+                       const struct stream *read, const struct looked *l);
+/* Free the record if neither the log nor a flight needs it. */
+void sender_release(struct primary *p, struct record *rec);
+
+/* --- looks (sender_look.c) ----------------------------------------------- */
+
+/* The key was read. */
+void sender_found(struct primary *p, const struct record *key);
+void sender_need_look(struct primary *p, struct record *rec);
+void sender_retry_later(struct primary *p, struct record *rec, int64_t in_ms);
+void sender_fail_look(struct primary *p, struct record *rec,
+                      const struct looked *l);
+/* It changed while it was read: that is one more try in vain; it was read. */
+void sender_note_changed(struct primary *p, struct record *rec);
+void sender_note_still(struct primary *p, struct record *rec);
+/* The next record to look at, or NULL. */
+struct record *sender_next_look(struct primary *p);
+/* Queue what is to be tried again now; returns when the next one is. */
+int64_t sender_tick_looks(struct primary *p);
+
+/* --- keys that do not get on for long (aside.c) -------------------------- */
+
+/* A look failed: if that lasts, the key's waiting flights stand aside. */
+void aside_note(struct primary *p, struct record *rec);
+/* The replica refused the flight's change; a reader there holds it up. */
+void aside_refused(struct repl *r, struct flight *f);
+/* This one waits for an earlier flight of its key, which may stand aside. */
+void aside_follow(struct repl *r, struct flight *f);
+void aside_blocked(const struct primary *p, struct repl *r, struct flight *f);
+/* Refused so often that it stays aside until it is acknowledged. */
+bool aside_is_refused(const struct flight *f);
+/* The flight goes on; it is over. */
+void aside_clear(struct repl *r, struct flight *f);
+void aside_end(struct repl *r, struct flight *f);
+/* Everything up to `barrier` is acknowledged but what stands aside. */
+bool aside_reached(struct primary *p, struct repl *r, uint64_t barrier);
+/* A comparison begins: what the index cannot tell because it stands aside gets
+ * a place in the replica's log, too. */
+void aside_adopt(struct primary *p, struct repl *r);
+/* The replica's repairs end without those up to `barrier` that stand aside. */
+void aside_pass(struct repl *r, uint64_t barrier);
+
+/* --- new files that may be temporaries (unborn.c) ------------------------ */
+
+struct unborn;
+
+/* Asked before the hint is counted: has the key's file been made before our
+ * eyes, and nothing happened to it since that an event tells of? */
+bool unborn_is_made(const struct primary *p, const struct record *rec,
+                    enum hint why);
+/* Everybody was told of the key. */
+void unborn_forget(struct primary *p, struct digest name);
+/* A look was answered.  True: that is all there is to do.  The file is unborn,
+ * and what waited for it has ended (the record may be gone); or it was until
+ * now, and everybody is to hear of it. */
+bool unborn_looked(struct primary *p, struct record *rec,
+                   const struct looked *l);
+/* A barrier comes: see that those before it have still committed nothing. */
+void unborn_ask(struct primary *p);
+/* Events were lost. */
+void unborn_doubt(struct primary *p);
+/* Look at those again that it is time for; returns when the next one is. */
+int64_t unborn_tick(struct primary *p);
+void unborn_free(struct primary *p);
+
+/* --- streams (stream.c) -------------------------------------------------- */
+
+enum stream_state { STREAM_NONE, STREAM_OPENING, STREAM_OPEN, STREAM_READING };
+struct stream {
+    enum stream_state state;
+    uint64_t id;
+    struct flight *flight;
+    bool begun;       /* SET_BEGIN was sent */
+    int64_t since_ms; /* its try began */
+    bool outdated;    /* the table was found gone: look again */
+    uint64_t covers;  /* record.hints when it was opened */
+    struct news news; /* since then */
+    uint64_t done_bytes;
+    uint64_t zeros;     /* sent since the last fence */
+    uint64_t waits_for; /* the answer to this ping; 0: for none */
+};
+/* Put the names into an ACT_STREAM_OPEN that is about to be handed out; false
+ * when its stream is over already. */
+bool stream_names(struct primary *p, struct action *a);
+void stream_start(struct primary *p, struct repl *r);
+void stream_drop(struct primary *p, struct repl *r);
+/* Ping `id` was answered. */
+void stream_ponged(struct primary *p, struct repl *r, uint64_t id);
+/* More pieces are wanted (the output has room). */
+void stream_more(struct primary *p, struct repl *r);
+
+/* --- comparisons (reconcile.c, reconcile_walk.c) ------------------------- */
+
+struct diff {
+    struct digest name;
+    struct digest here, there; /* zero: absent */
+    uint8_t kind;              /* enum diff_kind */
+    uint8_t is_table;
+    uint8_t rounds; /* found the same so many times in a row */
+    bool moving;    /* only there, and a change of it was on its way */
+    bool named;     /* by the replica, asked with RESOLVE */
+};
+
+enum compare_phase {
+    COMPARE_QUEUED,
+    COMPARE_SCANNING,  /* the replica scans */
+    COMPARE_TOP,       /* waiting for the 256 nodes */
+    COMPARE_BUCKETS,   /* ... for bucket digests */
+    COMPARE_LISTING,   /* ... for entries */
+    COMPARE_SETTLING,  /* waiting for a barrier before the next round */
+    COMPARE_RESOLVING, /* ... for names of what only the replica has */
+    COMPARE_WALKING,   /* names of what the primary has */
+    COMPARE_FEEDING,   /* ... go into the log as there is room */
+    COMPARE_DRAINING,  /* repairs are on their way */
+    COMPARE_ENDED,
+};
+
+struct compare {
+    struct compare *next; /* replica.jobs */
+    uint64_t id;
+    int replica;
+    bool automatic;   /* ours: on connect, or roots differ */
+    bool abandoned;   /* the caller freed it while it ran */
+    bool applies;     /* it does what was approved */
+    bool names_asked; /* of what is held */
+    struct compare_options opt;
+    enum compare_phase phase;
+    uint64_t request; /* id of the request whose answer is awaited */
+    unsigned round;
+    uint64_t barrier; /* SETTLING, DRAINING */
+    unsigned debts;   /* of the replica when it began */
+    bool looks;       /* at what the replica's scan found, beside its index */
+    int64_t began_ms;
+    uint8_t nodes_todo[256]; /* node digests differ */
+    unsigned nodes_left, node_at;
+    uint8_t *buckets_todo; /* bitmap of INDEX_BUCKETS bits: differ */
+    uint8_t *buckets_all;  /* bitmap: the replica has nothing there */
+    unsigned bucket_at;    /* LISTING: next bucket to ask for */
+    uint16_t *asked;       /* the buckets of the running LIST */
+    unsigned asked_count;
+    struct digest (*got)[2]; /* their entries on the replica */
+    size_t got_count, got_cap;
+    struct diff *diffs; /* sorted by name when complete */
+    size_t diffs_count, diffs_cap;
+    size_t kept_max, kept_extra, kept_other; /* of each sort in it */
+    uint64_t beyond[DIFF_VALUE + 1]; /* by kind: found, counted, not kept */
+    struct digest beyond_leaves;     /* of DIFF_EXTRA among these */
+    struct diff *last;               /* the previous round's, sorted */
+    size_t last_count;
+    uint64_t went_free, went_replaced; /* of DIFF_EXTRA, kept or not, by
+                                          index_end_of() */
+    uint64_t whole_count;              /* entries in buckets_all */
+    bool walk_wanted;
+    int64_t wanted_ms;  /* since when */
+    struct buf waiting; /* found names that wait for room in the log, from
+                           waiting_at on (reconcile_feed.c) */
+    size_t waiting_at;
+    uint64_t left_out;   /* ... and how many found no room there */
+    struct err walk_err; /* the walk could not tell all names; code 0: it
+                            could */
+    bool resolved;
+    struct digest *resolve; /* EXTRA, still to be resolved */
+    size_t resolve_count, resolve_at;
+    size_t names_left; /* of the running RESOLVE, not yet answered */
+    struct compare_result result;
+    struct uncompared uncompared;
+    struct diff_name *names;
+    size_t names_count, names_cap;
+};
+
+void reconcile_connected(struct primary *p, struct repl *r);
+void reconcile_disconnected(struct primary *p, struct repl *r,
+                            const struct err *err);
+/* Start what may start, go on with what waits for a barrier. */
+void reconcile_step(struct primary *p, struct repl *r);
+/* The replica lacks something that is not in the log for it: compare. */
+void reconcile_owe(struct primary *p, struct repl *r);
+/* The same, at the next quiet moment, or after a while. */
+void reconcile_owe_soon(struct primary *p, struct repl *r);
+/* It is not known to have all that was hinted. */
+bool reconcile_is_owed(const struct repl *r);
+/* Proven equal: what was owed up to `debts` is done. */
+void reconcile_settled(struct repl *r, unsigned debts);
+void reconcile_free_jobs(struct primary *p, struct repl *r);
+void reconcile_names_done(struct primary *p, struct compare *c, bool complete,
+                          const struct err *err);
+void reconcile_no_memory(struct primary *p, struct compare *c);
+/* Begin with the tree's top (reconcile_diff.c); list the buckets that are still
+ * to be looked at; name what differs (reconcile_names.c); find the primary's
+ * names; ask for the next chunk of the replica's; wait for the
+ * acknowledgements; the end. */
+void reconcile_narrow(struct primary *p, struct compare *c);
+void reconcile_list(struct primary *p, struct compare *c);
+void reconcile_name_diffs(struct primary *p, struct compare *c);
+void reconcile_walk(struct primary *p, struct compare *c);
+void reconcile_ask_names(struct primary *p, struct compare *c);
+/* All names that were found are in the log: wait for the acknowledgements, or
+ * fail as the walk did. */
+void reconcile_fed(struct primary *p, struct compare *c);
+void reconcile_drain(struct primary *p, struct compare *c);
+void reconcile_finish(struct primary *p, struct compare *c);
+void reconcile_fail(struct primary *p, struct compare *c,
+                    const struct err *err);
+void reconcile_add_name(struct compare *c, enum diff_kind kind, bool is_table,
+                        struct bytes table, struct bytes key);
+bool reconcile_repairs(const struct compare *c);
+/* Differences that were counted and not kept: there are too many for one
+ * comparison. */
+uint64_t reconcile_beyond(const struct compare *c);
+/* A list of differences begins anew. */
+void reconcile_keep_none(struct compare *c);
+/* Copies of both names in one block, at out->table.p.  false: no memory. */
+bool reconcile_copy_name(struct diff_name *out, struct bytes table,
+                         struct bytes key);
+void reconcile_repair(struct primary *p, struct compare *c, bool is_table,
+                      struct bytes table, struct bytes key);
+struct compare *reconcile_current(struct repl *r);
+struct diff *reconcile_find(const struct compare *c, struct digest name);
+int reconcile_nodes(struct primary *p, struct repl *r,
+                    const struct wire_nodes *m);
+int reconcile_listing(struct primary *p, struct repl *r, struct wire_items *m);
+int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
+                    struct err *err);
+int reconcile_scanned(struct primary *p, struct repl *r,
+                      const struct wire_scan_done *m);
+void reconcile_unread(struct repl *r, const struct wire_unread *m);
+/* An id for a request about what the replica has. */
+uint64_t reconcile_request(struct primary *p, const struct compare *c);
+
+/* --- names on their way into the log (reconcile_feed.c) ------------------ */
+
+/* So many repairs of this replica may go into the log now, so that a change
+ * made meanwhile does not wait behind them for long. */
+size_t feed_room(const struct primary *p, const struct repl *r);
+/* One went into it. */
+void feed_fed(const struct primary *p, struct repl *r);
+/* A name for the comparison: into the log, or to those that wait for room. */
+void feed_name(struct primary *p, struct compare *c, bool is_table,
+               struct bytes table, struct bytes key);
+/* As many as there is room for; true when none waits. */
+bool feed_step(struct primary *p, struct compare *c);
+void feed_clear(struct primary *p, struct compare *c);
+
+/* The walk under way: one for all comparisons that wait for names.  The filter
+ * is frozen while it runs, because another thread reads it. */
+struct walk_filter {
+    const uint8_t *buckets_all[LOG_REPLICAS_MAX];
+    struct digest *names[LOG_REPLICAS_MAX]; /* sorted */
+    size_t names_count[LOG_REPLICAS_MAX];
+    size_t members;
+};
+struct walk_member {
+    int replica; /* -1: it left */
+    uint64_t compare;
+    uint8_t *found; /* bitmap over the filter's names */
+    bool passed_by; /* nobody waits for it: its names do */
+};
+struct walk {
+    uint64_t id; /* 0: none under way */
+    bool stopping;
+    struct walk_filter *filter;
+    struct walk_member members[LOG_REPLICAS_MAX];
+    int64_t counted_ms; /* held_ms is counted up to here */
+    int64_t held_ms;    /* so long some have kept others waiting, in all; what
+                           they have not makes up for it, eight to one */
+    int64_t free_ms;    /* ... and is not yet counted */
+};
+/* Begin a walk, or count who keeps whom waiting; returns when it wants to be
+ * called again. */
+int64_t walk_step(struct primary *p);
+void walk_leave(struct primary *p, int replica);
+void walk_free(struct primary *p);
+
+/* --- replicas and sessions (session.c) ----------------------------------- */
+
+enum session { SESSION_DOWN, SESSION_HELLO, SESSION_LIVE };
+
+struct repl {
+    struct primary *p;
+    int id;
+    bool is_index; /* the index itself: takes every change, sends none */
+    char *name;
+    uint8_t durability;
+    uint32_t features; /* of the session: both ends know them */
+    enum session session;
+    bool digests_known; /* READY came */
+    bool forgotten;     /* it lost its places in the log while it was down:
+                           no changes are kept for it until it is back */
+    uint64_t live_tail; /* log tail when the session began or a place was
+                           lost: comparisons wait until the index has seen
+                           that */
+    bool paused;
+    bool failed;  /* the last end was permanent */
+    bool closing; /* ACT_LINK_CLOSE was issued */
+    bool ever_live;
+    bool initial;         /* it was empty when it first came */
+    bool blank;           /* it was empty when this session began */
+    bool owed;            /* a comparison is due before it counts as equal */
+    bool owed_soon;       /* the same, when quiet or after a while */
+    bool blind;           /* what it lacks is not in the log: lag is unknown */
+    unsigned debts;       /* grows with each reason to compare anew */
+    int64_t owed_soon_ms; /* since when */
+    struct differs differs; /* what is known to differ */
+    struct wire_in in;
+    struct buf out; /* whole frames, out_at bytes are sent */
+    size_t out_at;
+    /* flights */
+    struct flight *flights;        /* utlist DL, by sequence */
+    struct flight *flights_by_seq; /* uthash */
+    struct flight *ready, *large;  /* utlist DL */
+    size_t flights_count;
+    size_t aside, passed;     /* of them */
+    size_t refused;           /* of them (refused.h) */
+    int64_t refused_again_ms; /* when all of these were tried again */
+    size_t timed;             /* of them, waiting for their retry_ms */
+    int64_t reached_ms;       /* when aside_reached() last said no */
+    size_t window_bytes;
+    size_t ready_bytes;
+    uint64_t last_fence; /* the newest flight.fence, 0: none is set */
+    bool starved;        /* flights wait unread: enough is ready */
+    size_t unread;       /* flights whose key is to be looked at */
+    int64_t fed_ms;      /* a share of repairs began (reconcile_feed.c) ... */
+    unsigned fed;        /* ... and has so many */
+    int64_t read_ms;     /* when the last of them was, or the first came */
+    struct pace pace;    /* what the link may hold */
+    struct stream stream;
+    /* comparisons */
+    struct compare *jobs; /* oldest first */
+    uint64_t held;        /* deletes held by the brake, 0: it is off */
+    struct brake brake;
+    struct undone undone;
+    struct dirid dirid;
+    int64_t compare_after_ms; /* not before this time (back-off) */
+    unsigned compare_fails;   /* comparisons in a row that did not end in
+                                 equal roots */
+    uint64_t compare_left;    /* differences that the last one left for another,
+                                 0: none */
+    unsigned mismatches;      /* heartbeats in a row with other roots */
+    /* heartbeats */
+    int64_t next_ping_ms;
+    uint64_t ping_id;
+    uint64_t ping_tail; /* log tail at the ping + 1, 0: not quiet */
+    unsigned ping_debts;
+    int64_t ping_wall_ns;
+    int64_t up_ms, rx_ms, ack_ms;
+    int64_t equal_wall_ns;
+    struct digest root; /* as it last said */
+    uint64_t replica_keys, replica_bytes, replaced;
+    /* figures */
+    uint64_t acked, sent_bytes, received_bytes;
+    unsigned attempts;
+    struct err last_error;
+    char version[32];
+    char host[64];
+    int64_t notices_ms;    /* the window of NOTICE_WINDOW_MS began */
+    unsigned notices;      /* passed on in it */
+    uint64_t notices_held; /* left out since one was passed on */
+    uint32_t *latency_us;  /* ring of LATENCY_SAMPLES */
+    size_t latency_at, latency_count;
+};
+
+void session_ping(struct primary *p, struct repl *r);
+/* Bytes that were ever given to the link. */
+static inline uint64_t session_at(const struct repl *r)
+{
+    return r->sent_bytes + (r->out.len - r->out_at);
+}
+/* It may be given more: what it holds takes no longer than it should. */
+static inline bool session_has_room(const struct repl *r)
+{
+    return pace_room(&r->pace, session_at(r)) > 0;
+}
+/* Ask how far the link has come, if that is due. */
+void session_probe(struct primary *p, struct repl *r);
+/* The same at any rate; the ping's id. */
+uint64_t session_fence(struct primary *p, struct repl *r);
+int64_t session_tick(struct primary *p, struct repl *r);
+/* Ask the shell to give the link up. */
+void session_close(struct primary *p, struct repl *r, const struct err *err,
+                   bool permanent);
+/* No change is pending for the replica or for the index. */
+bool session_quiet(const struct primary *p, const struct repl *r);
+uint64_t session_watermark(const struct primary *p, const struct repl *r);
+
+/* --- the core ------------------------------------------------------------ */
+
+/* A drain: all changes made before wall_ns have sequences up to tail. */
+struct mark {
+    int64_t wall_ns;
+    uint64_t tail;
+};
+
+struct action_node {
+    struct action_node *next;
+    struct action a;
+};
+
+struct primary {
+    struct primary_config config;
+    struct index *ix;
+    struct changelog log;
+    struct repl *repl[LOG_REPLICAS_MAX];
+    int index_id;   /* the index' own bit */
+    int repl_top;   /* one above the highest slot in use */
+    int64_t now_ms; /* of the call being served */
+    uint64_t next_id;
+    bool index_ready;
+    bool aging;      /* the index' names get older (brake_tick()) ... */
+    int64_t aged_ms; /* ... and did so last */
+    uint64_t
+        age_tail; /* 1 + what the index has to have seen before; 0: unset */
+    bool lost;
+    char lost_why[256];
+    struct action_node *actions, **actions_tail;
+    struct record *looks;   /* utlist DL (look_*): to be looked at */
+    struct record *retries; /* utlist DL (retry_*) */
+    struct record *hot;     /* utlist DL (hot_*): change under each read */
+    struct look_job *jobs;  /* uthash: id -> record, looks under way */
+    size_t looks_active;
+    struct unborn *unborn; /* uthash */
+    int64_t retry_ms;      /* the soonest retry asked for since the last tick */
+    struct walk walk;
+    struct gates gates;   /* moves under way */
+    size_t waiting_bytes; /* of all comparisons' names that wait */
+    struct mark marks[MARKS_MAX];
+    size_t marks_count;
+    uint64_t drains; /* calls of primary_drained() */
+    uint64_t looks_done, values_read, bytes_read;
+    char unreadable_text[256];
+    int unreadable_id; /* DR_UNREADABLE, DR_COVERED, ... */
+    uint64_t seed;
+};
+
+struct look_job {
+    UT_hash_handle hh;
+    uint64_t id;
+    struct record *rec;
+    bool outdated; /* its answer is: look again */
+};
+
+static inline uint64_t repl_bit(const struct repl *r)
+{
+    return UINT64_C(1) << r->id;
+}
+
+/* Queue an action; a full heap drops only log lines. */
+void primary_act(struct primary *p, const struct action *a);
+void primary_log(struct primary *p, int replica, int level, int dr,
+                 const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+uint64_t primary_id(struct primary *p);
+struct repl *primary_repl(struct primary *p, int replica);
+/* As if the watch had said that something happened to the key. */
+void primary_hint_again(struct primary *p, struct record *rec);
+/* A move that is not known as a whole yet may have made this delete. */
+bool primary_gated(struct primary *p, const struct flight *f);
+/* Iterate over replicas in use (the index included). */
+#define EACH_REPL(p, r)                                                        \
+    for (int each_##r = 0; each_##r < (p)->repl_top; each_##r++)               \
+        if (((r) = (p)->repl[each_##r]) != NULL)

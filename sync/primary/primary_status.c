@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * primary_status: what `drover status` shows, from counters and short lists;
+ * nothing here scans the database or waits for a replica. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/primary/primary_impl.h"
+
+enum { BLOCKED_SHOWN_AFTER_MS = 1000 };
+
+static enum replica_state state_of(const struct primary *p,
+                                   const struct repl *r)
+{
+    if (r->paused) {
+        return REPLICA_PAUSED;
+    }
+    if (r->session != SESSION_LIVE) {
+        if (r->failed) {
+            return REPLICA_FAILED;
+        }
+        /* A link that is up for the first time is no second attempt. */
+        return r->attempts > 0 ? REPLICA_RETRYING : REPLICA_CONNECTING;
+    }
+    if (r->held > 0) {
+        return REPLICA_HELD;
+    }
+    if (reconcile_is_owed(r)) {
+        return r->initial ? REPLICA_INITIAL : REPLICA_CATCHUP;
+    }
+    /* With the database lost nothing streams, whatever the link does. */
+    return p->lost ? REPLICA_CATCHUP : REPLICA_STREAMING;
+}
+
+/* Age of the oldest change that is not acknowledged.  Unknown while there may
+ * be some that the log does not hold. */
+static int64_t lag_of(struct primary *p, const struct repl *r, int64_t now_ms)
+{
+    const struct log_node *node = changelog_next(&p->log, r->id);
+    int64_t oldest = INT64_MAX;
+
+    if (r->forgotten || r->blind || r->held > 0 || p->lost || !p->index_ready) {
+        return -1;
+    }
+    if (node != NULL) {
+        oldest = node->time_ms;
+    }
+    if (r->flights != NULL && r->flights->time_ms < oldest) {
+        oldest = r->flights->time_ms;
+    }
+    if (oldest == INT64_MAX) {
+        return 0;
+    }
+    return now_ms > oldest ? now_ms - oldest : 1; /* 0 is for nothing at all */
+}
+
+static int by_value(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static void latencies(const struct repl *r, struct replica_status *out)
+{
+    uint32_t sorted[LATENCY_SAMPLES];
+    size_t n = r->latency_count;
+
+    out->latency_p50_us = out->latency_p99_us = -1;
+    if (n == 0) {
+        return;
+    }
+    memcpy(sorted, r->latency_us, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, by_value);
+    out->latency_p50_us = sorted[n / 2];
+    out->latency_p99_us = sorted[n * 99 / 100];
+}
+
+void primary_status(struct primary *p, int replica, int64_t now_ms,
+                    struct replica_status *out)
+{
+    const struct repl *r = primary_repl(p, replica);
+
+    memset(out, 0, sizeof *out);
+    out->state = state_of(p, r);
+    out->lag_ms = lag_of(p, r, now_ms);
+    out->pending_keys = p->log.pending[r->id] + r->flights_count;
+    out->pending_bytes = r->window_bytes;
+    out->ack_age_ms = r->ack_ms < 0 ? -1 : now_ms - r->ack_ms;
+    out->silence_ms = r->rx_ms < 0 ? -1 : now_ms - r->rx_ms;
+    out->equal_wall_ns = r->equal_wall_ns;
+    out->watermark = session_watermark(p, r);
+    out->acked_changes = r->acked;
+    out->sent_bytes = r->sent_bytes;
+    out->received_bytes = r->received_bytes;
+    out->replica_keys = r->replica_keys;
+    out->replica_bytes = r->replica_bytes;
+    out->replaced = r->replaced;
+    out->held_deletes = r->held;
+    out->attempts = r->attempts;
+    out->last_error = r->last_error;
+    if (out->state == REPLICA_HELD) {
+        (void)err_set(&out->last_error, ERR_REFUSED, 0,
+                      "%" PRIu64 " deletes are held; the replica has %" PRIu64
+                      " keys",
+                      r->held, r->replica_keys);
+        out->last_error.id = DR_BRAKE;
+    }
+    out->connected_ms = r->session == SESSION_LIVE ? now_ms - r->up_ms : -1;
+    memcpy(out->version, r->version, sizeof out->version);
+    memcpy(out->host, r->host, sizeof out->host);
+    latencies(r, out);
+}
+
+static struct blocked_key blocked_of(const struct record *rec, bool here,
+                                     int64_t waited_ms, uint32_t pid,
+                                     const char comm[16])
+{
+    struct blocked_key b = {
+        .on_primary = here, .pid = pid, .waited_ms = waited_ms};
+
+    b.table =
+        (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
+    b.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
+    memcpy(b.comm, comm, sizeof b.comm);
+    return b;
+}
+
+/* Keep the `max` longest waiting, longest first. */
+static void keep(struct blocked_key *out, size_t *n, size_t max,
+                 struct blocked_key b)
+{
+    size_t at = *n;
+
+    while (at > 0 && out[at - 1].waited_ms < b.waited_ms) {
+        at--;
+    }
+    if (at == max) {
+        return;
+    }
+    if (*n < max) {
+        (*n)++;
+    }
+    memmove(out + at + 1, out + at, (*n - 1 - at) * sizeof *out);
+    out[at] = b;
+}
+
+size_t primary_blocked(struct primary *p, int replica, int64_t now_ms,
+                       struct blocked_key *out, size_t max)
+{
+    size_t n = 0, all = 0;
+
+    if (replica < 0) {
+        const struct record *rec;
+        DL_FOREACH2(p->retries, rec, retry_next) {
+            int64_t waited_ms = now_ms - rec->blocked_ms;
+            if (rec->blocked_ms != 0 && waited_ms >= BLOCKED_SHOWN_AFTER_MS) {
+                all++;
+                keep(out, &n, max,
+                     blocked_of(rec, true, waited_ms, rec->pid, rec->comm));
+            }
+        }
+        DL_FOREACH2(p->hot, rec, hot_next) {
+            int64_t waited_ms = now_ms - rec->changed_ms;
+            /* It counts at once, so it is named at once. */
+            if (rec->changed >= 2 && rec->blocked_ms == 0) {
+                all++;
+                struct blocked_key b =
+                    blocked_of(rec, true, waited_ms, 0, rec->comm);
+                b.changed = rec->changed;
+                keep(out, &n, max, b);
+            }
+        }
+        return all;
+    }
+    const struct flight *f;
+    DL_FOREACH(primary_repl(p, replica)->flights, f) {
+        if (f->blocked_ms != 0 && f->state == FLIGHT_SENT) {
+            all++;
+            keep(out, &n, max,
+                 blocked_of(f->rec, false, now_ms - f->blocked_ms, f->pid,
+                            f->comm));
+        }
+    }
+    return all;
+}
+
+void primary_counts(struct primary *p, struct primary_counts *out)
+{
+    memset(out, 0, sizeof *out);
+    out->tail = p->log.tail_seq;
+    out->log_changes = p->log.nodes;
+    out->log_bytes = p->log.bytes;
+    out->cache_bytes = p->log.body_bytes;
+    out->looks = p->looks_done;
+    out->values_read = p->values_read;
+    out->bytes_read = p->bytes_read;
+    out->unreadable = p->log.unreadable;
+    const struct record *rec;
+    DL_FOREACH2(p->hot, rec, hot_next) {
+        out->changing += rec->changed >= 2;
+    }
+    if (out->unreadable > 0) {
+        out->unreadable_id = p->unreadable_id;
+        memcpy(out->unreadable_text, p->unreadable_text,
+               sizeof out->unreadable_text);
+    }
+    out->lost = p->lost;
+    memcpy(out->lost_why, p->lost_why, sizeof out->lost_why);
+}

@@ -1,0 +1,709 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * session: one connection to one replica.
+ *
+ * Happy path: link up -> magic and HELLO out -> HELLO_OK in: live, changes
+ * flow -> READY in: the replica's digests are known, comparison -> heartbeats:
+ * PING carries "fresh as of", PONG the replica's root digest, which must equal
+ * ours whenever nothing is in flight.
+ * Failures, all of them ending in ACT_LINK_CLOSE: no HELLO_OK or no frame for
+ * silence_ms; a frame that breaks the protocol or acknowledges what was never
+ * sent; an ERROR frame (its number decides whether trying again is of use).
+ * Nothing a replica sends can make this end hang, grow or claim more than it
+ * can prove. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/primary/primary_impl.h"
+
+enum {
+    OUT_AHEAD = 48 * 1024, /* frames made ahead of one fill */
+    MISMATCHES_PROVE = 2,  /* heartbeats with other roots in a row */
+    PING_BEHIND = 1 << 20, /* no more pings behind so much output */
+    HELLO_MIN_MS = 8000,   /* until the receiver says who it is */
+    NOTICE_WINDOW_MS = 10000,
+    NOTICE_WINDOW_MAX = 8, /* notices passed on in it */
+};
+
+/* --- what is known ------------------------------------------------------- */
+
+static bool is_idle(const struct primary *p, const struct repl *r)
+{
+    return p->log.pending[r->id] == 0 && r->flights == NULL;
+}
+
+bool session_quiet(const struct primary *p, const struct repl *r)
+{
+    return is_idle(p, r) && is_idle(p, p->repl[p->index_id]);
+}
+
+uint64_t session_watermark(const struct primary *p, const struct repl *r)
+{
+    uint64_t first = p->log.tail_seq + 1;
+    const struct log_node *node = p->log.cursor[r->id];
+
+    while (node != NULL && (node->mask & repl_bit(r)) == 0) {
+        node = node->next;
+    }
+    if (node != NULL) {
+        first = node->seq;
+    }
+    if (r->flights != NULL && r->flights->seq < first) {
+        first = r->flights->seq;
+    }
+    return first - 1;
+}
+
+/* --- up and down --------------------------------------------------------- */
+
+void session_close(struct primary *p, struct repl *r, const struct err *err,
+                   bool permanent)
+{
+    struct action a = {.type = ACT_LINK_CLOSE,
+                       .replica = r->id,
+                       .permanent = permanent,
+                       .err = *err};
+
+    if (r->closing) {
+        return;
+    }
+    r->closing = true;
+    primary_act(p, &a);
+}
+
+void primary_link_up(struct primary *p, int replica, int64_t now_ms)
+{
+    struct repl *r = primary_repl(p, replica);
+    struct wire_hello hello = {
+        .proto_min = WIRE_PROTO_MIN,
+        .proto_max = WIRE_PROTO_MAX,
+        .features =
+            WIRE_FEATURE_LOOK | (r->undone.suspect ? WIRE_FEATURE_KEEP : 0),
+        .epoch = p->config.epoch,
+        .heartbeat_ms = (uint32_t)p->config.heartbeat_ms,
+        .silence_ms = (uint32_t)p->config.silence_ms,
+        .durability = r->durability,
+    };
+
+    p->now_ms = now_ms;
+    assert(r->session == SESSION_DOWN);
+    memcpy(hello.db_id, p->config.db_id, sizeof hello.db_id);
+    memcpy(hello.instance, p->config.instance, sizeof hello.instance);
+    memcpy(hello.key, index_key(p->ix), sizeof hello.key);
+    hello.replica = (struct bytes){(const uint8_t *)r->name, strlen(r->name)};
+    hello.version = (struct bytes){(const uint8_t *)p->config.version,
+                                   strlen(p->config.version)};
+    dirid_ask(&r->dirid, &hello);
+    wire_in_deinit(&r->in);
+    wire_in_init(&r->in);
+    buf_clear(&r->out);
+    r->out_at = 0;
+    pace_begin(&r->pace, session_at(r), p->config.window_bytes,
+               p->config.repair_room);
+    r->closing = false;
+    r->session = SESSION_HELLO;
+    r->up_ms = r->rx_ms = now_ms;
+    wire_put_magic(&r->out);
+    wire_put_hello(&r->out, &hello);
+}
+
+void primary_link_down(struct primary *p, int replica, const struct err *err,
+                       bool permanent, int64_t now_ms)
+{
+    struct repl *r = primary_repl(p, replica);
+    struct err lost;
+
+    p->now_ms = now_ms;
+    if (err == NULL) {
+        (void)err_set(&lost, ERR_CLOSED, 0, "the link was closed");
+        lost.id = DR_LINK_LOST;
+        err = &lost;
+    }
+    if (r->session != SESSION_DOWN && err->id == DR_LINK_LOST &&
+        !r->in.greeted && r->in.noise.len > 0) {
+        /* It spoke, but not as a receiver: a login shell that refuses. */
+        (void)wire_in_ended(&r->in, &lost);
+        err = &lost;
+        permanent = true;
+    }
+    r->session = SESSION_DOWN;
+    r->digests_known = r->blank = false;
+    r->closing = false;
+    r->failed = permanent;
+    r->ping_tail = 0;
+    r->last_error = *err;
+    r->attempts++;
+    buf_clear(&r->out);
+    r->out_at = 0;
+    sender_rewind(p, r);
+    reconcile_disconnected(p, r, err);
+    walk_leave(p, r->id);
+    sender_advance_all(p);
+}
+
+static void copy_text(char *out, size_t room, struct bytes b)
+{
+    size_t n = b.len < room - 1 ? b.len : room - 1;
+
+    for (size_t i = 0; i < n; i++) {
+        out[i] = b.p[i] >= 0x20 && b.p[i] < 0x7f ? (char)b.p[i] : '?';
+    }
+    out[n] = '\0';
+}
+
+/* Which directory is it?  Not another replica's, and not a strange one. */
+static int meet(struct primary *p, struct repl *r, const uint8_t *id,
+                struct err *err)
+{
+    struct action a = {.type = ACT_MET, .replica = r->id};
+
+    for (size_t i = 0; dirid_known(id) && i < sizeof p->repl / sizeof *p->repl;
+         i++) {
+        const struct repl *o = p->repl[i];
+        if (o != NULL && o != r &&
+            memcmp(o->dirid.id, id, WIRE_DIRID_BYTES) == 0) {
+            return dirid_twice(r->name, o->name, err);
+        }
+    }
+    int rc = dirid_met(&r->dirid, r->name, id, err);
+    if (rc == DIRID_NEW) {
+        primary_act(p, &a);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int on_hello_ok(struct primary *p, struct repl *r, struct bytes body,
+                       struct err *err)
+{
+    struct wire_hello_ok ok;
+    int rc = wire_get_hello_ok(body, &ok, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (ok.proto < WIRE_PROTO_MIN || ok.proto > WIRE_PROTO_MAX) {
+        return err_set(err, ERR_PROTO, 0,
+                       "the receiver chose protocol %u, we speak %d to %d",
+                       ok.proto, WIRE_PROTO_MIN, WIRE_PROTO_MAX);
+    }
+    if (meet(p, r, ok.dirid, err) < 0) {
+        session_close(p, r, err, true);
+        return 0;
+    }
+    r->features = ok.features & WIRE_FEATURES_ALL;
+    copy_text(r->version, sizeof r->version, ok.version);
+    copy_text(r->host, sizeof r->host, ok.host);
+    r->session = SESSION_LIVE;
+    r->forgotten = false;
+    r->live_tail = p->log.tail_seq;
+    r->initial = r->initial || ok.was_empty;
+    r->failed = false;
+    r->attempts = 0;
+    r->next_ping_ms = p->now_ms;
+    memset(&r->last_error, 0, sizeof r->last_error);
+    r->owed = true;
+    primary_log(p, r->id, 6, DR_NONE, "session open, receiver %s on %s",
+                r->version, r->host);
+    sender_resume(p, r);
+    return 0;
+}
+
+/* --- frames in ----------------------------------------------------------- */
+
+static int on_ready(struct primary *p, struct repl *r, struct bytes body,
+                    struct err *err)
+{
+    struct wire_ready m;
+    int rc = wire_get_ready(body, &m, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    r->digests_known = true;
+    r->root = m.root;
+    r->replica_keys = m.keys;
+    r->blank = r->initial && m.keys == 0;
+    brake_count(p, r, m.keys, true);
+    if (m.errors > 0) {
+        primary_log(p, r->id, 4, DR_REPLICA_IO,
+                    "%llu keys cannot be read on the replica: %.*s",
+                    (unsigned long long)m.errors, (int)m.first_error.len,
+                    (const char *)m.first_error.p);
+    } else {
+        differs_scanned(r);
+    }
+    reconcile_connected(p, r);
+    return 0;
+}
+
+static int on_ack(struct primary *p, struct repl *r, struct bytes body,
+                  struct err *err)
+{
+    struct wire_items m;
+    uint64_t seq;
+    int rc = wire_get_items(WIRE_ACK, body, &m, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    while (wire_item_ack(&m, &seq) == 1) {
+        if (sender_acked(p, r, seq) == 0) {
+            return err_set(err, ERR_PROTO, 0,
+                           "the receiver acknowledged change %llu, which was "
+                           "not in flight",
+                           (unsigned long long)seq);
+        }
+    }
+    return 0;
+}
+
+/* The digests of both ends may be compared: nothing was in flight when the
+ * ping went out, and nothing has changed since. */
+static void compare_roots(struct primary *p, struct repl *r)
+{
+    if (digest_equal(r->root, index_root(p->ix))) {
+        struct action met = {.type = ACT_MET, .replica = r->id};
+        if (dirid_complete(&r->dirid, r->replica_keys)) {
+            primary_act(p, &met);
+        }
+        r->equal_wall_ns = r->ping_wall_ns;
+        r->mismatches = 0;
+        r->compare_fails = 0;
+        differs_equal(r);
+        brake_release(p, r);
+        reconcile_settled(r, r->ping_debts);
+        return;
+    }
+    r->mismatches = brake_explains(p, r) ? 0 : r->mismatches + 1;
+
+    if (r->mismatches >= MISMATCHES_PROVE && !r->owed && !r->owed_soon) {
+        reconcile_owe_soon(p, r);
+    }
+}
+
+static int on_pong(struct primary *p, struct repl *r, struct bytes body,
+                   struct err *err)
+{
+    struct wire_pong m;
+    int rc = wire_get_pong(body, &m, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    pace_heard(&r->pace, m.id, session_at(r), p->now_ms);
+    session_probe(p, r); /* the window may have become smaller */
+    sender_ponged(p, r, m.id);
+    stream_ponged(p, r, m.id);
+    r->root = m.root;
+    r->replica_keys = m.keys;
+    brake_count(p, r, m.keys, false);
+    r->replica_bytes = m.bytes;
+    r->replaced = m.replaced;
+    if (r->jobs != NULL && r->jobs->phase == COMPARE_SCANNING) {
+        r->jobs->result.scan_keys = m.scan_keys;
+    }
+    if (m.id == r->ping_id && r->ping_tail == p->log.tail_seq + 1 &&
+        !m.scanning && r->digests_known && p->index_ready &&
+        session_quiet(p, r)) {
+        compare_roots(p, r);
+    }
+    return 0;
+}
+
+static int on_nak(struct primary *p, struct repl *r, struct bytes body,
+                  struct err *err)
+{
+    struct wire_nak m;
+    int rc = wire_get_nak(body, &m, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (sender_refused(p, r, &m) == 0) {
+        return err_set(err, ERR_PROTO, 0,
+                       "the receiver refused change %llu, which was not in "
+                       "flight",
+                       (unsigned long long)m.seq);
+    }
+    return 0;
+}
+
+static int on_blocked(struct primary *p, struct repl *r, struct bytes body,
+                      struct err *err)
+{
+    struct wire_blocked m;
+    int rc = wire_get_blocked(body, &m, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    (void)sender_blocked(p, r, &m); /* it may just have gone through */
+    return 0;
+}
+
+static bool is_permanent(int dr)
+{
+    return dr == DR_OTHER_DATABASE || dr == DR_OLD_EPOCH ||
+           dr == DR_REPLICA_DIR || dr == DR_REPLICA_NOT_EMPTY ||
+           dr == DR_TWO_PRIMARIES || dr == DR_IS_PRIMARY ||
+           dr == DR_EPOCH_JUMP || dr == DR_PROTOCOL || dr == DR_REPLICA_BLANK ||
+           dr == DR_REPLICA_OTHER || dr == DR_REPLICA_TWICE || dr == DR_NESTED;
+}
+
+static int on_error(struct primary *p, struct repl *r, struct bytes body,
+                    struct err *err)
+{
+    struct wire_error m;
+    struct err theirs;
+    int rc = wire_get_error(body, &m, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    (void)err_set(&theirs, ERR_REFUSED, 0, "%.*s", (int)m.text.len,
+                  (const char *)m.text.p);
+    theirs.id = m.id;
+    dirid_explain(&r->dirid, r->name, &theirs);
+    session_close(p, r, &theirs, is_permanent(m.id));
+    return 0;
+}
+
+/* A receiver that talks without end costs neither memory nor the log's room:
+ * what is over its share is counted. */
+static int on_notice(struct primary *p, struct repl *r, struct bytes body,
+                     struct err *err)
+{
+    struct bytes text;
+    int rc = wire_get_notice(body, &text, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (r->notices == 0 || p->now_ms - r->notices_ms >= NOTICE_WINDOW_MS) {
+        r->notices_ms = p->now_ms;
+        r->notices = 0;
+    }
+    if (r->notices >= NOTICE_WINDOW_MAX) {
+        r->notices_held++;
+        return 0;
+    }
+    r->notices++;
+    if (r->notices_held > 0) {
+        primary_log(p, r->id, 5, DR_NONE,
+                    "receiver: %llu more notices were left out",
+                    (unsigned long long)r->notices_held);
+        r->notices_held = 0;
+    }
+    primary_log(p, r->id, 5, DR_NONE, "receiver: %.*s", (int)text.len,
+                (const char *)text.p);
+    return 0;
+}
+
+static int on_nodes(struct primary *p, struct repl *r, struct bytes body,
+                    struct err *err)
+{
+    struct wire_nodes *m = malloc(sizeof *m);
+
+    if (m == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "out of memory for tree digests");
+    }
+    int rc = wire_get_nodes(body, m, err);
+    if (rc == 0) {
+        (void)reconcile_nodes(p, r, m);
+    }
+    free(m);
+    return rc;
+}
+
+static int on_items(struct primary *p, struct repl *r, enum wire_type type,
+                    struct bytes body, struct err *err)
+{
+    struct wire_items m;
+    int rc = wire_get_items(type, body, &m, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    return type == WIRE_LISTING ? reconcile_listing(p, r, &m)
+                                : reconcile_names(p, r, &m, err);
+}
+
+static int on_scan_done(struct primary *p, struct repl *r, struct bytes body,
+                        struct err *err)
+{
+    struct wire_scan_done m;
+    int rc = wire_get_scan_done(body, &m, err);
+
+    return rc < 0 ? rc : reconcile_scanned(p, r, &m);
+}
+
+static int on_unread(struct repl *r, struct bytes body, struct err *err)
+{
+    struct wire_unread m;
+    int rc = wire_get_unread(body, &m, err);
+
+    if (rc == 0) {
+        reconcile_unread(r, &m);
+    }
+    return rc;
+}
+
+static int on_bye(struct primary *p, struct repl *r)
+{
+    struct err bye;
+
+    (void)err_set(&bye, ERR_CLOSED, 0, "the receiver ended the session");
+    bye.id = DR_LINK_LOST;
+    session_close(p, r, &bye, false);
+    return 0;
+}
+
+static int on_frame(struct primary *p, struct repl *r, enum wire_type type,
+                    struct bytes b, struct err *err)
+{
+    if (type == WIRE_ERROR) {
+        return on_error(p, r, b, err);
+    }
+    if (r->session == SESSION_HELLO && type != WIRE_HELLO_OK &&
+        type != WIRE_NOTICE) {
+        return err_set(err, ERR_PROTO, 0, "%s came before HELLO_OK",
+                       wire_type_name(type));
+    }
+    if (r->session == SESSION_LIVE && type == WIRE_HELLO_OK) {
+        return err_set(err, ERR_PROTO, 0, "a second HELLO_OK came");
+    }
+    /* Types are the wire's numbers; the default is the point here. */
+    switch ((int)type) {
+    case WIRE_HELLO_OK:
+        return on_hello_ok(p, r, b, err);
+    case WIRE_READY:
+        return on_ready(p, r, b, err);
+    case WIRE_ACK:
+        return on_ack(p, r, b, err);
+    case WIRE_NAK:
+        return on_nak(p, r, b, err);
+    case WIRE_BLOCKED:
+        return on_blocked(p, r, b, err);
+    case WIRE_PONG:
+        return on_pong(p, r, b, err);
+    case WIRE_SCAN_DONE:
+        return on_scan_done(p, r, b, err);
+    case WIRE_UNREAD:
+        return on_unread(r, b, err);
+    case WIRE_NODES:
+        return on_nodes(p, r, b, err);
+    case WIRE_LISTING:
+    case WIRE_NAMES:
+        return on_items(p, r, type, b, err);
+    case WIRE_NOTICE:
+        return on_notice(p, r, b, err);
+    case WIRE_BYE:
+        return on_bye(p, r);
+    default:
+        return err_set(err, ERR_PROTO, 0, "%s is not for the agent",
+                       wire_type_name(type));
+    }
+}
+
+static int read_frames(struct primary *p, struct repl *r, struct err *err)
+{
+    enum wire_type type;
+    struct bytes body;
+    int rc;
+
+    while ((rc = wire_in_next(&r->in, &type, &body, err)) == 1) {
+        rc = on_frame(p, r, type, body, err);
+        if (rc < 0 || r->closing) {
+            return rc;
+        }
+    }
+    return rc;
+}
+
+void primary_input(struct primary *p, int replica, const void *data, size_t n,
+                   int64_t now_ms)
+{
+    struct repl *r = primary_repl(p, replica);
+    struct err err;
+
+    p->now_ms = now_ms;
+    if (r->session == SESSION_DOWN || r->closing) {
+        return;
+    }
+    r->rx_ms = now_ms;
+    r->received_bytes += n;
+    int rc = wire_in_add(&r->in, data, n, &err);
+    if (rc == 0) {
+        rc = read_frames(p, r, &err);
+    }
+    if (rc < 0) {
+        if (err.id == 0) {
+            err.id = r->in.greeted ? DR_PROTOCOL : DR_NOISE;
+        }
+        session_close(p, r, &err, err.id == DR_NOISE);
+        return;
+    }
+    stream_more(p, r);
+    reconcile_step(p, r);
+    sender_advance(p, r);
+    (void)walk_step(p);
+}
+
+/* --- frames out ---------------------------------------------------------- */
+
+bool primary_wants_fill(struct primary *p, int replica)
+{
+    struct repl *r = primary_repl(p, replica);
+
+    if (r->session == SESSION_DOWN || r->closing) {
+        return false;
+    }
+    return r->out.len > r->out_at ||
+           (r->session == SESSION_LIVE && !p->lost && sender_has_output(r) &&
+            session_has_room(r));
+}
+
+size_t primary_fill(struct primary *p, int replica, uint8_t *out, size_t room,
+                    int64_t now_ms)
+{
+    struct repl *r = primary_repl(p, replica);
+
+    p->now_ms = now_ms;
+    if (r->session == SESSION_DOWN || r->closing) {
+        return 0;
+    }
+    if (r->session == SESSION_LIVE) {
+        sender_produce(p, r, room > OUT_AHEAD ? room : OUT_AHEAD);
+    }
+    if (r->out.bad) {
+        struct err err;
+        (void)err_set(&err, ERR_NOMEM, 0, "out of memory for output");
+        session_close(p, r, &err, false);
+        return 0;
+    }
+    size_t n = r->out.len - r->out_at;
+    n = n < room ? n : room;
+    if (n > 0) {
+        memcpy(out, r->out.data + r->out_at, n);
+    }
+    r->out_at += n;
+    r->sent_bytes += n;
+    if (r->out_at == r->out.len) {
+        buf_clear(&r->out);
+        r->out_at = 0;
+    } else if (r->out_at > OUT_AHEAD) {
+        buf_drop(&r->out, r->out_at);
+        r->out_at = 0;
+    }
+    stream_more(p, r);
+    sender_advance(p, r);
+    return n;
+}
+
+/* --- heartbeats ---------------------------------------------------------- */
+
+/* The newest drain that this replica's watermark covers. */
+static const struct mark *fresh_mark(const struct primary *p,
+                                     const struct repl *r)
+{
+    uint64_t watermark = session_watermark(p, r);
+
+    for (size_t i = p->marks_count; i > 0; i--) {
+        if (p->marks[i - 1].tail <= watermark) {
+            return &p->marks[i - 1];
+        }
+    }
+    return NULL;
+}
+
+static enum replica_state word_for_freshness(const struct repl *r)
+{
+    if (r->held > 0) {
+        return REPLICA_HELD;
+    }
+    return reconcile_is_owed(r) ? REPLICA_CATCHUP : REPLICA_STREAMING;
+}
+
+void session_ping(struct primary *p, struct repl *r)
+{
+    struct wire_ping m = {.id = ++r->ping_id};
+    const struct mark *mark =
+        p->lost || !p->index_ready ? NULL : fresh_mark(p, r);
+
+    /* "Fresh as of" needs a comparison since the connect: before it, the
+     * watermark says nothing about what happened while we were apart. */
+    if (mark != NULL && !reconcile_is_owed(r)) {
+        m.fresh_ns = mark->wall_ns;
+        m.seq = mark->tail;
+        undone_settled(p, r);
+    }
+    if (mark != NULL) {
+        r->ping_wall_ns = mark->wall_ns;
+    }
+    r->ping_debts = r->debts;
+    m.state = (uint8_t)word_for_freshness(r);
+    r->ping_tail =
+        session_quiet(p, r) && mark != NULL ? p->log.tail_seq + 1 : 0;
+    wire_put_ping(&r->out, &m);
+    pace_probed(&r->pace, m.id, session_at(r), p->now_ms);
+    r->next_ping_ms = p->now_ms + p->config.heartbeat_ms;
+}
+
+/* A ping that claims nothing, so that nothing is written for it. */
+uint64_t session_fence(struct primary *p, struct repl *r)
+{
+    struct wire_ping m = {.id = ++r->ping_id};
+
+    m.state = (uint8_t)word_for_freshness(r);
+    wire_put_ping(&r->out, &m);
+    r->ping_tail = 0; /* its answer is not the heartbeat's */
+    pace_probed(&r->pace, m.id, session_at(r), p->now_ms);
+    return m.id;
+}
+
+void session_probe(struct primary *p, struct repl *r)
+{
+    if (pace_wants_probe(&r->pace, session_at(r))) {
+        (void)session_fence(p, r);
+    }
+}
+
+/* A receiver says nothing while it waits for its predecessor to go, and then
+ * who that is: to give up before would hide it. */
+static int64_t patience_ms(const struct primary *p, const struct repl *r)
+{
+    int64_t ms = p->config.silence_ms;
+
+    return r->session == SESSION_LIVE || ms > HELLO_MIN_MS ? ms : HELLO_MIN_MS;
+}
+
+int64_t session_tick(struct primary *p, struct repl *r)
+{
+    struct err err;
+
+    if (r->session == SESSION_DOWN || r->closing) {
+        return INT64_MAX;
+    }
+    int64_t silent_ms = p->now_ms - r->rx_ms;
+    if (silent_ms >= patience_ms(p, r)) {
+        (void)err_set(&err, ERR_CLOSED, 0,
+                      "no word from the receiver for %lld s",
+                      (long long)(silent_ms / 1000));
+        err.id = DR_LINK_LOST;
+        session_close(p, r, &err, false);
+        return INT64_MAX;
+    }
+    if (r->session != SESSION_LIVE) {
+        return r->rx_ms + patience_ms(p, r);
+    }
+    if (p->now_ms >= r->next_ping_ms) {
+        if (r->out.len - r->out_at < PING_BEHIND) {
+            session_ping(p, r);
+        } else {
+            r->next_ping_ms = p->now_ms + p->config.heartbeat_ms;
+        }
+    }
+    return r->next_ping_ms;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * undone: see undone.h.
+ */
+#include "sync/primary/undone.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/primary/primary_impl.h"
+
+static bool make_room(struct undone *u)
+{
+    if (u->names_count < u->names_cap) {
+        return true;
+    }
+    size_t cap = u->names_cap ? u->names_cap * 2 : 64;
+    struct diff_name *names = realloc(u->names, cap * sizeof *names);
+    if (names == NULL) {
+        return false;
+    }
+    u->names = names;
+    u->names_cap = cap;
+    return true;
+}
+
+/* Names are for people: the counts are right without them. */
+static void add_name(struct undone *u, const struct diff_name *n)
+{
+    if (u->names_count == UNDONE_NAMES_MAX || !make_room(u)) {
+        return;
+    }
+    struct diff_name *copy = &u->names[u->names_count];
+    if (reconcile_copy_name(copy, n->table, n->key)) {
+        copy->kind = n->kind;
+        copy->is_table = n->is_table;
+        u->names_count++;
+    }
+}
+
+void undone_count(struct repl *r, const struct compare *c)
+{
+    struct undone *u = &r->undone;
+
+    if (!u->suspect || !reconcile_repairs(c)) {
+        return;
+    }
+    /* What is left for another comparison is counted by that. */
+    u->different += c->result.different - c->beyond[DIFF_VALUE];
+    u->extra += c->result.held ? 0 : c->result.extra - c->beyond[DIFF_EXTRA];
+    for (size_t i = 0; i < c->names_count; i++) {
+        const struct diff_name *n = &c->names[i];
+        if (n->kind == DIFF_VALUE ||
+            (n->kind == DIFF_EXTRA && !c->result.held)) {
+            add_name(u, n);
+        }
+    }
+}
+
+void undone_settled(struct primary *p, struct repl *r)
+{
+    struct undone *u = &r->undone;
+    struct action a = {.type = ACT_UNDONE, .replica = r->id};
+
+    if (!u->suspect) {
+        return;
+    }
+    u->suspect = false;
+    if (u->extra + u->different > 0) {
+        primary_log(p, r->id, 4, DR_UNDONE,
+                    "after an unclean stop of the primary: %llu keys removed "
+                    "that it did not have any more, %llu replaced by what it "
+                    "has; the old values are kept on the replica",
+                    (unsigned long long)u->extra,
+                    (unsigned long long)u->different);
+    }
+    primary_act(p, &a);
+}
+
+void undone_forget(struct repl *r)
+{
+    struct undone *u = &r->undone;
+
+    for (size_t i = 0; i < u->names_count; i++) {
+        free((void *)(uintptr_t)u->names[i].table.p);
+    }
+    free(u->names);
+    *u = (struct undone){.suspect = u->suspect};
+}
+
+/* --- for the shell ------------------------------------------------------- */
+
+void primary_suspect(struct primary *p, int replica)
+{
+    primary_repl(p, replica)->undone.suspect = true;
+}
+
+bool primary_is_suspect(struct primary *p, int replica)
+{
+    return primary_repl(p, replica)->undone.suspect;
+}
+
+bool primary_undone(struct primary *p, int replica, struct primary_undone *out)
+{
+    const struct undone *u = &primary_repl(p, replica)->undone;
+
+    *out = (struct primary_undone){.extra = u->extra,
+                                   .different = u->different,
+                                   .names = u->names,
+                                   .names_count = u->names_count};
+    return u->extra + u->different > 0;
+}
+
+void primary_undone_forget(struct primary *p, int replica)
+{
+    undone_forget(primary_repl(p, replica));
+}

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * receiver_query: what the agent asks: heartbeats, scans, digests, listings of
+ * buckets, and the names behind name hashes.
+ *
+ * PING, TREE and LIST are answered at once from the index, on the input
+ * thread.  A SCAN or the walk for a RESOLVE is the shell's work on a thread of
+ * its own: one of each at a time, further ones wait here, bounded in number
+ * and in names.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/errors/state.h"
+#include "sync/receiver/receiver_core.h"
+
+static int broken(struct err *err, const char *what)
+{
+    err_set(err, ERR_PROTO, 0, "%s", what);
+    err->id = DR_PROTOCOL;
+    return err->code;
+}
+
+/* --- heartbeat ---------------------------------------------------------------
+ */
+
+/* Tell the readers how current the copy is.  When that cannot be written the
+ * file grows old, which is the truth for a reader; the agent hears it once. */
+static void write_freshness(struct receiver *r, const struct wire_ping *m)
+{
+    struct err err;
+
+    if (r->ops->freshness(r->ctx, m->fresh_ns, m->seq, m->state, &err) == 0) {
+        r->fresh_failed = false;
+    } else if (!r->fresh_failed) {
+        r->fresh_failed = true;
+        err_wrap(&err, "the freshness file cannot be written");
+        wire_put_notice(&r->out, err.msg);
+    }
+}
+
+int query_ping(struct receiver *r, struct bytes body, struct err *err)
+{
+    struct wire_ping m;
+
+    int rc = wire_get_ping(body, &m, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (m.fresh_ns != 0) {
+        write_freshness(r, &m);
+    }
+    /* The two ends were compared: what comes now is new. */
+    if (m.fresh_ns != 0 && r->keeping) {
+        r->keeping = false;
+        rc = r->ops->keep_undone(r->ctx, false, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    struct wire_pong pong = {
+        .id = m.id,
+        .root = index_root(r->ix),
+        .keys = index_count(r->ix),
+        .bytes = index_bytes(r->ix),
+    };
+    (void)pthread_mutex_lock(&r->mutex);
+    pong.replaced = r->replaced;
+    pong.waiting = r->aside_count;
+    pong.scanning = r->scan_running || r->progress_scanning;
+    pong.scan_keys = r->progress_keys;
+    (void)pthread_mutex_unlock(&r->mutex);
+    wire_put_pong(&r->out, &pong);
+    return 0;
+}
+
+void receiver_progress(struct receiver *r, bool scanning, uint64_t keys)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    r->progress_scanning = scanning;
+    r->progress_keys = keys;
+    (void)pthread_mutex_unlock(&r->mutex);
+}
+
+/* --- scans --------------------------------------------------------------- */
+
+int query_scan_begin(struct receiver *r, uint64_t id, unsigned how,
+                     struct err *err)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    bool start = !r->scan_running;
+    bool full = !start && r->scans_count == SCANS_WAITING_MAX;
+    if (start) {
+        r->scan_running = true;
+        r->progress_keys = 0;
+    } else if (!full) {
+        r->scans[r->scans_count++] = (struct wire_scan){id, (uint8_t)how};
+    }
+    (void)pthread_mutex_unlock(&r->mutex);
+    if (full) {
+        return broken(err, "SCAN: too many scans are waiting");
+    }
+    if (start) {
+        r->ops->scan_start(r->ctx, id, how);
+    }
+    return 0;
+}
+
+int query_scan(struct receiver *r, struct bytes body, struct err *err)
+{
+    struct wire_scan m;
+
+    int rc = wire_get_scan(body, &m, err);
+    if (rc == 0 && (m.how & WIRE_SCAN_LOOK) != 0 && !r->looks) {
+        return broken(err, "SCAN: to look only was not agreed on");
+    }
+    return rc != 0 ? rc : query_scan_begin(r, m.id, m.how, err);
+}
+
+/* The scan that ran is over; true when *next_out waits to be started. */
+static bool next_scan(struct receiver *r, struct wire_scan *next_out)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    bool more = r->scans_count > 0 && !r->ended;
+    if (more) {
+        *next_out = r->scans[0];
+        r->scans_count--;
+        memmove(r->scans, r->scans + 1, r->scans_count * sizeof *r->scans);
+    }
+    r->scan_running = more;
+    r->progress_scanning = false;
+    r->progress_keys = 0;
+    (void)pthread_mutex_unlock(&r->mutex);
+    return more;
+}
+
+/* Equal digests count as if we had acknowledged what a scan found: values that
+ * were put there by hand, or by a receiver that died before its sync. */
+static int sync_found(struct receiver *r, uint64_t id, uint64_t found,
+                      struct err *err)
+{
+    int rc = found > 0 ? receiver_sync_all(r, err)
+             : id == 0 ? receiver_sync_earlier(r, err)
+                       : 0;
+
+    if (rc != 0) {
+        receiver_end(r, err);
+    }
+    return rc;
+}
+
+static int answer_scan(struct receiver *r, uint64_t id,
+                       const struct wire_ready *result, struct err *err)
+{
+    struct buf b = BUF_NULL;
+    struct wire_scan_done m = {.id = id, .result = *result};
+    struct wire_scan next;
+
+    /* What is true now, changes that came meanwhile included. */
+    m.result.root = index_root(r->ix);
+    m.result.keys = index_count(r->ix);
+    m.result.tables = index_tables(r->ix);
+    if (id == 0) {
+        wire_put_ready(&b, &m.result);
+    } else {
+        wire_put_scan_done(&b, &m);
+    }
+    bool more = next_scan(r, &next);
+    int rc = receiver_send(r, &b, err);
+    buf_deinit(&b);
+    if (rc == 0 && more) {
+        r->ops->scan_start(r->ctx, next.id, next.how);
+    }
+    if (rc < 0) {
+        receiver_end(r, err);
+    }
+    return rc;
+}
+
+int receiver_scanned(struct receiver *r, uint64_t id,
+                     const struct wire_ready *result, struct err *err)
+{
+    if (sync_found(r, id, result->reread, err) != 0) {
+        return err->code;
+    }
+    return answer_scan(r, id, result, err);
+}
+
+int receiver_looked(struct receiver *r, uint64_t id,
+                    const struct wire_ready *result, struct view *view,
+                    struct err *err)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    struct view *before = r->view;
+    r->view = view;
+    (void)pthread_mutex_unlock(&r->mutex);
+    view_free(before);
+    return answer_scan(r, id, result, err);
+}
+
+void receiver_unread(struct receiver *r, const struct wire_unread *m)
+{
+    struct buf b = BUF_NULL;
+    struct err err;
+
+    if (r->looks) {
+        wire_put_unread(&b, m);
+        (void)(receiver_send(r, &b, &err) == 0);
+        buf_deinit(&b);
+    }
+}
+
+/* --- digests and listings ------------------------------------------------ */
+
+/* NULL: the index is asked for.  With the mutex held, as long as it is used. */
+static const struct view *view_for(const struct receiver *r, uint64_t id)
+{
+    return (id & WIRE_ID_VIEW) != 0 ? r->view : NULL;
+}
+
+int query_tree(struct receiver *r, struct bytes body, struct err *err)
+{
+    struct digest digests[INDEX_NODES];
+    struct wire_tree m;
+
+    int rc = wire_get_tree(body, &m, err);
+    if (rc != 0) {
+        return rc;
+    }
+    (void)pthread_mutex_lock(&r->mutex);
+    const struct view *view = view_for(r, m.id);
+    if (view != NULL && m.node == WIRE_TREE_TOP) {
+        view_nodes(view, r->ix, digests);
+    } else if (view != NULL) {
+        view_buckets(view, r->ix, m.node, digests);
+    } else if (m.node == WIRE_TREE_TOP) {
+        index_nodes(r->ix, digests);
+    } else {
+        index_buckets(r->ix, m.node, digests);
+    }
+    (void)pthread_mutex_unlock(&r->mutex);
+    wire_put_nodes(&r->out, m.id, m.node, digests);
+    return 0;
+}
+
+/* One LISTING frame after the other, sent as they fill. */
+struct lister {
+    struct receiver *r;
+    uint64_t id;
+    uint16_t count;
+};
+
+static int flush_listing(struct lister *l, bool last, struct err *err)
+{
+    struct receiver *r = l->r;
+
+    wire_put_listing(&r->out, l->id, last, (const struct digest(*)[2])r->items,
+                     l->count);
+    l->count = 0;
+    return receiver_send(r, &r->out, err);
+}
+
+static int list_bucket(struct lister *l, const struct index_entry *e, int n,
+                       struct err *err)
+{
+    int rc = 0;
+
+    for (int i = 0; i < n && rc == 0; i++) {
+        if (l->count == WIRE_BATCH_MAX) {
+            rc = flush_listing(l, false, err);
+        }
+        l->r->items[l->count][0] = e[i].name;
+        l->r->items[l->count][1] = e[i].digest;
+        l->count++;
+    }
+    return rc;
+}
+
+int query_list(struct receiver *r, struct bytes body, struct err *err)
+{
+    struct index_entry *entries = NULL;
+    size_t cap = 0;
+
+    int rc = wire_get_list(body, &r->list, err);
+    struct lister l = {.r = r, .id = r->list.id};
+    for (unsigned i = 0; rc == 0 && i < r->list.count; i++) {
+        (void)pthread_mutex_lock(&r->mutex);
+        const struct view *view = view_for(r, l.id);
+        int n = view != NULL ? view_list(view, r->ix, r->list.buckets[i],
+                                         &entries, &cap, err)
+                             : index_list(r->ix, r->list.buckets[i], &entries,
+                                          &cap, err);
+        (void)pthread_mutex_unlock(&r->mutex);
+        rc = n < 0 ? n : list_bucket(&l, entries, n, err);
+    }
+    free(entries);
+    return rc != 0 ? rc : flush_listing(&l, true, err);
+}
+
+/* --- names --------------------------------------------------------------- */
+
+static void free_resolve(struct resolve *q)
+{
+    free(q->names);
+    free(q);
+}
+
+void query_close(struct receiver *r)
+{
+    struct resolve *q, *next;
+
+    DL_FOREACH_SAFE(r->resolves, q, next) {
+        free_resolve(q);
+    }
+    view_free(r->view);
+    r->view = NULL;
+}
+
+/* The request being collected under this id, made if it is new. */
+static struct resolve *collect(struct receiver *r, uint64_t id, struct err *err)
+{
+    struct resolve *q;
+
+    DL_FOREACH(r->resolves, q) {
+        if (q->id == id && !q->complete) {
+            return q;
+        }
+    }
+    if (r->resolves_count == RESOLVES_WAITING_MAX) {
+        (void)broken(err, "RESOLVE: too many requests are waiting");
+        return NULL;
+    }
+    q = calloc(1, sizeof *q);
+    if (q == NULL) {
+        err_set(err, ERR_NOMEM, 0, "no memory for names");
+        return NULL;
+    }
+    q->id = id;
+    DL_APPEND(r->resolves, q);
+    r->resolves_count++;
+    return q;
+}
+
+static int add_names(struct receiver *r, struct resolve *q,
+                     struct wire_items *m, struct err *err)
+{
+    size_t want = q->count + m->count;
+
+    if (r->resolve_names + m->count > RESOLVE_NAMES_MAX) {
+        return broken(err, "RESOLVE: more than a million names at once");
+    }
+    if (want > q->cap || q->names == NULL) {
+        size_t cap = want > 2 * q->cap ? want : 2 * q->cap;
+        cap = cap > 0 ? cap : 1;
+        struct digest *names = realloc(q->names, cap * sizeof *names);
+        if (names == NULL) {
+            return err_set(err, ERR_NOMEM, 0, "no memory for names");
+        }
+        q->names = names;
+        q->cap = cap;
+    }
+    r->resolve_names += m->count;
+    while (wire_item_resolve(m, &q->names[q->count]) > 0) {
+        q->count++;
+    }
+    q->complete = m->last != 0;
+    return 0;
+}
+
+/* Hand the first complete request to the shell, unless one is under way.
+ * Called with the mutex held; gives it up for the call. */
+static void start_walk(struct receiver *r)
+{
+    struct resolve *q;
+
+    if (r->walking || r->ended) {
+        return;
+    }
+    DL_FOREACH(r->resolves, q) {
+        if (q->complete) {
+            break;
+        }
+    }
+    if (q == NULL) {
+        return;
+    }
+    DL_DELETE(r->resolves, q);
+    DL_PREPEND(r->resolves, q); /* the first is the one under way */
+    r->walking = true;
+    struct digest *names = q->names;
+    q->names = NULL;
+    uint64_t id = q->id;
+    size_t count = q->count;
+    (void)pthread_mutex_unlock(&r->mutex);
+    r->ops->names_start(r->ctx, id, names, count);
+    (void)pthread_mutex_lock(&r->mutex);
+}
+
+int query_resolve(struct receiver *r, struct bytes body, struct err *err)
+{
+    struct wire_items m;
+
+    int rc = wire_get_items(WIRE_RESOLVE, body, &m, err);
+    if (rc != 0) {
+        return rc;
+    }
+    (void)pthread_mutex_lock(&r->mutex);
+    struct resolve *q = collect(r, m.id, err);
+    rc = q == NULL ? err->code : add_names(r, q, &m, err);
+    if (rc == 0) {
+        start_walk(r);
+    }
+    (void)pthread_mutex_unlock(&r->mutex);
+    return rc;
+}
+
+/* As many of the names as fit in one frame; returns how many. */
+static size_t put_names(struct buf *out, uint64_t id,
+                        const struct wire_name *names, size_t n, bool last)
+{
+    struct wire_names_out frame;
+    size_t i = 0;
+
+    wire_names_begin(out, &frame, id);
+    while (i < n && wire_names_add(out, &frame, &names[i])) {
+        i++;
+    }
+    wire_names_end(out, &frame, last && i == n);
+    return i;
+}
+
+static void end_walk(struct receiver *r)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    struct resolve *q = r->resolves;
+    assert(r->walking && q != NULL);
+    DL_DELETE(r->resolves, q);
+    r->resolves_count--;
+    r->resolve_names -= q->count;
+    free_resolve(q);
+    r->walking = false;
+    start_walk(r);
+    (void)pthread_mutex_unlock(&r->mutex);
+}
+
+int receiver_named(struct receiver *r, uint64_t id,
+                   const struct wire_name *names, size_t n, bool last,
+                   struct err *err)
+{
+    struct buf b = BUF_NULL;
+    int rc;
+
+    do {
+        size_t some = put_names(&b, id, names, n, last);
+        names += some;
+        n -= some;
+        rc = receiver_send(r, &b, err);
+    } while (rc == 0 && n > 0);
+    buf_deinit(&b);
+    if (rc < 0) {
+        receiver_end(r, err);
+    }
+    if (last) {
+        end_walk(r);
+    }
+    return rc;
+}

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * meta: see meta.h.  The temporary name of meta_replace() is the file's name
+ * with ".new"; only the holder of the session lock writes the same file twice
+ * at a time (takeover is the exception: it brings its own name).
+ */
+#include "sync/replica/meta/meta.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/clock.h"
+#include "store/base/hex.h"
+#include "store/base/retry.h"
+#include "store/layout/fresh_age.h"
+#include "store/layout/newfile.h"
+#include "store/layout/own_dir.h"
+#include "store/layout/walk.h"
+#include "sync/replica/meta/inside.h"
+
+int meta_error_id(const struct err *err)
+{
+    if (err->code == ERR_NOSPACE) {
+        return DR_REPLICA_FULL;
+    }
+    switch (err->sys) {
+    case EIO:
+    case EROFS:
+    case EUCLEAN:
+    case ENODEV:
+    case ENXIO:
+        return DR_REPLICA_IO;
+    default:
+        return DR_INSTALL;
+    }
+}
+
+/* A directory that cannot serve as a replica: number and path. */
+static int refuse_dir(struct err *err, const char *path)
+{
+    int id = meta_error_id(err);
+
+    err->id = id == DR_REPLICA_FULL ? id : DR_REPLICA_DIR;
+    if (err->sys == EIO || err->sys == EUCLEAN) {
+        err->id = DR_REPLICA_IO;
+    }
+    return err_wrap(err, "replica directory %s", path);
+}
+
+/* Open directory `name` below `at`; make it first when it is missing.  Modes
+ * and group are set each time: they may come from changed settings. */
+static int open_dir(int at, const char *name, const struct meta_modes *modes,
+                    struct err *err)
+{
+    const struct own_dir how = {.mode = modes->dir_mode,
+                                .group = modes->group,
+                                .renew = true,
+                                .give = true};
+    int fd = own_dir_open(at, name, &how, NULL, err);
+    if (fd == ERR_PERM && modes->group != (gid_t)-1) {
+        return err_wrap(err,
+                        "for group %ju (is the receiver's user a member of "
+                        "it?)",
+                        (uintmax_t)modes->group);
+    }
+    return fd;
+}
+
+/* The directory itself is made when missing, but not its parents: a missing
+ * parent is more likely a disk that is not mounted than a wish. */
+static int make_root(const char *path, const struct meta_modes *modes,
+                     struct err *err)
+{
+    struct stat st;
+    if (stat(path, &st) == 0) {
+        return 0;
+    }
+    if (errno != ENOENT) {
+        return err_sys(err, errno, "stat");
+    }
+    const struct own_dir how = {.mode = modes->dir_mode, .group = modes->group};
+    CLEANUP(fd_closep) int fd = own_dir_open_at(path, &how, err);
+
+    return fd < 0 ? err_wrap(err, "does not exist and cannot be made") : 0;
+}
+
+/* A group can be given, and the setgid bit of a directory kept, by its members
+ * only: without that nested tables would fail one by one, or silently get a
+ * group that readers are not in. */
+static int check_group(int root_fd, const struct meta_modes *modes,
+                       struct err *err)
+{
+    gid_t gid = modes->group;
+    struct stat st;
+    if (gid == (gid_t)-1 && (modes->dir_mode & S_ISGID) != 0 &&
+        fstat(root_fd, &st) == 0 && (st.st_mode & S_ISGID) != 0) {
+        gid = st.st_gid;
+    }
+    if (gid == (gid_t)-1 || geteuid() == 0 || gid == getegid() ||
+        group_member(gid)) {
+        return 0;
+    }
+    const struct passwd *user = getpwuid(geteuid());
+    const struct group *group = getgrgid(gid);
+    if (user == NULL || group == NULL) {
+        return err_set(err, ERR_PERM, 0,
+                       "user %ju is not a member of group %ju",
+                       (uintmax_t)geteuid(), (uintmax_t)gid);
+    }
+    return err_set(err, ERR_PERM, 0,
+                   "user %s is not a member of group %s; as root on the "
+                   "replica: usermod -aG %s %s",
+                   user->pw_name, group->gr_name, group->gr_name,
+                   user->pw_name);
+}
+
+static int open_below(struct meta *m, const struct meta_modes *modes,
+                      struct err *err)
+{
+    struct stat st;
+    if (fstatat(m->db.root_fd, META_DIR "/" META_FILE_PRIMARY, &st,
+                AT_SYMLINK_NOFOLLOW) == 0 &&
+        fstatat(m->db.root_fd, META_DIR "/" META_FILE_REPLICA, &st,
+                AT_SYMLINK_NOFOLLOW) != 0) {
+        return err_set(err, ERR_REFUSED, 0,
+                       "is a primary itself (it has " META_DIR
+                       "/" META_FILE_PRIMARY "); a copy of a primary must come "
+                       "without " META_DIR);
+    }
+    int rc = inside_check(m->db.root_fd, false, m->db.path, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (faccessat(m->db.root_fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
+        return err_sys(err, errno, "is not writable for the receiver's user");
+    }
+    rc = check_group(m->db.root_fd, modes, err);
+    if (rc != 0) {
+        return rc;
+    }
+    m->fd = open_dir(m->db.root_fd, META_DIR, modes, err);
+    if (m->fd < 0) {
+        return m->fd;
+    }
+    if (faccessat(m->fd, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+        return err_sys(err, errno, META_DIR " is not writable");
+    }
+    return 0;
+}
+
+int meta_open(struct meta *m, const char *path, const struct meta_modes *modes,
+              struct err *err)
+{
+    *m = (struct meta){.fd = -1};
+    if (make_root(path, modes, err) != 0) {
+        return refuse_dir(err, path);
+    }
+    if (db_open(&m->db, path, false, err) != 0) {
+        (void)refuse_dir(err, path);
+        return err->code;
+    }
+    int rc = open_below(m, modes, err);
+    if (rc != 0) {
+        if (err->id != DR_NESTED) {
+            (void)refuse_dir(err, path);
+        }
+        if (rc == ERR_REFUSED && err->id != DR_NESTED) {
+            err->id = DR_IS_PRIMARY;
+        }
+        meta_close(m);
+    }
+    return rc;
+}
+
+int meta_look(struct meta *m, const char *path, struct err *err)
+{
+    *m = (struct meta){.fd = -1};
+    int rc = db_open(&m->db, path, false, err);
+    if (rc != 0) {
+        return rc;
+    }
+    m->fd = retry_openat(m->db.root_fd, META_DIR,
+                         O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (m->fd < 0) {
+        rc = err_sys(err, errno, "%s/" META_DIR, path);
+        meta_close(m);
+    }
+    return rc;
+}
+
+void meta_close(struct meta *m)
+{
+    fd_closep(&m->fd);
+    db_close(&m->db);
+}
+
+/* A newcomer that asks for the lock writes without holding it: what is so old
+ * has nobody who waits. */
+static bool is_left_over(int meta_fd, const char *name)
+{
+    const size_t suffix = sizeof ".new" - 1;
+    size_t n = strlen(name);
+    struct stat st;
+    if (strncmp(name, META_FILE_TAKEOVER "-",
+                sizeof META_FILE_TAKEOVER "-" - 1) == 0) {
+        return fstatat(meta_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+               clock_real_ns() - clock_of_timespec(st.st_mtim) > 60 * NS_PER_S;
+    }
+    return n > suffix && strcmp(name + n - suffix, ".new") == 0;
+}
+
+void meta_sweep(int meta_fd)
+{
+    CLEANUP(fd_closep)
+    int fd = retry_openat(meta_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL) {
+        return;
+    }
+    (void)TAKE_FD(fd);
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
+        if (is_left_over(meta_fd, e->d_name)) {
+            (void)unlinkat(meta_fd, e->d_name, 0);
+        }
+    }
+    (void)closedir(dir);
+}
+
+static int write_all(int fd, const void *text, size_t len)
+{
+    const char *p = text;
+
+    while (len > 0) {
+        ssize_t n = write(fd, p, len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return errno;
+        }
+        p += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Owner and group of META_DIR, for what root writes there. */
+static int give_like_dir(int fd, int meta_fd)
+{
+    struct stat dir, st;
+    if (fstat(meta_fd, &dir) != 0 || fstat(fd, &st) != 0) {
+        return errno;
+    }
+    if ((st.st_uid != dir.st_uid || st.st_gid != dir.st_gid) &&
+        fchown(fd, dir.st_uid, dir.st_gid) != 0) {
+        return errno;
+    }
+    return 0;
+}
+
+static int fill(int fd, int meta_fd, const void *text, size_t len,
+                const struct meta_write *how)
+{
+    int sys = write_all(fd, text, len);
+    if (sys == 0 && how->like_dir) {
+        sys = give_like_dir(fd, meta_fd);
+    }
+    if (sys != 0) {
+        return sys;
+    }
+    if (how->group != (gid_t)-1 && fchown(fd, (uid_t)-1, how->group) != 0) {
+        return errno;
+    }
+    if (fchmod(fd, how->mode) != 0) {
+        return errno;
+    }
+    if (how->set_mtime) {
+        struct timespec ts[2] = {
+            {.tv_nsec = UTIME_OMIT},
+            {.tv_sec = (time_t)(how->mtime_ns / NS_PER_S),
+             .tv_nsec = (long)(how->mtime_ns % NS_PER_S)},
+        };
+        if (futimens(fd, ts) != 0) {
+            return errno;
+        }
+    }
+    if ((how->durable || how->whole) && retry_fsync(fd) != 0) {
+        return errno;
+    }
+    return 0;
+}
+
+int meta_replace(int meta_fd, const char *file, const void *text, size_t len,
+                 const struct meta_write *how, struct err *err)
+{
+    char temp[64];
+    int n = snprintf(temp, sizeof temp, "%s.new", file);
+
+    assert(n > 0 && (size_t)n < sizeof temp);
+    (void)unlinkat(meta_fd, temp, 0);
+    struct newfile f;
+    if (newfile_open(&f, meta_fd, temp, 0600) != 0) {
+        return err_sys(err, errno, "create " META_DIR "/%s", temp);
+    }
+    int sys = fill(f.fd, meta_fd, text, len, how);
+    if (sys == 0 && newfile_place_over(&f, meta_fd, temp, file) != 0) {
+        sys = errno;
+    }
+    newfile_drop(&f, meta_fd, temp);
+    if (sys != 0) {
+        return err_sys(err, sys, "write " META_DIR "/%s", file);
+    }
+    if (how->durable && retry_fsync(meta_fd) != 0) {
+        return err_sys(err, errno, "sync " META_DIR);
+    }
+    return 0;
+}
+
+int meta_read(int meta_fd, const char *file, char *out, size_t room,
+              struct stat *st_out, struct err *err)
+{
+    CLEANUP(fd_closep)
+    int fd = retry_openat(meta_fd, file,
+                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+
+    if (fd < 0) {
+        return err_sys(err, errno, "open " META_DIR "/%s", file);
+    }
+    struct stat st;
+    if (fstat(fd, &st) != 0) {
+        return err_sys(err, errno, "stat " META_DIR "/%s", file);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return err_set(err, ERR_NOTTABLE, 0, META_DIR "/%s is no regular file",
+                       file);
+    }
+    size_t len = 0;
+    while (len < room) {
+        ssize_t n = read(fd, out + len, room - len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return err_sys(err, errno, "read " META_DIR "/%s", file);
+        }
+        if (n == 0) {
+            break;
+        }
+        len += (size_t)n;
+    }
+    if (len == room) {
+        return err_set(err, ERR_CORRUPT, 0, META_DIR "/%s is too long", file);
+    }
+    out[len] = '\0';
+    if (st_out != NULL) {
+        *st_out = st;
+    }
+    return 0;
+}
+
+void meta_id_text(const uint8_t id[META_ID_BYTES], char out[META_ID_TEXT])
+{
+    (void)hex_encode(out, id, META_ID_BYTES);
+}
+
+bool meta_id_parse(const char *text, uint8_t out[META_ID_BYTES])
+{
+    char digits[META_ID_TEXT];
+    size_t n = 0;
+
+    for (; *text != '\0'; text++) {
+        if (*text == '-' && n > 0) {
+            continue;
+        }
+        if (n == sizeof digits - 1) {
+            return false;
+        }
+        digits[n++] = *text;
+    }
+    return hex_decode(out, META_ID_BYTES, digits, n);
+}
+
+size_t meta_freshness_text(const struct meta_freshness *f,
+                           char out[META_TEXT_MAX])
+{
+    char hex[META_ID_TEXT];
+
+    meta_id_text(f->db_id, hex);
+    int n = snprintf(out, META_TEXT_MAX,
+                     "db=%s epoch=%" PRIu64 " seq=%" PRIu64 " state=%s\n", hex,
+                     f->epoch, f->seq, f->state);
+    assert(n > 0 && n < META_TEXT_MAX);
+    return (size_t)n;
+}
+
+int meta_freshness_read(int meta_fd, struct meta_freshness *out,
+                        struct err *err)
+{
+    char text[META_TEXT_MAX], hex[META_ID_TEXT];
+    struct stat st;
+    int rc =
+        meta_read(meta_fd, META_FILE_FRESHNESS, text, sizeof text, &st, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    struct meta_freshness f = {.fresh_ns = 0};
+    int n = sscanf(
+        text, "db=%32[0-9a-f] epoch=%" SCNu64 " seq=%" SCNu64 " state=%15[a-z]",
+        hex, &f.epoch, &f.seq, f.state);
+    if (n != 4 || !meta_id_parse(hex, f.db_id)) {
+        return err_set(err, ERR_CORRUPT, 0,
+                       META_DIR "/" META_FILE_FRESHNESS " makes no sense");
+    }
+    f.fresh_ns = clock_of_timespec(st.st_mtim);
+    f.age_ns = fresh_age_ns(&st, clock_real_ns());
+    *out = f;
+    return 0;
+}
+
+/* Data is an answer, but another database below it is a better one: who is told
+ * of data may empty the directory.  So the walk goes on, within a bound. */
+enum { ENOUGH_KEYS = 1000000, ENOUGH = 1 };
+
+struct contents {
+    bool data;
+    uint64_t keys;
+    char other[TABLE_PATH_BYTES]; /* "": none */
+};
+
+static int on_table(void *arg, const char *table, size_t len, int dir_fd)
+{
+    struct contents *c = arg;
+
+    (void)table, (void)dir_fd;
+    c->data = c->data || len > 0;
+    return 0;
+}
+
+static int on_key(void *arg, const char *table, size_t len, int dir_fd,
+                  const char *key, size_t key_len)
+{
+    struct contents *c = arg;
+
+    (void)table, (void)len, (void)dir_fd, (void)key, (void)key_len;
+    c->data = true;
+    return ++c->keys == ENOUGH_KEYS ? ENOUGH : 0;
+}
+
+static int on_other(void *arg, const char *path)
+{
+    struct contents *c = arg;
+
+    (void)snprintf(c->other, sizeof c->other, "%s", path);
+    return ENOUGH;
+}
+
+int meta_holds_data(const struct db *db, struct err *err)
+{
+    static const struct walk_ops ops = {
+        .table_begin = on_table, .key = on_key, .other = on_other};
+    struct contents c = {.data = false};
+    struct walk_counts counts = {0};
+    int rc = walk_db(db, &ops, &c, &counts, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (c.other[0] != '\0') {
+        (void)err_set(err, ERR_REFUSED, 0,
+                      "%.200s contains another database, %.300s", db->path,
+                      c.other);
+        err->id = DR_NESTED;
+        return err->code;
+    }
+    if (c.data) {
+        return 1;
+    }
+    if (counts.incomplete > 0) {
+        return err_set(err, ERR_PERM, 0,
+                       "parts of %s cannot be read, so it is not known to be "
+                       "empty",
+                       db->path);
+    }
+    return 0;
+}
+
+int meta_open_sub(int meta_fd, const char *name, const struct meta_modes *modes,
+                  struct err *err)
+{
+    return open_dir(meta_fd, name, modes, err);
+}
