@@ -8,7 +8,10 @@
 has_test() {
     # sync/replica/meta/meta.c is tested as replica_meta.
     name=$(basename "$1" .c)
-    folder=$(basename "$(dirname "$1")")
+    case $1 in
+    sync/replica/*) folder=replica ;;
+    *) folder=$(basename "$(dirname "$1")") ;;
+    esac
     for full in "$name" "${folder}_$name"; do
         part=$full
         while :; do
