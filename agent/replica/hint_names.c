@@ -167,6 +167,26 @@ static const char *find_name(struct buf *b, const char *text, const char *what)
     return len > 0 && !b->bad ? (const char *)b->data : NULL;
 }
 
+/* A receiver that refuses says first where it is, which is the truth also
+ * behind a forced command. */
+static void find_dir(struct known *k, const char *text, int id)
+{
+    static const char BEFORE[] = "replica directory ";
+    CLEANUP(buf_deinit) struct buf dir = BUF_NULL;
+
+    if (strncmp(text, BEFORE, sizeof BEFORE - 1) == 0) {
+        text += sizeof BEFORE - 1;
+    }
+    if (id < 300 || id >= 400 || text[0] != '/') {
+        return;
+    }
+    buf_put(&dir, text, strcspn(text, " :,;"));
+    buf_u8(&dir, 0);
+    if (!dir.bad) {
+        k->n.dir = word(&k->dir, (const char *)dir.data);
+    }
+}
+
 static void of_message(struct known *k, const char *text)
 {
     find_pid(k, text);
@@ -221,6 +241,7 @@ json_t *hint_names_error(const struct err *err, const struct config *c,
     of_message(&k, err->msg);
     if (r != NULL) {
         of_replica(&k, r, err->id);
+        find_dir(&k, err->msg, err->id);
     }
     if (r == NULL || is_of_this_host(err->id)) {
         k.n.dir =

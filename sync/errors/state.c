@@ -112,7 +112,7 @@ static const struct dr_row rows[] = {
      "run the command of the message by hand; it must be in PATH and "
      "executable by the agent"},
     {DR_PROTOCOL, "the two ends do not understand each other",
-     "install the same drover version on both hosts: drover version; on HOST: "
+     "install the same release on both hosts: drover version; on HOST: "
      "drover-replica version"},
     {DR_FLAPPING, "a link breaks again and again",
      "the message has the last reason; on HOST: journalctl -u ssh -n 20; do "
@@ -139,8 +139,9 @@ static const struct dr_row rows[] = {
      "tries again by itself"},
     {DR_REPLICA_NOT_EMPTY,
      "the replica's directory holds keys that did not come from drover",
-     "is the target path right? if its contents may be overwritten, empty it "
-     "first"},
+     "is the target path right? a copy of this database: drover-replica adopt, "
+     "as the message has it; anything else: move it away (what is overwritten "
+     "or removed there is lost)"},
     {DR_INSTALL, "a change cannot be applied on the replica",
      "the message names table and key; remove what is in the way on HOST; it "
      "is tried again by itself"},

@@ -85,7 +85,7 @@ hints() {
     expect 0 ctl reload
     must_be r2 streaming
     must_within "$WAIT" status_is "$(of r1 error.id)" 307
-    remedy=$(status "$(of r1 error.text)" | grep -o 'drover-replica adopt .*')
+    remedy=$(status "$(of r1 error.text)" | grep -o 'drover-replica adopt [^;]*')
     [ -n "$remedy" ] || fail "nothing to type"
     # shellcheck disable=SC2086 # words
     expect 0 "$DROVER_REPLICA" ${remedy#drover-replica }

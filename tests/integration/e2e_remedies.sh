@@ -6,26 +6,94 @@
 # shellcheck disable=SC2034,SC2154 # e2e_lib.sh sets and uses variables, too
 . "$(dirname "$0")/e2e_lib.sh"
 
+# The numbers that a scenario here provokes.
+SERVERS='208'
+FORCED='209 210 211'
+LOGINS='201 202 203 204 205 206 207'
+TARGETS='212 213 302 304 305 306 307 308 310 312 313 320 321 322 323 404'
+# And those that are proven where this says: a file of tests that has the number.
+elsewhere() {
+    cat <<END
+101 unit/test_watch.c DR_WATCH_LIMIT: sysctls are the whole host's
+102 unit/test_watch.c DR_INSTANCE_LIMIT: the same
+103 integration/e2e_guard.sh 103
+104 integration/e2e_guard.sh 104
+105 integration/e2e_guard.sh DR-105
+106 unit/test_hint.c DR_STATE_DIR
+107 integration/e2e_truth.sh DR-107
+108 integration/e2e_delete.sh 108
+109 integration/e2e_delete.sh 109
+110 integration/e2e_handover.sh DR-110
+111 integration/e2e_truth.sh changing
+112 integration/e2e_ignored.sh DR-112
+214 integration/e2e_truth.sh DR-214
+301 integration/e2e_guard.sh 301
+303 integration/e2e_handover.sh 303
+309 integration/e2e_handover.sh 309
+311 unit/test_replica_session.c DR_EPOCH_JUMP
+401 integration/e2e_guard.sh 401
+402 unit/test_differs.c DR_DIFFERENT
+403 integration/e2e_faults.sh 403
+501 integration/e2e_config.sh 501
+502 unit/test_control.c DR_NO_AGENT
+503 integration/e2e_operate.sh DR-503
+504 unit/test_control.c DR_NO_SUCH_REPLICA
+505 integration/e2e_verify.sh 505
+END
+}
+# Each number of the program is in one of these lists.
+every_number() {
+    tests=$here/..
+    all=$(sed -n 's/^ *DR_[A-Z_]* *= *\([1-9][0-9]*\),.*/\1/p' "$tests/../sync/errors/state.h")
+    [ "$(echo "$all" | wc -l)" -gt 50 ] || fail "few numbers: $all"
+    for n in $all; do
+        case " $SERVERS $FORCED $LOGINS $TARGETS " in *" $n "*) continue ;; esac
+        line=$(elsewhere | grep "^$n ") || fail "DR-$n is provoked nowhere"
+        # shellcheck disable=SC2086 # words
+        set -- $line
+        grep -q -- "${3%:}" "$tests/$2" || fail "DR-$n: tests/$2 does not have $3"
+    done
+}
+
 # --- what is told --------------------------------------------------------------------
 
 error_is() { status_is "$(of "$1" error.id)" "$2"; }
-hint_of() { status "$(of "$1" error.hint)"; }
 WORDS='HOST|USER|PORT|REPLICA|DIR|PRIMARY|FILE|NAME|KNOWN|SSH|RECEIVE|TABLE|KEY|PID|ID|TOKEN'
 # no_placeholder WHAT TEXT
 no_placeholder() {
     ! printf '%s' "$2" | grep -qE "(^|[^A-Za-z_])($WORDS)([^A-Za-z_]|\$)" ||
         fail "$1: a name is missing in the hint: $2"
 }
-# provoked NAME NUMBER: the replica has it, status exits with 1; the hint to $hint.
-provoked() {
-    must_within "$WAIT" error_is "$1" "$2"
-    exits_with 1 || fail "$1 is healthy with DR-$2"
-    hint=$(hint_of "$1")
-    [ -n "$hint" ] || fail "$1: DR-$2 has no hint"
-    no_placeholder "DR-$2" "$hint"
+# took NUMBER PATH: an error of the status; status exits with 1, and the error's
+# hint goes to $hint, and where that has none, its text.
+took() {
+    must_within "$WAIT" status_is "$2.id" "$1"
+    exits_with 1 || fail "healthy with DR-$1"
+    hint=$(status "$2.hint")
+    [ -n "$hint" ] || hint=$(status "$2.text")
+    no_placeholder "DR-$1" "$hint"
 }
+# provoked NAME NUMBER: it is the replica's.
+provoked() { took "$2" "$(of "$1" error)"; }
+# warned NUMBER: it is among the warnings.
+warned() { took "$1" "warnings[id=$1]"; }
 hint_has() {
     case $hint in *"$1"*) ;; *) fail "\"$1\" is not in the hint: $hint" ;; esac
+}
+# typed COMMAND: what begins so in the hint is run as it stands there, up to the
+# mark behind it.
+typed() {
+    line=$(printf '%s\n' "$hint" | sed 's/; /\n/g; s/, then /\n/g' |
+        grep -o -- "$1.*" | head -n 1 | sed 's/)[,.]\{0,1\}\( .*\)\{0,1\}$//')
+    [ -n "$line" ] || fail "\"$1\" is not in the hint: $hint"
+    (PATH=$W/bin:$PATH && eval "$line") >"$W/out" 2>&1 || fail "exit status $? of: $line"
+}
+# The names that are in PATH where drover is installed.
+install_names() {
+    mkdir "$W/bin"
+    printf '#!/bin/sh\nexec "%s" --socket "%s" "$@"\n' "$DROVER" "$W/agent.sock" >"$W/bin/drover"
+    printf '#!/bin/sh\nexec "%s" "$@"\n' "$DROVER_REPLICA" >"$W/bin/drover-replica"
+    chmod +x "$W"/bin/*
 }
 exits_with() {
     code=0
@@ -33,6 +101,24 @@ exits_with() {
     [ $code = "$1" ]
 }
 must_be_well() { must_within "$WAIT" exits_with 0; }
+
+# each WHAT NUMBER...: what_NUMBER, where there is one.
+each() {
+    what=$1
+    shift
+    for number in "$@"; do
+        ! grep -q "^${what}_$number()" "$0" || "${what}_$number" "$number"
+    done
+}
+# mend_all NUMBER...: provoke one after the other, type, and see it stream.
+mend_all() {
+    for number in "$@"; do
+        say "DR-$number"
+        "mend_$number" "r$number" "$number"
+        must_be "r$number" streaming
+        must_within "$WAIT" status_is "$(of "r$number" error)" null
+    done
+}
 
 # --- servers of the world -------------------------------------------------------------
 
@@ -63,11 +149,18 @@ other_server() {
 }
 # The lines of a replica become this one.
 set_lines() { # NAME LINE
-    awk -v head="[replica $1]" -v line="$2" '
+    head="[replica $1]" line=$2 awk '
+        BEGIN { head = ENVIRON["head"]; line = ENVIRON["line"] }
         /^\[/ { mine = $0 == head }
         !mine { print }
         $0 == head { print; print line }' "$conf" >"$W/new.conf"
     mv "$W/new.conf" "$conf"
+}
+
+# set_lines NAME LINE, and the agent reads it again.
+now_with() {
+    set_lines "$@"
+    expect 0 ctl reload
 }
 
 # What neither the algorithms of libssh2 nor the number of connections lets in.
@@ -165,6 +258,300 @@ forced() {
         cp "$W/keys" "$W/lab-$r/authorized_keys"
     done
     expect 0 ctl reload
+    must_be_well
+    proven
+}
+
+# --- logins -----------------------------------------------------------------------------
+
+# login NUMBER LINE...: a replica with these lines instead of the good ones.
+login() {
+    login=r$1
+    shift
+    { ssh_lines && echo "command = $DROVER_REPLICA receive $W/$login"; } >"$W/lines"
+    for line in "$@"; do
+        sed -i "/^${line%% = *} = /d" "$W/lines"
+        echo "$line" >>"$W/lines"
+    done
+    { echo "[replica $login]" && cat "$W/lines"; } >>"$conf"
+}
+own_key() { # FILE FROM
+    cp "$W/lab/$2" "$1"
+    cp "$W/lab/$2.pub" "$1.pub"
+}
+authorize() { cat "$1" >>"$W/lab/authorized_keys"; }
+
+make_201() { login 201 "port = 1"; }
+mend_201() {
+    provoked "$1" 201
+    # It says the same by hand, and says nothing when the port is right.
+    ! (typed 'ssh -T') 2>/dev/null || fail "port 1 answers"
+    hint=$(printf '%s' "$hint" | sed "s/ -p 1 / -p $(cat "$W/lab/port") /")
+    typed 'ssh -T'
+    now_with "$1" "$(ssh_lines && echo "command = $DROVER_REPLICA receive $W/$1")"
+}
+make_202() {
+    : >"$W/hosts-202"
+    login 202 "known-hosts = $W/hosts-202"
+}
+mend_202() {
+    provoked "$1" 202
+    typed ssh-keyscan
+}
+make_203() {
+    echo "[127.0.0.1]:$(cat "$W/lab/port") $(cut -d' ' -f1,2 "$W/lab/hk_other.pub")" >"$W/hosts-203"
+    login 203 "known-hosts = $W/hosts-203"
+}
+mend_203() {
+    provoked "$1" 203
+    typed 'ssh-keygen -R'
+    typed ssh-keyscan
+    typed 'drover reload'
+}
+make_204() { login 204 "known-hosts = $W/hosts-204"; }
+mend_204() {
+    provoked "$1" 204
+    typed ssh-keyscan
+}
+make_205() {
+    own_key "$W/id-205" id_wrong
+    login 205 "identity = $W/id-205"
+}
+mend_205() {
+    provoked "$1" 205
+    authorize "$W/id-205.pub"
+    typed 'drover reload'
+}
+make_206() {
+    own_key "$W/id-206" id_rsa
+    login 206 "identity = $W/id-206"
+}
+mend_206() {
+    provoked "$1" 206
+    typed ssh-keygen
+    authorize "$W/id-206.ed25519.pub"
+    now_with "$1" "$(ssh_lines | sed "/^identity/d" && echo "identity = $W/id-206.ed25519" &&
+        echo "command = $DROVER_REPLICA receive $W/$1")"
+}
+make_207() {
+    own_key "$W/id-207" id_pass
+    login 207 "identity = $W/id-207"
+}
+mend_207() {
+    provoked "$1" 207
+    hint=$(printf '%s' "$hint" | sed 's/ssh-keygen -p /&-P secret /') # it would ask
+    typed 'ssh-keygen -p'
+}
+logins() {
+    need_lab
+    table t.tbl
+    write fill "$P/t.tbl" 0 3 10
+    begin_config
+    # shellcheck disable=SC2086 # words
+    each make $LOGINS
+    install_names
+    start_agent
+    # shellcheck disable=SC2086 # words
+    mend_all $LOGINS
+    must_be_well
+    proven
+}
+
+# --- targets ------------------------------------------------------------------------------
+
+# A copy of the replica `seed`, as somebody might have made one.
+seeded() { cp -a "$W/seed" "$W/$1"; }
+well_first() { must_be "$1" streaming && proven "$1"; }
+
+make_212() { printf '[replica r212]\ncommand = /nonexistent/drover-replica receive %s\n' "$W/r212" >>"$conf"; }
+mend_212() {
+    provoked "$1" 212
+    now_with "$1" "command = $DROVER_REPLICA receive $W/$1"
+}
+# One of another version: it speaks, but not so that this agent understands it.
+make_213() {
+    cat >"$W/other" <<'END'
+printf '\211DRV\r\n\032\n'
+exec cat /dev/zero
+END
+    printf '[replica r213]\ncommand = sh %s\n' "$W/other" >>"$conf"
+}
+mend_213() {
+    provoked "$1" 213
+    typed 'drover version'
+    typed 'drover-replica version'
+    now_with "$1" "command = $DROVER_REPLICA receive $W/$1"
+}
+make_302() {
+    seeded r302
+    sed -i "s/^database .*/database $(printf '%032x' 7)/" "$W/r302/.drover/replica"
+    add_replica r302
+}
+mend_302() {
+    provoked "$1" 302
+    typed 'drover-replica status'
+    hint_has "move $W/$1 away"
+    mv "$W/$1" "$W/away-302"
+    mkdir "$W/$1"
+    expect 0 ctl reload
+}
+make_304() {
+    printf '[replica r304]\ncommand = %s receive %s\n' "$DROVER_REPLICA" "$W/none/r304" >>"$conf"
+}
+mend_304() {
+    provoked "$1" 304
+    ! (typed 'ls -ld') 2>/dev/null || fail "it is there"
+    mkdir -p "$W/none/r304"
+    typed 'ls -ld'
+    expect 0 ctl reload
+}
+make_305() {
+    mount_small r305 size=1m
+    add_replica r305
+}
+mend_305() {
+    well_first "$1"
+    write big "$P" large 3000000 1
+    warned 305
+    typed 'df -h'
+    typed 'df -i'
+    mount -o remount,size=32m "$W/$1"
+}
+make_306() {
+    mount_small r306 size=16m
+    add_replica r306
+}
+mend_306() {
+    well_first "$1"
+    expect 0 ctl pause "$1"
+    must_within "$WAIT" nobody_in "$1"
+    mount -o remount,ro "$W/$1" || fail "cannot be mounted read-only"
+    expect 0 ctl resume "$1"
+    must_within "$WAIT" read_only "$1"
+    provoked "$1" "$(status "$(of "$1" error.id)")"
+    hint_has "ReadWritePaths=$W/$1"
+    typed 'findmnt -T'
+    mount -o remount,rw "$W/$1"
+    expect 0 ctl reload
+}
+read_only() { error_is "$1" 306 || error_is "$1" 304; }
+nobody_in() { [ -z "$(receivers_of "$W/$1")" ]; }
+make_307() {
+    cp -a "$P" "$W/r307"
+    rm -r "$W/r307/.drover"
+    add_replica r307
+}
+mend_307() {
+    provoked "$1" 307
+    typed 'drover-replica adopt'
+}
+make_308() { add_replica r308; }
+mend_308() {
+    well_first "$1"
+    mkdir -p "$W/$1/t.tbl/in-the-way.kv/x"
+    write flockd-set "$P/t.tbl" in-the-way 1
+    warned 308
+    rm -r "$W/$1/t.tbl/in-the-way.kv"
+}
+make_310() {
+    seeded r310
+    expect 0 "$DROVER_REPLICA" promote --epoch 9 "$W/r310"
+    add_replica r310
+}
+mend_310() {
+    provoked "$1" 310
+    typed 'drover-replica status'
+    case $hint in *demote*) fail "it tells to demote: $hint" ;; esac
+    rm -r "$W/$1/.drover" # "a copy without its .drover"
+    provoked "$1" 307
+    typed 'drover-replica adopt'
+}
+make_312() { add_replica r312 --lock-timeout 300ms; }
+mend_312() {
+    well_first "$1"
+    "$E2E_BIN/e2e_writer" hold-exclusive "$W/$1/t.tbl/k-000000.kv" "$W/ready" "" &
+    holder=$!
+    must_within "$WAIT" test -e "$W/ready"
+    write flockd-set "$P/t.tbl" k-000000 "locked there"
+    warned 312
+    typed 'ps -fp'
+    grep -q e2e_writer "$W/out" || fail "not the holder: $(cat "$W/out")"
+    kill "$holder"
+    wait "$holder" || :
+}
+make_313() { add_replica r313; }
+mend_313() {
+    well_first "$1"
+    chattr +i "$W/$1/t.tbl/k-000001.kv" || return 0 # not on every file system
+    write flockd-set "$P/t.tbl" k-000001 "another value"
+    warned 313
+    typed 'ls -ld'
+    typed 'lsattr -d'
+    grep -q -- "i.*$W/$1/t.tbl/k-000001.kv" "$W/out" || fail "not which: $(cat "$W/out")"
+    chattr -i "$W/$1/t.tbl/k-000001.kv"
+}
+make_320() { add_replica r320; }
+mend_320() {
+    well_first "$1"
+    mv "$W/$1" "$W/away-320"
+    mkdir "$W/$1"
+    provoked "$1" 320
+    typed 'findmnt -T'
+    typed 'drover resync --anew'
+    well_first "$1"
+}
+make_321() { add_replica r321; }
+mend_321() {
+    well_first "$1"
+    mv "$W/$1" "$W/away-321"
+    seeded "$1"
+    provoked "$1" 321
+    typed 'findmnt -T'
+    typed 'drover resync --anew'
+}
+make_322() { :; }
+mend_322() {
+    cp -a "$W/r321" "$W/$1"
+    add_replica "$1"
+    expect 0 ctl reload
+    provoked "$1" 322
+    typed 'drover resync --anew'
+}
+make_323() { printf "[replica r323]\\ncommand = sh -c 'exec \"%s\" receive \"%s\"'\\n" "$DROVER_REPLICA" "$P" >>"$conf"; }
+mend_323() {
+    provoked "$1" 323
+    now_with "$1" "command = $DROVER_REPLICA receive $W/$1"
+}
+make_404() { add_replica r404; }
+mend_404() {
+    well_first "$1"
+    expect 0 ctl pause "$1"
+    write flockd-set "$P/t.tbl" k-000002 "not on the paused one"
+    warned 404
+    typed 'drover resume'
+}
+mount_small() { # NAME OPTIONS
+    mkdir "$W/$1"
+    mount -t tmpfs -o "$2" none "$W/$1" 2>/dev/null || skip "no tmpfs can be mounted"
+}
+targets() {
+    [ "$(id -u)" = 0 ] || skip "needs root to mount small disks"
+    DATABASE_EXTRA='lag-limit = 1s'
+    table t.tbl
+    write fill "$P/t.tbl" 0 5 100
+    begin_config
+    add_replica seed
+    start_agent
+    proven
+    must_within "$WAIT" grep -q 'epoch=1 ' "$W/seed/.drover/freshness" # it was whole
+    stop_agent
+    begin_config
+    # shellcheck disable=SC2086 # words
+    each make $TARGETS
+    install_names
+    start_agent
+    # shellcheck disable=SC2086 # words
+    mend_all $TARGETS
     must_be_well
     proven
 }

@@ -430,11 +430,13 @@ int session_check(const struct meta *m, const struct wire_hello *hello,
     if (holds > 0) {
         char hex[META_ID_TEXT];
         meta_id_text(hello->db_id, hex);
-        (void)err_set(err, ERR_REFUSED, 0,
-                      "%s holds keys or tables but no database id: empty it, "
-                      "or if it is a copy of this database run: "
-                      "drover-replica adopt %s %s",
-                      m->db.path, m->db.path, hex);
+        (void)err_set(
+            err, ERR_REFUSED, 0,
+            "%s holds keys or tables but no database id: is it the "
+            "right directory?  A copy of this database is taken over, "
+            "and compared, with: drover-replica adopt %s %s; anything "
+            "else stays as it is until it is moved away",
+            m->db.path, m->db.path, hex);
         err->id = DR_REPLICA_NOT_EMPTY;
         return err->code;
     }
