@@ -122,6 +122,15 @@ void render_held(FILE *out, const char *replica, const json_t *held)
                     out);
         return;
     }
+    const json_t *covered = json_object_get(held, "covered");
+    if (json_is_object(covered)) {
+        (void)fputs("Nothing was changed, and this is nothing to approve: ",
+                    out);
+        render_error_line(out, covered);
+        (void)fputc('\n', out);
+        render_hint(out, covered);
+        return;
+    }
     (void)fprintf(out,
                   "Nothing was changed. To let exactly these through: "
                   "drover approve %s ",

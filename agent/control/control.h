@@ -63,9 +63,10 @@
  *               "error": ERROR}]}]}; these lists only at the end
  *   HELD     {"count", "shown", "token" (null: none yet) stands for so many,
  *             "approved" (of these), "since_s", and for those who may see
- *             names: "tables": [{NAME, "count"}] the largest of "all_tables",
- *             counted over the first "named", "names": [{"is_table", NAME...}]
- *             some of them}
+ *             names: "covered": ERROR | null (a link stands where one was),
+ *             "tables": [{NAME, "count"}] the largest of "all_tables", counted
+ *             over the first "named", "names": [{"is_table", NAME...}] some of
+ *             them}
  *   UNDONE   {"extra", "different", "names": [{"kind", "is_table", NAME...}]}:
  *             removed and replaced there after an unclean stop of this host
  *   REFUSED  {"count", "since_s", "errno" (on the replica, 0: none), "error":

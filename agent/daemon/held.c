@@ -17,8 +17,10 @@
 
 #include "agent/base/log.h"
 #include "agent/base/small_file.h"
+#include "agent/daemon/covered.h"
 #include "agent/daemon/daemon_impl.h"
 #include "agent/daemon/status.h"
+#include "agent/replica/hint_names.h"
 #include "agent/replica/replica.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
@@ -110,6 +112,16 @@ static json_t *names_json(const struct primary_held *held, size_t max)
     return list;
 }
 
+static json_t *covered_json(struct daemon *d, const struct primary_held *held)
+{
+    struct err err;
+
+    if (d->root == NULL || !covered_held(&d->root->db, held, &err)) {
+        return json_null();
+    }
+    return hint_names_error(&err, d->config, NULL);
+}
+
 json_t *held_json(struct daemon *d, const struct replica *r, bool with_keys,
                   bool all)
 {
@@ -131,6 +143,7 @@ json_t *held_json(struct daemon *d, const struct replica *r, bool with_keys,
     (void)json_object_set_new(o, "named", json_integer((json_int_t)held.named));
     (void)json_object_set_new(o, "all_tables",
                               json_integer((json_int_t)held.all_tables));
+    (void)json_object_set_new(o, "covered", covered_json(d, &held));
     (void)json_object_set_new(o, "tables", tables_json(&held));
     (void)json_object_set_new(
         o, "names", names_json(&held, all ? SIZE_MAX : NAMES_IN_STATUS));

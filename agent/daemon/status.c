@@ -256,8 +256,8 @@ static json_t *replica_json(struct replica *r, const struct replica_status *st,
                               r->next_try_ms != 0
                                   ? status_seconds(next_ms > 0 ? next_ms : 0)
                                   : json_null());
-    (void)json_object_set_new(o, "held",
-                              held_json(r->daemon, r, with_keys, false));
+    json_t *held = held_json(r->daemon, r, with_keys, false);
+    (void)json_object_set_new(o, "held", held);
     (void)json_object_set_new(o, "undone",
                               unclean_json(r->daemon, r, with_keys));
     (void)json_object_set_new(o, "refused",
@@ -269,8 +269,14 @@ static json_t *replica_json(struct replica *r, const struct replica_status *st,
         err = &r->breaks.last;
         quiet = false;
     }
-    (void)json_object_set_new(o, "error",
-                              quiet ? json_null() : status_error_of(r, err));
+    json_t *error = quiet ? json_null() : status_error_of(r, err);
+    /* Nothing to approve, but something to put right. */
+    json_t *covered = json_object_get(held, "covered");
+    if (st->state == REPLICA_HELD && json_is_object(covered)) {
+        json_decref(error);
+        error = json_incref(covered);
+    }
+    (void)json_object_set_new(o, "error", error);
     return o;
 }
 
@@ -393,6 +399,8 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
                       "%s%llu keys or tables cannot be read%s%s",
                       p.unreadable_id == DR_COVERED
                           ? "something else is in a table's place: "
+                      : p.unreadable_id == DR_PASSED_OVER
+                          ? "something else is in a key's place: "
                           : "",
                       (unsigned long long)p.unreadable,
                       with_keys && p.unreadable_text[0] != '\0' ? ": " : "",

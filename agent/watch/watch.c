@@ -77,8 +77,10 @@ static void file_event(struct watch *w, struct wnode *n,
         return;
     }
     enum hint why = HINT_COMMITTED;
-    if (e->mask & (IN_MOVED_FROM | IN_DELETE)) {
+    if (e->mask & IN_DELETE) {
         why = HINT_REMOVED;
+    } else if (e->mask & IN_MOVED_FROM) {
+        why = HINT_AWAY;
     } else if (e->mask & IN_CREATE) {
         why = HINT_CREATED;
     } else if (e->mask & IN_CLOSE_WRITE) {

@@ -194,7 +194,8 @@ static int identify(int dir_fd, const char *file, int fd, int rc,
         return fail(errno, "fstat", file, err);
     }
     if (!S_ISREG(st->st_mode)) {
-        return LOOK_NOT_A_KEY;
+        /* A directory is seen to be no key, and may hold tables. */
+        return S_ISDIR(st->st_mode) ? LOOK_GONE : LOOK_NOT_A_KEY;
     }
     if (fstatat(dir_fd, file, &named, AT_SYMLINK_NOFOLLOW) < 0) {
         return errno == ENOENT ? LOOK_CHANGING : fail(errno, "stat", file, err);

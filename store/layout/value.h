@@ -34,10 +34,11 @@ static inline bool vstat_equal(struct vstat a, struct vstat b)
 enum look_result {
     LOOK_VALUE = 1, /* read whole: value, digest and stat are set */
     LOOK_LARGE,     /* larger than inline_max: only stat is set; stream it */
-    LOOK_GONE,      /* no such key; its table's directory was open */
+    LOOK_GONE,      /* no such key, nothing or a directory has its name; its
+                       table's directory was open */
     LOOK_BUSY,      /* an exclusive lock is held; stat set for lock_holder() */
     LOOK_CHANGING,  /* kept changing under our reads; try again later */
-    LOOK_NOT_A_KEY, /* a directory, link, FIFO...: ignored and counted */
+    LOOK_NOT_A_KEY, /* a link, FIFO...: no evidence that there is none */
 };
 
 struct look {

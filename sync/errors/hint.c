@@ -18,6 +18,11 @@
     "(fail2ban, hosts.deny)? on HOST: journalctl -u ssh -n 20; it is tried "   \
     "again by itself"
 
+#define LINK_AWAY                                                              \
+    "ls -ld DIR/TABLE.tbl; a link: put the directory itself in its place "     \
+    "(stop its writers, rm the link, mv); what it had stays on the replicas "  \
+    "until then; to have it deleted there: rm the link"
+
 /* `stage`: words of the message, NULL: any.  `sys`: 0: any. */
 static const struct {
     int id, sys;
@@ -80,6 +85,13 @@ static const struct {
      "run it by hand, as the agent's user: it must be drover-replica receive "
      "DIR, or an ssh that runs it and asks nothing (ssh -T -o BatchMode=yes)"},
     {DR_LAG, 0, "which is paused", "let it go on: drover resume REPLICA"},
+    {DR_COVERED, 0, "a link or the like", LINK_AWAY},
+    {DR_COVERED, 0, "something else is in the table's place", LINK_AWAY},
+    {DR_COVERED, ELOOP, NULL, LINK_AWAY},
+    {DR_PASSED_OVER, 0, "in a key's place",
+     "put the file itself back: rm the link, then mv the file to the key's "
+     "place; the key stays on the replicas as it was until then; to have it "
+     "deleted there: rm the link"},
     {DR_STATE_DIR, EROFS, NULL,
      "read-only for the unit? systemctl edit drover@NAME: [Service] "
      "ReadWritePaths=DIR; else: findmnt -T DIR"},

@@ -36,6 +36,16 @@ void gate_drop(struct gates *g, bool (*passed)(void *arg, uint64_t to),
     g->count = kept;
 }
 
+bool gate_any_open(const struct gates *g)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < g->count; i++) {
+        any = any || g->list[i].to == 0;
+    }
+    return any;
+}
+
 bool gate_holds(const struct gates *g, uint64_t seq, uint64_t gate)
 {
     for (size_t i = 0; i < g->count; i++) {

@@ -36,6 +36,8 @@ void gate_close(struct gates *g, uint64_t id, uint64_t tail);
  */
 void gate_drop(struct gates *g, bool (*passed)(void *arg, uint64_t to),
                void *arg);
+/* Is one open? */
+bool gate_any_open(const struct gates *g);
 /* Does a change wait?  Its place in the log may be older than the move that
  * made it a delete: then `gate`, the last one that was open when it was told
  * of, says so (0: none). */

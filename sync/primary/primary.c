@@ -393,8 +393,13 @@ void primary_hint_key(struct primary *p, const void *table, size_t table_len,
                       const void *key, size_t key_len, enum hint why,
                       int64_t now_ms)
 {
-    hint(p, changelog_record(&p->log, false, table, table_len, key, key_len),
-         why, now_ms);
+    struct record *rec =
+        changelog_record(&p->log, false, table, table_len, key, key_len);
+
+    if (rec != NULL && why == HINT_AWAY) {
+        leaving_note(rec, now_ms);
+    }
+    hint(p, rec, why, now_ms);
 }
 
 void primary_hint_moved(struct primary *p, const void *table, size_t table_len,
@@ -406,6 +411,7 @@ void primary_hint_moved(struct primary *p, const void *table, size_t table_len,
     if (rec != NULL) {
         rec->moved = true;
         rec->gate = p->gates.last_id;
+        leaving_note(rec, now_ms);
     }
     hint(p, rec, HINT_FOUND, now_ms);
 }
@@ -419,6 +425,9 @@ void primary_hint_table(struct primary *p, const void *table, size_t table_len,
     index_table_moved(p->ix, table, table_len);
     if (rec != NULL) {
         rec->gate = p->gates.last_id;
+        if (gate_any_open(&p->gates)) {
+            leaving_note(rec, now_ms); /* it may be the one that moves */
+        }
     }
     hint(p, rec, HINT_COMMITTED, now_ms);
 }

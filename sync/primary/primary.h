@@ -55,7 +55,8 @@ struct primary_config {
     size_t window_bytes;       /* 8 MiB */
     int64_t heartbeat_ms;      /* 1000 */
     int64_t silence_ms;        /* 15000: then the link is given up */
-    int64_t settle_ms;         /* 1000: an empty file must stay that long */
+    int64_t settle_ms;         /* 1000: an empty file must stay that long, and
+                                  what was moved away be missing */
     unsigned brake_percent;    /* 20: of a replica's keys ... */
     uint64_t brake_min;        /* 100: ... and more than this many */
     size_t diffs_max;          /* differences kept of one comparison, 262,144 */
@@ -82,7 +83,8 @@ void primary_set_reign(struct primary *p, uint64_t epoch,
 /* --- hints: what the watch saw ------------------------------------------- */
 
 enum hint {
-    HINT_REMOVED,   /* DELETE, MOVED_FROM */
+    HINT_REMOVED,   /* DELETE */
+    HINT_AWAY,      /* MOVED_FROM: a link may take its place */
     HINT_CREATED,   /* CREATE: empty is doubtful */
     HINT_FOUND,     /* by a scan or a listing: empty is doubtful, too */
     HINT_CLOSED,    /* CLOSE_WRITE: empty is doubtful, too */

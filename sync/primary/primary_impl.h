@@ -8,6 +8,7 @@
  *     aside.c           ... what a key that does not get on does not hold up
  *     uncompared.c      ... and what a comparison says of it
  *     unborn.c          ... what may be a temporary, and no key
+ *     leaving.c         ... what may be gone, or covered
  *     refused.c         ... what the replica answers no to
  *     stuck.c           ... and why a change does not come to its replica
  *     stream.c          large values in pieces
@@ -166,6 +167,12 @@ void sender_fail_look(struct primary *p, struct record *rec,
 /* It changed while it was read: that is one more try in vain; it was read. */
 void sender_note_changed(struct primary *p, struct record *rec);
 void sender_note_still(struct primary *p, struct record *rec);
+/* The answer was used: the next look begins anew. */
+void sender_look_settled(struct primary *p, struct record *rec);
+/* It told nothing. */
+void sender_look_again(struct primary *p, struct record *rec, int64_t in_ms);
+/* End what waits for the record's content; it may be gone afterwards. */
+void sender_end_waiting(struct primary *p, struct record *rec);
 /* The next record to look at, or NULL. */
 struct record *sender_next_look(struct primary *p);
 /* Queue what is to be tried again now; returns when the next one is. */
@@ -215,6 +222,16 @@ void unborn_doubt(struct primary *p);
 /* Look at those again that it is time for; returns when the next one is. */
 int64_t unborn_tick(struct primary *p);
 void unborn_free(struct primary *p);
+
+/* --- names that went (leaving.c) ----------------------------------------- */
+
+/* It was moved away, not removed. */
+void leaving_note(struct record *rec, int64_t now_ms);
+/* A look found nothing.  True: that may change yet; look again later. */
+bool leaving_is_doubtful(struct primary *p, struct record *rec);
+/* A look found something that is no key in a key's place: no removal (the
+ * record may be gone afterwards). */
+void leaving_covered(struct primary *p, struct record *rec);
 
 /* --- streams (stream.c) -------------------------------------------------- */
 

@@ -231,10 +231,11 @@ in_turn() {
     mv "$P/a" "$W/elsewhere"
     ln -s "$W/elsewhere" "$P/a"
     start_agent
+    must_within "$WAIT" status_is 'warnings[id=108].id' 108
     must_be r1 catchup
     expect 1 ctl status
     out_has DR-108
-    out_has "findmnt"
+    out_has "HINT: .*rm the link"
     [ -e "$W/r1/a/b/c.tbl" ] || fail "a table behind a link was dropped"
     rm "$P/a"
     mv "$W/elsewhere" "$P/a"

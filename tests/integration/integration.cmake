@@ -70,7 +70,7 @@ drover_e2e(writers LINKS exec ssh
            SCENARIOS every_kind empty_values silent_writers readers)
 drover_e2e(writers LINKS exec SCENARIOS no_change creates)
 drover_e2e(examples LINKS exec SCENARIOS readers writers)
-drover_e2e(ignored LINKS exec SCENARIOS links foreign)
+drover_e2e(ignored LINKS exec SCENARIOS links foreign relinked)
 drover_e2e(stars LINKS exec ssh SCENARIOS held)
 drover_e2e(stars LINKS exec SCENARIOS killed real_keys kv)
 drover_e2e(tables LINKS exec ssh SCENARIOS live at_start odd_keys huge_value)

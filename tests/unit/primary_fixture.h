@@ -30,6 +30,7 @@ enum { FX_KEYS = 400, FX_LOOKS = 256, FX_PEERS = 4, FX_WALL_S = 1800000000 };
 struct fx_key {
     char table[32], key[32];
     bool is_table, exists, busy, unreadable;
+    bool odd; /* a link or the like is in its place */
     uint64_t ino;
     int64_t ctime_ms;
     unsigned writes; /* in place */
@@ -199,20 +200,34 @@ static inline void fx_answer_table(struct fx *f, const struct fx_look *l)
 {
     const struct fx_key *k = fx_find(f, true, l->table, NULL);
     int result = k != NULL && k->exists ? LOOK_VALUE : LOOK_GONE;
+    struct err err = {0};
 
+    if (k != NULL && k->odd) {
+        (void)err_set(&err, ERR_NOTTABLE, 0, "table %s: a link", l->table);
+        err.id = DR_COVERED;
+        result = LOOK_ERROR;
+    }
     primary_looked_table(f->p, l->id, f->root_lost ? LOOK_ROOT_LOST : result,
-                         NULL, f->now_ms);
+                         result == LOOK_ERROR ? &err : NULL, f->now_ms);
 }
 
 static inline void fx_answer_look(struct fx *f, const struct fx_look *l)
 {
     const struct fx_key *k = fx_find(f, false, l->table, l->key);
+    const struct fx_key *t = fx_find(f, true, l->table, NULL);
     struct looked r = {.result = LOOK_GONE};
-    struct err err;
+    struct err err = {0};
     uint8_t value[WIRE_INLINE_MAX > 4096 ? 4096 : 1];
 
     if (f->root_lost) {
         r.result = LOOK_ROOT_LOST;
+    } else if (t != NULL && t->odd) {
+        (void)err_set(&err, ERR_NOTTABLE, 0, "table %s: a link", l->table);
+        err.id = DR_COVERED;
+        r.result = LOOK_ERROR;
+        r.err = &err;
+    } else if (k != NULL && k->odd) {
+        r.result = LOOK_NOT_A_KEY;
     } else if (k != NULL && k->unreadable) {
         (void)err_set(&err, ERR_PERM, 0, "%s/%s: permission denied", l->table,
                       l->key);

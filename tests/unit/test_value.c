@@ -245,10 +245,12 @@ static void what_is_no_file_is_not_a_key(void **state)
     assert_int_equal(mkfifoat(f->fd, "fifo.kv", 0600), 0);
     assert_int_equal(symlinkat("k.kv", f->fd, "link.kv"), 0);
     for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(look(f, keys[i], &value, &l), LOOK_NOT_A_KEY);
+        /* A directory is evidence that there is no such key. */
+        int want = i == 0 ? LOOK_GONE : LOOK_NOT_A_KEY;
+        assert_int_equal(look(f, keys[i], &value, &l), want);
         assert_int_equal(large_open(f->fd, keys[i], strlen(keys[i]), 100,
                                     &large, &l, &f->err),
-                         LOOK_NOT_A_KEY);
+                         want);
     }
     buf_deinit(&value);
 }

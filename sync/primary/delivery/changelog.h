@@ -101,6 +101,8 @@ struct record {
     bool copies;     /* it changed under a stream: made from copies since */
     bool moved;      /* hinted because its table moved away */
     uint64_t gate;   /* the last one opened when it was hinted (gate.h) */
+    int64_t left_ms; /* it was moved away at this time, and no look has settled
+                        what that means (leaving.c); 0: no */
     uint16_t table_len;
     uint16_t key_len;
     struct record *look_prev, *look_next;   /* sender's look queue */

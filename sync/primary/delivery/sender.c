@@ -768,6 +768,27 @@ void flight_end(struct primary *p, struct flight *f)
     sender_release(p, rec);
 }
 
+static struct flight *waiting_flight(const struct record *rec)
+{
+    struct flight *f = rec->flights;
+
+    while (f != NULL && f->state != FLIGHT_WAIT) {
+        f = f->rec_next;
+    }
+    return f;
+}
+
+void sender_end_waiting(struct primary *p, struct record *rec)
+{
+    struct flight *f;
+    bool last = false;
+
+    while (!last && (f = waiting_flight(rec)) != NULL) {
+        last = rec->flights == f && f->rec_next == NULL && rec->nodes == NULL;
+        flight_end(p, f);
+    }
+}
+
 static void note_latency(struct primary *p, struct repl *r,
                          const struct flight *f)
 {

@@ -96,7 +96,7 @@ void sender_found(struct primary *p, const struct record *key)
 
 /* --- answers ------------------------------------------------------------- */
 
-static void look_settled(struct primary *p, struct record *rec)
+void sender_look_settled(struct primary *p, struct record *rec)
 {
     if (rec->content == CONTENT_VALUE || rec->content == CONTENT_LARGE) {
         sender_found(p, rec);
@@ -106,6 +106,7 @@ static void look_settled(struct primary *p, struct record *rec)
     }
     rec->tries = 0;
     rec->blocked_ms = 0;
+    rec->left_ms = 0;
     if (rec->unreadable) {
         rec->unreadable = false;
         p->log.unreadable--;
@@ -120,6 +121,16 @@ static void look_failed(struct record *rec)
     if (rec->hints == rec->covers) {
         rec->why = rec->look_why;
     }
+}
+
+void sender_look_again(struct primary *p, struct record *rec, int64_t in_ms)
+{
+    if (rec->hints != rec->covers) {
+        sender_need_look(p, rec); /* there is news already */
+        return;
+    }
+    look_failed(rec);
+    sender_retry_later(p, rec, in_ms);
 }
 
 void sender_note_changed(struct primary *p, struct record *rec)
@@ -229,13 +240,8 @@ static bool is_doubtful(struct primary *p, struct record *rec,
         }
         wait_ms = 0;
     }
-    if (rec->hints != rec->covers) {
-        sender_need_look(p, rec); /* there is news already */
-        return true;
-    }
-    look_failed(rec);
-    sender_retry_later(p, rec,
-                       wait_ms > SETTLE_MIN_MS ? wait_ms : SETTLE_MIN_MS);
+    sender_look_again(p, rec,
+                      wait_ms > SETTLE_MIN_MS ? wait_ms : SETTLE_MIN_MS);
     return true;
 }
 
@@ -301,7 +307,7 @@ static void take_value(struct primary *p, struct record *rec,
     p->values_read++;
     p->bytes_read += l->value_len;
     index_has(p, rec, l);
-    look_settled(p, rec);
+    sender_look_settled(p, rec);
     sender_place(p, rec);
 }
 
@@ -364,7 +370,7 @@ static void take_absent(struct primary *p, struct record *rec)
         forget_keys(p, rec);
     }
     index_remove(p->ix, rec->name);
-    look_settled(p, rec);
+    sender_look_settled(p, rec);
     sender_place(p, rec);
 }
 
@@ -397,7 +403,7 @@ static void take_present(struct primary *p, struct record *rec,
     if (content == CONTENT_TABLE) {
         index_has(p, rec, l);
     }
-    look_settled(p, rec);
+    sender_look_settled(p, rec);
     sender_place(p, rec);
 }
 
@@ -433,8 +439,12 @@ static void looked(struct primary *p, uint64_t id, const struct looked *l)
         take_present(p, rec, l, CONTENT_LARGE);
         break;
     case LOOK_GONE:
+        if (!leaving_is_doubtful(p, rec)) {
+            take_absent(p, rec);
+        }
+        break;
     case LOOK_NOT_A_KEY:
-        take_absent(p, rec);
+        leaving_covered(p, rec);
         break;
     case LOOK_ROOT_LOST:
         primary_root_lost(p, l->err != NULL ? l->err->msg : "root lost");

@@ -167,28 +167,6 @@ static bool is_unborn(struct primary *p, const struct record *rec,
 
 /* --- out of the log, and back -------------------------------------------- */
 
-static struct flight *waiting_flight(const struct record *rec)
-{
-    struct flight *f = rec->flights;
-
-    while (f != NULL && f->state != FLIGHT_WAIT) {
-        f = f->rec_next;
-    }
-    return f;
-}
-
-/* What waits for its content; the record may be gone afterwards. */
-static void end_flights(struct primary *p, struct record *rec)
-{
-    struct flight *f;
-    bool last = false;
-
-    while (!last && (f = waiting_flight(rec)) != NULL) {
-        last = rec->flights == f && f->rec_next == NULL && rec->nodes == NULL;
-        flight_end(p, f);
-    }
-}
-
 static void take_out(struct primary *p, struct record *rec, struct unborn *u,
                      const struct looked *l)
 {
@@ -204,7 +182,7 @@ static void take_out(struct primary *p, struct record *rec, struct unborn *u,
         u->pause_ms * 2 < PAUSE_MAX_MS ? u->pause_ms * 2 : PAUSE_MAX_MS;
     rec->tries = 0;
     rec->blocked_ms = 0;
-    end_flights(p, rec);
+    sender_end_waiting(p, rec);
 }
 
 bool unborn_looked(struct primary *p, struct record *rec,

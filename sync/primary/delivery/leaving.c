@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * leaving: names that may be gone, and names whose place something else has.
+ *
+ * A table or a key that was moved away and linked back to its old name is still
+ * there for every program on the primary, though not for us.  That takes two
+ * system calls, and a look between them finds nothing.  So what was *moved* (a
+ * removal is what it seems) and is known to the index counts as gone only when
+ * it is missing settle_ms later, too; and a look is what decides, made just
+ * before the delete is sent.
+ *
+ * And nothing but a name that leads nowhere (or a directory, which is seen to
+ * be no key) is evidence of a removal.  A link or a FIFO in a key's place is
+ * what a mount is in a table's (DR_COVERED, found by the shell): the key cannot
+ * be read, is tried again, and stays on the replicas as it was.  Where nobody
+ * ever had a key of that name nothing is owed to anyone; but a comparison that
+ * found one on a replica gets the same answer, not a delete. */
+#include "sync/primary/primary_impl.h"
+
+#include "store/base/quote.h"
+
+void leaving_note(struct record *rec, int64_t now_ms)
+{
+    if (rec->left_ms == 0) {
+        rec->left_ms = now_ms != 0 ? now_ms : 1;
+    }
+}
+
+static bool is_indexed(const struct primary *p, const struct record *rec)
+{
+    struct index_entry e;
+
+    return index_get(p->ix, rec->name, &e);
+}
+
+bool leaving_is_doubtful(struct primary *p, struct record *rec)
+{
+    int64_t wait_ms = rec->left_ms + p->config.settle_ms - p->now_ms;
+
+    if (rec->left_ms == 0 || wait_ms <= 0 || !is_indexed(p, rec)) {
+        return false;
+    }
+    sender_look_again(p, rec, wait_ms);
+    return true;
+}
+
+/* The index waits for it, as for every event. */
+static bool was_told_to_all(const struct primary *p, const struct record *rec)
+{
+    const struct flight *f = rec->flights;
+
+    while (f != NULL && f->replica != p->index_id) {
+        f = f->rec_next;
+    }
+    return f != NULL;
+}
+
+void leaving_covered(struct primary *p, struct record *rec)
+{
+    struct err err = {0};
+    struct looked l = {.result = LOOK_ERROR, .err = &err};
+
+    if (was_told_to_all(p, rec) && !is_indexed(p, rec)) {
+        sender_look_settled(p, rec);
+        sender_end_waiting(p, rec);
+        return;
+    }
+    (void)err_set(
+        &err, ERR_NOTTABLE, 0,
+        "table %s, key %s: a link or another thing that is no file is in a "
+        "key's place",
+        QUOTED_TABLE(record_table(rec), rec->table_len),
+        QUOTED(record_key(rec), rec->key_len));
+    err.id = DR_PASSED_OVER;
+    sender_fail_look(p, rec, &l);
+}
