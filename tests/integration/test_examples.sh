@@ -28,7 +28,7 @@ example() {
 }
 compile() {
     # shellcheck disable=SC2086 # a compiler may come with its flags
-    $cc -std=c11 -Wall -Wextra -Werror -Wunused-result -I"$source/store" -o "$work/$1" "$work/$1.c" "$library" ||
+    $cc -std=c11 -Wall -Wextra -Werror -Wunused-result -I"$source/store/lib" -o "$work/$1" "$work/$1.c" "$library" ||
         fail "the example of $2 does not compile"
 }
 
