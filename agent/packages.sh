@@ -20,7 +20,7 @@ BUILD="gcc cmake make pkg-config libc6-dev libuv1-dev libssh2-1-dev libssl-dev
        libsodium-dev libcmocka-dev libxxhash-dev uthash-dev libinih-dev libjansson-dev
        libsystemd-dev"
 DEMO="openssh-client"
-TEST="clang libclang-rt-14-dev clang-tidy-14 cppcheck gcovr valgrind strace
+TEST="clang clang-format-14 libclang-rt-14-dev clang-tidy-14 cppcheck gcovr valgrind strace
       mandoc systemd shellcheck python3 spin xfsprogs e2fsprogs"
 BENCH="python3 rsync lsyncd inotify-tools unison syncthing"
 

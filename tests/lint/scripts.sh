@@ -4,7 +4,7 @@
 # that are split on purpose, variables set through eval, and mkdir -p -m).
 . "$(dirname "$0")/lib.sh"
 
-scripts=$(find agent store sync tests systemd .ci -name '*.sh' -o -path '.ci/run' | sort)
+scripts=$(find agent store sync tests systemd .ci .githooks -name '*.sh' -o -path ".ci/run" -o -path ".githooks/pre-commit" | sort)
 for s in $scripts; do
     sh -n "$s" || bad "$s: syntax"
 done
