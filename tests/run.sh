@@ -3,7 +3,7 @@
 #
 # run.sh: install what is missing, build, and run every test.
 #
-#   sh tests/run.sh                  everything (some 20 minutes on 2 cores)
+#   sh tests/run.sh                  everything
 #   sh tests/run.sh --quick          one gcc build, its quick tests once
 #   sh tests/run.sh --only SUITE     one of the suites
 #   sh tests/run.sh --filter REGEX   only tests whose ctest name matches
@@ -39,6 +39,9 @@ FILTER=
 SLOW=
 INSTALL=yes
 JOBS=$(nproc 2>/dev/null || echo 2)
+# Scenarios of whole programs wait most of the time; other tests count twice
+# (tests/CMakeLists.txt).
+AT_ONCE=$((JOBS * 2))
 # Not run in the coverage build: other suites' own, and what is different each
 # time; the installed library is linked without the counters' own library.
 NOT_COUNTED='lint|valgrind|chaos|model|soak'
@@ -80,16 +83,21 @@ trap 'rm -rf "$WORK"' EXIT
 chmod 711 "$WORK"
 mkdir -m 1777 "$WORK/out" # the user suite writes its report there, too
 : >"$WORK/counts" # one line per suite: passed failed skipped
-: >"$WORK/skips"
-: >"$WORK/failures"
-: >"$WORK/unsteady"
 
 say() { printf '\n== %s\n' "$*"; }
+
+# tally PASSED FAILED SKIPPED: what a suite without a report counts.
+tally() { echo "$*" >>"$WORK/counts"; }
 
 # A suite that could not even run counts as one failure.
 broken() {
     printf '%s\n' "$1" >>"$WORK/failures"
-    echo "0 1 0" >>"$WORK/counts"
+    tally 0 1 0
+}
+
+left_out() {
+    printf '%s\n' "$1" >>"$WORK/skips"
+    tally 0 0 1
 }
 
 # build SUITE CMAKE-OPTION...: quiet unless it fails.
@@ -105,62 +113,6 @@ build() {
     tail -n 5 "$WORK/log"
     broken "$suite: the build failed"
     return 1
-}
-
-# Sum up ctest's JUnit report (its own log calls a skipped test passed):
-# cmocka's counts where a test prints them, else one test each.  Skips and
-# failures are collected with names and reasons.
-count() {
-    awk -v suite="$1" -v skips="$WORK/skips" -v failures="$WORK/failures" \
-        -v again="$3" -v unsteady="$WORK/unsteady" '
-    function number(line, word,   s) {
-        if (!match(line, "\\[  " word " ?\\] [0-9]+ test")) return 0
-        s = substr(line, RSTART, RLENGTH)
-        sub(/.*\] /, "", s)
-        return s + 0
-    }
-    function finish() {
-        if (status == "run") {
-            passed += p + f + s > 0 ? p : 1
-        } else if (status == "notrun" && note ~ /^SKIP/) {
-            skipped++; s = 0
-            print suite ": " name ": " (why == "" ? "no reason given" : why) >>skips
-        } else if (status != "disabled" && index(again, " " name " ") > 0) {
-            passed++; f = s = 0
-            print suite ": " name bad >>unsteady
-        } else if (status != "disabled") {
-            passed += p
-            if (f == 0) f = 1
-            print suite ": " name (note != "" ? ": " note : "") bad >>failures
-        }
-        if (s > 0)
-            print suite ": " name ": " s " of its tests: " (why == "" ? "no reason given" : why) >>skips
-        failed += f; skipped += s
-    }
-    /^\t<testcase / {
-        name = $0; sub(/.*<testcase name="/, "", name); sub(/".*/, "", name)
-        status = $0; sub(/.* status="/, "", status); sub(/".*/, "", status)
-        p = f = s = 0; why = note = bad = ""
-        next
-    }
-    /^\t\t<(skipped|failure) message="/ {
-        note = $0; sub(/.* message="/, "", note); sub(/".*/, "", note)
-        next
-    }
-    /^\t<\/testcase>/ { finish(); next }
-    {
-        p += number($0, "PASSED "); f += number($0, "FAILED "); s += number($0, "SKIPPED")
-        if (match($0, /\[  FAILED  \] [A-Za-z_][A-Za-z0-9_]*/)) {
-            one = substr($0, RSTART + 13, RLENGTH - 13)
-            if (index(bad " ", " " one " ") == 0) bad = bad " " one
-        }
-        if (match($0, /(SKIP|skip|skipped): .*/)) {
-            one = substr($0, RSTART); sub(/^[A-Za-z]*: */, "", one)
-            if (index(why, one) == 0) why = why (why == "" ? "" : "; ") one
-        }
-    }
-    END { print passed + 0, failed + 0, skipped + 0 }
-    ' "$2" >>"$WORK/counts"
 }
 
 # Whole programs in real time meet the host's other work.  What failed of them
@@ -184,7 +136,7 @@ tests() {
     say "$suite: tests"
     rc=0
     # No test may wait for a terminal.
-    $AS ctest --test-dir "$dir" -j "${AT_ONCE:-2}" --output-on-failure --no-tests=ignore \
+    $AS ctest --test-dir "$dir" -j "$AT_ONCE" --output-on-failure --no-tests=ignore \
         --output-junit "$WORK/out/report.xml" --test-output-size-passed 4000000 \
         --test-output-size-failed 4000000 ${FILTER:+-R "$FILTER"} "$@" \
         </dev/null >"$WORK/log" 2>&1 || rc=$?
@@ -192,7 +144,8 @@ tests() {
     again=
     [ $rc = 0 ] || again=$(second_try "$dir")
     if [ -s "$WORK/out/report.xml" ]; then
-        count "$suite" "$WORK/out/report.xml" "$again"
+        # shellcheck disable=SC2086  # one name each
+        python3 tests/count.py "$suite" "$WORK/out/report.xml" "$WORK" $again
         rm -f "$WORK/out/report.xml"
     elif ! grep -q 'No tests were found' "$WORK/log"; then
         broken "$suite: ctest failed ($rc)"
@@ -205,23 +158,26 @@ export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:strict_stri
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}"
 
-suite_gcc() {
-    build gcc && tests gcc build/test-gcc -LE "valgrind$SLOW"
+# What each suite is; those with more to it have a function below.
+suite() {
+    case $1 in
+    gcc) build gcc && tests gcc build/test-gcc -LE "valgrind$SLOW" ;;
+    asan)
+        build asan "-DDROVER_SANITIZE=address,undefined" &&
+            tests asan build/test-asan -LE 'lint|model|once'
+        ;;
+    valgrind) plain && tests valgrind build/test-gcc -L valgrind ;;
+    *) "suite_$1" ;;
+    esac
 }
 
-suite_asan() {
-    build asan "-DDROVER_SANITIZE=address,undefined" &&
-        tests asan build/test-asan -LE 'lint|model|once'
-}
+# The plain build, for the suites that use it, too.
+plain() { [ -d build/test-gcc ] || build gcc; }
 
 suite_clang() {
-    command -v clang >/dev/null || {
-        echo "clang: not installed" >>"$WORK/skips"
-        echo "0 0 1" >>"$WORK/counts"
-        return
-    }
+    command -v clang >/dev/null || { left_out "clang: not installed"; return; }
     build clang -DCMAKE_C_COMPILER=clang -DDROVER_FUZZ=ON || return
-    echo "1 0 0" >>"$WORK/counts"
+    tally 1 0 0
     [ -z "$FILTER" ] || return 0 # its targets are no tests of ctest
     say "clang: fuzz"
     sh tests/fuzz/run.sh build/test-clang 5 | tee "$WORK/log"
@@ -254,28 +210,16 @@ suite_static() {
     sh tests/lint/static.sh . build/test-static >"$WORK/log" || rc=$?
     cat "$WORK/log"
     case $rc in
-    0) echo "1 0 0" >>"$WORK/counts" ;;
-    77)
-        sed -n 's/^SKIP: /static: /p' "$WORK/log" >>"$WORK/skips"
-        echo "0 0 1" >>"$WORK/counts"
-        ;;
+    0) tally 1 0 0 ;;
+    77) left_out "$(sed -n 's/^SKIP: /static: /p' "$WORK/log")" ;;
     *) broken "static: $(tail -n 1 "$WORK/log")" ;;
     esac
-}
-
-suite_valgrind() {
-    [ -d build/test-gcc ] || build gcc || return
-    tests valgrind build/test-gcc -L valgrind
 }
 
 # Pages per source with DROVER_COVERAGE_HTML=1.
 suite_coverage() {
     [ -z "$FILTER" ] || return 0 # a part would say nothing
-    command -v gcovr >/dev/null || {
-        echo "coverage: gcovr is not installed" >>"$WORK/skips"
-        echo "0 0 1" >>"$WORK/counts"
-        return
-    }
+    command -v gcovr >/dev/null || { left_out "coverage: gcovr is not installed"; return; }
     dir=build/test-coverage
     # Not -Werror: without the optimizer gcc warns of other things.
     build coverage -DCMAKE_C_COMPILER=gcc -DDROVER_COVERAGE=ON -DDROVER_WERROR=OFF || return
@@ -285,9 +229,7 @@ suite_coverage() {
         : >"$f"
         chmod 666 "$f"
     done
-    AT_ONCE=4 # most of them wait most of the time
     tests coverage $dir -LE "$NOT_COUNTED" -E "$UNCOUNTABLE"
-    AT_ONCE=
     missed=$(grep -c '[*][*][*]Skipped' "$WORK/log" || :)
     say "coverage"
     mkdir -p build/coverage
@@ -299,38 +241,23 @@ suite_coverage() {
         broken "coverage: gcovr failed"
         return
     fi
-    rc=0
-    python3 tests/lint/coverage.py "$WORK/coverage.json" tests/lint/uncovered.txt \
-        build/coverage/report.txt || rc=$?
-    # Which of the rare branches ran is a matter of timing: the suite by itself
-    # judges the list, a whole run shows what it would say.
-    if [ $rc = 0 ]; then
-        echo "1 0 0" >>"$WORK/counts"
-    elif [ $rc = 3 ] && [ "$SUITES" != coverage ]; then
-        echo "coverage: findings above, judged by --only coverage" >>"$WORK/skips"
-        echo "1 0 1" >>"$WORK/counts"
+    if python3 tests/lint/coverage.py "$WORK/coverage.json" tests/lint/uncovered.txt \
+        build/coverage/report.txt; then
+        tally 1 0 0
     elif [ "$missed" -gt 0 ]; then
-        echo "coverage: not judged, for $missed of its tests could not run here" >>"$WORK/skips"
-        echo "0 0 1" >>"$WORK/counts"
+        left_out "coverage: not judged, for $missed of its tests could not run here"
     else
         broken "coverage: see build/coverage/report.txt"
     fi
 }
 
 suite_user() {
-    if [ "$(id -u)" != 0 ]; then
-        return # the others ran as an ordinary user already
-    fi
-    if ! command -v setpriv >/dev/null; then
-        echo "user: setpriv is not installed" >>"$WORK/skips"
-        echo "0 0 1" >>"$WORK/counts"
-        return
-    fi
+    [ "$(id -u)" = 0 ] || return 0 # the others ran as an ordinary user already
+    command -v setpriv >/dev/null || { left_out "user: setpriv is not installed"; return; }
+    plain || return
     drop="setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs"
-    [ -d build/test-gcc ] || build gcc || return
     if ! $drop test -x build/test-gcc/tests; then
-        echo "user: user nobody cannot reach $ROOT" >>"$WORK/skips"
-        echo "0 0 1" >>"$WORK/counts"
+        left_out "user: user nobody cannot reach $ROOT"
         return
     fi
     # ctest writes its logs as that user.
@@ -352,22 +279,19 @@ if [ "$INSTALL" = yes ]; then
     # ssh are skipped and say so.
     sh agent/packages.sh sshd build/sshd || :
 fi
-for suite in $SUITES; do
-    suite_"$suite" || :
+for name in $SUITES; do
+    suite "$name" || :
 done
 
-if [ -s "$WORK/skips" ]; then
-    say "skipped"
-    cat "$WORK/skips"
-fi
-if [ -s "$WORK/unsteady" ]; then
-    say "unsteady: failed beside others, passed alone"
-    cat "$WORK/unsteady"
-fi
-if [ -s "$WORK/failures" ]; then
-    say "failed"
-    cat "$WORK/failures"
-fi
+# show FILE TITLE: if there is anything.
+show() {
+    [ -s "$WORK/$1" ] || return 0
+    say "$2"
+    cat "$WORK/$1"
+}
+show skips "skipped"
+show unsteady "unsteady: failed beside others, passed alone"
+show failures "failed"
 echo
 # Nothing run is no success either.
 awk '{ p += $1; f += $2; s += $3 }
