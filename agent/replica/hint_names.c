@@ -134,14 +134,14 @@ static void of_replica(struct known *k, const struct config_replica *r, int id)
 
 /* --- of the message ------------------------------------------------------ */
 
-/* "... (pid 123)". */
+/* "... pid 123 ...". */
 static void find_pid(struct known *k, const char *text)
 {
-    const char *at = strstr(text, "(pid ");
-    size_t len = at != NULL ? strspn(at + 5, "0123456789") : 0;
+    const char *at = strstr(text, "pid ");
+    size_t len = at != NULL ? strspn(at + 4, "0123456789") : 0;
 
     if (len > 0 && len < sizeof k->pid) {
-        memcpy(k->pid, at + 5, len);
+        memcpy(k->pid, at + 4, len);
         k->n.pid = k->pid;
     }
 }

@@ -60,6 +60,13 @@ static const struct {
     {DR_NO_RECEIVER, 0, "starts no command",
      "on HOST: sshd -T -C user=USER | grep -i -E 'forcecommand|permittty'; "
      "the account must be allowed to run drover-replica receive"},
+    {DR_RECEIVER_BUSY, 0, "of this same agent",
+     "what does it wait for, on HOST: ps -o pid,stat,wchan:30,args -p PID; "
+     "stopped (T): kill -CONT PID; its disk (D): dmesg | tail; it is tried "
+     "again by itself"},
+    {DR_RECEIVER_BUSY, 0, "of an earlier run of this agent",
+     "is a second agent running here? ps -C drover -o pid,args; else there is "
+     "nothing to do: it is tried again by itself"},
     {DR_REPLICA_NOT_EMPTY, 0, "drover-replica adopt", NULL},
     {DR_LINK_LOST, 0, "killed by signal",
      "on HOST: journalctl -n 50 | grep -i -E 'oom|drover-replica'; it is "

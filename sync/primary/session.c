@@ -370,6 +370,20 @@ static int on_error(struct primary *p, struct repl *r, struct bytes body,
     return 0;
 }
 
+/* What it says before HELLO_OK is what it waits for: "DR-nnn: ...". */
+static void note_waiting(struct repl *r, struct bytes text)
+{
+    char said[ERR_MSG_BYTES];
+    int id = 0, at = 0;
+
+    copy_text(said, sizeof said, text);
+    if (sscanf(said, "DR-%3d: %n", &id, &at) == 1 && at > 0 && id > 300 &&
+        id < 400) {
+        (void)err_set(&r->last_error, ERR_REFUSED, 0, "%s", said + at);
+        r->last_error.id = id;
+    }
+}
+
 /* A receiver that talks without end costs neither memory nor the log's room:
  * what is over its share is counted. */
 static int on_notice(struct primary *p, struct repl *r, struct bytes body,
@@ -380,6 +394,9 @@ static int on_notice(struct primary *p, struct repl *r, struct bytes body,
 
     if (rc < 0) {
         return rc;
+    }
+    if (r->session == SESSION_HELLO) {
+        note_waiting(r, text);
     }
     if (r->notices == 0 || p->now_ms - r->notices_ms >= NOTICE_WINDOW_MS) {
         r->notices_ms = p->now_ms;

@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -160,10 +161,28 @@ static void *committer(void *arg)
 
 /* --- ops that belong to the threads -------------------------------------- */
 
+/* The agent shows it until HELLO_OK or an error comes. */
+static void on_busy(void *arg, const struct err *who)
+{
+    char text[ERR_MSG_BYTES + 16];
+    struct buf out = BUF_NULL;
+    struct err ignored;
+
+    (void)snprintf(text, sizeof text, "DR-%03d: %s", who->id, who->msg);
+    wire_put_notice(&out, text);
+    if (!out.bad) {
+        (void)receive_send(arg, out.data, out.len, &ignored);
+    }
+    buf_deinit(&out);
+}
+
 static int op_identify(void *ctx, const struct wire_hello *hello,
                        struct wire_hello_ok *ok_out, struct err *err)
 {
     struct receive *rv = receive_of(ctx);
+
+    rv->disk.session.on_busy = on_busy;
+    rv->disk.session.on_busy_arg = ctx;
     int rc = disk_identify(&rv->disk, hello, ok_out, err);
 
     if (rc != 0) {

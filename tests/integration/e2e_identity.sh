@@ -12,7 +12,7 @@ error_is() { status_is "$(of "$1" error.id)" "$2"; }
 # refused NAME NUMBER WORDS: it is failed with that number, and says these words.
 refused() {
     must_within "$WAIT" error_is "$1" "$2"
-    state_is "$1" failed || fail "$1 is not failed: $(status "$(of "$1" state)")"
+    must_be "$1" failed # the reason is there before, while it is asked to leave
     expect 1 ctl status
     text=$(status "$(of "$1" error.text)")
     case $text in *"$3"*) ;; *) fail "\"$3\" is not in: $text" ;; esac

@@ -8,6 +8,7 @@
 
 # The numbers that a scenario here provokes.
 SERVERS='208'
+BUSY='301' # sleeping, copied
 FORCED='209 210 211'
 LOGINS='201 202 203 204 205 206 207'
 TARGETS='212 213 302 304 305 306 307 308 310 312 313 320 321 322 323 404'
@@ -27,7 +28,6 @@ elsewhere() {
 111 integration/e2e_truth.sh changing
 112 integration/e2e_ignored.sh DR-112
 214 integration/e2e_truth.sh DR-214
-301 integration/e2e_guard.sh 301
 303 integration/e2e_handover.sh 303
 309 integration/e2e_handover.sh 309
 311 unit/test_replica_session.c DR_EPOCH_JUMP
@@ -47,7 +47,7 @@ every_number() {
     all=$(sed -n 's/^ *DR_[A-Z_]* *= *\([1-9][0-9]*\),.*/\1/p' "$tests/../sync/errors/state.h")
     [ "$(echo "$all" | wc -l)" -gt 50 ] || fail "few numbers: $all"
     for n in $all; do
-        case " $SERVERS $FORCED $LOGINS $TARGETS " in *" $n "*) continue ;; esac
+        case " $SERVERS $BUSY $FORCED $LOGINS $TARGETS " in *" $n "*) continue ;; esac
         line=$(elsewhere | grep "^$n ") || fail "DR-$n is provoked nowhere"
         # shellcheck disable=SC2086 # words
         set -- $line
@@ -554,6 +554,61 @@ targets() {
     mend_all $TARGETS
     must_be_well
     proven
+}
+
+# --- who has it already -------------------------------------------------------------------
+
+text_of() { status "$(of "$1" error.text)"; }
+says() { case $(text_of "$1") in *"$2"*) ;; *) return 1 ;; esac; }
+
+# The receiver of a link that was cut does not run: it is ours, and said so, first
+# while it is waited for.
+sleeping() {
+    SILENCE=2s
+    table t.tbl
+    write fill "$P/t.tbl" 0 3 10
+    begin_config
+    add_replica r1
+    install_names
+    start_agent
+    proven
+    stopped=$(receivers_of "$W/r1")
+    for pid in $stopped; do kill -STOP "$pid"; done
+    # The agent of the link does not end it: as if it were another host's.
+    must_within "$WAIT" says r1 "an earlier session of this same agent"
+    says r1 "another agent" && fail "it is called another agent's: $(text_of r1)"
+    provoked r1 301
+    typed 'ps -o'
+    grep -q "drover-replica receive" "$W/out" || fail "not the holder: $(cat "$W/out")"
+    typed 'kill -CONT'
+    must_be_well
+    proven
+}
+
+# Two agents with one configuration: the reason is there before the refusal.
+copied() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 3 10
+    begin_config
+    add_replica r1
+    start_agent
+    proven
+    first=$agent_pid
+    SILENCE=30s begin_config second
+    add_replica r1
+    start_agent second
+    must_within "$WAIT" says r1 "second agent on the same database"
+    says r1 "it is asked to leave" || fail "not while it waits: $(text_of r1)"
+    is "$(status "$(of r1 attempts)")" 0 "the number of refusals until then"
+    state_is r1 connecting || fail "it is $(status "$(of r1 state)")"
+    provoked r1 301
+    hint_has "ps -C drover"
+    # The first one ends, and this one is well.
+    second=$agent_pid
+    agent=agent agent_pid=$first
+    stop_agent
+    agent=second agent_pid=$second
+    must_be_well
 }
 
 "$scenario"

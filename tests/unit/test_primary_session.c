@@ -490,6 +490,35 @@ static void test_notices_without_end_are_counted_instead(void **state)
     fx_free(f);
 }
 
+/* Before its HELLO_OK it says what it waits for: that is the reason until then.
+ */
+static void test_what_a_receiver_waits_for_is_shown(void **state)
+{
+    struct replica_status st;
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_add(f, 0, false);
+    r->up = true;
+    primary_link_up(f->p, r->replica, f->now_ms);
+    wire_in_deinit(&r->in);
+    wire_in_init(&r->in);
+    wire_put_magic(&r->say);
+    wire_put_notice(&r->say, "DR-301: another agent's receiver is live");
+    fx_pump(f);
+    primary_status(f->p, r->replica, f->now_ms, &st);
+    assert_int_equal(st.last_error.id, DR_RECEIVER_BUSY);
+    assert_string_equal(st.last_error.msg, "another agent's receiver is live");
+    /* Others are for the log. */
+    wire_put_notice(&r->say, "DR-999: x");
+    wire_put_notice(&r->say, "DR-301");
+    fx_pump(f);
+    primary_status(f->p, r->replica, f->now_ms, &st);
+    assert_string_equal(st.last_error.msg, "another agent's receiver is live");
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -515,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_a_first_link_is_no_second_attempt),
         cmocka_unit_test(test_a_short_silence_does_not_hide_a_busy_receiver),
         cmocka_unit_test(test_notices_without_end_are_counted_instead),
+        cmocka_unit_test(test_what_a_receiver_waits_for_is_shown),
         cmocka_unit_test(test_a_listing_of_what_was_not_asked_ends_the_session),
     };
 

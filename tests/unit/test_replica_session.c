@@ -95,6 +95,49 @@ the_first_gets_the_lock_and_the_second_is_told_who_has_it(void **state)
     assert_non_null(strstr(p->f.err.msg, "replica eu?1"));
 }
 
+static void note_who(void *arg, const struct err *who)
+{
+    *(struct err *)arg = *who;
+}
+
+/* Whose receiver it is that does not leave. */
+static void a_holder_is_called_what_it_is(void **state)
+{
+    static const struct {
+        uint8_t first, rest; /* of the newcomer's instance; the other's are 1 */
+        const char *has, *lacks;
+    } ROWS[] = {
+        {1, 1, "an earlier session of this same agent", "another agent"},
+        {1, 2, "of an earlier run of this agent, or of a second agent",
+         "another agent"},
+        {1, 2, "silent for 3 s", NULL},
+        {2, 2, "another agent's receiver", NULL},
+    };
+    struct pair *p = *state;
+    static struct err told;
+
+    assert_int_equal(lock(&p->live, hello_of(1, 1, 1), &p->f.err), 0);
+    p->newcomer.on_busy = note_who;
+    p->newcomer.on_busy_arg = &told;
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        struct wire_hello h = hello_of(1, ROWS[i].rest, 1);
+        memset(h.instance, ROWS[i].first, WIRE_ORIGIN_BYTES);
+        told = (struct err){0};
+        assert_int_equal(
+            session_lock(&p->newcomer, &h, i == 0 ? 1000 : 20, &p->f.err),
+            ERR_REFUSED);
+        assert_int_equal(p->f.err.id, DR_RECEIVER_BUSY);
+        if (strstr(p->f.err.msg, ROWS[i].has) == NULL ||
+            (ROWS[i].lacks != NULL &&
+             strstr(p->f.err.msg, ROWS[i].lacks) != NULL)) {
+            fail_msg("%zu: %s", i, p->f.err.msg);
+        }
+        /* Who waits for long is told for whom, before it is refused. */
+        assert_int_equal(told.id, i == 0 ? DR_RECEIVER_BUSY : 0);
+        assert_true(i > 0 || strstr(told.msg, ROWS[i].has) != NULL);
+    }
+}
+
 static void the_lock_ends_with_its_holder(void **state)
 {
     struct pair *p = *state;
@@ -457,6 +500,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PAIR_TEST(the_first_gets_the_lock_and_the_second_is_told_who_has_it),
+        PAIR_TEST(a_holder_is_called_what_it_is),
         PAIR_TEST(the_lock_ends_with_its_holder),
         PAIR_TEST(a_lock_file_that_was_removed_does_not_let_two_in),
         PAIR_TEST(nobody_asks_nobody_leaves),

@@ -24,6 +24,9 @@
 #include "store/layout/lock.h"
 #include "store/layout/own_dir.h"
 #include "sync/identity/dirid.h"
+#include "sync/replica/meta/holder.h"
+
+enum { TELL_MS = 700 /* one that runs has left before */ };
 
 void session_init(struct session *s, int meta_fd)
 {
@@ -66,32 +69,6 @@ static int try_lock(struct session *s, struct err *err)
                    META_DIR "/" META_FILE_LOCK " keeps being replaced");
 }
 
-/* A name from the wire, made fit for a line of text. */
-static void printable(struct bytes b, char *out, size_t room)
-{
-    size_t n = b.len < room - 1 ? b.len : room - 1;
-    for (size_t i = 0; i < n; i++) {
-        out[i] = b.p[i] > 0x20 && b.p[i] < 0x7f ? (char)b.p[i] : '?';
-    }
-    out[n] = '\0';
-}
-
-/* Tell a later newcomer who holds the lock.  Only for its message, so a
- * failure to write is no reason to refuse the session. */
-static void write_holder(const struct session *s)
-{
-    char hex[META_ID_TEXT], text[256];
-
-    meta_id_text(s->instance, hex);
-    int n =
-        snprintf(text, sizeof text, "pid=%d since=%jd replica=%s instance=%s\n",
-                 (int)getpid(), (intmax_t)time(NULL), s->replica, hex);
-    if (ftruncate(s->lock_fd, 0) != 0 ||
-        pwrite(s->lock_fd, text, (size_t)n, 0) != n) {
-        /* The holder is then described without these facts. */
-    }
-}
-
 static int write_takeover(const struct session *s, const char *nonce,
                           struct err *err)
 {
@@ -121,71 +98,16 @@ static int write_takeover(const struct session *s, const char *nonce,
     return 0;
 }
 
-static void read_holder(int meta_fd, struct session_holder *out)
+/* Say what it is that takes time. */
+static void tell_busy(struct session *s)
 {
-    char text[META_TEXT_MAX];
-    struct err err;
+    struct err who;
 
-    *out = (struct session_holder){.pid = 0};
-    if (meta_read(meta_fd, META_FILE_LOCK, text, sizeof text, NULL, &err) !=
-        0) {
-        return;
+    if (s->on_busy != NULL) {
+        (void)holder_refuse(s, &who);
+        (void)err_wrap(&who, "it is asked to leave");
+        s->on_busy(s->on_busy_arg, &who);
     }
-    char hex[META_ID_TEXT] = "";
-    int n = sscanf(text,
-                   "pid=%d since=%" SCNd64 " replica=%63s instance=%32[0-9a-f]",
-                   &out->pid, &out->since_s, out->replica, hex);
-    if (n < 3) {
-        *out = (struct session_holder){.pid = 0};
-    }
-    if (n < 4 || !meta_id_parse(hex, out->instance)) {
-        memset(out->instance, 0, sizeof out->instance);
-    }
-    /* Whoever owns the directory can have written it. */
-    printable(bytes_of(out->replica, strlen(out->replica)), out->replica,
-              sizeof out->replica);
-}
-
-/* Our own agent, which has this directory as another replica, too. */
-static int refuse_twice(const struct session *s,
-                        const struct session_holder *holder, struct err *err)
-{
-    (void)err_set(err, ERR_REFUSED, 0,
-                  "%s leads to the directory of %s, which is live in it (pid "
-                  "%d): one directory under two names",
-                  s->replica, holder->replica, holder->pid);
-    err->id = DR_REPLICA_TWICE;
-    return err->code;
-}
-
-static int refuse_busy(const struct session *s, struct err *err)
-{
-    struct session_holder holder;
-
-    read_holder(s->meta_fd, &holder);
-    int rc;
-    if (holder.pid != 0 &&
-        memcmp(holder.instance, s->instance, sizeof s->instance) == 0 &&
-        strcmp(holder.replica, s->replica) != 0) {
-        return refuse_twice(s, &holder, err);
-    }
-    if (holder.pid == 0) {
-        rc = err_set(err, ERR_REFUSED, 0,
-                     "another receiver is live on this replica");
-    } else {
-        char since[32] = "";
-        struct tm tm;
-        time_t t = (time_t)holder.since_s;
-        if (gmtime_r(&t, &tm) != NULL) {
-            (void)strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &tm);
-        }
-        rc = err_set(err, ERR_REFUSED, 0,
-                     "another agent's receiver is live on this replica: pid "
-                     "%d since %s (replica %s)",
-                     holder.pid, since, holder.replica);
-    }
-    err->id = DR_RECEIVER_BUSY;
-    return rc;
 }
 
 /* Ask again each second: the live receiver compares stats, and a file written
@@ -201,6 +123,8 @@ static int ask_for_lock(struct session *s, int64_t wait_ms, struct err *err)
     }
     meta_id_text(raw, nonce);
     int64_t start = clock_mono_ns(), asked = start - NS_PER_S;
+    bool told = false;
+
     for (;;) {
         int64_t now = clock_mono_ns();
         if (now - asked >= NS_PER_S) {
@@ -217,6 +141,10 @@ static int ask_for_lock(struct session *s, int64_t wait_ms, struct err *err)
         if (now - start >= wait_ms * NS_PER_MS) {
             return 0;
         }
+        if (!told && now - start >= TELL_MS * NS_PER_MS) {
+            told = true;
+            tell_busy(s);
+        }
         clock_sleep_ns(10 * NS_PER_MS);
     }
 }
@@ -226,7 +154,7 @@ int session_lock(struct session *s, const struct wire_hello *hello,
 {
     memcpy(s->db_id, hello->db_id, sizeof s->db_id);
     memcpy(s->instance, hello->instance, sizeof s->instance);
-    printable(hello->replica, s->replica, sizeof s->replica);
+    holder_printable(hello->replica, s->replica, sizeof s->replica);
     if (s->replica[0] == '\0') {
         s->replica[0] = '-';
         s->replica[1] = '\0';
@@ -247,9 +175,9 @@ int session_lock(struct session *s, const struct wire_hello *hello,
         return got;
     }
     if (got == 0) {
-        return refuse_busy(s, err);
+        return holder_refuse(s, err);
     }
-    write_holder(s);
+    holder_write(s);
     return 0;
 }
 
@@ -497,7 +425,7 @@ int session_live(int meta_fd, struct session_holder *out, struct err *err)
             return err_sys(err, errno, "lock " META_DIR "/" META_FILE_LOCK);
         }
     }
-    read_holder(meta_fd, out);
+    holder_read(meta_fd, out);
     if (out->pid == 0) {
         out->pid = (int)pid;
     }

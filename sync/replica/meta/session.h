@@ -47,6 +47,9 @@ struct session {
     uint64_t epoch;
     uint32_t heartbeat_ms;
     struct stat seen; /* last takeover file that was judged and refused */
+    /* session_lock() waits for whom `who` names; NULL: nobody is told. */
+    void (*on_busy)(void *arg, const struct err *who);
+    void *on_busy_arg;
 };
 
 void session_init(struct session *s, int meta_fd);
