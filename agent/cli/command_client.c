@@ -17,6 +17,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "agent/base/object.h"
 #include "agent/cli/command.h"
 #include "agent/cli/render.h"
 #include "store/base/cleanup.h"
@@ -78,7 +79,7 @@ static void show_error(struct cli *cli, const json_t *error)
 
 int cli_fail_err(struct cli *cli, const struct err *err)
 {
-    json_t *error = control_error_json(err);
+    json_t *error = object_error(err);
 
     if (err->id == DR_NO_AGENT && cli->db != NULL) {
         char hint[400];

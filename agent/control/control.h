@@ -110,6 +110,3 @@ typedef void (*control_progress_fn)(void *arg, const json_t *object);
 int control_call(const char *path, const json_t *request, int64_t timeout_ms,
                  control_progress_fn progress, void *arg, json_t **answer_out,
                  struct err *err) MUSTCHECK;
-
-/* {"id", "text", "hint"} of an error, as in every answer; NULL: no memory. */
-json_t *control_error_json(const struct err *err);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * control_client: the operator's end of the control socket: blocking, with one
- * deadline for the whole call; and the JSON form of errors that both ends use.
- * Owns nothing beyond a call.
+ * deadline for the whole call.  Owns nothing beyond a call.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,24 +19,9 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
-#include "sync/errors/hint.h"
 #include "sync/errors/state.h"
 
 enum { ANSWER_MAX = 256 * 1024 * 1024, READ_BYTES = 64 * 1024 };
-
-/* A message may quote bytes of a key or of a stranger's greeting; JSON holds
- * UTF-8 only. */
-json_t *control_error_json(const struct err *err)
-{
-    char text[QUOTE_ROOM(ERR_MSG_BYTES)];
-    const char *msg = err->msg;
-
-    if (!quote_is_utf8(msg, strlen(msg))) {
-        msg = quote_log(text, sizeof text, msg, strlen(msg));
-    }
-    return json_pack("{s:i, s:s, s:s}", "id", err->id, "text", msg, "hint",
-                     hint_of(err));
-}
 
 static int dr_err(struct err *err, int id)
 {

@@ -9,6 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "agent/base/object.h"
 #include "agent/control/control_impl.h"
 #include "sync/errors/state.h"
 
@@ -39,7 +40,7 @@ void request_refuse(struct client *cl, const struct err *err)
 {
     client_send(cl,
                 json_pack("{s:i, s:o}", "exit", exit_code_of(err), "error",
-                          control_error_json(err)),
+                          object_error(err)),
                 false);
 }
 

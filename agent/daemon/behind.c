@@ -5,7 +5,8 @@
 #include "agent/daemon/behind.h"
 
 #include "agent/base/log.h"
-#include "agent/daemon/status.h"
+#include "agent/base/object.h"
+#include "agent/config/hint_names.h"
 #include "agent/replica/replica.h"
 #include "sync/errors/state.h"
 
@@ -107,15 +108,16 @@ json_t *behind_refused_json(struct daemon *d, const struct replica *r,
     }
     json_t *o =
         json_pack("{s:I, s:o, s:b}", "count", (json_int_t)x.count, "since_s",
-                  status_seconds(x.since_ms), "is_table", x.is_table);
+                  object_seconds(x.since_ms), "is_table", x.is_table);
     if (with_keys) {
-        status_set_name(o, "table", x.table);
+        object_set_name(o, "table", x.table);
         if (!x.is_table) {
-            status_set_name(o, "key", x.key);
+            object_set_name(o, "key", x.key);
         }
     }
     (void)json_object_set_new(o, "errno", json_integer(x.err.sys));
-    (void)json_object_set_new(o, "error", status_error_of(r, &x.err));
+    (void)json_object_set_new(o, "error",
+                              hint_names_error(&x.err, d->config, r->config));
     return o;
 }
 
@@ -126,9 +128,10 @@ json_t *behind_breaks_json(const struct replica *r)
     if (count == 0) {
         return json_null();
     }
-    return json_pack("{s:i, s:o, s:o, s:b, s:o}", "count", (int)count,
-                     "window_s", status_seconds(BREAKS_WINDOW_MS), "last_s",
-                     status_seconds(breaks_last_ms(&r->breaks, now_ms)),
-                     "flapping", breaks_are_many(&r->breaks, now_ms), "error",
-                     status_error_of(r, &r->breaks.last));
+    return json_pack(
+        "{s:i, s:o, s:o, s:b, s:o}", "count", (int)count, "window_s",
+        object_seconds(BREAKS_WINDOW_MS), "last_s",
+        object_seconds(breaks_last_ms(&r->breaks, now_ms)), "flapping",
+        breaks_are_many(&r->breaks, now_ms), "error",
+        hint_names_error(&r->breaks.last, r->daemon->config, r->config));
 }

@@ -16,11 +16,11 @@
 #include <utlist.h>
 
 #include "agent/base/log.h"
+#include "agent/base/object.h"
 #include "agent/base/small_file.h"
+#include "agent/config/hint_names.h"
 #include "agent/daemon/covered.h"
 #include "agent/daemon/daemon_impl.h"
-#include "agent/daemon/status.h"
-#include "agent/replica/hint_names.h"
 #include "agent/replica/replica.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
@@ -89,7 +89,7 @@ static json_t *tables_json(const struct primary_held *held)
     json_t *list = json_array();
     for (size_t i = 0; i < held->tables_count; i++) {
         json_t *o = json_object();
-        status_set_name(o, "table", held->tables[i].table);
+        object_set_name(o, "table", held->tables[i].table);
         (void)json_object_set_new(
             o, "count", json_integer((json_int_t)held->tables[i].count));
         (void)json_array_append_new(list, o);
@@ -103,9 +103,9 @@ static json_t *names_json(const struct primary_held *held, size_t max)
     for (size_t i = 0; i < held->names_count && i < max; i++) {
         const struct diff_name *n = &held->names[i];
         json_t *o = json_pack("{s:b}", "is_table", n->is_table);
-        status_set_name(o, "table", n->table);
+        object_set_name(o, "table", n->table);
         if (!n->is_table) {
-            status_set_name(o, "key", n->key);
+            object_set_name(o, "key", n->key);
         }
         (void)json_array_append_new(list, o);
     }
@@ -136,7 +136,7 @@ json_t *held_json(struct daemon *d, const struct replica *r, bool with_keys,
         "{s:I, s:I, s:s?, s:I, s:o}", "count", (json_int_t)held.held, "shown",
         (json_int_t)held.shown, "token", held.token != 0 ? token : NULL,
         "approved", (json_int_t)held.approved, "since_s",
-        status_seconds(held.since_ms));
+        object_seconds(held.since_ms));
     if (o == NULL || !with_keys) {
         return o != NULL ? o : json_null();
     }

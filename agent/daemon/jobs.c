@@ -20,6 +20,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "agent/base/object.h"
 #include "agent/daemon/jobs_impl.h"
 #include "agent/daemon/left_out.h"
 #include "agent/daemon/status.h"
@@ -76,10 +77,10 @@ json_t *job_object(struct job *j, bool end)
     status_add_ignored(j->daemon, true, warnings);
     if (j->is_compare) {
         return json_pack("{s:s, s:o, s:o, s:o}", "mode", compare_mode_word(j),
-                         "elapsed_s", status_seconds(ms), "replicas", list,
+                         "elapsed_s", object_seconds(ms), "replicas", list,
                          "warnings", warnings);
     }
-    return json_pack("{s:o, s:o, s:o}", "waited_s", status_seconds(ms),
+    return json_pack("{s:o, s:o, s:o}", "waited_s", object_seconds(ms),
                      "replicas", list, "warnings", warnings);
 }
 

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/object.h"
 #include "agent/daemon/jobs_impl.h"
-#include "agent/daemon/status.h"
 #include "sync/errors/state.h"
 
 enum { DOWN_MS = 10 * 1000, NAMES_MAX = 1000 };
@@ -51,9 +51,9 @@ static json_t *names_json(const struct compare_result *r)
         const struct diff_name *n = &r->names[i];
         json_t *o = json_pack("{s:s, s:b}", "kind", kind_word(n->kind),
                               "is_table", n->is_table);
-        status_set_name(o, "table", n->table);
+        object_set_name(o, "table", n->table);
         if (!n->is_table) {
-            status_set_name(o, "key", n->key);
+            object_set_name(o, "key", n->key);
         }
         (void)json_array_append_new(list, o);
     }
@@ -76,9 +76,9 @@ static json_t *uncompared_json(const struct job *j, const char *replica,
         if (k->sys != 0) {
             (void)json_object_set_new(o, "errno", json_integer(k->sys));
         }
-        status_set_name(o, "table", k->table);
+        object_set_name(o, "table", k->table);
         if (!k->is_table) {
-            status_set_name(o, "key", k->key);
+            object_set_name(o, "key", k->key);
         }
         (void)json_array_append_new(list, o);
     }
@@ -118,9 +118,9 @@ static void add_met(const struct job *j, struct job_target *t,
         added++;
         json_t *o = json_pack("{s:s, s:b, s:b}", "kind", kind_word(DIFF_VALUE),
                               "is_table", names[i].is_table, "repaired", 1);
-        status_set_name(o, "table", names[i].table);
+        object_set_name(o, "table", names[i].table);
         if (!names[i].is_table) {
-            status_set_name(o, "key", names[i].key);
+            object_set_name(o, "key", names[i].key);
         }
         (void)json_array_append_new(t->names, o);
     }

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "agent/base/log.h"
+#include "agent/config/hint_names.h"
 #include "agent/daemon/daemon_impl.h"
-#include "agent/daemon/status.h"
 #include "agent/replica/replica.h"
 #include "sync/errors/state.h"
 
@@ -43,7 +43,7 @@ bool left_out_json(const struct daemon *d, json_t *replicas)
                       replica_state_word(REPLICA_FAILED), "lag_s", "ack_age_s",
                       "silence_s", "equal_as_of", "pending_keys", 0,
                       "pending_bytes", 0, "held_deletes", 0, "error",
-                      status_error_here(d, &d->left_out_err)));
+                      hint_names_error(&d->left_out_err, d->config, NULL)));
     }
     return json_array_size(replicas) > before;
 }

@@ -10,9 +10,6 @@
  * has "rss_bytes".
  */
 #include "agent/daemon/status.h"
-#include "agent/daemon/behind.h"
-#include "agent/daemon/unclean.h"
-#include "agent/replica/replica.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,25 +18,17 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "agent/base/object.h"
+#include "agent/config/hint_names.h"
+#include "agent/daemon/behind.h"
 #include "agent/daemon/left_out.h"
-#include "agent/replica/hint_names.h"
+#include "agent/daemon/unclean.h"
+#include "agent/replica/replica.h"
 #include "store/base/hex.h"
 #include "store/base/quote.h"
 #include "sync/errors/state.h"
 
 enum { BLOCKED_MAX = 20 };
-
-json_t *status_error(const struct err *err)
-{
-    if (err->code == 0) {
-        return json_null();
-    }
-    json_t *e = control_error_json(err);
-    /* A message with bytes that are no UTF-8 must not take the rest along. */
-    return e != NULL ? e
-                     : json_pack("{s:i, s:s, s:s}", "id", err->id, "text",
-                                 "(not printable)", "hint", dr_hint(err->id));
-}
 
 json_t *status_error_here(const struct daemon *d, const struct err *err)
 {
@@ -49,49 +38,6 @@ json_t *status_error_here(const struct daemon *d, const struct err *err)
 json_t *status_error_of(const struct replica *r, const struct err *err)
 {
     return hint_names_error(err, r->daemon->config, r->config);
-}
-
-static json_t *base64(struct bytes b)
-{
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *text = malloc(b.len / 3 * 4 + 5);
-    size_t at = 0;
-    if (text == NULL) {
-        return NULL;
-    }
-    for (size_t i = 0; i < b.len; i += 3) {
-        size_t left = b.len - i;
-        unsigned v = (unsigned)b.p[i] << 16;
-        v |= left > 1 ? (unsigned)b.p[i + 1] << 8 : 0;
-        v |= left > 2 ? (unsigned)b.p[i + 2] : 0;
-        text[at++] = digits[v >> 18];
-        text[at++] = digits[v >> 12 & 63];
-        text[at++] = left > 1 ? digits[v >> 6 & 63] : '=';
-        text[at++] = left > 2 ? digits[v & 63] : '=';
-    }
-    json_t *s = json_stringn_nocheck(text, at);
-
-    free(text);
-    return s;
-}
-
-void status_set_name(json_t *object, const char *field, struct bytes name)
-{
-    char other[32];
-    const char *p = name.len > 0 ? (const char *)name.p : "";
-    if (quote_is_utf8(p, name.len)) {
-        (void)json_object_set_new(object, field, json_stringn(p, name.len));
-        return;
-    }
-    (void)snprintf(other, sizeof other, "%s_b64", field);
-
-    (void)json_object_set_new(object, other, base64(name));
-}
-
-json_t *status_seconds(int64_t ms)
-{
-    return ms < 0 ? json_null() : json_real((double)ms / 1000.0);
 }
 
 static json_t *number(uint64_t n)
@@ -174,7 +120,7 @@ static json_t *database_json(struct daemon *d)
     }
     (void)json_object_set_new(
         o, "scan_age_s",
-        scanned ? status_seconds(daemon_ms() - d->last_scan_ms) : json_null());
+        scanned ? object_seconds(daemon_ms() - d->last_scan_ms) : json_null());
     const struct {
         const char *name;
         uint64_t value;
@@ -228,9 +174,9 @@ static void set_numbers(json_t *o, const struct replica *r,
         (void)json_object_set_new(o, numbers[i].name, number(numbers[i].value));
     }
     (void)json_object_set_new(o, "rate", json_real(r->rate));
-    (void)json_object_set_new(o, "lag_s", status_seconds(st->lag_ms));
-    (void)json_object_set_new(o, "ack_age_s", status_seconds(st->ack_age_ms));
-    (void)json_object_set_new(o, "silence_s", status_seconds(st->silence_ms));
+    (void)json_object_set_new(o, "lag_s", object_seconds(st->lag_ms));
+    (void)json_object_set_new(o, "ack_age_s", object_seconds(st->ack_age_ms));
+    (void)json_object_set_new(o, "silence_s", object_seconds(st->silence_ms));
     (void)json_object_set_new(o, "latency_p50_us", micros(st->latency_p50_us));
     (void)json_object_set_new(o, "latency_p99_us", micros(st->latency_p99_us));
 }
@@ -254,7 +200,7 @@ static json_t *replica_json(struct replica *r, const struct replica_status *st,
     (void)json_object_set_new(o, "equal_as_of", moment(st->equal_wall_ns));
     (void)json_object_set_new(o, "next_try_s",
                               r->next_try_ms != 0
-                                  ? status_seconds(next_ms > 0 ? next_ms : 0)
+                                  ? object_seconds(next_ms > 0 ? next_ms : 0)
                                   : json_null());
     json_t *held = held_json(r->daemon, r, with_keys, false);
     (void)json_object_set_new(o, "held", held);
@@ -290,13 +236,13 @@ static json_t *blocked_json(const struct blocked_key *b, const char *replica,
     (void)json_object_set_new(
         o, "replica", replica != NULL ? json_string(replica) : json_null());
     if (with_keys) {
-        status_set_name(o, "table", b->table);
-        status_set_name(o, "key", b->key);
+        object_set_name(o, "table", b->table);
+        object_set_name(o, "key", b->key);
     }
     (void)json_object_set_new(o, "pid",
                               b->pid != 0 ? number(b->pid) : json_null());
     (void)json_object_set_new(o, "comm", text_or_null(b->comm));
-    (void)json_object_set_new(o, "waited_s", status_seconds(b->waited_ms));
+    (void)json_object_set_new(o, "waited_s", object_seconds(b->waited_ms));
     (void)json_object_set_new(
         o, "changed_tries", b->changed > 0 ? number(b->changed) : json_null());
     return o;
@@ -453,7 +399,7 @@ json_t *daemon_status(struct daemon *d, bool with_keys)
                      "s:o, s:o}",
                      "schema", 1, "version", DROVER_VERSION, "pid",
                      (int)getpid(), "uptime_s",
-                     status_seconds(daemon_ms() - d->began_ms), "rss_bytes",
+                     object_seconds(daemon_ms() - d->began_ms), "rss_bytes",
                      number(resident_bytes()), "healthy", healthy, "database",
                      database_json(d), "replicas", replicas, "blocked", blocked,
                      "blocked_count", number(blocked_count), "unborn",

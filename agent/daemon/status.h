@@ -9,9 +9,8 @@
 #include "agent/daemon/daemon_impl.h"
 #include "agent/replica/replica.h"
 
-/* ERROR, or JSON null when err->code is 0. */
-json_t *status_error(const struct err *err);
-/* The same with names in its hint: those of the database, or of a replica. */
+/* ERROR with names in its hint: those of the database, or of a replica; or JSON
+ * null when err->code is 0. */
 json_t *status_error_here(const struct daemon *d, const struct err *err);
 json_t *status_error_of(const struct replica *r, const struct err *err);
 /* Append what this database's file system keeps the agent from knowing, if
@@ -20,7 +19,3 @@ void status_add_poor(const struct daemon *d, json_t *warnings);
 /* The same for what lies there and is on no replica, though programs see it. */
 void status_add_ignored(const struct daemon *d, bool with_names,
                         json_t *warnings);
-/* Set "table"/"key", or "table_b64"/"key_b64" for what is not UTF-8. */
-void status_set_name(json_t *object, const char *field, struct bytes name);
-/* Seconds from ms; null when negative. */
-json_t *status_seconds(int64_t ms);

@@ -14,8 +14,8 @@
 #include <utlist.h>
 
 #include "agent/base/log.h"
+#include "agent/base/object.h"
 #include "agent/base/small_file.h"
-#include "agent/daemon/status.h"
 #include "agent/replica/replica.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
@@ -163,9 +163,9 @@ json_t *unclean_json(struct daemon *d, const struct replica *r, bool with_keys)
         json_t *name = json_pack("{s:s, s:b}", "kind",
                                  n->kind == DIFF_EXTRA ? "extra" : "different",
                                  "is_table", n->is_table);
-        status_set_name(name, "table", n->table);
+        object_set_name(name, "table", n->table);
         if (!n->is_table) {
-            status_set_name(name, "key", n->key);
+            object_set_name(name, "key", n->key);
         }
         (void)json_array_append_new(names, name);
     }

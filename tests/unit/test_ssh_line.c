@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "agent/config/config.h"
-#include "agent/daemon/ssh_line.h"
+#include "agent/config/ssh_line.h"
 
 static const char *or_none(const struct buf *b)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * ssh_line: see ssh_line.h. */
-#include "agent/daemon/ssh_line.h"
+#include "agent/config/ssh_line.h"
 
 #include <string.h>
 #include <strings.h>

@@ -11,6 +11,6 @@
 struct config;
 struct config_replica;
 
-/* As status_error(); `r` is whose it is, NULL: the database's. */
+/* As object_error_or_null(); `r` is whose it is, NULL: the database's. */
 json_t *hint_names_error(const struct err *err, const struct config *c,
                          const struct config_replica *r);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * ignored: see ignored.h. */
-#include "agent/daemon/ignored.h"
+#include "agent/read/ignored.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/daemon/status.h"
+#include "agent/base/object.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
 #include "store/layout/walk.h"
@@ -153,7 +153,7 @@ json_t *ignored_json(const struct ignored *g)
         char path[TABLE_PATH_BYTES + NAME_MAX + 1];
         (void)json_object_set_new(o, "count",
                                   json_integer((json_int_t)at->count));
-        status_set_name(o, "path", path_of(at, path));
+        object_set_name(o, "path", path_of(at, path));
         (void)json_object_set_new(o, "why", json_string(passed_word(at->why)));
         (void)json_array_append_new(list, o);
     }

@@ -2,16 +2,16 @@
  *
  * hint_names: see hint_names.h.  What no setting tells (the directory behind a
  * forced command, the host behind a script) is put in words. */
-#include "agent/replica/hint_names.h"
+#include "agent/config/hint_names.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/object.h"
 #include "agent/config/config.h"
 #include "agent/config/config_target.h"
-#include "agent/daemon/ssh_line.h"
-#include "agent/daemon/status.h"
+#include "agent/config/ssh_line.h"
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
 #include "sync/errors/hint.h"
@@ -229,7 +229,7 @@ json_t *hint_names_error(const struct err *err, const struct config *c,
                          const struct config_replica *r)
 {
     CLEANUP(known_deinit) struct known k = {.ssh = SSH_LINE_NULL};
-    json_t *error = status_error(err);
+    json_t *error = object_error_or_null(err);
     char out[HINT_ROOM], instance[256];
 
     if (!json_is_object(error)) {

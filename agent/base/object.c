@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * object: see object.h. */
+#include "agent/base/object.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/base/quote.h"
+#include "sync/errors/hint.h"
+#include "sync/errors/state.h"
+
+/* A message may quote bytes of a key or of a stranger's greeting; JSON holds
+ * UTF-8 only. */
+json_t *object_error(const struct err *err)
+{
+    char text[QUOTE_ROOM(ERR_MSG_BYTES)];
+    const char *msg = err->msg;
+
+    if (!quote_is_utf8(msg, strlen(msg))) {
+        msg = quote_log(text, sizeof text, msg, strlen(msg));
+    }
+    return json_pack("{s:i, s:s, s:s}", "id", err->id, "text", msg, "hint",
+                     hint_of(err));
+}
+
+json_t *object_error_or_null(const struct err *err)
+{
+    if (err->code == 0) {
+        return json_null();
+    }
+    json_t *e = object_error(err);
+    /* A message with bytes that are no UTF-8 must not take the rest along. */
+    return e != NULL ? e
+                     : json_pack("{s:i, s:s, s:s}", "id", err->id, "text",
+                                 "(not printable)", "hint", dr_hint(err->id));
+}
+
+static json_t *base64(struct bytes b)
+{
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *text = malloc(b.len / 3 * 4 + 5);
+    size_t at = 0;
+    if (text == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < b.len; i += 3) {
+        size_t left = b.len - i;
+        unsigned v = (unsigned)b.p[i] << 16;
+        v |= left > 1 ? (unsigned)b.p[i + 1] << 8 : 0;
+        v |= left > 2 ? (unsigned)b.p[i + 2] : 0;
+        text[at++] = digits[v >> 18];
+        text[at++] = digits[v >> 12 & 63];
+        text[at++] = left > 1 ? digits[v >> 6 & 63] : '=';
+        text[at++] = left > 2 ? digits[v & 63] : '=';
+    }
+    json_t *s = json_stringn_nocheck(text, at);
+
+    free(text);
+    return s;
+}
+
+void object_set_name(json_t *object, const char *field, struct bytes name)
+{
+    char other[32];
+    const char *p = name.len > 0 ? (const char *)name.p : "";
+    if (quote_is_utf8(p, name.len)) {
+        (void)json_object_set_new(object, field, json_stringn(p, name.len));
+        return;
+    }
+    (void)snprintf(other, sizeof other, "%s_b64", field);
+
+    (void)json_object_set_new(object, other, base64(name));
+}
+
+json_t *object_seconds(int64_t ms)
+{
+    return ms < 0 ? json_null() : json_real((double)ms / 1000.0);
+}
