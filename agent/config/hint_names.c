@@ -18,6 +18,9 @@
 #include "sync/errors/state.h"
 
 #define DIR_IS "; DIR: the directory that the receiver's command names"
+#define TABLE_IS "; TABLE: one that the message has"
+
+enum { NUMBER_BYTES = 24 };
 
 /* The names and what they are borrowed from. */
 struct known {
@@ -26,7 +29,7 @@ struct known {
     bool is_child; /* the receiver runs on this host */
     char *remote_dir;
     struct buf dir, primary, file, known, table, key;
-    char pid[16];
+    char pid[NUMBER_BYTES], epoch[NUMBER_BYTES];
 };
 
 static void known_deinit(struct known *k)
@@ -134,16 +137,18 @@ static void of_replica(struct known *k, const struct config_replica *r, int id)
 
 /* --- of the message ------------------------------------------------------ */
 
-/* "... pid 123 ...". */
-static void find_pid(struct known *k, const char *text)
+/* The number behind `what`, to out[NUMBER_BYTES]; NULL: there is none. */
+static const char *find_number(char *out, const char *text, const char *what)
 {
-    const char *at = strstr(text, "pid ");
-    size_t len = at != NULL ? strspn(at + 4, "0123456789") : 0;
+    const char *at = strstr(text, what);
+    const char *digits = at != NULL ? at + strlen(what) : "";
+    size_t len = strspn(digits, "0123456789");
 
-    if (len > 0 && len < sizeof k->pid) {
-        memcpy(k->pid, at + 4, len);
-        k->n.pid = k->pid;
+    if (len == 0 || len >= NUMBER_BYTES) {
+        return NULL;
     }
+    (void)snprintf(out, NUMBER_BYTES, "%.*s", (int)len, digits);
+    return out;
 }
 
 /* A name as a message has it, up to a blank or a colon; one in quotes, whole.
@@ -187,11 +192,33 @@ static void find_dir(struct known *k, const char *text, int id)
     }
 }
 
+/* A table's path in the database, "a.tbl/b.tbl: what is wrong with it". */
+static const char *find_path(struct buf *b, const char *text)
+{
+    static const char TBL[] = ".tbl: ";
+    const char *end = strstr(text, TBL), *at = end;
+
+    while (at != NULL && at > text && at[-1] != ' ') {
+        at--;
+    }
+    if (at == NULL || at == end || at[0] == '/') {
+        return NULL;
+    }
+    buf_clear(b);
+    buf_put(b, at, (size_t)(end - at));
+    buf_u8(b, 0);
+    return b->bad ? NULL : (const char *)b->data;
+}
+
 static void of_message(struct known *k, const char *text)
 {
-    find_pid(k, text);
-    k->n.table = find_name(&k->table, text, "table ");
+    k->n.pid = find_number(k->pid, text, "pid ");
+    k->n.epoch = find_number(k->epoch, text, "--epoch ");
     k->n.key = find_name(&k->key, text, " key ");
+    k->n.table = find_name(&k->table, text, "table ");
+    if (k->n.table == NULL) {
+        k->n.table = find_path(&k->table, text);
+    }
 }
 
 /* --- putting in ---------------------------------------------------------- */
@@ -201,7 +228,7 @@ static void drop_root(struct known *k, char *hint)
 {
     static const char TABLE[] = "/TABLE.tbl";
 
-    if (k->n.table != NULL && strcmp(k->n.table, "(root)") != 0) {
+    if (k->n.table == NULL || strcmp(k->n.table, "(root)") != 0) {
         return;
     }
     for (char *at; (at = strstr(hint, TABLE)) != NULL;) {
@@ -209,13 +236,16 @@ static void drop_root(struct known *k, char *hint)
     }
 }
 
+/* What is not known is left as it is, and explained: a guess may lead to the
+ * whole database. */
 static void fill(struct known *k, char *out, const char *hint)
 {
     char template[HINT_ROOM];
 
-    (void)snprintf(template, sizeof template, "%s%s", hint,
-                   k->n.dir == NULL && strstr(hint, "DIR") != NULL ? DIR_IS
-                                                                   : "");
+    (void)snprintf(
+        template, sizeof template, "%s%s%s", hint,
+        k->n.dir == NULL && strstr(hint, "DIR") != NULL ? DIR_IS : "",
+        k->n.table == NULL && strstr(hint, "TABLE") != NULL ? TABLE_IS : "");
     drop_root(k, template);
     (void)hint_fill(out, HINT_ROOM, template, &k->n);
 }

@@ -63,10 +63,11 @@ static void not_ours(struct daemon *d, const struct root *root,
                       "%.200s has no id any more, but %u of %u keys looked at "
                       "are those of database %s: if it is that one and only "
                       "its " META_DIR " was removed, or not restored with it, "
-                      "run as its owner: drover init --id %s %.200s",
+                      "run as its owner: drover init --id %s --state %.200s "
+                      "%.200s",
                       d->config->path, d->likeness.known, d->likeness.looked,
                       hex_encode(hex, d->id, sizeof d->id), hex,
-                      d->config->path);
+                      d->config->state_dir, d->config->path);
         d->root_err.id = DR_NOT_OUR_DATABASE;
         return;
     }

@@ -29,6 +29,7 @@ static const struct {
     const char *stage;
     const char *hint; /* NULL: the message says what to do */
 } rows[] = {
+    {DR_NOT_OUR_DATABASE, 0, "drover init --id", NULL},
     {DR_HANDSHAKE, 0, "no algorithms in common", OTHER_CLIENT},
     {DR_HANDSHAKE, 0, "channel",
      "on HOST: sshd -T | grep -i maxsessions (0 lets nobody in, and each "
@@ -67,6 +68,10 @@ static const struct {
     {DR_RECEIVER_BUSY, 0, "of an earlier run of this agent",
      "is a second agent running here? ps -C drover -o pid,args; else there is "
      "nothing to do: it is tried again by itself"},
+    {DR_TWO_PRIMARIES, 0, "restart it",
+     "is another agent running on this database? ps -C drover -o pid,args; "
+     "stop one of the two, and the one that stays: systemctl restart "
+     "drover@NAME"},
     {DR_REPLICA_NOT_EMPTY, 0, "drover-replica adopt", NULL},
     {DR_LINK_LOST, 0, "killed by signal",
      "on HOST: journalctl -n 50 | grep -i -E 'oom|drover-replica'; it is "
@@ -187,6 +192,7 @@ static const char *name_for(const struct hint_names *n, const char *word,
         {"KNOWN", n->known},     {"SSH", n->ssh},
         {"RECEIVE", n->receive}, {"TABLE", n->table},
         {"KEY", n->key},         {"PID", n->pid},
+        {"EPOCH", n->epoch},
     };
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {

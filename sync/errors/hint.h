@@ -24,7 +24,8 @@ struct hint_names {
     const char *receive; /* RECEIVE: what it asks for there */
     const char *table;   /* TABLE and KEY: of the message */
     const char *key;
-    const char *pid; /* PID: of the message */
+    const char *epoch; /* EPOCH: the one to have, of the message */
+    const char *pid;   /* PID: of the message */
 };
 
 enum { HINT_ROOM = 4000 };

@@ -43,8 +43,8 @@ static const struct dr_row rows[] = {
     {DR_NOT_OUR_DATABASE,
      "the directory is not the database the agent was started with",
      "is it mounted? findmnt -T DIR; nothing is deleted on replicas "
-     "meanwhile; if it was moved on purpose, restart the agent; if only its "
-     ".drover was lost: drover init --id ID DIR, with the id of the message"},
+     "meanwhile; put it back, and it goes on by itself; if it was moved on "
+     "purpose, correct path in the configuration and restart the agent"},
     {DR_NO_IDENTITY,
      "the database has no identity and the agent cannot make "
      "one",
@@ -56,13 +56,15 @@ static const struct dr_row rows[] = {
      "see what the process that holds the lock is doing: ps -fp PID; the key "
      "is sent as soon as it can be read"},
     {DR_CHANGING, "a key changes each time while it is read",
-     "who writes it? fuser -v FILE; it is sent as soon as it stands still for "
+     "who writes it? fuser -v DIR/TABLE.tbl/KEY.kv; it is sent as soon as it "
+     "stands still for "
      "as long as a copy takes, or is replaced by rename as flockd does"},
     {DR_IS_REPLICA, "the agent's directory is a replica, not a primary",
      "stop this agent: the database's primary is elsewhere; if this copy is to "
      "become the primary: drover-replica promote DIR"},
     {DR_COVERED, "a mount or a link is in a table's place",
-     "what is it? findmnt -R DIR; ls -ld DIR/TABLE.tbl; take it away (umount "
+     "what is it? findmnt -T DIR/TABLE.tbl; ls -ld DIR/TABLE.tbl; take it away "
+     "(umount "
      "DIR/TABLE.tbl); what it hides is neither read nor deleted meanwhile"},
     {DR_POOR_FILESYSTEM,
      "the database is on a file system where changes go unseen",
@@ -147,8 +149,10 @@ static const struct dr_row rows[] = {
      "is tried again by itself"},
     {DR_TWO_PRIMARIES, "the replica follows another primary of this database",
      "there are two: a copied disk, a restored backup, or two promoted "
-     "replicas; stop the wrong one (and demote it: drover-replica demote DIR); "
-     "for the right one, type what the message says"},
+     "replicas; which one the replica has followed, on HOST: drover-replica "
+     "status DIR; if that one is wrong and this one right: stop this agent; "
+     "drover-replica promote --epoch EPOCH PRIMARY; start it again; else it "
+     "stays stopped"},
     {DR_IS_PRIMARY, "the target directory is a primary itself",
      "is it the right directory? whose it is, on HOST: drover-replica status "
      "DIR; a replica begins with an empty directory, or as a copy without its "
@@ -181,8 +185,8 @@ static const struct dr_row rows[] = {
      "of its own, beside the database; what is where, on HOST: drover-replica "
      "status DIR"},
     {DR_BRAKE, "more deletes than allowed are held back",
-     "look first: drover approve --dry-run REPLICA; then let exactly these "
-     "through: drover approve REPLICA TOKEN"},
+     "look first: drover approve --dry-run REPLICA; its last line says what to "
+     "type to let exactly these through"},
     {DR_DIFFERENT, "the replica differs from the primary",
      "repair it: drover resync REPLICA"},
     {DR_UNDONE, "a replica was ahead of the primary after an unclean stop",

@@ -19,8 +19,8 @@ static int refuse_second(const struct reign *r, const char *what,
 {
     (void)err_set(err, ERR_REFUSED, 0,
                   "%s with epoch %" PRIu64 "; if this agent's is the right "
-                  "one, %sgive it a higher epoch: stop its agent, then on its "
-                  "host: drover-replica promote --epoch %" PRIu64 " DIR",
+                  "one, %sit needs a higher epoch: drover-replica promote "
+                  "--epoch %" PRIu64,
                   what, r->epoch, then, r->epoch + 1);
     err->id = DR_TWO_PRIMARIES;
     return err->code;
@@ -46,7 +46,7 @@ static int check_primary(const struct reign *r, const struct wire_hello *hello,
             return refuse_second(r,
                                  "another agent of this database has taken "
                                  "over this replica since,",
-                                 "restart it (same directory), or ", err);
+                                 "restart it (same directory); else ", err);
         }
     }
     return 0;

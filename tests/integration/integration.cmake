@@ -84,7 +84,7 @@ drover_e2e(faults LINKS exec
            SCENARIOS unchanged_restart power_lost overflow lock_replaced lock_at_start)
 drover_e2e(faults LINKS ssh SCENARIOS small_buffers)
 drover_e2e(remedies LINKS ssh SCENARIOS hardened refusing forced logins sleeping)
-drover_e2e(remedies LINKS exec SCENARIOS every_number targets copied)
+drover_e2e(remedies LINKS exec SCENARIOS every_number targets database copied)
 drover_e2e(truth LINKS exec SCENARIOS refused denied behind flapping)
 drover_e2e(hot LINKS exec
            SCENARIOS replaced appended never_still sparse touched)
