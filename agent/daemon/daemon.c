@@ -30,9 +30,8 @@
 #include "agent/daemon/daemon_impl.h"
 #include "agent/daemon/dirids.h"
 #include "agent/daemon/jobs.h"
-#include "agent/daemon/left_out.h"
+#include "agent/daemon/members.h"
 #include "agent/daemon/unclean.h"
-#include "agent/replica/replica.h"
 #include "sync/errors/hint.h"
 #include "sync/errors/state.h"
 
@@ -97,7 +96,7 @@ void daemon_summary(struct daemon *d, char *out, size_t room)
     int bad_id = 0;
     struct replica *r;
 
-    DL_FOREACH(d->replicas, r) {
+    DL_FOREACH(d->replicas.list, r) {
         struct replica_status st;
         primary_status(d->core, r->number, daemon_ms(), &st);
         counts[st.state]++;
@@ -140,8 +139,8 @@ static void on_second(uv_timer_t *timer)
     if (d->stopping) {
         return;
     }
-    DL_FOREACH(d->replicas, r) {
-        replica_second(r);
+    DL_FOREACH(d->replicas.list, r) {
+        replica_second(r, d->index_ready);
     }
     dirids_counts(d, false);
     if (daemon_ms() - d->saved_ms >=
@@ -262,6 +261,11 @@ void daemon_tell_reign(struct daemon *d)
     primary_set_reign(d->core, d->epoch, instance);
 }
 
+static void on_called(void *arg)
+{
+    daemon_dirty(arg);
+}
+
 static int make_parts(struct daemon *d, struct err *err)
 {
     struct primary_config pc;
@@ -289,12 +293,15 @@ static int make_parts(struct daemon *d, struct err *err)
         (void)err_set(err, ERR_NOMEM, 0, "out of memory");
         return EXIT_BAD;
     }
+    d->replicas = (struct replicas){.loop = &d->loop,
+                                    .core = d->core,
+                                    .config = d->config,
+                                    .called = on_called,
+                                    .arg = d};
     looks_set_copies(d->looks, d->state_fd);
     scans_set_settle(d->scans, d->config->settle_ms);
     for (size_t i = 0; i < d->config->replicas_count; i++) {
-        if (replica_add(d, &d->config->replicas[i], err) < 0) {
-            left_out_add(d, &d->config->replicas[i], err);
-        }
+        (void)members_take(d, &d->config->replicas[i], err);
     }
     return EXIT_GOOD;
 }
@@ -339,7 +346,7 @@ void daemon_open_doors(struct daemon *d)
     tell_ready(d);
     /* Sessions carry the epoch, which is known once the root was seen. */
     if (d->root_seen) {
-        DL_FOREACH(d->replicas, r) {
+        DL_FOREACH(d->replicas.list, r) {
             replica_start(r);
         }
     }
@@ -415,8 +422,8 @@ static void close_handles(struct daemon *d)
 
 static void free_parts(struct daemon *d)
 {
-    while (d->replicas != NULL) {
-        replica_remove(d->replicas);
+    while (d->replicas.list != NULL) {
+        replica_remove(d->replicas.list);
     }
     d->parts_freed = true;
     if (d->ignored != NULL) {
@@ -454,7 +461,7 @@ static void on_stopper(uv_timer_t *timer)
     }
     struct replica *r;
     d->stop_phase = STOP_LINKS;
-    DL_FOREACH(d->replicas, r) {
+    DL_FOREACH(d->replicas.list, r) {
         replica_close_link(r);
     }
     (void)uv_timer_start(&d->stopper, on_stopper, STOP_MS - BYE_MS, 0);
@@ -467,7 +474,7 @@ void daemon_stop_step(struct daemon *d)
         return;
     }
     d->stepping = true;
-    if (d->stop_phase <= STOP_LINKS && d->links == 0) {
+    if (d->stop_phase <= STOP_LINKS && d->replicas.links == 0) {
         d->stop_phase = STOP_SAVE;
         (void)uv_timer_start(&d->stopper, on_stopper, STOP_MS - BYE_MS, 0);
         if (!scans_saving(d->scans)) {
@@ -492,14 +499,14 @@ void daemon_stop(struct daemon *d, int exit_code)
     if (d->stopping) {
         return;
     }
-    d->stopping = true;
+    d->stopping = d->replicas.stopping = true;
     d->exit_code = exit_code;
     notify_stopping();
     jobs_end_all(d);
     d->stop_phase = STOP_BYES;
     (void)uv_timer_start(&d->stopper, on_stopper, BYE_MS, 0);
     struct replica *r;
-    DL_FOREACH(d->replicas, r) {
+    DL_FOREACH(d->replicas.list, r) {
         replica_say_bye(r);
     }
     daemon_dirty(d);

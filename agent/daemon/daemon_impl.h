@@ -5,11 +5,10 @@
  *     daemon.c         start and stop
  *     daemon_pump.c    glue between the core and the watch, looks and scans
  *     daemon_root.c    the root: its identity, losing it, finding it again
- *     daemon_manage.c  reload, pause
- *     behind.c         what a replica lacks although its state is a good one
- *     held.c           what the brake holds: approve, and the note of it
- *     dirids.c         which directory each replica is: the note of it, anew
- *     replica.c        one replica's links
+ *     daemon_manage.c  reload, pause, approve, anew
+ *     held.c           what the brake holds: the note of it
+ *     dirids.c         which directory each replica is: the note of it
+ *     members.c        which replicas the agent has
  *     jobs.c, jobs_compare.c   wait, resync, verify
  *     moves.c          directories that move
  *     unclean.c        was the host's last stop an orderly one?
@@ -28,11 +27,11 @@
 #include "agent/read/ignored.h"
 #include "agent/read/looks.h"
 #include "agent/read/scans.h"
+#include "agent/replica/replica.h"
 #include "agent/watch/watch.h"
 #include "store/base/clock.h"
 #include "sync/primary/primary.h"
 
-struct replica;
 struct job;
 
 #define INDEX_FILE IDENTITY_INDEX
@@ -89,9 +88,8 @@ struct daemon {
     struct looks *looks;
     struct scans *scans;
     struct control *control;
-    struct replica *replicas; /* utlist DL */
-    struct job *jobs;         /* utlist DL */
-    size_t links;             /* links not closed yet */
+    struct replicas replicas;
+    struct job *jobs; /* utlist DL */
 
     /* A scan is owed before it may be said that everything was seen. */
     bool debt;
@@ -173,25 +171,12 @@ void daemon_root_lost(struct daemon *d, const struct err *why);
 /* Once a second: is it still ours?  Or is it back? */
 void daemon_root_second(struct daemon *d);
 
-/* held.c */
-enum { HELD_TOKEN_BYTES = 13 };
-/* A brake went on or off: note it where a restart finds it. */
-void held_note(struct daemon *d);
-/* The replica is new here: was its brake on before a restart? */
-void held_recall(struct daemon *d, const struct replica *r);
-/* HELD of control.h, or null; `all`: with every name that is known. */
-json_t *held_json(struct daemon *d, const struct replica *r, bool with_keys,
-                  bool all);
-
 /* daemon.c */
 /* Everything is in place: listen, tell the manager, connect. */
 void daemon_open_doors(struct daemon *d);
 void daemon_stop(struct daemon *d, int exit_code);
 /* Go on with stopping when what it waits for has come; only from the loop. */
 void daemon_stop_step(struct daemon *d);
-/* The replica of that name, or ERR_NOTFOUND naming those there are. */
-int daemon_named(struct daemon *d, const char *name, struct replica **out,
-                 struct err *err) MUSTCHECK;
 /* The core's configuration from ours. */
 void daemon_core_config(const struct daemon *d, struct primary_config *out);
 /* "2 streaming, 1 retrying (us-1 DR-203); worst lag 4 m 7 s" */

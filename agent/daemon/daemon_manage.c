@@ -1,48 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
  * daemon_manage: what operators change while the agent runs: the configuration
- * (only what differs is touched), replicas paused and resumed.
+ * (only what differs is touched), replicas paused, resumed and taken anew, held
+ * deletes approved.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
 #include "agent/base/log.h"
 #include "agent/base/notify.h"
 #include "agent/daemon/daemon_impl.h"
-#include "agent/daemon/left_out.h"
+#include "agent/daemon/dirids.h"
+#include "agent/daemon/held.h"
+#include "agent/daemon/members.h"
 #include "agent/daemon/unclean.h"
-#include "agent/replica/replica.h"
 #include "sync/errors/state.h"
-
-static int no_such(struct daemon *d, const char *name, struct err *err)
-{
-    char known[300] = "";
-    size_t at = 0;
-    struct replica *r;
-
-    DL_FOREACH(d->replicas, r) {
-        if (at < sizeof known) {
-            at += (size_t)snprintf(known + at, sizeof known - at, "%s%s",
-                                   at > 0 ? ", " : "", r->name);
-        }
-    }
-    (void)err_set(err, ERR_NOTFOUND, 0, "no replica \"%s\"; there %s %s", name,
-                  d->replicas == NULL ? "are" : "is:",
-                  d->replicas == NULL ? "none" : known);
-    err->id = DR_NO_SUCH_REPLICA;
-    return err->code;
-}
-
-int daemon_named(struct daemon *d, const char *name, struct replica **out,
-                 struct err *err)
-{
-    *out = replica_find(d, name);
-    if (*out == NULL && left_out_is(d, name, err)) {
-        return err->code;
-    }
-    return *out != NULL ? 0 : no_such(d, name, err);
-}
 
 int daemon_pause(struct daemon *d, const char *const *replicas, size_t n,
                  bool paused, struct err *err)
@@ -51,18 +25,93 @@ int daemon_pause(struct daemon *d, const char *const *replicas, size_t n,
 
     /* All names first: either all are done or none. */
     for (size_t i = 0; i < n; i++) {
-        if (daemon_named(d, replicas[i], &r, err) < 0) {
+        if (members_named(d, replicas[i], &r, err) < 0) {
             return err->code;
         }
     }
     for (size_t i = 0; i < n; i++) {
-        replica_pause(replica_find(d, replicas[i]), paused);
+        replica_pause(replica_find(&d->replicas, replicas[i]), paused);
     }
     if (n == 0) {
-        DL_FOREACH(d->replicas, r) {
+        DL_FOREACH(d->replicas.list, r) {
             replica_pause(r, paused);
         }
     }
+    return 0;
+}
+
+int daemon_anew(struct daemon *d, const char *const *replicas, size_t n,
+                struct err *err)
+{
+    struct dirid any;
+    struct replica *r;
+
+    dirid_anew(&any);
+    /* All names first: either all are done or none. */
+    for (size_t i = 0; i < n; i++) {
+        if (members_named(d, replicas[i], &r, err) < 0) {
+            return err->code;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        r = replica_find(&d->replicas, replicas[i]);
+        primary_recall(d->core, r->number, &any);
+        log_event(LOG_NOTE, "anew", r->name, 0,
+                  "by the operator: what its directory holds now is taken");
+    }
+    dirids_note(d);
+    for (size_t i = 0; i < n; i++) {
+        r = replica_find(&d->replicas, replicas[i]);
+        replica_reconfigure(r, r->config);
+    }
+    return 0;
+}
+
+/* --- what the brake holds ------------------------------------------------ */
+
+static bool read_token(const char *text, uint64_t *out)
+{
+    size_t n = strspn(text, "0123456789abcdefABCDEF");
+
+    *out = strtoull(text, NULL, 16);
+    return n == HELD_TOKEN_BYTES - 1 && text[n] == '\0' && *out != 0;
+}
+
+int daemon_approve(struct daemon *d, const char *replica, const char *token,
+                   uint64_t *count_out, struct err *err)
+{
+    struct replica *r;
+    uint64_t number = 0;
+    if (members_named(d, replica, &r, err) < 0) {
+        return err->code;
+    }
+    if (token != NULL && !read_token(token, &number)) {
+        return err_set(err, ERR_INVALID, 0,
+                       "\"%.40s\" is no token: it has %d hexadecimal digits, "
+                       "and \"drover status\" shows it",
+                       token, HELD_TOKEN_BYTES - 1);
+    }
+    int rc = primary_approve(d->core, r->number, number, daemon_ms(), count_out,
+                             err);
+
+    daemon_dirty(d);
+    if (rc >= 0) {
+        log_event(LOG_NOTE, "approved", r->name, 0, "deletes=%llu token=%s",
+                  (unsigned long long)*count_out,
+                  token != NULL ? token : "newest");
+    }
+    return rc;
+}
+
+int daemon_held(struct daemon *d, const char *replica, json_t **held_out,
+                struct err *err)
+{
+    struct replica *r;
+    if (members_named(d, replica, &r, err) < 0) {
+        return err->code;
+    }
+    *held_out = held_json(d, r, true, true);
+
     return 0;
 }
 
@@ -187,11 +236,11 @@ static void apply_new(struct daemon *d, const struct config_replica *now,
                       const struct config_replica *was, json_t *changes)
 {
     struct err err = {0};
-    if (replica_find(d, now->name) != NULL) {
+    if (replica_find(&d->replicas, now->name) != NULL) {
         return;
     }
-    if (replica_add(d, now, &err) < 0) {
-        left_out_add(d, now, &err);
+    struct replica *r = members_take(d, now, &err);
+    if (r == NULL) {
         note(changes, "%s: %s", now->name, err.msg);
         return;
     }
@@ -201,7 +250,7 @@ static void apply_new(struct daemon *d, const struct config_replica *now,
          now->name);
 
     if (d->root_seen) {
-        replica_start(replica_find(d, now->name));
+        replica_start(r);
     }
 }
 
@@ -212,8 +261,9 @@ static void apply(struct daemon *d, struct config *now, json_t *changes)
 
     note_limits(changes, was, now);
     d->config = now;
+    d->replicas.config = now;
     apply_limits(d, was);
-    DL_FOREACH_SAFE(d->replicas, r, next) {
+    DL_FOREACH_SAFE(d->replicas.list, r, next) {
         apply_old(d, r, changes);
     }
     for (size_t i = 0; i < now->replicas_count; i++) {

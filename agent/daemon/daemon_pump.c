@@ -16,9 +16,9 @@
 #include "agent/base/log.h"
 #include "agent/daemon/daemon_impl.h"
 #include "agent/daemon/dirids.h"
+#include "agent/daemon/held.h"
 #include "agent/daemon/jobs.h"
 #include "agent/daemon/unclean.h"
-#include "agent/replica/replica.h"
 #include "store/base/quote.h"
 #include "sync/errors/state.h"
 
@@ -487,7 +487,8 @@ void daemon_save_index(struct daemon *d)
 
 static void act(struct daemon *d, const struct action *a)
 {
-    struct replica *r = a->replica >= 0 ? replica_of(d, a->replica) : NULL;
+    struct replica *r =
+        a->replica >= 0 ? replica_of(&d->replicas, a->replica) : NULL;
 
     switch (a->type) {
     case ACT_LOOK:
@@ -607,7 +608,7 @@ static void pump(struct daemon *d)
             scans_set_left_room(d->scans, primary_left_room(d->core));
         }
         struct replica *r, *next;
-        DL_FOREACH_SAFE(d->replicas, r, next) {
+        DL_FOREACH_SAFE(d->replicas.list, r, next) {
             replica_kick(r);
         }
         more = more || d->dirty;

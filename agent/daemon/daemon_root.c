@@ -17,7 +17,6 @@
 #include "agent/base/log.h"
 #include "agent/daemon/daemon_impl.h"
 #include "agent/daemon/unclean.h"
-#include "agent/replica/replica.h"
 #include "store/base/hex.h"
 
 enum { IDENTITY_CHECK_MS = 5000, POLL_MS = 3000, LIKENESS_MS = 30000 };

@@ -10,7 +10,6 @@
 
 #include "agent/base/log.h"
 #include "agent/base/small_file.h"
-#include "agent/replica/replica.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/hex.h"
@@ -99,7 +98,7 @@ static bool is_present(struct daemon *d, const struct dirid *id,
 {
     struct replica *r;
 
-    DL_FOREACH(d->replicas, r) {
+    DL_FOREACH(d->replicas.list, r) {
         if (strcmp(r->name, name) == 0 ||
             memcmp(primary_dirid(d->core, r->number)->id, id->id,
                    sizeof id->id) == 0) {
@@ -132,7 +131,7 @@ static uint64_t all_keys(struct daemon *d)
     struct replica *r;
     uint64_t sum = 0;
 
-    DL_FOREACH(d->replicas, r) {
+    DL_FOREACH(d->replicas.list, r) {
         sum += primary_dirid(d->core, r->number)->keys;
     }
     return sum;
@@ -144,7 +143,7 @@ void dirids_note(struct daemon *d)
     struct err err = {0};
     struct replica *r;
 
-    DL_FOREACH(d->replicas, r) {
+    DL_FOREACH(d->replicas.list, r) {
         put_line(&b, primary_dirid(d->core, r->number), r->name);
     }
     put_former(d, &b);
@@ -168,33 +167,4 @@ void dirids_counts(struct daemon *d, bool now)
         all_keys(d) != d->dirids_keys) {
         dirids_note(d);
     }
-}
-
-/* --- the operator -------------------------------------------------------- */
-
-int daemon_anew(struct daemon *d, const char *const *replicas, size_t n,
-                struct err *err)
-{
-    struct dirid any;
-    struct replica *r;
-
-    dirid_anew(&any);
-    /* All names first: either all are done or none. */
-    for (size_t i = 0; i < n; i++) {
-        if (daemon_named(d, replicas[i], &r, err) < 0) {
-            return err->code;
-        }
-    }
-    for (size_t i = 0; i < n; i++) {
-        r = replica_find(d, replicas[i]);
-        primary_recall(d->core, r->number, &any);
-        log_event(LOG_NOTE, "anew", r->name, 0,
-                  "by the operator: what its directory holds now is taken");
-    }
-    dirids_note(d);
-    for (size_t i = 0; i < n; i++) {
-        r = replica_find(d, replicas[i]);
-        replica_reconfigure(r, r->config);
-    }
-    return 0;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * held: what the brake holds, for the daemon: the note that lets it outlive the
- * agent, and what operators see of it.
+ * held: see held.h.
  *
  * The note is the file HELD_FILE in the state directory: a line for each
  * replica whose brake is on: the number of deletes, the time (seconds since
@@ -9,6 +8,8 @@
  * when a brake goes on or off, and read when the replica is added.  A note that
  * cannot be written is a warning: after a restart then only the comparison
  * decides. */
+#include "agent/daemon/held.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,6 @@
 #include "agent/base/small_file.h"
 #include "agent/config/hint_names.h"
 #include "agent/daemon/covered.h"
-#include "agent/daemon/daemon_impl.h"
-#include "agent/replica/replica.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 
@@ -39,7 +38,7 @@ void held_note(struct daemon *d)
     struct replica *r;
     int64_t now_s = (int64_t)time(NULL);
 
-    DL_FOREACH(d->replicas, r) {
+    DL_FOREACH(d->replicas.list, r) {
         if (primary_held(d->core, r->number, daemon_ms(), &held)) {
             buf_printf(&b, "%" PRIu64 " %" PRId64 " %s\n", held.held,
                        now_s - held.since_ms / 1000, r->name);
@@ -148,50 +147,4 @@ json_t *held_json(struct daemon *d, const struct replica *r, bool with_keys,
     (void)json_object_set_new(
         o, "names", names_json(&held, all ? SIZE_MAX : NAMES_IN_STATUS));
     return o;
-}
-
-static bool read_token(const char *text, uint64_t *out)
-{
-    size_t n = strspn(text, "0123456789abcdefABCDEF");
-
-    *out = strtoull(text, NULL, 16);
-    return n == HELD_TOKEN_BYTES - 1 && text[n] == '\0' && *out != 0;
-}
-
-int daemon_approve(struct daemon *d, const char *replica, const char *token,
-                   uint64_t *count_out, struct err *err)
-{
-    struct replica *r;
-    uint64_t number = 0;
-    if (daemon_named(d, replica, &r, err) < 0) {
-        return err->code;
-    }
-    if (token != NULL && !read_token(token, &number)) {
-        return err_set(err, ERR_INVALID, 0,
-                       "\"%.40s\" is no token: it has %d hexadecimal digits, "
-                       "and \"drover status\" shows it",
-                       token, HELD_TOKEN_BYTES - 1);
-    }
-    int rc = primary_approve(d->core, r->number, number, daemon_ms(), count_out,
-                             err);
-
-    daemon_dirty(d);
-    if (rc >= 0) {
-        log_event(LOG_NOTE, "approved", r->name, 0, "deletes=%llu token=%s",
-                  (unsigned long long)*count_out,
-                  token != NULL ? token : "newest");
-    }
-    return rc;
-}
-
-int daemon_held(struct daemon *d, const char *replica, json_t **held_out,
-                struct err *err)
-{
-    struct replica *r;
-    if (daemon_named(d, replica, &r, err) < 0) {
-        return err->code;
-    }
-    *held_out = held_json(d, r, true, true);
-
-    return 0;
 }

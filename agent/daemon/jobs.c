@@ -23,6 +23,7 @@
 #include "agent/base/object.h"
 #include "agent/daemon/jobs_impl.h"
 #include "agent/daemon/left_out.h"
+#include "agent/daemon/members.h"
 #include "agent/daemon/status.h"
 #include "sync/errors/state.h"
 
@@ -37,7 +38,7 @@ enum {
 json_t *job_error(const struct job *j, const char *replica,
                   const struct err *err)
 {
-    const struct replica *r = replica_find(j->daemon, replica);
+    const struct replica *r = replica_find(&j->daemon->replicas, replica);
 
     return r != NULL ? status_error_of(r, err)
                      : status_error_here(j->daemon, err);
@@ -45,7 +46,7 @@ json_t *job_error(const struct job *j, const char *replica,
 
 static json_t *wait_target_json(struct job *j, const struct job_target *t)
 {
-    struct replica *r = replica_find(j->daemon, t->name);
+    struct replica *r = replica_find(&j->daemon->replicas, t->name);
     struct replica_status st = {.state = REPLICA_FAILED};
 
     if (r != NULL) {
@@ -305,7 +306,7 @@ static void wait_step(struct job *j)
     bool failed = false;
     for (size_t i = 0; i < j->count; i++) {
         struct job_target *t = &j->targets[i];
-        struct replica *r = replica_find(j->daemon, t->name);
+        struct replica *r = replica_find(&j->daemon->replicas, t->name);
         if (!t->done && r == NULL) {
             struct err err = {0};
             (void)err_set(&err, ERR_NOTFOUND, 0, "the replica was removed");
@@ -417,7 +418,7 @@ static int add_targets(struct job *j, const char *const *names, size_t n,
     struct replica *r;
     bool good = true;
     for (size_t i = 0; i < n; i++) {
-        if (daemon_named(j->daemon, names[i], &r, err) < 0) {
+        if (members_named(j->daemon, names[i], &r, err) < 0) {
             return err->code;
         }
         good = good && add_target(j, names[i]);
@@ -426,7 +427,7 @@ static int add_targets(struct job *j, const char *const *names, size_t n,
         return err->code;
     }
     if (n == 0) {
-        DL_FOREACH(j->daemon->replicas, r) {
+        DL_FOREACH(j->daemon->replicas.list, r) {
             good = good && add_target(j, r->name);
         }
     }

@@ -265,7 +265,7 @@ static void update(struct job *j, struct job_target *t)
 
 static void target_step(struct job *j, struct job_target *t)
 {
-    struct replica *r = replica_find(j->daemon, t->name);
+    struct replica *r = replica_find(&j->daemon->replicas, t->name);
     struct replica_status st;
     if (r == NULL) {
         struct err err = {0};
@@ -344,7 +344,7 @@ static const char *where_it_stands(const struct job *j,
 
 static void expire(struct job *j, struct job_target *t)
 {
-    struct replica *r = replica_find(j->daemon, t->name);
+    struct replica *r = replica_find(&j->daemon->replicas, t->name);
     struct uncompared u = {.max = NAMES_MAX};
     struct replica_status st = {0};
     struct err err = {0};
@@ -380,7 +380,7 @@ void compare_expire(struct job *j)
 void compare_drop(struct job *j)
 {
     for (size_t i = 0; i < j->count; i++) {
-        if (replica_find(j->daemon, j->targets[i].name) != NULL) {
+        if (replica_find(&j->daemon->replicas, j->targets[i].name) != NULL) {
             forget(j, &j->targets[i]);
         }
     }

@@ -7,7 +7,6 @@
 
 #include "agent/daemon/jobs.h"
 #include "agent/read/met.h"
-#include "agent/replica/replica.h"
 
 enum job_phase {
     JOB_FENCE,   /* until what happened before has been hinted */

@@ -10,7 +10,6 @@
 #include "agent/base/log.h"
 #include "agent/config/hint_names.h"
 #include "agent/daemon/daemon_impl.h"
-#include "agent/replica/replica.h"
 #include "sync/errors/state.h"
 
 void left_out_add(struct daemon *d, const struct config_replica *c,
@@ -24,7 +23,7 @@ void left_out_add(struct daemon *d, const struct config_replica *c,
 
 static bool is_left_out(const struct daemon *d, const struct config_replica *c)
 {
-    return replica_find((struct daemon *)(uintptr_t)d, c->name) == NULL;
+    return replica_find(&d->replicas, c->name) == NULL;
 }
 
 bool left_out_json(const struct daemon *d, json_t *replicas)

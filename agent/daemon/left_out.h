@@ -14,7 +14,7 @@
 
 struct config_replica;
 
-/* replica_add() said no; logs it. */
+/* The core said no; logs it. */
 void left_out_add(struct daemon *d, const struct config_replica *c,
                   const struct err *why);
 /* Appends an entry for each to the replicas of status; false: there are none.

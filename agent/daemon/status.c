@@ -20,10 +20,9 @@
 
 #include "agent/base/object.h"
 #include "agent/config/hint_names.h"
-#include "agent/daemon/behind.h"
+#include "agent/daemon/held.h"
 #include "agent/daemon/left_out.h"
 #include "agent/daemon/unclean.h"
-#include "agent/replica/replica.h"
 #include "store/base/hex.h"
 #include "store/base/quote.h"
 #include "sync/errors/state.h"
@@ -37,7 +36,7 @@ json_t *status_error_here(const struct daemon *d, const struct err *err)
 
 json_t *status_error_of(const struct replica *r, const struct err *err)
 {
-    return hint_names_error(err, r->daemon->config, r->config);
+    return hint_names_error(err, r->all->config, r->config);
 }
 
 static json_t *number(uint64_t n)
@@ -181,8 +180,8 @@ static void set_numbers(json_t *o, const struct replica *r,
     (void)json_object_set_new(o, "latency_p99_us", micros(st->latency_p99_us));
 }
 
-static json_t *replica_json(struct replica *r, const struct replica_status *st,
-                            bool with_keys)
+static json_t *replica_json(struct daemon *d, const struct replica *r,
+                            const struct replica_status *st, bool with_keys)
 {
     char target[300];
     int64_t next_ms = r->next_try_ms != 0 ? r->next_try_ms - daemon_ms() : -1;
@@ -202,12 +201,10 @@ static json_t *replica_json(struct replica *r, const struct replica_status *st,
                               r->next_try_ms != 0
                                   ? object_seconds(next_ms > 0 ? next_ms : 0)
                                   : json_null());
-    json_t *held = held_json(r->daemon, r, with_keys, false);
+    json_t *held = held_json(d, r, with_keys, false);
     (void)json_object_set_new(o, "held", held);
-    (void)json_object_set_new(o, "undone",
-                              unclean_json(r->daemon, r, with_keys));
-    (void)json_object_set_new(o, "refused",
-                              behind_refused_json(r->daemon, r, with_keys));
+    (void)json_object_set_new(o, "undone", unclean_json(d, r, with_keys));
+    (void)json_object_set_new(o, "refused", behind_refused_json(r, with_keys));
     (void)json_object_set_new(o, "breaks", behind_breaks_json(r));
     /* What went wrong before is history once it works again, and stays so. */
     const struct err *err = &st->last_error;
@@ -328,11 +325,11 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
     }
     struct replica *r;
     struct err err = {0};
-    DL_FOREACH(d->replicas, r) {
+    DL_FOREACH(d->replicas.list, r) {
         if (unclean_warning(d, r, &err)) {
             (void)json_array_append_new(list, status_error_of(r, &err));
         }
-        if (behind_why(d, r, &err)) {
+        if (behind_why(r, d->index_ready, &err)) {
             (void)json_array_append_new(list, status_error_of(r, &err));
         }
         if (behind_flaps(r, &err)) {
@@ -386,12 +383,13 @@ json_t *daemon_status(struct daemon *d, bool with_keys)
     status_add_poor(d, warnings); /* said, but nothing is wrong with it now */
     struct replica *r;
     add_blocked(d, NULL, with_keys, blocked, &blocked_count);
-    DL_FOREACH(d->replicas, r) {
+    DL_FOREACH(d->replicas.list, r) {
         struct replica_status st;
         primary_status(d->core, r->number, daemon_ms(), &st);
         healthy = healthy &&
                   (st.state == REPLICA_STREAMING || st.state == REPLICA_PAUSED);
-        (void)json_array_append_new(replicas, replica_json(r, &st, with_keys));
+        (void)json_array_append_new(replicas,
+                                    replica_json(d, r, &st, with_keys));
         add_blocked(d, r, with_keys, blocked, &blocked_count);
     }
     healthy = !left_out_json(d, replicas) && healthy;

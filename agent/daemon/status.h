@@ -7,7 +7,6 @@
 #include <jansson.h>
 
 #include "agent/daemon/daemon_impl.h"
-#include "agent/replica/replica.h"
 
 /* ERROR with names in its hint: those of the database, or of a replica; or JSON
  * null when err->code is 0. */

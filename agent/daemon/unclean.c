@@ -16,7 +16,6 @@
 #include "agent/base/log.h"
 #include "agent/base/object.h"
 #include "agent/base/small_file.h"
-#include "agent/replica/replica.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/hex.h"
@@ -37,7 +36,7 @@ static void write_note(struct daemon *d, bool running)
     } else {
         buf_printf(&b, "stopped\n");
     }
-    DL_FOREACH(d->replicas, r) {
+    DL_FOREACH(d->replicas.list, r) {
         if (primary_is_suspect(d->core, r->number)) {
             buf_printf(&b, "suspect %s\n", r->name);
         }
@@ -65,7 +64,7 @@ static bool was_running(const char *line, const struct boot *now)
 
 static void suspect_named(struct daemon *d, const char *name)
 {
-    struct replica *r = replica_find(d, name);
+    struct replica *r = replica_find(&d->replicas, name);
 
     if (r != NULL) {
         primary_suspect(d->core, r->number);
@@ -81,7 +80,7 @@ static void suspect_all(struct daemon *d)
               "the host went down while the agent ran: the database may have "
               "lost its last changes; what replicas have more of is kept aside "
               "there");
-    DL_FOREACH(d->replicas, r) {
+    DL_FOREACH(d->replicas.list, r) {
         primary_suspect(d->core, r->number);
     }
 }
@@ -143,7 +142,7 @@ void unclean_seen(struct daemon *d)
 {
     struct replica *r;
 
-    DL_FOREACH(d->replicas, r) {
+    DL_FOREACH(d->replicas.list, r) {
         primary_undone_forget(d->core, r->number);
     }
 }

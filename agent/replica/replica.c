@@ -21,21 +21,26 @@
 #include <utlist.h>
 
 #include "agent/base/log.h"
-#include "agent/daemon/dirids.h"
-#include "agent/daemon/unclean.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
+#include "sync/errors/state.h"
+#include "sync/link/link.h"
 #include "sync/wire/wire.h"
 
 enum { FIRST_DELAY_MS = 1000 };
 
 struct attempt {
     struct replica *replica; /* NULL: nobody listens any more */
-    struct daemon *daemon;
+    struct replicas *all;
     struct link *link;
 };
 
 static void begin(struct replica *r);
+
+static void called(struct replicas *all)
+{
+    all->called(all->arg);
+}
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -55,14 +60,14 @@ static bool is_refused(const struct err *err, bool permanent)
 static int64_t schedule(struct replica *r, const struct err *err,
                         bool permanent)
 {
-    if (r->paused || r->removed || r->daemon->stopping) {
+    if (r->paused || r->removed || r->all->stopping) {
         return 0;
     }
     int64_t ms = is_refused(err, permanent) ? backoff_refused_ms(&r->backoff)
                  : permanent                ? backoff_longest_ms(&r->backoff)
                                             : backoff_next_ms(&r->backoff);
-    r->next_try_ms = daemon_ms() + ms;
-    uv_update_time(&r->daemon->loop);
+    r->next_try_ms = clock_mono_ms() + ms;
+    uv_update_time(r->all->loop);
     (void)uv_timer_start(&r->timer, on_timer, (uint64_t)ms, 0);
     return ms;
 }
@@ -75,9 +80,9 @@ static void judge_backoff(struct replica *r)
     if (!r->up) {
         return;
     }
-    primary_status(r->daemon->core, r->number, daemon_ms(), &st);
+    primary_status(r->all->core, r->number, clock_mono_ms(), &st);
     if (st.state == REPLICA_STREAMING || st.acked_changes > r->acked_at_up) {
-        backoff_worked(&r->backoff, daemon_ms() - r->up_ms);
+        backoff_worked(&r->backoff, clock_mono_ms() - r->up_ms);
     }
 }
 
@@ -100,7 +105,7 @@ static bool was_open(const struct replica *r)
 {
     struct replica_status st;
 
-    primary_status(r->daemon->core, r->number, daemon_ms(), &st);
+    primary_status(r->all->core, r->number, clock_mono_ms(), &st);
     return st.connected_ms >= 0;
 }
 
@@ -108,12 +113,12 @@ static void ended(struct replica *r, const struct err *err, bool permanent)
 {
     judge_backoff(r);
     if (was_open(r)) {
-        breaks_note(&r->breaks, err, daemon_ms());
+        breaks_note(&r->breaks, err, clock_mono_ms());
     }
     bool was_up = r->up;
     drop_attempt(r);
-    primary_link_down(r->daemon->core, r->number, err, permanent, daemon_ms());
-    daemon_dirty(r->daemon);
+    primary_link_down(r->all->core, r->number, err, permanent, clock_mono_ms());
+    called(r->all);
     int64_t ms = schedule(r, err, permanent);
     if (ms > 0) {
         log_event(permanent ? LOG_ERROR : LOG_WARN,
@@ -133,13 +138,13 @@ static void on_up(void *arg, const char *what)
     }
     struct replica_status st;
 
-    primary_status(r->daemon->core, r->number, daemon_ms(), &st);
+    primary_status(r->all->core, r->number, clock_mono_ms(), &st);
     r->up = true;
-    r->up_ms = daemon_ms();
+    r->up_ms = clock_mono_ms();
     r->acked_at_up = st.acked_changes;
     log_event(LOG_INFORM, "link_up", r->name, 0, "link=\"%s\"", what);
-    primary_link_up(r->daemon->core, r->number, daemon_ms());
-    daemon_dirty(r->daemon);
+    primary_link_up(r->all->core, r->number, clock_mono_ms());
+    called(r->all);
 }
 
 static void on_input(void *arg, const uint8_t *p, size_t n)
@@ -148,9 +153,9 @@ static void on_input(void *arg, const uint8_t *p, size_t n)
     if (r == NULL || !r->up) {
         return;
     }
-    primary_input(r->daemon->core, r->number, p, n, daemon_ms());
+    primary_input(r->all->core, r->number, p, n, clock_mono_ms());
 
-    daemon_dirty(r->daemon);
+    called(r->all);
 }
 
 /* The core has nothing more to say, so its last frame is whole. */
@@ -175,12 +180,13 @@ static size_t on_fill(void *arg, uint8_t *out, size_t room)
     if (r == NULL || !r->up || r->bye_sent) {
         return 0;
     }
-    size_t n = primary_fill(r->daemon->core, r->number, out, room, daemon_ms());
+    size_t n =
+        primary_fill(r->all->core, r->number, out, room, clock_mono_ms());
     if (n == 0 && r->bye_wanted) {
         n = fill_bye(r, out, room);
     }
     if (n > 0) {
-        daemon_dirty(r->daemon);
+        called(r->all);
     }
     return n;
 }
@@ -208,13 +214,13 @@ static void on_down(void *arg, const struct err *err, bool permanent)
 static void on_closed(void *arg)
 {
     struct attempt *a = arg;
-    struct daemon *d = a->daemon;
+    struct replicas *all = a->all;
 
     if (a->replica != NULL) {
         a->replica->attempt = NULL;
     }
     free(a);
-    d->links--;
+    all->links--;
 }
 
 static const struct link_events link_events = {
@@ -234,7 +240,7 @@ static struct link *make_link(struct replica *r, struct attempt *a,
     const struct config_replica *c = r->config;
 
     if (c->kind == REPLICA_EXEC) {
-        return link_exec_new(&r->daemon->loop, (const char *const *)c->argv,
+        return link_exec_new(r->all->loop, (const char *const *)c->argv,
                              &link_events, a, err);
     }
     struct link_ssh_config ssh = {
@@ -249,14 +255,14 @@ static struct link *make_link(struct replica *r, struct attempt *a,
         .sndbuf_bytes = c->sndbuf_bytes,
         .rcvbuf_bytes = c->rcvbuf_bytes,
     };
-    return link_ssh_new(&r->daemon->loop, &ssh, &link_events, a, err);
+    return link_ssh_new(r->all->loop, &ssh, &link_events, a, err);
 }
 
 static void begin(struct replica *r)
 {
-    struct daemon *d = r->daemon;
+    struct replicas *all = r->all;
 
-    if (!r->started || r->paused || r->removed || d->stopping ||
+    if (!r->started || r->paused || r->removed || all->stopping ||
         r->attempt != NULL) {
         return;
     }
@@ -264,7 +270,7 @@ static void begin(struct replica *r)
     struct attempt *a = calloc(1, sizeof *a);
     if (a != NULL) {
         a->replica = r;
-        a->daemon = d;
+        a->all = all;
         a->link = make_link(r, a, &err);
     } else {
         (void)err_set(&err, ERR_NOMEM, 0, "out of memory");
@@ -275,7 +281,7 @@ static void begin(struct replica *r)
         return;
     }
     r->attempt = a;
-    d->links++;
+    all->links++;
     log_event(LOG_TRACE, "connecting", r->name, 0, "%s",
               link_describe(a->link));
     link_start(a->link);
@@ -283,43 +289,43 @@ static void begin(struct replica *r)
 
 /* --- what the daemon does with it ---------------------------------------- */
 
-int replica_add(struct daemon *d, const struct config_replica *config,
-                struct err *err)
+struct replica *replica_add(struct replicas *all,
+                            const struct config_replica *config,
+                            struct err *err)
 {
     struct replica *r = calloc(1, sizeof *r);
     char *name = strdup(config->name);
     if (r == NULL || name == NULL) {
         free(r);
         free(name);
-        return err_set(err, ERR_NOMEM, 0, "out of memory");
+        (void)err_set(err, ERR_NOMEM, 0, "out of memory");
+        return NULL;
     }
     struct replica_options o = {
         .name = name,
         .durability = config->relaxed ? WIRE_RELAXED : WIRE_DURABLE,
     };
-    int number = primary_replica_add(d->core, &o, daemon_ms(), err);
+    int number = primary_replica_add(all->core, &o, clock_mono_ms(), err);
 
     if (number < 0) {
         free(r);
         free(name);
-        return err_wrap(err, "replica %s", config->name);
+        (void)err_wrap(err, "replica %s", config->name);
+        return NULL;
     }
-    r->daemon = d;
+    r->all = all;
     r->config = config;
     r->name = name;
     r->number = number;
     r->paused = config->paused;
     r->backoff =
-        backoff_of(FIRST_DELAY_MS, d->config->backoff_max_ms, rand_seed());
-    (void)uv_timer_init(&d->loop, &r->timer);
+        backoff_of(FIRST_DELAY_MS, all->config->backoff_max_ms, rand_seed());
+    (void)uv_timer_init(all->loop, &r->timer);
     r->timer.data = r;
-    primary_set_paused(d->core, number, r->paused);
-    DL_APPEND(d->replicas, r);
-    held_recall(d, r);
-    dirids_recall(d, r);
-    unclean_add(d, r);
-    daemon_dirty(d);
-    return 0;
+    primary_set_paused(all->core, number, r->paused);
+    DL_APPEND(all->list, r);
+    called(all);
+    return r;
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -332,21 +338,21 @@ static void on_timer_closed(uv_handle_t *handle)
 
 void replica_remove(struct replica *r)
 {
-    struct daemon *d = r->daemon;
+    struct replicas *all = r->all;
 
     r->removed = true;
     drop_attempt(r);
-    primary_replica_remove(d->core, r->number);
-    DL_DELETE(d->replicas, r);
+    primary_replica_remove(all->core, r->number);
+    DL_DELETE(all->list, r);
     uv_close((uv_handle_t *)&r->timer, on_timer_closed);
-    daemon_dirty(d);
+    called(all);
 }
 
-struct replica *replica_find(struct daemon *d, const char *name)
+struct replica *replica_find(const struct replicas *all, const char *name)
 {
     struct replica *r;
 
-    DL_FOREACH(d->replicas, r) {
+    DL_FOREACH(all->list, r) {
         if (strcmp(r->name, name) == 0) {
             return r;
         }
@@ -354,11 +360,11 @@ struct replica *replica_find(struct daemon *d, const char *name)
     return NULL;
 }
 
-struct replica *replica_of(struct daemon *d, int number)
+struct replica *replica_of(const struct replicas *all, int number)
 {
     struct replica *r;
 
-    DL_FOREACH(d->replicas, r) {
+    DL_FOREACH(all->list, r) {
         if (r->number == number) {
             return r;
         }
@@ -379,10 +385,11 @@ static void restart(struct replica *r)
     r->next_try_ms = 0;
     if (r->attempt != NULL) {
         drop_attempt(r);
-        primary_link_down(r->daemon->core, r->number, NULL, false, daemon_ms());
+        primary_link_down(r->all->core, r->number, NULL, false,
+                          clock_mono_ms());
     }
     backoff_reset(&r->backoff);
-    daemon_dirty(r->daemon);
+    called(r->all);
     begin(r);
 }
 
@@ -391,9 +398,9 @@ void replica_reconfigure(struct replica *r, const struct config_replica *config)
     r->config = config;
     r->paused = config->paused;
     r->breaks = (struct breaks){0};
-    r->backoff = backoff_of(FIRST_DELAY_MS, r->daemon->config->backoff_max_ms,
-                            rand_seed());
-    primary_set_paused(r->daemon->core, r->number, r->paused);
+    r->backoff =
+        backoff_of(FIRST_DELAY_MS, r->all->config->backoff_max_ms, rand_seed());
+    primary_set_paused(r->all->core, r->number, r->paused);
     restart(r);
 }
 
@@ -412,7 +419,7 @@ void replica_pause(struct replica *r, bool paused)
         return;
     }
     r->paused = paused;
-    primary_set_paused(r->daemon->core, r->number, paused);
+    primary_set_paused(r->all->core, r->number, paused);
     log_event(LOG_NOTE, paused ? "paused" : "resumed", r->name, 0,
               "by the operator");
     restart(r);
@@ -423,32 +430,32 @@ void replica_give_up(struct replica *r, const struct err *err, bool permanent)
     if (r->attempt != NULL) {
         ended(r, err, permanent);
     } else {
-        primary_link_down(r->daemon->core, r->number, err, permanent,
-                          daemon_ms());
+        primary_link_down(r->all->core, r->number, err, permanent,
+                          clock_mono_ms());
     }
 }
 
 void replica_kick(struct replica *r)
 {
     if (r->up && r->attempt != NULL &&
-        (r->bye_wanted || primary_wants_fill(r->daemon->core, r->number))) {
+        (r->bye_wanted || primary_wants_fill(r->all->core, r->number))) {
         link_kick(r->attempt->link);
     }
 }
 
-void replica_second(struct replica *r)
+void replica_second(struct replica *r, bool index_ready)
 {
     struct replica_status st;
 
     judge_backoff(r);
-    primary_status(r->daemon->core, r->number, daemon_ms(), &st);
+    primary_status(r->all->core, r->number, clock_mono_ms(), &st);
     double now = (double)(st.acked_changes - r->rate_acked);
     r->rate_acked = st.acked_changes;
     r->rate = r->rate * 0.7 + now * 0.3;
     if (r->rate < 0.05) {
         r->rate = 0;
     }
-    behind_second(r->daemon, r);
+    behind_second(r, index_ready);
     if (!r->shown_any || st.state != r->shown) {
         log_event(LOG_NOTE, "state", r->name, st.last_error.id, "%s -> %s",
                   r->shown_any ? replica_state_word(r->shown) : "start",

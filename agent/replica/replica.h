@@ -8,18 +8,34 @@
  */
 #pragma once
 
-#include "agent/daemon/behind.h"
-#include "agent/daemon/daemon_impl.h"
+#include <stdbool.h>
+#include <uv.h>
+
+#include "agent/config/config.h"
 #include "agent/replica/backoff.h"
+#include "agent/replica/behind.h"
 #include "agent/replica/breaks.h"
-#include "sync/link/link.h"
+#include "sync/primary/primary.h"
 
 struct attempt;
+struct replica;
+
+/* All replicas, and what they share. */
+struct replicas {
+    struct replica *list; /* utlist DL */
+    size_t links;         /* not closed yet */
+    bool stopping;        /* no attempt begins any more */
+    uv_loop_t *loop;
+    struct primary *core;
+    const struct config *config;
+    void (*called)(void *arg); /* the core was */
+    void *arg;
+};
 
 struct replica {
     struct replica *prev, *next;
-    struct daemon *daemon;
-    const struct config_replica *config; /* in daemon->config */
+    struct replicas *all;
+    const struct config_replica *config; /* in all->config */
     char *name;
     int number;              /* in the core */
     struct attempt *attempt; /* NULL: no link now */
@@ -42,13 +58,14 @@ struct replica {
     double rate;
 };
 
-/* Add to the core and to daemon->replicas; connects when started. */
-int replica_add(struct daemon *d, const struct config_replica *config,
-                struct err *err) MUSTCHECK;
+/* Add to the core and to the list; connects when started.  NULL: *err. */
+struct replica *replica_add(struct replicas *all,
+                            const struct config_replica *config,
+                            struct err *err);
 /* Take it out of the core; freed when its handles are closed. */
 void replica_remove(struct replica *r);
-struct replica *replica_find(struct daemon *d, const char *name);
-struct replica *replica_of(struct daemon *d, int number);
+struct replica *replica_find(const struct replicas *all, const char *name);
+struct replica *replica_of(const struct replicas *all, int number);
 void replica_start(struct replica *r);
 /* Another configuration: connect anew. */
 void replica_reconfigure(struct replica *r,
@@ -61,8 +78,8 @@ void replica_pause(struct replica *r, bool paused);
 void replica_give_up(struct replica *r, const struct err *err, bool permanent);
 /* There may be bytes to send. */
 void replica_kick(struct replica *r);
-/* Once a second: back-off, rate, change of state. */
-void replica_second(struct replica *r);
+/* Once a second: back-off, rate, what it lacks, change of state. */
+void replica_second(struct replica *r, bool index_ready);
 /* End: say goodbye if that can be done at once, then close. */
 void replica_say_bye(struct replica *r);
 void replica_close_link(struct replica *r);

@@ -25,6 +25,11 @@ int64_t clock_of_files_ns(void);
 /* Sleep at least `ns`, through signals. */
 void clock_sleep_ns(int64_t ns);
 
+static inline int64_t clock_mono_ms(void)
+{
+    return clock_mono_ns() / NS_PER_MS;
+}
+
 static inline int64_t clock_of_timespec(struct timespec t)
 {
     return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;

@@ -2,12 +2,13 @@
  *
  * behind: see behind.h.
  */
-#include "agent/daemon/behind.h"
+#include "agent/replica/behind.h"
 
 #include "agent/base/log.h"
 #include "agent/base/object.h"
 #include "agent/config/hint_names.h"
 #include "agent/replica/replica.h"
+#include "store/base/clock.h"
 #include "sync/errors/state.h"
 
 /* What a replica lacks that is copied, compared or away, its state says; but
@@ -19,18 +20,18 @@ static bool is_told_by(enum replica_state state, const struct err *why)
     return !quiet && why->id == DR_LAG;
 }
 
-bool behind_why(struct daemon *d, const struct replica *r, struct err *why)
+bool behind_why(const struct replica *r, bool index_ready, struct err *why)
 {
     struct replica_status st;
-    if (primary_keeps_up(d->core, r->number, d->config->lag_limit_ms,
-                         daemon_ms(), why)) {
+    if (primary_keeps_up(r->all->core, r->number, r->all->config->lag_limit_ms,
+                         clock_mono_ms(), why)) {
         return false;
     }
-    primary_status(d->core, r->number, daemon_ms(), &st);
+    primary_status(r->all->core, r->number, clock_mono_ms(), &st);
 
     /* An index that is being read says so itself. */
     if (is_told_by(st.state, why) ||
-        (st.lag_ms < 0 && !d->index_ready && why->id == DR_LAG)) {
+        (st.lag_ms < 0 && !index_ready && why->id == DR_LAG)) {
         return false;
     }
     (void)err_wrap(why, "replica %s%s", r->name,
@@ -40,7 +41,7 @@ bool behind_why(struct daemon *d, const struct replica *r, struct err *why)
 
 bool behind_flaps(const struct replica *r, struct err *why)
 {
-    int64_t now_ms = daemon_ms();
+    int64_t now_ms = clock_mono_ms();
 
     if (!breaks_are_many(&r->breaks, now_ms)) {
         return false;
@@ -59,11 +60,11 @@ bool behind_flaps(const struct replica *r, struct err *why)
 /* --- the log ------------------------------------------------------------- */
 
 /* A replica that went away does not keep up for that. */
-static bool is_there(struct daemon *d, const struct replica *r)
+static bool is_there(const struct replica *r)
 {
     struct replica_status st;
 
-    primary_status(d->core, r->number, daemon_ms(), &st);
+    primary_status(r->all->core, r->number, clock_mono_ms(), &st);
     return st.state == REPLICA_STREAMING || st.state == REPLICA_PAUSED;
 }
 
@@ -74,14 +75,14 @@ static void caught_up(struct replica *r, int64_t now_ms)
     r->behind = (struct behind){0};
 }
 
-void behind_second(struct daemon *d, struct replica *r)
+void behind_second(struct replica *r, bool index_ready)
 {
     struct behind *b = &r->behind;
     struct err why = {0};
-    int64_t now_ms = daemon_ms();
+    int64_t now_ms = clock_mono_ms();
 
-    if (!behind_flaps(r, &why) && !behind_why(d, r, &why)) {
-        if (b->id != 0 && is_there(d, r)) {
+    if (!behind_flaps(r, &why) && !behind_why(r, index_ready, &why)) {
+        if (b->id != 0 && is_there(r)) {
             caught_up(r, now_ms);
         }
         return;
@@ -98,12 +99,11 @@ void behind_second(struct daemon *d, struct replica *r)
 
 /* --- for status ---------------------------------------------------------- */
 
-json_t *behind_refused_json(struct daemon *d, const struct replica *r,
-                            bool with_keys)
+json_t *behind_refused_json(const struct replica *r, bool with_keys)
 {
     struct primary_refused x;
 
-    if (!primary_refused(d->core, r->number, daemon_ms(), &x)) {
+    if (!primary_refused(r->all->core, r->number, clock_mono_ms(), &x)) {
         return json_null();
     }
     json_t *o =
@@ -116,14 +116,14 @@ json_t *behind_refused_json(struct daemon *d, const struct replica *r,
         }
     }
     (void)json_object_set_new(o, "errno", json_integer(x.err.sys));
-    (void)json_object_set_new(o, "error",
-                              hint_names_error(&x.err, d->config, r->config));
+    (void)json_object_set_new(
+        o, "error", hint_names_error(&x.err, r->all->config, r->config));
     return o;
 }
 
 json_t *behind_breaks_json(const struct replica *r)
 {
-    int64_t now_ms = daemon_ms();
+    int64_t now_ms = clock_mono_ms();
     unsigned count = breaks_count(&r->breaks, now_ms);
     if (count == 0) {
         return json_null();
@@ -133,5 +133,5 @@ json_t *behind_breaks_json(const struct replica *r)
         object_seconds(BREAKS_WINDOW_MS), "last_s",
         object_seconds(breaks_last_ms(&r->breaks, now_ms)), "flapping",
         breaks_are_many(&r->breaks, now_ms), "error",
-        hint_names_error(&r->breaks.last, r->daemon->config, r->config));
+        hint_names_error(&r->breaks.last, r->all->config, r->config));
 }

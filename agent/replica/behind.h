@@ -11,7 +11,13 @@
  */
 #pragma once
 
-#include "agent/daemon/daemon_impl.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/base/err.h"
+
+struct replica;
 
 enum { BEHIND_LOG_MS = 10 * 60 * 1000 };
 
@@ -22,13 +28,12 @@ struct behind {
 };
 
 /* It lacks something: *why is the warning.  False: it keeps up, or its state
- * says what is wrong. */
-bool behind_why(struct daemon *d, const struct replica *r, struct err *why);
+ * says what is wrong (or the database's, while the index is not ready). */
+bool behind_why(const struct replica *r, bool index_ready, struct err *why);
 /* The link breaks again and again: *why is the warning. */
 bool behind_flaps(const struct replica *r, struct err *why);
 /* Once a second: log what began, lasts or is over. */
-void behind_second(struct daemon *d, struct replica *r);
+void behind_second(struct replica *r, bool index_ready);
 /* REFUSED and BREAKS of control.h, or null. */
-json_t *behind_refused_json(struct daemon *d, const struct replica *r,
-                            bool with_keys);
+json_t *behind_refused_json(const struct replica *r, bool with_keys);
 json_t *behind_breaks_json(const struct replica *r);
