@@ -105,8 +105,7 @@ static void meet(struct primary *p, struct brake *b, uint64_t keys)
 static bool has_caught_up(struct primary *p, struct repl *r)
 {
     return r->session == SESSION_LIVE && r->digests_known && r->jobs == NULL &&
-           !reconcile_is_owed(r) &&
-           aside_reached(p, r, r->brake.established_tail);
+           !due_any(r) && flight_reached(p, r, r->brake.established_tail);
 }
 
 static void count_established(struct primary *p, struct repl *r, uint64_t keys)
@@ -135,7 +134,7 @@ static bool begins_to_age(struct primary *p)
     if (p->age_tail == 0) {
         p->age_tail = p->log.tail_seq + 1;
     }
-    return primary_indexed(p, p->age_tail - 1);
+    return flight_indexed(p, p->age_tail - 1);
 }
 
 void brake_tick(struct primary *p)
@@ -293,7 +292,7 @@ static enum brake_word asks_unsure(struct primary *p, struct repl *r,
         return BRAKE_WAIT;
     }
     if (is_table || is_too_much(p, b->unsure + 1, most_keys(b))) {
-        reconcile_owe_soon(p, r);
+        due_soon(p, r);
         return BRAKE_HOLD;
     }
     b->unsure++;
@@ -322,13 +321,20 @@ static enum brake_word asks_moving(const struct primary *p,
                                                            : BRAKE_FULL;
 }
 
+/* A move that is not known as a whole yet may have made this delete. */
+static bool is_gated(struct primary *p, const struct flight *f)
+{
+    gate_drop(&p->gates, flight_indexed, p);
+    return gate_holds(&p->gates, f->seq, f->rec->gate);
+}
+
 enum brake_word brake_asks(struct primary *p, struct repl *r,
                            const struct flight *f)
 {
     struct brake *b = &r->brake;
     const struct record *rec = f->rec;
 
-    bool gated = primary_gated(p, f);
+    bool gated = is_gated(p, f);
 
     if (!is_on(r)) {
         if (!p->index_ready || !r->digests_known) {
@@ -353,7 +359,7 @@ enum brake_word brake_asks(struct primary *p, struct repl *r,
     }
     b->withheld++;
     r->held++;
-    reconcile_owe_soon(p, r);
+    due_soon(p, r);
     return BRAKE_HOLD;
 }
 
@@ -497,7 +503,7 @@ void brake_judge(struct primary *p, struct compare *c, bool trips)
     struct brake *b = &r->brake;
 
     c->result.held = trips;
-    if (!reconcile_repairs(c)) {
+    if (!compare_repairs(c)) {
         return;
     }
     if (!trips) {
@@ -541,7 +547,7 @@ bool brake_passes(const struct primary *p, const struct compare *c,
 
 size_t brake_ask_names(struct repl *r, struct compare *c)
 {
-    if (!c->result.held || !reconcile_repairs(c) ||
+    if (!c->result.held || !compare_repairs(c) ||
         r->brake.named == r->brake.shown) {
         return 0;
     }
@@ -583,7 +589,7 @@ static void keep_sample(struct brake *b, const struct wire_name *name)
         return;
     }
     struct diff_name *s = &b->samples[b->samples_count];
-    if (reconcile_copy_name(s, name->table, name->key)) {
+    if (compare_copy_name(s, name->table, name->key)) {
         s->kind = DIFF_EXTRA;
         s->is_table = name->is_table;
         b->samples_count++;
@@ -692,14 +698,12 @@ static int find_showing(const struct repl *r, uint64_t token,
     return err->code;
 }
 
-int primary_approve(struct primary *p, int replica, uint64_t token,
-                    int64_t now_ms, uint64_t *count_out, struct err *err)
+int brake_approve(struct primary *p, struct repl *r, uint64_t token,
+                  uint64_t *count_out, struct err *err)
 {
-    struct repl *r = primary_repl(p, replica);
     struct brake *b = &r->brake;
     uint32_t shown = 0;
 
-    p->now_ms = now_ms;
     int rc = find_showing(r, token, &shown, err);
     if (rc < 0) {
         return rc;
@@ -719,9 +723,8 @@ int primary_approve(struct primary *p, int replica, uint64_t token,
     b->approved = approved;
     b->approved_count = n;
     *count_out = n;
-    reconcile_owe(p, r);
-    r->compare_after_ms = now_ms;
-    reconcile_step(p, r);
+    due_now(p, r);
+    r->compare_after_ms = p->now_ms;
     return 0;
 }
 
@@ -735,7 +738,7 @@ void brake_applied(struct primary *p, struct repl *r, const struct compare *c)
     free(b->approved);
     b->approved = NULL;
     b->approved_count = 0;
-    reconcile_owe(p, r);
+    due_now(p, r);
     r->compare_after_ms = p->now_ms;
 }
 

@@ -119,6 +119,10 @@ size_t brake_ask_names(struct repl *r, struct compare *c);
 void brake_named(struct repl *r, const struct wire_name *name);
 void brake_all_named(struct repl *r, const struct compare *c);
 /* What was approved has been done: look at what is left. */
+/* What was shown under the token may go: the next comparison, which is due now,
+ * applies it. */
+int brake_approve(struct primary *p, struct repl *r, uint64_t token,
+                  uint64_t *count_out, struct err *err) MUSTCHECK;
 void brake_applied(struct primary *p, struct repl *r, const struct compare *c);
 /* Both roots are equal: nothing is held. */
 void brake_release(struct primary *p, struct repl *r);

@@ -165,18 +165,6 @@ void primary_set_reign(struct primary *p, uint64_t epoch,
     p->config.epoch = epoch;
 }
 
-struct repl *primary_repl(struct primary *p, int replica)
-{
-    assert(replica >= 0 && replica < LOG_REPLICAS_MAX &&
-           p->repl[replica] != NULL && !p->repl[replica]->is_index);
-    return p->repl[replica];
-}
-
-uint64_t primary_id(struct primary *p)
-{
-    return ++p->next_id;
-}
-
 int primary_replica_add(struct primary *p, const struct replica_options *o,
                         int64_t now_ms, struct err *err)
 {
@@ -215,34 +203,6 @@ void primary_set_paused(struct primary *p, int replica, bool paused)
 }
 
 /* --- actions ------------------------------------------------------------- */
-
-void primary_act(struct primary *p, const struct action *a)
-{
-    struct action_node *n = malloc(sizeof *n);
-
-    /* Losing an order to the shell would leave the core waiting for ever. */
-    assert(n != NULL || a->type == ACT_LOG);
-    if (n == NULL) {
-        return;
-    }
-    n->next = NULL;
-    n->a = *a;
-    *p->actions_tail = n;
-    p->actions_tail = &n->next;
-}
-
-void primary_log(struct primary *p, int replica, int level, int dr,
-                 const char *fmt, ...)
-{
-    struct action a = {.type = ACT_LOG, .replica = replica, .level = level};
-    va_list ap;
-
-    a.err.id = dr;
-    va_start(ap, fmt);
-    (void)vsnprintf(a.err.msg, sizeof a.err.msg, fmt, ap);
-    va_end(ap);
-    primary_act(p, &a);
-}
 
 static void unlink_action(struct primary *p, struct action_node **at)
 {
@@ -284,14 +244,14 @@ static bool next_queued(struct primary *p, struct action *out)
 
 static bool next_look(struct primary *p, struct action *out)
 {
-    struct record *rec = sender_next_look(p);
+    struct record *rec = read_next(p);
 
     if (rec == NULL) {
         return false;
     }
     struct look_job *job = calloc(1, sizeof *job);
     if (job == NULL) {
-        sender_retry_later(p, rec, 1000);
+        read_later(p, rec, 1000);
         return false;
     }
     job->id = primary_id(p);
@@ -344,22 +304,9 @@ static void shorten_log(struct primary *p)
                     (unsigned long long)p->log.pending[slowest]);
         changelog_forget(&p->log, slowest);
         sender_redo(p, r);
-        reconcile_owe(p, r);
+        due_now(p, r);
         r->forgotten = r->session == SESSION_DOWN;
     }
-}
-
-static uint64_t audience(struct primary *p)
-{
-    uint64_t mask = 0;
-    struct repl *r;
-
-    EACH_REPL(p, r) {
-        if (!r->forgotten) {
-            mask |= repl_bit(r);
-        }
-    }
-    return mask;
 }
 
 static void hint(struct primary *p, struct record *rec, enum hint why,
@@ -370,23 +317,18 @@ static void hint(struct primary *p, struct record *rec, enum hint why,
     p->now_ms = now_ms;
     if (rec == NULL) {
         EACH_REPL(p, r) {
-            reconcile_owe(p, r);
+            due_now(p, r);
         }
         return;
     }
     bool made = unborn_is_made(p, rec, why);
-    sender_hint(p, rec, audience(p), why);
+    (void)sender_hint_all(p, rec, why);
     rec->made = made;
     if (!made) {
         unborn_forget(p, rec->name);
     }
     shorten_log(p);
     sender_advance_all(p);
-}
-
-void primary_hint_again(struct primary *p, struct record *rec)
-{
-    (void)sender_hint(p, rec, audience(p), HINT_FOUND);
 }
 
 void primary_hint_key(struct primary *p, const void *table, size_t table_len,
@@ -432,20 +374,9 @@ void primary_hint_table(struct primary *p, const void *table, size_t table_len,
     hint(p, rec, HINT_COMMITTED, now_ms);
 }
 
-static bool index_passed(void *arg, uint64_t to)
-{
-    return primary_indexed(arg, to);
-}
-
-bool primary_gated(struct primary *p, const struct flight *f)
-{
-    gate_drop(&p->gates, index_passed, p);
-    return gate_holds(&p->gates, f->seq, f->rec->gate);
-}
-
 uint64_t primary_moving(struct primary *p)
 {
-    gate_drop(&p->gates, index_passed, p);
+    gate_drop(&p->gates, flight_indexed, p);
     return gate_open(&p->gates, p->log.tail_seq);
 }
 
@@ -522,7 +453,7 @@ bool primary_hint_left(struct primary *p, struct bytes table, struct bytes key,
     if (noted) {
         sender_advance_all(p);
     } else {
-        sender_release(p, rec);
+        flight_release(p, rec);
     }
     return noted;
 }
@@ -532,8 +463,9 @@ void primary_compare_soon(struct primary *p)
     struct repl *r;
 
     sender_doubt(p);
+    unborn_doubt(p);
     EACH_REPL(p, r) {
-        reconcile_owe_soon(p, r);
+        due_soon(p, r);
     }
 }
 
@@ -545,7 +477,7 @@ void primary_index_ready(struct primary *p, int64_t now_ms)
     p->index_ready = true;
     EACH_REPL(p, r) {
         /* The scan may have changed the index behind the log. */
-        reconcile_owe_soon(p, r);
+        due_soon(p, r);
     }
 }
 
@@ -553,16 +485,6 @@ void primary_index_stale(struct primary *p)
 {
     p->index_ready = false;
     primary_compare_soon(p);
-}
-
-void primary_root_lost(struct primary *p, const char *why)
-{
-    if (!p->lost) {
-        primary_log(p, -1, 3, DR_NOT_OUR_DATABASE, "%s", why);
-    }
-    p->lost = true;
-    (void)snprintf(p->lost_why, sizeof p->lost_why, "%.*s",
-                   (int)sizeof p->lost_why - 1, why);
 }
 
 void primary_root_back(struct primary *p, int64_t now_ms)
@@ -576,7 +498,7 @@ void primary_root_back(struct primary *p, int64_t now_ms)
     p->lost = false;
     primary_log(p, -1, 5, DR_NONE, "the database is back");
     EACH_REPL(p, r) {
-        reconcile_owe(p, r);
+        due_now(p, r);
         sender_resume(p, r);
         stream_start(p, r);
         stream_more(p, r);
@@ -603,7 +525,7 @@ static void thin_marks(struct primary *p, int64_t now_ns)
     struct repl *r;
 
     EACH_REPL(p, r) {
-        uint64_t mark = session_watermark(p, r);
+        uint64_t mark = flight_watermark(p, r);
         passed = r->session == SESSION_LIVE && mark < passed ? mark : passed;
     }
     if (p->marks[1].tail <= passed) {
@@ -652,6 +574,11 @@ void primary_drained(struct primary *p, int64_t wall_ns, int64_t now_ms)
     p->marks[p->marks_count++] = m;
 }
 
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
 int64_t primary_tick(struct primary *p, int64_t now_ms)
 {
     struct repl *r;
@@ -659,14 +586,15 @@ int64_t primary_tick(struct primary *p, int64_t now_ms)
     p->now_ms = now_ms;
     p->retry_ms = INT64_MAX;
     brake_tick(p);
-    int64_t soonest = sender_tick(p);
+    int64_t soonest = earlier(read_tick(p), unborn_tick(p));
+    soonest = earlier(soonest, sender_tick(p));
     EACH_REPL(p, r) {
-        int64_t at = r->is_index ? INT64_MAX : session_tick(p, r);
-        soonest = at < soonest ? at : soonest;
+        if (!r->is_index) {
+            soonest = earlier(soonest, session_tick(p, r));
+        }
         reconcile_step(p, r);
     }
-    int64_t walk_ms = walk_step(p);
-    soonest = walk_ms < soonest ? walk_ms : soonest;
+    soonest = earlier(soonest, walk_step(p));
     sender_advance_all(p);
     int64_t in_ms = soonest - now_ms;
     if (in_ms < TICK_MIN_MS) {
@@ -694,13 +622,26 @@ uint64_t primary_tail(struct primary *p)
 
 bool primary_indexed(struct primary *p, uint64_t barrier)
 {
-    return aside_reached(p, p->repl[p->index_id], barrier);
+    return flight_indexed(p, barrier);
 }
 
 bool primary_passed(struct primary *p, int replica, uint64_t barrier)
 {
     struct repl *r = primary_repl(p, replica);
 
-    return r->session == SESSION_LIVE && !reconcile_is_owed(r) &&
-           p->index_ready && !p->lost && session_watermark(p, r) >= barrier;
+    return r->session == SESSION_LIVE && !due_any(r) && p->index_ready &&
+           !p->lost && flight_watermark(p, r) >= barrier;
+}
+
+int primary_approve(struct primary *p, int replica, uint64_t token,
+                    int64_t now_ms, uint64_t *count_out, struct err *err)
+{
+    struct repl *r = primary_repl(p, replica);
+
+    p->now_ms = now_ms;
+    int rc = brake_approve(p, r, token, count_out, err);
+    if (rc == 0) {
+        reconcile_step(p, r);
+    }
+    return rc;
 }

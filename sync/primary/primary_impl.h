@@ -2,36 +2,62 @@
  *
  * primary_impl: what the files of the primary's core share, and nobody else.
  *
- *     primary.c         hints, actions, barriers, time
- *     sender.c          flights: from a place in the log to an acknowledgement
- *     sender_look.c     ... what a key holds: looks and their answers
- *     aside.c           ... what a key that does not get on does not hold up
- *     uncompared.c      ... and what a comparison says of it
- *     unborn.c          ... what may be a temporary, and no key
- *     leaving.c         ... what may be gone, or covered
- *     refused.c         ... what the replica answers no to
- *     stuck.c           ... and why a change does not come to its replica
- *     stream.c          large values in pieces
- *     session.c         one connection: hello, frames, heartbeats
- *     reconcile.c       comparing one replica with the index: jobs and steps
- *     reconcile_diff.c  ... which name hashes differ
- *     reconcile_names.c ... their names, and repairs
- *     reconcile_walk.c  from name hashes to names, for all who wait for it
- *     reconcile_feed.c  ... and from names to repairs, at the replica's pace
- *     undone.c          what was undone after the primary lost something
+ *     actions.c         what is asked of the host; the log lines
+ *     due.c             is a comparison due?
+ *     gate.c            deletes that wait until a move is known as a whole
+ *     pace.c            how much a link may hold
  *     brake.c           what may be deleted on a replica, and what is held
- *     gate.c            ... and what waits until a move is known as a whole
+ *     undone.c          what was undone after the primary lost something
+ *     heartbeat.c       pings: what is fresh, how far the link has come
+ *     session.c         one connection: hello, frames in and out
  *     primary_status.c  what status shows
+ *     primary.c         the facade: hints, actions, barriers, time
+ *   delivery/
+ *     changelog.c       the log of changes, and each replica's place in it
+ *     aside.c           what a key that does not get on does not hold up
+ *     flights.c         changes under way, as lists
+ *     reads.c           which keys are to be read, and when again
+ *     stream.c          large values in pieces; stream_read.c: their answers
+ *     sender.c          from a place in the log to an acknowledgement
+ *     frames.c          ... and what is sent
+ *     unborn.c          what may be a temporary, and no key
+ *     leaving.c         what may be gone, or covered
+ *     answers.c         what a read told
+ *     refused.c         what the replica answers no to
+ *     stuck.c           why a change does not come to its replica
+ *   compare/
+ *     compare.c         what a comparison knows
+ *     reconcile_feed.c  from names to repairs, at the replica's pace
+ *     reconcile_walk.c  from name hashes to names, for all who wait for it
+ *     reconcile_end.c   how it ends
+ *     reconcile_names.c the names of what differs
+ *     reconcile_diff.c  which name hashes differ
+ *     reconcile.c       jobs and steps
+ *     differs.c         what is known to differ
+ *     uncompared.c      what could not be compared
+ *
+ * No two call each other, even by way of others.  Lowest first: actions, due,
+ * changelog, gate, pace, refused, aside, flights, reads, uncompared, compare,
+ * differs, undone, stuck, heartbeat, stream, sender, unborn, leaving, brake,
+ * frames, stream_read, answers, reconcile_feed, _walk, _end, _names, _diff,
+ * reconcile, session, primary_status, primary.
  */
 #pragma once
 
 #include "store/base/buf.h"
+#include "sync/primary/actions.h"
 #include "sync/primary/brake.h"
+#include "sync/primary/compare/compare.h"
 #include "sync/primary/compare/differs.h"
 #include "sync/primary/delivery/changelog.h"
+#include "sync/primary/delivery/flights.h"
+#include "sync/primary/delivery/frames.h"
+#include "sync/primary/delivery/reads.h"
 #include "sync/primary/delivery/refused.h"
 #include "sync/primary/delivery/stuck.h"
+#include "sync/primary/due.h"
 #include "sync/primary/gate.h"
+#include "sync/primary/heartbeat.h"
 #include "sync/primary/pace.h"
 #include "sync/primary/primary.h"
 #include "sync/primary/undone.h"
@@ -47,18 +73,6 @@ enum {
 };
 
 /* --- flights (sender.c) -------------------------------------------------- */
-
-enum flight_state {
-    FLIGHT_WAIT = 1, /* its record is to be looked at */
-    FLIGHT_READY,    /* in the replica's ready list */
-    FLIGHT_LARGE,    /* in the replica's large list, or streaming */
-    FLIGHT_RIDE,     /* the index' own flight, waiting for another's stream
-                        until retry_ms; or, for a value that may be the same,
-                        another's waiting for the index' */
-    FLIGHT_HELD,     /* an earlier flight of this key is not acknowledged */
-    FLIGHT_BACKOFF,  /* refused by the replica; again at retry_ms */
-    FLIGHT_SENT,
-};
 
 struct flight {
     UT_hash_handle hh;                      /* in replica.flights_by_seq */
@@ -97,6 +111,8 @@ struct stream;
 /* False: no memory; a comparison is owed. */
 bool sender_hint(struct primary *p, struct record *rec, uint64_t mask,
                  enum hint why);
+/* ... for everybody who is to hear of it. */
+bool sender_hint_all(struct primary *p, struct record *rec, enum hint why);
 /* Events were lost: what is being read now, waits to be sent or is on its way
  * may be outdated, and its event missing.  It is read and sent once more: the
  * index must not hold it after the scan that follows, and a comparison sees
@@ -109,9 +125,6 @@ void sender_redo(struct primary *p, struct repl *r);
 /* Take places from the log into flights as far as the window allows. */
 void sender_advance(struct primary *p, struct repl *r);
 void sender_advance_all(struct primary *p);
-/* Append frames of ready flights to r->out until it holds `want` bytes. */
-void sender_produce(struct primary *p, struct repl *r, size_t want);
-bool sender_has_output(const struct repl *r);
 /* 1 = acknowledged, 0 = no such flight was sent. */
 int sender_acked(struct primary *p, struct repl *r, uint64_t seq);
 int sender_refused(struct primary *p, struct repl *r,
@@ -129,54 +142,27 @@ void sender_resume(struct primary *p, struct repl *r);
 /* Forget all flights of the replica. */
 void sender_drop(struct primary *p, struct repl *r);
 int64_t sender_tick(struct primary *p);
-/* A flight's state, and the lists it is on, change only here. */
-void flight_set(struct primary *p, struct flight *f, enum flight_state s);
 /* The flight is over (acknowledged, or not needed): unlink and free it, and
  * let a held one of the same key go on. */
 void flight_end(struct primary *p, struct flight *f);
 /* What was just sent does not account for `news`: the replica gets a flight of
  * its own for that, in the place where the news came. */
 void sender_follow(struct primary *p, struct repl *r, struct record *rec,
-                   struct news news);
+                   struct news news, const struct flight *but);
 /* The index has what its flight was for; what is newer than that (!fresh) gets
  * a flight of its own.  So a key that changes all the time does not hold the
  * index' watermark. */
 void sender_known(struct primary *p, struct flight *f, bool fresh,
                   struct news news);
-/* Does anyone who can take it wait for this record's content? */
-bool sender_awaits(struct primary *p, const struct record *rec);
 /* Content arrived: all flights that waited for it go on. */
 void sender_place(struct primary *p, struct record *rec);
-/* Whatever was read or is being read does not account for a hint of now. */
-void sender_news(struct primary *p, struct record *rec, int64_t now_us);
 /* The index has read a large value, or cannot (NULL): those that waited for its
  * digest go on. */
 void sender_answer_ask(struct primary *p, struct record *rec,
                        const struct stream *read, const struct looked *l);
-/* Free the record if neither the log nor a flight needs it. */
-void sender_release(struct primary *p, struct record *rec);
 
-/* --- looks (sender_look.c) ----------------------------------------------- */
-
-/* The key was read. */
-void sender_found(struct primary *p, const struct record *key);
-void sender_need_look(struct primary *p, struct record *rec);
-void sender_retry_later(struct primary *p, struct record *rec, int64_t in_ms);
-void sender_fail_look(struct primary *p, struct record *rec,
-                      const struct looked *l);
-/* It changed while it was read: that is one more try in vain; it was read. */
-void sender_note_changed(struct primary *p, struct record *rec);
-void sender_note_still(struct primary *p, struct record *rec);
-/* The answer was used: the next look begins anew. */
-void sender_look_settled(struct primary *p, struct record *rec);
-/* It told nothing. */
-void sender_look_again(struct primary *p, struct record *rec, int64_t in_ms);
 /* End what waits for the record's content; it may be gone afterwards. */
 void sender_end_waiting(struct primary *p, struct record *rec);
-/* The next record to look at, or NULL. */
-struct record *sender_next_look(struct primary *p);
-/* Queue what is to be tried again now; returns when the next one is. */
-int64_t sender_tick_looks(struct primary *p);
 
 /* --- keys that do not get on for long (aside.c) -------------------------- */
 
@@ -184,19 +170,18 @@ int64_t sender_tick_looks(struct primary *p);
 void aside_note(struct primary *p, struct record *rec);
 /* The replica refused the flight's change; a reader there holds it up. */
 void aside_refused(struct repl *r, struct flight *f);
-/* This one waits for an earlier flight of its key, which may stand aside. */
-void aside_follow(struct repl *r, struct flight *f);
+/* This one waits for an earlier flight of its key; true: that stands aside, and
+ * so does it now. */
+bool aside_waits(struct repl *r, struct flight *f);
 void aside_blocked(const struct primary *p, struct repl *r, struct flight *f);
 /* Refused so often that it stays aside until it is acknowledged. */
 bool aside_is_refused(const struct flight *f);
+/* It changed while it was read: that is one more try in vain; it was read. */
+void aside_changed(struct primary *p, struct record *rec);
+void aside_still(struct primary *p, struct record *rec);
 /* The flight goes on; it is over. */
 void aside_clear(struct repl *r, struct flight *f);
 void aside_end(struct repl *r, struct flight *f);
-/* Everything up to `barrier` is acknowledged but what stands aside. */
-bool aside_reached(struct primary *p, struct repl *r, uint64_t barrier);
-/* A comparison begins: what the index cannot tell because it stands aside gets
- * a place in the replica's log, too. */
-void aside_adopt(struct primary *p, struct repl *r);
 /* The replica's repairs end without those up to `barrier` that stand aside. */
 void aside_pass(struct repl *r, uint64_t barrier);
 
@@ -249,6 +234,12 @@ struct stream {
     uint64_t zeros;     /* sent since the last fence */
     uint64_t waits_for; /* the answer to this ping; 0: for none */
 };
+/* The replica whose stream has this id, or NULL. */
+struct repl *stream_find(struct primary *p, uint64_t id);
+/* The stream is over; an answer still due will find no stream of its id. */
+struct flight *stream_stop(struct primary *p, struct repl *r);
+/* Ask for the next piece. */
+void stream_read_on(struct primary *p, struct repl *r);
 /* Put the names into an ACT_STREAM_OPEN that is about to be handed out; false
  * when its stream is over already. */
 bool stream_names(struct primary *p, struct action *a);
@@ -343,17 +334,7 @@ void reconcile_disconnected(struct primary *p, struct repl *r,
                             const struct err *err);
 /* Start what may start, go on with what waits for a barrier. */
 void reconcile_step(struct primary *p, struct repl *r);
-/* The replica lacks something that is not in the log for it: compare. */
-void reconcile_owe(struct primary *p, struct repl *r);
-/* The same, at the next quiet moment, or after a while. */
-void reconcile_owe_soon(struct primary *p, struct repl *r);
-/* It is not known to have all that was hinted. */
-bool reconcile_is_owed(const struct repl *r);
-/* Proven equal: what was owed up to `debts` is done. */
-void reconcile_settled(struct repl *r, unsigned debts);
 void reconcile_free_jobs(struct primary *p, struct repl *r);
-void reconcile_names_done(struct primary *p, struct compare *c, bool complete,
-                          const struct err *err);
 void reconcile_no_memory(struct primary *p, struct compare *c);
 /* Begin with the tree's top (reconcile_diff.c); list the buckets that are still
  * to be looked at; name what differs (reconcile_names.c); find the primary's
@@ -371,31 +352,15 @@ void reconcile_drain(struct primary *p, struct compare *c);
 void reconcile_finish(struct primary *p, struct compare *c);
 void reconcile_fail(struct primary *p, struct compare *c,
                     const struct err *err);
-void reconcile_add_name(struct compare *c, enum diff_kind kind, bool is_table,
-                        struct bytes table, struct bytes key);
-bool reconcile_repairs(const struct compare *c);
-/* Differences that were counted and not kept: there are too many for one
- * comparison. */
-uint64_t reconcile_beyond(const struct compare *c);
-/* A list of differences begins anew. */
-void reconcile_keep_none(struct compare *c);
-/* Copies of both names in one block, at out->table.p.  false: no memory. */
-bool reconcile_copy_name(struct diff_name *out, struct bytes table,
-                         struct bytes key);
-void reconcile_repair(struct primary *p, struct compare *c, bool is_table,
-                      struct bytes table, struct bytes key);
-struct compare *reconcile_current(struct repl *r);
-struct diff *reconcile_find(const struct compare *c, struct digest name);
 int reconcile_nodes(struct primary *p, struct repl *r,
                     const struct wire_nodes *m);
-int reconcile_listing(struct primary *p, struct repl *r, struct wire_items *m);
+int reconcile_listing(struct primary *p, struct repl *r, struct wire_items *m,
+                      struct err *err);
 int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
                     struct err *err);
 int reconcile_scanned(struct primary *p, struct repl *r,
                       const struct wire_scan_done *m);
 void reconcile_unread(struct repl *r, const struct wire_unread *m);
-/* An id for a request about what the replica has. */
-uint64_t reconcile_request(struct primary *p, const struct compare *c);
 
 /* --- names on their way into the log (reconcile_feed.c) ------------------ */
 
@@ -409,7 +374,6 @@ void feed_name(struct primary *p, struct compare *c, bool is_table,
                struct bytes table, struct bytes key);
 /* As many as there is room for; true when none waits. */
 bool feed_step(struct primary *p, struct compare *c);
-void feed_clear(struct primary *p, struct compare *c);
 
 /* The walk under way: one for all comparisons that wait for names.  The filter
  * is frozen while it runs, because another thread reads it. */
@@ -438,6 +402,13 @@ struct walk {
 /* Begin a walk, or count who keeps whom waiting; returns when it wants to be
  * called again. */
 int64_t walk_step(struct primary *p);
+/* The walk is over: what it has shown of names that are gone is told to the
+ * index, and `tell` of each comparison that waited, and whether all of its
+ * names were told. */
+void walk_finish(struct primary *p, uint64_t id, bool complete,
+                 const struct err *err,
+                 void (*tell)(struct primary *p, struct compare *c, bool all,
+                              const struct err *err));
 void walk_leave(struct primary *p, int replica);
 void walk_free(struct primary *p);
 
@@ -529,7 +500,6 @@ struct repl {
     size_t latency_at, latency_count;
 };
 
-void session_ping(struct primary *p, struct repl *r);
 /* Bytes that were ever given to the link. */
 static inline uint64_t session_at(const struct repl *r)
 {
@@ -540,17 +510,10 @@ static inline bool session_has_room(const struct repl *r)
 {
     return pace_room(&r->pace, session_at(r)) > 0;
 }
-/* Ask how far the link has come, if that is due. */
-void session_probe(struct primary *p, struct repl *r);
-/* The same at any rate; the ping's id. */
-uint64_t session_fence(struct primary *p, struct repl *r);
 int64_t session_tick(struct primary *p, struct repl *r);
 /* Ask the shell to give the link up. */
 void session_close(struct primary *p, struct repl *r, const struct err *err,
                    bool permanent);
-/* No change is pending for the replica or for the index. */
-bool session_quiet(const struct primary *p, const struct repl *r);
-uint64_t session_watermark(const struct primary *p, const struct repl *r);
 
 /* --- the core ------------------------------------------------------------ */
 
@@ -613,16 +576,6 @@ static inline uint64_t repl_bit(const struct repl *r)
     return UINT64_C(1) << r->id;
 }
 
-/* Queue an action; a full heap drops only log lines. */
-void primary_act(struct primary *p, const struct action *a);
-void primary_log(struct primary *p, int replica, int level, int dr,
-                 const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-uint64_t primary_id(struct primary *p);
-struct repl *primary_repl(struct primary *p, int replica);
-/* As if the watch had said that something happened to the key. */
-void primary_hint_again(struct primary *p, struct record *rec);
-/* A move that is not known as a whole yet may have made this delete. */
-bool primary_gated(struct primary *p, const struct flight *f);
 /* Iterate over replicas in use (the index included). */
 #define EACH_REPL(p, r)                                                        \
     for (int each_##r = 0; each_##r < (p)->repl_top; each_##r++)               \

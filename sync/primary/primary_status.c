@@ -27,7 +27,7 @@ static enum replica_state state_of(const struct primary *p,
     if (r->held > 0) {
         return REPLICA_HELD;
     }
-    if (reconcile_is_owed(r)) {
+    if (due_any(r)) {
         return r->initial ? REPLICA_INITIAL : REPLICA_CATCHUP;
     }
     /* With the database lost nothing streams, whatever the link does. */
@@ -91,7 +91,7 @@ void primary_status(struct primary *p, int replica, int64_t now_ms,
     out->ack_age_ms = r->ack_ms < 0 ? -1 : now_ms - r->ack_ms;
     out->silence_ms = r->rx_ms < 0 ? -1 : now_ms - r->rx_ms;
     out->equal_wall_ns = r->equal_wall_ns;
-    out->watermark = session_watermark(p, r);
+    out->watermark = flight_watermark(p, r);
     out->acked_changes = r->acked;
     out->sent_bytes = r->sent_bytes;
     out->received_bytes = r->received_bytes;
@@ -209,4 +209,32 @@ void primary_counts(struct primary *p, struct primary_counts *out)
     }
     out->lost = p->lost;
     memcpy(out->lost_why, p->lost_why, sizeof out->lost_why);
+}
+
+bool primary_keeps_up(struct primary *p, int replica, int64_t lag_limit_ms,
+                      int64_t now_ms, struct err *why_out)
+{
+    const struct repl *r = primary_repl(p, replica);
+    struct replica_status st;
+
+    p->now_ms = now_ms;
+    if (stuck_lasts(p, r, why_out) || differs_say(p, r, why_out)) {
+        return false;
+    }
+    primary_status(p, replica, now_ms, &st);
+    if (st.lag_ms >= 0 && st.lag_ms <= lag_limit_ms) {
+        return true;
+    }
+    if (st.lag_ms < 0) {
+        (void)err_set(why_out, ERR_TIMEOUT, 0,
+                      "what it lacks is not known before it was compared");
+        why_out->id = DR_LAG;
+        return false;
+    }
+    stuck_say_oldest(p, r, lag_limit_ms, why_out);
+    (void)err_wrap(why_out, "%lld s behind, %llu change%s pending, such as",
+                   (long long)(st.lag_ms / 1000),
+                   (unsigned long long)st.pending_keys,
+                   st.pending_keys == 1 ? "" : "s");
+    return false;
 }

@@ -29,33 +29,6 @@ enum {
 
 /* --- what is known ------------------------------------------------------- */
 
-static bool is_idle(const struct primary *p, const struct repl *r)
-{
-    return p->log.pending[r->id] == 0 && r->flights == NULL;
-}
-
-bool session_quiet(const struct primary *p, const struct repl *r)
-{
-    return is_idle(p, r) && is_idle(p, p->repl[p->index_id]);
-}
-
-uint64_t session_watermark(const struct primary *p, const struct repl *r)
-{
-    uint64_t first = p->log.tail_seq + 1;
-    const struct log_node *node = p->log.cursor[r->id];
-
-    while (node != NULL && (node->mask & repl_bit(r)) == 0) {
-        node = node->next;
-    }
-    if (node != NULL) {
-        first = node->seq;
-    }
-    if (r->flights != NULL && r->flights->seq < first) {
-        first = r->flights->seq;
-    }
-    return first - 1;
-}
-
 /* --- up and down --------------------------------------------------------- */
 
 void session_close(struct primary *p, struct repl *r, const struct err *err,
@@ -273,13 +246,13 @@ static void compare_roots(struct primary *p, struct repl *r)
         r->compare_fails = 0;
         differs_equal(r);
         brake_release(p, r);
-        reconcile_settled(r, r->ping_debts);
+        due_paid(r, r->ping_debts);
         return;
     }
     r->mismatches = brake_explains(p, r) ? 0 : r->mismatches + 1;
 
     if (r->mismatches >= MISMATCHES_PROVE && !r->owed && !r->owed_soon) {
-        reconcile_owe_soon(p, r);
+        due_soon(p, r);
     }
 }
 
@@ -293,7 +266,7 @@ static int on_pong(struct primary *p, struct repl *r, struct bytes body,
         return rc;
     }
     pace_heard(&r->pace, m.id, session_at(r), p->now_ms);
-    session_probe(p, r); /* the window may have become smaller */
+    heartbeat_probe(p, r); /* the window may have become smaller */
     sender_ponged(p, r, m.id);
     stream_ponged(p, r, m.id);
     r->root = m.root;
@@ -306,7 +279,7 @@ static int on_pong(struct primary *p, struct repl *r, struct bytes body,
     }
     if (m.id == r->ping_id && r->ping_tail == p->log.tail_seq + 1 &&
         !m.scanning && r->digests_known && p->index_ready &&
-        session_quiet(p, r)) {
+        flight_quiet(p, r)) {
         compare_roots(p, r);
     }
     return 0;
@@ -443,7 +416,7 @@ static int on_items(struct primary *p, struct repl *r, enum wire_type type,
     if (rc < 0) {
         return rc;
     }
-    return type == WIRE_LISTING ? reconcile_listing(p, r, &m)
+    return type == WIRE_LISTING ? reconcile_listing(p, r, &m, err)
                                 : reconcile_names(p, r, &m, err);
 }
 
@@ -577,9 +550,8 @@ bool primary_wants_fill(struct primary *p, int replica)
     if (r->session == SESSION_DOWN || r->closing) {
         return false;
     }
-    return r->out.len > r->out_at ||
-           (r->session == SESSION_LIVE && !p->lost && sender_has_output(r) &&
-            session_has_room(r));
+    return r->out.len > r->out_at || (r->session == SESSION_LIVE && !p->lost &&
+                                      frames_ready(r) && session_has_room(r));
 }
 
 size_t primary_fill(struct primary *p, int replica, uint8_t *out, size_t room,
@@ -592,7 +564,7 @@ size_t primary_fill(struct primary *p, int replica, uint8_t *out, size_t room,
         return 0;
     }
     if (r->session == SESSION_LIVE) {
-        sender_produce(p, r, room > OUT_AHEAD ? room : OUT_AHEAD);
+        frames_produce(p, r, room > OUT_AHEAD ? room : OUT_AHEAD);
     }
     if (r->out.bad) {
         struct err err;
@@ -620,72 +592,6 @@ size_t primary_fill(struct primary *p, int replica, uint8_t *out, size_t room,
 }
 
 /* --- heartbeats ---------------------------------------------------------- */
-
-/* The newest drain that this replica's watermark covers. */
-static const struct mark *fresh_mark(const struct primary *p,
-                                     const struct repl *r)
-{
-    uint64_t watermark = session_watermark(p, r);
-
-    for (size_t i = p->marks_count; i > 0; i--) {
-        if (p->marks[i - 1].tail <= watermark) {
-            return &p->marks[i - 1];
-        }
-    }
-    return NULL;
-}
-
-static enum replica_state word_for_freshness(const struct repl *r)
-{
-    if (r->held > 0) {
-        return REPLICA_HELD;
-    }
-    return reconcile_is_owed(r) ? REPLICA_CATCHUP : REPLICA_STREAMING;
-}
-
-void session_ping(struct primary *p, struct repl *r)
-{
-    struct wire_ping m = {.id = ++r->ping_id};
-    const struct mark *mark =
-        p->lost || !p->index_ready ? NULL : fresh_mark(p, r);
-
-    /* "Fresh as of" needs a comparison since the connect: before it, the
-     * watermark says nothing about what happened while we were apart. */
-    if (mark != NULL && !reconcile_is_owed(r)) {
-        m.fresh_ns = mark->wall_ns;
-        m.seq = mark->tail;
-        undone_settled(p, r);
-    }
-    if (mark != NULL) {
-        r->ping_wall_ns = mark->wall_ns;
-    }
-    r->ping_debts = r->debts;
-    m.state = (uint8_t)word_for_freshness(r);
-    r->ping_tail =
-        session_quiet(p, r) && mark != NULL ? p->log.tail_seq + 1 : 0;
-    wire_put_ping(&r->out, &m);
-    pace_probed(&r->pace, m.id, session_at(r), p->now_ms);
-    r->next_ping_ms = p->now_ms + p->config.heartbeat_ms;
-}
-
-/* A ping that claims nothing, so that nothing is written for it. */
-uint64_t session_fence(struct primary *p, struct repl *r)
-{
-    struct wire_ping m = {.id = ++r->ping_id};
-
-    m.state = (uint8_t)word_for_freshness(r);
-    wire_put_ping(&r->out, &m);
-    r->ping_tail = 0; /* its answer is not the heartbeat's */
-    pace_probed(&r->pace, m.id, session_at(r), p->now_ms);
-    return m.id;
-}
-
-void session_probe(struct primary *p, struct repl *r)
-{
-    if (pace_wants_probe(&r->pace, session_at(r))) {
-        (void)session_fence(p, r);
-    }
-}
 
 /* A receiver says nothing while it waits for its predecessor to go, and then
  * who that is: to give up before would hide it. */
@@ -717,7 +623,7 @@ int64_t session_tick(struct primary *p, struct repl *r)
     }
     if (p->now_ms >= r->next_ping_ms) {
         if (r->out.len - r->out_at < PING_BEHIND) {
-            session_ping(p, r);
+            heartbeat_ping(p, r);
         } else {
             r->next_ping_ms = p->now_ms + p->config.heartbeat_ms;
         }

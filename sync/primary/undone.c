@@ -31,7 +31,7 @@ static void add_name(struct undone *u, const struct diff_name *n)
         return;
     }
     struct diff_name *copy = &u->names[u->names_count];
-    if (reconcile_copy_name(copy, n->table, n->key)) {
+    if (compare_copy_name(copy, n->table, n->key)) {
         copy->kind = n->kind;
         copy->is_table = n->is_table;
         u->names_count++;
@@ -42,7 +42,7 @@ void undone_count(struct repl *r, const struct compare *c)
 {
     struct undone *u = &r->undone;
 
-    if (!u->suspect || !reconcile_repairs(c)) {
+    if (!u->suspect || !compare_repairs(c)) {
         return;
     }
     /* What is left for another comparison is counted by that. */

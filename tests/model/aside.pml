@@ -9,7 +9,9 @@
  * those flights that it ends without are *passed*: while there is one nothing
  * is claimed for the replica.
  *
- * mirrors: sync/primary/delivery/aside.c aside_note aside_reached aside_adopt aside_pass
+ * mirrors: sync/primary/delivery/aside.c aside_note aside_pass
+ * mirrors: sync/primary/delivery/flights.c flight_reached flight_due_before flight_watermark flight_quiet
+ * mirrors: sync/primary/compare/reconcile.c adopt_aside
  * mirrors: sync/primary/delivery/aside.c aside_clear aside_end is_held_up */
 
 /* Everything up to w is acknowledged but what stands aside. */
@@ -42,7 +44,7 @@ inline aside_note()
 }
 
 /* A comparison begins: what the index cannot tell gets a place. */
-inline aside_adopt(r)
+inline adopt_aside(r)
 {
 #ifdef BREAK_ADOPT
     skip

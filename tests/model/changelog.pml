@@ -10,8 +10,8 @@
  *
  * mirrors: sync/primary/delivery/changelog.h changelog_add changelog_take changelog_forget
  * mirrors: sync/primary/delivery/changelog.h content_news look_news tail_seq
- * mirrors: sync/primary/session.c session_watermark session_quiet
- * mirrors: sync/primary/primary.c shorten_log audience */
+ * mirrors: sync/primary/primary.c shorten_log
+ * mirrors: sync/primary/delivery/sender.c audience */
 
 byte tail_seq;
 /* Nothing was added to the log since the last PING went at a quiet moment
@@ -81,7 +81,7 @@ byte sent_state[MEMBERS * KEYS];
 #define WATERMARK_PASSED(m, w) ((m) != INDEX -> highest_acked[m] >= (w) : \
                                 (KEY_PASSED(m, 0, w) && KEY_PASSED(m, 1, w)))
 #else
-/* session_watermark(m) >= w */
+/* flight_watermark(m) >= w */
 #define WATERMARK_PASSED(m, w) (KEY_PASSED(m, 0, w) && KEY_PASSED(m, 1, w))
 #endif
 

@@ -16,7 +16,7 @@
  * mirrors: sync/replica/disk/disk.c disk_identify
  * mirrors: sync/replica/meta/session.c session_check session_lock session_superseded
  * mirrors: sync/replica/meta/session.c ask_for_lock write_takeover try_lock
- * mirrors: sync/replica/meta/session.c refuse_busy session_follow
+ * mirrors: sync/replica/meta/session.c session_lock session_follow
  * mirrors: sync/replica/watcher.c receive_check_takeover leave_now watch_once
  * mirrors: sync/replica/receive.c op_stage_sync
  * mirrors: sync/replica/meta/meta.h meta_ident_write META_FILE_TAKEOVER META_FILE_LOCK
@@ -151,7 +151,7 @@ inline session(a)
     :: atomic { lock != NOBODY && takeover == a && a != NEWEST ->
         printf("receiver of agent %d: refused, busy\n", a);
         takeover = NOBODY;
-        leave(a) /* refuse_busy() */ }
+        leave(a) /* session_lock() */ }
     od;
     /* session_check(), now that nobody else can change it */
 #ifndef BREAK_RECHECK

@@ -10,13 +10,13 @@
  * the index is swept.  One that it finds may reach the log any time later
  * (reconcile_feed.c): the walk comes to each key by itself, at any time.
  *
- * mirrors: sync/primary/compare/reconcile.c may_compare maybe_own go_on reconcile_finish
- * mirrors: sync/primary/compare/reconcile.c reconcile_owe reconcile_owe_soon reconcile_settled
- * mirrors: sync/primary/compare/reconcile.c reconcile_is_owed reconcile_disconnected
+ * mirrors: sync/primary/compare/reconcile.c may_compare maybe_own go_on reconcile_disconnected
+ * mirrors: sync/primary/due.c due_now due_soon due_any due_paid
+ * mirrors: sync/primary/compare/reconcile_end.c reconcile_finish
  * mirrors: sync/primary/compare/reconcile_diff.c reconcile_listing merge_asked round_done
- * mirrors: sync/primary/compare/reconcile_names.c reconcile_repair reconcile_drain
+ * mirrors: sync/primary/compare/reconcile_names.c reconcile_drain
  * mirrors: sync/primary/compare/reconcile_walk.c primary_walk_found sweep sweep_name
- * mirrors: sync/primary/compare/reconcile_feed.c feed_name feed_step */
+ * mirrors: sync/primary/compare/reconcile_feed.c feed_name feed_step repair */
 
 mtype:phase = { COMPARE_NONE, COMPARE_LISTING, COMPARE_WALKING,
                 COMPARE_DRAINING };
@@ -47,7 +47,7 @@ inline reconcile_begin(r)
 {
     phase[r] = COMPARE_LISTING;
     compare_debts[r] = true;
-    aside_adopt(r);
+    adopt_aside(r);
     up[CH(r)]!LIST, 0, 0, 0
 }
 
@@ -127,7 +127,7 @@ inline primary_walk(r, k)
             ix[k] = 0;
 #ifndef BREAK_SWEEP
             if
-            :: diff[AT(r, k)] == DIFF_VALUE -> reconcile_owe_soon(r)
+            :: diff[AT(r, k)] == DIFF_VALUE -> due_soon(r)
             :: else
             fi
 #endif
@@ -147,6 +147,6 @@ inline reconcile_finish(r)
     phase[r] = COMPARE_NONE;
     aside_pass(r);
     barrier[r] = 0;
-    reconcile_settled(r, compare_debts[r]);
+    due_paid(r, compare_debts[r]);
     mismatches[r] = 0
 }

@@ -138,7 +138,7 @@ end:
     :: d_step { IS_READY(r, 1) -> produce_one(r, 1) }
     :: d_step { IS_READY(r, 0) && !IS_FRESH(0) -> flight[AT(r, 0)] = FLIGHT_WAIT }
     :: d_step { IS_READY(r, 1) && !IS_FRESH(1) -> flight[AT(r, 1)] = FLIGHT_WAIT }
-    :: d_step { CAN_PROVE(r) -> printf("agent: PING\n"); session_ping(r) }
+    :: d_step { CAN_PROVE(r) -> printf("agent: PING\n"); heartbeat_ping(r) }
     /* frames in */
     :: d_step { session[r] == SESSION_LIVE && DOWN_IS(r, ACK) ->
         down[CH(r)]?ACK, a, b; printf("agent: ACK %d %d\n", a, b);

@@ -14,12 +14,13 @@
  * Two steps of a look are told apart: the value is read (by the pool), and the
  * core hears of it.  What lies between them is what makes it hard.
  *
- * mirrors: sync/primary/primary_impl.h FLIGHT_WAIT FLIGHT_READY FLIGHT_SENT FLIGHT_HELD
- * mirrors: sync/primary/delivery/sender.c take_off produce_one sender_acked sender_refused
+ * mirrors: sync/primary/delivery/flights.h FLIGHT_WAIT FLIGHT_READY FLIGHT_SENT FLIGHT_HELD
+ * mirrors: sync/primary/delivery/sender.c take_off sender_acked sender_refused
  * mirrors: sync/primary/delivery/sender.c sender_rewind sender_resume sender_follow sender_known
  * mirrors: sync/primary/delivery/sender.c sender_doubt sender_redo sender_advance flight_end
- * mirrors: sync/primary/delivery/sender.c wake_held sender_hint is_due_before
- * mirrors: sync/primary/delivery/sender_look.c primary_looked */
+ * mirrors: sync/primary/delivery/sender.c wake_held sender_hint
+ * mirrors: sync/primary/delivery/frames.c produce_one
+ * mirrors: sync/primary/delivery/answers.c primary_looked */
 
 #define IS_LIVE(m) ((m) == INDEX || session[m] == SESSION_LIVE)
 #define IS_FRESH(k) (content[k] != 0 && content_news[k] == 0)

@@ -10,7 +10,8 @@
  *
  * mirrors: sync/primary/session.c on_hello_ok on_ready on_ack on_nak on_pong
  * mirrors: sync/primary/session.c primary_link_up primary_link_down compare_roots
- * mirrors: sync/primary/session.c session_ping fresh_mark MISMATCHES_PROVE
+ * mirrors: sync/primary/heartbeat.c heartbeat_ping fresh_mark
+ * mirrors: sync/primary/session.c MISMATCHES_PROVE
  * mirrors: sync/primary/primary.c primary_passed primary_index_ready
  * mirrors: sync/primary/primary.c primary_index_stale primary_compare_soon
  * mirrors: sync/primary/primary_impl.h live_tail digests_known forgotten owed_soon
@@ -47,7 +48,7 @@ byte mismatches[MEMBERS];
 #ifdef BREAK_OWED
 #define IS_OWED(r) (false)
 #else
-/* reconcile_is_owed() */
+/* due_any() */
 #define IS_OWED(r) (owed[r] || owed_soon[r] || blind[r] || \
                     passed[AT(r, 0)] || passed[AT(r, 1)])
 #endif
@@ -62,7 +63,7 @@ inline add_debt(r)
     compare_debts[r] = false
 }
 
-inline reconcile_owe(r)
+inline due_now(r)
 {
     owed[r] = true;
     blind[r] = true;
@@ -70,7 +71,7 @@ inline reconcile_owe(r)
     live_tail[r] = tail_seq
 }
 
-inline reconcile_owe_soon(r)
+inline due_soon(r)
 {
     owed_soon[r] = true;
     blind[r] = true;
@@ -78,7 +79,7 @@ inline reconcile_owe_soon(r)
     live_tail[r] = tail_seq
 }
 
-inline reconcile_settled(r, same_debts)
+inline due_paid(r, same_debts)
 {
 #ifdef BREAK_DEBTS
     owed[r] = false; owed_soon[r] = false; blind[r] = false
@@ -141,7 +142,7 @@ inline primary_link_down(r)
 inline primary_index_ready()
 {
     index_ready = true;
-    for (i : 1 .. REPLICAS) { reconcile_owe_soon(i) }
+    for (i : 1 .. REPLICAS) { due_soon(i) }
     i = 0
 }
 
@@ -154,7 +155,7 @@ inline primary_index_stale()
     index_ready = false;
 #endif
     sender_doubt();
-    for (i : 1 .. REPLICAS) { reconcile_owe_soon(i) }
+    for (i : 1 .. REPLICAS) { due_soon(i) }
     i = 0
 }
 
@@ -206,7 +207,7 @@ inline shorten_log()
         sender_redo(min_seq);
         n = min_seq;
 #ifndef BREAK_FORGET
-        reconcile_owe(n);
+        due_now(n);
 #endif
         forgotten[n] = session[n] == SESSION_DOWN
     :: else
@@ -234,7 +235,7 @@ inline primary_drained()
 
 #define MISMATCHES_PROVE 2
 
-inline session_ping(r)
+inline heartbeat_ping(r)
 {
     ping_out[r] = true;
     ping_debts[r] = true;
@@ -250,12 +251,12 @@ inline compare_roots(r, root0, root1)
         mismatches[r] = 0;
         proven[r] = true;
         assert(!CHECK_CLAIMS || COVERED(r)); /* P9: "equal as of" the mark */
-        reconcile_settled(r, ping_debts[r])
+        due_paid(r, ping_debts[r])
     :: else ->
         mismatches[r]++;
         if
         :: mismatches[r] >= MISMATCHES_PROVE && !owed[r] && !owed_soon[r] ->
-            reconcile_owe_soon(r)
+            due_soon(r)
         :: else
         fi
     fi

@@ -18,7 +18,7 @@ enum {
 static enum differs_depth depth_of(const struct compare *c)
 {
     /* A scan that is no mere look tells the index what it finds. */
-    if (!c->looks && !reconcile_repairs(c)) {
+    if (!c->looks && !compare_repairs(c)) {
         return DIFFERS_RECORDED;
     }
     return c->opt.content ? DIFFERS_CONTENT
@@ -81,11 +81,11 @@ void differs_compared(struct primary *p, struct repl *r,
     struct differs *d = &r->differs;
     bool looked = depth_of(c) >= d->depth;
 
-    if (!reconcile_repairs(c) && count_of(&c->result) > 0) {
+    if (!compare_repairs(c) && count_of(&c->result) > 0) {
         found(p, r, c);
     } else if (looked && c->result.unread == 0 && c->result.left == 0) {
         clear(d);
-    } else if (looked && reconcile_repairs(c) && d->count > 0 &&
+    } else if (looked && compare_repairs(c) && d->count > 0 &&
                d->depth > DIFFERS_RECORDED) {
         /* The key in question may be among those. */
         d->repair_ms = p->now_ms + AGAIN_MS;
@@ -97,7 +97,7 @@ void differs_again(const struct primary *p, struct repl *r,
 {
     struct differs *d = &r->differs;
 
-    if (reconcile_repairs(c) && c->opt.scan && d->count > 0 &&
+    if (compare_repairs(c) && c->opt.scan && d->count > 0 &&
         d->repair_ms == 0) {
         d->repair_ms = p->now_ms + REPAIR_MS;
     }

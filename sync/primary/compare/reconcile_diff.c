@@ -38,12 +38,6 @@ static void bit_set(uint8_t *map, unsigned i)
     map[i / 8] = (uint8_t)(map[i / 8] | (1u << (i % 8)));
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return digest_order(((const struct diff *)a)->name,
-                        ((const struct diff *)b)->name);
-}
-
 static int by_first(const void *a, const void *b)
 {
     return digest_order(*(const struct digest *)a, *(const struct digest *)b);
@@ -55,30 +49,7 @@ static int entry_order(const void *a, const void *b)
                         ((const struct index_entry *)b)->name);
 }
 
-struct diff *reconcile_find(const struct compare *c, struct digest name)
-{
-    struct diff want = {.name = name};
-
-    return c->diffs_count == 0 ? NULL
-                               : bsearch(&want, c->diffs, c->diffs_count,
-                                         sizeof *c->diffs, by_name);
-}
-
 /* --- rounds -------------------------------------------------------------- */
-
-uint64_t reconcile_beyond(const struct compare *c)
-{
-    return c->beyond[DIFF_MISSING] + c->beyond[DIFF_EXTRA] +
-           c->beyond[DIFF_VALUE];
-}
-
-void reconcile_keep_none(struct compare *c)
-{
-    c->kept_extra = c->kept_other = 0;
-    c->went_free = c->went_replaced = 0;
-    memset(c->beyond, 0, sizeof c->beyond);
-    memset(&c->beyond_leaves, 0, sizeof c->beyond_leaves);
-}
 
 static void count_diffs(struct compare *c)
 {
@@ -110,9 +81,9 @@ static bool all_proven(struct compare *c)
     for (size_t i = 0; i < c->diffs_count; i++) {
         struct diff *d = &c->diffs[i];
         const struct diff *was =
-            c->last_count == 0
-                ? NULL
-                : bsearch(d, c->last, c->last_count, sizeof *c->last, by_name);
+            c->last_count == 0 ? NULL
+                               : bsearch(d, c->last, c->last_count,
+                                         sizeof *c->last, compare_by_name);
         d->rounds = 1;
         if (was != NULL && was->kind == d->kind &&
             digest_equal(was->here, d->here) &&
@@ -155,7 +126,7 @@ static void settle(struct primary *p, struct compare *c)
 {
     /* Look again where something differed; what was only counted may be
      * anywhere. */
-    if (reconcile_beyond(c) == 0) {
+    if (compare_beyond(c) == 0) {
         memset(c->buckets_todo, 0, INDEX_BUCKETS / 8);
         for (size_t i = 0; i < c->diffs_count; i++) {
             bit_set(c->buckets_todo, index_bucket(c->diffs[i].name));
@@ -171,7 +142,7 @@ static void settle(struct primary *p, struct compare *c)
     c->last_count = c->diffs_count;
     c->diffs = NULL;
     c->diffs_count = c->diffs_cap = 0;
-    reconcile_keep_none(c);
+    compare_keep_none(c);
     c->bucket_at = 0;
     c->barrier = p->log.tail_seq;
     c->phase = COMPARE_SETTLING;
@@ -184,20 +155,20 @@ static void round_done(struct primary *p, struct compare *c)
     bool proven, braked;
 
     if (c->diffs_count > 0) {
-        qsort(c->diffs, c->diffs_count, sizeof *c->diffs, by_name);
+        qsort(c->diffs, c->diffs_count, sizeof *c->diffs, compare_by_name);
     }
     c->round++;
-    if (!reconcile_repairs(c)) {
+    if (!compare_repairs(c)) {
         drop_unread(p, c);
     }
     proven = all_proven(c);
     count_diffs(c);
     braked = brake_trips(p, c);
-    if ((!reconcile_repairs(c) || braked) && !proven && c->round < ROUNDS_MAX) {
+    if ((!compare_repairs(c) || braked) && !proven && c->round < ROUNDS_MAX) {
         settle(p, c);
         return;
     }
-    if (!reconcile_repairs(c) && !proven) {
+    if (!compare_repairs(c) && !proven) {
         drop_unproven(c);
         count_diffs(c);
     }
@@ -321,7 +292,7 @@ static bool merge_asked(struct primary *p, struct compare *c)
         int n = index_list(p->ix, bucket, &here, &cap, &err);
         if (n < 0) {
             ok = false;
-        } else if (at == from && reconcile_repairs(c) &&
+        } else if (at == from && compare_repairs(c) &&
                    p->repl[c->replica]->compare_fails == 0) {
             /* The replica has nothing there: every name of it is wanted.  That
              * spares the list of a first copy; but who compares in vain needs
@@ -371,7 +342,7 @@ static bool ask_listing(struct primary *p, struct compare *c)
     if (c->asked_count == 0) {
         return false;
     }
-    c->request = reconcile_request(p, c);
+    c->request = compare_request(p, c);
     wire_put_list(&r->out, c->request, c->asked, (uint16_t)c->asked_count);
     return true;
 }
@@ -407,23 +378,20 @@ static bool keep_listed(struct compare *c, const struct digest item[2])
     return true;
 }
 
-int reconcile_listing(struct primary *p, struct repl *r, struct wire_items *m)
+int reconcile_listing(struct primary *p, struct repl *r, struct wire_items *m,
+                      struct err *err)
 {
-    struct compare *c = reconcile_current(r);
+    struct compare *c = compare_current(r);
     struct digest item[2];
 
     if (c == NULL || c->phase != COMPARE_LISTING || m->id != c->request) {
         return 0;
     }
     while (wire_item_listing(m, &item[0], &item[1]) == 1) {
-        struct err err;
         if (c->got_count >= (c->asked_count > 1 ? GOT_MAX : GOT_MAX_ONE) ||
             !was_asked(c, item[0])) {
-            (void)err_set(&err, ERR_PROTO, 0,
-                          "LISTING holds entries that were not asked for");
-            err.id = DR_PROTOCOL;
-            session_close(p, r, &err, false);
-            return 0;
+            return err_set(err, ERR_PROTO, 0,
+                           "LISTING holds entries that were not asked for");
         }
         if (!keep_listed(c, item)) {
             reconcile_no_memory(p, c);
@@ -477,7 +445,7 @@ static void compare_top(struct primary *p, struct compare *c,
     c->phase = COMPARE_BUCKETS;
     c->node_at = 0;
     c->nodes_left = 0;
-    c->request = reconcile_request(p, c);
+    c->request = compare_request(p, c);
     while (c->nodes_left < 16 && ask_buckets(p, c)) {
         ;
     }
@@ -513,7 +481,7 @@ static void compare_buckets(struct primary *p, struct compare *c,
 int reconcile_nodes(struct primary *p, struct repl *r,
                     const struct wire_nodes *m)
 {
-    struct compare *c = reconcile_current(r);
+    struct compare *c = compare_current(r);
 
     if (c == NULL || m->id != c->request) {
         return 0;
@@ -541,7 +509,7 @@ void reconcile_narrow(struct primary *p, struct compare *c)
     }
     brake_compared(r);
     c->phase = COMPARE_TOP;
-    c->request = reconcile_request(p, c);
+    c->request = compare_request(p, c);
     struct wire_tree m = {.id = c->request, .node = WIRE_TREE_TOP};
     wire_put_tree(&r->out, &m);
 }

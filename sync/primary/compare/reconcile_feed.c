@@ -70,16 +70,11 @@ void feed_fed(const struct primary *p, struct repl *r)
     r->fed++;
 }
 
-static size_t waiting_of(const struct compare *c)
-{
-    return c->waiting.len - c->waiting_at;
-}
-
 /* How much may wait for this comparison. */
 static size_t bound(const struct primary *p, const struct compare *c)
 {
     size_t most = p->config.names_bytes;
-    size_t others = p->waiting_bytes - waiting_of(c);
+    size_t others = p->waiting_bytes - compare_waiting(c);
     size_t left = others < SHARES * most ? SHARES * most - others : 0;
 
     left = left < most ? left : most;
@@ -92,7 +87,7 @@ static bool put(struct primary *p, struct compare *c, bool is_table,
     size_t n = ENTRY_HEAD + table.len + key.len;
     struct buf *b = &c->waiting;
 
-    if (waiting_of(c) + n > bound(p, c)) {
+    if (compare_waiting(c) + n > bound(p, c)) {
         return false;
     }
     if (!buf_reserve(b, n)) {
@@ -108,11 +103,26 @@ static bool put(struct primary *p, struct compare *c, bool is_table,
     return true;
 }
 
+static void repair(struct primary *p, struct compare *c, bool is_table,
+                   struct bytes table, struct bytes key)
+{
+    struct record *rec =
+        changelog_record(&p->log, is_table, table.p, table.len, key.p, key.len);
+
+    if (rec == NULL) {
+        return; /* the roots will differ again, and so will we compare */
+    }
+    c->result.to_repair++;
+    feed_fed(p, p->repl[c->replica]);
+    sender_hint(p, rec, UINT64_C(1) << c->replica, HINT_FOUND);
+    changelog_release(&p->log, rec);
+}
+
 void feed_name(struct primary *p, struct compare *c, bool is_table,
                struct bytes table, struct bytes key)
 {
     if (feed_step(p, c) && feed_room(p, p->repl[c->replica]) > 0) {
-        reconcile_repair(p, c, is_table, table, key);
+        repair(p, c, is_table, table, key);
         sender_advance(p, p->repl[c->replica]);
     } else if (!put(p, c, is_table, table, key)) {
         c->left_out++;
@@ -121,7 +131,8 @@ void feed_name(struct primary *p, struct compare *c, bool is_table,
 
 static void take(struct primary *p, struct compare *c)
 {
-    struct cur cur = cur_of(c->waiting.data + c->waiting_at, waiting_of(c));
+    struct cur cur =
+        cur_of(c->waiting.data + c->waiting_at, compare_waiting(c));
     size_t before = cur.left;
     bool is_table = cur_u8(&cur) != 0;
     size_t table_len = cur_u16(&cur);
@@ -129,7 +140,7 @@ static void take(struct primary *p, struct compare *c)
     struct bytes table = {cur_take(&cur, table_len), table_len};
     struct bytes key = {cur_take(&cur, key_len), key_len};
 
-    reconcile_repair(p, c, is_table, table, key);
+    repair(p, c, is_table, table, key);
     c->waiting_at += before - cur.left;
     p->waiting_bytes -= before - cur.left;
 }
@@ -138,13 +149,13 @@ bool feed_step(struct primary *p, struct compare *c)
 {
     struct repl *r = p->repl[c->replica];
 
-    while (waiting_of(c) > 0 && feed_room(p, r) > 0) {
-        while (waiting_of(c) > 0 && feed_room(p, r) > 0) {
+    while (compare_waiting(c) > 0 && feed_room(p, r) > 0) {
+        while (compare_waiting(c) > 0 && feed_room(p, r) > 0) {
             take(p, c);
         }
         sender_advance(p, r); /* that makes room again */
     }
-    if (waiting_of(c) == 0) {
+    if (compare_waiting(c) == 0) {
         buf_deinit(&c->waiting);
         c->waiting_at = 0;
         return true;
@@ -154,13 +165,4 @@ bool feed_step(struct primary *p, struct compare *c)
         c->waiting_at = 0;
     }
     return false;
-}
-
-void feed_clear(struct primary *p, struct compare *c)
-{
-    p->waiting_bytes -= waiting_of(c);
-    buf_deinit(&c->waiting);
-    c->waiting_at = 0;
-    c->left_out = 0;
-    c->walk_err = (struct err){0};
 }

@@ -22,51 +22,9 @@ enum {
 
 /* --- repairs and names --------------------------------------------------- */
 
-bool reconcile_copy_name(struct diff_name *out, struct bytes table,
-                         struct bytes key)
-{
-    uint8_t *copy = malloc(table.len + key.len + 1);
-
-    if (copy == NULL) {
-        return false;
-    }
-    if (table.len > 0) {
-        memcpy(copy, table.p, table.len);
-    }
-    if (key.len > 0) {
-        memcpy(copy + table.len, key.p, key.len);
-    }
-    out->table = (struct bytes){copy, table.len};
-    out->key = (struct bytes){copy + table.len, key.len};
-    return true;
-}
-
-void reconcile_add_name(struct compare *c, enum diff_kind kind, bool is_table,
-                        struct bytes table, struct bytes key)
-{
-    if (c->names_count >= c->opt.names_max) {
-        return;
-    }
-    if (c->names_count == c->names_cap) {
-        size_t cap = c->names_cap ? c->names_cap * 2 : 64;
-        struct diff_name *names = realloc(c->names, cap * sizeof *names);
-        if (names == NULL) {
-            return;
-        }
-        c->names = names;
-        c->names_cap = cap;
-    }
-    struct diff_name *name = &c->names[c->names_count];
-    if (reconcile_copy_name(name, table, key)) {
-        name->kind = kind;
-        name->is_table = is_table;
-        c->names_count++;
-    }
-}
-
 void reconcile_drain(struct primary *p, struct compare *c)
 {
-    if (!reconcile_repairs(c)) {
+    if (!compare_repairs(c)) {
         reconcile_finish(p, c);
         return;
     }
@@ -85,10 +43,10 @@ void reconcile_fed(struct primary *p, struct compare *c)
 
 /* The walk gave (or could not give) its names.  What it found is repaired in
  * any case. */
-void reconcile_names_done(struct primary *p, struct compare *c, bool complete,
-                          const struct err *err)
+static void names_done(struct primary *p, struct compare *c, bool complete,
+                       const struct err *err)
 {
-    if (!complete && (err != NULL || reconcile_repairs(c))) {
+    if (!complete && (err != NULL || compare_repairs(c))) {
         if (err != NULL && err->code != 0) {
             c->walk_err = *err;
         } else {
@@ -102,6 +60,13 @@ void reconcile_names_done(struct primary *p, struct compare *c, bool complete,
     if (feed_step(p, c)) {
         reconcile_fed(p, c);
     }
+}
+
+void primary_walk_ended(struct primary *p, uint64_t id, bool complete,
+                        const struct err *err, int64_t now_ms)
+{
+    p->now_ms = now_ms;
+    walk_finish(p, id, complete, err, names_done);
 }
 
 void reconcile_walk(struct primary *p, struct compare *c)
@@ -154,7 +119,7 @@ void reconcile_name_diffs(struct primary *p, struct compare *c)
             continue;
         }
         bool goes =
-            reconcile_repairs(c) && brake_passes(p, c, c->diffs[i].name, false);
+            compare_repairs(c) && brake_passes(p, c, c->diffs[i].name, false);
         if (goes || seen++ < most) {
             c->resolve[want++] = c->diffs[i].name;
         }
@@ -169,21 +134,6 @@ void reconcile_name_diffs(struct primary *p, struct compare *c)
     reconcile_ask_names(p, c);
 }
 
-void reconcile_repair(struct primary *p, struct compare *c, bool is_table,
-                      struct bytes table, struct bytes key)
-{
-    struct record *rec =
-        changelog_record(&p->log, is_table, table.p, table.len, key.p, key.len);
-
-    if (rec == NULL) {
-        return; /* the roots will differ again, and so will we compare */
-    }
-    c->result.to_repair++;
-    feed_fed(p, p->repl[c->replica]);
-    sender_hint(p, rec, UINT64_C(1) << c->replica, HINT_FOUND);
-    changelog_release(&p->log, rec);
-}
-
 /* The replica said all names of a chunk that it found.  What it left out may be
  * in a directory that it cannot list: as long as nothing was about to remove
  * it, it is there for all we know. */
@@ -192,18 +142,18 @@ static void check_left_out(struct primary *p, struct repl *r, struct compare *c)
     bool open = false;
 
     for (size_t i = 0; i < c->resolve_at && c->names_left > 0; i++) {
-        const struct diff *d = reconcile_find(c, c->resolve[i]);
+        const struct diff *d = compare_find(c, c->resolve[i]);
         open = open || (d != NULL && !d->named && !d->moving);
     }
-    if (open && reconcile_repairs(c)) {
-        reconcile_owe_soon(p, r);
+    if (open && compare_repairs(c)) {
+        due_soon(p, r);
     }
 }
 
 int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
                     struct err *err)
 {
-    struct compare *c = reconcile_current(r);
+    struct compare *c = compare_current(r);
     const struct index_key *k = index_key(p->ix);
     struct wire_name name;
     int rc;
@@ -212,7 +162,7 @@ int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
         return 0; /* of a comparison that is over */
     }
     while ((rc = wire_item_name(m, &name, err)) == 1) {
-        struct diff *d = reconcile_find(c, name.name);
+        struct diff *d = compare_find(c, name.name);
         struct digest truth =
             name.is_table ? index_name_table(k, name.table.p, name.table.len)
                           : index_name_key(k, name.table.p, name.table.len,
@@ -224,8 +174,8 @@ int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
         }
         d->named = true;
         c->names_left--;
-        reconcile_add_name(c, DIFF_EXTRA, name.is_table, name.table, name.key);
-        if (reconcile_repairs(c) &&
+        compare_add_name(c, DIFF_EXTRA, name.is_table, name.table, name.key);
+        if (compare_repairs(c) &&
             brake_passes(p, c, name.name, name.is_table)) {
             feed_name(p, c, name.is_table, name.table, name.key);
         } else if (c->names_asked) {

@@ -80,7 +80,7 @@ const void *primary_walk_filter(struct primary *p, uint64_t id)
 
 static bool is_waiting(struct repl *r)
 {
-    const struct compare *c = reconcile_current(r);
+    const struct compare *c = compare_current(r);
 
     return c != NULL && c->phase == COMPARE_WALKING && c->walk_wanted;
 }
@@ -93,12 +93,12 @@ static bool others_come(struct primary *p)
 
     EACH_REPL(p, r) {
         if (is_waiting(r) &&
-            p->now_ms - reconcile_current(r)->wanted_ms >= GATHER_MS) {
+            p->now_ms - compare_current(r)->wanted_ms >= GATHER_MS) {
             return false;
         }
     }
     EACH_REPL(p, r) {
-        const struct compare *c = reconcile_current(r);
+        const struct compare *c = compare_current(r);
         if (c != NULL && c->phase >= COMPARE_TOP &&
             c->phase <= COMPARE_RESOLVING && c->phase != COMPARE_SETTLING &&
             p->now_ms - c->began_ms < GATHER_MS) {
@@ -161,7 +161,7 @@ static void begin(struct primary *p)
         return;
     }
     EACH_REPL(p, r) {
-        if (is_waiting(r) && !add_member(w, r, reconcile_current(r))) {
+        if (is_waiting(r) && !add_member(w, r, compare_current(r))) {
             break;
         }
     }
@@ -181,7 +181,7 @@ static struct compare *compare_of(struct primary *p,
                                   const struct walk_member *m)
 {
     struct repl *r = m->replica < 0 ? NULL : p->repl[m->replica];
-    struct compare *c = r == NULL ? NULL : reconcile_current(r);
+    struct compare *c = r == NULL ? NULL : compare_current(r);
 
     return c != NULL && c->id == m->compare && c->phase == COMPARE_WALKING
                ? c
@@ -191,7 +191,7 @@ static struct compare *compare_of(struct primary *p,
 /* Names that the member takes now; those of a verification go nowhere. */
 static size_t room_of(const struct primary *p, const struct compare *c)
 {
-    if (!reconcile_repairs(c)) {
+    if (!compare_repairs(c)) {
         return PASS_ROOM;
     }
     return c->waiting.len > 0 ? 0 : feed_room(p, p->repl[c->replica]);
@@ -336,7 +336,7 @@ void walk_free(struct primary *p)
 
 static enum diff_kind kind_of(const struct compare *c, struct digest name)
 {
-    const struct diff *d = reconcile_find(c, name);
+    const struct diff *d = compare_find(c, name);
 
     return d == NULL ? DIFF_MISSING : (enum diff_kind)d->kind;
 }
@@ -361,8 +361,8 @@ void primary_walk_found(struct primary *p, uint64_t id, struct digest name,
             uint8_t *byte = &w->members[i].found[at / 8];
             *byte = (uint8_t)(*byte | (1u << (at % 8)));
         }
-        reconcile_add_name(c, kind_of(c, name), is_table, table, key);
-        if (reconcile_repairs(c)) {
+        compare_add_name(c, kind_of(c, name), is_table, table, key);
+        if (compare_repairs(c)) {
             feed_name(p, c, is_table, table, key);
         }
     }
@@ -386,7 +386,7 @@ static void sweep_name(struct primary *p, struct repl *r, const struct diff *d)
     if (index_get(p->ix, d->name, &e) && digest_equal(e.digest, d->here)) {
         index_remove(p->ix, d->name);
         if (d->kind == DIFF_VALUE) {
-            reconcile_owe_soon(p, r); /* the replica must name it */
+            due_soon(p, r); /* the replica must name it */
         }
     }
 }
@@ -395,7 +395,7 @@ static void sweep(struct primary *p, const struct walk_filter *f, size_t m,
                   const struct walk_member *member, const struct compare *c)
 {
     for (size_t i = 0; i < f->names_count[m]; i++) {
-        const struct diff *d = reconcile_find(c, f->names[m][i]);
+        const struct diff *d = compare_find(c, f->names[m][i]);
         if (((member->found[i / 8] >> (i % 8)) & 1) == 0 && d != NULL) {
             sweep_name(p, p->repl[c->replica], d);
         }
@@ -414,12 +414,13 @@ static bool found_all(const struct walk_filter *f, size_t m,
     return c->whole_count == 0;
 }
 
-void primary_walk_ended(struct primary *p, uint64_t id, bool complete,
-                        const struct err *err, int64_t now_ms)
+void walk_finish(struct primary *p, uint64_t id, bool complete,
+                 const struct err *err,
+                 void (*tell)(struct primary *p, struct compare *c, bool all,
+                              const struct err *err))
 {
     struct walk done = p->walk;
 
-    p->now_ms = now_ms;
     if (done.id != id) {
         return;
     }
@@ -433,7 +434,7 @@ void primary_walk_ended(struct primary *p, uint64_t id, bool complete,
             sweep(p, done.filter, i, &done.members[i], c);
         }
         bool all = complete || found_all(done.filter, i, &done.members[i], c);
-        reconcile_names_done(p, c, all, err);
+        tell(p, c, all, err);
     }
     free_filter(&done);
 }

@@ -122,7 +122,7 @@ void aside_end(struct repl *r, struct flight *f)
 }
 
 /* It waits for an earlier flight of its key, which stands aside. */
-static bool waits_for_one(struct repl *r, struct flight *f)
+bool aside_waits(struct repl *r, struct flight *f)
 {
     const struct flight *o = f->state == FLIGHT_HELD ? f->rec->flights : NULL;
 
@@ -135,56 +135,6 @@ static bool waits_for_one(struct repl *r, struct flight *f)
     return o != NULL;
 }
 
-void aside_follow(struct repl *r, struct flight *f)
-{
-    (void)waits_for_one(r, f);
-}
-
-bool aside_reached(struct primary *p, struct repl *r, uint64_t barrier)
-{
-    struct flight *f;
-    const struct log_node *node = changelog_next(&p->log, r->id);
-
-    if (session_watermark(p, r) >= barrier) {
-        return true;
-    }
-    if (r->aside == 0 || (node != NULL && node->seq <= barrier)) {
-        return false;
-    }
-    /* This may be asked often, and the list be long. */
-    if (r->reached_ms == p->now_ms) {
-        return false;
-    }
-    DL_FOREACH(r->flights, f) {
-        if (f->seq > barrier) {
-            break;
-        }
-        if (!f->aside && !waits_for_one(r, f)) {
-            r->reached_ms = p->now_ms;
-            return false;
-        }
-    }
-    return true;
-}
-
-void aside_adopt(struct primary *p, struct repl *r)
-{
-    struct repl *own = p->repl[p->index_id];
-    const struct flight *f;
-
-    if (own->aside == 0) {
-        return;
-    }
-    DL_FOREACH(own->flights, f) {
-        if (f->aside &&
-            !changelog_add(&p->log, f->rec, repl_bit(r), p->now_ms, 0)) {
-            reconcile_owe(p, r);
-            return;
-        }
-    }
-    sender_advance(p, r);
-}
-
 void aside_pass(struct repl *r, uint64_t barrier)
 {
     struct flight *f;
@@ -194,5 +144,26 @@ void aside_pass(struct repl *r, uint64_t barrier)
             f->passed = true;
             r->passed++;
         }
+    }
+}
+
+void aside_changed(struct primary *p, struct record *rec)
+{
+    if (rec->changed == 0) {
+        rec->changed_ms = p->now_ms;
+        DL_APPEND2(p->hot, rec, hot_prev, hot_next);
+    }
+    if (rec->changed < UINT16_MAX) {
+        rec->changed++;
+    }
+    aside_note(p, rec);
+}
+
+void aside_still(struct primary *p, struct record *rec)
+{
+    if (rec->changed > 0) {
+        DL_DELETE2(p->hot, rec, hot_prev, hot_next);
+        rec->changed = 0;
+        rec->changed_ms = 0;
     }
 }

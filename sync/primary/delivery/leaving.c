@@ -40,7 +40,7 @@ bool leaving_is_doubtful(struct primary *p, struct record *rec)
     if (rec->left_ms == 0 || wait_ms <= 0 || !is_indexed(p, rec)) {
         return false;
     }
-    sender_look_again(p, rec, wait_ms);
+    read_again(p, rec, wait_ms);
     return true;
 }
 
@@ -61,7 +61,7 @@ void leaving_covered(struct primary *p, struct record *rec)
     struct looked l = {.result = LOOK_ERROR, .err = &err};
 
     if (was_told_to_all(p, rec) && !is_indexed(p, rec)) {
-        sender_look_settled(p, rec);
+        read_done(p, rec);
         sender_end_waiting(p, rec);
         return;
     }
@@ -72,5 +72,5 @@ void leaving_covered(struct primary *p, struct record *rec)
         QUOTED_TABLE(record_table(rec), rec->table_len),
         QUOTED(record_key(rec), rec->key_len));
     err.id = DR_PASSED_OVER;
-    sender_fail_look(p, rec, &l);
+    read_failed(p, rec, &l);
 }

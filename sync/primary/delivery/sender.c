@@ -30,208 +30,22 @@
 #include "sync/primary/primary_impl.h"
 
 enum {
-    RELOOKS_MAX = 3,
-    BRAKED_MS = 50,
-    READY_MAX_BYTES = 1 << 20,  /* frames waiting for one replica's turn */
-    SAME_FROM_BYTES = 64,       /* a smaller value costs no more than to ask */
     RIDE_MAX_MS = 1000,         /* then the index streams by itself */
     READ_BYTES_PER_MS = 100000, /* a local read is at least as fast */
 };
 
 /* --- lists --------------------------------------------------------------- */
 
-static bool is_fresh(const struct record *rec)
-{
-    return rec->content != CONTENT_UNKNOWN && rec->content_covers == rec->hints;
-}
-
 static struct repl *repl_of(struct primary *p, const struct flight *f)
 {
     return p->repl[f->replica];
-}
-
-static bool is_live(const struct repl *r)
-{
-    return r->is_index || (r->session == SESSION_LIVE && !r->closing);
-}
-
-static bool is_timed(const struct flight *f)
-{
-    return f->state == FLIGHT_BACKOFF || f->state == FLIGHT_RIDE;
-}
-
-static void leave_list(struct repl *r, struct flight *f)
-{
-    r->timed -= is_timed(f);
-    if (f->state == FLIGHT_WAIT) {
-        r->unread--;
-        r->read_ms = r->p->now_ms;
-    } else if (f->state == FLIGHT_READY) {
-        DL_DELETE2(r->ready, f, ready_prev, ready_next);
-        r->ready_bytes -= f->bytes;
-        r->window_bytes -= f->bytes;
-        f->bytes = 0;
-    } else if (f->state == FLIGHT_LARGE) {
-        if (r->stream.flight != f) {
-            DL_DELETE2(r->large, f, ready_prev, ready_next);
-        }
-    } else if (f->state == FLIGHT_SENT) {
-        r->window_bytes -= f->bytes;
-        f->bytes = 0;
-        f->blocked_ms = 0;
-    }
-}
-
-/* Whether the replica has another unsent flight of the record. */
-static bool has_unsent(const struct record *rec, int replica)
-{
-    for (const struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
-        if (f->replica == replica && f->state != FLIGHT_SENT) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void note_waiting(struct record *rec, int replica)
-{
-    uint64_t bit = UINT64_C(1) << replica;
-
-    if (has_unsent(rec, replica)) {
-        rec->waiting |= bit;
-    } else {
-        rec->waiting &= ~bit;
-    }
-}
-
-/* A value that was read in vain again and again: also its next try, and its
- * turn for that, stand aside. */
-static bool stays_aside(const struct flight *f, enum flight_state s)
-{
-    if (aside_is_refused(f)) {
-        return true; /* one more try says nothing yet */
-    }
-    return f->changed && f->rec->changed > 1 &&
-           (s == FLIGHT_WAIT || s == FLIGHT_LARGE || s == FLIGHT_RIDE ||
-            s == FLIGHT_BACKOFF);
-}
-
-void flight_set(struct primary *p, struct flight *f, enum flight_state s)
-{
-    struct repl *r = repl_of(p, f);
-
-    leave_list(r, f);
-    if (!stays_aside(f, s)) {
-        aside_clear(r, f);
-    }
-    f->asked = false;
-    f->state = (uint8_t)s;
-    r->timed += is_timed(f);
-    if (s == FLIGHT_WAIT && r->unread++ == 0) {
-        r->read_ms = p->now_ms;
-    }
-    if (s == FLIGHT_READY) {
-        f->bytes = f->rec->body_len + 64;
-        r->ready_bytes += f->bytes;
-        r->window_bytes += f->bytes;
-        DL_APPEND2(r->ready, f, ready_prev, ready_next);
-    } else if (s == FLIGHT_LARGE) {
-        DL_APPEND2(r->large, f, ready_prev, ready_next);
-    } else if (s == FLIGHT_SENT) {
-        f->bytes = f->rec->body_len + 64;
-        r->window_bytes += f->bytes;
-    }
-    note_waiting(f->rec, f->replica);
-}
-
-/* Forget the encoded value when no connected replica wants it any more. */
-static void trim(struct primary *p, struct record *rec)
-{
-    if (rec->content == CONTENT_UNKNOWN) {
-        return;
-    }
-    for (const struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
-        if (f->state == FLIGHT_READY || f->state == FLIGHT_LARGE) {
-            return;
-        }
-    }
-    if (p->log.body_bytes < p->config.cache_max_bytes) {
-        const struct repl *r;
-        EACH_REPL(p, r) {
-            if ((rec->pending & repl_bit(r)) != 0 && is_live(r)) {
-                return;
-            }
-        }
-    }
-    changelog_know(&p->log, rec, CONTENT_UNKNOWN);
-}
-
-void sender_release(struct primary *p, struct record *rec)
-{
-    if (rec->flights != NULL) {
-        return;
-    }
-    sender_note_still(p, rec); /* nobody reads it any more */
-    if (rec->nodes != NULL) {
-        return;
-    }
-    if (rec->queued) {
-        DL_DELETE2(p->looks, rec, look_prev, look_next);
-        rec->queued = false;
-    }
-    if (rec->retrying) {
-        DL_DELETE2(p->retries, rec, retry_prev, retry_next);
-        rec->retrying = false;
-    }
-    changelog_release(&p->log, rec);
-}
-
-/* A slow replica must not fill the memory with frames it cannot take yet: its
- * flights wait unread (`starved`) until it has sent what is ready. */
-static bool can_take(struct repl *r)
-{
-    if (!is_live(r)) {
-        return false;
-    }
-    if (!r->is_index && r->ready_bytes >= READY_MAX_BYTES) {
-        r->starved = true;
-        return false;
-    }
-    return true;
-}
-
-/* Does anyone who can take it wait for this record's content? */
-bool sender_awaits(struct primary *p, const struct record *rec)
-{
-    for (const struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
-        if (f->state == FLIGHT_WAIT && can_take(p->repl[f->replica])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The ready frames went out: look at what waited for that. */
-static void feed(struct primary *p, struct repl *r)
-{
-    struct flight *f;
-
-    if (!r->starved || r->ready_bytes >= READY_MAX_BYTES / 2) {
-        return;
-    }
-    r->starved = false;
-    DL_FOREACH(r->flights, f) {
-        if (f->state == FLIGHT_WAIT && !f->rec->retrying) {
-            sender_need_look(p, f->rec);
-        }
-    }
 }
 
 static bool others_will_stream(struct primary *p, const struct flight *own)
 {
     for (const struct flight *f = own->rec->flights; f; f = f->rec_next) {
         if (f->replica != own->replica && f->state != FLIGHT_SENT &&
-            f->state != FLIGHT_RIDE && is_live(p->repl[f->replica])) {
+            f->state != FLIGHT_RIDE && flight_live(p->repl[f->replica])) {
             return true;
         }
     }
@@ -261,7 +75,7 @@ static void place(struct primary *p, struct flight *f)
 
     if (r->is_index) {
         if (f->rec->content != CONTENT_LARGE) {
-            sender_known(p, f, is_fresh(f->rec), f->rec->content_news);
+            sender_known(p, f, flight_fresh(f->rec), f->rec->content_news);
         } else if (!f->rec->ask && others_will_stream(p, f)) {
             flight_set(p, f, FLIGHT_RIDE);
             f->retry_ms = p->now_ms + RIDE_MAX_MS;
@@ -311,7 +125,7 @@ void sender_place(struct primary *p, struct record *rec)
 
     for (struct flight *f = rec->flights; f != NULL; f = next) {
         next = f->rec_next;
-        if (f->state != FLIGHT_WAIT || !can_take(repl_of(p, f))) {
+        if (f->state != FLIGHT_WAIT || !flight_can_take(repl_of(p, f))) {
             continue;
         }
         if (repl_of(p, f)->is_index) {
@@ -324,33 +138,8 @@ void sender_place(struct primary *p, struct record *rec)
         place(p, own); /* may free the record: last */
         return;
     }
-    trim(p, rec);
-    sender_release(p, rec);
-}
-
-/* Whatever was read or is being read does not account for this hint. */
-void sender_news(struct primary *p, struct record *rec, int64_t now_us)
-{
-    struct news news = {p->log.tail_seq + 1, p->now_ms, now_us};
-    struct repl *r;
-    bool used = false;
-
-    if (rec->look_id != 0 && rec->look_news.seq == 0) {
-        rec->look_news = news;
-        used = true;
-    }
-    if (rec->content != CONTENT_UNKNOWN && rec->content_news.seq == 0) {
-        rec->content_news = news;
-        used = true;
-    }
-    EACH_REPL(p, r) {
-        struct stream *s = &r->stream;
-        if (s->flight != NULL && s->flight->rec == rec && s->news.seq == 0) {
-            s->news = news;
-            used = true;
-        }
-    }
-    p->log.tail_seq += used ? 1 : 0;
+    flight_trim(p, rec);
+    flight_release(p, rec);
 }
 
 /* --- hints and places ---------------------------------------------------- */
@@ -367,15 +156,33 @@ bool sender_hint(struct primary *p, struct record *rec, uint64_t mask,
     if (!noted) {
         struct repl *r;
         EACH_REPL(p, r) {
-            reconcile_owe(p, r); /* no memory for the log: compare instead */
+            due_now(p, r); /* no memory for the log: compare instead */
         }
     }
-    sender_news(p, rec, now_us);
+    read_missed(p, rec, now_us);
     refused_news(p, rec);
     if (rec->retrying) {
-        sender_need_look(p, rec);
+        read_want(p, rec);
     }
     return noted;
+}
+
+static uint64_t audience(struct primary *p)
+{
+    uint64_t mask = 0;
+    struct repl *r;
+
+    EACH_REPL(p, r) {
+        if (!r->forgotten) {
+            mask |= repl_bit(r);
+        }
+    }
+    return mask;
+}
+
+bool sender_hint_all(struct primary *p, struct record *rec, enum hint why)
+{
+    return sender_hint(p, rec, audience(p), why);
 }
 
 void sender_doubt(struct primary *p)
@@ -389,82 +196,38 @@ void sender_doubt(struct primary *p)
         }
         sender_hint(p, rec, mask, HINT_FOUND);
     }
-    unborn_doubt(p);
 }
 
-static void link_flight(struct repl *r, struct flight *f)
-{
-    struct flight *after = r->flights == NULL ? NULL : r->flights->prev;
-
-    f->replica = r->id;
-    f->rec_next = f->rec->flights;
-    f->rec->flights = f;
-    while (after != NULL && after->seq > f->seq) {
-        after = after == r->flights ? NULL : after->prev;
-    }
-    if (after == NULL) {
-        DL_PREPEND(r->flights, f);
-    } else {
-        DL_APPEND_ELEM(r->flights, after, f);
-    }
-    r->flights_count++;
-    HASH_ADD(hh, r->flights_by_seq, seq, sizeof f->seq, f);
-}
-
-/* Has the replica an earlier place for the record than `seq`? */
-static bool is_due_before(const struct record *rec, int replica, uint64_t seq,
-                          const struct flight *but)
-{
-    for (const struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
-        if (f->replica == replica && f->state != FLIGHT_SENT && f != but &&
-            f->seq <= seq) {
-            return true;
-        }
-    }
-    for (const struct log_node *n = rec->nodes; n != NULL; n = n->rec_next) {
-        if (((n->mask >> replica) & 1) != 0 && n->seq < seq) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void follow(struct primary *p, struct repl *r, struct record *rec,
+void sender_follow(struct primary *p, struct repl *r, struct record *rec,
                    struct news news, const struct flight *but)
 {
     assert(news.seq != 0);
-    if (is_due_before(rec, r->id, news.seq, but)) {
+    if (flight_due_before(rec, r->id, news.seq, but)) {
         return;
     }
     struct flight *f = calloc(1, sizeof *f);
     if (f == NULL) {
-        reconcile_owe(p, r); /* no memory: compare instead */
+        due_now(p, r); /* no memory: compare instead */
         return;
     }
     f->rec = rec;
     f->seq = news.seq;
     f->time_ms = news.time_ms;
     f->time_us = news.time_us;
-    link_flight(r, f);
+    flight_link(r, f);
     flight_set(p, f, FLIGHT_HELD);
-    aside_follow(r, f);
-}
-
-void sender_follow(struct primary *p, struct repl *r, struct record *rec,
-                   struct news news)
-{
-    follow(p, r, rec, news, NULL);
+    (void)aside_waits(r, f);
 }
 
 void sender_known(struct primary *p, struct flight *f, bool fresh,
                   struct news news)
 {
     if (!fresh && f->seq >= news.seq) {
-        sender_need_look(p, f->rec); /* it was read before this flight */
+        read_want(p, f->rec); /* it was read before this flight */
         return;
     }
     if (!fresh) {
-        follow(p, repl_of(p, f), f->rec, news, f);
+        sender_follow(p, repl_of(p, f), f->rec, news, f);
     }
     flight_end(p, f);
 }
@@ -478,10 +241,10 @@ void sender_redo(struct primary *p, struct repl *r)
             continue;
         }
         f->rec->hints++;
-        sender_news(p, f->rec, 0);
+        read_missed(p, f->rec, 0);
         if (f->state == FLIGHT_SENT) {
             struct news news = {++p->log.tail_seq, p->now_ms, 0};
-            follow(p, r, f->rec, news, NULL);
+            sender_follow(p, r, f->rec, news, NULL);
         }
     }
 }
@@ -504,14 +267,14 @@ static bool take_off(struct primary *p, struct repl *r)
     for (const struct flight *o = t.rec->flights; o; o = o->rec_next) {
         held = held || o->replica == r->id;
     }
-    link_flight(r, f);
+    flight_link(r, f);
     flight_set(p, f, held ? FLIGHT_HELD : FLIGHT_WAIT);
     if (held) {
-        aside_follow(r, f);
-    } else if (is_fresh(f->rec)) {
+        (void)aside_waits(r, f);
+    } else if (flight_fresh(f->rec)) {
         place(p, f);
     } else {
-        sender_need_look(p, f->rec);
+        read_want(p, f->rec);
     }
     return true;
 }
@@ -538,7 +301,7 @@ static bool has_room(struct primary *p, const struct repl *r)
 
 void sender_advance(struct primary *p, struct repl *r)
 {
-    if (!is_live(r)) {
+    if (!flight_live(r)) {
         return;
     }
     while (has_room(p, r) && changelog_next(&p->log, r->id) != NULL) {
@@ -558,148 +321,6 @@ void sender_advance_all(struct primary *p)
 }
 
 /* --- frames -------------------------------------------------------------- */
-
-/* A digest is enough where the replica, as far as is known, has the value. */
-static bool may_ask(const struct repl *r, const struct flight *f)
-{
-    return f->rec->content == CONTENT_SAME ||
-           (f->rec->content == CONTENT_VALUE && f->rec->same && !f->whole &&
-            !r->blank && f->rec->size >= SAME_FROM_BYTES);
-}
-
-static void put_frame(struct buf *out, const struct flight *f, bool ask)
-{
-    const struct record *rec = f->rec;
-    struct wire_change m = {.seq = f->seq, .digest = rec->digest};
-
-    m.table =
-        (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
-    m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
-    if (ask) {
-        wire_put_change(out, WIRE_SAME, &m);
-        return;
-    }
-    switch ((enum content)rec->content) {
-    case CONTENT_VALUE: {
-        struct buf body = {rec->body, rec->body_len, rec->body_len, false};
-        wire_put_set(out, f->seq, &body);
-        break;
-    }
-    case CONTENT_GONE:
-        wire_put_change(out, WIRE_DELETE, &m);
-        break;
-    case CONTENT_TABLE:
-        wire_put_change(out, WIRE_TABLE_SET, &m);
-        break;
-    case CONTENT_NO_TABLE:
-        wire_put_change(out, WIRE_TABLE_DROP, &m);
-        break;
-    case CONTENT_SAME: /* asked above */
-    case CONTENT_UNKNOWN:
-    case CONTENT_LARGE:
-        break; /* produce_one() lets none of these through */
-    }
-}
-
-/* The key's table is gone as well, and its drop waits: this goes with it. */
-static bool goes_with_drop(struct primary *p, const struct flight *f)
-{
-    const struct record *rec = f->rec;
-    struct record *t = NULL;
-
-    if (!rec->is_table) {
-        t = changelog_find(&p->log,
-                           index_name_table(index_key(p->ix), record_table(rec),
-                                            rec->table_len));
-    }
-    for (struct flight *d = t != NULL ? t->flights : NULL; d != NULL;
-         d = d->rec_next) {
-        if (d->replica == f->replica && d->dropping && d->seq < f->seq &&
-            d->state != FLIGHT_SENT) {
-            d->took_keys = true;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A delete that the brake keeps back ends here, or waits. */
-static bool is_braked(struct primary *p, struct repl *r, struct flight *f,
-                      bool stale)
-{
-    struct record *rec = f->rec;
-
-    if (rec->content != CONTENT_GONE && rec->content != CONTENT_NO_TABLE) {
-        return false;
-    }
-    enum brake_word word = brake_asks(p, r, f);
-    if (word == BRAKE_GO) {
-        return false;
-    }
-    if (word == BRAKE_WAIT) {
-        f->dropping = rec->is_table;
-        flight_set(p, f, FLIGHT_BACKOFF);
-        f->retry_ms = p->now_ms + BRAKED_MS;
-        return true;
-    }
-    if (word == BRAKE_FULL && !goes_with_drop(p, f)) {
-        reconcile_owe_soon(p, r);
-    }
-    if (stale) {
-        follow(p, r, rec, rec->content_news, f);
-    }
-    flight_end(p, f);
-    return true;
-}
-
-/* One ready flight becomes a frame, or goes back to be looked at. */
-static void produce_one(struct primary *p, struct repl *r, struct flight *f)
-{
-    struct record *rec = f->rec;
-    bool stale = !is_fresh(rec);
-
-    /* A table's drop takes its keys along, so it must be the latest news. */
-    bool again = f->relooks < RELOOKS_MAX || rec->content == CONTENT_NO_TABLE;
-
-    if (rec->content == CONTENT_UNKNOWN || rec->content == CONTENT_LARGE ||
-        (stale && again)) {
-        f->relooks++;
-        flight_set(p, f, FLIGHT_WAIT);
-        sender_need_look(p, rec);
-        return;
-    }
-    if (is_braked(p, r, f, stale)) {
-        return;
-    }
-    if (f->took_keys && rec->content != CONTENT_NO_TABLE) {
-        reconcile_owe(p, r); /* the table is back, but not those keys */
-    }
-    bool ask = may_ask(r, f);
-    size_t at = r->out.len;
-    put_frame(&r->out, f, ask);
-    flight_set(p, f, FLIGHT_SENT);
-    f->asked = ask;
-    pace_sent(&r->pace, r->out.len - at);
-    session_probe(p, r);
-    if (stale) {
-        sender_follow(p, r, rec, rec->content_news);
-    }
-    trim(p, rec);
-}
-
-bool sender_has_output(const struct repl *r)
-{
-    return r->ready != NULL;
-}
-
-void sender_produce(struct primary *p, struct repl *r, size_t want)
-{
-    while (r->ready != NULL && r->out.len - r->out_at < want && !p->lost &&
-           session_has_room(r)) {
-        produce_one(p, r, r->ready);
-    }
-    feed(p, r);
-}
 
 /* --- ends ---------------------------------------------------------------- */
 
@@ -722,34 +343,16 @@ static void wake_held(struct primary *p, struct record *rec, int replica)
         return;
     }
     flight_set(p, oldest, FLIGHT_WAIT);
-    if (!is_live(p->repl[replica])) {
+    if (!flight_live(p->repl[replica])) {
         return;
     }
     /* The index looks anew: what it was told last may be older than the
      * content.  (And its flight must not end within another's end.) */
-    if (is_fresh(rec) && !p->repl[replica]->is_index) {
+    if (flight_fresh(rec) && !p->repl[replica]->is_index) {
         place(p, oldest);
     } else {
-        sender_need_look(p, rec);
+        read_want(p, rec);
     }
-}
-
-static void unlink_flight(struct primary *p, struct flight *f)
-{
-    struct repl *r = repl_of(p, f);
-    struct flight **at = &f->rec->flights;
-
-    leave_list(r, f);
-    aside_end(r, f);
-    refused_end(r, f);
-    while (*at != f) {
-        at = &(*at)->rec_next;
-    }
-    *at = f->rec_next;
-    DL_DELETE(r->flights, f);
-    HASH_DEL(r->flights_by_seq, f);
-    r->flights_count--;
-    note_waiting(f->rec, f->replica);
 }
 
 void flight_end(struct primary *p, struct flight *f)
@@ -757,15 +360,15 @@ void flight_end(struct primary *p, struct flight *f)
     struct record *rec = f->rec;
     int replica = f->replica;
 
-    unlink_flight(p, f);
+    flight_unlink(p, f);
     free(f);
     if (rec->flights != NULL) {
         wake_held(p, rec, replica);
     }
-    if (rec->flights == NULL || !sender_awaits(p, rec)) {
-        trim(p, rec);
+    if (rec->flights == NULL || !flight_awaited(p, rec)) {
+        flight_trim(p, rec);
     }
-    sender_release(p, rec);
+    flight_release(p, rec);
 }
 
 static struct flight *waiting_flight(const struct record *rec)
@@ -806,17 +409,9 @@ static void note_latency(struct primary *p, struct repl *r,
     }
 }
 
-static struct flight *sent_flight(struct repl *r, uint64_t seq)
-{
-    struct flight *f = NULL;
-
-    HASH_FIND(hh, r->flights_by_seq, &seq, sizeof seq, f);
-    return f != NULL && f->state == FLIGHT_SENT ? f : NULL;
-}
-
 int sender_acked(struct primary *p, struct repl *r, uint64_t seq)
 {
-    struct flight *f = sent_flight(r, seq);
+    struct flight *f = flight_sent(r, seq);
 
     if (f == NULL) {
         return 0;
@@ -838,17 +433,17 @@ static void answer_whole(struct primary *p, struct flight *f)
 {
     f->whole = true;
     flight_set(p, f, FLIGHT_WAIT);
-    if (is_fresh(f->rec)) {
+    if (flight_fresh(f->rec)) {
         place(p, f);
     } else {
-        sender_need_look(p, f->rec);
+        read_want(p, f->rec);
     }
 }
 
 int sender_refused(struct primary *p, struct repl *r,
                    const struct wire_nak *nak)
 {
-    struct flight *f = sent_flight(r, nak->seq);
+    struct flight *f = flight_sent(r, nak->seq);
     bool streamed = f == NULL;
 
     if (f != NULL && f->asked) {
@@ -886,7 +481,7 @@ int sender_refused(struct primary *p, struct repl *r,
 
 void sender_fence(struct primary *p, struct repl *r, struct flight *f)
 {
-    session_ping(p, r);
+    heartbeat_ping(p, r);
     f->fence = r->last_fence = r->ping_id;
     flight_set(p, f, FLIGHT_BACKOFF);
     f->retry_ms = INT64_MAX;
@@ -911,7 +506,7 @@ void sender_ponged(struct primary *p, struct repl *r, uint64_t ping)
         }
         flight_set(p, f, FLIGHT_WAIT);
         if (!f->rec->retrying) {
-            sender_need_look(p, f->rec);
+            read_want(p, f->rec);
         }
     }
     if (ping >= r->last_fence) {
@@ -922,7 +517,7 @@ void sender_ponged(struct primary *p, struct repl *r, uint64_t ping)
 int sender_blocked(struct primary *p, struct repl *r,
                    const struct wire_blocked *m)
 {
-    struct flight *f = sent_flight(r, m->seq);
+    struct flight *f = flight_sent(r, m->seq);
 
     if (f == NULL) {
         return 0;
@@ -957,12 +552,12 @@ void sender_rewind(struct primary *p, struct repl *r)
         if (f->state != FLIGHT_HELD) {
             flight_set(p, f, FLIGHT_WAIT);
         }
-        trim(p, f->rec);
+        flight_trim(p, f->rec);
         /* An index flight that rode on this replica's stream looks anew. */
         for (struct flight *o = f->rec->flights; o != NULL; o = o->rec_next) {
             if (o->state == FLIGHT_RIDE) {
                 flight_set(p, o, FLIGHT_WAIT);
-                sender_need_look(p, f->rec);
+                read_want(p, f->rec);
             }
         }
     }
@@ -974,10 +569,10 @@ void sender_drop(struct primary *p, struct repl *r)
     while (r->flights != NULL) {
         struct flight *f = r->flights;
         struct record *rec = f->rec;
-        unlink_flight(p, f);
+        flight_unlink(p, f);
         free(f);
-        trim(p, rec);
-        sender_release(p, rec);
+        flight_trim(p, rec);
+        flight_release(p, rec);
     }
 }
 
@@ -986,15 +581,15 @@ void sender_resume(struct primary *p, struct repl *r)
 {
     struct flight *f, *next;
 
-    if (!is_live(r)) {
+    if (!flight_live(r)) {
         return;
     }
     DL_FOREACH_SAFE(r->flights, f, next) {
         if (f->state == FLIGHT_WAIT) {
-            if (is_fresh(f->rec)) {
+            if (flight_fresh(f->rec)) {
                 place(p, f);
             } else {
-                sender_need_look(p, f->rec);
+                read_want(p, f->rec);
             }
         }
     }
@@ -1014,7 +609,7 @@ static int64_t tick_flights(struct primary *p, struct repl *r)
         return soonest;
     }
     DL_FOREACH_SAFE(r->flights, f, next) {
-        if (!is_timed(f)) {
+        if (!flight_timed(f)) {
             continue;
         }
         if (f->retry_ms > p->now_ms) {
@@ -1027,8 +622,8 @@ static int64_t tick_flights(struct primary *p, struct repl *r)
             continue;
         }
         flight_set(p, f, FLIGHT_WAIT);
-        if (is_live(r)) {
-            sender_need_look(p, f->rec);
+        if (flight_live(r)) {
+            read_want(p, f->rec);
         }
     }
     return soonest;
@@ -1036,10 +631,9 @@ static int64_t tick_flights(struct primary *p, struct repl *r)
 
 int64_t sender_tick(struct primary *p)
 {
-    int64_t soonest = sender_tick_looks(p), unborn = unborn_tick(p);
+    int64_t soonest = INT64_MAX;
     struct repl *r;
 
-    soonest = unborn < soonest ? unborn : soonest;
     EACH_REPL(p, r) {
         int64_t at = tick_flights(p, r);
         soonest = at < soonest ? at : soonest;

@@ -168,8 +168,8 @@ void stuck_say(const struct primary *p, const struct flight *flight,
 
 /* --- does a replica keep up? --------------------------------------------- */
 
-static bool lasts(const struct primary *p, const struct repl *r,
-                  struct err *why_out)
+bool stuck_lasts(const struct primary *p, const struct repl *r,
+                 struct err *why_out)
 {
     const struct flight *f = refused_oldest(r);
 
@@ -185,8 +185,8 @@ static bool lasts(const struct primary *p, const struct repl *r,
 }
 
 /* Of what is older than the limit: what waits for somebody, else the oldest. */
-static void say_oldest(struct primary *p, const struct repl *r,
-                       int64_t limit_ms, struct err *err)
+void stuck_say_oldest(struct primary *p, const struct repl *r, int64_t limit_ms,
+                      struct err *err)
 {
     const struct flight *f = stuck_next(r, NULL);
     const struct log_node *node = changelog_next(&p->log, r->id);
@@ -203,32 +203,4 @@ static void say_oldest(struct primary *p, const struct repl *r,
                   node != NULL ? name_of(name, node->rec)
                                : "what changed last");
     err->id = DR_LAG;
-}
-
-bool primary_keeps_up(struct primary *p, int replica, int64_t lag_limit_ms,
-                      int64_t now_ms, struct err *why_out)
-{
-    const struct repl *r = primary_repl(p, replica);
-    struct replica_status st;
-
-    p->now_ms = now_ms;
-    if (lasts(p, r, why_out) || differs_say(p, r, why_out)) {
-        return false;
-    }
-    primary_status(p, replica, now_ms, &st);
-    if (st.lag_ms >= 0 && st.lag_ms <= lag_limit_ms) {
-        return true;
-    }
-    if (st.lag_ms < 0) {
-        (void)err_set(why_out, ERR_TIMEOUT, 0,
-                      "what it lacks is not known before it was compared");
-        why_out->id = DR_LAG;
-        return false;
-    }
-    say_oldest(p, r, lag_limit_ms, why_out);
-    (void)err_wrap(why_out, "%lld s behind, %llu change%s pending, such as",
-                   (long long)(st.lag_ms / 1000),
-                   (unsigned long long)st.pending_keys,
-                   st.pending_keys == 1 ? "" : "s");
-    return false;
 }

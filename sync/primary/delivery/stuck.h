@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "store/base/err.h"
@@ -42,3 +43,10 @@ const struct flight *stuck_next(const struct repl *r,
  * `more`: so many others are like it. */
 void stuck_say(const struct primary *p, const struct flight *f, uint64_t more,
                struct err *err);
+/* Something waits for so long that the replica does not keep up; what, in a
+ * sentence. */
+bool stuck_lasts(const struct primary *p, const struct repl *r,
+                 struct err *why_out);
+/* Of what is older than the limit: what waits for somebody, else the oldest. */
+void stuck_say_oldest(struct primary *p, const struct repl *r, int64_t limit_ms,
+                      struct err *err);

@@ -204,8 +204,8 @@ bool unborn_looked(struct primary *p, struct record *rec,
         return false;
     }
     forget(p, u);
-    primary_hint_again(p, rec);
-    sender_need_look(p, rec);
+    (void)sender_hint_all(p, rec, HINT_FOUND);
+    read_want(p, rec);
     return true;
 }
 
@@ -222,12 +222,12 @@ static void look_again(struct primary *p, const struct unborn *u, bool for_all)
     }
     bool made = unborn_is_made(p, rec, HINT_FOUND);
     if (for_all) {
-        primary_hint_again(p, rec);
+        (void)sender_hint_all(p, rec, HINT_FOUND);
     } else if (nobody_waits(rec)) {
         (void)sender_hint(p, rec, UINT64_C(1) << p->index_id, HINT_FOUND);
     }
     rec->made = made;
-    sender_release(p, rec);
+    flight_release(p, rec);
 }
 
 void unborn_ask(struct primary *p)
@@ -248,7 +248,7 @@ void unborn_doubt(struct primary *p)
             changelog_record(&p->log, false, u->names, u->table_len,
                              u->names + u->table_len, u->key_len);
         if (rec != NULL) {
-            primary_hint_again(p, rec);
+            (void)sender_hint_all(p, rec, HINT_FOUND);
             forget(p, u);
         }
     }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * sender_look: what a key holds, asked of the shell for all replicas at once.
+ * answers: what a read told becomes the record's content.
  *
- * A record whose content somebody waits for is queued, handed out as a *look*
- * (primary_next_action), and answered (primary_looked).  The answer becomes the
- * record's content, and sender.c puts the waiting flights where they belong.
+ * A record whose content somebody waits for is queued (reads.c), handed out as
+ * a read (primary_next_action), and answered (primary_looked).  The answer
+ * becomes the record's content, and sender.c puts the waiting flights where
+ * they belong.
  *
- * Failures: a busy lock or an error is retried, ever more rarely; an empty file
- * that no rename brought is looked at again until it stood still for the settle
- * time; what became outdated while it was read is thrown away.  A record whose
- * looks go on failing sets its flights *aside* (primary_impl.h). */
+ * Failures: a busy lock or an error is retried (reads.c); an empty file that no
+ * rename brought is read again until it stood still for the settle time; what
+ * became outdated while it was read is thrown away. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,184 +17,13 @@
 #include "sync/primary/primary_impl.h"
 
 enum {
-    BUSY_FIRST_MS = 2,
-    BUSY_MAX_MS = 1000, /* thousands of keys may be locked for long */
-    TOGETHER_MS = 64,   /* retries after a longer wait are due together */
-    ERROR_FIRST_MS = 500,
-    ERROR_MAX_MS = 30000,
+    NO_MEMORY_MS = 1000, /* then it is read again */
     SETTLE_MIN_MS = 20,
 };
 
 /* --- what is to be looked at --------------------------------------------- */
 
-void sender_need_look(struct primary *p, struct record *rec)
-{
-    if (rec->retrying) {
-        DL_DELETE2(p->retries, rec, retry_prev, retry_next);
-        rec->retrying = false;
-    }
-    if (rec->look_id == 0 && !rec->queued) {
-        rec->queued = true;
-        DL_APPEND2(p->looks, rec, look_prev, look_next);
-    }
-}
-
-void sender_retry_later(struct primary *p, struct record *rec, int64_t in_ms)
-{
-    rec->retry_ms = p->now_ms + in_ms;
-    if (in_ms > TOGETHER_MS) {
-        /* Each tick goes through all that wait. */
-        rec->retry_ms += TOGETHER_MS - 1;
-        rec->retry_ms -= rec->retry_ms % TOGETHER_MS;
-    }
-    if (rec->retry_ms < p->retry_ms) {
-        p->retry_ms = rec->retry_ms;
-    }
-    if (!rec->retrying && !rec->queued && rec->look_id == 0) {
-        rec->retrying = true;
-        DL_APPEND2(p->retries, rec, retry_prev, retry_next);
-    }
-}
-
-struct record *sender_next_look(struct primary *p)
-{
-    if (p->lost || p->looks_active >= LOOKS_MAX) {
-        return NULL;
-    }
-    while (p->looks != NULL) {
-        struct record *rec = p->looks;
-        DL_DELETE2(p->looks, rec, look_prev, look_next);
-        rec->queued = false;
-        if (sender_awaits(p, rec)) {
-            rec->covers = rec->hints;
-            rec->look_news.seq = 0;
-            rec->look_why = rec->why;
-            rec->why = HINT_REMOVED;
-            return rec;
-        }
-        sender_release(p, rec);
-    }
-    return NULL;
-}
-
-/* The key is there, so its table is: a look that did not find the table may be
- * older than this one, and must not drop the key on a replica. */
-void sender_found(struct primary *p, const struct record *key)
-{
-    struct record *t = NULL;
-
-    if (p->log.tables > 0 && !key->is_table) {
-        t = changelog_find(&p->log,
-                           index_name_table(index_key(p->ix), record_table(key),
-                                            key->table_len));
-    }
-    if (t != NULL && (t->look_id != 0 || t->content == CONTENT_NO_TABLE)) {
-        t->hints++;
-        sender_news(p, t, 0);
-    }
-}
-
 /* --- answers ------------------------------------------------------------- */
-
-void sender_look_settled(struct primary *p, struct record *rec)
-{
-    if (rec->content == CONTENT_VALUE || rec->content == CONTENT_LARGE) {
-        sender_found(p, rec);
-    }
-    if (rec->content != CONTENT_LARGE) {
-        sender_note_still(p, rec); /* a large value is yet to be read */
-    }
-    rec->tries = 0;
-    rec->blocked_ms = 0;
-    rec->left_ms = 0;
-    if (rec->unreadable) {
-        rec->unreadable = false;
-        p->log.unreadable--;
-    }
-    rec->content_covers = rec->covers;
-    rec->content_news = rec->look_news;
-}
-
-/* The look told nothing: what was known before it counts for the next. */
-static void look_failed(struct record *rec)
-{
-    if (rec->hints == rec->covers) {
-        rec->why = rec->look_why;
-    }
-}
-
-void sender_look_again(struct primary *p, struct record *rec, int64_t in_ms)
-{
-    if (rec->hints != rec->covers) {
-        sender_need_look(p, rec); /* there is news already */
-        return;
-    }
-    look_failed(rec);
-    sender_retry_later(p, rec, in_ms);
-}
-
-void sender_note_changed(struct primary *p, struct record *rec)
-{
-    if (rec->changed == 0) {
-        rec->changed_ms = p->now_ms;
-        DL_APPEND2(p->hot, rec, hot_prev, hot_next);
-    }
-    if (rec->changed < UINT16_MAX) {
-        rec->changed++;
-    }
-    aside_note(p, rec);
-}
-
-void sender_note_still(struct primary *p, struct record *rec)
-{
-    if (rec->changed > 0) {
-        DL_DELETE2(p->hot, rec, hot_prev, hot_next);
-        rec->changed = 0;
-        rec->changed_ms = 0;
-    }
-}
-
-void sender_fail_look(struct primary *p, struct record *rec,
-                      const struct looked *l)
-{
-    look_failed(rec);
-    int64_t wait_ms = l->result == LOOK_ERROR ? ERROR_FIRST_MS : BUSY_FIRST_MS;
-    int64_t max_ms = l->result == LOOK_ERROR ? ERROR_MAX_MS : BUSY_MAX_MS;
-
-    for (int i = 0; i < rec->tries && wait_ms < max_ms; i++) {
-        wait_ms *= 2;
-    }
-    if (rec->tries < 30) {
-        rec->tries++;
-    }
-    if (l->result == LOOK_ERROR) {
-        if (!rec->unreadable) {
-            rec->unreadable = true;
-            p->log.unreadable++;
-        }
-        (void)snprintf(p->unreadable_text, sizeof p->unreadable_text, "%.*s",
-                       (int)sizeof p->unreadable_text - 1,
-                       l->err != NULL ? l->err->msg : "unreadable");
-        p->unreadable_id = l->err != NULL && l->err->id != DR_NONE
-                               ? l->err->id
-                               : DR_UNREADABLE;
-        if (rec->tries == 1) {
-            primary_log(p, -1, 4, p->unreadable_id, "%s", p->unreadable_text);
-        }
-    } else if (l->result == LOOK_BUSY) {
-        if (rec->blocked_ms == 0) {
-            rec->blocked_ms = p->now_ms;
-        }
-        if (l->pid != 0) {
-            rec->pid = l->pid;
-            memcpy(rec->comm, l->comm, sizeof rec->comm);
-        }
-    } else if (l->result == LOOK_CHANGING) {
-        sender_note_changed(p, rec);
-    }
-    aside_note(p, rec);
-    sender_retry_later(p, rec, wait_ms < max_ms ? wait_ms : max_ms);
-}
 
 /* Whether this look and the one before found the same empty file, and no hint
  * came in between; if not, this one is the first of it. */
@@ -240,8 +69,7 @@ static bool is_doubtful(struct primary *p, struct record *rec,
         }
         wait_ms = 0;
     }
-    sender_look_again(p, rec,
-                      wait_ms > SETTLE_MIN_MS ? wait_ms : SETTLE_MIN_MS);
+    read_again(p, rec, wait_ms > SETTLE_MIN_MS ? wait_ms : SETTLE_MIN_MS);
     return true;
 }
 
@@ -293,7 +121,7 @@ static void take_value(struct primary *p, struct record *rec,
     wire_set_body(&body, &m);
     if (body.bad) {
         buf_deinit(&body);
-        sender_retry_later(p, rec, BUSY_MAX_MS);
+        read_later(p, rec, NO_MEMORY_MS);
         return;
     }
     changelog_know(&p->log, rec, CONTENT_UNKNOWN);
@@ -307,7 +135,7 @@ static void take_value(struct primary *p, struct record *rec,
     p->values_read++;
     p->bytes_read += l->value_len;
     index_has(p, rec, l);
-    sender_look_settled(p, rec);
+    read_done(p, rec);
     sender_place(p, rec);
 }
 
@@ -370,7 +198,7 @@ static void take_absent(struct primary *p, struct record *rec)
         forget_keys(p, rec);
     }
     index_remove(p->ix, rec->name);
-    sender_look_settled(p, rec);
+    read_done(p, rec);
     sender_place(p, rec);
 }
 
@@ -403,7 +231,7 @@ static void take_present(struct primary *p, struct record *rec,
     if (content == CONTENT_TABLE) {
         index_has(p, rec, l);
     }
-    sender_look_settled(p, rec);
+    read_done(p, rec);
     sender_place(p, rec);
 }
 
@@ -416,12 +244,12 @@ static void looked(struct primary *p, uint64_t id, const struct looked *l)
         return;
     }
     if (rec->flights == NULL) {
-        sender_release(p, rec);
+        flight_release(p, rec);
         return;
     }
     if (outdated) {
-        look_failed(rec);
-        sender_need_look(p, rec);
+        read_told_nothing(rec);
+        read_want(p, rec);
         return;
     }
     if (!rec->is_table && unborn_looked(p, rec, l)) {
@@ -448,10 +276,10 @@ static void looked(struct primary *p, uint64_t id, const struct looked *l)
         break;
     case LOOK_ROOT_LOST:
         primary_root_lost(p, l->err != NULL ? l->err->msg : "root lost");
-        sender_need_look(p, rec);
+        read_want(p, rec);
         break;
     default:
-        sender_fail_look(p, rec, l);
+        read_failed(p, rec, l);
         break;
     }
 }
@@ -475,18 +303,3 @@ void primary_looked_table(struct primary *p, uint64_t id, int result,
 }
 
 /* --- time ---------------------------------------------------------------- */
-
-int64_t sender_tick_looks(struct primary *p)
-{
-    struct record *rec, *next;
-    int64_t soonest = INT64_MAX;
-
-    DL_FOREACH_SAFE2(p->retries, rec, next, retry_next) {
-        if (rec->retry_ms <= p->now_ms) {
-            sender_need_look(p, rec);
-        } else if (rec->retry_ms < soonest) {
-            soonest = rec->retry_ms;
-        }
-    }
-    return soonest;
-}

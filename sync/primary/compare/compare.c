@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * compare: see compare.h.
+ */
+#include "sync/primary/compare/compare.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/primary/primary_impl.h"
+
+bool compare_repairs(const struct compare *c)
+{
+    return c->opt.mode == COMPARE_REPAIR;
+}
+
+struct compare *compare_current(struct repl *r)
+{
+    struct compare *c = r->jobs;
+
+    while (c != NULL && c->phase == COMPARE_ENDED) {
+        c = c->next;
+    }
+    return c;
+}
+
+uint64_t compare_request(struct primary *p, const struct compare *c)
+{
+    return primary_id(p) | (c->looks ? WIRE_ID_VIEW : 0);
+}
+
+bool compare_copy_name(struct diff_name *out, struct bytes table,
+                       struct bytes key)
+{
+    uint8_t *copy = malloc(table.len + key.len + 1);
+
+    if (copy == NULL) {
+        return false;
+    }
+    if (table.len > 0) {
+        memcpy(copy, table.p, table.len);
+    }
+    if (key.len > 0) {
+        memcpy(copy + table.len, key.p, key.len);
+    }
+    out->table = (struct bytes){copy, table.len};
+    out->key = (struct bytes){copy + table.len, key.len};
+    return true;
+}
+
+struct diff *compare_find(const struct compare *c, struct digest name)
+{
+    struct diff want = {.name = name};
+
+    return c->diffs_count == 0 ? NULL
+                               : bsearch(&want, c->diffs, c->diffs_count,
+                                         sizeof *c->diffs, compare_by_name);
+}
+
+uint64_t compare_beyond(const struct compare *c)
+{
+    return c->beyond[DIFF_MISSING] + c->beyond[DIFF_EXTRA] +
+           c->beyond[DIFF_VALUE];
+}
+
+void compare_keep_none(struct compare *c)
+{
+    c->kept_extra = c->kept_other = 0;
+    c->went_free = c->went_replaced = 0;
+    memset(c->beyond, 0, sizeof c->beyond);
+    memset(&c->beyond_leaves, 0, sizeof c->beyond_leaves);
+}
+
+void compare_add_name(struct compare *c, enum diff_kind kind, bool is_table,
+                      struct bytes table, struct bytes key)
+{
+    if (c->names_count >= c->opt.names_max) {
+        return;
+    }
+    if (c->names_count == c->names_cap) {
+        size_t cap = c->names_cap ? c->names_cap * 2 : 64;
+        struct diff_name *names = realloc(c->names, cap * sizeof *names);
+        if (names == NULL) {
+            return;
+        }
+        c->names = names;
+        c->names_cap = cap;
+    }
+    struct diff_name *name = &c->names[c->names_count];
+    if (compare_copy_name(name, table, key)) {
+        name->kind = kind;
+        name->is_table = is_table;
+        c->names_count++;
+    }
+}
+
+int compare_by_name(const void *a, const void *b)
+{
+    return digest_order(((const struct diff *)a)->name,
+                        ((const struct diff *)b)->name);
+}
+
+size_t compare_waiting(const struct compare *c)
+{
+    return c->waiting.len - c->waiting_at;
+}
+
+static void clear_waiting(struct primary *p, struct compare *c)
+{
+    p->waiting_bytes -= compare_waiting(c);
+    buf_deinit(&c->waiting);
+    c->waiting_at = 0;
+    c->left_out = 0;
+    c->walk_err = (struct err){0};
+}
+
+void compare_clear(struct primary *p, struct compare *c)
+{
+    free(c->buckets_todo);
+    free(c->buckets_all);
+    free(c->asked);
+    free(c->got);
+    free(c->diffs);
+    free(c->last);
+    free(c->resolve);
+    c->buckets_todo = c->buckets_all = NULL;
+    c->asked = NULL;
+    c->got = NULL;
+    c->got_count = c->got_cap = 0;
+    c->diffs = c->last = NULL;
+    c->diffs_count = c->diffs_cap = c->last_count = 0;
+    c->resolve = NULL;
+    c->resolve_count = c->resolve_at = 0;
+    c->whole_count = 0;
+    clear_waiting(p, c);
+    compare_keep_none(c);
+    c->round = 0;
+    c->resolved = false;
+    c->applies = c->names_asked = false;
+}
+
+void compare_free_names(struct compare *c)
+{
+    for (size_t i = 0; i < c->names_count; i++) {
+        free((void *)(uintptr_t)c->names[i].table.p);
+    }
+    free(c->names);
+
+    c->names = NULL;
+    c->names_count = c->names_cap = 0;
+}
+
+void compare_free_job(struct repl *r, struct compare *c)
+{
+    struct compare **at = &r->jobs;
+
+    while (*at != c) {
+        at = &(*at)->next;
+    }
+    *at = c->next;
+    compare_clear(r->p, c);
+    compare_free_names(c);
+    uncompared_free(&c->uncompared);
+    free(c);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * reconcile_end: how a comparison ends: with its result, or with an error.
+ *
+ * The operator's job stays for its owner, our own is freed.  What it has shown
+ * of the replica counts from here on (due.h, differs.h, undone.h, brake.h), and
+ * when the next one may begin.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "sync/primary/primary_impl.h"
+
+enum {
+    AGAIN_FIRST_MS = 1000,
+    AGAIN_MAX_MS = 60000,
+};
+
+/* Over: the operator's job stays for its owner, ours is freed. */
+static void end(struct primary *p, struct compare *c)
+{
+    struct repl *r = p->repl[c->replica];
+
+    walk_leave(p, c->replica);
+    c->phase = COMPARE_ENDED;
+    c->result.done = true;
+    compare_clear(p, c);
+    if (c->automatic || c->abandoned) {
+        compare_free_job(r, c);
+        return;
+    }
+    c->result.names = c->names;
+    c->result.names_count = c->names_count;
+    c->result.uncompared = c->uncompared.keys;
+    c->result.uncompared_count = c->uncompared.n;
+    struct action a = {.type = ACT_COMPARED, .id = c->id, .replica = r->id};
+    primary_act(p, &a);
+}
+
+static void note_again(struct primary *p, struct repl *r, bool found)
+{
+    int64_t wait_ms = AGAIN_FIRST_MS;
+
+    if (!found) {
+        r->compare_fails = 0;
+        r->compare_after_ms = p->now_ms;
+        return;
+    }
+    for (unsigned i = 0; i < r->compare_fails && wait_ms < AGAIN_MAX_MS; i++) {
+        wait_ms *= 2;
+    }
+    r->compare_fails++;
+    r->compare_after_ms =
+        p->now_ms + (wait_ms < AGAIN_MAX_MS ? wait_ms : AGAIN_MAX_MS);
+}
+
+void reconcile_fail(struct primary *p, struct compare *c, const struct err *err)
+{
+    struct repl *r = p->repl[c->replica];
+
+    c->result.failed = true;
+    c->result.err = *err;
+    if (c->phase >= COMPARE_RESOLVING) {
+        undone_count(r, c);
+    }
+    differs_again(p, r, c);
+    if (compare_repairs(c)) {
+        note_again(p, r, true);
+        r->owed = r->owed || r->blind; /* what it was to settle is open */
+    }
+    if (c->automatic) {
+        primary_log(p, r->id, 4, err->id, "comparison: %s", err->msg);
+    }
+    end(p, c);
+}
+
+void reconcile_no_memory(struct primary *p, struct compare *c)
+{
+    struct err err;
+
+    (void)err_set(&err, ERR_NOMEM, 0, "out of memory for a comparison");
+    reconcile_fail(p, c, &err);
+}
+
+/* What is not compared now, nor was before: whoever asked must not take it for
+ * equal. */
+static void list_uncompared(struct primary *p, struct compare *c,
+                            uint64_t barrier)
+{
+    struct uncompared *u = &c->uncompared;
+    const struct repl *r = p->repl[c->replica];
+    char more[64] = "";
+
+    uncompared_gather(p, r, barrier, u);
+    c->result.unread = u->count;
+    if (u->n == 0) {
+        return;
+    }
+    struct err *err = &c->result.unread_err;
+    uncompared_err(&u->keys[0], err);
+    if (u->count > 1) {
+        size_t at = strlen(err->msg);
+        (void)snprintf(more, sizeof more, ", and %llu more keys",
+                       (unsigned long long)(u->count - 1));
+        (void)snprintf(err->msg + at, sizeof err->msg - at, "%s", more);
+    }
+}
+
+/* A part is repaired.  The rest is for another comparison: soon while there is
+ * less left each time, else with back-off. */
+static void next_part(struct primary *p, struct repl *r, uint64_t left)
+{
+    bool less = r->compare_left == 0 || left < r->compare_left;
+
+    due_now(p, r);
+    if (less) {
+        r->compare_after_ms = p->now_ms + AGAIN_FIRST_MS;
+    } else {
+        note_again(p, r, true);
+    }
+    r->compare_left = left;
+}
+
+void reconcile_finish(struct primary *p, struct compare *c)
+{
+    struct repl *r = p->repl[c->replica];
+    const struct compare_result *res = &c->result;
+    bool found = res->missing + res->extra + res->different > 0;
+    uint64_t left = compare_beyond(c) + c->left_out -
+                    (res->held ? c->beyond[DIFF_EXTRA] : 0);
+
+    list_uncompared(p, c, compare_repairs(c) ? c->barrier : c->opt.barrier);
+    if (compare_repairs(c)) {
+        aside_pass(r, c->barrier);
+        c->result.left = left;
+        if (found && c->automatic) {
+            primary_log(p, r->id, 5, DR_NONE,
+                        "compared: %llu missing, %llu extra, %llu different%s",
+                        (unsigned long long)res->missing,
+                        (unsigned long long)res->extra,
+                        (unsigned long long)res->different,
+                        res->held ? " (deletes held by the brake)" : "");
+        }
+        if (left > 0) {
+            next_part(p, r, left);
+        } else {
+            due_paid(r, c->debts);
+            r->compare_left = 0;
+            note_again(p, r, found);
+        }
+        r->blind = r->blind || res->held; /* until they are approved and done */
+        r->initial = r->blank = false;
+        r->mismatches = 0;
+        c->result.repaired =
+            res->to_repair -
+            (res->unread < res->to_repair ? res->unread : res->to_repair);
+        undone_count(r, c);
+        r->next_ping_ms = p->now_ms; /* prove it */
+        brake_applied(p, r, c);
+    }
+    differs_compared(p, r, c);
+    end(p, c);
+}

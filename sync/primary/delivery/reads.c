@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * reads: see reads.h.
+ */
+#include "sync/primary/delivery/reads.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "sync/errors/state.h"
+#include "sync/primary/primary_impl.h"
+
+enum {
+    BUSY_FIRST_MS = 2,
+    BUSY_MAX_MS = 1000, /* thousands of keys may be locked for long */
+    TOGETHER_MS = 64,   /* retries after a longer wait are due together */
+    ERROR_FIRST_MS = 500,
+    ERROR_MAX_MS = 30000,
+};
+
+/* --- what is to be read -------------------------------------------------- */
+
+void read_want(struct primary *p, struct record *rec)
+{
+    if (rec->retrying) {
+        DL_DELETE2(p->retries, rec, retry_prev, retry_next);
+        rec->retrying = false;
+    }
+    if (rec->look_id == 0 && !rec->queued) {
+        rec->queued = true;
+        DL_APPEND2(p->looks, rec, look_prev, look_next);
+    }
+}
+
+void read_later(struct primary *p, struct record *rec, int64_t in_ms)
+{
+    rec->retry_ms = p->now_ms + in_ms;
+    if (in_ms > TOGETHER_MS) {
+        /* Each tick goes through all that wait. */
+        rec->retry_ms += TOGETHER_MS - 1;
+        rec->retry_ms -= rec->retry_ms % TOGETHER_MS;
+    }
+    if (rec->retry_ms < p->retry_ms) {
+        p->retry_ms = rec->retry_ms;
+    }
+    if (!rec->retrying && !rec->queued && rec->look_id == 0) {
+        rec->retrying = true;
+        DL_APPEND2(p->retries, rec, retry_prev, retry_next);
+    }
+}
+
+struct record *read_next(struct primary *p)
+{
+    if (p->lost || p->looks_active >= LOOKS_MAX) {
+        return NULL;
+    }
+    while (p->looks != NULL) {
+        struct record *rec = p->looks;
+        DL_DELETE2(p->looks, rec, look_prev, look_next);
+        rec->queued = false;
+        if (flight_awaited(p, rec)) {
+            rec->covers = rec->hints;
+            rec->look_news.seq = 0;
+            rec->look_why = rec->why;
+            rec->why = HINT_REMOVED;
+            return rec;
+        }
+        flight_release(p, rec);
+    }
+    return NULL;
+}
+
+/* Whatever was read or is being read does not account for this hint. */
+void read_missed(struct primary *p, struct record *rec, int64_t now_us)
+{
+    struct news news = {p->log.tail_seq + 1, p->now_ms, now_us};
+    struct repl *r;
+    bool used = false;
+
+    if (rec->look_id != 0 && rec->look_news.seq == 0) {
+        rec->look_news = news;
+        used = true;
+    }
+    if (rec->content != CONTENT_UNKNOWN && rec->content_news.seq == 0) {
+        rec->content_news = news;
+        used = true;
+    }
+    EACH_REPL(p, r) {
+        struct stream *s = &r->stream;
+        if (s->flight != NULL && s->flight->rec == rec && s->news.seq == 0) {
+            s->news = news;
+            used = true;
+        }
+    }
+    p->log.tail_seq += used ? 1 : 0;
+}
+
+/* The key is there, so its table is: a look that did not find the table may be
+ * older than this one, and must not drop the key on a replica. */
+void read_found(struct primary *p, const struct record *key)
+{
+    struct record *t = NULL;
+
+    if (p->log.tables > 0 && !key->is_table) {
+        t = changelog_find(&p->log,
+                           index_name_table(index_key(p->ix), record_table(key),
+                                            key->table_len));
+    }
+    if (t != NULL && (t->look_id != 0 || t->content == CONTENT_NO_TABLE)) {
+        t->hints++;
+        read_missed(p, t, 0);
+    }
+}
+
+/* --- how it went --------------------------------------------------------- */
+
+void read_done(struct primary *p, struct record *rec)
+{
+    if (rec->content == CONTENT_VALUE || rec->content == CONTENT_LARGE) {
+        read_found(p, rec);
+    }
+    if (rec->content != CONTENT_LARGE) {
+        aside_still(p, rec); /* a large value is yet to be read */
+    }
+    rec->tries = 0;
+    rec->blocked_ms = 0;
+    rec->left_ms = 0;
+    if (rec->unreadable) {
+        rec->unreadable = false;
+        p->log.unreadable--;
+    }
+    rec->content_covers = rec->covers;
+    rec->content_news = rec->look_news;
+}
+
+/* The look told nothing: what was known before it counts for the next. */
+void read_told_nothing(struct record *rec)
+{
+    if (rec->hints == rec->covers) {
+        rec->why = rec->look_why;
+    }
+}
+
+void read_again(struct primary *p, struct record *rec, int64_t in_ms)
+{
+    if (rec->hints != rec->covers) {
+        read_want(p, rec); /* there is news already */
+        return;
+    }
+    read_told_nothing(rec);
+    read_later(p, rec, in_ms);
+}
+
+void read_failed(struct primary *p, struct record *rec, const struct looked *l)
+{
+    read_told_nothing(rec);
+    int64_t wait_ms = l->result == LOOK_ERROR ? ERROR_FIRST_MS : BUSY_FIRST_MS;
+    int64_t max_ms = l->result == LOOK_ERROR ? ERROR_MAX_MS : BUSY_MAX_MS;
+
+    for (int i = 0; i < rec->tries && wait_ms < max_ms; i++) {
+        wait_ms *= 2;
+    }
+    if (rec->tries < 30) {
+        rec->tries++;
+    }
+    if (l->result == LOOK_ERROR) {
+        if (!rec->unreadable) {
+            rec->unreadable = true;
+            p->log.unreadable++;
+        }
+        (void)snprintf(p->unreadable_text, sizeof p->unreadable_text, "%.*s",
+                       (int)sizeof p->unreadable_text - 1,
+                       l->err != NULL ? l->err->msg : "unreadable");
+        p->unreadable_id = l->err != NULL && l->err->id != DR_NONE
+                               ? l->err->id
+                               : DR_UNREADABLE;
+        if (rec->tries == 1) {
+            primary_log(p, -1, 4, p->unreadable_id, "%s", p->unreadable_text);
+        }
+    } else if (l->result == LOOK_BUSY) {
+        if (rec->blocked_ms == 0) {
+            rec->blocked_ms = p->now_ms;
+        }
+        if (l->pid != 0) {
+            rec->pid = l->pid;
+            memcpy(rec->comm, l->comm, sizeof rec->comm);
+        }
+    } else if (l->result == LOOK_CHANGING) {
+        aside_changed(p, rec);
+    }
+    aside_note(p, rec);
+    read_later(p, rec, wait_ms < max_ms ? wait_ms : max_ms);
+}
+
+/* --- time ---------------------------------------------------------------- */
+
+int64_t read_tick(struct primary *p)
+{
+    struct record *rec, *next;
+    int64_t soonest = INT64_MAX;
+
+    DL_FOREACH_SAFE2(p->retries, rec, next, retry_next) {
+        if (rec->retry_ms <= p->now_ms) {
+            read_want(p, rec);
+        } else if (rec->retry_ms < soonest) {
+            soonest = rec->retry_ms;
+        }
+    }
+    return soonest;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * stream_read: the answers of the host to what stream.c asks of it, and what
+ * follows from them: pieces to the replica, an end, or another try.
+ */
+#include <assert.h>
+
+#include "sync/primary/primary_impl.h"
+
+enum {
+    REST_MIN_MS = 50,
+    REST_MAX_MS = 2000,        /* ... or as long as the try took */
+    BETWEEN_BYTES = 64 * 1024, /* small frames let in before a piece */
+};
+
+/* It changed under the read.  Another try costs as much as this one did, so it
+ * waits as long, and longer each time: a value that never holds still takes at
+ * most half of the link and of a disk.  The next one reads it into a copy. */
+static void rest(struct primary *p, struct flight *f, int64_t took_ms)
+{
+    struct record *rec = f->rec;
+    int64_t wait_ms = REST_MIN_MS;
+
+    for (unsigned i = 0; i < rec->changed && wait_ms < REST_MAX_MS; i++) {
+        wait_ms *= 2;
+    }
+    f->changed = true;
+    f->rest_ms = p->now_ms + (took_ms > wait_ms ? took_ms : wait_ms);
+    if (f->rest_ms < p->retry_ms) {
+        p->retry_ms = f->rest_ms;
+    }
+    if (f->state != FLIGHT_BACKOFF) { /* no fence */
+        flight_set(p, f, FLIGHT_BACKOFF);
+        f->retry_ms = f->rest_ms;
+    }
+    rec->copies = true;
+    aside_changed(p, rec);
+}
+
+/* It cannot go on: tell the replica and look at the key again. */
+static void abort_stream(struct primary *p, struct repl *r,
+                         const struct looked *l)
+{
+    struct flight *f = r->stream.flight;
+    struct record *rec = f->rec;
+    bool told = r->stream.begun && !r->is_index;
+    int64_t took_ms = p->now_ms - r->stream.since_ms;
+
+    stream_drop(p, r);
+    if (told) {
+        wire_put_set_abort(&r->out, f->seq);
+        sender_fence(p, r, f);
+    }
+    changelog_know(&p->log, rec, CONTENT_UNKNOWN);
+    if (r->is_index) {
+        sender_answer_ask(p, rec, NULL, NULL);
+    }
+    if (l->result == LOOK_ROOT_LOST) {
+        primary_root_lost(p, l->err != NULL ? l->err->msg : "root lost");
+        read_want(p, rec);
+    } else if (l->result == LOOK_ERROR || l->result == LOOK_BUSY) {
+        read_failed(p, rec, l);
+    } else if (l->result == LOOK_CHANGING) {
+        rest(p, f, took_ms);
+    } else {
+        read_want(p, rec);
+    }
+    stream_start(p, r);
+}
+
+/* What it will take on the replica's disk: holes stay holes. */
+static uint64_t room_for(const struct look *l)
+{
+    return l->disk_bytes > 0 && l->disk_bytes < l->stat.size ? l->disk_bytes
+                                                             : l->stat.size;
+}
+
+void primary_stream_opened(struct primary *p, uint64_t id,
+                           const struct looked *l, int64_t now_ms)
+{
+    struct repl *r = stream_find(p, id);
+
+    p->now_ms = now_ms;
+    if (r == NULL) {
+        return;
+    }
+    /* An empty file is no large value any more: it may be a writer's
+     * placeholder, which a look can tell and a stream cannot. */
+    if (l->result != LOOK_VALUE || l->look.stat.size == 0) {
+        abort_stream(p, r, l);
+        return;
+    }
+    const struct flight *f = r->stream.flight;
+    const struct record *rec = f->rec;
+    if (!r->is_index) {
+        struct wire_change m = {.seq = f->seq, .size = room_for(&l->look)};
+        m.table =
+            (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
+        m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
+        wire_put_change(&r->out, WIRE_SET_BEGIN, &m);
+    }
+    r->stream.begun = true;
+    r->stream.state = STREAM_OPEN;
+    stream_read_on(p, r);
+}
+
+static void tell_index(struct primary *p, const struct record *rec,
+                       const struct looked *l, bool fresh)
+{
+    struct index_entry e = {.name = rec->name,
+                            .digest = l->look.digest,
+                            .stat = l->look.stat,
+                            .table = index_table_tag(index_key(p->ix),
+                                                     record_table(rec),
+                                                     rec->table_len)};
+    bool follows = false;
+    struct err err;
+
+    for (const struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
+        follows = follows || f->replica == p->index_id;
+    }
+    /* A look may have told it of something newer, and nobody would again. */
+    if (!fresh && !follows) {
+        return;
+    }
+    if (index_put(p->ix, &e, &err) < 0) {
+        primary_log(p, -1, 3, DR_NONE, "%s", err.msg);
+    }
+}
+
+/* It was read; but the index, which reads as fast as the disk does, tells
+ * nothing of those whose link is too slow for that. */
+static void note_still(struct primary *p, struct flight *f)
+{
+    f->changed = false;
+    for (const struct flight *o = f->rec->flights; o != NULL; o = o->rec_next) {
+        if (o->changed) {
+            return;
+        }
+    }
+    aside_still(p, f->rec);
+}
+
+/* The whole value was read and is one committed version of it. */
+static void finish(struct primary *p, struct repl *r, const struct looked *l)
+{
+    struct flight *f = r->stream.flight;
+    struct record *rec = f->rec;
+
+    /* It was committed under this name, and something newer was since. */
+    if (l->look.replaced && r->stream.covers == rec->hints) {
+        (void)sender_hint_all(p, rec, HINT_FOUND);
+    }
+    bool fresh = r->stream.covers == rec->hints;
+    struct stream read = r->stream;
+    struct news news = read.news;
+
+    for (struct flight *o = rec->flights; o != NULL; o = o->rec_next) {
+        o->changed =
+            o->changed && o->state != FLIGHT_RIDE; /* it rides on this */
+    }
+    note_still(p, f);
+    tell_index(p, rec, l, fresh);
+    read_found(p, rec);
+    rec->size = l->look.stat.size;
+    p->values_read++;
+    (void)stream_stop(p, r);
+    DL_APPEND2(r->large, f, ready_prev, ready_next);
+    if (r->is_index) {
+        flight_set(p, f, FLIGHT_WAIT);
+        sender_answer_ask(p, rec, &read, l);
+        sender_known(p, f, fresh, news);
+        stream_start(p, r);
+        return;
+    }
+    wire_put_set_end(&r->out, f->seq, l->look.digest);
+    flight_set(p, f, FLIGHT_SENT);
+    if (!fresh) {
+        changelog_know(&p->log, rec, CONTENT_UNKNOWN);
+        sender_follow(p, r, rec, news, NULL);
+    }
+    for (struct flight *o = rec->flights; o != NULL; o = o->rec_next) {
+        if (o->state == FLIGHT_RIDE && o->replica == p->index_id) {
+            flight_set(p, o, FLIGHT_WAIT);
+            sender_known(p, o, fresh, news);
+            break;
+        }
+    }
+    stream_start(p, r);
+}
+
+static void let_others_in(struct primary *p, struct repl *r)
+{
+    frames_produce(p, r, r->out.len - r->out_at + BETWEEN_BYTES);
+}
+
+static void took(struct primary *p, struct repl *r, uint64_t n)
+{
+    r->stream.done_bytes += n;
+    r->stream.state = STREAM_OPEN;
+    stream_more(p, r);
+}
+
+void primary_stream_data(struct primary *p, uint64_t id, const void *data,
+                         size_t n, const struct looked *l, int64_t now_ms)
+{
+    struct repl *r = stream_find(p, id);
+
+    p->now_ms = now_ms;
+    if (r == NULL) {
+        return;
+    }
+    if (n == 0 || l != NULL) {
+        if (l->result == LOOK_VALUE && !r->stream.outdated) {
+            finish(p, r, l);
+        } else {
+            abort_stream(p, r, l);
+        }
+        sender_advance_all(p);
+        return;
+    }
+    assert(n <= WIRE_PIECE_MAX);
+    if (!r->is_index) {
+        let_others_in(p, r);
+        wire_put_piece(&r->out, r->stream.flight->seq, data, n);
+        heartbeat_probe(p, r);
+    }
+    took(p, r, n);
+    p->bytes_read += n;
+}
+
+/* Zeros cost the link next to nothing, and the other end a digest over all of
+ * them: no more are sent than it has worked off. */
+static void note_zeros(struct primary *p, struct repl *r, uint64_t n)
+{
+    r->stream.zeros += n;
+    if (r->stream.zeros >= WIRE_ZEROS_MAX) {
+        r->stream.zeros = 0;
+        r->stream.waits_for = heartbeat_fence(p, r);
+    }
+}
+
+void primary_stream_zeros(struct primary *p, uint64_t id, uint64_t n,
+                          int64_t now_ms)
+{
+    struct repl *r = stream_find(p, id);
+
+    p->now_ms = now_ms;
+    if (r == NULL) {
+        return;
+    }
+    if (!r->is_index) {
+        let_others_in(p, r);
+        wire_put_zeros(&r->out, r->stream.flight->seq, n);
+        heartbeat_probe(p, r);
+        note_zeros(p, r, n);
+    }
+    took(p, r, n);
+}
