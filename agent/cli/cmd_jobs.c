@@ -27,6 +27,51 @@ static int read_timeout(struct cli *cli, int64_t *ms_out)
     return 0;
 }
 
+static size_t names_shown(const struct cli *cli)
+{
+    return cli->verbose > 0 ? NAMES_VERBOSE : NAMES_SHOWN;
+}
+
+/* What is known of one replica is told before the last one is done.  The agent
+ * says its names once, when it is. */
+static bool print_compared(struct cli *cli, const json_t *object,
+                           const char *clear)
+{
+    const json_t *mode = json_object_get(object, "mode");
+    const json_t *replicas = json_object_get(object, "replicas");
+    const json_t *r;
+    bool printed = false;
+    size_t i;
+
+    json_array_foreach(replicas, i, r) {
+        const char *name = json_string_value(json_object_get(r, "name"));
+        if (name == NULL || !json_is_string(mode) ||
+            json_object_get(r, "names") == NULL ||
+            json_object_get(cli->told, name) != NULL) {
+            continue;
+        }
+        if (!printed) {
+            (void)fputs(clear, cli->err);
+            (void)fflush(cli->err);
+        }
+        printed = true;
+        render_compared(cli->out, json_string_value(mode), r, names_shown(cli));
+        (void)fflush(cli->out);
+        (void)json_object_set_new(cli->told, name, json_true());
+    }
+    return printed;
+}
+
+static void show_compare(struct cli *cli, const json_t *result)
+{
+    if (cli->json) {
+        cli_print_json(cli, result);
+    } else if (!cli->quiet) {
+        render_compare(cli->out, result, names_shown(cli), cli->told);
+        render_warnings(cli->err, result);
+    }
+}
+
 static int run_compare(struct cli *cli, const char *cmd)
 {
     json_t *result = NULL;
@@ -43,18 +88,17 @@ static int run_compare(struct cli *cli, const char *cmd)
     (void)json_object_set_new(request, "content", json_boolean(cli->content));
     (void)json_object_set_new(request, "recorded", json_boolean(cli->recorded));
     (void)json_object_set_new(request, "dry_run", json_boolean(cli->dry_run));
+    cli->told = json_object();
+    cli->on_progress =
+        cli->json || cli->quiet || cli->told == NULL ? NULL : print_compared;
     int rc = cli_request(cli, request, ms < 0 ? -1 : ms + GRACE_MS, &result);
-    if (result == NULL) {
-        return rc;
-    }
-    if (cli->json) {
-        cli_print_json(cli, result);
-    } else if (!cli->quiet) {
-        render_compare(cli->out, result,
-                       cli->verbose > 0 ? NAMES_VERBOSE : NAMES_SHOWN);
-        render_warnings(cli->err, result);
+    cli->on_progress = NULL;
+    if (result != NULL) {
+        show_compare(cli, result);
     }
     json_decref(result);
+    json_decref(cli->told);
+    cli->told = NULL;
     return rc;
 }
 

@@ -43,6 +43,11 @@ struct cli {
     /* worked out */
     bool color; /* on `out` */
     bool live;  /* `err` is a terminal: a line may be redrawn */
+    /* Told of progress before it is shown; true when it prints something, after
+     * `clear`.  NULL: nobody is. */
+    bool (*on_progress)(struct cli *cli, const json_t *object,
+                        const char *clear);
+    json_t *told; /* names of replicas whose result was printed, or NULL */
 };
 
 struct command {

@@ -275,6 +275,10 @@ static void show_progress(void *arg, const json_t *object)
     CLEANUP(buf_deinit) struct buf line = BUF_NULL;
     int64_t now_ms = clock_mono_ns() / NS_PER_MS;
 
+    if (cli->on_progress != NULL &&
+        cli->on_progress(cli, object, s->open ? "\r\033[K" : "")) {
+        s->open = false;
+    }
     if (cli->quiet || (!cli->live && s->shown_ms != 0 &&
                        now_ms - s->shown_ms < PROGRESS_LINE_MS)) {
         return;

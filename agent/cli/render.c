@@ -292,7 +292,34 @@ static void compare_last_word(FILE *out, const char *mode, uint64_t wrong)
     }
 }
 
-void render_compare(FILE *out, const json_t *result, size_t names_max)
+void render_compared(FILE *out, const char *mode, const json_t *r,
+                     size_t names_max)
+{
+    const json_t *error = json_object_get(r, "error");
+
+    render_clean(out, field_text(r, "name", "?"));
+    (void)fputs(": ", out);
+    compare_verdict(out, mode, r);
+    if (json_is_object(error)) {
+        (void)fputs("      ", out);
+        render_error_line(out, error);
+        (void)fputc('\n', out);
+        render_hint(out, error);
+    }
+    if (json_is_true(json_object_get(r, "held"))) {
+        (void)fprintf(out,
+                      "      The brake holds %s deletes. See which: "
+                      "drover approve --dry-run ",
+                      COUNT_TEXT(count_of(r, "extra")));
+        render_clean(out, field_text(r, "name", "?"));
+        (void)fputc('\n', out);
+    }
+    compare_names(out, r, names_max);
+    compare_uncompared(out, r, names_max);
+}
+
+void render_compare(FILE *out, const json_t *result, size_t names_max,
+                    const json_t *told)
 {
     const json_t *replicas = json_object_get(result, "replicas");
     const char *mode = field_text(result, "mode", "verify");
@@ -301,29 +328,11 @@ void render_compare(FILE *out, const json_t *result, size_t names_max)
     size_t i;
 
     json_array_foreach(replicas, i, r) {
-        const json_t *error = json_object_get(r, "error");
-
         wrong += count_of(r, "missing") + count_of(r, "extra") +
                  count_of(r, "different");
-        render_clean(out, field_text(r, "name", "?"));
-        (void)fputs(": ", out);
-        compare_verdict(out, mode, r);
-        if (json_is_object(error)) {
-            (void)fputs("      ", out);
-            render_error_line(out, error);
-            (void)fputc('\n', out);
-            render_hint(out, error);
+        if (json_object_get(told, field_text(r, "name", "?")) == NULL) {
+            render_compared(out, mode, r, names_max);
         }
-        if (json_is_true(json_object_get(r, "held"))) {
-            (void)fprintf(out,
-                          "      The brake holds %s deletes. See which: "
-                          "drover approve --dry-run ",
-                          COUNT_TEXT(count_of(r, "extra")));
-            render_clean(out, field_text(r, "name", "?"));
-            (void)fputc('\n', out);
-        }
-        compare_names(out, r, names_max);
-        compare_uncompared(out, r, names_max);
     }
     compare_last_word(out, mode, wrong);
 }

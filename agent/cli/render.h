@@ -19,7 +19,13 @@ void render_warnings(FILE *out, const json_t *result);
 /* drover status. */
 void render_status(FILE *out, const json_t *status, bool color);
 /* drover resync, verify: the summary; at most `names_max` differing names. */
-void render_compare(FILE *out, const json_t *result, size_t names_max);
+/* One replica of it. */
+void render_compared(FILE *out, const char *mode, const json_t *replica,
+                     size_t names_max);
+/* All of them but those that are names in `told` (or NULL), and the last word.
+ */
+void render_compare(FILE *out, const json_t *result, size_t names_max,
+                    const json_t *told);
 /* drover approve --dry-run: what is held for a replica, or that nothing is. */
 void render_held(FILE *out, const char *replica, const json_t *held);
 /* drover wait. */

@@ -60,7 +60,8 @@
  *             "not_compared": [{"reason": "locked" | "changing" |
  *               "unreadable" | "refused" | "pending", "side": "primary" |
  *               "replica", "is_table", "errno" (when known), NAME...,
- *               "error": ERROR}]}]}; these lists only at the end
+ *               "error": ERROR}]}]}; these lists only at the end, and once
+ *             in progress, of a replica that is done before the others
  *   HELD     {"count", "shown", "token" (null: none yet) stands for so many,
  *             "approved" (of these), "since_s", and for those who may see
  *             names: "covered": ERROR | null (a link stands where one was),

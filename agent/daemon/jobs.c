@@ -63,14 +63,22 @@ static json_t *wait_target_json(struct job *j, const struct job_target *t)
                      show ? job_error(j, t->name, err) : json_null());
 }
 
+static json_t *target_json(struct job *j, struct job_target *t, bool end)
+{
+    if (!j->is_compare) {
+        return wait_target_json(j, t);
+    }
+    bool now = t->done && !t->told;
+    t->told = t->done;
+    return compare_target_json(j, t, end || now);
+}
+
 json_t *job_object(struct job *j, bool end)
 {
     json_t *list = json_array();
     int64_t ms = daemon_ms() - j->began_ms;
     for (size_t i = 0; i < j->count; i++) {
-        (void)json_array_append_new(
-            list, j->is_compare ? compare_target_json(j, &j->targets[i], end)
-                                : wait_target_json(j, &j->targets[i]));
+        (void)json_array_append_new(list, target_json(j, &j->targets[i], end));
     }
     json_t *warnings = json_array();
 

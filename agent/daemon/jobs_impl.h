@@ -28,6 +28,7 @@ struct job_target {
     json_t *uncompared;         /* what it ended without, NULL: not known yet */
     struct compare_result last; /* its pointers are not used */
     const char *phase;
+    bool told; /* progress has had the names */
 };
 
 struct job {
@@ -57,7 +58,8 @@ struct job {
     size_t count;
 };
 
-/* The job's object; names of keys only at the end. */
+/* The job's object; names of keys only at the end, or once of a replica that is
+ * done before the others. */
 json_t *job_object(struct job *j, bool end);
 /* End the job (its `done` comes from the loop). */
 void job_end(struct job *j, int exit_code);

@@ -96,6 +96,10 @@ static const struct {
     {DR_CHILD, 0, "exit status",
      "run it by hand, as the agent's user: it must be drover-replica receive "
      "DIR, or an ssh that runs it and asks nothing (ssh -T -o BatchMode=yes)"},
+    {DR_TIMED_OUT, 0, "no answer to the comparison",
+     "its disk hangs, or its receiver is stopped? on HOST: dmesg | tail; ps -o "
+     "pid,stat,wchan:32,args -C drover-replica; then ask again: drover verify "
+     "REPLICA"},
     {DR_LAG, 0, "which is paused", "let it go on: drover resume REPLICA"},
     {DR_COVERED, 0, "a link or the like", LINK_AWAY},
     {DR_COVERED, 0, "something else is in the table's place", LINK_AWAY},

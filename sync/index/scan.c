@@ -27,6 +27,9 @@
 #include "store/base/quote.h"
 #include "sync/index/scan_impl.h"
 
+/* Keys that a second walk passes over, for each step of progress. */
+enum { STEP_KEYS = 4096 };
+
 /* --- keys ---------------------------------------------------------------- */
 
 static struct scan_name batched_name(const struct scan *s, size_t i,
@@ -62,8 +65,8 @@ static int flush_batch(struct scan *s, const char *table, size_t table_len)
             return rc;
         }
     }
-    if (s->opt->keys_done != NULL && !s->second_walk) {
-        __atomic_fetch_add(s->opt->keys_done, n, __ATOMIC_RELAXED);
+    if (!s->second_walk) {
+        scan_got_on(s, n);
     }
     return scan_check_stop(s);
 }
@@ -86,6 +89,9 @@ static int on_key(void *arg, const char *table, size_t table_len, int dir_fd,
     struct digest name =
         index_name_key(index_key(s->ix), table, table_len, key, key_len);
     if (s->second_walk && !is_missed(s, name)) {
+        if (++s->passed_over % STEP_KEYS == 0) {
+            scan_got_on(s, 1);
+        }
         return 0;
     }
     s->probes[i].name = name;

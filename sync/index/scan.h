@@ -24,7 +24,9 @@ struct scan_options {
                           doubtful and not indexed (0: trust empty files) */
     /* Set by another thread to stop the scan (ERR_CLOSED); may be NULL. */
     const volatile int *stop;
-    /* Counts for progress, updated as the scan goes; may be NULL. */
+    /* Counts for progress, updated as the scan goes: keys, and one more now
+     * and then in a long value and where keys are walked over once more; may
+     * be NULL. */
     volatile uint64_t *keys_done;
     /* Asked before a key is read that the index does not have: true, and the
      * caller looks at it instead.  May block for a while; may be NULL. */

@@ -33,12 +33,13 @@ struct scan {
     scan_note_fn note;
     void *arg;
     struct scan_result *out;
-    struct err *err;  /* the caller's, for what ends the scan */
-    struct buf value; /* of the key being read */
-    struct buf busy;  /* keys to look at again: scan_key_retry() */
-    bool last_chance; /* a busy key is reported, not put aside */
-    int look_rc;      /* of opt->look, from a sweep */
-    bool second_walk; /* only entries not marked yet are of interest */
+    struct err *err;      /* the caller's, for what ends the scan */
+    struct buf value;     /* of the key being read */
+    struct buf busy;      /* keys to look at again: scan_key_retry() */
+    bool last_chance;     /* a busy key is reported, not put aside */
+    int look_rc;          /* of opt->look, from a sweep */
+    bool second_walk;     /* only entries not marked yet are of interest */
+    uint64_t passed_over; /* by the second walk */
 
     int dir_fd; /* of the table being walked */
     size_t batched;
@@ -59,6 +60,8 @@ void scan_tell_unread(const struct scan *s, const struct err *why,
 void scan_keep_error(struct scan *s, const struct err *why);
 /* ERR_CLOSED when the scan is to stop, else 0. */
 int scan_check_stop(const struct scan *s) MUSTCHECK;
+/* Progress, for whoever watches. */
+void scan_got_on(const struct scan *s, uint64_t n);
 
 /* Bring the entry of one key up to date.  `seen` is the stat just taken, or
  * NULL.  0, or what ends the scan (ERR_NOMEM, ERR_CLOSED). */

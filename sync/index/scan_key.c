@@ -24,6 +24,7 @@ enum {
     INLINE_MAX_BYTES = 1 << 20, /* larger values are read in pieces */
     PIECE_BYTES = 1 << 20,
     HOLE_STEP_BYTES = 256 << 20, /* before a stop is looked at again */
+    STEP_BYTES = 64 << 20,       /* of one value, for a step of progress */
     HOLD_MS = 5,                 /* writers often wait 10 ms for their lock */
     /* More than this of names put aside, and the rest is reported at once. */
     BUSY_MAX_BYTES = 8 << 20,
@@ -63,6 +64,13 @@ int scan_check_stop(const struct scan *s)
     return 0;
 }
 
+void scan_got_on(const struct scan *s, uint64_t n)
+{
+    if (s->opt->keys_done != NULL) {
+        __atomic_fetch_add(s->opt->keys_done, n, __ATOMIC_RELAXED);
+    }
+}
+
 void scan_key_unreadable(struct scan *s, const struct scan_name *at,
                          struct err *why)
 {
@@ -79,7 +87,7 @@ void scan_key_unreadable(struct scan *s, const struct scan_name *at,
 static int read_pieces(struct scan *s, struct large *l, struct look *look_out,
                        struct err *err)
 {
-    int64_t n;
+    int64_t n, done = 0;
 
     buf_clear(&s->value);
     if (!buf_reserve(&s->value, PIECE_BYTES)) {
@@ -94,6 +102,11 @@ static int read_pieces(struct scan *s, struct large *l, struct look *look_out,
         n = (int64_t)large_zeros(l, HOLE_STEP_BYTES);
         if (n == 0) {
             n = large_read(l, s->value.data, PIECE_BYTES, err);
+        }
+        done += n > 0 ? n : 0;
+        if (done >= STEP_BYTES) {
+            scan_got_on(s, 1);
+            done = 0;
         }
     } while (n > 0);
     if (n == LARGE_CHANGED) {

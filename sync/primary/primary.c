@@ -593,6 +593,8 @@ int64_t primary_tick(struct primary *p, int64_t now_ms)
             soonest = earlier(soonest, session_tick(p, r));
         }
         reconcile_step(p, r);
+        int64_t silent_ms = r->is_index ? INT64_MAX : silent_tick(p, r);
+        soonest = silent_ms < soonest ? silent_ms : soonest;
     }
     soonest = earlier(soonest, walk_step(p));
     sender_advance_all(p);

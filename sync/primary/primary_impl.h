@@ -27,9 +27,11 @@
  *     stuck.c           why a change does not come to its replica
  *   compare/
  *     compare.c         what a comparison knows
+ *     heard.c           does the replica get on with what it waits for?
  *     reconcile_feed.c  from names to repairs, at the replica's pace
  *     reconcile_walk.c  from name hashes to names, for all who wait for it
  *     reconcile_end.c   how it ends
+ *     silent.c          ... with a replica that answers pings and nothing else
  *     reconcile_names.c the names of what differs
  *     reconcile_diff.c  which name hashes differ
  *     reconcile.c       jobs and steps
@@ -38,9 +40,9 @@
  *
  * No two call each other, even by way of others.  Lowest first: actions, due,
  * changelog, gate, pace, refused, aside, flights, reads, uncompared, compare,
- * differs, undone, stuck, heartbeat, stream, sender, unborn, leaving, brake,
- * frames, stream_read, answers, reconcile_feed, _walk, _end, _names, _diff,
- * reconcile, session, primary_status, primary.
+ * heard, differs, undone, stuck, heartbeat, stream, sender, unborn, leaving,
+ * brake, frames, stream_read, answers, reconcile_feed, _walk, _end, silent,
+ * _names, _diff, reconcile, session, primary_status, primary.
  */
 #pragma once
 
@@ -49,6 +51,7 @@
 #include "sync/primary/brake.h"
 #include "sync/primary/compare/compare.h"
 #include "sync/primary/compare/differs.h"
+#include "sync/primary/compare/heard.h"
 #include "sync/primary/delivery/changelog.h"
 #include "sync/primary/delivery/flights.h"
 #include "sync/primary/delivery/frames.h"
@@ -360,7 +363,8 @@ int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
                     struct err *err);
 int reconcile_scanned(struct primary *p, struct repl *r,
                       const struct wire_scan_done *m);
-void reconcile_unread(struct repl *r, const struct wire_unread *m);
+void reconcile_unread(const struct primary *p, struct repl *r,
+                      const struct wire_unread *m);
 
 /* --- names on their way into the log (reconcile_feed.c) ------------------ */
 
@@ -442,6 +446,8 @@ struct repl {
     unsigned debts;       /* grows with each reason to compare anew */
     int64_t owed_soon_ms; /* since when */
     struct differs differs; /* what is known to differ */
+    struct heard heard;
+    unsigned scans_open; /* asked for in this session, and not answered */
     struct wire_in in;
     struct buf out; /* whole frames, out_at bytes are sent */
     size_t out_at;

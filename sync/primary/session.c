@@ -52,8 +52,8 @@ void primary_link_up(struct primary *p, int replica, int64_t now_ms)
     struct wire_hello hello = {
         .proto_min = WIRE_PROTO_MIN,
         .proto_max = WIRE_PROTO_MAX,
-        .features =
-            WIRE_FEATURE_LOOK | (r->undone.suspect ? WIRE_FEATURE_KEEP : 0),
+        .features = WIRE_FEATURE_LOOK | WIRE_FEATURE_NEWEST |
+                    (r->undone.suspect ? WIRE_FEATURE_KEEP : 0),
         .epoch = p->config.epoch,
         .heartbeat_ms = (uint32_t)p->config.heartbeat_ms,
         .silence_ms = (uint32_t)p->config.silence_ms,
@@ -169,6 +169,8 @@ static int on_hello_ok(struct primary *p, struct repl *r, struct bytes body,
     copy_text(r->version, sizeof r->version, ok.version);
     copy_text(r->host, sizeof r->host, ok.host);
     r->session = SESSION_LIVE;
+    r->scans_open = 0;
+    heard_answer(p, r);
     r->forgotten = false;
     r->live_tail = p->log.tail_seq;
     r->initial = r->initial || ok.was_empty;
@@ -195,6 +197,7 @@ static int on_ready(struct primary *p, struct repl *r, struct bytes body,
         return rc;
     }
     r->digests_known = true;
+    heard_answer(p, r);
     r->root = m.root;
     r->replica_keys = m.keys;
     r->blank = r->initial && m.keys == 0;
@@ -221,6 +224,7 @@ static int on_ack(struct primary *p, struct repl *r, struct bytes body,
     if (rc < 0) {
         return rc;
     }
+    heard_commit(p, r);
     while (wire_item_ack(&m, &seq) == 1) {
         if (sender_acked(p, r, seq) == 0) {
             return err_set(err, ERR_PROTO, 0,
@@ -274,6 +278,7 @@ static int on_pong(struct primary *p, struct repl *r, struct bytes body,
     brake_count(p, r, m.keys, false);
     r->replica_bytes = m.bytes;
     r->replaced = m.replaced;
+    heard_pong(p, r, &m);
     if (r->jobs != NULL && r->jobs->phase == COMPARE_SCANNING) {
         r->jobs->result.scan_keys = m.scan_keys;
     }
@@ -294,6 +299,7 @@ static int on_nak(struct primary *p, struct repl *r, struct bytes body,
     if (rc < 0) {
         return rc;
     }
+    heard_commit(p, r);
     if (sender_refused(p, r, &m) == 0) {
         return err_set(err, ERR_PROTO, 0,
                        "the receiver refused change %llu, which was not in "
@@ -429,13 +435,14 @@ static int on_scan_done(struct primary *p, struct repl *r, struct bytes body,
     return rc < 0 ? rc : reconcile_scanned(p, r, &m);
 }
 
-static int on_unread(struct repl *r, struct bytes body, struct err *err)
+static int on_unread(const struct primary *p, struct repl *r, struct bytes body,
+                     struct err *err)
 {
     struct wire_unread m;
     int rc = wire_get_unread(body, &m, err);
 
     if (rc == 0) {
-        reconcile_unread(r, &m);
+        reconcile_unread(p, r, &m);
     }
     return rc;
 }
@@ -481,7 +488,7 @@ static int on_frame(struct primary *p, struct repl *r, enum wire_type type,
     case WIRE_SCAN_DONE:
         return on_scan_done(p, r, b, err);
     case WIRE_UNREAD:
-        return on_unread(r, b, err);
+        return on_unread(p, r, b, err);
     case WIRE_NODES:
         return on_nodes(p, r, b, err);
     case WIRE_LISTING:

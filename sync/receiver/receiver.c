@@ -345,7 +345,10 @@ static int on_hello(struct receiver *r, struct bytes body, struct err *err)
     wire_put_hello_ok(&r->out, &ok);
     /* Before the scan, which may answer READY from another thread. */
     rc = receiver_send(r, &r->out, err);
-    return rc != 0 ? rc : query_scan_begin(r, 0, 0, err);
+    if (rc == 0) {
+        query_scan_begin(r, 0, 0);
+    }
+    return rc;
 }
 
 /* --- frames in ---------------------------------------------------------------

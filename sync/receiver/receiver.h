@@ -106,6 +106,11 @@ struct receiver_ops {
     void (*scan_start)(void *ctx, uint64_t id, unsigned how);
     void (*names_start)(void *ctx, uint64_t id, struct digest *names,
                         size_t n); /* takes names (malloc) */
+    /* Nobody waits for this scan, or walk, any more: it ends soon.  It is
+     * reported as always, a scan with an error, and one that only looked with
+     * no view.  Nothing happens when it has ended.  NULL: it goes on. */
+    void (*scan_stop)(void *ctx, uint64_t id);
+    void (*names_stop)(void *ctx, uint64_t id);
     /* Send bytes to the agent (whole frames).  May block; called without the
      * mutex. ERR_CLOSED when the agent is gone. */
     int (*send)(void *ctx, const void *p, size_t n, struct err *err);
@@ -169,7 +174,7 @@ int receiver_scanned(struct receiver *r, uint64_t id,
                      const struct wire_ready *result,
                      struct err *err) MUSTCHECK;
 /* The same for a scan that only looked: takes `view`, which is closed.  From
- * now on it answers for the disk. */
+ * now on it answers for the disk.  NULL: the index does. */
 int receiver_looked(struct receiver *r, uint64_t id,
                     const struct wire_ready *result, struct view *view,
                     struct err *err) MUSTCHECK;

@@ -23,8 +23,6 @@ enum {
     RETRIES_MAX = 256,    /* changes aside that one commit tries again */
     DROP_STEPS_MAX = 256, /* keys of a dropped table that one commit removes */
     DEAD_STREAMS = 64,    /* refused streams whose frames may still come */
-    SCANS_WAITING_MAX = 16,
-    RESOLVES_WAITING_MAX = 64,
     ASIDE_CHAINS = 1024,
     SEND_AT_BYTES = 64 * 1024, /* input's answers are sent when so many */
 };
@@ -69,9 +67,8 @@ struct stream {
     struct digest_stream *running;
 };
 
-/* A RESOLVE being collected, or waiting for the walk before it. */
+/* A RESOLVE: being collected, waiting for the walk before it, or under way. */
 struct resolve {
-    struct resolve *next, *prev;
     uint64_t id;
     bool complete;
     struct digest *names;
@@ -102,16 +99,18 @@ struct receiver {
     size_t aside_count;
     int64_t aside_due_us; /* the earliest due_us, or earlier */
     uint64_t replaced;
-    bool scan_running; /* scan_start() was called, no result yet */
-    struct wire_scan scans[SCANS_WAITING_MAX];
-    size_t scans_count;
+    bool scan_running;  /* scan_start() was called, no result yet */
+    bool scan_unwanted; /* something newer was asked: it is to end */
+    uint64_t scan_id;
+    bool scan_waits; /* scan_next is to be started then */
+    struct wire_scan scan_next;
     struct view *view; /* what the last scan that only looked found, or NULL */
     bool progress_scanning;
     uint64_t progress_keys;
-    struct resolve *resolves; /* utlist DL: the first may be under way */
-    size_t resolves_count;
-    size_t resolve_names;
-    bool walking; /* names_start() was called for the first */
+    struct resolve *walk; /* names_start() was called for it, or NULL */
+    bool walk_unwanted;
+    struct resolve *asked; /* being collected, or waits for the walk; or NULL */
+    size_t resolve_names;  /* in both */
 
     /* input thread only */
     struct wire_in in;
@@ -215,7 +214,6 @@ int query_scan(struct receiver *r, struct bytes body, struct err *err);
 int query_tree(struct receiver *r, struct bytes body, struct err *err);
 int query_list(struct receiver *r, struct bytes body, struct err *err);
 int query_resolve(struct receiver *r, struct bytes body, struct err *err);
-/* Begin the scan with this id, or let it wait for the one that runs. */
-int query_scan_begin(struct receiver *r, uint64_t id, unsigned how,
-                     struct err *err);
+/* Begin the scan with this id, as soon as the one that runs has ended. */
+void query_scan_begin(struct receiver *r, uint64_t id, unsigned how);
 void query_close(struct receiver *r);

@@ -5,8 +5,9 @@
  *
  * PING, TREE and LIST are answered at once from the index, on the input
  * thread.  A SCAN or the walk for a RESOLVE is the shell's work on a thread of
- * its own: one of each at a time, further ones wait here, bounded in number
- * and in names.
+ * its own, and may take hours.  The agent has one comparison at a time, so
+ * whoever asks anew has given up what was asked before: that ends early, and is
+ * answered, so that comparisons which nobody waits for never queue up.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -83,28 +84,120 @@ void receiver_progress(struct receiver *r, bool scanning, uint64_t keys)
     (void)pthread_mutex_unlock(&r->mutex);
 }
 
+/* --- what was given up --------------------------------------------------- */
+
+/* Questions that a newer one ends. */
+struct ended {
+    bool scan_waited, names_waited; /* never begun: answered from here */
+    bool scan_runs, names_run;      /* the shell is to end them */
+    uint64_t scan_waited_id, names_waited_id;
+    uint64_t scan_id, names_id;
+};
+
+static void free_resolve(struct resolve *q)
+{
+    if (q != NULL) {
+        free(q->names);
+        free(q);
+    }
+}
+
+/* With the mutex held. */
+static void forget_asked(struct receiver *r)
+{
+    r->resolve_names -= r->asked->count;
+    free_resolve(r->asked);
+    r->asked = NULL;
+}
+
+/* With the mutex held.  The scan at start (id 0) is nobody's question. */
+static struct ended end_earlier(struct receiver *r)
+{
+    struct ended e = {
+        .scan_waited = r->scan_waits,
+        .scan_waited_id = r->scan_next.id,
+        .scan_runs = r->scan_running && r->scan_id != 0,
+        .scan_id = r->scan_id,
+        .names_waited = r->asked != NULL,
+        .names_run = r->walk != NULL,
+    };
+
+    if (e.names_waited) {
+        e.names_waited_id = r->asked->id;
+        forget_asked(r);
+    }
+    if (e.names_run) {
+        e.names_id = r->walk->id;
+    }
+    r->scan_waits = false;
+    r->scan_unwanted = r->scan_unwanted || e.scan_runs;
+    r->walk_unwanted = r->walk_unwanted || e.names_run;
+    return e;
+}
+
+static void stop_scan(const struct receiver *r, uint64_t id)
+{
+    if (r->ops->scan_stop != NULL) {
+        r->ops->scan_stop(r->ctx, id);
+    }
+}
+
+static void stop_walk(const struct receiver *r, uint64_t id)
+{
+    if (r->ops->names_stop != NULL) {
+        r->ops->names_stop(r->ctx, id);
+    }
+}
+
+/* Without the mutex, on the input thread. */
+static void answer_ended(struct receiver *r, const struct ended *e)
+{
+    static const char why[] = "given up: something newer was asked";
+    struct wire_names_out frame;
+
+    if (e->scan_waited) {
+        struct wire_scan_done m = {
+            .id = e->scan_waited_id,
+            .result = {.root = index_root(r->ix),
+                       .keys = index_count(r->ix),
+                       .tables = index_tables(r->ix),
+                       .errors = 1,
+                       .first_error = bytes_of(why, sizeof why - 1)}};
+        wire_put_scan_done(&r->out, &m);
+    }
+    if (e->names_waited) {
+        wire_names_begin(&r->out, &frame, e->names_waited_id);
+        wire_names_end(&r->out, &frame, true);
+    }
+    if (e->scan_runs) {
+        stop_scan(r, e->scan_id);
+    }
+    if (e->names_run) {
+        stop_walk(r, e->names_id);
+    }
+}
+
 /* --- scans --------------------------------------------------------------- */
 
-int query_scan_begin(struct receiver *r, uint64_t id, unsigned how,
-                     struct err *err)
+void query_scan_begin(struct receiver *r, uint64_t id, unsigned how)
 {
     (void)pthread_mutex_lock(&r->mutex);
+    struct ended ended = end_earlier(r);
     bool start = !r->scan_running;
-    bool full = !start && r->scans_count == SCANS_WAITING_MAX;
     if (start) {
         r->scan_running = true;
+        r->scan_unwanted = false;
+        r->scan_id = id;
         r->progress_keys = 0;
-    } else if (!full) {
-        r->scans[r->scans_count++] = (struct wire_scan){id, (uint8_t)how};
+    } else {
+        r->scan_waits = true;
+        r->scan_next = (struct wire_scan){id, (uint8_t)how};
     }
     (void)pthread_mutex_unlock(&r->mutex);
-    if (full) {
-        return broken(err, "SCAN: too many scans are waiting");
-    }
+    answer_ended(r, &ended);
     if (start) {
         r->ops->scan_start(r->ctx, id, how);
     }
-    return 0;
 }
 
 int query_scan(struct receiver *r, struct bytes body, struct err *err)
@@ -115,19 +208,22 @@ int query_scan(struct receiver *r, struct bytes body, struct err *err)
     if (rc == 0 && (m.how & WIRE_SCAN_LOOK) != 0 && !r->looks) {
         return broken(err, "SCAN: to look only was not agreed on");
     }
-    return rc != 0 ? rc : query_scan_begin(r, m.id, m.how, err);
+    if (rc == 0) {
+        query_scan_begin(r, m.id, m.how);
+    }
+    return rc;
 }
 
 /* The scan that ran is over; true when *next_out waits to be started. */
 static bool next_scan(struct receiver *r, struct wire_scan *next_out)
 {
     (void)pthread_mutex_lock(&r->mutex);
-    bool more = r->scans_count > 0 && !r->ended;
+    bool more = r->scan_waits && !r->ended;
     if (more) {
-        *next_out = r->scans[0];
-        r->scans_count--;
-        memmove(r->scans, r->scans + 1, r->scans_count * sizeof *r->scans);
+        *next_out = r->scan_next;
+        r->scan_id = r->scan_next.id;
     }
+    r->scan_waits = r->scan_unwanted = false;
     r->scan_running = more;
     r->progress_scanning = false;
     r->progress_keys = 0;
@@ -150,6 +246,20 @@ static int sync_found(struct receiver *r, uint64_t id, uint64_t found,
     return rc;
 }
 
+/* It may have been given up between the moment when its turn came and its
+ * start. */
+static void start_next_scan(struct receiver *r, const struct wire_scan *next)
+{
+    r->ops->scan_start(r->ctx, next->id, next->how);
+    (void)pthread_mutex_lock(&r->mutex);
+    bool unwanted =
+        r->scan_running && r->scan_unwanted && r->scan_id == next->id;
+    (void)pthread_mutex_unlock(&r->mutex);
+    if (unwanted) {
+        stop_scan(r, next->id);
+    }
+}
+
 static int answer_scan(struct receiver *r, uint64_t id,
                        const struct wire_ready *result, struct err *err)
 {
@@ -170,7 +280,7 @@ static int answer_scan(struct receiver *r, uint64_t id,
     int rc = receiver_send(r, &b, err);
     buf_deinit(&b);
     if (rc == 0 && more) {
-        r->ops->scan_start(r->ctx, next.id, next.how);
+        start_next_scan(r, &next);
     }
     if (rc < 0) {
         receiver_end(r, err);
@@ -300,46 +410,30 @@ int query_list(struct receiver *r, struct bytes body, struct err *err)
 
 /* --- names --------------------------------------------------------------- */
 
-static void free_resolve(struct resolve *q)
-{
-    free(q->names);
-    free(q);
-}
-
 void query_close(struct receiver *r)
 {
-    struct resolve *q, *next;
-
-    DL_FOREACH_SAFE(r->resolves, q, next) {
-        free_resolve(q);
-    }
+    free_resolve(r->walk);
+    free_resolve(r->asked);
+    r->walk = r->asked = NULL;
     view_free(r->view);
     r->view = NULL;
 }
 
 /* The request being collected under this id, made if it is new. */
-static struct resolve *collect(struct receiver *r, uint64_t id, struct err *err)
+static struct resolve *collect(struct receiver *r, uint64_t id,
+                               struct ended *ended_out, struct err *err)
 {
-    struct resolve *q;
-
-    DL_FOREACH(r->resolves, q) {
-        if (q->id == id && !q->complete) {
-            return q;
-        }
+    if (r->asked != NULL && r->asked->id == id && !r->asked->complete) {
+        return r->asked;
     }
-    if (r->resolves_count == RESOLVES_WAITING_MAX) {
-        (void)broken(err, "RESOLVE: too many requests are waiting");
-        return NULL;
-    }
-    q = calloc(1, sizeof *q);
-    if (q == NULL) {
+    *ended_out = end_earlier(r);
+    r->asked = calloc(1, sizeof *r->asked);
+    if (r->asked == NULL) {
         err_set(err, ERR_NOMEM, 0, "no memory for names");
         return NULL;
     }
-    q->id = id;
-    DL_APPEND(r->resolves, q);
-    r->resolves_count++;
-    return q;
+    r->asked->id = id;
+    return r->asked;
 }
 
 static int add_names(struct receiver *r, struct resolve *q,
@@ -368,26 +462,18 @@ static int add_names(struct receiver *r, struct resolve *q,
     return 0;
 }
 
-/* Hand the first complete request to the shell, unless one is under way.
- * Called with the mutex held; gives it up for the call. */
+/* Hand a complete request to the shell, unless one is under way.  Called with
+ * the mutex held; gives it up for the call. */
 static void start_walk(struct receiver *r)
 {
-    struct resolve *q;
+    struct resolve *q = r->asked;
 
-    if (r->walking || r->ended) {
+    if (r->walk != NULL || r->ended || q == NULL || !q->complete) {
         return;
     }
-    DL_FOREACH(r->resolves, q) {
-        if (q->complete) {
-            break;
-        }
-    }
-    if (q == NULL) {
-        return;
-    }
-    DL_DELETE(r->resolves, q);
-    DL_PREPEND(r->resolves, q); /* the first is the one under way */
-    r->walking = true;
+    r->walk = q;
+    r->asked = NULL;
+    r->walk_unwanted = false;
     struct digest *names = q->names;
     q->names = NULL;
     uint64_t id = q->id;
@@ -395,10 +481,24 @@ static void start_walk(struct receiver *r)
     (void)pthread_mutex_unlock(&r->mutex);
     r->ops->names_start(r->ctx, id, names, count);
     (void)pthread_mutex_lock(&r->mutex);
+    /* It may have been given up before it was started. */
+    if (r->walk != NULL && r->walk->id == id && r->walk_unwanted) {
+        (void)pthread_mutex_unlock(&r->mutex);
+        stop_walk(r, id);
+        (void)pthread_mutex_lock(&r->mutex);
+    }
+}
+
+/* Nothing is asked for: whoever sends this has given up what was. */
+static bool asks_for_nothing(const struct resolve *q)
+{
+    return q->complete && q->count == 0;
 }
 
 int query_resolve(struct receiver *r, struct bytes body, struct err *err)
 {
+    struct ended ended = {.scan_waited = false};
+    struct ended itself = {.names_waited = false};
     struct wire_items m;
 
     int rc = wire_get_items(WIRE_RESOLVE, body, &m, err);
@@ -406,12 +506,17 @@ int query_resolve(struct receiver *r, struct bytes body, struct err *err)
         return rc;
     }
     (void)pthread_mutex_lock(&r->mutex);
-    struct resolve *q = collect(r, m.id, err);
+    struct resolve *q = collect(r, m.id, &ended, err);
     rc = q == NULL ? err->code : add_names(r, q, &m, err);
-    if (rc == 0) {
+    if (rc == 0 && asks_for_nothing(q)) {
+        itself = (struct ended){.names_waited = true, .names_waited_id = q->id};
+        forget_asked(r);
+    } else if (rc == 0) {
         start_walk(r);
     }
     (void)pthread_mutex_unlock(&r->mutex);
+    answer_ended(r, &ended);
+    answer_ended(r, &itself);
     return rc;
 }
 
@@ -433,13 +538,10 @@ static size_t put_names(struct buf *out, uint64_t id,
 static void end_walk(struct receiver *r)
 {
     (void)pthread_mutex_lock(&r->mutex);
-    struct resolve *q = r->resolves;
-    assert(r->walking && q != NULL);
-    DL_DELETE(r->resolves, q);
-    r->resolves_count--;
-    r->resolve_names -= q->count;
-    free_resolve(q);
-    r->walking = false;
+    assert(r->walk != NULL);
+    r->resolve_names -= r->walk->count;
+    free_resolve(r->walk);
+    r->walk = NULL;
     start_walk(r);
     (void)pthread_mutex_unlock(&r->mutex);
 }

@@ -137,7 +137,6 @@ static void *committer(void *arg)
         int64_t again_ms = -1, now = receive_now_ms();
         int rc = receiver_commit(rv->core, now, &again_ms, &err);
         if (rc == 0 && now >= tick_ms) {
-            scanner_report(&rv->scanner, rv);
             rc = receiver_tick(rv->core, now, &err);
             tick_ms = now + TICK_MS;
         }
@@ -231,6 +230,16 @@ static void op_names_start(void *ctx, uint64_t id, struct digest *names,
     scanner_names(&rv->scanner, rv, id, names, n);
 }
 
+static void op_scan_stop(void *ctx, uint64_t id)
+{
+    scanner_give_up(&receive_of(ctx)->scanner, false, id);
+}
+
+static void op_names_stop(void *ctx, uint64_t id)
+{
+    scanner_give_up(&receive_of(ctx)->scanner, true, id);
+}
+
 /* --- reader -------------------------------------------------------------- */
 
 /* Wait for bytes on stdin.  False: stopped, or a signal asks to end. */
@@ -316,6 +325,7 @@ static int read_all(struct receive *rv, uint8_t *buf, struct err *err)
         }
         int64_t now = receive_now_ms();
         atomic_store(&rv->input_ms, now);
+        scanner_report(&rv->scanner, rv);
         int rc = receiver_input(rv->core, buf, (size_t)n, now, err);
         /* A slow disk under what was read is not the agent's silence. */
         atomic_store(&rv->input_ms, receive_now_ms());
@@ -356,6 +366,8 @@ static int make_core(struct receive *rv, const struct replica_settings *set,
     rv->ops.sync_both = op_sync_both;
     rv->ops.scan_start = op_scan_start;
     rv->ops.names_start = op_names_start;
+    rv->ops.scan_stop = op_scan_stop;
+    rv->ops.names_stop = op_names_stop;
     rv->ops.send = receive_send;
     struct receiver_config config = {
         .policy = set->policy,

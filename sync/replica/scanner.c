@@ -31,6 +31,7 @@ enum job_kind { JOB_SCAN, JOB_NAMES };
 struct scanner_job {
     enum job_kind kind;
     uint64_t id;
+    bool given_up;        /* under the scanner's mutex */
     unsigned how;         /* WIRE_SCAN_* */
     struct digest *names; /* sorted; owned */
     size_t n;
@@ -57,12 +58,14 @@ static void add_job(struct scanner *s, struct scanner_job *job)
 
 /* --- scan ---------------------------------------------------------------- */
 
-/* The mutex keeps a report of the running scan from coming after its end. */
-static void set_scanning(struct receive *rv, bool scanning, uint64_t keys)
+/* The mutex keeps a report of the running job from coming after its end. */
+static void set_busy(struct receive *rv, bool busy, bool scanning,
+                     uint64_t keys)
 {
     struct scanner *s = &rv->scanner;
 
     pthread_mutex_lock(&s->progress_mutex);
+    s->busy = busy;
     s->scanning = scanning;
     receiver_progress(rv->core, scanning, keys);
     pthread_mutex_unlock(&s->progress_mutex);
@@ -71,11 +74,20 @@ static void set_scanning(struct receive *rv, bool scanning, uint64_t keys)
 void scanner_report(struct scanner *s, struct receive *rv)
 {
     pthread_mutex_lock(&s->progress_mutex);
-    if (s->scanning) {
-        receiver_progress(rv->core, true,
+    if (s->busy) {
+        receiver_progress(rv->core, s->scanning,
                           __atomic_load_n(&s->keys_done, __ATOMIC_RELAXED));
     }
     pthread_mutex_unlock(&s->progress_mutex);
+}
+
+/* Did the job end because it was given up, and the session goes on? */
+static bool is_given_up(struct scanner *s, const struct scanner_job *job)
+{
+    pthread_mutex_lock(&s->mutex);
+    bool given_up = job->given_up && !s->stop;
+    pthread_mutex_unlock(&s->mutex);
+    return given_up;
 }
 
 struct scan_run {
@@ -159,6 +171,57 @@ static int take_over_prior(struct receive *rv, struct err *err)
     return rc;
 }
 
+static struct wire_ready result_of(const struct receive *rv, uint64_t id,
+                                   const struct scan_result *result)
+{
+    return (struct wire_ready){
+        .root = index_root(rv->index),
+        .keys = index_count(rv->index),
+        .tables = index_tables(rv->index),
+        .reread = result->reread,
+        .errors = result->errors + result->counts.incomplete +
+                  (id != 0 ? result->busy : 0),
+        .first_error =
+            bytes_of(result->first_error, strlen(result->first_error)),
+    };
+}
+
+/* What it did not see is not known to be as the index says.  What it has seen
+ * was put there. */
+static int answer_given_up(struct receive *rv, const struct scanner_job *job,
+                           const struct scan_result *result, struct err *err)
+{
+    static const char why[] = "the scan was given up";
+    struct wire_ready ready = result_of(rv, job->id, result);
+
+    ready.errors++;
+    ready.first_error = bytes_of(why, sizeof why - 1);
+    if ((job->how & WIRE_SCAN_LOOK) != 0) {
+        return receiver_looked(rv->core, job->id, &ready, NULL, err);
+    }
+    rv->scanner.saved_changes = UINT64_MAX;
+    return receiver_scanned(rv->core, job->id, &ready, err);
+}
+
+static int answer_scan(struct receive *rv, const struct scanner_job *job,
+                       const struct scan_result *result, struct view *view,
+                       struct err *err)
+{
+    struct wire_ready ready = result_of(rv, job->id, result);
+
+    if (view != NULL) {
+        view_close(view);
+        return receiver_looked(rv->core, job->id, &ready, view, err);
+    }
+    if (result->counts.temps > 0) {
+        sweep_temps(rv);
+    }
+    if (result->changed + result->reread + result->vanished > 0) {
+        rv->scanner.saved_changes = UINT64_MAX; /* worth saving now */
+    }
+    return receiver_scanned(rv->core, job->id, &ready, err);
+}
+
 static int run_scan(struct receive *rv, const struct scanner_job *job,
                     struct err *err)
 {
@@ -181,38 +244,18 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
             return err_set(err, ERR_NOMEM, 0, "no memory for a scan");
         }
     }
-    __atomic_store_n(&s->keys_done, 0, __ATOMIC_RELAXED);
-    set_scanning(rv, true, 0);
+    set_busy(rv, true, true, 0);
     int rc = take_over_prior(rv, err);
     if (rc == 0) {
         rc = scan_run(&rv->disk.meta.db, rv->index, &opt, dress_new_table, &run,
                       &result, err);
     }
-    set_scanning(rv, false, result.counts.keys);
-    if (rc != 0) {
-        view_free(run.view);
-        return rc;
+    set_busy(rv, false, false, result.counts.keys);
+    if (rc == 0) {
+        return answer_scan(rv, job, &result, run.view, err);
     }
-    if (result.counts.temps > 0 && run.view == NULL) {
-        sweep_temps(rv);
-    }
-    struct wire_ready ready = {
-        .root = index_root(rv->index),
-        .keys = index_count(rv->index),
-        .tables = index_tables(rv->index),
-        .reread = result.reread,
-        .errors = result.errors + result.counts.incomplete +
-                  (job->id != 0 ? result.busy : 0),
-        .first_error = bytes_of(result.first_error, strlen(result.first_error)),
-    };
-    if (run.view != NULL) {
-        view_close(run.view);
-        return receiver_looked(rv->core, job->id, &ready, run.view, err);
-    }
-    if (result.changed + result.reread + result.vanished > 0) {
-        s->saved_changes = UINT64_MAX; /* worth saving now */
-    }
-    return receiver_scanned(rv->core, job->id, &ready, err);
+    view_free(run.view);
+    return is_given_up(s, job) ? answer_given_up(rv, job, &result, err) : rc;
 }
 
 /* --- names --------------------------------------------------------------- */
@@ -240,10 +283,21 @@ static int by_digest(const void *a, const void *b)
     return 0;
 }
 
+static bool is_stopped(const struct names_run *run)
+{
+    return __atomic_load_n(&run->rv->scanner.stop_scan, __ATOMIC_RELAXED) != 0;
+}
+
+/* A stop is found(): it ends the walk. */
 static bool wanted(void *arg, struct digest name)
 {
     const struct names_run *run = arg;
+    struct scanner *s = &run->rv->scanner;
 
+    __atomic_fetch_add(&s->keys_done, 1, __ATOMIC_RELAXED);
+    if (is_stopped(run)) {
+        return true;
+    }
     return bsearch(&name, run->job->names, run->job->n, sizeof name,
                    by_digest) != NULL;
 }
@@ -267,7 +321,7 @@ static int found(void *arg, struct digest name, bool is_table,
                  size_t key_len)
 {
     struct names_run *run = arg;
-    if (__atomic_load_n(&run->rv->scanner.stop_scan, __ATOMIC_RELAXED)) {
+    if (is_stopped(run)) {
         return err_set(run->err, ERR_CLOSED, 0, "stopped");
     }
     struct wire_name *m = &run->out[run->n];
@@ -302,8 +356,14 @@ static int run_names(struct receive *rv, const struct scanner_job *job,
     run->err = err;
     qsort(job->names, job->n, sizeof *job->names, by_digest);
     bool complete;
+    set_busy(rv, true, false, 0);
     int rc = scan_names(&rv->disk.meta.db, index_key(rv->index), wanted, found,
                         run, &complete, err);
+    set_busy(rv, false, false, 0);
+    if (rc == ERR_CLOSED && is_given_up(&rv->scanner, job)) {
+        run->n = 0;
+        rc = 0;
+    }
     /* Names that were not found are gone, or unreadable: the agent asks again
      * when the next comparison still differs. */
     if (rc == 0) {
@@ -382,9 +442,20 @@ static struct scanner_job *next_job(struct scanner *s, int64_t save_at_s)
     struct scanner_job *job = s->stop ? NULL : s->jobs;
     if (job != NULL) {
         s->jobs = job->next;
+        __atomic_store_n(&s->keys_done, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&s->stop_scan, job->given_up, __ATOMIC_RELAXED);
     }
+    s->running = job;
     pthread_mutex_unlock(&s->mutex);
     return job;
+}
+
+static void job_done(struct scanner *s, struct scanner_job *job)
+{
+    pthread_mutex_lock(&s->mutex);
+    s->running = NULL;
+    pthread_mutex_unlock(&s->mutex);
+    job_free(job);
 }
 
 static bool stopped(struct scanner *s)
@@ -422,7 +493,7 @@ static void *scanner_thread(void *arg)
             struct err err = {0};
             int rc = job->kind == JOB_SCAN ? run_scan(rv, job, &err)
                                            : run_names(rv, job, &err);
-            job_free(job);
+            job_done(s, job);
             if (rc != 0 && !stopped(s)) {
                 receive_fail(rv, &err);
                 break;
@@ -477,6 +548,24 @@ void scanner_names(struct scanner *s, struct receive *rv, uint64_t id,
 
     job->n = n;
     add_job(s, job);
+}
+
+static bool is_it(const struct scanner_job *job, bool names, uint64_t id)
+{
+    return job->id == id && job->kind == (names ? JOB_NAMES : JOB_SCAN);
+}
+
+void scanner_give_up(struct scanner *s, bool names, uint64_t id)
+{
+    pthread_mutex_lock(&s->mutex);
+    if (s->running != NULL && is_it(s->running, names, id)) {
+        s->running->given_up = true;
+        __atomic_store_n(&s->stop_scan, 1, __ATOMIC_RELAXED);
+    }
+    for (struct scanner_job *job = s->jobs; job != NULL; job = job->next) {
+        job->given_up = job->given_up || is_it(job, names, id);
+    }
+    pthread_mutex_unlock(&s->mutex);
 }
 
 void scanner_init(struct scanner *s)

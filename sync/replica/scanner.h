@@ -25,12 +25,14 @@ struct scanner {
     bool started;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
-    struct scanner_job *jobs; /* oldest first */
+    struct scanner_job *jobs;    /* oldest first */
+    struct scanner_job *running; /* not in `jobs` any more, or NULL */
     bool stop;
     volatile int stop_scan;         /* as scan_run() wants it */
     pthread_mutex_t progress_mutex; /* what the core was told last is true */
-    bool scanning;                  /* under progress_mutex */
-    volatile uint64_t keys_done;    /* of the running scan */
+    bool busy;                      /* under progress_mutex: a job runs ... */
+    bool scanning;                  /* ... and is a scan */
+    volatile uint64_t keys_done;    /* by the running job */
     uint16_t last_scan;
     struct index_ident
         ident;              /* its boot is set before the sandbox is entered */
@@ -55,7 +57,10 @@ void scanner_scan(struct scanner *s, struct receive *rv, uint64_t id,
                   unsigned how);
 void scanner_names(struct scanner *s, struct receive *rv, uint64_t id,
                    struct digest *names, size_t n); /* takes names (malloc) */
-/* Tell the core how far a running scan is.  Committer's thread. */
+/* Nobody waits for that scan, or search for names, any more: it ends soon, and
+ * is answered as what was not done. */
+void scanner_give_up(struct scanner *s, bool names, uint64_t id);
+/* Tell the core how far the running job is.  Reader's thread. */
 void scanner_report(struct scanner *s, struct receive *rv);
 /* Save the index if something changed since; from the scanner's thread, or
  * after scanner_stop(). */

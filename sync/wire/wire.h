@@ -57,7 +57,11 @@ enum {
     /* SCAN may be asked to look only (WIRE_SCAN_LOOK), and keys that a scan
      * could not read are told with UNREAD. */
     WIRE_FEATURE_LOOK = 2,
-    WIRE_FEATURES_ALL = WIRE_FEATURE_KEEP | WIRE_FEATURE_LOOK,
+    /* A SCAN or a RESOLVE ends those before it; an empty RESOLVE does no more
+     * than that. */
+    WIRE_FEATURE_NEWEST = 4,
+    WIRE_FEATURES_ALL =
+        WIRE_FEATURE_KEEP | WIRE_FEATURE_LOOK | WIRE_FEATURE_NEWEST,
 };
 
 enum wire_type {

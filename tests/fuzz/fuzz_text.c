@@ -243,7 +243,7 @@ static void try_render(struct cur in)
     FILE *out = open_memstream(&text, &n);
     must(out != NULL);
     render_status(out, o, false);
-    render_compare(out, o, 10);
+    render_compare(out, o, 10, NULL);
     render_wait(out, o);
     render_error(out, o);
     must(fclose(out) == 0);

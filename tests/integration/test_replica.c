@@ -400,6 +400,39 @@ static void scans_and_names_are_answered_on_demand(void **state)
     assert_int_equal(drive_bye(d), 0);
 }
 
+/* The value would take a quarter of an hour to read. */
+static void a_scan_that_was_given_up_ends_early(void **state)
+{
+    struct rig *r = *state;
+    struct drive *d = &r->d;
+
+    start(r, NULL);
+    drive_set_text(d, "t", "small", "v");
+    drive_wait_all_acked(d, d->seq);
+    drive_until(d, drive_is_scanned, 0);
+    int fd = openat(r->dir_fd, "t.tbl/huge.kv", O_CREAT | O_WRONLY | O_CLOEXEC,
+                    0600);
+    assert_true(fd >= 0 && ftruncate(fd, (off_t)1 << 40) == 0);
+    (void)close(fd);
+    for (uint64_t id = 7; id <= 57; id++) {
+        struct wire_scan scan = {.id = id, .how = WIRE_SCAN_CONTENT};
+        wire_put_scan(&d->tx, &scan);
+        drive_flush(d);
+    }
+    /* The last but one never began; the first was under way. */
+    drive_until(d, drive_is_scanned, 7);
+    assert_true(d->scan_errors > 0);
+    wire_put_resolve(&d->tx, 99, true, NULL, 0);
+    drive_until(d, drive_is_scanned, 57);
+    assert_true(d->scan_errors > 0);
+    assert_int_equal(unlinkat(r->dir_fd, "t.tbl/huge.kv", 0), 0);
+    struct wire_scan scan = {.id = 100, .how = WIRE_SCAN_CONTENT};
+    wire_put_scan(&d->tx, &scan);
+    drive_until(d, drive_is_scanned, 100);
+    assert_int_equal(d->scan_errors, 0);
+    assert_int_equal(drive_bye(d), 0);
+}
+
 /* Run the program with stdin from this file; its exit code. */
 static int run_with_stdin(const struct rig *r, const char *file, char *said,
                           size_t room)
@@ -814,6 +847,7 @@ int main(void)
         RIG_TEST(a_signal_to_end_is_a_clean_end),
         RIG_TEST(an_edit_on_the_replica_is_seen_by_the_next_session),
         RIG_TEST(scans_and_names_are_answered_on_demand),
+        RIG_TEST(a_scan_that_was_given_up_ends_early),
         RIG_TEST(stdin_may_be_a_file_or_nothing),
         RIG_TEST(the_same_agent_takes_over_its_own_replica),
         RIG_TEST(another_agent_is_refused_and_told_who_is_there),

@@ -617,6 +617,7 @@ static void op_scan_start(void *ctx, uint64_t id, unsigned how)
     trace(m, "scan_start %" PRIu64 "%s", id,
           (how & WIRE_SCAN_CONTENT) != 0 ? " content" : "");
     m->scan_wanted = true;
+    m->scan_stopped = false;
     m->scan_id = id;
     m->scan_how = how;
 }
@@ -629,9 +630,27 @@ static void op_names_start(void *ctx, uint64_t id, struct digest *names,
     assert(!m->names_wanted);
     trace(m, "names_start %" PRIu64 " %zu", id, n);
     m->names_wanted = true;
+    m->names_stopped = false;
     m->names_id = id;
     m->names = names;
     m->names_count = n;
+}
+
+/* The test answers them all the same, when it likes. */
+static void op_scan_stop(void *ctx, uint64_t id)
+{
+    struct memstore *m = ctx;
+
+    trace(m, "scan_stop %" PRIu64, id);
+    m->scan_stopped = m->scan_wanted && m->scan_id == id;
+}
+
+static void op_names_stop(void *ctx, uint64_t id)
+{
+    struct memstore *m = ctx;
+
+    trace(m, "names_stop %" PRIu64, id);
+    m->names_stopped = m->names_wanted && m->names_id == id;
 }
 
 static int op_send(void *ctx, const void *p, size_t n, struct err *err)
@@ -670,6 +689,8 @@ const struct receiver_ops memstore_ops = {
     .identify = op_identify,
     .scan_start = op_scan_start,
     .names_start = op_names_start,
+    .scan_stop = op_scan_stop,
+    .names_stop = op_names_stop,
     .send = op_send,
 };
 
@@ -981,6 +1002,12 @@ int memstore_scan_answer(struct memstore *m, struct receiver *r,
 
     assert(m->scan_wanted);
     m->scan_wanted = false;
+    if (m->scan_stopped) {
+        result = (struct wire_ready){.errors = 1};
+        return (m->scan_how & WIRE_SCAN_LOOK) != 0
+                   ? receiver_looked(r, m->scan_id, &result, NULL, err)
+                   : receiver_scanned(r, m->scan_id, &result, err);
+    }
     if ((m->scan_how & WIRE_SCAN_LOOK) != 0) {
         return receiver_looked(r, m->scan_id, &result, look_at_all(m, ix), err);
     }
@@ -1026,7 +1053,7 @@ int memstore_names_answer(struct memstore *m, struct receiver *r, size_t batch,
     assert(m->names_wanted && batch > 0);
     memcpy(&f.key, m->hello.key, sizeof f.key);
     f.found = must(calloc(m->names_count + 1, sizeof *f.found));
-    if (!m->names_hidden) {
+    if (!m->names_hidden && !m->names_stopped) {
         memstore_each(m, find_one, &f);
     }
     free(m->names);

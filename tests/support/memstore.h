@@ -86,9 +86,11 @@ struct memstore {
     uint64_t undone;   /* so many were replaced or removed since, while on */
     /* requests noted */
     bool scan_wanted;
+    bool scan_stopped; /* scan_stop() was called for it */
     uint64_t scan_id;
     unsigned scan_how; /* WIRE_SCAN_* */
     bool names_wanted;
+    bool names_stopped;
     bool names_hidden; /* its directories cannot be listed: it finds none */
     uint64_t names_id;
     struct digest *names;

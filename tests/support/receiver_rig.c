@@ -209,6 +209,9 @@ static void print_result(struct rig *g, const struct wire_ready *m)
 {
     buf_printf(&g->answers, " keys %" PRIu64 " tables %" PRIu64, m->keys,
                m->tables);
+    if (m->errors > 0) {
+        buf_printf(&g->answers, " errors %" PRIu64, m->errors);
+    }
 }
 
 static void print_other(struct rig *g, enum wire_type type, struct bytes body)

@@ -158,6 +158,7 @@ static void take_scan_done(struct drive *d, struct bytes body, struct err *err)
     assert_int_equal(wire_get_scan_done(body, &m, err), 0);
     d->scan_done = m.id;
     d->scan_reread = m.result.reread;
+    d->scan_errors = m.result.errors;
 }
 
 static void take(struct drive *d, enum wire_type type, struct bytes body)

@@ -40,7 +40,7 @@ struct drive {
     char error_text[1100];
     struct wire_pong pong;
     uint64_t scan_done; /* id of the last SCAN_DONE */
-    uint64_t scan_reread;
+    uint64_t scan_reread, scan_errors;
     uint64_t names_done; /* id of the last complete NAMES answer */
     size_t names;        /* items of NAMES so far */
     char name[600];      /* "table/key" of the last one */

@@ -72,6 +72,7 @@ struct fx {
     bool never_still;     /* large values change under every read and copy */
     bool no_walk;         /* walks wait */
     bool no_names;        /* real replicas do not look for names */
+    bool no_scans;        /* ... and their scans do not get on */
     bool root_lost;
     struct fx_key keys[FX_KEYS];
     size_t keys_count;
@@ -511,7 +512,7 @@ static inline void fx_work(struct fx *f, struct fx_peer *peer)
             break;
         }
     }
-    if (peer->store->scan_wanted) {
+    if (peer->store->scan_wanted && !f->no_scans) {
         assert_int_equal(memstore_scan_answer(peer->store, peer->receiver,
                                               peer->index, &err),
                          0);

@@ -372,6 +372,33 @@ static void the_agents_exit_code_and_error_are_passed_on(void **state)
     assert_has(f->err, "closed the connection");
 }
 
+/* One that hangs holds up nobody's answer, and none is told twice. */
+static void a_replica_is_told_when_it_is_done(void **state)
+{
+    struct fix *f = *state;
+
+    start_agent(
+        f, "o",
+        "{\"progress\":{\"mode\":\"verify\",\"replicas\":["
+        "{\"name\":\"eu\",\"done\":true,\"compared\":7,\"names\":[]},"
+        "{\"name\":\"us\",\"done\":false}]}}\n"
+        "{\"exit\":75,\"error\":{\"id\":505,\"text\":\"x\",\"hint\":\"y\"}"
+        "}\n");
+    assert_int_equal(RUN("verify"), EX_TEMPFAIL);
+    assert_string_equal(f->out, "eu: equal, 7 keys and tables compared\n");
+    assert_int_equal(RUN("verify", "--json"), EX_TEMPFAIL);
+    assert_null(strstr(f->out, "equal"));
+    set_answer(f, "{\"progress\":{\"mode\":\"verify\",\"replicas\":["
+                  "{\"name\":\"eu\",\"done\":true,\"compared\":7,"
+                  "\"names\":[]}]}}\n"
+                  "{\"exit\":1,\"result\":{\"mode\":\"verify\",\"replicas\":["
+                  "{\"name\":\"eu\",\"done\":true,\"compared\":7},"
+                  "{\"name\":\"us\",\"done\":true,\"failed\":true}]}}\n");
+    assert_int_equal(RUN("verify"), 1);
+    assert_string_equal(f->out, "eu: equal, 7 keys and tables compared\n"
+                                "us: failed\n");
+}
+
 static void reload_and_version_show_what_the_agent_says(void **state)
 {
     struct fix *f = *state;
@@ -556,6 +583,7 @@ int main(void)
         TEST(of_several_agents_one_must_be_named),
         TEST(requests_carry_what_was_typed),
         TEST(the_agents_exit_code_and_error_are_passed_on),
+        TEST(a_replica_is_told_when_it_is_done),
         TEST(reload_and_version_show_what_the_agent_says),
         TEST(check_config_tells_all_mistakes_with_code_78),
         TEST(agent_runs_a_file_or_a_folder_with_targets),

@@ -30,7 +30,7 @@ static char *rendered(const char *in, int which, bool color)
         render_status(out, o, color);
         break;
     case 1:
-        render_compare(out, o, 2);
+        render_compare(out, o, 2, NULL);
         break;
     case 2:
         render_wait(out, o);

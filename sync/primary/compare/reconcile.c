@@ -106,6 +106,15 @@ static void ask_scan(struct primary *p, struct repl *r, struct compare *c)
         reconcile_fail(p, c, &err);
         return;
     }
+    if (!heard_may_scan(r)) {
+        (void)err_set(&err, ERR_TIMEOUT, 0,
+                      "the receiver (version %s) still has %u scans of "
+                      "comparisons that were given up before it",
+                      r->version, r->scans_open);
+        err.id = DR_TIMED_OUT;
+        reconcile_fail(p, c, &err);
+        return;
+    }
     c->looks = can && !compare_repairs(c);
     c->phase = COMPARE_SCANNING;
     c->request = primary_id(p);
@@ -113,6 +122,7 @@ static void ask_scan(struct primary *p, struct repl *r, struct compare *c)
     m.how = (uint8_t)((c->opt.content ? WIRE_SCAN_CONTENT : 0) |
                       (c->looks ? WIRE_SCAN_LOOK : 0));
     wire_put_scan(&r->out, &m);
+    r->scans_open++;
 }
 
 static void begin(struct primary *p, struct compare *c)
@@ -135,9 +145,11 @@ int reconcile_scanned(struct primary *p, struct repl *r,
 {
     struct compare *c = compare_current(r);
 
+    r->scans_open -= r->scans_open > 0;
     if (c == NULL || c->phase != COMPARE_SCANNING || m->id != c->request) {
         return 0;
     }
+    heard_answer(p, r);
     r->root = m->result.root;
     r->replica_keys = m->result.keys;
     c->result.reread = m->result.reread;
@@ -161,7 +173,8 @@ int reconcile_scanned(struct primary *p, struct repl *r,
     return 0;
 }
 
-void reconcile_unread(struct repl *r, const struct wire_unread *m)
+void reconcile_unread(const struct primary *p, struct repl *r,
+                      const struct wire_unread *m)
 {
     struct compare *c = compare_current(r);
     struct err why;
@@ -169,6 +182,7 @@ void reconcile_unread(struct repl *r, const struct wire_unread *m)
     if (c == NULL || c->phase != COMPARE_SCANNING || m->id != c->request) {
         return; /* of a comparison that is over */
     }
+    heard_answer(p, r);
     struct uncompared_key k = {.why = m->busy ? UNCOMPARED_LOCKED
                                               : UNCOMPARED_UNREADABLE,
                                .is_table = m->is_table,
@@ -405,6 +419,7 @@ void primary_compare_free(struct primary *p, uint64_t id)
         return;
     }
     struct repl *r = p->repl[c->replica];
+    heard_give_back(p, r, c);
     if (c->phase == COMPARE_WALKING) {
         walk_leave(p, c->replica);
     }

@@ -387,6 +387,7 @@ int reconcile_listing(struct primary *p, struct repl *r, struct wire_items *m,
     if (c == NULL || c->phase != COMPARE_LISTING || m->id != c->request) {
         return 0;
     }
+    heard_answer(p, r);
     while (wire_item_listing(m, &item[0], &item[1]) == 1) {
         if (c->got_count >= (c->asked_count > 1 ? GOT_MAX : GOT_MAX_ONE) ||
             !was_asked(c, item[0])) {
@@ -486,6 +487,7 @@ int reconcile_nodes(struct primary *p, struct repl *r,
     if (c == NULL || m->id != c->request) {
         return 0;
     }
+    heard_answer(p, r);
     if (c->phase == COMPARE_TOP && m->node == WIRE_TREE_TOP) {
         compare_top(p, c, m);
     } else if (c->phase == COMPARE_BUCKETS && m->node < INDEX_NODES &&

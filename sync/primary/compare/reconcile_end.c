@@ -58,6 +58,7 @@ void reconcile_fail(struct primary *p, struct compare *c, const struct err *err)
 {
     struct repl *r = p->repl[c->replica];
 
+    heard_give_back(p, r, c);
     c->result.failed = true;
     c->result.err = *err;
     if (c->phase >= COMPARE_RESOLVING) {

@@ -161,6 +161,7 @@ int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
     if (c == NULL || c->phase != COMPARE_RESOLVING || m->id != c->request) {
         return 0; /* of a comparison that is over */
     }
+    heard_answer(p, r);
     while ((rc = wire_item_name(m, &name, err)) == 1) {
         struct diff *d = compare_find(c, name.name);
         struct digest truth =

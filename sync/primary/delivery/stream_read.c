@@ -223,6 +223,7 @@ void primary_stream_data(struct primary *p, uint64_t id, const void *data,
     if (!r->is_index) {
         let_others_in(p, r);
         wire_put_piece(&r->out, r->stream.flight->seq, data, n);
+        heard_commit(p, r);
         heartbeat_probe(p, r);
     }
     took(p, r, n);
@@ -252,6 +253,7 @@ void primary_stream_zeros(struct primary *p, uint64_t id, uint64_t n,
     if (!r->is_index) {
         let_others_in(p, r);
         wire_put_zeros(&r->out, r->stream.flight->seq, n);
+        heard_commit(p, r);
         heartbeat_probe(p, r);
         note_zeros(p, r, n);
     }
