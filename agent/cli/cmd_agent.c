@@ -11,6 +11,7 @@
 #include "agent/base/log.h"
 #include "agent/cli/command.h"
 #include "agent/config/config_probe.h"
+#include "agent/control/control.h"
 #include "agent/daemon/daemon.h"
 #include "agent/identity/identity.h"
 #include "agent/identity/known.h"
@@ -61,6 +62,11 @@ static void keep_memory_private(void)
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+static const struct daemon_doors DOORS = {
+    .listen = control_listen,
+    .close = control_close,
+};
+
 int cmd_agent(struct cli *cli)
 {
     bool has_file = cli->config_file != NULL || cli->db != NULL;
@@ -110,7 +116,7 @@ int cmd_agent(struct cli *cli)
     keep_memory_private();
     /* A client or child that went away is an error of write(). */
     (void)signal(SIGPIPE, SIG_IGN);
-    return daemon_run(config);
+    return daemon_run(config, &DOORS);
 }
 
 /* --- init ---------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * control_impl: what control.c (connections) and control_request.c (requests)
- * share. */
+ * control_impl: the socket's parts, lowest first: control_connection.c (one
+ * client), control_request.c (what it may ask), control.c (the listener). */
 #pragma once
 
 #include "agent/control/control.h"
@@ -27,6 +27,8 @@ struct client {
 struct control {
     struct daemon *daemon;
     uv_loop_t *loop;
+    /* A complete line came: answer it, or set cl->job. */
+    void (*run)(struct client *cl, const char *line, size_t len);
     int fd;         /* the listener; -1: none */
     uv_poll_t poll; /* on it, once `polled` */
     bool polled;
@@ -45,13 +47,20 @@ struct control {
     void *closed_arg;
 };
 
+/* control_connection.c */
+/* A client was accepted; takes `fd`. */
+void client_serve(struct control *c, int fd);
 /* One line to the client; takes `object`.  With `may_drop` it is left out when
  * the client does not keep up.  Closes a client that cannot be written to. */
 void client_send(struct client *cl, json_t *object, bool may_drop);
+/* The answer that it is not done, and the exit code of that. */
+void client_refuse(struct client *cl, const struct err *err);
 void client_close(struct client *cl);
-/* Run the complete lines in the buffer, until one starts a job. */
+/* Run the complete lines in the buffer, until one starts a job or an answer
+ * does not go out at once: who does not read is not worked for. */
 void client_run(struct client *cl);
+/* Free it when its last handle is closed. */
+void control_maybe_closed(struct control *c);
 
-/* Parse and run one line: answers, or sets cl->job. */
+/* control_request.c */
 void request_run(struct client *cl, const char *line, size_t len);
-void request_refuse(struct client *cl, const struct err *err);

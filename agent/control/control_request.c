@@ -6,43 +6,14 @@
  * job_progress() and job_done().
  */
 #include <string.h>
-#include <sysexits.h>
 #include <unistd.h>
 
-#include "agent/base/object.h"
 #include "agent/control/control_impl.h"
 #include "sync/errors/state.h"
 
 enum { NAMES_MAX = 64 }; /* replicas named in one request */
 
 /* --- answers ------------------------------------------------------------- */
-
-static int exit_code_of(const struct err *err)
-{
-    switch (err->id) {
-    case DR_NO_SUCH_REPLICA:
-        return EX_USAGE;
-    case DR_NOT_PERMITTED:
-        return EX_NOPERM;
-    case DR_CONFIG:
-        return EX_CONFIG;
-    case DR_TIMED_OUT:
-        return EX_TEMPFAIL;
-    default:
-        break;
-    }
-    return err->code == ERR_INVALID   ? EX_USAGE
-           : err->code == ERR_TIMEOUT ? EX_TEMPFAIL
-                                      : 1;
-}
-
-void request_refuse(struct client *cl, const struct err *err)
-{
-    client_send(cl,
-                json_pack("{s:i, s:o}", "exit", exit_code_of(err), "error",
-                          object_error(err)),
-                false);
-}
 
 /* What the daemon says, as much of it as this client may see; takes it. */
 static json_t *as_seen_by(const struct client *cl, json_t *object)
@@ -388,6 +359,6 @@ void request_run(struct client *cl, const char *line, size_t len)
     }
     json_decref(request);
     if (rc < 0) {
-        request_refuse(cl, &err);
+        client_refuse(cl, &err);
     }
 }

@@ -42,40 +42,8 @@ enum {
     SAVE_AGAIN_MS = 10 * 1000 /* after a failure */
 };
 
-uv_loop_t *daemon_loop(struct daemon *d)
-{
-    return &d->loop;
-}
-
-const struct config *daemon_config(const struct daemon *d)
-{
-    return d->config;
-}
-
-static int64_t now_us(void)
-{
-    return clock_mono_ns() / NS_PER_US;
-}
-
-void daemon_core_config(const struct daemon *d, struct primary_config *out)
-{
-    const struct config *c = d->config;
-
-    primary_config_default(out);
-    memcpy(out->db_id, d->id, sizeof out->db_id);
-    out->epoch = d->epoch;
-    out->log_max_changes = c->log_max_changes;
-    out->log_max_bytes = c->log_max_bytes;
-    out->cache_max_bytes = c->cache_max_bytes;
-    out->heartbeat_ms = c->heartbeat_ms;
-    out->silence_ms = c->silence_ms;
-    out->settle_ms = c->settle_ms;
-    out->brake_percent = c->max_delete_percent;
-    out->brake_min = c->max_delete_keys;
-    out->version = DROVER_VERSION;
-    out->seed = rand_seed();
-    out->clock_us = now_us;
-}
+static void stop(struct daemon *d, int exit_code);
+static void stop_step(struct daemon *d);
 
 /* --- timers and signals -------------------------------------------------- */
 
@@ -88,7 +56,8 @@ static void on_heartbeat(uv_timer_t *timer)
     }
 }
 
-void daemon_summary(struct daemon *d, char *out, size_t room)
+/* "2 streaming, 1 retrying (us-1 DR-203); worst lag 4 m 7 s" */
+static void summary(struct daemon *d, char *out, size_t room)
 {
     unsigned counts[REPLICA_FAILED + 1] = {0};
     int64_t worst_ms = 0;
@@ -148,7 +117,7 @@ static void on_second(uv_timer_t *timer)
         daemon_save_index(d);
     }
     char line[sizeof d->status_line];
-    daemon_summary(d, line, sizeof line);
+    summary(d, line, sizeof line);
     if (d->ready_told && strcmp(line, d->status_line) != 0) {
         memcpy(d->status_line, line, sizeof line);
         notify_status(line);
@@ -167,7 +136,7 @@ static void on_stop_signal(uv_signal_t *handle, int number)
 
     log_event(LOG_NOTE, "stopping", NULL, 0, "%s",
               number == SIGTERM ? "SIGTERM" : "SIGINT");
-    daemon_stop(d, EXIT_GOOD);
+    stop(d, EXIT_GOOD);
 }
 
 static void on_reload_signal(uv_signal_t *handle, int number)
@@ -246,21 +215,6 @@ static int open_state(struct daemon *d, struct err *err)
     return EXIT_GOOD;
 }
 
-/* The origin, and then what is random per process. */
-static void make_instance(const struct daemon *d, uint8_t out[16])
-{
-    memcpy(out, d->instance, sizeof d->instance);
-    memcpy(out, d->origin, sizeof d->origin);
-}
-
-void daemon_tell_reign(struct daemon *d)
-{
-    uint8_t instance[16];
-
-    make_instance(d, instance);
-    primary_set_reign(d->core, d->epoch, instance);
-}
-
 static void on_called(void *arg)
 {
     daemon_dirty(arg);
@@ -276,7 +230,7 @@ static int make_parts(struct daemon *d, struct err *err)
         rand_bytes(&key, sizeof key, err) < 0) {
         return EXIT_BAD;
     }
-    make_instance(d, pc.instance);
+    daemon_instance(d, pc.instance);
     d->ix = index_new();
     if (d->ix != NULL) {
         index_set_key(d->ix, &key);
@@ -311,8 +265,8 @@ static int listen_control(struct daemon *d, struct err *err)
     if (d->control != NULL) {
         return EXIT_GOOD;
     }
-    d->control = control_listen(d, &d->loop, d->config->socket,
-                                d->config->control_group, err);
+    d->control = d->doors->listen(d, &d->loop, d->config->socket,
+                                  d->config->control_group, err);
     if (d->control != NULL) {
         return EXIT_GOOD;
     }
@@ -325,14 +279,14 @@ static void tell_ready(struct daemon *d)
         return;
     }
     d->ready_told = true;
-    daemon_summary(d, d->status_line, sizeof d->status_line);
+    summary(d, d->status_line, sizeof d->status_line);
     notify_ready(d->status_line);
     log_event(LOG_NOTE, "ready", NULL, 0,
               "version=%s database=%s replicas=%zu socket=%s", DROVER_VERSION,
               d->config->path, d->config->replicas_count, d->config->socket);
 }
 
-void daemon_open_doors(struct daemon *d)
+static void open_doors(struct daemon *d)
 {
     struct err err = {0};
     struct replica *r;
@@ -340,7 +294,7 @@ void daemon_open_doors(struct daemon *d)
 
     if (code != EXIT_GOOD) {
         log_event(LOG_ERROR, "control", NULL, err.id, "err=\"%s\"", err.msg);
-        daemon_stop(d, code);
+        stop(d, code);
         return;
     }
     tell_ready(d);
@@ -376,7 +330,7 @@ static int start(struct daemon *d, struct err *err)
 
     d->core_lost = true;
     primary_root_lost(d->core, d->root_err.msg);
-    daemon_open_doors(d);
+    open_doors(d);
     return EXIT_GOOD;
 }
 
@@ -395,7 +349,7 @@ static void on_part_freed(void *arg)
     struct daemon *d = arg;
 
     d->closing--;
-    daemon_stop_step(d);
+    stop_step(d);
 }
 
 static void close_handle(uv_handle_t *handle)
@@ -444,7 +398,7 @@ static void free_parts(struct daemon *d)
     }
     if (d->control != NULL) {
         d->closing++;
-        control_close(d->control, on_part_freed, d);
+        d->doors->close(d->control, on_part_freed, d);
     }
     d->closing--;
 }
@@ -465,10 +419,10 @@ static void on_stopper(uv_timer_t *timer)
         replica_close_link(r);
     }
     (void)uv_timer_start(&d->stopper, on_stopper, STOP_MS - BYE_MS, 0);
-    daemon_stop_step(d);
+    stop_step(d);
 }
 
-void daemon_stop_step(struct daemon *d)
+static void stop_step(struct daemon *d)
 {
     if (!d->stopping || d->stepping) {
         return;
@@ -494,7 +448,7 @@ void daemon_stop_step(struct daemon *d)
     d->stepping = false;
 }
 
-void daemon_stop(struct daemon *d, int exit_code)
+static void stop(struct daemon *d, int exit_code)
 {
     if (d->stopping) {
         return;
@@ -529,7 +483,13 @@ static void free_rest(struct daemon *d)
     free(d);
 }
 
-int daemon_run(struct config *config)
+static const struct daemon_life LIFE = {
+    .open_doors = open_doors,
+    .stop = stop,
+    .stop_step = stop_step,
+};
+
+int daemon_run(struct config *config, const struct daemon_doors *doors)
 {
     struct err err = {0};
 
@@ -545,6 +505,8 @@ int daemon_run(struct config *config)
         return EXIT_BAD;
     }
     d->config = config;
+    d->doors = doors;
+    d->life = &LIFE;
     d->state_fd = d->lock_fd = -1;
     d->began_ms = d->saved_ms = daemon_ms();
     d->last_scan.took_ms = -1;
@@ -556,7 +518,7 @@ int daemon_run(struct config *config)
         d->stopping = true;
         d->stop_phase = STOP_PARTS;
         free_parts(d);
-        daemon_stop_step(d);
+        stop_step(d);
         d->exit_code = code;
     }
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);

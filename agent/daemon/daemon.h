@@ -15,11 +15,21 @@
 
 struct daemon;
 
-/* Run the agent until SIGTERM or SIGINT.  Takes `config`.  Returns the exit
- * code (operators' table: 0, 1, 69, 77, 78). */
-int daemon_run(struct config *config);
+/* The socket where requests come in; control.h has these two. */
+struct control;
+struct daemon_doors {
+    /* From now on requests are served.  NULL: *err. */
+    struct control *(*listen)(struct daemon *d, uv_loop_t *loop,
+                              const char *path, const char *group,
+                              struct err *err);
+    /* `closed` is called at the end. */
+    void (*close)(struct control *c, void (*closed)(void *arg), void *arg);
+};
 
-uv_loop_t *daemon_loop(struct daemon *d);
+/* Run the agent until SIGTERM or SIGINT.  Takes `config`; `doors` outlives the
+ * call.  Returns the exit code (operators' table: 0, 1, 69, 77, 78). */
+int daemon_run(struct config *config, const struct daemon_doors *doors);
+
 const struct config *daemon_config(const struct daemon *d);
 
 /* Everything `drover status` shows, as the JSON object documented in

@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
- * daemon_impl: the daemon's parts, for the files that make it up:
+ * daemon_impl: the daemon's parts, for the files that make it up.  Lowest
+ * first; none calls one that stands below it here but through struct
+ * daemon_life:
  *
- *     daemon.c         start and stop
- *     daemon_pump.c    glue between the core and the watch, looks and scans
- *     daemon_root.c    the root: its identity, losing it, finding it again
- *     daemon_manage.c  reload, pause, approve, anew
  *     held.c           what the brake holds: the note of it
  *     dirids.c         which directory each replica is: the note of it
- *     members.c        which replicas the agent has
- *     jobs.c, jobs_compare.c   wait, resync, verify
- *     moves.c          directories that move
  *     unclean.c        was the host's last stop an orderly one?
+ *     left_out.c, members.c    which replicas the agent has
+ *     moves.c          directories that move
+ *     scanning.c       when to scan, and when all was seen
  *     status.c         what status shows
+ *     jobs.c, jobs_compare.c   wait, resync, verify
+ *     daemon_root.c    the root: its identity, losing it, finding it again
+ *     daemon_pump.c    glue between the core and the watch, looks and scans
+ *     daemon_manage.c  reload, pause, approve, anew
+ *     daemon.c         start and stop
  *
  * Everything here is used on the loop's thread alone.
  */
 #pragma once
 
 #include "agent/config/config.h"
-#include "agent/control/control.h"
 #include "agent/daemon/daemon.h"
 #include "agent/daemon/moves.h"
 #include "agent/identity/known.h"
@@ -52,8 +54,19 @@ enum root_state {
     ROOT_HERE,
 };
 
+/* What the parts ask of daemon.c, which is above them. */
+struct daemon_life {
+    /* Everything is in place: listen, tell the manager, connect. */
+    void (*open_doors)(struct daemon *d);
+    void (*stop)(struct daemon *d, int exit_code);
+    /* Go on with stopping when what it waits for has come; only from the loop.
+     */
+    void (*stop_step)(struct daemon *d);
+};
+
 struct daemon {
     uv_loop_t loop;
+    const struct daemon_life *life;
     struct config *config;
     int state_fd, lock_fd;
     uint8_t id[16];
@@ -87,7 +100,8 @@ struct daemon {
     struct watch *watch;
     struct looks *looks;
     struct scans *scans;
-    struct control *control;
+    const struct daemon_doors *doors;
+    struct control *control; /* NULL: they are not open */
     struct replicas replicas;
     struct job *jobs; /* utlist DL */
 
@@ -138,6 +152,19 @@ static inline int64_t daemon_ms(void)
     return clock_mono_ns() / NS_PER_MS;
 }
 
+/* scanning.c */
+/* Scan now; `debt`: until it is over nothing may be said to be seen. */
+void daemon_scan(struct daemon *d, bool debt);
+/* Events were lost: nothing is compared or claimed before a scan has ended. */
+void daemon_index_stale(struct daemon *d);
+/* Put the watches in order, then scan. */
+void daemon_rescan(struct daemon *d, bool debt);
+/* Watch and scans cover everything up to what was drained last. */
+bool daemon_sees_all(const struct daemon *d);
+void daemon_save_index(struct daemon *d);
+/* A scan has ended, whoever asked for it. */
+void daemon_scan_ended(struct daemon *d, const struct scan_report *r);
+
 /* daemon_pump.c */
 int daemon_pump_init(struct daemon *d, struct err *err) MUSTCHECK;
 /* The core was called: there may be actions and output. */
@@ -148,22 +175,13 @@ static inline void daemon_dirty(struct daemon *d)
 extern const struct watch_events daemon_watch_events;
 extern const struct looks_events daemon_looks_events;
 extern const struct scans_events daemon_scans_events;
-/* Scan now; `debt`: until it is over nothing may be said to be seen. */
-void daemon_scan(struct daemon *d, bool debt);
-/* Events were lost: nothing is compared or claimed before a scan has ended. */
-void daemon_index_stale(struct daemon *d);
-/* Put the watches in order, then scan. */
-void daemon_rescan(struct daemon *d, bool debt);
-/* Watch and scans cover everything up to what was drained last. */
-bool daemon_sees_all(const struct daemon *d);
-void daemon_save_index(struct daemon *d);
 
 /* daemon_root.c */
 /* The first opening: decides whose database this is.  Exit code, 0 = go on
  * (also with a lost root). */
 int daemon_root_first(struct daemon *d, struct err *err);
-/* The epoch and origin became known after the core was made. */
-void daemon_tell_reign(struct daemon *d);
+/* Who we are to replicas: the origin, and then what is random per process. */
+void daemon_instance(const struct daemon *d, uint8_t out[16]);
 /* Put watches in place; daemon_root_settled() goes on. */
 void daemon_root_start(struct daemon *d);
 void daemon_root_settled(struct daemon *d);
@@ -171,13 +189,6 @@ void daemon_root_lost(struct daemon *d, const struct err *why);
 /* Once a second: is it still ours?  Or is it back? */
 void daemon_root_second(struct daemon *d);
 
-/* daemon.c */
-/* Everything is in place: listen, tell the manager, connect. */
-void daemon_open_doors(struct daemon *d);
-void daemon_stop(struct daemon *d, int exit_code);
-/* Go on with stopping when what it waits for has come; only from the loop. */
-void daemon_stop_step(struct daemon *d);
+/* daemon_manage.c */
 /* The core's configuration from ours. */
 void daemon_core_config(const struct daemon *d, struct primary_config *out);
-/* "2 streaming, 1 retrying (us-1 DR-203); worst lag 4 m 7 s" */
-void daemon_summary(struct daemon *d, char *out, size_t room);

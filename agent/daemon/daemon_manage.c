@@ -16,7 +16,38 @@
 #include "agent/daemon/held.h"
 #include "agent/daemon/members.h"
 #include "agent/daemon/unclean.h"
+#include "store/base/rand.h"
 #include "sync/errors/state.h"
+
+const struct config *daemon_config(const struct daemon *d)
+{
+    return d->config;
+}
+
+static int64_t now_us(void)
+{
+    return clock_mono_ns() / NS_PER_US;
+}
+
+void daemon_core_config(const struct daemon *d, struct primary_config *out)
+{
+    const struct config *c = d->config;
+
+    primary_config_default(out);
+    memcpy(out->db_id, d->id, sizeof out->db_id);
+    out->epoch = d->epoch;
+    out->log_max_changes = c->log_max_changes;
+    out->log_max_bytes = c->log_max_bytes;
+    out->cache_max_bytes = c->cache_max_bytes;
+    out->heartbeat_ms = c->heartbeat_ms;
+    out->silence_ms = c->silence_ms;
+    out->settle_ms = c->settle_ms;
+    out->brake_percent = c->max_delete_percent;
+    out->brake_min = c->max_delete_keys;
+    out->version = DROVER_VERSION;
+    out->seed = rand_seed();
+    out->clock_us = now_us;
+}
 
 int daemon_pause(struct daemon *d, const char *const *replicas, size_t n,
                  bool paused, struct err *err)

@@ -176,6 +176,21 @@ static int read_reign(struct daemon *d, struct root *root, struct err *err)
     return identity_check(&root->db, d->id, err);
 }
 
+/* The origin, and then what is random per process. */
+void daemon_instance(const struct daemon *d, uint8_t out[16])
+{
+    memcpy(out, d->instance, sizeof d->instance);
+    memcpy(out, d->origin, sizeof d->origin);
+}
+
+static void tell_reign(struct daemon *d)
+{
+    uint8_t instance[16];
+
+    daemon_instance(d, instance);
+    primary_set_reign(d->core, d->epoch, instance);
+}
+
 int daemon_root_first(struct daemon *d, struct err *err)
 {
     d->epoch = 1;
@@ -264,7 +279,7 @@ void daemon_root_settled(struct daemon *d)
     }
     daemon_scan(d, true);
     daemon_dirty(d);
-    daemon_open_doors(d);
+    d->life->open_doors(d);
 }
 
 void daemon_root_lost(struct daemon *d, const struct err *why)
@@ -306,7 +321,7 @@ static void take_back(struct daemon *d, struct root *root)
     memcpy(root->id, d->id, sizeof root->id);
     d->root = root;
     if (!d->root_seen) {
-        daemon_tell_reign(d);
+        tell_reign(d);
     } else if (epoch != d->epoch ||
                memcmp(origin, d->origin, sizeof origin) != 0) {
         log_event(LOG_NOTE, "epoch", NULL, 0,
@@ -314,7 +329,7 @@ static void take_back(struct daemon *d, struct root *root)
                   (unsigned long long)d->epoch,
                   epoch == d->epoch ? ", in another directory than before"
                                     : "");
-        daemon_stop(d, EXIT_BAD);
+        d->life->stop(d, EXIT_BAD);
         return;
     }
     daemon_root_start(d);
@@ -402,7 +417,7 @@ void daemon_root_second(struct daemon *d)
             return;
         }
         if (is_new_reign(d)) {
-            daemon_stop(d, EXIT_BAD);
+            d->life->stop(d, EXIT_BAD);
             return;
         }
     }

@@ -22,8 +22,10 @@
 /* What `drover agent` would have run. */
 static char ran[256];
 
-int daemon_run(struct config *config)
+int daemon_run(struct config *config, const struct daemon_doors *doors)
 {
+    assert_non_null(doors->listen);
+    assert_non_null(doors->close);
     (void)snprintf(ran, sizeof ran, "%s %zu", config->name,
                    config->replicas_count);
     config_free(config);
