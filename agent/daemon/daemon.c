@@ -80,7 +80,7 @@ static void summary(struct daemon *d, char *out, size_t room)
         }
     }
     size_t at = 0;
-    if (d->root_state == ROOT_LOST) {
+    if (d->coverage.root == ROOT_LOST) {
         at = (size_t)snprintf(out, room, "database lost; ");
     }
     for (int i = 0; i <= REPLICA_FAILED && at < room; i++) {
@@ -109,7 +109,7 @@ static void on_second(uv_timer_t *timer)
         return;
     }
     DL_FOREACH(d->replicas.list, r) {
-        replica_second(r, d->index_ready);
+        replica_second(r, d->coverage.index_ready);
     }
     dirids_counts(d, false);
     if (daemon_ms() - d->saved_ms >=
@@ -299,7 +299,7 @@ static void open_doors(struct daemon *d)
     }
     tell_ready(d);
     /* Sessions carry the epoch, which is known once the root was seen. */
-    if (d->root_seen) {
+    if (d->coverage.root_seen) {
         DL_FOREACH(d->replicas.list, r) {
             replica_start(r);
         }
@@ -328,7 +328,7 @@ static int start(struct daemon *d, struct err *err)
     log_event(LOG_ERROR, "root_lost", NULL, d->root_err.id,
               "err=\"%s\"; waiting for it", d->root_err.msg);
 
-    d->core_lost = true;
+    coverage_root_lost(&d->coverage);
     primary_root_lost(d->core, d->root_err.msg);
     open_doors(d);
     return EXIT_GOOD;

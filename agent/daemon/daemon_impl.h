@@ -9,7 +9,8 @@
  *     unclean.c        was the host's last stop an orderly one?
  *     left_out.c, members.c    which replicas the agent has
  *     moves.c          directories that move
- *     scanning.c       when to scan, and when all was seen
+ *     coverage.c       was everything seen?  (pure)
+ *     scanning.c       scans, as coverage.c says, and what their end means
  *     status.c         what status shows
  *     jobs.c, jobs_compare.c   wait, resync, verify
  *     daemon_root.c    the root: its identity, losing it, finding it again
@@ -22,6 +23,7 @@
 #pragma once
 
 #include "agent/config/config.h"
+#include "agent/daemon/coverage.h"
 #include "agent/daemon/daemon.h"
 #include "agent/daemon/moves.h"
 #include "agent/identity/known.h"
@@ -47,13 +49,6 @@ enum {
     EXIT_CONFIG = 78,
 };
 
-/* How far the start has come, or the return of a lost root. */
-enum root_state {
-    ROOT_LOST,     /* not there, or not ours: tried again every second */
-    ROOT_WATCHING, /* watches are being put in place */
-    ROOT_HERE,
-};
-
 /* What the parts ask of daemon.c, which is above them. */
 struct daemon_life {
     /* Everything is in place: listen, tell the manager, connect. */
@@ -76,16 +71,10 @@ struct daemon {
     int64_t began_ms;
     int exit_code;
 
-    struct root *root; /* NULL while lost */
-    enum root_state root_state;
-    struct boot boot; /* of the root, when it was seen first */
-    bool unclean;     /* the host went down while an agent ran */
-    bool noted;       /* ... and the next start would know it of us */
-    bool root_seen;   /* it was here once since the start */
-    bool scanned;     /* the first scan is done */
-    bool index_ready;
-    bool core_lost;             /* the core was told */
-    bool suspect;               /* a look says that the root is not ours */
+    struct root *root;          /* NULL while lost */
+    struct boot boot;           /* of the root, when it was seen first */
+    bool unclean;               /* the host went down while an agent ran */
+    bool noted;                 /* ... and the next start would know it of us */
     struct err root_err;        /* why it is lost */
     struct known_keys likeness; /* of what is there instead, to ours */
     int64_t likeness_ms;        /* when it was looked at, 0: never */
@@ -105,21 +94,13 @@ struct daemon {
     struct replicas replicas;
     struct job *jobs; /* utlist DL */
 
-    /* A scan is owed before it may be said that everything was seen. */
-    bool debt;
-    bool scan_when_settled; /* the watches come first */
-    bool notes_missed;      /* of the running scan: what it put is not told */
+    struct coverage coverage; /* was everything seen? */
     struct moves moves;
-    /* Tables and directories the last complete scan could not read: nobody
-     * knows what is in them. */
-    uint64_t unread;
-    struct err unread_err;
+    struct err unread_err; /* what coverage.unread could not be read for */
     struct ignored *ignored;
     struct scan_report last_scan; /* took_ms < 0: none yet */
-    int64_t last_scan_ms;         /* when it ended */
-    int64_t next_rescan_ms;
-    uint64_t saved_changes; /* of the index, when it was saved */
-    bool saved_settled;     /* and then again, when all of it was old enough */
+    uint64_t saved_changes;       /* of the index, when it was saved */
+    bool saved_settled; /* and then again, when all of it was old enough */
     int64_t saved_ms;
 
     uint64_t dirids_keys; /* of all replicas, as they were noted */
@@ -155,8 +136,12 @@ static inline int64_t daemon_ms(void)
 /* scanning.c */
 /* Scan now; `debt`: until it is over nothing may be said to be seen. */
 void daemon_scan(struct daemon *d, bool debt);
-/* Events were lost: nothing is compared or claimed before a scan has ended. */
+/* The index is not true any more: nothing is compared before a scan has ended.
+ */
 void daemon_index_stale(struct daemon *d);
+/* Events were lost: the same, and nothing is claimed.  The scan begins when the
+ * watches have settled. */
+void daemon_events_lost(struct daemon *d);
 /* Put the watches in order, then scan. */
 void daemon_rescan(struct daemon *d, bool debt);
 /* Watch and scans cover everything up to what was drained last. */

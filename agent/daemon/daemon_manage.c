@@ -240,8 +240,7 @@ static void apply_limits(struct daemon *d, const struct config *was)
         (void)uv_timer_set_repeat(&d->heartbeat, (uint64_t)now->heartbeat_ms);
     }
     if (was->rescan_ms != now->rescan_ms) {
-        d->next_rescan_ms =
-            now->rescan_ms > 0 ? daemon_ms() + now->rescan_ms : 0;
+        coverage_every(&d->coverage, daemon_ms(), now->rescan_ms);
     }
     daemon_dirty(d);
 }
@@ -280,7 +279,7 @@ static void apply_new(struct daemon *d, const struct config_replica *now,
                                                      : "+%s",
          now->name);
 
-    if (d->root_seen) {
+    if (d->coverage.root_seen) {
         replica_start(r);
     }
 }

@@ -69,12 +69,8 @@ static void on_overflow(void *arg)
 
     log_event(LOG_WARN, "overflow", NULL, 0,
               "the inotify queue overflowed: scanning");
-    daemon_index_stale(d);
-    /* The watch has begun to put its directories in order.  The scan waits for
-     * that: what is written into a directory between the scan's look at it and
-     * its watch, nobody would see. */
-    d->debt = true;
-    d->scan_when_settled = true;
+    /* The watch has begun to put its directories in order. */
+    daemon_events_lost(d);
 }
 
 /* A move that the core is not told of must not let a table's drop go before its
@@ -82,13 +78,10 @@ static void on_overflow(void *arg)
 static void on_moving(void *arg)
 {
     struct daemon *d = daemon_of(arg);
-    if (moves_begin(d)) {
-        return;
-    }
-    daemon_index_stale(d);
 
-    d->debt = true;
-    d->scan_when_settled = true;
+    if (!moves_begin(d)) {
+        daemon_events_lost(d);
+    }
 }
 
 /* Keys that went with their directory are in the index and on the replicas, and
@@ -97,15 +90,13 @@ static void on_left(void *arg)
 {
     struct daemon *d = daemon_of(arg);
 
-    if (!d->debt) {
+    if (!d->coverage.debt) {
         log_event(LOG_INFORM, "moved", NULL, 0,
                   "a directory with tables was moved and cannot be followed: "
                   "scanning");
     }
-    daemon_index_stale(d);
-    d->debt = true;
     /* New directories are listed first, as after an overflow. */
-    d->scan_when_settled = true;
+    daemon_events_lost(d);
     if (watch_fence_passed(d->watch, watch_fence(d->watch))) {
         daemon_scan(d, true);
     }
@@ -141,9 +132,9 @@ static void on_settled(void *arg)
     if (c.unwatched == 0) {
         d->watch_err = (struct err){0};
     }
-    if (d->root_state == ROOT_WATCHING) {
+    if (d->coverage.root == ROOT_WATCHING) {
         daemon_root_settled(d);
-    } else if (d->scan_when_settled) {
+    } else if (coverage_waits(&d->coverage)) {
         daemon_scan(d, false);
     }
 }
@@ -176,8 +167,8 @@ const struct watch_events daemon_watch_events = {
  * until the looks are through. */
 static void suspect(struct daemon *d, int result)
 {
-    if (result == LOOK_ROOT_LOST && d->root_state == ROOT_HERE) {
-        d->suspect = true;
+    if (result == LOOK_ROOT_LOST) {
+        coverage_suspect(&d->coverage);
     }
 }
 
@@ -262,7 +253,7 @@ static void on_scan_missed(void *arg)
 {
     struct daemon *d = daemon_of(arg);
 
-    d->notes_missed = true;
+    coverage_notes_missed(&d->coverage);
     primary_compare_soon(d->core);
 }
 
@@ -369,11 +360,7 @@ static bool run_actions(struct daemon *d)
 
 static void check_suspect(struct daemon *d)
 {
-    if (!d->suspect) {
-        return;
-    }
-    d->suspect = false;
-    if (d->root == NULL) {
+    if (!coverage_take_suspect(&d->coverage) || d->root == NULL) {
         return;
     }
     struct err err = {0};

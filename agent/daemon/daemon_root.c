@@ -19,7 +19,7 @@
 #include "agent/daemon/unclean.h"
 #include "store/base/hex.h"
 
-enum { IDENTITY_CHECK_MS = 5000, POLL_MS = 3000, LIKENESS_MS = 30000 };
+enum { IDENTITY_CHECK_MS = 5000, LIKENESS_MS = 30000 };
 
 static void lost_because(struct daemon *d, const struct err *why)
 {
@@ -194,7 +194,6 @@ static void tell_reign(struct daemon *d)
 int daemon_root_first(struct daemon *d, struct err *err)
 {
     d->epoch = 1;
-    d->root_state = ROOT_LOST;
     int rc = identity_recall(d->state_fd, d->config->path, d->id, err);
     if (rc < 0 && rc != ERR_NOTFOUND) {
         err->id = DR_STATE_DIR;
@@ -244,11 +243,11 @@ void daemon_root_start(struct daemon *d)
 
     assert(d->root != NULL);
     judge_filesystem(d);
-    if (!d->root_seen) {
+    if (!d->coverage.root_seen) {
         load_index(d);
         unclean_start(d);
     }
-    d->root_state = ROOT_WATCHING;
+    coverage_root_found(&d->coverage);
     d->identity_checked_ms = daemon_ms();
     looks_set_root(d->looks, d->root);
     scans_set_root(d->scans, d->root);
@@ -260,21 +259,18 @@ void daemon_root_start(struct daemon *d)
 void daemon_root_settled(struct daemon *d)
 {
     struct watch_counts c;
-    bool back = d->root_seen;
 
     watch_counts(d->watch, &c);
     log_event(LOG_INFORM, "watching", NULL, 0, "directories=%zu tables=%zu",
               c.watched, c.tables);
-    d->root_state = ROOT_HERE;
-    d->root_seen = true;
+    struct coverage_back back = coverage_root_here(&d->coverage);
     d->root_err = (struct err){0};
-    if (d->core_lost) {
-        d->core_lost = false;
+    if (back.was_missed) {
         primary_root_back(d->core, daemon_ms());
         log_event(LOG_NOTE, "root_back", NULL, 0, "%s is back",
                   d->config->path);
     }
-    if (back) {
+    if (back.was_here) {
         daemon_index_stale(d);
     }
     daemon_scan(d, true);
@@ -284,16 +280,14 @@ void daemon_root_settled(struct daemon *d)
 
 void daemon_root_lost(struct daemon *d, const struct err *why)
 {
-    if (d->root_state == ROOT_LOST && d->root == NULL) {
+    if (d->coverage.root == ROOT_LOST && d->root == NULL) {
         return;
     }
     lost_because(d, why);
     log_event(LOG_ERROR, "root_lost", NULL, d->root_err.id,
               "err=\"%s\"; nothing is read or deleted until it is back",
               why->msg);
-    d->root_state = ROOT_LOST;
-    d->scan_when_settled = false;
-    d->core_lost = true;
+    coverage_root_lost(&d->coverage);
     primary_root_lost(d->core, why->msg);
     daemon_dirty(d);
     watch_stop(d->watch);
@@ -320,7 +314,7 @@ static void take_back(struct daemon *d, struct root *root)
     }
     memcpy(root->id, d->id, sizeof root->id);
     d->root = root;
-    if (!d->root_seen) {
+    if (!d->coverage.root_seen) {
         tell_reign(d);
     } else if (epoch != d->epoch ||
                memcmp(origin, d->origin, sizeof origin) != 0) {
@@ -370,16 +364,12 @@ static bool is_new_reign(struct daemon *d)
 static void poll_unwatched(struct daemon *d)
 {
     struct watch_counts c;
-    int64_t now_ms = daemon_ms();
-    int64_t pause_ms = d->last_scan.took_ms * 5;
 
     watch_counts(d->watch, &c);
-    if ((c.unwatched == 0 && d->unread == 0) || !d->index_ready ||
-        scans_busy(d->scans) || d->scan_when_settled ||
-        now_ms - d->last_scan_ms < (pause_ms > POLL_MS ? pause_ms : POLL_MS)) {
-        return;
+    if (!scans_busy(d->scans) &&
+        coverage_poll_due(&d->coverage, c.unwatched, daemon_ms())) {
+        daemon_rescan(d, false);
     }
-    daemon_rescan(d, false);
 }
 
 /* What changed since the scan that told what is no key. */
@@ -388,7 +378,7 @@ static void count_ignored(struct daemon *d)
     struct watch_counts c;
 
     watch_counts(d->watch, &c);
-    if (d->index_ready && !scans_busy(d->scans)) {
+    if (d->coverage.index_ready && !scans_busy(d->scans)) {
         ignored_tick(d->ignored, d->root, c.events, daemon_ms());
     }
 }
@@ -400,12 +390,12 @@ void daemon_root_second(struct daemon *d)
     if (d->stopping) {
         return;
     }
-    if (d->root_state == ROOT_LOST) {
+    if (d->coverage.root == ROOT_LOST) {
         try_again(d);
         return;
     }
     watch_check_root(d->watch);
-    if (d->root_state != ROOT_HERE) {
+    if (d->coverage.root != ROOT_HERE) {
         return;
     }
     if (now_ms - d->identity_checked_ms >= IDENTITY_CHECK_MS) {
@@ -421,14 +411,12 @@ void daemon_root_second(struct daemon *d)
             return;
         }
     }
-    if (d->next_rescan_ms != 0 && now_ms >= d->next_rescan_ms &&
-        !scans_busy(d->scans)) {
-        d->next_rescan_ms = 0;
+    if (!scans_busy(d->scans) && coverage_due(&d->coverage, now_ms)) {
         daemon_rescan(d, false);
         return;
     }
     /* Nothing could be listed, so nothing will settle. */
-    if (d->scan_when_settled &&
+    if (coverage_waits(&d->coverage) &&
         watch_fence_passed(d->watch, watch_fence(d->watch))) {
         daemon_scan(d, false);
     }

@@ -232,7 +232,7 @@ static bool needs_scan(const struct job *j)
 /* Nothing can be compared with a database that is not there. */
 static bool given_up(struct job *j)
 {
-    if (!j->is_compare || j->daemon->root_state != ROOT_LOST) {
+    if (!j->is_compare || j->daemon->coverage.root != ROOT_LOST) {
         return false;
     }
     for (size_t i = 0; i < j->count; i++) {
@@ -247,13 +247,13 @@ static bool fenced(struct job *j)
 {
     struct daemon *d = j->daemon;
 
-    if (d->root_state != ROOT_HERE || !d->index_ready) {
+    if (d->coverage.root != ROOT_HERE || !d->coverage.index_ready) {
         return false;
     }
     if (!j->fence_set) {
         j->fence_set = true;
         watch_drain(d->watch);
-        if (d->root_state != ROOT_HERE) {
+        if (d->coverage.root != ROOT_HERE) {
             return false; /* the drain found that the root is lost */
         }
         j->fence = watch_fence(d->watch);
@@ -287,7 +287,7 @@ static void scan_step(struct job *j)
 {
     struct daemon *d = j->daemon;
 
-    if (j->scan_asked || d->root_state != ROOT_HERE ||
+    if (j->scan_asked || d->coverage.root != ROOT_HERE ||
         daemon_ms() < j->scan_after_ms) {
         return;
     }

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * scanning: when the database is scanned, what the end of a scan means, and
- * when the index is saved.
- *
- * Whoever lost events says daemon_index_stale(), and daemon_rescan() (or
- * daemon_scan(), when the watches are in order); nothing is claimed to be seen
- * until daemon_scan_ended() was told of a scan that began after that.
+ * scanning: scans of the database, as coverage.c says; what the core is told of
+ * them; and when the index is saved.
  */
 #include <string.h>
 
@@ -17,7 +13,6 @@ enum {
     /* Older than that all of a save is trusted (INDEX_YOUNG_NS, and a margin).
      */
     SAVE_SETTLED_MS = 3000,
-    RESCAN_FAILED_MS = 10 * 1000,
 };
 
 bool daemon_sees_all(const struct daemon *d)
@@ -25,31 +20,33 @@ bool daemon_sees_all(const struct daemon *d)
     struct watch_counts c;
 
     watch_counts(d->watch, &c);
-    return d->root_state == ROOT_HERE && !d->debt && c.unwatched == 0 &&
-           d->unread == 0;
+    return coverage_sees_all(&d->coverage, c.unwatched);
 }
 
 void daemon_index_stale(struct daemon *d)
 {
-    d->index_ready = false;
+    coverage_stale(&d->coverage);
     primary_index_stale(d->core);
     primary_compare_soon(d->core); /* doubts what is on its way, too */
 }
 
+void daemon_events_lost(struct daemon *d)
+{
+    daemon_index_stale(d);
+    coverage_wait(&d->coverage, true);
+}
+
 void daemon_scan(struct daemon *d, bool debt)
 {
-    d->debt = d->debt || debt;
-    d->scan_when_settled = false;
-    if (d->config->rescan_ms > 0) {
-        d->next_rescan_ms = daemon_ms() + d->config->rescan_ms;
-    }
-    scans_ask(d->scans, false, !d->scanned, NULL, NULL);
+    bool first =
+        coverage_scan(&d->coverage, debt, daemon_ms(), d->config->rescan_ms);
+
+    scans_ask(d->scans, false, first, NULL, NULL);
 }
 
 void daemon_rescan(struct daemon *d, bool debt)
 {
-    d->debt = d->debt || debt;
-    d->scan_when_settled = true;
+    coverage_wait(&d->coverage, debt);
     watch_resync(d->watch);
 }
 
@@ -87,69 +84,58 @@ static void log_scan(const struct scan_report *r, uint64_t unread)
     }
 }
 
-/* Tables that cannot be read raise no event when they can be again, and what
- * was written there meanwhile raised none either. */
-static void note_unread(struct daemon *d, const struct scan_report *r)
+static void note_unread(struct daemon *d, const struct scan_result *s)
 {
-    const struct scan_result *s = &r->result;
-    bool was = d->unread > 0;
-
-    d->unread = s->counts.incomplete;
     d->unread_err = (struct err){0};
-    if (d->unread > 0) {
+    if (s->counts.incomplete > 0) {
         (void)err_set(&d->unread_err, ERR_PERM, 0,
                       "%llu tables or directories of the database cannot be "
                       "read: %.300s",
-                      (unsigned long long)d->unread, s->first_error);
+                      (unsigned long long)s->counts.incomplete, s->first_error);
         d->unread_err.id = dr_of_scan(s);
-    } else if (was) {
-        daemon_rescan(d, true);
     }
 }
 
-/* A table that moves under a scan's hands leaves entries under the name it had.
- * The notes of them take these out again; the first scan makes none. */
-static void scan_again(struct daemon *d, const struct scan_result *s)
+/* What coverage.c wants because of it. */
+static void go_on(struct daemon *d, const struct coverage_next *next,
+                  const struct scan_result *s)
 {
-    bool untold = !d->scanned || d->notes_missed;
-
-    d->notes_missed = false;
-    if (s->moved > 0 && untold && d->root_state == ROOT_HERE) {
-        daemon_rescan(d, true);
+    if (next->moved) {
+        watch_resync(d->watch);
+    }
+    note_unread(d, s);
+    if (next->readable) {
+        watch_resync(d->watch);
+    }
+    if (next->ready) {
+        primary_index_ready(d->core, daemon_ms());
+        daemon_save_index(d);
+    } else if (s->changed > 0 || s->vanished > 0) {
+        primary_compare_soon(d->core);
     }
 }
 
 void daemon_scan_ended(struct daemon *d, const struct scan_report *r)
 {
-    log_scan(r, d->unread);
+    log_scan(r, d->coverage.unread);
     d->last_scan = *r;
-    d->last_scan_ms = daemon_ms();
     if (r->rc < 0) {
-        if (d->root_state == ROOT_HERE) {
-            d->next_rescan_ms = daemon_ms() + RESCAN_FAILED_MS;
-        }
+        coverage_scan_failed(&d->coverage, daemon_ms(), r->took_ms);
         return;
     }
-    /* One that waits was asked for after this one began. */
-    if (!scans_waiting(d->scans) && !d->scan_when_settled) {
-        d->debt = false;
-    }
+    const struct coverage_scan scan = {
+        .incomplete = r->result.counts.incomplete,
+        .moved = r->result.moved > 0,
+        .another = scans_waiting(d->scans),
+        .took_ms = r->took_ms,
+    };
+    struct coverage_next next =
+        coverage_scan_ended(&d->coverage, daemon_ms(), &scan);
     ignored_scanned(d->ignored, r->passed);
-    scan_again(d, &r->result);
-    d->scanned = true;
-    note_unread(d, r);
-    if (!d->index_ready && !d->debt) {
-        d->index_ready = true;
-        primary_index_ready(d->core, daemon_ms());
-        daemon_save_index(d);
-    } else if (r->result.changed > 0 || r->result.vanished > 0) {
-        primary_compare_soon(d->core);
-    }
+    go_on(d, &next, &r->result);
     struct watch_counts c;
     watch_counts(d->watch, &c);
-    /* Unwatched directories were seen as of the scan's beginning. */
-    if (c.unwatched > 0 && d->unread == 0 && !d->debt &&
-        d->root_state == ROOT_HERE) {
+    if (c.unwatched > 0 && coverage_scanned_all(&d->coverage)) {
         primary_drained(d->core, r->began_wall_ns, daemon_ms());
     }
 }
@@ -179,7 +165,7 @@ static void on_saved(void *arg, int rc, const struct err *err)
 
 void daemon_save_index(struct daemon *d)
 {
-    if (!d->index_ready || d->root == NULL || scans_saving(d->scans)) {
+    if (!d->coverage.index_ready || d->root == NULL || scans_saving(d->scans)) {
         return;
     }
     uint64_t changes = index_changes(d->ix);

@@ -85,18 +85,12 @@ static uint64_t resident_bytes(void)
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* No scan is owed before it may be said that everything was seen. */
-static bool is_all_seen(const struct daemon *d)
-{
-    return d->index_ready && d->root_state == ROOT_HERE && !d->debt;
-}
-
 static const char *database_state(const struct daemon *d)
 {
-    if (d->root_state == ROOT_LOST) {
+    if (d->coverage.root == ROOT_LOST) {
         return "lost";
     }
-    return is_all_seen(d) ? "ok" : "scanning";
+    return coverage_settled(&d->coverage) ? "ok" : "scanning";
 }
 
 static json_t *database_json(struct daemon *d)
@@ -119,7 +113,8 @@ static json_t *database_json(struct daemon *d)
     }
     (void)json_object_set_new(
         o, "scan_age_s",
-        scanned ? object_seconds(daemon_ms() - d->last_scan_ms) : json_null());
+        scanned ? object_seconds(daemon_ms() - d->coverage.ended_ms)
+                : json_null());
     const struct {
         const char *name;
         uint64_t value;
@@ -133,7 +128,7 @@ static json_t *database_json(struct daemon *d)
         {"unwatched", w.unwatched},
         {"overflows", w.overflows},
         {"events", w.events},
-        {"unreadable", p.unreadable + d->unread},
+        {"unreadable", p.unreadable + d->coverage.unread},
         {"temps", scan->counts.temps},
         {"ignored", ignored_count(d->ignored)},
         {"scan_progress", scans_progress(d->scans)},
@@ -317,10 +312,10 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
     if (d->state_err.code != 0) {
         (void)json_array_append_new(list, status_error_here(d, &d->state_err));
     }
-    if (d->last_scan.rc < 0 && d->root_state == ROOT_HERE) {
+    if (d->last_scan.rc < 0 && d->coverage.root == ROOT_HERE) {
         (void)json_array_append_new(list, scan_error(d));
     }
-    if (d->unread > 0) {
+    if (d->coverage.unread > 0) {
         (void)json_array_append_new(list, status_error_here(d, &d->unread_err));
     }
     struct replica *r;
@@ -329,7 +324,7 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
         if (unclean_warning(d, r, &err)) {
             (void)json_array_append_new(list, status_error_of(r, &err));
         }
-        if (behind_why(r, d->index_ready, &err)) {
+        if (behind_why(r, d->coverage.index_ready, &err)) {
             (void)json_array_append_new(list, status_error_of(r, &err));
         }
         if (behind_flaps(r, &err)) {
@@ -377,8 +372,8 @@ json_t *daemon_status(struct daemon *d, bool with_keys)
     json_t *blocked = json_array();
     uint64_t blocked_count = 0;
     json_t *warnings = warnings_json(d, with_keys);
-    bool healthy =
-        is_all_seen(d) && json_array_size(warnings) == 0 && !is_changing(d);
+    bool healthy = coverage_settled(&d->coverage) &&
+                   json_array_size(warnings) == 0 && !is_changing(d);
 
     status_add_poor(d, warnings); /* said, but nothing is wrong with it now */
     struct replica *r;
