@@ -538,11 +538,26 @@ static void confine(const struct receive *rv, bool wanted)
     }
 }
 
-/* Nothing is made where no replica is before an agent has asked for one. */
+/* Nothing is made where no replica is before an agent has asked for one.  What
+ * the filter lacks here is said by the one that follows. */
+static int hear_first(struct receive *rv, const struct replica_settings *set,
+                      struct err *err)
+{
+    char why[160];
+
+    if (!first_is_due(set->dir)) {
+        return 0;
+    }
+    if (set->sandbox) {
+        (void)filter_first(why, sizeof why);
+    }
+    return first_hear(set->dir, &rv->first, err);
+}
+
 static int open_disk(struct receive *rv, const struct replica_settings *set,
                      struct err *err)
 {
-    int rc = first_is_due(set->dir) ? first_hear(set->dir, &rv->first, err) : 0;
+    int rc = hear_first(rv, set, err);
     if (rc == 0) {
         rc = disk_open(&rv->disk, set->dir, &set->modes, err);
     }

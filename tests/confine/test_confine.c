@@ -34,6 +34,8 @@
 #include "tries.h"
 
 enum { NOTHING = 0, ALL = LANDLOCK | FILTER | LIMITS, BROKEN = 99 };
+/* The filter that is in force before there is a directory. */
+enum { FIRST = 1 << 10 };
 
 static struct scene scene;
 static char base[100];
@@ -156,6 +158,10 @@ static bool enter(unsigned parts)
     if (parts != NOTHING) {
         sandbox_limits(); /* the others need it */
     }
+    if ((parts & FIRST) && filter_first(why, sizeof why) != 0) {
+        (void)dprintf(STDERR_FILENO, "no first filter: %s\n", why);
+        return false;
+    }
     if ((parts & LANDLOCK) &&
         sandbox_enter(scene.dir_fd, why, sizeof why) != 0) {
         (void)dprintf(STDERR_FILENO, "no Landlock: %s\n", why);
@@ -196,7 +202,10 @@ static int run_child(const struct try *t, unsigned parts)
 /* Which of the marks hold on this kernel. */
 static unsigned marks_of(unsigned parts)
 {
-    unsigned marks = parts;
+    unsigned marks = parts & (unsigned)ALL;
+
+    marks |= parts & FIRST ? FILTER : 0U;
+    marks |= parts & FILTER ? FILTER_LAST : 0U;
 
     if (parts & LANDLOCK) {
         marks |= abi >= 3 ? LANDLOCK_TRUNCATE : 0U;
@@ -262,7 +271,7 @@ static void the_sandbox_refuses_every_attempt(void **state)
     (void)state;
     all_are_refused(ALL);
     for (size_t i = 0; i < tries_count; i++) {
-        assert_true(tries[i].refused_by & (unsigned)ALL);
+        assert_true(tries[i].refused_by & ((unsigned)ALL | FILTER_LAST));
     }
 }
 
@@ -276,6 +285,19 @@ static void the_filter_alone_refuses_its_share(void **state)
 {
     (void)state;
     all_are_refused(FILTER | LIMITS);
+}
+
+/* What decodes the first frame of an agent, where there is no replica yet. */
+static void the_first_filter_refuses_its_share(void **state)
+{
+    (void)state;
+    all_are_refused(FIRST | LIMITS);
+}
+
+static void both_filters_and_landlock_refuse_every_attempt(void **state)
+{
+    (void)state;
+    all_are_refused(FIRST | ALL);
 }
 
 static int need_allowed(unsigned parts)
@@ -303,13 +325,50 @@ static void the_sandbox_allows_what_a_receiver_does(void **state)
     (void)state;
     if (abi >= 2) {
         assert_int_equal(need_allowed(ALL), 0);
+        assert_int_equal(need_allowed(FIRST | ALL), 0);
     }
+    assert_int_equal(need_allowed(FIRST | LIMITS), 0);
+    assert_int_equal(need_allowed(FIRST | FILTER | LIMITS), 0);
     assert_int_equal(need_allowed(FILTER | LIMITS), 0);
 }
 
 /* A call that is on the list of what only an intruder makes ends the process;
  * another one that is not allowed fails. */
+static void ends_an_intruder(unsigned parts, long nr)
+{
+    int status;
+
+    set_scene();
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (!enter(parts) || syscall(SYS_epoll_create1, 0) != -1 ||
+            errno != EPERM || syscall(100000) != -1 || errno != ENOSYS) {
+            _exit(1);
+        }
+        (void)syscall(nr, -1, -1, -1, -1, -1);
+        _exit(2);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    leave_scene();
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGSYS);
+}
+
 static void an_intruders_call_ends_the_process(void **state)
+{
+    static const long CALLS[] = {SYS_socket, SYS_execve, SYS_ptrace, SYS_bpf,
+                                 SYS_mount};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof CALLS / sizeof *CALLS; i++) {
+        ends_an_intruder(FILTER | LIMITS, CALLS[i]);
+        ends_an_intruder(FIRST | LIMITS, CALLS[i]);
+        ends_an_intruder(FIRST | FILTER | LIMITS, CALLS[i]);
+    }
+}
+
+/* The first one leaves the way open to the second, and that one closes it. */
+static void the_second_filter_is_the_last(void **state)
 {
     int status;
 
@@ -317,17 +376,14 @@ static void an_intruders_call_ends_the_process(void **state)
     set_scene();
     pid_t pid = fork();
     if (pid == 0) {
-        if (!enter(FILTER | LIMITS) || syscall(SYS_epoll_create1, 0) != -1 ||
-            errno != EPERM || syscall(100000) != -1 || errno != ENOSYS) {
-            _exit(1);
-        }
-        (void)socket(AF_INET, SOCK_STREAM, 0);
-        _exit(2);
+        char why[160];
+        bool open = enter(FIRST | FILTER | LIMITS) &&
+                    filter_enter(why, sizeof why) == 0;
+        _exit(open);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     leave_scene();
-    assert_true(WIFSIGNALED(status));
-    assert_int_equal(WTERMSIG(status), SIGSYS);
+    assert_int_equal(status, 0);
 }
 
 static int go[2];
@@ -412,6 +468,9 @@ int main(void)
         cmocka_unit_test(the_sandbox_refuses_every_attempt),
         cmocka_unit_test(landlock_alone_refuses_its_share),
         cmocka_unit_test(the_filter_alone_refuses_its_share),
+        cmocka_unit_test(the_first_filter_refuses_its_share),
+        cmocka_unit_test(both_filters_and_landlock_refuse_every_attempt),
+        cmocka_unit_test(the_second_filter_is_the_last),
         cmocka_unit_test(the_sandbox_allows_what_a_receiver_does),
         cmocka_unit_test(an_intruders_call_ends_the_process),
         cmocka_unit_test(the_filter_reaches_earlier_threads),

@@ -925,7 +925,7 @@ const struct try tries[] = {
     T(truncate_outside, FILTER | LANDLOCK_TRUNCATE),
     MAYBE(attribute_outside, FILTER),
     MAYBE(list_attributes_outside, FILTER),
-    T(read_a_link, FILTER),
+    T(read_a_link, FILTER_LAST),
     T(watch_outside, FILTER),
     T(size_of_disks, FILTER),
     MAYBE(open_by_handle, LANDLOCK | FILTER),

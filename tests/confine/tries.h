@@ -26,6 +26,8 @@ enum {
     LANDLOCK_TRUNCATE = 8, /* Landlock of ABI 3, */
     LANDLOCK_NET = 16,     /* 4, */
     LANDLOCK_SCOPE = 32,   /* 6 */
+    FILTER_LAST = 64,      /* the filter, but not the one of before there is a
+                              directory */
 };
 
 enum { WORKED = 0, REFUSED = 1, NOT_HERE = 2 };

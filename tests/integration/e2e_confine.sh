@@ -21,14 +21,14 @@ some_changes() {
 # Before the first byte is read.
 before_hello() {
     mkfifo "$W/in"
-    limited() { [ "$(field $pid NoNewPrivs)" = 1 ]; }
     sandboxed() { [ "$(field $pid Seccomp)" = 2 ]; }
-    # Where there is no replica nothing is made, and what would be needed for the
-    # sandbox is not there: rights and limits alone.
+    # Where there is no replica nothing is made, and what Landlock would be told
+    # of is not there: rights, limits and the first filter alone.
     "$DROVER_REPLICA" receive "$W/none" <"$W/in" >"$W/r.out" 2>"$W/r.err" &
     pid=$!
     exec 9>"$W/in"
-    must_within "$WAIT" limited
+    must_within "$WAIT" sandboxed
+    is "$(field $pid NoNewPrivs)" 1 "no_new_privs, before there is a directory"
     is "$(awk '/^Max core file size/ { print $5 $6 }' /proc/$pid/limits)" 00 "the core limit"
     exec 9>&-
     wait $pid || :

@@ -4,8 +4,10 @@
  * library that would write it for us is one more part to trust.
  *
  * Order of the program: the machine; then one test per call of ALLOWED, which
- * is a jump over its answer; then of CHECKED, which look at an argument; then
- * of KILLED; then what is younger than the list; then EPERM.
+ * is a jump over its answer; then of CHECKED, which look at an argument; for
+ * the first program what comes before the second; then of KILLED; then what is
+ * younger than the list; then EPERM.  The kernel asks both programs and does
+ * what the stricter one says.
  */
 #include "sync/replica/sandbox/filter.h"
 
@@ -165,6 +167,31 @@ static const struct checked CHECKED[] = {
     {SYS_fcntl, 1, UINT32_MAX, F_SETFL},
     {SYS_fcntl, 1, UINT32_MAX, F_DUPFD_CLOEXEC},
 };
+
+/* More, until the directory is open and the sandbox is entered. */
+enum {
+    NR_LANDLOCK_CREATE_RULESET = 444,
+    NR_LANDLOCK_ADD_RULE = 445,
+    NR_LANDLOCK_RESTRICT_SELF = 446,
+};
+
+static const int FIRST[] = {
+    NR_LANDLOCK_CREATE_RULESET,
+    NR_LANDLOCK_ADD_RULE,
+    NR_LANDLOCK_RESTRICT_SELF,
+    /* Where the directory is, by its descriptor's link in /proc, and whether it
+     * may be written. */
+    SYS_readlinkat,
+    SYS_faccessat,
+    SYS_faccessat2,
+#ifdef __x86_64__
+    SYS_readlink,
+#endif
+};
+
+/* The second program is installed. */
+static const struct checked FIRST_CHECKED = {SYS_seccomp, 0, UINT64_MAX,
+                                             SECCOMP_SET_MODE_FILTER};
 
 /* Nothing here makes these, an intruder would.  `runtime`: a sanitizer makes
  * it. */
@@ -342,7 +369,15 @@ static void put_allowed(struct program *p)
     put_own_signals(p);
 }
 
-static void build(struct program *p)
+static void put_first(struct program *p)
+{
+    for (size_t i = 0; i < sizeof FIRST / sizeof FIRST[0]; i++) {
+        put_call(p, FIRST[i], SECCOMP_RET_ALLOW);
+    }
+    put_checked(p, &FIRST_CHECKED);
+}
+
+static void build(struct program *p, bool first)
 {
     p->len = 0;
     put_machine(p);
@@ -352,6 +387,9 @@ static void build(struct program *p)
         return;
     }
     put_allowed(p);
+    if (first) {
+        put_first(p);
+    }
     put_killed(p);
     /* Its flags are behind a pointer; clone() serves as well. */
     put_call(p, SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS);
@@ -364,11 +402,11 @@ static void build(struct program *p)
     answer(p, SECCOMP_RET_ERRNO | EPERM);
 }
 
-int filter_enter(char *why, size_t why_room)
+static int enter(bool first, char *why, size_t why_room)
 {
     struct program p;
 
-    build(&p);
+    build(&p, first);
     if (p.len > PROGRAM_MAX) {
         (void)snprintf(why, why_room, "%zu instructions are too many", p.len);
         return FILTER_NONE;
@@ -389,11 +427,22 @@ int filter_enter(char *why, size_t why_room)
 
 #else /* no MACHINE */
 
-int filter_enter(char *why, size_t why_room)
+static int enter(bool first, char *why, size_t why_room)
 {
-    (void)ALLOWED, (void)CHECKED, (void)KILLED;
+    (void)ALLOWED, (void)CHECKED, (void)KILLED, (void)FIRST,
+        (void)FIRST_CHECKED, (void)first;
     (void)snprintf(why, why_room, "no list of system calls for this machine");
     return FILTER_NONE;
 }
 
 #endif
+
+int filter_first(char *why, size_t why_room)
+{
+    return enter(true, why, why_room);
+}
+
+int filter_enter(char *why, size_t why_room)
+{
+    return enter(false, why, why_room);
+}

@@ -28,3 +28,8 @@
  * the reason in `why`.  Needs no_new_privs.  Blocks: no. */
 enum { FILTER_NONE = 1 };
 int filter_enter(char *why, size_t why_room);
+
+/* The same before the first byte is read where there is no replica yet, so no
+ * directory that Landlock could be told of: besides, it allows what makes and
+ * opens the directory, Landlock, and filter_enter(), which must follow. */
+int filter_first(char *why, size_t why_room);

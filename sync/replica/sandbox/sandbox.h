@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * sandbox: give up, before the first byte from the network is read (where there
- * is no directory yet: after the hello, see first.h), whatever
- * the receiver does not need.
+ * sandbox: give up, before the first byte from the network is read, whatever
+ * the receiver does not need.  Where there is no replica yet (see first.h), the
+ * hello is read with the system call filter alone, and Landlock follows as soon
+ * as there is a directory.
  *
  * With Landlock (kernel 5.19 or newer) the process can afterwards open, make,
  * rename and remove files only beneath the replica's directory, and read
