@@ -28,10 +28,8 @@
 #include "agent/base/log.h"
 #include "agent/base/notify.h"
 #include "agent/daemon/daemon_impl.h"
-#include "agent/daemon/dirids.h"
 #include "agent/daemon/jobs.h"
 #include "agent/daemon/members.h"
-#include "agent/daemon/unclean.h"
 #include "sync/errors/hint.h"
 #include "sync/errors/state.h"
 
@@ -111,7 +109,7 @@ static void on_second(uv_timer_t *timer)
     DL_FOREACH(d->replicas.list, r) {
         replica_second(r, d->coverage.index_ready);
     }
-    dirids_counts(d, false);
+    dirids_counts(&d->dirids, false);
     if (daemon_ms() - d->saved_ms >=
         (d->state_err.code != 0 ? SAVE_AGAIN_MS : SAVE_EVERY_MS)) {
         daemon_save_index(d);
@@ -252,6 +250,8 @@ static int make_parts(struct daemon *d, struct err *err)
                                     .config = d->config,
                                     .called = on_called,
                                     .arg = d};
+    d->dirids = (struct dirids){.state_fd = d->state_fd, .all = &d->replicas};
+    d->unclean = (struct unclean){.state_fd = d->state_fd, .all = &d->replicas};
     looks_set_copies(d->looks, d->state_fd);
     scans_set_settle(d->scans, d->config->settle_ms);
     for (size_t i = 0; i < d->config->replicas_count; i++) {
@@ -437,8 +437,8 @@ static void stop_step(struct daemon *d)
     }
     if (d->stop_phase == STOP_SAVE && !scans_saving(d->scans)) {
         d->stop_phase = STOP_PARTS;
-        unclean_stop(d);
-        dirids_counts(d, true);
+        unclean_stop(&d->unclean);
+        dirids_counts(&d->dirids, true);
         free_parts(d);
     }
     if (d->stop_phase == STOP_PARTS && d->closing == 0) {

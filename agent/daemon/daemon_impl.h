@@ -4,10 +4,7 @@
  * first; none calls one that stands below it here but through struct
  * daemon_life:
  *
- *     held.c           what the brake holds: the note of it
- *     dirids.c         which directory each replica is: the note of it
- *     unclean.c        was the host's last stop an orderly one?
- *     left_out.c, members.c    which replicas the agent has
+ *     members.c        which replicas the agent has
  *     moves.c          directories that move
  *     coverage.c       was everything seen?  (pure)
  *     scanning.c       scans, as coverage.c says, and what their end means
@@ -28,6 +25,8 @@
 #include "agent/daemon/moves.h"
 #include "agent/identity/known.h"
 #include "agent/identity/root.h"
+#include "agent/notes/dirids.h"
+#include "agent/notes/unclean.h"
 #include "agent/read/ignored.h"
 #include "agent/read/looks.h"
 #include "agent/read/scans.h"
@@ -72,14 +71,10 @@ struct daemon {
     int exit_code;
 
     struct root *root;          /* NULL while lost */
-    struct boot boot;           /* of the root, when it was seen first */
-    bool unclean;               /* the host went down while an agent ran */
-    bool noted;                 /* ... and the next start would know it of us */
     struct err root_err;        /* why it is lost */
     struct known_keys likeness; /* of what is there instead, to ours */
     int64_t likeness_ms;        /* when it was looked at, 0: never */
     struct err watch_err;       /* a limit, code 0: none */
-    struct err left_out_err;    /* why the configuration has more replicas */
     struct err state_err;       /* the index cannot be saved */
     struct err poor_err; /* not all changes are told of here; code 0: all */
     int64_t identity_checked_ms;
@@ -92,6 +87,8 @@ struct daemon {
     const struct daemon_doors *doors;
     struct control *control; /* NULL: they are not open */
     struct replicas replicas;
+    struct dirids dirids;
+    struct unclean unclean;
     struct job *jobs; /* utlist DL */
 
     struct coverage coverage; /* was everything seen? */
@@ -102,9 +99,6 @@ struct daemon {
     uint64_t saved_changes;       /* of the index, when it was saved */
     bool saved_settled; /* and then again, when all of it was old enough */
     int64_t saved_ms;
-
-    uint64_t dirids_keys; /* of all replicas, as they were noted */
-    int64_t dirids_ms;    /* when that was */
 
     bool dirty;  /* the core was called: pump */
     bool ticked; /* ... only by a tick */

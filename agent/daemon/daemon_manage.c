@@ -12,10 +12,8 @@
 #include "agent/base/log.h"
 #include "agent/base/notify.h"
 #include "agent/daemon/daemon_impl.h"
-#include "agent/daemon/dirids.h"
-#include "agent/daemon/held.h"
 #include "agent/daemon/members.h"
-#include "agent/daemon/unclean.h"
+#include "agent/notes/held.h"
 #include "store/base/rand.h"
 #include "sync/errors/state.h"
 
@@ -90,7 +88,7 @@ int daemon_anew(struct daemon *d, const char *const *replicas, size_t n,
         log_event(LOG_NOTE, "anew", r->name, 0,
                   "by the operator: what its directory holds now is taken");
     }
-    dirids_note(d);
+    dirids_note(&d->dirids);
     for (size_t i = 0; i < n; i++) {
         r = replica_find(&d->replicas, replicas[i]);
         replica_reconfigure(r, r->config);
@@ -141,7 +139,7 @@ int daemon_held(struct daemon *d, const char *replica, json_t **held_out,
     if (members_named(d, replica, &r, err) < 0) {
         return err->code;
     }
-    *held_out = held_json(d, r, true, true);
+    *held_out = held_json(r, d->root != NULL ? &d->root->db : NULL, true, true);
 
     return 0;
 }
@@ -331,7 +329,7 @@ int daemon_reload(struct daemon *d, json_t **changes_out, struct err *err)
     json_t *changes = now != NULL ? json_array() : NULL;
     if (now != NULL) {
         apply(d, now, changes);
-        unclean_seen(d);
+        unclean_seen(&d->unclean);
     }
     *changes_out = changes;
     notify_ready(d->status_line);

@@ -15,10 +15,8 @@
 
 #include "agent/base/log.h"
 #include "agent/daemon/daemon_impl.h"
-#include "agent/daemon/dirids.h"
-#include "agent/daemon/held.h"
 #include "agent/daemon/jobs.h"
-#include "agent/daemon/unclean.h"
+#include "agent/notes/held.h"
 #include "store/base/quote.h"
 #include "sync/errors/state.h"
 
@@ -336,13 +334,13 @@ static void act(struct daemon *d, const struct action *a)
         jobs_compared(d, a->id);
         break;
     case ACT_BRAKE:
-        held_note(d);
+        held_note(d->state_fd, &d->replicas);
         break;
     case ACT_MET:
-        dirids_note(d);
+        dirids_note(&d->dirids);
         break;
     case ACT_UNDONE:
-        unclean_note(d);
+        unclean_note(&d->unclean);
         break;
     }
 }

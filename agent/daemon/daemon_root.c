@@ -16,7 +16,6 @@
 
 #include "agent/base/log.h"
 #include "agent/daemon/daemon_impl.h"
-#include "agent/daemon/unclean.h"
 #include "store/base/hex.h"
 
 enum { IDENTITY_CHECK_MS = 5000, LIKENESS_MS = 30000 };
@@ -245,7 +244,7 @@ void daemon_root_start(struct daemon *d)
     judge_filesystem(d);
     if (!d->coverage.root_seen) {
         load_index(d);
-        unclean_start(d);
+        unclean_start(&d->unclean, d->root->db.root_fd);
     }
     coverage_root_found(&d->coverage);
     d->identity_checked_ms = daemon_ms();

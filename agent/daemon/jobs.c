@@ -22,9 +22,9 @@
 
 #include "agent/base/object.h"
 #include "agent/daemon/jobs_impl.h"
-#include "agent/daemon/left_out.h"
 #include "agent/daemon/members.h"
 #include "agent/daemon/status.h"
+#include "agent/replica/left_out.h"
 #include "sync/errors/state.h"
 
 enum {
@@ -431,7 +431,7 @@ static int add_targets(struct job *j, const char *const *names, size_t n,
         }
         good = good && add_target(j, names[i]);
     }
-    if (n == 0 && left_out_any(j->daemon, err)) {
+    if (n == 0 && left_out_any(&j->daemon->replicas, err)) {
         return err->code;
     }
     if (n == 0) {

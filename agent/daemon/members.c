@@ -6,10 +6,8 @@
 #include <stdio.h>
 #include <utlist.h>
 
-#include "agent/daemon/dirids.h"
-#include "agent/daemon/held.h"
-#include "agent/daemon/left_out.h"
-#include "agent/daemon/unclean.h"
+#include "agent/notes/held.h"
+#include "agent/replica/left_out.h"
 #include "sync/errors/state.h"
 
 struct replica *members_take(struct daemon *d, const struct config_replica *c,
@@ -18,12 +16,12 @@ struct replica *members_take(struct daemon *d, const struct config_replica *c,
     struct replica *r = replica_add(&d->replicas, c, err);
 
     if (r == NULL) {
-        left_out_add(d, c, err);
+        left_out_add(&d->replicas, c, err);
         return NULL;
     }
-    held_recall(d, r);
-    dirids_recall(d, r);
-    unclean_add(d, r);
+    held_recall(d->state_fd, r);
+    dirids_recall(&d->dirids, r);
+    unclean_add(&d->unclean, r);
     return r;
 }
 
@@ -50,7 +48,7 @@ int members_named(struct daemon *d, const char *name, struct replica **out,
                   struct err *err)
 {
     *out = replica_find(&d->replicas, name);
-    if (*out == NULL && left_out_is(d, name, err)) {
+    if (*out == NULL && left_out_is(&d->replicas, name, err)) {
         return err->code;
     }
     return *out != NULL ? 0 : no_such(d, name, err);

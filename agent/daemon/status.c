@@ -20,9 +20,8 @@
 
 #include "agent/base/object.h"
 #include "agent/config/hint_names.h"
-#include "agent/daemon/held.h"
-#include "agent/daemon/left_out.h"
-#include "agent/daemon/unclean.h"
+#include "agent/notes/held.h"
+#include "agent/replica/left_out.h"
 #include "store/base/hex.h"
 #include "store/base/quote.h"
 #include "sync/errors/state.h"
@@ -196,9 +195,10 @@ static json_t *replica_json(struct daemon *d, const struct replica *r,
                               r->next_try_ms != 0
                                   ? object_seconds(next_ms > 0 ? next_ms : 0)
                                   : json_null());
-    json_t *held = held_json(d, r, with_keys, false);
+    json_t *held =
+        held_json(r, d->root != NULL ? &d->root->db : NULL, with_keys, false);
     (void)json_object_set_new(o, "held", held);
-    (void)json_object_set_new(o, "undone", unclean_json(d, r, with_keys));
+    (void)json_object_set_new(o, "undone", unclean_json(r, with_keys));
     (void)json_object_set_new(o, "refused", behind_refused_json(r, with_keys));
     (void)json_object_set_new(o, "breaks", behind_breaks_json(r));
     /* What went wrong before is history once it works again, and stays so. */
@@ -321,7 +321,7 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
     struct replica *r;
     struct err err = {0};
     DL_FOREACH(d->replicas.list, r) {
-        if (unclean_warning(d, r, &err)) {
+        if (unclean_warning(r, &err)) {
             (void)json_array_append_new(list, status_error_of(r, &err));
         }
         if (behind_why(r, d->coverage.index_ready, &err)) {
@@ -387,7 +387,7 @@ json_t *daemon_status(struct daemon *d, bool with_keys)
                                     replica_json(d, r, &st, with_keys));
         add_blocked(d, r, with_keys, blocked, &blocked_count);
     }
-    healthy = !left_out_json(d, replicas) && healthy;
+    healthy = !left_out_json(&d->replicas, replicas) && healthy;
     return json_pack("{s:i, s:s, s:i, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, "
                      "s:o, s:o}",
                      "schema", 1, "version", DROVER_VERSION, "pid",

@@ -28,6 +28,7 @@ struct replicas {
     uv_loop_t *loop;
     struct primary *core;
     const struct config *config;
+    struct err left_out_err;   /* why some are left out (left_out.h) */
     void (*called)(void *arg); /* the core was */
     void *arg;
 };

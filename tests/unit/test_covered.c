@@ -3,7 +3,7 @@
  * covered: what the brake holds, and a link in its place. */
 #include "store_fixture.h"
 
-#include "agent/daemon/covered.h"
+#include "agent/notes/covered.h"
 #include "sync/errors/state.h"
 
 static bool is_covered(struct fixture *f, const char *table, const char *key,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * dirids: see dirids.h. */
-#include "agent/daemon/dirids.h"
+#include "agent/notes/dirids.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include "agent/base/small_file.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
+#include "store/base/clock.h"
 #include "store/base/hex.h"
 
 enum {
@@ -64,13 +65,13 @@ static char *next_line(char **text)
     return line;
 }
 
-static char *read_note(struct daemon *d)
+static char *read_note(const struct dirids *s)
 {
     struct err err = {0};
     char *text = malloc(NOTE_MAX_BYTES);
 
     if (text != NULL &&
-        small_read(d->state_fd, DIRIDS_FILE, text, NOTE_MAX_BYTES, &err) < 0) {
+        small_read(s->state_fd, DIRIDS_FILE, text, NOTE_MAX_BYTES, &err) < 0) {
         text[0] = '\0';
     }
     return text;
@@ -78,29 +79,29 @@ static char *read_note(struct daemon *d)
 
 /* --- the note ------------------------------------------------------------ */
 
-void dirids_recall(struct daemon *d, const struct replica *r)
+void dirids_recall(const struct dirids *s, const struct replica *r)
 {
-    CLEANUP(freep) char *text = read_note(d);
+    CLEANUP(freep) char *text = read_note(s);
     struct dirid id;
     const char *name;
     char *at = text, *line;
 
     while (at != NULL && (line = next_line(&at)) != NULL) {
         if (read_line(line, &id, &name) && strcmp(name, r->name) == 0) {
-            primary_recall(d->core, r->number, &id);
+            primary_recall(r->all->core, r->number, &id);
         }
     }
 }
 
 /* Is it one of a replica that is configured, by its name or by its id? */
-static bool is_present(struct daemon *d, const struct dirid *id,
+static bool is_present(const struct dirids *s, const struct dirid *id,
                        const char *name)
 {
     struct replica *r;
 
-    DL_FOREACH(d->replicas.list, r) {
+    DL_FOREACH(s->all->list, r) {
         if (strcmp(r->name, name) == 0 ||
-            memcmp(primary_dirid(d->core, r->number)->id, id->id,
+            memcmp(primary_dirid(s->all->core, r->number)->id, id->id,
                    sizeof id->id) == 0) {
             return true;
         }
@@ -109,16 +110,16 @@ static bool is_present(struct daemon *d, const struct dirid *id,
 }
 
 /* The lines of those that are not configured now stay. */
-static void put_former(struct daemon *d, struct buf *b)
+static void put_former(const struct dirids *s, struct buf *b)
 {
-    CLEANUP(freep) char *text = read_note(d);
+    CLEANUP(freep) char *text = read_note(s);
     struct dirid id;
     const char *name;
     char *at = text, *line;
     size_t n = 0;
 
     while (at != NULL && n < FORMER_MAX && (line = next_line(&at)) != NULL) {
-        if (!read_line(line, &id, &name) || is_present(d, &id, name)) {
+        if (!read_line(line, &id, &name) || is_present(s, &id, name)) {
             continue;
         }
         put_line(b, &id, name);
@@ -126,29 +127,29 @@ static void put_former(struct daemon *d, struct buf *b)
     }
 }
 
-static uint64_t all_keys(struct daemon *d)
+static uint64_t all_keys(const struct dirids *s)
 {
     struct replica *r;
     uint64_t sum = 0;
 
-    DL_FOREACH(d->replicas.list, r) {
-        sum += primary_dirid(d->core, r->number)->keys;
+    DL_FOREACH(s->all->list, r) {
+        sum += primary_dirid(s->all->core, r->number)->keys;
     }
     return sum;
 }
 
-void dirids_note(struct daemon *d)
+void dirids_note(struct dirids *s)
 {
     CLEANUP(buf_deinit) struct buf b = BUF_NULL;
     struct err err = {0};
     struct replica *r;
 
-    DL_FOREACH(d->replicas.list, r) {
-        put_line(&b, primary_dirid(d->core, r->number), r->name);
+    DL_FOREACH(s->all->list, r) {
+        put_line(&b, primary_dirid(s->all->core, r->number), r->name);
     }
-    put_former(d, &b);
+    put_former(s, &b);
     int rc = b.bad ? err_set(&err, ERR_NOMEM, 0, "out of memory")
-                   : small_write(d->state_fd, DIRIDS_FILE,
+                   : small_write(s->state_fd, DIRIDS_FILE,
                                  b.data != NULL ? (const void *)b.data : "",
                                  b.len, 0600, true, &err);
     if (rc < 0) {
@@ -157,14 +158,14 @@ void dirids_note(struct daemon *d)
                   "in a replica's place would be filled",
                   err.msg);
     }
-    d->dirids_keys = all_keys(d);
-    d->dirids_ms = daemon_ms();
+    s->keys = all_keys(s);
+    s->noted_ms = clock_mono_ms();
 }
 
-void dirids_counts(struct daemon *d, bool now)
+void dirids_counts(struct dirids *s, bool now)
 {
-    if ((now || daemon_ms() - d->dirids_ms >= COUNTS_MS) &&
-        all_keys(d) != d->dirids_keys) {
-        dirids_note(d);
+    if ((now || clock_mono_ms() - s->noted_ms >= COUNTS_MS) &&
+        all_keys(s) != s->keys) {
+        dirids_note(s);
     }
 }

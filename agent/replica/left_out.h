@@ -9,18 +9,15 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "agent/daemon/daemon.h"
-#include "store/base/err.h"
-
-struct config_replica;
+#include "agent/replica/replica.h"
 
 /* The core said no; logs it. */
-void left_out_add(struct daemon *d, const struct config_replica *c,
+void left_out_add(struct replicas *all, const struct config_replica *c,
                   const struct err *why);
 /* Appends an entry for each to the replicas of status; false: there are none.
  */
-bool left_out_json(const struct daemon *d, json_t *replicas);
+bool left_out_json(const struct replicas *all, json_t *replicas);
 /* False when every replica was taken; else *err names the first. */
-bool left_out_any(const struct daemon *d, struct err *err);
+bool left_out_any(const struct replicas *all, struct err *err);
 /* The same for the one of that name. */
-bool left_out_is(const struct daemon *d, const char *name, struct err *err);
+bool left_out_is(const struct replicas *all, const char *name, struct err *err);

@@ -8,7 +8,7 @@
  * when a brake goes on or off, and read when the replica is added.  A note that
  * cannot be written is a warning: after a restart then only the comparison
  * decides. */
-#include "agent/daemon/held.h"
+#include "agent/notes/held.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -20,9 +20,10 @@
 #include "agent/base/object.h"
 #include "agent/base/small_file.h"
 #include "agent/config/hint_names.h"
-#include "agent/daemon/covered.h"
+#include "agent/notes/covered.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
+#include "store/base/clock.h"
 
 #define HELD_FILE "held"
 
@@ -30,7 +31,7 @@ enum { NOTE_MAX_BYTES = 64 * 1024, NAMES_IN_STATUS = 5 };
 
 /* --- the note ------------------------------------------------------------ */
 
-void held_note(struct daemon *d)
+void held_note(int state_fd, const struct replicas *all)
 {
     CLEANUP(buf_deinit) struct buf b = BUF_NULL;
     struct primary_held held;
@@ -38,14 +39,14 @@ void held_note(struct daemon *d)
     struct replica *r;
     int64_t now_s = (int64_t)time(NULL);
 
-    DL_FOREACH(d->replicas.list, r) {
-        if (primary_held(d->core, r->number, daemon_ms(), &held)) {
+    DL_FOREACH(all->list, r) {
+        if (primary_held(r->all->core, r->number, clock_mono_ms(), &held)) {
             buf_printf(&b, "%" PRIu64 " %" PRId64 " %s\n", held.held,
                        now_s - held.since_ms / 1000, r->name);
         }
     }
     int rc = b.bad ? err_set(&err, ERR_NOMEM, 0, "out of memory")
-                   : small_write(d->state_fd, HELD_FILE,
+                   : small_write(state_fd, HELD_FILE,
                                  b.data != NULL ? (const void *)b.data : "",
                                  b.len, 0600, true, &err);
     if (rc < 0) {
@@ -56,13 +57,13 @@ void held_note(struct daemon *d)
     }
 }
 
-void held_recall(struct daemon *d, const struct replica *r)
+void held_recall(int state_fd, const struct replica *r)
 {
     CLEANUP(freep) char *text = malloc(NOTE_MAX_BYTES);
     struct err err = {0};
     char *next;
     if (text == NULL ||
-        small_read(d->state_fd, HELD_FILE, text, NOTE_MAX_BYTES, &err) < 0) {
+        small_read(state_fd, HELD_FILE, text, NOTE_MAX_BYTES, &err) < 0) {
         return;
     }
     for (char *line = text; *line != '\0'; line = next) {
@@ -76,8 +77,8 @@ void held_recall(struct daemon *d, const struct replica *r)
             continue;
         }
         int64_t age_ms = ((int64_t)time(NULL) - since_s) * 1000;
-        primary_brake_on(d->core, r->number, count,
-                         daemon_ms() - (age_ms > 0 ? age_ms : 0));
+        primary_brake_on(r->all->core, r->number, count,
+                         clock_mono_ms() - (age_ms > 0 ? age_ms : 0));
     }
 }
 
@@ -111,23 +112,24 @@ static json_t *names_json(const struct primary_held *held, size_t max)
     return list;
 }
 
-static json_t *covered_json(struct daemon *d, const struct primary_held *held)
+static json_t *covered_json(const struct replica *r, const struct db *db,
+                            const struct primary_held *held)
 {
     struct err err;
 
-    if (d->root == NULL || !covered_held(&d->root->db, held, &err)) {
+    if (db == NULL || !covered_held(db, held, &err)) {
         return json_null();
     }
-    return hint_names_error(&err, d->config, NULL);
+    return hint_names_error(&err, r->all->config, NULL);
 }
 
-json_t *held_json(struct daemon *d, const struct replica *r, bool with_keys,
+json_t *held_json(const struct replica *r, const struct db *db, bool with_keys,
                   bool all)
 {
     struct primary_held held;
     char token[HELD_TOKEN_BYTES];
 
-    if (!primary_held(d->core, r->number, daemon_ms(), &held)) {
+    if (!primary_held(r->all->core, r->number, clock_mono_ms(), &held)) {
         return json_null();
     }
     (void)snprintf(token, sizeof token, "%012" PRIx64, held.token);
@@ -142,7 +144,7 @@ json_t *held_json(struct daemon *d, const struct replica *r, bool with_keys,
     (void)json_object_set_new(o, "named", json_integer((json_int_t)held.named));
     (void)json_object_set_new(o, "all_tables",
                               json_integer((json_int_t)held.all_tables));
-    (void)json_object_set_new(o, "covered", covered_json(d, &held));
+    (void)json_object_set_new(o, "covered", covered_json(r, db, &held));
     (void)json_object_set_new(o, "tables", tables_json(&held));
     (void)json_object_set_new(
         o, "names", names_json(&held, all ? SIZE_MAX : NAMES_IN_STATUS));

@@ -16,13 +16,21 @@
  */
 #pragma once
 
-#include "agent/daemon/daemon_impl.h"
+#include "agent/replica/replica.h"
 
 #define DIRIDS_FILE "replicas"
 
+struct dirids {
+    int state_fd;
+    const struct replicas *all;
+    /* as they were noted: the keys of all, and when that was */
+    uint64_t keys;
+    int64_t noted_ms;
+};
+
 /* The replica is new here: tell the core what was noted. */
-void dirids_recall(struct daemon *d, const struct replica *r);
+void dirids_recall(const struct dirids *s, const struct replica *r);
 /* What the core remembers has changed. */
-void dirids_note(struct daemon *d);
+void dirids_note(struct dirids *s);
 /* Once a second, and at an orderly stop (`now`): the counts. */
-void dirids_counts(struct daemon *d, bool now);
+void dirids_counts(struct dirids *s, bool now);

@@ -3,7 +3,7 @@
  * covered: see covered.h.  A regular file in a table's path is none of these,
  * nor is a directory in a key's place: they are evidence that nothing is behind
  * the name (table_open(), look_key()). */
-#include "agent/daemon/covered.h"
+#include "agent/notes/covered.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -12,22 +12,33 @@
  */
 #pragma once
 
-#include "agent/daemon/daemon_impl.h"
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "agent/replica/replica.h"
+#include "sync/index/boot.h"
 
 #define RUNNING_FILE "running"
 
+struct unclean {
+    int state_fd;
+    const struct replicas *all;
+    struct boot boot; /* of the root, when it was seen first */
+    bool was;         /* the host went down while an agent ran */
+    bool noted;       /* ... and the next start would know it of us */
+};
+
 /* The root is open for the first time: look, and note that we run. */
-void unclean_start(struct daemon *d);
+void unclean_start(struct unclean *u, int root_fd);
 /* A replica was added. */
-void unclean_add(struct daemon *d, const struct replica *r);
+void unclean_add(const struct unclean *u, const struct replica *r);
 /* A replica is not suspect any more. */
-void unclean_note(struct daemon *d);
+void unclean_note(const struct unclean *u);
 /* An orderly stop; before the replicas are removed. */
-void unclean_stop(struct daemon *d);
+void unclean_stop(const struct unclean *u);
 /* The operator has seen it. */
-void unclean_seen(struct daemon *d);
+void unclean_seen(const struct unclean *u);
 /* UNDONE of control.h, or null. */
-json_t *unclean_json(struct daemon *d, const struct replica *r, bool with_keys);
+json_t *unclean_json(const struct replica *r, bool with_keys);
 /* false: nothing was undone on this replica. */
-bool unclean_warning(struct daemon *d, const struct replica *r,
-                     struct err *out);
+bool unclean_warning(const struct replica *r, struct err *out);

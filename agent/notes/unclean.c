@@ -5,7 +5,7 @@
  * The file: "boot HEX mount N", or "stopped" where replicas stay suspect after
  * an orderly stop; then a line "suspect NAME" for each of these.
  */
-#include "agent/daemon/unclean.h"
+#include "agent/notes/unclean.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -19,11 +19,10 @@
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/hex.h"
-#include "sync/index/boot.h"
 
 enum { NOTE_MAX_BYTES = 64 * 1024, HEX_BYTES = 2 * BOOT_ID_BYTES + 1 };
 
-static void write_note(struct daemon *d, bool running)
+static void write_note(const struct unclean *u, bool running)
 {
     CLEANUP(buf_deinit) struct buf b = BUF_NULL;
     char hex[HEX_BYTES];
@@ -32,17 +31,17 @@ static void write_note(struct daemon *d, bool running)
 
     if (running) {
         buf_printf(&b, "boot %s mount %" PRIu64 "\n",
-                   hex_encode(hex, d->boot.id, BOOT_ID_BYTES), d->boot.mount);
+                   hex_encode(hex, u->boot.id, BOOT_ID_BYTES), u->boot.mount);
     } else {
         buf_printf(&b, "stopped\n");
     }
-    DL_FOREACH(d->replicas.list, r) {
-        if (primary_is_suspect(d->core, r->number)) {
+    DL_FOREACH(u->all->list, r) {
+        if (primary_is_suspect(u->all->core, r->number)) {
             buf_printf(&b, "suspect %s\n", r->name);
         }
     }
     int rc = b.bad ? err_set(&err, ERR_NOMEM, 0, "out of memory")
-                   : small_write(d->state_fd, RUNNING_FILE, b.data, b.len, 0600,
+                   : small_write(u->state_fd, RUNNING_FILE, b.data, b.len, 0600,
                                  true, &err);
     if (rc < 0) {
         log_event(LOG_WARN, "running_not_noted", NULL, DR_STATE_DIR,
@@ -62,96 +61,96 @@ static bool was_running(const char *line, const struct boot *now)
            !boot_same(&was, now);
 }
 
-static void suspect_named(struct daemon *d, const char *name)
+static void suspect_named(const struct unclean *u, const char *name)
 {
-    struct replica *r = replica_find(&d->replicas, name);
+    struct replica *r = replica_find(u->all, name);
 
     if (r != NULL) {
-        primary_suspect(d->core, r->number);
+        primary_suspect(u->all->core, r->number);
     }
 }
 
-static void suspect_all(struct daemon *d)
+static void suspect_all(struct unclean *u)
 {
     struct replica *r;
 
-    d->unclean = true;
+    u->was = true;
     log_event(LOG_WARN, "unclean_start", NULL, 0,
               "the host went down while the agent ran: the database may have "
               "lost its last changes; what replicas have more of is kept aside "
               "there");
-    DL_FOREACH(d->replicas.list, r) {
-        primary_suspect(d->core, r->number);
+    DL_FOREACH(u->all->list, r) {
+        primary_suspect(u->all->core, r->number);
     }
 }
 
-static void read_note(struct daemon *d)
+static void read_note(struct unclean *u)
 {
     CLEANUP(freep) char *text = malloc(NOTE_MAX_BYTES);
     struct err err = {0};
     char *next;
     if (text == NULL ||
-        small_read(d->state_fd, RUNNING_FILE, text, NOTE_MAX_BYTES, &err) < 0) {
+        small_read(u->state_fd, RUNNING_FILE, text, NOTE_MAX_BYTES, &err) < 0) {
         return;
     }
     for (char *line = text; *line != '\0'; line = next) {
         size_t len = strcspn(line, "\n");
         next = line + len + (line[len] == '\n');
         line[len] = '\0';
-        if (was_running(line, &d->boot)) {
-            suspect_all(d);
+        if (was_running(line, &u->boot)) {
+            suspect_all(u);
         } else if (strncmp(line, "suspect ", 8) == 0) {
-            suspect_named(d, line + 8);
+            suspect_named(u, line + 8);
         }
     }
 }
 
-void unclean_start(struct daemon *d)
+void unclean_start(struct unclean *u, int root_fd)
 {
-    boot_now(d->root->db.root_fd, &d->boot);
+    boot_now(root_fd, &u->boot);
 
-    read_note(d);
-    d->noted = true;
-    write_note(d, true);
+    read_note(u);
+    u->noted = true;
+    write_note(u, true);
 }
 
-void unclean_add(struct daemon *d, const struct replica *r)
+void unclean_add(const struct unclean *u, const struct replica *r)
 {
-    if (!d->unclean) {
+    if (!u->was) {
         return;
     }
-    primary_suspect(d->core, r->number);
-    write_note(d, true);
+    primary_suspect(u->all->core, r->number);
+    write_note(u, true);
 }
 
-void unclean_note(struct daemon *d)
+void unclean_note(const struct unclean *u)
 {
-    if (d->noted) {
-        write_note(d, true);
+    if (u->noted) {
+        write_note(u, true);
     }
 }
 
-void unclean_stop(struct daemon *d)
+void unclean_stop(const struct unclean *u)
 {
-    if (d->noted) {
-        write_note(d, false);
+    if (u->noted) {
+        write_note(u, false);
     }
 }
 
-void unclean_seen(struct daemon *d)
+void unclean_seen(const struct unclean *u)
 {
     struct replica *r;
 
-    DL_FOREACH(d->replicas.list, r) {
-        primary_undone_forget(d->core, r->number);
+    DL_FOREACH(u->all->list, r) {
+        primary_undone_forget(u->all->core, r->number);
     }
 }
 
-json_t *unclean_json(struct daemon *d, const struct replica *r, bool with_keys)
+json_t *unclean_json(const struct replica *r, bool with_keys)
 {
     struct primary_undone u;
 
-    if (!primary_undone(d->core, r->number, &u)) {
+    if (!primary_undone(r->all->core, r->number, &u)) {
         return json_null();
     }
     json_t *o = json_pack("{s:I, s:I}", "extra", (json_int_t)u.extra,
@@ -172,11 +171,11 @@ json_t *unclean_json(struct daemon *d, const struct replica *r, bool with_keys)
     return o;
 }
 
-bool unclean_warning(struct daemon *d, const struct replica *r, struct err *out)
+bool unclean_warning(const struct replica *r, struct err *out)
 {
     struct primary_undone u;
 
-    if (!primary_undone(d->core, r->number, &u)) {
+    if (!primary_undone(r->all->core, r->number, &u)) {
         return false;
     }
     (void)err_set(out, ERR_CORRUPT, 0,
