@@ -20,49 +20,6 @@ static void config_freep(struct config **c)
     config_free(*c);
 }
 
-/* A new string, or NULL after printing what is wrong. */
-static char *file_of(struct cli *cli)
-{
-    char *path = NULL;
-
-    if (cli->db != NULL && !config_name_is_good(cli->db)) {
-        (void)cli_fail(cli, EX_CONFIG,
-                       "--db takes a name, not a path; for a file: --config");
-        return NULL;
-    }
-    if (cli->config_file != NULL) {
-        return strdup(cli->config_file);
-    }
-    return asprintf(&path, "%s/%s.conf", cli->etc_dir, cli->db) < 0 ? NULL
-                                                                    : path;
-}
-
-static struct config *load(struct cli *cli, const char *file)
-{
-    struct config_errors errors = {0};
-    struct config *config = config_load(file, &errors);
-
-    for (size_t i = 0; i < errors.count; i++) {
-        (void)fprintf(cli->err, "drover: DR-%d %s\n", DR_CONFIG,
-                      errors.lines[i]);
-    }
-    if (errors.count > 0) {
-        const char *hint = dr_hint(DR_CONFIG);
-        if (hint[0] != '\0') {
-            (void)fprintf(cli->err, "      HINT: %s\n", hint);
-        }
-    }
-    config_errors_deinit(&errors);
-    return config;
-}
-
-struct config *cli_load_config(struct cli *cli)
-{
-    CLEANUP(freep) char *file = file_of(cli);
-
-    return file != NULL ? load(cli, file) : NULL;
-}
-
 static int list_settings(struct cli *cli)
 {
     for (const struct setting *s = CONFIG_SETTINGS; s->name != NULL; s++) {
@@ -207,6 +164,6 @@ int cmd_check_config(struct cli *cli)
         return cli_fail(cli, EX_USAGE,
                         "usage: drover check-config FILE (or --db NAME)");
     }
-    CLEANUP(freep) char *file = file_of(cli);
+    CLEANUP(freep) char *file = cli_config_file(cli);
     return file != NULL ? check(cli, file) : EX_CONFIG;
 }

@@ -512,15 +512,3 @@ int command_main(struct cli *cli, int argc, char **argv)
     }
     return rc != 0 ? rc : command->run(cli);
 }
-
-int cli_fail(struct cli *cli, int code, const char *fmt, ...)
-{
-    va_list args;
-
-    (void)fputs("drover: ", cli->err);
-    va_start(args, fmt);
-    (void)vfprintf(cli->err, fmt, args);
-    va_end(args);
-    (void)fputc('\n', cli->err);
-    return code;
-}

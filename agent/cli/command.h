@@ -74,8 +74,13 @@ int cli_fail(struct cli *cli, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same for an error value, with its number and hint. */
 int cli_fail_err(struct cli *cli, const struct err *err);
+/* An answer's error, as JSON too with --json. */
+void cli_show_error(struct cli *cli, const json_t *error);
 /* JSON on cli->out, in one line. */
 void cli_print_json(struct cli *cli, const json_t *object);
+/* The path of --config's or --db's file, a new string; NULL after printing what
+ * is wrong. */
+char *cli_config_file(struct cli *cli);
 /* Load --config or --db's file.  NULL after printing what is wrong. */
 struct config *cli_load_config(struct cli *cli);
 /* A request to the agent: finds its socket, sends, shows progress, prints an

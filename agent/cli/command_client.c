@@ -26,75 +26,6 @@
 
 enum { PROGRESS_LINE_MS = 10000, SOCKETS_MAX = 32 };
 
-/* --- errors -------------------------------------------------------------- */
-
-static int exit_code_of(const struct err *err)
-{
-    switch (err->id) {
-    case DR_NO_AGENT:
-        return EX_UNAVAILABLE;
-    case DR_NOT_PERMITTED:
-        return EX_NOPERM;
-    case DR_CONFIG:
-        return EX_CONFIG;
-    case DR_TIMED_OUT:
-        return EX_TEMPFAIL;
-    case DR_NO_SUCH_REPLICA:
-        return EX_USAGE;
-    default:
-        break;
-    }
-    switch (err->code) {
-    case ERR_PERM:
-        return EX_NOPERM;
-    case ERR_TIMEOUT:
-        return EX_TEMPFAIL;
-    case ERR_PROTO:
-        return EX_PROTOCOL;
-    case ERR_INVALID:
-        return EX_USAGE;
-    default:
-        return EXIT_BAD_ANSWER;
-    }
-}
-
-void cli_print_json(struct cli *cli, const json_t *object)
-{
-    CLEANUP(freep) char *text = json_dumps(object, CONTROL_JSON);
-
-    if (text != NULL) {
-        (void)fprintf(cli->out, "%s\n", text);
-    }
-}
-
-static void show_error(struct cli *cli, const json_t *error)
-{
-    if (cli->json) {
-        json_t *whole = json_pack("{s:O}", "error", (json_t *)(uintptr_t)error);
-        cli_print_json(cli, whole);
-        json_decref(whole);
-    }
-    render_error(cli->err, error);
-}
-
-int cli_fail_err(struct cli *cli, const struct err *err)
-{
-    json_t *error = object_error(err);
-
-    if (err->id == DR_NO_AGENT && cli->db != NULL) {
-        char hint[400];
-        (void)snprintf(hint, sizeof hint,
-                       "systemctl status drover@%.64s; journalctl -u "
-                       "drover@%.64s -n 20; a file with mistakes ends it: "
-                       "drover --db %.64s check-config",
-                       cli->db, cli->db, cli->db);
-        (void)json_object_set_new(error, "hint", json_string(hint));
-    }
-    show_error(cli, error);
-    json_decref(error);
-    return exit_code_of(err);
-}
-
 /* --- Ctrl-C -------------------------------------------------------------- */
 
 /* Written before the handler is installed, read by it: for a program that
@@ -323,7 +254,7 @@ int cli_request(struct cli *cli, json_t *request, int64_t timeout_ms,
     }
     const json_t *error = json_object_get(answer, "error");
     if (json_is_object(error)) {
-        show_error(cli, error);
+        cli_show_error(cli, error);
     } else {
         *result_out = json_incref(json_object_get(answer, "result"));
     }

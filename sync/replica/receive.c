@@ -37,54 +37,6 @@ enum {
     TICK_MS = 1000,
 };
 
-/* --- ending -------------------------------------------------------------- */
-
-static void wake_reader(struct receive *rv)
-{
-    uint64_t one = 1;
-    ssize_t n = write(rv->wake_fd, &one, sizeof one);
-
-    (void)n; /* a full counter wakes as well */
-}
-
-static void stop_all(struct receive *rv)
-{
-    rv->stop = true;
-    if (rv->ending_ms == 0) {
-        rv->ending_ms = receive_now_ms();
-    }
-    pthread_cond_broadcast(&rv->changed);
-    wake_reader(rv);
-}
-
-/* The first failure is the session's; what follows from it is not told.  A
- * failure of the core: it has told the agent already. */
-static bool fail_once(struct receive *rv, const struct err *err)
-{
-    pthread_mutex_lock(&rv->mutex);
-    bool first = !rv->failed && !rv->stop;
-    if (first) {
-        rv->failed = true;
-        rv->error = *err;
-    }
-    stop_all(rv);
-    pthread_mutex_unlock(&rv->mutex);
-    if (first) {
-        replica_say_error(err);
-    }
-    return first;
-}
-
-void receive_fail(struct receive *rv, const struct err *err)
-{
-    if (!fail_once(rv, err)) {
-        return;
-    }
-    pthread_mutex_lock(&rv->out_mutex);
-    receive_send_error(err, false);
-    pthread_mutex_unlock(&rv->out_mutex);
-}
-
 /* --- committer ----------------------------------------------------------- */
 
 /* Wait until there is input to commit, a retry is due, or a second is over.
@@ -141,7 +93,7 @@ static void *committer(void *arg)
             tick_ms = now + TICK_MS;
         }
         if (rc != 0) {
-            (void)fail_once(rv, &err);
+            (void)receive_fail_once(rv, &err);
             break;
         }
         let_reader_go_on(rv);
@@ -429,7 +381,7 @@ static void join_threads(struct receive *rv)
 static void end_input(struct receive *rv, int rc, const struct err *err)
 {
     if (rc < 0) {
-        (void)fail_once(rv, err);
+        (void)receive_fail_once(rv, err);
         return;
     }
     pthread_mutex_lock(&rv->mutex);

@@ -72,6 +72,13 @@ int receive_refuse(const struct err *err);
 /* The watcher's thread; arg is the struct receive. */
 void *receive_watcher(void *arg);
 
+/* The reader looks up from its input; every thread comes to its end (rv->mutex
+ * is held). */
+void receive_wake_reader(struct receive *rv);
+void receive_stop(struct receive *rv);
+/* The first failure is the session's; what follows from it is not told.  True:
+ * this is it.  A failure of the core: it has told the agent already. */
+bool receive_fail_once(struct receive *rv, const struct err *err);
 /* The session cannot go on for a reason outside the core: tell the agent and
  * stop all threads.  Any thread. */
 void receive_fail(struct receive *rv, const struct err *err);

@@ -49,6 +49,8 @@ int undone_main(int argc, char **argv);
 /* Serve one agent on stdin and stdout until it ends. */
 int receive_run(const struct replica_settings *settings);
 
+/* The directory that hints speak of; stays. */
+void replica_serves(const char *dir);
 /* One line on stderr, with the program's name in front. */
 void replica_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* What to do about it, with the names that are known here; HINT_ROOM bytes. */

@@ -26,69 +26,11 @@ enum {
 
 static const char *known_name(enum wire_type type)
 {
-    switch (type) {
-    case WIRE_HELLO:
-        return "HELLO";
-    case WIRE_SET:
-        return "SET";
-    case WIRE_SET_BEGIN:
-        return "SET_BEGIN";
-    case WIRE_PIECE:
-        return "PIECE";
-    case WIRE_SET_END:
-        return "SET_END";
-    case WIRE_SET_ABORT:
-        return "SET_ABORT";
-    case WIRE_DELETE:
-        return "DELETE";
-    case WIRE_TABLE_SET:
-        return "TABLE_SET";
-    case WIRE_TABLE_DROP:
-        return "TABLE_DROP";
-    case WIRE_PING:
-        return "PING";
-    case WIRE_SCAN:
-        return "SCAN";
-    case WIRE_TREE:
-        return "TREE";
-    case WIRE_LIST:
-        return "LIST";
-    case WIRE_RESOLVE:
-        return "RESOLVE";
-    case WIRE_BYE:
-        return "BYE";
-    case WIRE_ERROR:
-        return "ERROR";
-    case WIRE_SAME:
-        return "SAME";
-    case WIRE_ZEROS:
-        return "ZEROS";
-    case WIRE_HELLO_OK:
-        return "HELLO_OK";
-    case WIRE_READY:
-        return "READY";
-    case WIRE_ACK:
-        return "ACK";
-    case WIRE_NAK:
-        return "NAK";
-    case WIRE_BLOCKED:
-        return "BLOCKED";
-    case WIRE_PONG:
-        return "PONG";
-    case WIRE_SCAN_DONE:
-        return "SCAN_DONE";
-    case WIRE_NODES:
-        return "NODES";
-    case WIRE_LISTING:
-        return "LISTING";
-    case WIRE_NAMES:
-        return "NAMES";
-    case WIRE_NOTICE:
-        return "NOTICE";
-    case WIRE_UNREAD:
-        return "UNREAD";
-    }
-    return NULL;
+#define NAME(name, number) [number] = #name,
+    static const char *const names[] = {WIRE_FRAMES(NAME)};
+#undef NAME
+
+    return (size_t)type < sizeof names / sizeof *names ? names[type] : NULL;
 }
 
 const char *wire_type_name(enum wire_type type)

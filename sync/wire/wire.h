@@ -64,40 +64,44 @@ enum {
         WIRE_FEATURE_KEEP | WIRE_FEATURE_LOOK | WIRE_FEATURE_NEWEST,
 };
 
-enum wire_type {
-    /* agent -> receiver */
-    WIRE_HELLO = 1,
-    WIRE_SET = 2,       /* a whole value, at most WIRE_INLINE_MAX */
-    WIRE_SET_BEGIN = 3, /* a large value: then PIECE*, SET_END or SET_ABORT */
-    WIRE_PIECE = 4,
-    WIRE_SET_END = 5,
-    WIRE_SET_ABORT = 6,
-    WIRE_DELETE = 7,
-    WIRE_TABLE_SET = 8,  /* the table exists (may be empty) */
-    WIRE_TABLE_DROP = 9, /* the table and all keys in it are gone */
-    WIRE_PING = 10,
-    WIRE_SCAN = 11,    /* bring your index up to date with your disk */
-    WIRE_TREE = 12,    /* send the digests below a tree node */
-    WIRE_LIST = 13,    /* send the entries of these buckets */
-    WIRE_RESOLVE = 14, /* send the names of these name hashes */
-    WIRE_BYE = 15,     /* clean end, either direction */
-    WIRE_ERROR = 16,   /* fatal, either direction: number and text */
-    WIRE_SAME = 17,    /* the key has this digest still: you have the value */
-    WIRE_ZEROS = 18,   /* a piece of a large value that is all zeros */
-    /* receiver -> agent */
-    WIRE_HELLO_OK = 32,
-    WIRE_READY = 33,   /* the scan at start is done: digests are known */
-    WIRE_ACK = 34,     /* these changes are durable */
-    WIRE_NAK = 35,     /* this change could not be applied: send again later */
-    WIRE_BLOCKED = 36, /* this change waits for a reader's lock */
-    WIRE_PONG = 37,
-    WIRE_SCAN_DONE = 38,
-    WIRE_NODES = 39,   /* answer to TREE: 256 digests */
-    WIRE_LISTING = 40, /* part of the answer to LIST */
-    WIRE_NAMES = 41,   /* part of the answer to RESOLVE */
-    WIRE_NOTICE = 42,  /* text for the agent's log */
-    WIRE_UNREAD = 43,  /* a scan could not read this key or table */
-};
+/* Every frame: its name and its number; below 32 the agent sends it, from 32 on
+ * the receiver, BYE and ERROR are sent by either.  To add one, see
+ * .github/ARCHITECTURE.md. */
+#define WIRE_FRAMES(X)                                                         \
+    X(HELLO, 1)                                                                \
+    X(SET, 2)       /* a whole value, at most WIRE_INLINE_MAX */               \
+    X(SET_BEGIN, 3) /* then PIECE*, SET_END or SET_ABORT */                    \
+    X(PIECE, 4)                                                                \
+    X(SET_END, 5)                                                              \
+    X(SET_ABORT, 6)                                                            \
+    X(DELETE, 7)                                                               \
+    X(TABLE_SET, 8)  /* the table exists (may be empty) */                     \
+    X(TABLE_DROP, 9) /* the table and all keys in it are gone */               \
+    X(PING, 10)                                                                \
+    X(SCAN, 11)    /* bring your index up to date with your disk */            \
+    X(TREE, 12)    /* send the digests below a tree node */                    \
+    X(LIST, 13)    /* send the entries of these buckets */                     \
+    X(RESOLVE, 14) /* send the names of these name hashes */                   \
+    X(BYE, 15)     /* clean end, either direction */                           \
+    X(ERROR, 16)   /* fatal, either direction: number and text */              \
+    X(SAME, 17)    /* the key has this digest still: you have the value */     \
+    X(ZEROS, 18)   /* a piece of a large value that is all zeros */            \
+    X(HELLO_OK, 32)                                                            \
+    X(READY, 33)   /* the scan at start is done: digests are known */          \
+    X(ACK, 34)     /* these changes are durable */                             \
+    X(NAK, 35)     /* it could not be applied: send again later */             \
+    X(BLOCKED, 36) /* this change waits for a reader's lock */                 \
+    X(PONG, 37)                                                                \
+    X(SCAN_DONE, 38)                                                           \
+    X(NODES, 39)   /* answer to TREE: 256 digests */                           \
+    X(LISTING, 40) /* part of the answer to LIST */                            \
+    X(NAMES, 41)   /* part of the answer to RESOLVE */                         \
+    X(NOTICE, 42)  /* text for the agent's log */                              \
+    X(UNREAD, 43)  /* a scan could not read this key or table */
+
+#define WIRE_FRAME_NUMBER(name, number) WIRE_##name = number,
+enum wire_type { WIRE_FRAMES(WIRE_FRAME_NUMBER) };
+#undef WIRE_FRAME_NUMBER
 
 /* Durability of acknowledgements, chosen by the agent's configuration. */
 enum wire_durability {

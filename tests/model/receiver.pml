@@ -15,7 +15,7 @@
  * mirrors: sync/receiver/receiver_apply.c apply_change apply_same
  * mirrors: sync/receiver/receiver_commit.c commit_group sync_directories tell_index
  * mirrors: sync/receiver/receiver_commit.c acknowledge refuse_applied
- * mirrors: sync/receiver/receiver.c receiver_sync_earlier
+ * mirrors: sync/receiver/receiver_end.c receiver_sync_earlier
  * mirrors: sync/receiver/receiver_query.c receiver_scanned query_ping query_list
  * mirrors: sync/replica/receive.c end_input */
 

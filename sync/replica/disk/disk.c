@@ -518,6 +518,49 @@ static int op_keep_undone(void *ctx, bool on, struct err *err)
 
 /* The identity is looked at before the lock is asked for, so that an agent
  * that would be refused disturbs nobody, and again under the lock. */
+/* What the receiver before left, and the folders of this one. */
+static int tidy_up(struct disk *d, const struct wire_hello *hello,
+                   struct err *err)
+{
+    struct stat st;
+
+    meta_sweep(d->meta.fd);
+    d->begun_ns = clock_of_files_ns();
+    int rc = old_stage_remove(d->meta.fd, err);
+    if (rc == 0) {
+        rc = trash_start(&d->trash, err);
+    }
+    /* Before the watcher may look at it. */
+    if (rc == 0 &&
+        ((hello->features & WIRE_FEATURE_KEEP) != 0 ||
+         fstatat(d->meta.fd, UNDONE_DIR, &st, AT_SYMLINK_NOFOLLOW) == 0)) {
+        rc = open_undone(d, err);
+    }
+    return rc;
+}
+
+/* Whose copy this is from now on, on disk. */
+static int follow(struct disk *d, const struct wire_hello *hello,
+                  struct meta_ident *ident, struct err *err)
+{
+    bool has_new_id;
+    int rc = session_own_id(ident, hello, &has_new_id, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    enum reign_change change = session_follow(ident, hello);
+    /* Before the new epoch is on disk: a time of the old primary's must never
+     * stand for what the new one has. */
+    if (change == REIGN_NEW &&
+        unlinkat(d->meta.fd, META_FILE_FRESHNESS, 0) != 0 && errno != ENOENT) {
+        return err_sys(err, errno, "remove " META_DIR "/" META_FILE_FRESHNESS);
+    }
+    return change != REIGN_AS_IT_WAS || has_new_id
+               ? meta_ident_write(d->meta.fd, ident, &d->modes, err)
+               : 0;
+}
+
 int disk_identify(void *ctx, const struct wire_hello *hello,
                   struct wire_hello_ok *ok_out, struct err *err)
 {
@@ -537,43 +580,13 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
         return rc;
     }
     ok_out->was_empty = rc == SESSION_NEW;
-    meta_sweep(d->meta.fd);
-    d->begun_ns = clock_of_files_ns();
-    rc = old_stage_remove(d->meta.fd, err);
+    rc = tidy_up(d, hello, err);
     if (rc == 0) {
-        rc = trash_start(&d->trash, err);
+        rc = follow(d, hello, &ident, err);
     }
-    /* Before the watcher may look at it. */
-    struct stat st;
-    if (rc == 0 &&
-        ((hello->features & WIRE_FEATURE_KEEP) != 0 ||
-         fstatat(d->meta.fd, UNDONE_DIR, &st, AT_SYMLINK_NOFOLLOW) == 0)) {
-        rc = open_undone(d, err);
+    if (rc == 0) {
+        rc = fresh_begin(&d->fresh, hello->durability == WIRE_RELAXED, err);
     }
-    if (rc != 0) {
-        return numbered(rc, err);
-    }
-    bool has_new_id;
-    rc = session_own_id(&ident, hello, &has_new_id, err);
-    if (rc != 0) {
-        return numbered(rc, err);
-    }
-    enum reign_change change = session_follow(&ident, hello);
-    /* Before the new epoch is on disk: a time of the old primary's must never
-     * stand for what the new one has. */
-    if (change == REIGN_NEW &&
-        unlinkat(d->meta.fd, META_FILE_FRESHNESS, 0) != 0 && errno != ENOENT) {
-        return numbered(
-            err_sys(err, errno, "remove " META_DIR "/" META_FILE_FRESHNESS),
-            err);
-    }
-    if (change != REIGN_AS_IT_WAS || has_new_id) {
-        rc = meta_ident_write(d->meta.fd, &ident, &d->modes, err);
-        if (rc != 0) {
-            return numbered(rc, err);
-        }
-    }
-    rc = fresh_begin(&d->fresh, hello->durability == WIRE_RELAXED, err);
     if (rc != 0) {
         return numbered(rc, err);
     }
