@@ -73,10 +73,12 @@ drover_e2e(examples LINKS exec SCENARIOS readers writers)
 drover_e2e(ignored LINKS exec SCENARIOS links foreign relinked)
 drover_e2e(stars LINKS exec ssh SCENARIOS held)
 drover_e2e(stars LINKS exec SCENARIOS killed real_keys kv)
-drover_e2e(tables LINKS exec ssh SCENARIOS live at_start odd_keys huge_value)
+drover_e2e(tables LINKS exec ssh SCENARIOS live at_start odd_keys)
+drover_e2e(tables LINKS exec ssh ONCE SCENARIOS huge_value)
 drover_e2e(tables LINKS exec SCENARIOS bursts in_turn)
-drover_e2e(moves LINKS exec SCENARIOS together at_random)
-drover_e2e(moves LINKS exec ONCE SCENARIOS steady outside while_scanning)
+drover_e2e(moves LINKS exec SCENARIOS at_random)
+drover_e2e(moves LINKS exec ONCE
+           SCENARIOS steady outside while_scanning together)
 drover_e2e(faults LINKS exec ssh
            SCENARIOS link_cut agent_killed stopped_receiver lock_on_primary
                      lock_on_replica)
@@ -84,21 +86,22 @@ drover_e2e(faults LINKS exec
            SCENARIOS unchanged_restart power_lost overflow lock_replaced lock_at_start)
 drover_e2e(faults LINKS ssh SCENARIOS small_buffers)
 drover_e2e(remedies LINKS ssh SCENARIOS hardened refusing forced logins sleeping)
-drover_e2e(remedies LINKS exec SCENARIOS every_number targets database copied)
+drover_e2e(remedies LINKS exec ONCE SCENARIOS every_number targets database copied)
 drover_e2e(truth LINKS exec SCENARIOS refused denied behind flapping)
-drover_e2e(hot LINKS exec
-           SCENARIOS replaced appended never_still sparse touched)
+drover_e2e(hot LINKS exec SCENARIOS appended never_still)
+drover_e2e(hot LINKS exec ONCE SCENARIOS replaced sparse touched)
 drover_e2e(guard LINKS exec ssh SCENARIOS two_agents root_lost brake brake_live)
 drover_e2e(guard LINKS exec
            SCENARIOS other_database root_unmounted unreadable unreadable_at_start
                      brake_off identity metadata_lost)
-drover_e2e(brake LINKS exec
-           SCENARIOS build_tables discarded exchanged while_others_come
-                     renamed_away after_a_restart)
+drover_e2e(brake LINKS exec SCENARIOS renamed_away after_a_restart)
+drover_e2e(brake LINKS exec ONCE
+           SCENARIOS build_tables discarded exchanged while_others_come)
 drover_e2e(delete LINKS exec
-           SCENARIOS poor_filesystem bind_over_table bind_over_root symlink_for_table
-                     readdir_error identity_damaged moved_and_replaced
-                     old_backup trash trash_bounds)
+           SCENARIOS symlink_for_table moved_and_replaced trash trash_bounds)
+drover_e2e(delete LINKS exec ONCE
+           SCENARIOS poor_filesystem bind_over_table bind_over_root
+                     readdir_error identity_damaged old_backup)
 drover_e2e(operate LINKS exec ssh SCENARIOS edited reload terminated modes)
 drover_e2e(operate LINKS exec SCENARIOS behind_its_back freshness another_user exit_codes ad_hoc)
 drover_e2e(config LINKS exec SCENARIOS too_many mistakes hints)
@@ -124,7 +127,7 @@ drover_e2e(handover LINKS exec
 drover_e2e(evil LINKS exec SCENARIOS lies ends stalls floods differences
            beside_the_slow)
 drover_e2e(evil LINKS ssh SCENARIOS floods)
-drover_e2e(names LINKS exec ssh SCENARIOS every_byte)
+drover_e2e(names LINKS exec ssh ONCE SCENARIOS every_byte)
 drover_e2e(names LINKS exec SCENARIOS kv)
 drover_e2e(identity LINKS exec SCENARIOS blank anew earlier twice clone
            nested below)
