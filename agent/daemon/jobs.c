@@ -35,15 +35,6 @@ enum {
     CONTENT_MOST_MS = 6 * 3600 * 1000,
 };
 
-json_t *job_error(const struct job *j, const char *replica,
-                  const struct err *err)
-{
-    const struct replica *r = replica_find(&j->daemon->replicas, replica);
-
-    return r != NULL ? status_error_of(r, err)
-                     : status_error_here(j->daemon, err);
-}
-
 static json_t *wait_target_json(struct job *j, const struct job_target *t)
 {
     struct replica *r = replica_find(&j->daemon->replicas, t->name);
@@ -73,7 +64,9 @@ static json_t *target_json(struct job *j, struct job_target *t, bool end)
     return compare_target_json(j, t, end || now);
 }
 
-json_t *job_object(struct job *j, bool end)
+/* The job's object; names of keys only at the end, or once of a replica that is
+ * done before the others. */
+static json_t *job_object(struct job *j, bool end)
 {
     json_t *list = json_array();
     int64_t ms = daemon_ms() - j->began_ms;
@@ -97,9 +90,7 @@ static void on_timer_closed(uv_handle_t *handle)
 {
     struct job *j = handle->data;
     for (size_t i = 0; i < j->count; i++) {
-        free(j->targets[i].name);
-        json_decref(j->targets[i].names);
-        json_decref(j->targets[i].uncompared);
+        target_deinit(&j->targets[i]);
     }
     met_free(j->met);
 
@@ -120,6 +111,8 @@ static void job_close(struct job *j)
     DL_DELETE(d->jobs, j);
     uv_close((uv_handle_t *)&j->timer, on_timer_closed);
 }
+
+static void job_end(struct job *j, int exit_code);
 
 static void finish(struct job *j)
 {
@@ -162,7 +155,8 @@ static void on_timer(uv_timer_t *timer)
     }
 }
 
-void job_end(struct job *j, int exit_code)
+/* End the job (its `done` comes from the loop). */
+static void job_end(struct job *j, int exit_code)
 {
     if (j->done_asked) {
         return;
@@ -171,16 +165,6 @@ void job_end(struct job *j, int exit_code)
     j->exit_code = exit_code;
     uv_update_time(&j->daemon->loop);
     (void)uv_timer_start(&j->timer, on_timer, 0, 0);
-}
-
-void target_fail(struct job_target *t, const struct err *err)
-{
-    t->done = true;
-    t->failed = true;
-    t->err = *err;
-    if (t->err.code == 0) {
-        (void)err_set(&t->err, ERR_CLOSED, 0, "not connected");
-    }
 }
 
 /* --- the fence ----------------------------------------------------------- */
@@ -333,6 +317,8 @@ static void wait_step(struct job *j)
 
 static void job_step(struct job *j)
 {
+    bool good;
+
     if (j->done_asked || (j->phase != JOB_RUN && given_up(j))) {
         return;
     }
@@ -348,10 +334,10 @@ static void job_step(struct job *j)
     if (j->phase != JOB_RUN) {
         return;
     }
-    if (j->is_compare) {
-        compare_step(j);
-    } else {
+    if (!j->is_compare) {
         wait_step(j);
+    } else if (compare_step(j, &good)) {
+        job_end(j, good ? EXIT_GOOD : EXIT_BAD);
     }
 }
 
@@ -404,22 +390,6 @@ void jobs_end_all(struct daemon *d)
 
 /* --- starting ------------------------------------------------------------ */
 
-static bool add_target(struct job *j, const char *name)
-{
-    for (size_t i = 0; i < j->count; i++) {
-        if (strcmp(j->targets[i].name, name) == 0) {
-            return true;
-        }
-    }
-    char *copy = strdup(name);
-    if (copy == NULL) {
-        return false;
-    }
-    j->targets[j->count++].name = copy;
-
-    return true;
-}
-
 static int add_targets(struct job *j, const char *const *names, size_t n,
                        struct err *err)
 {
@@ -429,14 +399,14 @@ static int add_targets(struct job *j, const char *const *names, size_t n,
         if (members_named(j->daemon, names[i], &r, err) < 0) {
             return err->code;
         }
-        good = good && add_target(j, names[i]);
+        good = good && target_add(j, names[i]);
     }
     if (n == 0 && left_out_any(&j->daemon->replicas, err)) {
         return err->code;
     }
     if (n == 0) {
         DL_FOREACH(j->daemon->replicas.list, r) {
-            good = good && add_target(j, r->name);
+            good = good && target_add(j, r->name);
         }
     }
     return good ? 0 : err_set(err, ERR_NOMEM, 0, "out of memory");

@@ -308,7 +308,7 @@ static bool is_good(const struct job *j, const struct job_target *t)
     return !r->held && r->left == 0 && r->repaired >= r->to_repair;
 }
 
-void compare_step(struct job *j)
+bool compare_step(struct job *j, bool *good_out)
 {
     bool done = true, good = true;
     for (size_t i = 0; i < j->count; i++) {
@@ -319,9 +319,8 @@ void compare_step(struct job *j)
         done = done && t->done;
         good = good && is_good(j, t);
     }
-    if (done) {
-        job_end(j, good ? EXIT_GOOD : EXIT_BAD);
-    }
+    *good_out = good;
+    return done;
 }
 
 static const char *where_it_stands(const struct job *j,

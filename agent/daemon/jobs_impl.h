@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * jobs_impl: what jobs.c (life of a job, barriers, wait) and jobs_compare.c
- * (verify, resync) share.  Not for others.
+ * jobs_impl: the parts of jobs, lowest first: job_target.c (one replica's part
+ * of a job), jobs_compare.c (verify, resync), jobs.c (life of a job, barriers,
+ * wait).  Not for others.
  */
 #pragma once
 
@@ -58,19 +59,20 @@ struct job {
     size_t count;
 };
 
-/* The job's object; names of keys only at the end, or once of a replica that is
- * done before the others. */
-json_t *job_object(struct job *j, bool end);
-/* End the job (its `done` comes from the loop). */
-void job_end(struct job *j, int exit_code);
+/* job_target.c */
+/* One more, but for one that is there already.  False: out of memory. */
+bool target_add(struct job *j, const char *name) MUSTCHECK;
+void target_deinit(struct job_target *t);
 void target_fail(struct job_target *t, const struct err *err);
-/* jobs_compare.c */
-void compare_step(struct job *j);
-/* The time is over: those that are not done fail, with what is missing. */
-void compare_expire(struct job *j);
 /* ERROR, or null when its code is 0. */
 json_t *job_error(const struct job *j, const char *replica,
                   const struct err *err);
+
+/* jobs_compare.c */
+/* Go on with those that are not done.  True: all are, *good_out: well. */
+bool compare_step(struct job *j, bool *good_out) MUSTCHECK;
+/* The time is over: those that are not done fail, with what is missing. */
+void compare_expire(struct job *j);
 json_t *compare_target_json(const struct job *j, const struct job_target *t,
                             bool end);
 const char *compare_mode_word(const struct job *j);

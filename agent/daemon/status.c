@@ -28,12 +28,14 @@
 
 enum { BLOCKED_MAX = 20 };
 
-json_t *status_error_here(const struct daemon *d, const struct err *err)
+/* ERROR with the names of the database in its hint, or null. */
+static json_t *error_here(const struct daemon *d, const struct err *err)
 {
     return hint_names_error(err, d->config, NULL);
 }
 
-json_t *status_error_of(const struct replica *r, const struct err *err)
+/* The same with those of a replica. */
+static json_t *error_of(const struct replica *r, const struct err *err)
 {
     return hint_names_error(err, r->all->config, r->config);
 }
@@ -105,8 +107,8 @@ static json_t *database_json(struct daemon *d)
     json_t *o = json_pack(
         "{s:s?, s:s?, s:s, s:s, s:o, s:b}", "name", d->config->name, "path",
         d->config->path, "id", hex_encode(id, d->id, sizeof d->id), "state",
-        database_state(d), "error", status_error_here(d, &d->root_err),
-        "scan_running", scans_busy(d->scans));
+        database_state(d), "error", error_here(d, &d->root_err), "scan_running",
+        scans_busy(d->scans));
     if (o == NULL) {
         return json_object();
     }
@@ -207,7 +209,7 @@ static json_t *replica_json(struct daemon *d, const struct replica *r,
         err = &r->breaks.last;
         quiet = false;
     }
-    json_t *error = quiet ? json_null() : status_error_of(r, err);
+    json_t *error = quiet ? json_null() : error_of(r, err);
     /* Nothing to approve, but something to put right. */
     json_t *covered = json_object_get(held, "covered");
     if (st->state == REPLICA_HELD && json_is_object(covered)) {
@@ -288,7 +290,7 @@ static json_t *scan_error(const struct daemon *d)
     if (err.id == 0) {
         err.id = DR_UNREADABLE;
     }
-    return status_error_here(d, &err);
+    return error_here(d, &err);
 }
 
 void status_add_ignored(const struct daemon *d, bool with_names,
@@ -296,7 +298,7 @@ void status_add_ignored(const struct daemon *d, bool with_names,
 {
     struct err err;
     if (ignored_warning(d->ignored, index_count(d->ix), with_names, &err)) {
-        (void)json_array_append_new(warnings, status_error_here(d, &err));
+        (void)json_array_append_new(warnings, error_here(d, &err));
     }
 }
 
@@ -307,28 +309,28 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
 
     primary_counts(d->core, &p);
     if (d->watch_err.code != 0) {
-        (void)json_array_append_new(list, status_error_here(d, &d->watch_err));
+        (void)json_array_append_new(list, error_here(d, &d->watch_err));
     }
     if (d->state_err.code != 0) {
-        (void)json_array_append_new(list, status_error_here(d, &d->state_err));
+        (void)json_array_append_new(list, error_here(d, &d->state_err));
     }
     if (d->last_scan.rc < 0 && d->coverage.root == ROOT_HERE) {
         (void)json_array_append_new(list, scan_error(d));
     }
     if (d->coverage.unread > 0) {
-        (void)json_array_append_new(list, status_error_here(d, &d->unread_err));
+        (void)json_array_append_new(list, error_here(d, &d->unread_err));
     }
     struct replica *r;
     struct err err = {0};
     DL_FOREACH(d->replicas.list, r) {
         if (unclean_warning(r, &err)) {
-            (void)json_array_append_new(list, status_error_of(r, &err));
+            (void)json_array_append_new(list, error_of(r, &err));
         }
         if (behind_why(r, d->coverage.index_ready, &err)) {
-            (void)json_array_append_new(list, status_error_of(r, &err));
+            (void)json_array_append_new(list, error_of(r, &err));
         }
         if (behind_flaps(r, &err)) {
-            (void)json_array_append_new(list, status_error_of(r, &err));
+            (void)json_array_append_new(list, error_of(r, &err));
         }
     }
     status_add_ignored(d, with_keys, list);
@@ -344,7 +346,7 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
                       with_keys && p.unreadable_text[0] != '\0' ? ": " : "",
                       with_keys ? p.unreadable_text : "");
         err.id = p.unreadable_id;
-        (void)json_array_append_new(list, status_error_here(d, &err));
+        (void)json_array_append_new(list, error_here(d, &err));
     }
     return list;
 }
@@ -352,8 +354,7 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
 void status_add_poor(const struct daemon *d, json_t *warnings)
 {
     if (d->poor_err.code != 0) {
-        (void)json_array_append_new(warnings,
-                                    status_error_here(d, &d->poor_err));
+        (void)json_array_append_new(warnings, error_here(d, &d->poor_err));
     }
 }
 

@@ -8,10 +8,6 @@
 
 #include "agent/daemon/daemon_impl.h"
 
-/* ERROR with names in its hint: those of the database, or of a replica; or JSON
- * null when err->code is 0. */
-json_t *status_error_here(const struct daemon *d, const struct err *err);
-json_t *status_error_of(const struct replica *r, const struct err *err);
 /* Append what this database's file system keeps the agent from knowing, if
  * anything, to the array `warnings`. */
 void status_add_poor(const struct daemon *d, json_t *warnings);
