@@ -205,6 +205,11 @@ static void compare_verdict(FILE *out, const char *mode, const json_t *r)
         (void)fprintf(out, "; %s values read there",
                       COUNT_TEXT(count_of(r, "reread")));
     }
+    uint64_t modes = count_of(r, "modes_set");
+    if (modes > 0) {
+        (void)fprintf(out, "; owner, group or mode set of %s file%s",
+                      COUNT_TEXT(modes), plural(modes));
+    }
     if (unread > 0) {
         (void)fprintf(out, "; %s key%s not compared", COUNT_TEXT(unread),
                       plural(unread));

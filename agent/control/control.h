@@ -52,7 +52,8 @@
  *             "dry-run" | "resync", "elapsed_s", "replicas": [{"name", "done",
  *             "failed", "held", "phase", "compared", "replica_keys",
  *             "missing", "extra", "different", "to_repair", "repaired",
- *             "reread", "unread" (not compared), "left" (for the comparison
+ *             "reread", "modes_set" (files whose owner, group or mode the
+ *             replica set), "unread" (not compared), "left" (for the comparison
  *             that follows), "scan_keys", "error": ERROR | null,
  *             "names": [{"kind": "missing" | "extra" | "different",
  *               "is_table": bool, "repaired": true (only by verify: met, and

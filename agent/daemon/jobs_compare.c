@@ -150,7 +150,8 @@ json_t *compare_target_json(const struct job *j, const struct job_target *t,
         {"missing", r->missing},     {"extra", r->extra},
         {"different", r->different}, {"to_repair", r->to_repair},
         {"repaired", r->repaired},   {"reread", r->reread},
-        {"scan_keys", r->scan_keys}, {"unread", r->unread},
+        {"modes_set", r->modes_set}, {"scan_keys", r->scan_keys},
+        {"unread", r->unread},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         (void)json_object_set_new(o, numbers[i].name,

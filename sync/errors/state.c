@@ -169,6 +169,10 @@ static const struct dr_row rows[] = {
      "on HOST: ls -ld DIR/TABLE.tbl; lsattr -d DIR/TABLE.tbl "
      "DIR/TABLE.tbl/KEY.kv; they must belong to the login user, be writable "
      "for it, and not immutable"},
+    {DR_REPLICA_MODES, "files on the replica keep another owner, group or mode",
+     "on HOST: ls -ld DIR/TABLE.tbl; lsattr -d DIR/TABLE.tbl "
+     "DIR/TABLE.tbl/KEY.kv; they must belong to the login user, and not be "
+     "immutable; then: drover verify REPLICA"},
     {DR_REPLICA_BLANK, "a replica that was complete is empty now",
      "is its disk mounted? on HOST: findmnt -T DIR; nothing is written there "
      "meanwhile; if it is to be filled anew: drover resync --anew REPLICA"},

@@ -63,6 +63,7 @@ enum dr_id {
     DR_EPOCH_JUMP = 311,        /* an epoch too far above the one followed */
     DR_LOCKED_THERE = 312,      /* a reader on the replica keeps a key locked */
     DR_REPLICA_PERM = 313,      /* the receiver may not write a key or table */
+    DR_REPLICA_MODES = 314,     /* files with another owner, group or mode */
     DR_REPLICA_BLANK = 320,     /* it was complete, and now there is nothing */
     DR_REPLICA_OTHER = 321,     /* it was complete; now another one is there */
     DR_REPLICA_TWICE = 322, /* two of an agent's replicas are one directory */

@@ -79,6 +79,44 @@ static bool is_missed(const struct scan *s, struct digest name)
     return index_get(s->ix, name, &e) && e.scan != s->opt->scan;
 }
 
+/* Its modes are set: what was true of the file's old stat is true of the new.
+ */
+static int keep_entry(struct scan *s, struct digest name,
+                      const struct vstat *before, const struct stat *st)
+{
+    struct index_entry was;
+
+    if (!index_get(s->ix, name, &was) || !vstat_equal(was.stat, *before)) {
+        return 0;
+    }
+    struct index_entry now = was;
+    now.stat = vstat_of(st);
+    int rc = index_put_if(s->ix, &was, &now, s->err);
+    return rc < 0 ? rc : 0;
+}
+
+static int dress_key(struct scan *s, size_t i, const char *table,
+                     size_t table_len, struct stat *st)
+{
+    const struct vstat before = vstat_of(st);
+
+    if (s->opt->dress_dir == NULL || s->second_walk ||
+        !s->opt->dress_key(s->opt->dress_arg, table, table_len,
+                           s->files[i].file, s->files[i].key_len, s->dir_fd,
+                           st)) {
+        return 0;
+    }
+    return keep_entry(s, s->probes[i].name, &before, st);
+}
+
+static void dress_dir(const struct scan *s, const char *path, size_t len,
+                      bool is_root, int dir_fd)
+{
+    if (s->opt->dress_dir != NULL && !s->second_walk) {
+        s->opt->dress_dir(s->opt->dress_arg, path, len, is_root, dir_fd);
+    }
+}
+
 static int on_key(void *arg, const char *table, size_t table_len, int dir_fd,
                   const char *key, size_t key_len)
 {
@@ -109,6 +147,10 @@ static int on_key(void *arg, const char *table, size_t table_len, int dir_fd,
     }
     if (!S_ISREG(st.st_mode)) {
         return 0; /* replaced by something that is no key since then */
+    }
+    int rc = dress_key(s, i, table, table_len, &st);
+    if (rc < 0) {
+        return rc;
     }
     s->probes[i].stat = vstat_of(&st);
     s->batched++;
@@ -156,6 +198,7 @@ static int on_table_begin(void *arg, const char *table, size_t len, int dir_fd)
         return rc;
     }
     s->dir_fd = dir_fd;
+    dress_dir(s, table, len, len == 0, dir_fd);
     if (index_get(s->ix, at.name, &was)) {
         index_mark(s->ix, at.name, s->opt->scan);
         return 0;
@@ -194,6 +237,12 @@ static int on_table_end(void *arg, const char *table, size_t len, bool complete,
     return rc;
 }
 
+static int on_plain_dir(void *arg, const char *path, int dir_fd)
+{
+    dress_dir(arg, path, strlen(path), false, dir_fd);
+    return 0;
+}
+
 static int on_plain_incomplete(void *arg, const char *path,
                                const struct err *why)
 {
@@ -227,6 +276,7 @@ static const struct walk_ops ops = {.passed = on_passed,
                                     .table_begin = on_table_begin,
                                     .key = on_key,
                                     .table_end = on_table_end,
+                                    .plain_dir = on_plain_dir,
                                     .plain_incomplete = on_plain_incomplete};
 
 /* --- what has vanished -----------------------------------------------------

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "store/layout/db.h"
 #include "store/layout/walk.h"
@@ -35,6 +36,17 @@ struct scan_options {
     void *leave_arg;
     /* Gets what the walk passes over; may be NULL. */
     struct passed *passed;
+    /* Owners, groups and modes may be set as the scan goes.  dress_dir is told
+     * of each directory before what is in it; path: the table's name, or that
+     * of a directory that is none.  dress_key of each key: true when it changed
+     * the file's stat, which is *st then; its entry stays what it is but for
+     * that, if it was true before.  dress_dir may be NULL: then nothing is. */
+    void (*dress_dir)(void *arg, const char *path, size_t len, bool is_root,
+                      int dir_fd);
+    bool (*dress_key)(void *arg, const char *table, size_t table_len,
+                      const char *key, size_t key_len, int dir_fd,
+                      struct stat *st);
+    void *dress_arg;
     /* Look only: the index is not changed (but for its marks).  Told where the
      * disk differs from it: what it has and what is there, NULL for nothing; a
      * name that has gone maybe under the index' mutex, so it must not call

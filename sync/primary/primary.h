@@ -333,8 +333,9 @@ struct compare_result {
     uint64_t missing, extra, different; /* keys and tables */
     uint64_t repaired;                  /* acknowledged repairs */
     uint64_t to_repair;
-    uint64_t reread; /* values the replica read */
-    uint64_t unread; /* keys that were not compared, or not repaired yet */
+    uint64_t reread;    /* values the replica read */
+    uint64_t modes_set; /* files whose owner, group or mode it set */
+    uint64_t unread;    /* keys that were not compared, or not repaired yet */
     struct err unread_err;                   /* why the first of them */
     const struct uncompared_key *uncompared; /* some of them; borrowed like
                                                 `names` */
@@ -441,7 +442,8 @@ bool primary_refused(struct primary *p, int replica, int64_t now_ms,
                      struct primary_refused *out);
 /* Is everything that changed more than lag_limit_ms ago proven to be on the
  * replica, nothing refused there for more than REFUSED_LASTS_MS, and no
- * difference known that nobody has repaired yet (differs.h)?  False:
+ * difference known that nobody has repaired yet (differs.h), nor files there
+ * that readers may not read (modes.h)?  False:
  * *why_out names what is not, and the reason.  Whatever the replica's state is:
  * also in state streaming. */
 enum { REFUSED_LASTS_MS = 3000 };

@@ -52,6 +52,7 @@
 #include "sync/primary/compare/compare.h"
 #include "sync/primary/compare/differs.h"
 #include "sync/primary/compare/heard.h"
+#include "sync/primary/compare/modes.h"
 #include "sync/primary/delivery/changelog.h"
 #include "sync/primary/delivery/flights.h"
 #include "sync/primary/delivery/frames.h"
@@ -447,6 +448,7 @@ struct repl {
     int64_t owed_soon_ms; /* since when */
     struct differs differs; /* what is known to differ */
     struct heard heard;
+    struct modes modes;  /* what readers there may not be able to read */
     unsigned scans_open; /* asked for in this session, and not answered */
     struct wire_in in;
     struct buf out; /* whole frames, out_at bytes are sent */

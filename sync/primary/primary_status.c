@@ -218,7 +218,8 @@ bool primary_keeps_up(struct primary *p, int replica, int64_t lag_limit_ms,
     struct replica_status st;
 
     p->now_ms = now_ms;
-    if (stuck_lasts(p, r, why_out) || differs_say(p, r, why_out)) {
+    if (stuck_lasts(p, r, why_out) || differs_say(p, r, why_out) ||
+        modes_say(r, why_out)) {
         return false;
     }
     primary_status(p, replica, now_ms, &st);

@@ -53,6 +53,7 @@ void primary_link_up(struct primary *p, int replica, int64_t now_ms)
         .proto_min = WIRE_PROTO_MIN,
         .proto_max = WIRE_PROTO_MAX,
         .features = WIRE_FEATURE_LOOK | WIRE_FEATURE_NEWEST |
+                    WIRE_FEATURE_MODES |
                     (r->undone.suspect ? WIRE_FEATURE_KEEP : 0),
         .epoch = p->config.epoch,
         .heartbeat_ms = (uint32_t)p->config.heartbeat_ms,
@@ -166,6 +167,9 @@ static int on_hello_ok(struct primary *p, struct repl *r, struct bytes body,
         return 0;
     }
     r->features = ok.features & WIRE_FEATURES_ALL;
+    if ((r->features & WIRE_FEATURE_MODES) == 0) {
+        r->modes.unset = 0; /* not known */
+    }
     copy_text(r->version, sizeof r->version, ok.version);
     copy_text(r->host, sizeof r->host, ok.host);
     r->session = SESSION_LIVE;
@@ -447,6 +451,18 @@ static int on_unread(const struct primary *p, struct repl *r, struct bytes body,
     return rc;
 }
 
+static int on_modes(const struct primary *p, struct repl *r, struct bytes body,
+                    struct err *err)
+{
+    struct wire_modes m;
+    int rc = wire_get_modes(body, &m, err);
+
+    if (rc == 0) {
+        modes_heard(p, r, &m);
+    }
+    return rc;
+}
+
 static int on_bye(struct primary *p, struct repl *r)
 {
     struct err bye;
@@ -489,6 +505,8 @@ static int on_frame(struct primary *p, struct repl *r, enum wire_type type,
         return on_scan_done(p, r, b, err);
     case WIRE_UNREAD:
         return on_unread(p, r, b, err);
+    case WIRE_MODES:
+        return on_modes(p, r, b, err);
     case WIRE_NODES:
         return on_nodes(p, r, b, err);
     case WIRE_LISTING:

@@ -177,6 +177,7 @@ static int check_hello(struct receiver *r, const struct wire_hello *hello,
     }
     r->keeping = (ok->features & WIRE_FEATURE_KEEP) != 0;
     r->looks = (ok->features & WIRE_FEATURE_LOOK) != 0;
+    r->tells_modes = (ok->features & WIRE_FEATURE_MODES) != 0;
     if (r->keeping && r->ops->keep_undone(r->ctx, true, err) != 0) {
         return err->code;
     }
@@ -319,6 +320,7 @@ static int on_frame(struct receiver *r, enum wire_type type, struct bytes body,
     case WIRE_NAMES:
     case WIRE_NOTICE:
     case WIRE_UNREAD:
+    case WIRE_MODES:
         return unexpected(type, "a frame that only receivers send", err);
     }
     return unexpected(type, "not a frame of this protocol", err);

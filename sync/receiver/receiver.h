@@ -181,6 +181,9 @@ int receiver_looked(struct receiver *r, uint64_t id,
 /* The scan under way could not read this key or table.  A failed send is told
  * by what follows. */
 void receiver_unread(struct receiver *r, const struct wire_unread *m);
+/* What the scan that ends now (id 0: the one at start, or one of our own) set,
+ * and could not set, of owners, groups and modes. */
+void receiver_modes(struct receiver *r, const struct wire_modes *m);
 /* The names found for a RESOLVE; each call sends some, the last has last=true.
  */
 int receiver_named(struct receiver *r, uint64_t id,

@@ -86,8 +86,9 @@ struct receiver {
     bool ended;                 /* the session is over */
     bool greeted;               /* HELLO_OK was sent */
     bool relaxed;
-    bool looks;      /* WIRE_FEATURE_LOOK: both know it */
-    bool all_synced; /* what earlier receivers left is durable */
+    bool looks;       /* WIRE_FEATURE_LOOK: both know it */
+    bool tells_modes; /* WIRE_FEATURE_MODES: the same */
+    bool all_synced;  /* what earlier receivers left is durable */
     int64_t silence_ms;
     int64_t life_ms;       /* last sign of life of the agent, -1 none */
     struct change *queue;  /* utlist DL */

@@ -208,6 +208,9 @@ int query_scan(struct receiver *r, struct bytes body, struct err *err)
     if (rc == 0 && (m.how & WIRE_SCAN_LOOK) != 0 && !r->looks) {
         return broken(err, "SCAN: to look only was not agreed on");
     }
+    if (rc == 0 && (m.how & WIRE_SCAN_DRESS) != 0 && !r->tells_modes) {
+        return broken(err, "SCAN: to set modes was not agreed on");
+    }
     if (rc == 0) {
         query_scan_begin(r, m.id, m.how);
     }
@@ -316,6 +319,18 @@ void receiver_unread(struct receiver *r, const struct wire_unread *m)
 
     if (r->looks) {
         wire_put_unread(&b, m);
+        (void)(receiver_send(r, &b, &err) == 0);
+        buf_deinit(&b);
+    }
+}
+
+void receiver_modes(struct receiver *r, const struct wire_modes *m)
+{
+    struct buf b = BUF_NULL;
+    struct err err;
+
+    if (r->tells_modes) {
+        wire_put_modes(&b, m);
         (void)(receiver_send(r, &b, &err) == 0);
         buf_deinit(&b);
     }

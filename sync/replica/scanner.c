@@ -10,20 +10,24 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
+#include "store/base/quote.h"
 #include "store/layout/temps.h"
 #include "sync/index/scan.h"
+#include "sync/replica/disk/dress.h"
 #include "sync/replica/receive.h"
 
 enum {
     SAVE_EVERY_S = 300,
     NAMES_AT_ONCE = 64, /* names handed to the core together */
     UNREAD_MAX = 1000,  /* keys of one scan that are told by name */
+    DRESS_EVERY_S = 3,  /* looks whether what was left may be dressed */
 };
 
 enum job_kind { JOB_SCAN, JOB_NAMES };
@@ -121,26 +125,80 @@ static int keep_in_view(void *arg, const struct index_entry *was,
     return view_add(arg, was, now, err);
 }
 
-/* A table that nobody acknowledged: a receiver that was killed may have left it
- * without its modes, closed to readers, and equal digests would keep it so. */
-static void dress_new_table(void *arg, enum scan_note note, const char *table,
-                            size_t table_len, const char *key, size_t key_len)
-{
-    const struct scan_run *run = arg;
-    struct receive *rv = run->rv;
-    struct table_make make = rv->disk.tables.make;
-    struct err err;
+/* --- owners, groups and modes --------------------------------------------- */
 
-    (void)key_len;
-    if (note != SCAN_CHANGED || key != NULL || run->view != NULL) {
-        return;
+/* A value from before is told by its ctime while what the primary undoes is
+ * kept aside (trash_link()): then keys stay as they are, and have their turn
+ * later. */
+static void dress_begin(const struct receive *rv, unsigned how,
+                        struct dresser *d, struct scan_options *opt)
+{
+    d->modes = rv->disk.modes;
+    d->looks = (how & WIRE_SCAN_LOOK) != 0 && (how & WIRE_SCAN_DRESS) == 0;
+    d->hold_keys = atomic_load(&rv->disk.undo_since_ns) != 0;
+    opt->dress_dir = dresser_dir;
+    opt->dress_key = dresser_key;
+    opt->dress_arg = d;
+}
+
+static void say_unset(const struct dresser *d)
+{
+    const char *why = d->sys != 0 ? strerror(d->sys) : "asked only to look";
+
+    replica_say(
+        "the owner, group or mode of %" PRIu64 " %s not set, such as of "
+        "table %s%s%s: %s",
+        d->unset, d->unset == 1 ? "file is" : "files are",
+        QUOTED_TABLE(d->table, d->table_len), d->is_table ? "" : ", key ",
+        d->is_table ? "" : QUOTED(d->key, d->key_len), why);
+}
+
+static void dress_end(struct receive *rv, uint64_t id, const struct dresser *d)
+{
+    struct scanner *s = &rv->scanner;
+    struct wire_modes m = {.id = id,
+                           .set = d->set,
+                           .unset = d->unset,
+                           .sys = d->sys,
+                           .is_table = d->unset == 0 || d->is_table,
+                           .table = bytes_of(d->table, d->table_len),
+                           .key = bytes_of(d->key, d->key_len)};
+
+    if (d->set > 0) {
+        replica_say("set owner, group or mode of %" PRIu64 " %s", d->set,
+                    d->set == 1 ? "file" : "files");
     }
-    make.create = false; /* it may be gone again */
-    CLEANUP(fd_closep)
-    int fd = table_open(&rv->disk.meta.db, table, table_len, &make, NULL, &err);
-    if (fd < 0 && fd != ERR_NOTFOUND) {
-        replica_say_error(&err);
+    if (d->unset > 0) {
+        say_unset(d);
     }
+    s->dress_owed = d->held > 0;
+    s->young = s->young || d->set > 0;
+    receiver_modes(rv->core, &m);
+}
+
+static int see_nothing(void *arg, const struct index_entry *was,
+                       const struct index_entry *now, struct err *err)
+{
+    (void)arg, (void)was, (void)now, (void)err;
+    return 0;
+}
+
+/* What had to wait. */
+static int dress_held(struct receive *rv, struct err *err)
+{
+    struct scanner *s = &rv->scanner;
+    struct dresser d = {.set = 0};
+    struct scan_result result;
+    struct scan_options opt = {
+        .scan = ++s->last_scan, .stop = &s->stop_scan, .look = see_nothing};
+
+    dress_begin(rv, 0, &d, &opt);
+    int rc =
+        scan_run(&rv->disk.meta.db, rv->index, &opt, NULL, NULL, &result, err);
+    if (rc == 0) {
+        dress_end(rv, 0, &d);
+    }
+    return rc;
 }
 
 /* Temporaries of writers came with a copied directory, from programs that wrote
@@ -235,6 +293,7 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
         .unread = tell_unread,
     };
     struct scan_run run = {.rv = rv, .id = job->id};
+    struct dresser dresser = {.set = 0};
     struct scan_result result = {.reread = 0};
 
     if ((job->how & WIRE_SCAN_LOOK) != 0) {
@@ -244,14 +303,16 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
             return err_set(err, ERR_NOMEM, 0, "no memory for a scan");
         }
     }
+    dress_begin(rv, job->how, &dresser, &opt);
     set_busy(rv, true, true, 0);
     int rc = take_over_prior(rv, err);
     if (rc == 0) {
-        rc = scan_run(&rv->disk.meta.db, rv->index, &opt, dress_new_table, &run,
-                      &result, err);
+        rc = scan_run(&rv->disk.meta.db, rv->index, &opt, NULL, &run, &result,
+                      err);
     }
     set_busy(rv, false, false, result.counts.keys);
     if (rc == 0) {
+        dress_end(rv, job->id, &dresser);
         return answer_scan(rv, job, &result, run.view, err);
     }
     view_free(run.view);
@@ -454,6 +515,7 @@ static void job_done(struct scanner *s, struct scanner_job *job)
 {
     pthread_mutex_lock(&s->mutex);
     s->running = NULL;
+    __atomic_store_n(&s->stop_scan, s->stop, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&s->mutex);
     job_free(job);
 }
@@ -481,6 +543,44 @@ static void save_now(struct scanner *s, struct receive *rv)
     }
 }
 
+/* 0 or ERR_*: what the session ends with. */
+static int work(struct receive *rv, struct scanner_job *job, struct err *err)
+{
+    int rc = 0;
+
+    if (job != NULL) {
+        rc = job->kind == JOB_SCAN ? run_scan(rv, job, err)
+                                   : run_names(rv, job, err);
+        job_done(&rv->scanner, job);
+    } else if (rv->scanner.dress_owed &&
+               atomic_load(&rv->disk.undo_since_ns) == 0) {
+        rc = dress_held(rv, err);
+        rc = rc == ERR_CLOSED ? 0 : rc; /* another scan is asked for */
+    }
+    return rc;
+}
+
+/* When the index is to be saved, after `worked`. */
+static int64_t save_time_s(struct scanner *s, bool worked, int64_t save_at_s)
+{
+    int64_t now_s = clock_mono_ns() / NS_PER_S;
+
+    if (s->young) {
+        s->young = false;
+        s->saved_changes = UINT64_MAX; /* worth saving */
+        return now_s + INDEX_YOUNG_NS / NS_PER_S + 1;
+    }
+    return worked && s->saved_changes == UINT64_MAX ? now_s : save_at_s;
+}
+
+/* When there may be something to do without a job. */
+static int64_t wake_time_s(const struct scanner *s, int64_t save_at_s)
+{
+    int64_t dress_s = clock_mono_ns() / NS_PER_S + DRESS_EVERY_S;
+
+    return s->dress_owed && dress_s < save_at_s ? dress_s : save_at_s;
+}
+
 static void *scanner_thread(void *arg)
 {
     struct receive *rv = arg;
@@ -488,19 +588,15 @@ static void *scanner_thread(void *arg)
     int64_t save_at_s = clock_mono_ns() / NS_PER_S + SAVE_EVERY_S;
 
     while (!stopped(s)) {
-        struct scanner_job *job = next_job(s, save_at_s);
-        if (job != NULL) {
-            struct err err = {0};
-            int rc = job->kind == JOB_SCAN ? run_scan(rv, job, &err)
-                                           : run_names(rv, job, &err);
-            job_done(s, job);
-            if (rc != 0 && !stopped(s)) {
-                receive_fail(rv, &err);
-                break;
-            }
+        struct scanner_job *job = next_job(s, wake_time_s(s, save_at_s));
+        struct err err = {0};
+        bool worked = job != NULL;
+        if (work(rv, job, &err) != 0 && !stopped(s)) {
+            receive_fail(rv, &err);
+            break;
         }
-        bool due = clock_mono_ns() / NS_PER_S >= save_at_s;
-        if (due || (job != NULL && s->saved_changes == UINT64_MAX)) {
+        save_at_s = save_time_s(s, worked, save_at_s);
+        if (clock_mono_ns() / NS_PER_S >= save_at_s) {
             save_now(s, rv);
             save_at_s = clock_mono_ns() / NS_PER_S + SAVE_EVERY_S;
         }

@@ -60,8 +60,11 @@ enum {
     /* A SCAN or a RESOLVE ends those before it; an empty RESOLVE does no more
      * than that. */
     WIRE_FEATURE_NEWEST = 4,
-    WIRE_FEATURES_ALL =
-        WIRE_FEATURE_KEEP | WIRE_FEATURE_LOOK | WIRE_FEATURE_NEWEST,
+    /* What a scan set and could not set of owners, groups and modes is told
+     * with MODES. */
+    WIRE_FEATURE_MODES = 8,
+    WIRE_FEATURES_ALL = WIRE_FEATURE_KEEP | WIRE_FEATURE_LOOK |
+                        WIRE_FEATURE_NEWEST | WIRE_FEATURE_MODES,
 };
 
 /* Every frame: its name and its number; below 32 the agent sends it, from 32 on
@@ -97,7 +100,8 @@ enum {
     X(LISTING, 40) /* part of the answer to LIST */                            \
     X(NAMES, 41)   /* part of the answer to RESOLVE */                         \
     X(NOTICE, 42)  /* text for the agent's log */                              \
-    X(UNREAD, 43)  /* a scan could not read this key or table */
+    X(UNREAD, 43)  /* a scan could not read this key or table */               \
+    X(MODES, 44)   /* owners, groups and modes that a scan met */
 
 #define WIRE_FRAME_NUMBER(name, number) WIRE_##name = number,
 enum wire_type { WIRE_FRAMES(WIRE_FRAME_NUMBER) };
@@ -211,6 +215,7 @@ struct wire_ready {
 enum {
     WIRE_SCAN_CONTENT = 1, /* read every value, whatever its stat says */
     WIRE_SCAN_LOOK = 2,    /* leave the index as it is (view.h) */
+    WIRE_SCAN_DRESS = 4,   /* ... but set owners, groups and modes */
 };
 struct wire_scan {
     uint64_t id;
@@ -225,6 +230,17 @@ struct wire_scan_done {
 };
 
 /* Comes before the SCAN_DONE of its scan. */
+/* What is not of the owner, group and mode of the receiver's settings. */
+struct wire_modes {
+    uint64_t id; /* of the scan */
+    uint64_t set;
+    uint64_t unset; /* the receiver may not, or was not to; such as: */
+    int32_t sys;    /* errno there, 0: it was not to */
+    uint8_t is_table;
+    struct bytes table;
+    struct bytes key;
+    char scratch[TABLE_MAX_BYTES];
+};
 struct wire_unread {
     uint64_t id;
     uint8_t busy; /* a lock is held, or it changes; else `sys` */
@@ -338,6 +354,7 @@ void wire_put_nak(struct buf *out, const struct wire_nak *m);
 void wire_put_blocked(struct buf *out, const struct wire_blocked *m);
 void wire_put_notice(struct buf *out, const char *text);
 void wire_put_unread(struct buf *out, const struct wire_unread *m);
+void wire_put_modes(struct buf *out, const struct wire_modes *m);
 void wire_put_error(struct buf *out, const struct wire_error *m);
 void wire_put_bye(struct buf *out);
 
@@ -419,6 +436,8 @@ int wire_get_blocked(struct bytes b, struct wire_blocked *m,
                      struct err *err) MUSTCHECK;
 int wire_get_unread(struct bytes b, struct wire_unread *m,
                     struct err *err) MUSTCHECK;
+int wire_get_modes(struct bytes b, struct wire_modes *m,
+                   struct err *err) MUSTCHECK;
 int wire_get_notice(struct bytes b, struct bytes *text,
                     struct err *err) MUSTCHECK;
 int wire_get_error(struct bytes b, struct wire_error *m,

@@ -347,7 +347,7 @@ int wire_get_scan(struct bytes b, struct wire_scan *m, struct err *err)
 
     m->id = cur_u64(&g.c);
     m->how = cur_u8(&g.c);
-    if (m->how > (WIRE_SCAN_CONTENT | WIRE_SCAN_LOOK)) {
+    if (m->how > (WIRE_SCAN_CONTENT | WIRE_SCAN_LOOK | WIRE_SCAN_DRESS)) {
         wrong(&g, "it asks for what is not known");
     }
     if (m->id == 0) {
@@ -540,6 +540,20 @@ int wire_get_unread(struct bytes b, struct wire_unread *m, struct err *err)
 
     m->id = cur_u64(&g.c);
     m->busy = get_flag(&g);
+    m->sys = (int32_t)cur_u32(&g.c);
+    m->is_table = get_flag(&g);
+    m->table = get_table(&g, m->scratch);
+    m->key = m->is_table ? bytes_of(NULL, 0) : get_key(&g);
+    return get_end(&g);
+}
+
+int wire_get_modes(struct bytes b, struct wire_modes *m, struct err *err)
+{
+    struct get g = get_of(WIRE_MODES, b, err);
+
+    m->id = cur_u64(&g.c);
+    m->set = cur_u64(&g.c);
+    m->unset = cur_u64(&g.c);
     m->sys = (int32_t)cur_u32(&g.c);
     m->is_table = get_flag(&g);
     m->table = get_table(&g, m->scratch);

@@ -425,6 +425,22 @@ void wire_put_unread(struct buf *out, const struct wire_unread *m)
     frame_end(out, start);
 }
 
+void wire_put_modes(struct buf *out, const struct wire_modes *m)
+{
+    size_t start = frame_begin(out, WIRE_MODES);
+
+    buf_u64(out, m->id);
+    buf_u64(out, m->set);
+    buf_u64(out, m->unset);
+    buf_u32(out, (uint32_t)m->sys);
+    buf_u8(out, m->is_table);
+    put_table(out, m->table);
+    if (!m->is_table) {
+        put_key(out, m->key);
+    }
+    frame_end(out, start);
+}
+
 void wire_put_notice(struct buf *out, const char *text)
 {
     size_t start = frame_begin(out, WIRE_NOTICE);

@@ -12,7 +12,7 @@ BUSY='301' # sleeping, copied
 DATABASE='104 107 108 111 112 309 401 402'
 FORCED='209 210 211'
 LOGINS='201 202 203 204 205 206 207'
-TARGETS='212 213 302 304 305 306 307 308 310 312 313 320 321 322 323 404'
+TARGETS='212 213 302 304 305 306 307 308 310 312 313 314 320 321 322 323 404'
 # And those that are proven where this says: a file of tests that has the number.
 elsewhere() {
     cat <<END
@@ -482,6 +482,19 @@ mend_313() {
     typed 'lsattr -d'
     grep -q -- "i.*$W/$1/t.tbl/k-000001.kv" "$W/out" || fail "not which: $(cat "$W/out")"
     chattr -i "$W/$1/t.tbl/k-000001.kv"
+}
+make_314() { add_replica r314; }
+mend_314() {
+    well_first "$1"
+    chmod 600 "$W/$1/t.tbl/k-000001.kv"
+    chattr +i "$W/$1/t.tbl/k-000001.kv" || return 0 # not on every file system
+    expect 1 ctl verify "$1"
+    warned 314
+    typed 'ls -ld'
+    typed 'lsattr -d'
+    grep -q -- "i.*$W/$1/t.tbl/k-000001.kv" "$W/out" || fail "not which: $(cat "$W/out")"
+    chattr -i "$W/$1/t.tbl/k-000001.kv"
+    typed 'drover verify'
 }
 make_320() { add_replica r320; }
 mend_320() {

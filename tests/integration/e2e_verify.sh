@@ -135,4 +135,55 @@ known_to_differ() {
 # Some heartbeats later: an answer to each is about 70 bytes.
 beats() { [ $(($(status "$(of r1 received_bytes)") - pings)) -gt "$1" ]; }
 
+mode_of() { stat -c %a "$W/r1/t.tbl/$1.kv"; }
+
+# Equal digests are no help to a reader that is told EACCES: modes are set by
+# whoever looks, and what the receiver may not set is not called equal.
+modes() {
+    [ "$(id -u)" = 0 ] || skip "only root can give a file to somebody else"
+    command -v setpriv >/dev/null || skip "needs setpriv to run a receiver as a plain user"
+    as="setpriv --reuid 65534 --regid 65534 --clear-groups"
+    $as test -x "$DROVER_REPLICA" || skip "a plain user cannot run these programs"
+    chmod 711 "$W"
+    table t.tbl
+    write fill "$P/t.tbl" 0 20 100
+    mkdir "$W/r1"
+    chown 65534:65534 "$W/r1"
+    begin_config
+    printf '[replica r1]\ncommand = %s %s receive %s\n' "$as" "$DROVER_REPLICA" "$W/r1" >>"$conf"
+    start_agent
+    must_be r1 streaming
+    proven r1
+    # A dry run leaves even that as it is.
+    chmod 600 "$W/r1/t.tbl/k-000003.kv"
+    expect_json 1 ctl resync r1 --dry-run --json
+    is "$(reason k-000003)" refused "a mode, in a dry run,"
+    is "$(mode_of k-000003)" 600 "the mode after a dry run"
+    expect_json 1 ctl status --json
+    is "$(out_json "warnings[id=314].id")" 314 "the warning after a dry run"
+    expect 0 ctl verify r1
+    out_has "owner, group or mode set of 1 file"
+    is "$(mode_of k-000003)" 640 "the mode after a verify"
+    must_within "$WAIT" ctl status
+    # Not its own: equal, and not readable as the settings say.
+    chown 0:0 "$W/r1/t.tbl/k-000001.kv"
+    chmod 644 "$W/r1/t.tbl/k-000001.kv"
+    chmod 600 "$W/r1/t.tbl/k-000002.kv"
+    for question in "verify" "verify --content" "verify --recorded" "resync" "resync --content"; do
+        # shellcheck disable=SC2086 # words
+        expect_json 1 ctl $question r1 --json
+        is "$(reason k-000001)" refused "$question, the key that is not the receiver's,"
+        is "$(out_json "replicas[name=r1].error.id")" 314 "$question, the number,"
+        is "$(mode_of k-000002)" 640 "$question, the mode of one that is,"
+    done
+    expect_json 1 ctl status --json
+    is "$(out_json "$(of r1 state)")" streaming "the state"
+    is "$(out_json "warnings[id=314].id")" 314 "the warning"
+    chown 65534:65534 "$W/r1/t.tbl/k-000001.kv"
+    expect 0 ctl verify r1
+    is "$(mode_of k-000001)" 640 "the mode of the key that was given back"
+    must_within "$WAIT" ctl status
+    proven r1
+}
+
 "$scenario"

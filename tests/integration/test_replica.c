@@ -770,10 +770,132 @@ static void a_table_whose_making_was_cut_short_gets_its_modes(void **state)
     restart(r);
     assert_int_equal(fstatat(r->dir_fd, "equal.tbl", &st, 0), 0);
     assert_int_equal(st.st_mode & 07777, 02750);
-    /* An administrator's choice is no such remains. */
-    assert_int_equal(fstatat(r->dir_fd, "wider.tbl", &st, 0), 0);
-    assert_int_equal(st.st_mode & 07777, 0755);
     assert_int_equal(drive_bye(&r->d), 0);
+}
+
+static void assert_mode(const struct rig *r, const char *path, mode_t mode)
+{
+    struct stat st;
+
+    assert_int_equal(fstatat(r->dir_fd, path, &st, AT_SYMLINK_NOFOLLOW), 0);
+    assert_int_equal(st.st_mode & 07777, mode);
+}
+
+/* A copy made by hand keeps modes that its readers cannot open, and settings
+ * change: the scan at start sets them, under the sandbox, and tells. */
+static void a_copy_gets_the_modes_of_the_settings(void **state)
+{
+    static const char *const others[] = {"--file-mode", "0644", "--dir-mode",
+                                         "0755", NULL};
+    struct rig *r = *state;
+    struct drive *d = &r->d;
+    char said[2000];
+
+    start(r, NULL);
+    drive_set_text(d, "t", "seeded", "equal");
+    drive_set_text(d, "t", "more", "equal");
+    drive_wait_all_acked(d, d->seq);
+    drive_ping(d, 0, REPLICA_STREAMING);
+    struct digest root = d->pong.root;
+    assert_int_equal(drive_bye(d), 0);
+    assert_int_equal(fchmodat(r->dir_fd, "t.tbl/seeded.kv", 0600, 0), 0);
+    assert_int_equal(fchmodat(r->dir_fd, "t.tbl", 0700, 0), 0);
+    put_text(r->dir_fd, "secret", "");
+    assert_int_equal(fchmodat(r->dir_fd, "secret", 0600, 0), 0);
+    assert_int_equal(symlinkat("../secret", r->dir_fd, "t.tbl/l.kv"), 0);
+    restart(r);
+    assert_mode(r, "t.tbl/seeded.kv", 0640);
+    assert_mode(r, "t.tbl", 02750);
+    assert_mode(r, "secret", 0600);
+    assert_int_equal(d->modes_set, 2);
+    assert_int_equal(d->modes_unset, 0);
+    drive_ping(d, 0, REPLICA_STREAMING);
+    assert_true(digest_equal(root, d->pong.root));
+    /* While it runs, a scan sets them. */
+    assert_int_equal(fchmodat(r->dir_fd, "t.tbl/more.kv", 0600, 0), 0);
+    struct wire_scan scan = {.id = 7};
+    wire_put_scan(&d->tx, &scan);
+    drive_until(d, drive_is_scanned, 7);
+    assert_mode(r, "t.tbl/more.kv", 0640);
+    assert_int_equal(d->modes_set, 1);
+    assert_int_equal(drive_bye(d), 0);
+    drive_stderr(d, said, sizeof said);
+    assert_non_null(strstr(said, "set owner, group or mode of 2 files"));
+    start(r, others);
+    assert_mode(r, "t.tbl/seeded.kv", 0644);
+    assert_mode(r, "t.tbl", 0755);
+    assert_int_equal(d->modes_set, 3);
+    assert_int_equal(drive_bye(d), 0);
+}
+
+/* What it may not set is told, and is no reason to end. */
+static void what_may_not_be_set_is_told(void **state)
+{
+    struct rig *r = *state;
+    struct drive *d = &r->d;
+    char said[2000];
+
+    if (geteuid() != 0) {
+        (void)fprintf(stderr, "skipped: only root can give files away\n");
+        skip();
+    }
+    start(r, NULL);
+    drive_set_text(d, "", "k", "v");
+    drive_set_text(d, "t", "kept", "v");
+    drive_wait_all_acked(d, d->seq);
+    assert_int_equal(drive_bye(d), 0);
+    /* Root does not touch what others may have linked there: whose is it? */
+    assert_int_equal(fchmod(r->dir_fd, 0770), 0);
+    assert_int_equal(fchmodat(r->dir_fd, "k.kv", 0600, 0), 0);
+    assert_int_equal(linkat(r->dir_fd, "k.kv", r->f.fd, "elsewhere", 0), 0);
+    /* But what nobody else can have linked, as a demotion does. */
+    assert_int_equal(fchmodat(r->dir_fd, "t.tbl/kept.kv", 0600, 0), 0);
+    assert_int_equal(linkat(r->dir_fd, "t.tbl/kept.kv", r->f.fd, "kept", 0), 0);
+    restart(r);
+    assert_mode(r, "k.kv", 0600);
+    assert_mode(r, "t.tbl/kept.kv", 0640);
+    assert_int_equal(d->modes_unset, 1);
+    assert_int_equal(d->modes_sys, EPERM);
+    assert_string_equal(d->modes_name, "/k");
+    assert_int_equal(drive_bye(d), 0);
+    drive_stderr(d, said, sizeof said);
+    assert_non_null(strstr(said, "key k: Operation not"));
+}
+
+static bool modes_came(const struct drive *d, uint64_t n)
+{
+    return d->modes >= n;
+}
+
+/* While what the primary undoes is kept aside, an old value is told by its
+ * ctime, so keys have to wait until the two ends are equal. */
+static void nothing_is_lost_for_a_mode(void **state)
+{
+    struct rig *r = *state;
+    struct drive *d = &r->d;
+
+    start(r, NULL);
+    drive_set_text(d, "t", "undone", "newer than the primary's");
+    drive_set_text(d, "t", "later", "v");
+    drive_wait_all_acked(d, d->seq);
+    assert_int_equal(drive_bye(d), 0);
+    assert_int_equal(fchmodat(r->dir_fd, "t.tbl/undone.kv", 0600, 0), 0);
+    assert_int_equal(fchmodat(r->dir_fd, "t.tbl/later.kv", 0600, 0), 0);
+    drive_start(d, r->dir, NULL);
+    d->features = WIRE_FEATURE_KEEP;
+    drive_hello(d, 1, 1, 1);
+    assert_int_equal(d->modes_set, 0);
+    drive_change(d, WIRE_DELETE, "t", "undone");
+    drive_wait_all_acked(d, d->seq);
+    assert_true(exists(r->dir_fd, ".drover/undone"));
+    assert_int_equal(run("undone", "list", r->dir), 0);
+    assert_mode(r, "t.tbl/later.kv", 0600);
+    unsigned before = d->modes;
+    drive_ping(d, clock_real_ns(), REPLICA_STREAMING);
+    drive_until(d, modes_came, before + 1);
+    assert_int_equal(d->modes_set, 1);
+    assert_mode(r, "t.tbl/later.kv", 0640);
+    assert_int_equal(drive_bye(d), 0);
 }
 
 static void leaves_on_its_own(struct rig *r, const char *why)
@@ -863,6 +985,9 @@ int main(void)
         RIG_TEST(a_kill_leaves_no_half_value_and_the_next_start_sweeps),
         RIG_TEST(a_signal_to_end_is_a_clean_end),
         RIG_TEST(an_edit_on_the_replica_is_seen_by_the_next_session),
+        RIG_TEST(a_copy_gets_the_modes_of_the_settings),
+        RIG_TEST(what_may_not_be_set_is_told),
+        RIG_TEST(nothing_is_lost_for_a_mode),
         RIG_TEST(scans_and_names_are_answered_on_demand),
         RIG_TEST(a_scan_that_was_given_up_ends_early),
         RIG_TEST(stdin_may_be_a_file_or_nothing),

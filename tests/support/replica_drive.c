@@ -161,6 +161,20 @@ static void take_scan_done(struct drive *d, struct bytes body, struct err *err)
     d->scan_errors = m.result.errors;
 }
 
+static void take_modes(struct drive *d, struct bytes body, struct err *err)
+{
+    struct wire_modes m;
+
+    assert_int_equal(wire_get_modes(body, &m, err), 0);
+    d->modes++;
+    d->modes_set = m.set;
+    d->modes_unset = m.unset;
+    d->modes_sys = m.sys;
+    (void)snprintf(d->modes_name, sizeof d->modes_name, "%.*s/%.*s",
+                   (int)m.table.len, (const char *)m.table.p, (int)m.key.len,
+                   (const char *)m.key.p);
+}
+
 static void take(struct drive *d, enum wire_type type, struct bytes body)
 {
     struct err err;
@@ -178,6 +192,8 @@ static void take(struct drive *d, enum wire_type type, struct bytes body)
         take_names(d, body, &err);
     } else if (type == WIRE_SCAN_DONE) {
         take_scan_done(d, body, &err);
+    } else if (type == WIRE_MODES) {
+        take_modes(d, body, &err);
     } else if (type == WIRE_PONG) {
         assert_int_equal(wire_get_pong(body, &d->pong, &err), 0);
     } else if (type == WIRE_HELLO_OK) {
@@ -335,6 +351,7 @@ void drive_put_hello(struct drive *d, uint8_t db, uint8_t instance,
         .proto_min = WIRE_PROTO_MIN,
         .proto_max = WIRE_PROTO_MAX,
         .epoch = epoch,
+        .features = d->features | WIRE_FEATURE_MODES,
         .heartbeat_ms = heartbeat_ms,
         .silence_ms = 120 * 1000,
         .replica = bytes_of("test", 4),

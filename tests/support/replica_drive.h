@@ -41,9 +41,14 @@ struct drive {
     struct wire_pong pong;
     uint64_t scan_done; /* id of the last SCAN_DONE */
     uint64_t scan_reread, scan_errors;
-    uint64_t names_done; /* id of the last complete NAMES answer */
-    size_t names;        /* items of NAMES so far */
-    char name[600];      /* "table/key" of the last one */
+    uint32_t features; /* asked for beside MODES, by the next HELLO */
+    unsigned modes;    /* MODES so far */
+    uint64_t modes_set, modes_unset; /* of the last one */
+    int32_t modes_sys;
+    char modes_name[600]; /* "table/key" of its example */
+    uint64_t names_done;  /* id of the last complete NAMES answer */
+    size_t names;         /* items of NAMES so far */
+    char name[600];       /* "table/key" of the last one */
     bool eof;
 };
 

@@ -7,14 +7,14 @@
 #include <string.h>
 
 const enum wire_type wire_types[] = {
-    WIRE_HELLO,      WIRE_SET,       WIRE_SET_BEGIN,    WIRE_PIECE,
-    WIRE_SET_END,    WIRE_SET_ABORT, WIRE_DELETE,       WIRE_TABLE_SET,
-    WIRE_TABLE_DROP, WIRE_PING,      WIRE_SCAN,         WIRE_TREE,
-    WIRE_LIST,       WIRE_RESOLVE,   WIRE_BYE,          WIRE_ERROR,
-    WIRE_SAME,       WIRE_ZEROS,     WIRE_HELLO_OK,     WIRE_READY,
-    WIRE_ACK,        WIRE_NAK,       WIRE_BLOCKED,      WIRE_PONG,
-    WIRE_SCAN_DONE,  WIRE_NODES,     WIRE_LISTING,      WIRE_NAMES,
-    WIRE_NOTICE,     WIRE_UNREAD,    (enum wire_type)0,
+    WIRE_HELLO,      WIRE_SET,       WIRE_SET_BEGIN, WIRE_PIECE,
+    WIRE_SET_END,    WIRE_SET_ABORT, WIRE_DELETE,    WIRE_TABLE_SET,
+    WIRE_TABLE_DROP, WIRE_PING,      WIRE_SCAN,      WIRE_TREE,
+    WIRE_LIST,       WIRE_RESOLVE,   WIRE_BYE,       WIRE_ERROR,
+    WIRE_SAME,       WIRE_ZEROS,     WIRE_HELLO_OK,  WIRE_READY,
+    WIRE_ACK,        WIRE_NAK,       WIRE_BLOCKED,   WIRE_PONG,
+    WIRE_SCAN_DONE,  WIRE_NODES,     WIRE_LISTING,   WIRE_NAMES,
+    WIRE_NOTICE,     WIRE_UNREAD,    WIRE_MODES,     (enum wire_type)0,
 };
 
 /* --- decode and encode again -------------------------------------------------
@@ -124,6 +124,17 @@ static int recode_items(enum wire_type type, struct bytes b, struct buf *out,
     default:
         return recode_names(&m, out, err);
     }
+}
+
+static int recode_modes(struct bytes b, struct buf *out, struct err *err)
+{
+    struct wire_modes m;
+
+    int rc = wire_get_modes(b, &m, err);
+    if (rc == 0) {
+        wire_put_modes(out, &m);
+    }
+    return rc;
 }
 
 static int recode_unread(struct bytes b, struct buf *out, struct err *err)
@@ -292,6 +303,8 @@ int wire_recode(enum wire_type type, struct bytes b, struct buf *out,
         return recode_notice(b, out, err);
     case WIRE_UNREAD:
         return recode_unread(b, out, err);
+    case WIRE_MODES:
+        return recode_modes(b, out, err);
     }
     return err_set(err, ERR_INVALID, 0, "no such frame");
 }
@@ -393,6 +406,16 @@ static void sample_unread(struct buf *out)
                                                .sys = 13,
                                                .table = text("users"),
                                                .key = text("eve")});
+}
+
+static void sample_modes(struct buf *out)
+{
+    wire_put_modes(out, &(struct wire_modes){.id = 21,
+                                             .set = 48211,
+                                             .unset = 3,
+                                             .sys = 1,
+                                             .table = text("users"),
+                                             .key = text("eve")});
 }
 
 static void sample_pong(struct buf *out)
@@ -551,6 +574,9 @@ static void sample(struct buf *out, enum wire_type type)
         break;
     case WIRE_UNREAD:
         sample_unread(out);
+        break;
+    case WIRE_MODES:
+        sample_modes(out);
         break;
     case WIRE_PONG:
         sample_pong(out);

@@ -60,7 +60,7 @@ set_tests_properties(integration_link_ssh PROPERTIES TIMEOUT 900 ENVIRONMENT
   "SSH_LAB=${CMAKE_CURRENT_LIST_DIR}/../integration/ssh_lab.sh")
 
 # drover-replica's parts.
-foreach(module IN ITEMS trash meta fresh role sync_group session disk sandbox stages)
+foreach(module IN ITEMS trash meta fresh role sync_group session disk sandbox stages dress)
   add_executable(unit_replica_${module}
                  ${CMAKE_CURRENT_LIST_DIR}/test_replica_${module}.c)
   target_link_libraries(unit_replica_${module} PRIVATE drover_replica
@@ -112,7 +112,7 @@ drover_sync_test(age)
 drover_sync_test(changelog)
 drover_sync_test(gate)
 drover_sync_test(pace)
-foreach(module IN ITEMS primary heard aside refused stuck uncompared differs brake dirid primary_bounds primary_compare
+foreach(module IN ITEMS primary heard aside refused stuck uncompared differs modes brake dirid primary_bounds primary_compare
                         primary_session primary_stream primary_walk leaving unborn)
   drover_sync_test(${module})
   target_link_libraries(unit_sync_${module} PRIVATE drover_sync_support)

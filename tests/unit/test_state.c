@@ -45,6 +45,7 @@ static const enum dr_id ids[] = {
     DR_INSTALL,
     DR_LOCKED_THERE,
     DR_REPLICA_PERM,
+    DR_REPLICA_MODES,
     DR_BRAKE,
     DR_DIFFERENT,
     DR_LAG,

@@ -310,7 +310,8 @@ static void members_beyond_their_range_are_refused(void **state)
     assert_int_equal(with_byte(WIRE_PING, 24, REPLICA_FAILED), 0);
     assert_int_equal(with_byte(WIRE_PING, 24, REPLICA_FAILED + 1), ERR_PROTO);
     assert_int_equal(with_byte(WIRE_PING, 15, 0x80), ERR_PROTO); /* time < 0 */
-    assert_int_equal(with_byte(WIRE_SCAN, 8, 4), ERR_PROTO);
+    assert_int_equal(with_byte(WIRE_SCAN, 8, 7), 0);
+    assert_int_equal(with_byte(WIRE_SCAN, 8, 8), ERR_PROTO);
     assert_int_equal(with_byte(WIRE_SCAN, 0, 0), ERR_PROTO);    /* id 0 */
     assert_int_equal(with_byte(WIRE_TREE, 9, 1), ERR_PROTO);    /* node 511 */
     assert_int_equal(with_byte(WIRE_LIST, 9, 0x21), ERR_PROTO); /* count */

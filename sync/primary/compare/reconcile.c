@@ -120,7 +120,11 @@ static void ask_scan(struct primary *p, struct repl *r, struct compare *c)
     c->request = primary_id(p);
     struct wire_scan m = {.id = c->request};
     m.how = (uint8_t)((c->opt.content ? WIRE_SCAN_CONTENT : 0) |
-                      (c->looks ? WIRE_SCAN_LOOK : 0));
+                      (c->looks ? WIRE_SCAN_LOOK : 0) |
+                      (c->looks && c->opt.mode == COMPARE_VERIFY &&
+                               (r->features & WIRE_FEATURE_MODES) != 0
+                           ? WIRE_SCAN_DRESS
+                           : 0));
     wire_put_scan(&r->out, &m);
     r->scans_open++;
 }

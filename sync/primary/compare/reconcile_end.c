@@ -160,5 +160,6 @@ void reconcile_finish(struct primary *p, struct compare *c)
         brake_applied(p, r, c);
     }
     differs_compared(p, r, c);
+    modes_list(r, c);
     end(p, c);
 }

@@ -22,6 +22,7 @@
 #include "store/layout/install.h"
 #include "store/layout/newfile.h"
 #include "store/layout/placeholder.h"
+#include "sync/replica/disk/dress.h"
 
 enum {
     OPEN_MAX_WANTED = 4096,
@@ -386,13 +387,12 @@ static int dress(const struct stages *s, const struct stage *st,
     if (fstat(st->file.fd, &now) != 0) {
         return fail(s, st, err, errno, "stat");
     }
-    if (s->modes.group != (gid_t)-1 && now.st_gid != s->modes.group &&
-        fchown(st->file.fd, (uid_t)-1, s->modes.group) != 0) {
-        return fail(s, st, err, errno, "set the group of");
-    }
-    if ((now.st_mode & 07777) != s->modes.file_mode && !st->place.has_acl &&
-        fchmod(st->file.fd, s->modes.file_mode) != 0) {
-        return fail(s, st, err, errno, "set the mode of");
+    const struct dress want = {.owner = (uid_t)-1,
+                               .group = s->modes.group,
+                               .mode = st->place.has_acl ? DRESS_MODE_STAYS
+                                                         : s->modes.file_mode};
+    if (dress_fd(st->file.fd, &want, &now) < 0) {
+        return fail(s, st, err, errno, "set group and mode of");
     }
     if (st->written == 0) {
         placeholder_disown(st->file.fd);
