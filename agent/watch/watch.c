@@ -3,10 +3,8 @@
  * watch: see watch.h.
  *
  * Happy path: the descriptor becomes readable, watch_drain() reads what is in
- * the queue and turns each event into a hint.  A new directory gets its watch
- * (watch_dir.c) and is listed afterwards (watch_list.c).
- *
- * Moves are in watch_move.c.
+ * the queue and turns each event into a hint (watch_events.c).  A new directory
+ * gets its watch (watch_dir.c) and is listed afterwards (watch_list.c).
  *
  * Failures.  Overflow: the directories are walked again and the owner is told
  * to scan.  The root moved, removed or unmounted: everything is dropped and the
@@ -17,210 +15,22 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <linux/magic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
 #include <unistd.h>
-#include <utlist.h>
 
 #include "agent/watch/watch_impl.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
-#include "store/layout/name.h"
 
 enum {
-    READ_BYTES = 65536,
-    EXTRA_READS = 8,
     KEPT_MAX = 1024,
     KEPT_SHARE = 4, /* of the descriptors that this process may have */
 };
-
-/* --- events -------------------------------------------------------------- */
-
-static void directory_event(struct watch *w, struct wnode *n,
-                            const struct inotify_event *e)
-{
-    /* What comes into a directory that is outside, or on its way, is found when
-     * that one comes in. */
-    if ((e->mask & IN_CREATE) && wnode_is_in(&w->tree, n)) {
-        watch_directory(w, n, e->name, LIST_HINT);
-    } else if (e->mask & IN_MOVED_TO) {
-        watch_moved_to(w, n, e->name, e->cookie);
-    } else if (e->mask & IN_MOVED_FROM) {
-        watch_moved_from(w, n, e->name, e->cookie);
-    } else if (e->mask & IN_DELETE) {
-        struct wnode *child = wtree_child(n, e->name);
-        if (child != NULL) {
-            watch_removed(w, child);
-        }
-        watch_outside_step(w, n);
-    }
-}
-
-static void file_event(struct watch *w, struct wnode *n,
-                       const struct inotify_event *e)
-{
-    size_t len;
-
-    if ((!n->is_table && n->past == NULL) || !name_is_key(e->name, &len)) {
-        if (name_is_temp(e->name)) {
-            w->counts.temps++;
-        } else {
-            w->counts.ignored++;
-        }
-        return;
-    }
-    enum hint why = HINT_COMMITTED;
-    if (e->mask & IN_DELETE) {
-        why = HINT_REMOVED;
-    } else if (e->mask & IN_MOVED_FROM) {
-        why = HINT_AWAY;
-    } else if (e->mask & IN_CREATE) {
-        why = HINT_CREATED;
-    } else if (e->mask & IN_CLOSE_WRITE) {
-        why = HINT_CLOSED;
-    }
-    if (n->is_table) {
-        w->on.key(w->arg, n->path, n->table_len, e->name, len, why);
-    }
-    for (const struct past *p = n->past; p != NULL; p = p->next) {
-        w->on.moved(w->arg, p->path, p->table_len, e->name, len);
-    }
-}
-
-static void root_gone(struct watch *w, const char *what)
-{
-    if (w->lost[0] == '\0') {
-        (void)snprintf(w->lost, sizeof w->lost,
-                       "the database's directory was %s", what);
-    }
-}
-
-/* An event of the directory itself. */
-static void self_event(struct watch *w, struct wnode *n, uint32_t mask)
-{
-    bool root = n == w->tree.root;
-
-    if (root && (mask & IN_MOVE_SELF)) {
-        root_gone(w, "moved away");
-    }
-    if (root && (mask & IN_DELETE_SELF)) {
-        root_gone(w, "removed");
-    }
-    if (root && (mask & IN_UNMOUNT)) {
-        root_gone(w, "unmounted");
-    }
-    if (mask & IN_IGNORED) {
-        (void)wtree_set_wd(&w->tree, n, -1);
-        n->ended = true;
-        if (root) {
-            root_gone(w, "removed");
-        }
-    }
-    /* Else the parent's event tells, except for what was mounted there. */
-    if (!root && (mask & IN_UNMOUNT)) {
-        watch_forget(w, n);
-    }
-}
-
-static void handle(struct watch *w, const struct inotify_event *e)
-{
-    w->counts.events++;
-    if (e->mask & IN_Q_OVERFLOW) {
-        w->counts.overflows++;
-        w->overflowed = true;
-        return;
-    }
-    struct wnode *n = wtree_by_wd(&w->tree, e->wd);
-    if (n == NULL || w->lost[0] != '\0') {
-        return; /* of a watch that was removed */
-    }
-    if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)) {
-        self_event(w, n, e->mask);
-        return;
-    }
-    if (e->len == 0) {
-        return;
-    }
-    if (e->mask & IN_ISDIR) {
-        directory_event(w, n, e);
-    } else {
-        file_event(w, n, e);
-    }
-}
-
-/* One read of the queue; false when it is empty. */
-static bool read_some(struct watch *w, size_t *got_out)
-{
-    ssize_t n = read(w->in->fd, w->read_buf, READ_BYTES);
-
-    if (n <= 0) {
-        /* EINTR counts as data: come again.  Nothing else but EAGAIN happens
-         * on a good descriptor and a large enough buffer. */
-        return n < 0 && errno == EINTR;
-    }
-    size_t at = 0;
-    while (at + sizeof(struct inotify_event) <= (size_t)n) {
-        /* The kernel pads names, so records stay aligned; the cast goes
-         * through void * for that reason. */
-        const struct inotify_event *e = (const void *)(w->read_buf + at);
-        handle(w, e);
-        at += sizeof *e + e->len;
-    }
-    *got_out += (size_t)n;
-    return true;
-}
-
-/* Read until the queue is empty, or until everything has been read that was in
- * it at the call: writers that never pause must not hold the loop. */
-void watch_read_queue(struct watch *w)
-{
-    if (w->in == NULL) {
-        return;
-    }
-    int queued = 0;
-    if (ioctl(w->in->fd, FIONREAD, &queued) != 0) {
-        queued = INT_MAX;
-    }
-    size_t got = 0;
-    unsigned extra = 0;
-    while (read_some(w, &got)) {
-        if (got < (size_t)queued) {
-            continue;
-        }
-        /* The second half of a move is right behind the first. */
-        if (extra++ >= (w->moves_count > 0 ? EXTRA_READS : 1)) {
-            break;
-        }
-    }
-    watch_moves_end(w);
-}
-
-void watch_tell_due(struct watch *w)
-{
-    if (w->due_wall_ns == 0 || w->db == NULL || w->overflowed || w->left ||
-        !watch_fence_passed(w, w->due_fence)) {
-        return;
-    }
-    int64_t wall_ns = w->due_wall_ns;
-    w->due_wall_ns = 0;
-    w->on.drained(w->arg, wall_ns);
-}
-
-void watch_tell_unseen(struct watch *w)
-{
-    if (!w->left || w->db == NULL) {
-        return;
-    }
-    w->left = false;
-    w->on.left(w->arg);
-}
 
 static void after_events(struct watch *w)
 {
@@ -262,7 +72,7 @@ void watch_check_root(struct watch *w)
     if (w->db == NULL || db_root_is_same(w->db)) {
         return;
     }
-    root_gone(w, "removed, moved or mounted over");
+    watch_root_gone(w, "removed, moved or mounted over");
     after_events(w);
 }
 
@@ -360,7 +170,7 @@ struct watch *watch_new(uv_loop_t *loop, const struct watch_events *events,
         return NULL;
     }
     /* malloc aligns for any type, so for struct inotify_event too. */
-    w->read_buf = malloc(READ_BYTES);
+    w->read_buf = malloc(WATCH_READ_BYTES);
 
     if (w->read_buf == NULL) {
         free(w);
@@ -422,20 +232,6 @@ bool watch_started(const struct watch *w)
     return w->db != NULL;
 }
 
-void watch_try_free(struct watch *w)
-{
-    if (!w->freeing || w->closing > 0 || w->running != NULL) {
-        return;
-    }
-    void (*freed)(void *arg) = w->freed;
-    void *arg = w->freed_arg;
-    free(w->read_buf);
-    free(w);
-    if (freed != NULL) {
-        freed(arg);
-    }
-}
-
 void watch_free(struct watch *w, void (*freed)(void *arg), void *arg)
 {
     watch_stop(w);
@@ -461,26 +257,6 @@ void watch_resync(struct watch *w)
         list_ask(w, w->tree.root, LIST_SYNC, ++w->tickets);
     }
     list_run_later(w);
-}
-
-uint64_t watch_fence(const struct watch *w)
-{
-    return w->tickets;
-}
-
-bool watch_fence_passed(const struct watch *w, uint64_t fence)
-{
-    const struct listing *l;
-
-    if (w->running != NULL && w->running->ticket <= fence) {
-        return false;
-    }
-    DL_FOREACH(w->listings, l) {
-        if (l->ticket <= fence) {
-            return false;
-        }
-    }
-    return true;
 }
 
 void watch_counts(const struct watch *w, struct watch_counts *out)

@@ -1,8 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * watch_impl: what watch.c (events, life), watch_dir.c (watches on
- * directories), watch_move.c (directories that move) and watch_list.c
- * (listings) share.  Not for others.
+ * watch_impl: the watch's parts, for the files that make it up.  Lowest first;
+ * none calls one that stands below it here:
+ *
+ *     watch_tree.c, watch_past.c    the directories that are known, their names
+ *     watch_tell.c     what the owner is told when something is over
+ *     watch_queue.c    listings that are asked for
+ *     watch_open.c     opening directories, watches, descriptors that are kept
+ *     watch_gone.c     directories that are watched no more
+ *     watch_move.c     directories that move
+ *     watch_dir.c      a directory that was found
+ *     watch_events.c   what each event means
+ *     watch_list.c     listings
+ *     watch.c          life
  */
 #pragma once
 
@@ -87,58 +97,40 @@ struct watch {
     uint8_t *read_buf;
 };
 
-/* watch_dir.c */
-enum put_result {
-    PUT_SAME = 1, /* it was watched already, or cannot be watched */
-    PUT_NEW,
-    PUT_TWIN, /* new here, and known at another place until now */
-};
+/* watch_tell.c */
+/* For wtree_each_up(): report a table. */
+void watch_tell_table(void *arg, struct wnode *n);
+/* Tell `drained` if it is owed and may be. */
+void watch_tell_due(struct watch *w);
+/* Tell `left` if it is owed. */
+void watch_tell_unseen(struct watch *w);
+/* What was met while directories were found; the numbers are right then. */
+void watch_tell_limit(struct watch *w);
+void watch_tell_trouble(struct watch *w, int sys, const char *path);
+/* The root is lost; told when the events are read. */
+void watch_root_gone(struct watch *w, const char *what);
+/* Tell `freed` when nothing uses the watch any more. */
+void watch_try_free(struct watch *w);
 
+/* watch_queue.c */
+void list_ask(struct watch *w, struct wnode *n, enum list_mode mode,
+              uint64_t ticket);
+/* The node of this listing goes. */
+void list_orphan(struct watch *w, struct listing *l);
+void list_free(struct listing *l);
+void list_drop_all(struct watch *w);
+
+/* watch_open.c */
 /* Open the directory `path` below the root, without following links; -1 with
  * errno.  EXDEV when something is mounted there. */
 int watch_open_dir(const struct db *db, const char *path);
 /* The same for `name` in an open directory. */
 int watch_open_step(const struct db *db, int fd, const char *name);
-/* Make sure that `name` in `parent` is watched, and listed in `mode`; drops the
- * node when there is no such directory. */
-void watch_directory(struct watch *w, struct wnode *parent, const char *name,
-                     enum list_mode mode);
-/* Remove a node with its watches, and report its tables; `left` follows when
- * there were any. */
-void watch_forget(struct watch *w, struct wnode *n);
-/* The directory was removed: its keys before it, each with an event, if it was
- * watched. */
-void watch_removed(struct watch *w, struct wnode *n);
 /* Watch an open directory at `path`: its descriptor, or -1 when that cannot be
  * (the owner is told). */
 int watch_add(struct watch *w, const char *path, int fd);
 /* Give the node its watch descriptor, in place of the one it had. */
 void watch_set(struct watch *w, struct wnode *n, int wd);
-void watch_tell_limit(struct watch *w);
-/* For wtree_each_up() and wtree_remove(): report a table; let a node's watch
- * and listing go. */
-void watch_tell_table(void *arg, struct wnode *n);
-void watch_on_gone(void *arg, struct wnode *n);
-
-/* watch_move.c */
-void watch_moved_from(struct watch *w, struct wnode *parent, const char *name,
-                      uint32_t cookie);
-void watch_moved_to(struct watch *w, struct wnode *parent, const char *name,
-                    uint32_t cookie);
-/* All events are read: what has no new place left the database. */
-void watch_moves_end(struct watch *w);
-/* The directory is not where its node is; its event is still to come. */
-void watch_displace(struct watch *w, struct wnode *n);
-/* It turned up as `name` in `parent`, where no node is.  False: it cannot have
- * that place with all that is below it, and is forgotten. */
-bool watch_relocate(struct watch *w, struct wnode *n, struct wnode *parent,
-                    const char *name);
-/* Its directory was removed: events tell of all its keys. */
-bool watch_is_removed(const struct wnode *n);
-/* The node is no pending move and not outside any more. */
-void watch_loose(struct watch *w, struct wnode *n);
-/* A step of what is outside has ended: let it go if that was the last. */
-void watch_outside_step(struct watch *w, struct wnode *n);
 /* Keep the descriptor (taken) of a directory, in case it is moved out. */
 void watch_keep(struct watch *w, struct wnode *n, int fd);
 void watch_unkeep(struct watch *w, struct wnode *n);
@@ -150,22 +142,55 @@ int watch_open_node(struct watch *w, const struct wnode *n);
 int watch_open_child(struct watch *w, const struct wnode *parent,
                      const char *name);
 
-/* watch.c */
+/* watch_gone.c */
+/* Remove a node with its watches, and report its tables; `left` follows when
+ * there were any. */
+void watch_forget(struct watch *w, struct wnode *n);
+/* The directory was removed: its keys before it, each with an event, if it was
+ * watched. */
+void watch_removed(struct watch *w, struct wnode *n);
+/* The node is no pending move and not outside any more. */
+void watch_loose(struct watch *w, struct wnode *n);
+/* For wtree_remove(): let a node's watch and listing go. */
+void watch_on_gone(void *arg, struct wnode *n);
+
+/* watch_move.c */
+/* Everything in it leaves its name. */
+void watch_depart(struct watch *w, struct wnode *n);
+/* A detached node is nowhere in the database. */
+void watch_put_outside(struct watch *w, struct wnode *n);
+/* All events are read: what has no new place left the database. */
+void watch_moves_end(struct watch *w);
+/* The directory is not where its node is; its event is still to come. */
+void watch_displace(struct watch *w, struct wnode *n);
+/* It turned up as `name` in `parent`, where no node is.  False: it cannot have
+ * that place with all that is below it, and is forgotten. */
+bool watch_relocate(struct watch *w, struct wnode *n, struct wnode *parent,
+                    const char *name);
+/* Its directory was removed: events tell of all its keys. */
+bool watch_is_removed(const struct wnode *n);
+/* A step of what is outside has ended: let it go if that was the last. */
+void watch_outside_step(struct watch *w, struct wnode *n);
+
+/* watch_dir.c */
+enum put_result {
+    PUT_SAME = 1, /* it was watched already, or cannot be watched */
+    PUT_NEW,
+    PUT_TWIN, /* new here, and known at another place until now */
+};
+
+/* Make sure that `name` in `parent` is watched, and listed in `mode`; drops the
+ * node when there is no such directory. */
+void watch_directory(struct watch *w, struct wnode *parent, const char *name,
+                     enum list_mode mode);
+
+/* watch_events.c */
+enum { WATCH_READ_BYTES = 65536 };
 /* Report what is in the queue now; not from within an event. */
 void watch_read_queue(struct watch *w);
-/* Tell `drained` if it is owed and may be. */
-void watch_tell_due(struct watch *w);
-/* Tell `left` if it is owed. */
-void watch_tell_unseen(struct watch *w);
-void watch_try_free(struct watch *w);
 
 /* watch_list.c */
-void list_ask(struct watch *w, struct wnode *n, enum list_mode mode,
-              uint64_t ticket);
 /* Run listings: some entries here, the rest on the pool. */
 void list_run(struct watch *w);
 /* The same, beginning on the pool: calls no callback before it returns. */
 void list_run_later(struct watch *w);
-/* The node of this listing goes. */
-void list_orphan(struct watch *w, struct listing *l);
-void list_drop_all(struct watch *w);

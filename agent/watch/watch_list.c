@@ -35,53 +35,6 @@ enum {
 };
 enum { KIND_DIR = 'd', KIND_KEY = 'k' };
 
-static void listing_free(struct listing *l)
-{
-    if (l->dir != NULL) {
-        (void)closedir(l->dir);
-    }
-    buf_deinit(&l->batch);
-    free(l);
-}
-
-void list_ask(struct watch *w, struct wnode *n, enum list_mode mode,
-              uint64_t ticket)
-{
-    struct listing *l = n->listing;
-
-    if (l != NULL && l->number != 0) {
-        if (!l->again || ticket < l->again_ticket) {
-            l->again_ticket = ticket;
-        }
-        l->again_mode = l->again && l->again_mode > mode ? l->again_mode : mode;
-        l->again = true;
-        return;
-    }
-    if (l != NULL) {
-        if (mode > l->mode) {
-            l->mode = mode;
-        }
-        if (ticket < l->ticket) {
-            l->ticket = ticket;
-        }
-        return;
-    }
-    l = calloc(1, sizeof *l);
-    if (l == NULL) {
-        /* What is in there is not known: as if events had been lost. */
-        w->overflowed = true;
-        return;
-    }
-    *l = (struct listing){.watch = w,
-                          .node = n,
-                          .mode = mode,
-                          .ticket = ticket,
-                          .batch = BUF_NULL};
-    n->listing = l;
-    w->unsettled = true;
-    DL_APPEND(w->listings, l);
-}
-
 /* What one entry is: KIND_*, or 0 for what the listing does not want. */
 static int kind_of(const struct listing *l, const struct dirent *e)
 {
@@ -267,7 +220,7 @@ static void list_finish(struct listing *l)
         }
         watch_outside_step(w, n);
     }
-    listing_free(l);
+    list_free(l);
 }
 
 /* Its directory is not to be found.  What became of it is told by an event that
@@ -339,7 +292,7 @@ static void on_pool_done(uv_work_t *work, int status)
     if (l->node == NULL) {
         /* Not in the queue any more: the watch was stopped, or the node
          * removed. */
-        listing_free(l);
+        list_free(l);
         watch_try_free(w);
         if (w->db != NULL) {
             list_run(w);
@@ -377,7 +330,7 @@ void list_run_later(struct watch *w)
     /* Asked for and orphaned by the same events. */
     while ((l = list_next(w)) != NULL && l->node == NULL) {
         DL_DELETE(w->listings, l);
-        listing_free(l);
+        list_free(l);
     }
     if (l == NULL) {
         return;
@@ -426,31 +379,4 @@ void list_run(struct watch *w)
         watch_tell_limit(w);
         w->on.settled(w->arg);
     }
-}
-
-/* The node goes: whatever step comes next drops the listing.  One that runs on
- * the pool leaves the queue now and is freed when it comes back. */
-void list_orphan(struct watch *w, struct listing *l)
-{
-    l->node->listing = NULL;
-    l->node = NULL;
-    if (l == w->running) {
-        DL_DELETE(w->listings, l);
-    }
-}
-
-void list_drop_all(struct watch *w)
-{
-    while (w->listings != NULL) {
-        struct listing *l = w->listings;
-        if (l->node != NULL) {
-            l->node->listing = NULL;
-        }
-        l->node = NULL;
-        DL_DELETE(w->listings, l);
-        if (l != w->running) {
-            listing_free(l);
-        }
-    }
-    w->unsettled = false;
 }
