@@ -70,36 +70,6 @@ struct config *cli_load_config(struct cli *cli)
     return file != NULL ? load(cli, file) : NULL;
 }
 
-static int exit_code_of(const struct err *err)
-{
-    switch (err->id) {
-    case DR_NO_AGENT:
-        return EX_UNAVAILABLE;
-    case DR_NOT_PERMITTED:
-        return EX_NOPERM;
-    case DR_CONFIG:
-        return EX_CONFIG;
-    case DR_TIMED_OUT:
-        return EX_TEMPFAIL;
-    case DR_NO_SUCH_REPLICA:
-        return EX_USAGE;
-    default:
-        break;
-    }
-    switch (err->code) {
-    case ERR_PERM:
-        return EX_NOPERM;
-    case ERR_TIMEOUT:
-        return EX_TEMPFAIL;
-    case ERR_PROTO:
-        return EX_PROTOCOL;
-    case ERR_INVALID:
-        return EX_USAGE;
-    default:
-        return EXIT_BAD_ANSWER;
-    }
-}
-
 void cli_print_json(struct cli *cli, const json_t *object)
 {
     CLEANUP(freep) char *text = json_dumps(object, CONTROL_JSON);
@@ -134,5 +104,5 @@ int cli_fail_err(struct cli *cli, const struct err *err)
     }
     cli_show_error(cli, error);
     json_decref(error);
-    return exit_code_of(err);
+    return dr_exit(err, EXIT_BAD_ANSWER);
 }

@@ -229,29 +229,10 @@ void client_run(struct client *cl)
     maybe_done(cl);
 }
 
-static int exit_code_of(const struct err *err)
-{
-    switch (err->id) {
-    case DR_NO_SUCH_REPLICA:
-        return EX_USAGE;
-    case DR_NOT_PERMITTED:
-        return EX_NOPERM;
-    case DR_CONFIG:
-        return EX_CONFIG;
-    case DR_TIMED_OUT:
-        return EX_TEMPFAIL;
-    default:
-        break;
-    }
-    return err->code == ERR_INVALID   ? EX_USAGE
-           : err->code == ERR_TIMEOUT ? EX_TEMPFAIL
-                                      : 1;
-}
-
 void client_refuse(struct client *cl, const struct err *err)
 {
     client_send(cl,
-                json_pack("{s:i, s:o}", "exit", exit_code_of(err), "error",
+                json_pack("{s:i, s:o}", "exit", dr_exit(err, 1), "error",
                           object_error(err)),
                 false);
 }

@@ -326,15 +326,6 @@ static int on_blocked(struct primary *p, struct repl *r, struct bytes body,
     return 0;
 }
 
-static bool is_permanent(int dr)
-{
-    return dr == DR_OTHER_DATABASE || dr == DR_OLD_EPOCH ||
-           dr == DR_REPLICA_DIR || dr == DR_REPLICA_NOT_EMPTY ||
-           dr == DR_TWO_PRIMARIES || dr == DR_IS_PRIMARY ||
-           dr == DR_EPOCH_JUMP || dr == DR_PROTOCOL || dr == DR_REPLICA_BLANK ||
-           dr == DR_REPLICA_OTHER || dr == DR_REPLICA_TWICE || dr == DR_NESTED;
-}
-
 static int on_error(struct primary *p, struct repl *r, struct bytes body,
                     struct err *err)
 {
@@ -349,7 +340,7 @@ static int on_error(struct primary *p, struct repl *r, struct bytes body,
                   (const char *)m.text.p);
     theirs.id = m.id;
     dirid_explain(&r->dirid, r->name, &theirs);
-    session_close(p, r, &theirs, is_permanent(m.id));
+    session_close(p, r, &theirs, dr_is_permanent(m.id));
     return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include "store/base/quote.h"
 #include "sync/errors/hint.h"
+#include "sync/errors/state.h"
 #include "sync/replica/replica.h"
 
 /* Of `receive`, for hints; NULL before it is known. */
@@ -61,34 +62,5 @@ void replica_say_error(const struct err *err)
 
 int replica_exit_of(const struct err *err)
 {
-    switch (err->id) {
-    case DR_RECEIVER_BUSY:
-        return EXIT_TEMPORARY;
-    case DR_OTHER_DATABASE:
-    case DR_OLD_EPOCH:
-    case DR_TWO_PRIMARIES:
-    case DR_IS_PRIMARY:
-    case DR_EPOCH_JUMP:
-    case DR_REPLICA_NOT_EMPTY:
-        return EXIT_CONFIG;
-    case DR_REPLICA_DIR:
-        return err->code == ERR_PERM ? EXIT_NOT_PERMITTED : EXIT_CONFIG;
-    case DR_PROTOCOL:
-        return EXIT_PROTOCOL;
-    default:
-        break;
-    }
-    switch (err->code) {
-    case ERR_PROTO:
-        return EXIT_PROTOCOL;
-    case ERR_INVALID:
-        return EXIT_USAGE;
-    case ERR_PERM:
-        return EXIT_NOT_PERMITTED;
-    case ERR_CLOSED:
-    case ERR_TIMEOUT:
-        return EXIT_TEMPORARY;
-    default:
-        return EXIT_UNAVAILABLE;
-    }
+    return dr_exit(err, EXIT_UNAVAILABLE);
 }

@@ -37,7 +37,7 @@ END
 # Each number of the program is in one of these lists.
 every_number() {
     tests=$here/..
-    all=$(sed -n 's/^ *DR_[A-Z_]* *= *\([1-9][0-9]*\),.*/\1/p' "$tests/../sync/errors/state.h")
+    all=$(sed -n 's/^DR([A-Z_]*, \([0-9]*\),.*/\1/p' "$tests/../sync/errors/errors.def")
     [ "$(echo "$all" | wc -l)" -gt 50 ] || fail "few numbers: $all"
     for n in $all; do
         case " $SERVERS $BUSY $DATABASE $FORCED $LOGINS $TARGETS " in *" $n "*) continue ;; esac
