@@ -42,10 +42,11 @@ endfunction()
 
 if(DROVER_PYTHON)
   drover_chaos(storms "chaos;once" ${chaos_long})
+  drover_chaos(health "chaos;once" --health --seed 1)
   drover_chaos(seeds chaos --seeds ${CMAKE_CURRENT_LIST_DIR}/seeds.txt)
   if(NOT DROVER_SANITIZE)
     # Each does behind the readers' backs what must not happen.
-    foreach(kind IN ITEMS torn foreign old missing fresh different)
+    foreach(kind IN ITEMS torn foreign old missing fresh different health)
       drover_chaos(break_${kind} "chaos;once" --quiet --seed 1 --break ${kind})
     endforeach()
   endif()

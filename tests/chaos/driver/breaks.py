@@ -17,6 +17,7 @@ BREAKS = {
     "missing": (r"BROKEN P2 \(vanished\)", "missing", 20),
     "fresh": (r"BROKEN P9", "fresh", 20),
     "different": (r"r1 differs after wait", None, 0),
+    "health": (r"P9: .* differs, and status exits 0", None, 0),
 }
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import time
 
+from driver import health
 from driver.world import NAMES, Failure
 
 
@@ -24,12 +25,14 @@ class Calm:
     def settle(self):
         """Until `wait` says that all is there; approves what the brake holds."""
         seconds = self.w.o.patience * self.w.o.slow
-        end = time.monotonic() + seconds
+        begun = time.monotonic()
+        end = begun + seconds
         while True:
             self.w.check_programs()
             if not self.w.agent_expected:
                 time.sleep(0.1)
                 continue
+            health.check(self.w, self.differences, begun)
             status = self.w.status()
             for replica in status["replicas"] if status else ():
                 if replica["held_deletes"] > 0:

@@ -137,6 +137,9 @@ class World:
         rng = self.rng
         self.rescan = rng.choice(("0", "0", "8s"))
         self.braked = rng.random() < 0.25 and self.o.break_kind is None
+        # With a long one, each kind of trouble has to be told as what it is.
+        self.lag_limit = random.Random(f"lag {self.seed}").choice((3, 3600))
+        self.policies = {}
         common = {
             "name": "chaos", "path": self.primary, "state-dir": self.path("state"),
             "socket": self.sockets, "heartbeat": "200ms",
@@ -146,7 +149,11 @@ class World:
             "max-delete": "20%" if self.braked else "100%", "max-delete-keys": "30",
             "log-max-changes": rng.choice(("1000", "1000000")),
             "cache": rng.choice(("64K", "16M")),
+            "lag-limit": f"{self.lag_limit * self.o.slow:.0f}s",
         }
+        if self.o.break_kind == "health":
+            # An agent that says nothing of what does not arrive.
+            common.update({"lag-limit": "1h", "silence": "10m"})
         lines = ["[database]"] + [f"{k} = {v}" for k, v in common.items()]
         ssh = {} if not self.ssh else {
             "host": "127.0.0.1", "user": self.read("lab/user"),
@@ -158,6 +165,7 @@ class World:
         for name in NAMES:
             options = ["--lock-timeout", rng.choice(("300ms", "2s")),
                        "--on-lock-timeout", rng.choice(("wait", "replace"))]
+            self.policies[name] = options[-1]
             lines.append(f"[replica {name}]")
             if name in ports:
                 lines += [f"{k} = {v}" for k, v in ssh.items()] + [f"port = {ports[name]}"]
