@@ -49,7 +49,7 @@ static void on_heartbeat(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
 
-    if (!d->stopping) {
+    if (!d->stop.begun) {
         watch_drain(d->watch);
     }
 }
@@ -103,15 +103,15 @@ static void on_second(uv_timer_t *timer)
     struct replica *r;
 
     daemon_root_second(d);
-    if (d->stopping) {
+    if (d->stop.begun) {
         return;
     }
     DL_FOREACH(d->replicas.list, r) {
         replica_second(r, d->coverage.index_ready);
     }
     dirids_counts(&d->dirids, false);
-    if (daemon_ms() - d->saved_ms >=
-        (d->state_err.code != 0 ? SAVE_AGAIN_MS : SAVE_EVERY_MS)) {
+    if (daemon_ms() - d->saved.ms >=
+        (d->saved.err.code != 0 ? SAVE_AGAIN_MS : SAVE_EVERY_MS)) {
         daemon_save_index(d);
     }
     char line[sizeof d->status_line];
@@ -224,7 +224,7 @@ static int make_parts(struct daemon *d, struct err *err)
 
     daemon_core_config(d, &pc);
     struct index_key key; /* until the saved index brings the one of before */
-    if (rand_bytes(d->instance, sizeof d->instance, err) < 0 ||
+    if (rand_bytes(d->self.instance, sizeof d->self.instance, err) < 0 ||
         rand_bytes(&key, sizeof key, err) < 0) {
         return EXIT_BAD;
     }
@@ -325,11 +325,11 @@ static int start(struct daemon *d, struct err *err)
         daemon_root_start(d);
         return EXIT_GOOD;
     }
-    log_event(LOG_ERROR, "root_lost", NULL, d->root_err.id,
-              "err=\"%s\"; waiting for it", d->root_err.msg);
+    log_event(LOG_ERROR, "root_lost", NULL, d->lost.err.id,
+              "err=\"%s\"; waiting for it", d->lost.err.msg);
 
     coverage_root_lost(&d->coverage);
-    primary_root_lost(d->core, d->root_err.msg);
+    primary_root_lost(d->core, d->lost.err.msg);
     open_doors(d);
     return EXIT_GOOD;
 }
@@ -348,7 +348,7 @@ static void on_part_freed(void *arg)
 {
     struct daemon *d = arg;
 
-    d->closing--;
+    d->stop.closing--;
     stop_step(d);
 }
 
@@ -361,10 +361,10 @@ static void close_handle(uv_handle_t *handle)
 
 static void close_handles(struct daemon *d)
 {
-    close_handle((uv_handle_t *)&d->prepare);
-    close_handle((uv_handle_t *)&d->check);
-    close_handle((uv_handle_t *)&d->idle);
-    close_handle((uv_handle_t *)&d->tick);
+    close_handle((uv_handle_t *)&d->pump.prepare);
+    close_handle((uv_handle_t *)&d->pump.check);
+    close_handle((uv_handle_t *)&d->pump.idle);
+    close_handle((uv_handle_t *)&d->pump.tick);
     close_handle((uv_handle_t *)&d->heartbeat);
     close_handle((uv_handle_t *)&d->second);
     close_handle((uv_handle_t *)&d->watchdog);
@@ -379,42 +379,42 @@ static void free_parts(struct daemon *d)
     while (d->replicas.list != NULL) {
         replica_remove(d->replicas.list);
     }
-    d->parts_freed = true;
+    d->stop.parts_freed = true;
     if (d->ignored != NULL) {
         ignored_stop(d->ignored);
     }
-    d->closing = 1;
+    d->stop.closing = 1;
     if (d->watch != NULL) {
-        d->closing++;
+        d->stop.closing++;
         watch_free(d->watch, on_part_freed, d);
     }
     if (d->looks != NULL) {
-        d->closing++;
+        d->stop.closing++;
         looks_free(d->looks, on_part_freed, d);
     }
     if (d->scans != NULL) {
-        d->closing++;
+        d->stop.closing++;
         scans_free(d->scans, on_part_freed, d);
     }
     if (d->control != NULL) {
-        d->closing++;
+        d->stop.closing++;
         d->doors->close(d->control, on_part_freed, d);
     }
-    d->closing--;
+    d->stop.closing--;
 }
 
 static void on_stopper(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
 
-    if (d->stop_phase > STOP_BYES) {
+    if (d->stop.phase > STOP_BYES) {
         log_event(LOG_WARN, "stop_forced", NULL, 0,
                   "something still hangs after %d s: ending without it",
                   STOP_MS / 1000);
         _exit(EXIT_BAD);
     }
     struct replica *r;
-    d->stop_phase = STOP_LINKS;
+    d->stop.phase = STOP_LINKS;
     DL_FOREACH(d->replicas.list, r) {
         replica_close_link(r);
     }
@@ -424,40 +424,40 @@ static void on_stopper(uv_timer_t *timer)
 
 static void stop_step(struct daemon *d)
 {
-    if (!d->stopping || d->stepping) {
+    if (!d->stop.begun || d->stop.stepping) {
         return;
     }
-    d->stepping = true;
-    if (d->stop_phase <= STOP_LINKS && d->replicas.links == 0) {
-        d->stop_phase = STOP_SAVE;
+    d->stop.stepping = true;
+    if (d->stop.phase <= STOP_LINKS && d->replicas.links == 0) {
+        d->stop.phase = STOP_SAVE;
         (void)uv_timer_start(&d->stopper, on_stopper, STOP_MS - BYE_MS, 0);
         if (!scans_saving(d->scans)) {
             daemon_save_index(d);
         }
     }
-    if (d->stop_phase == STOP_SAVE && !scans_saving(d->scans)) {
-        d->stop_phase = STOP_PARTS;
+    if (d->stop.phase == STOP_SAVE && !scans_saving(d->scans)) {
+        d->stop.phase = STOP_PARTS;
         unclean_stop(&d->unclean);
         dirids_counts(&d->dirids, true);
         free_parts(d);
     }
-    if (d->stop_phase == STOP_PARTS && d->closing == 0) {
-        d->stop_phase = STOP_LAST;
+    if (d->stop.phase == STOP_PARTS && d->stop.closing == 0) {
+        d->stop.phase = STOP_LAST;
         close_handles(d);
     }
-    d->stepping = false;
+    d->stop.stepping = false;
 }
 
 static void stop(struct daemon *d, int exit_code)
 {
-    if (d->stopping) {
+    if (d->stop.begun) {
         return;
     }
-    d->stopping = d->replicas.stopping = true;
+    d->stop.begun = d->replicas.stopping = true;
     d->exit_code = exit_code;
     notify_stopping();
     jobs_end_all(d);
-    d->stop_phase = STOP_BYES;
+    d->stop.phase = STOP_BYES;
     (void)uv_timer_start(&d->stopper, on_stopper, BYE_MS, 0);
     struct replica *r;
     DL_FOREACH(d->replicas.list, r) {
@@ -508,15 +508,15 @@ int daemon_run(struct config *config, const struct daemon_doors *doors)
     d->doors = doors;
     d->life = &LIFE;
     d->state_fd = d->lock_fd = -1;
-    d->began_ms = d->saved_ms = daemon_ms();
+    d->began_ms = d->saved.ms = daemon_ms();
     d->last_scan.took_ms = -1;
     int code = start(d, &err);
     if (code != EXIT_GOOD) {
         log_event(LOG_ERROR, "start_failed", NULL, err.id, "err=\"%s\"%s%s",
                   err.msg, err.id != 0 ? " hint=" : "",
                   err.id != 0 ? hint_of(&err) : "");
-        d->stopping = true;
-        d->stop_phase = STOP_PARTS;
+        d->stop.begun = true;
+        d->stop.phase = STOP_PARTS;
         free_parts(d);
         stop_step(d);
         d->exit_code = code;

@@ -7,6 +7,7 @@
  *     members.c        which replicas the agent has
  *     moves.c          directories that move
  *     coverage.c       was everything seen?  (pure)
+ *     saving.c         the index, saved and loaded
  *     scanning.c       scans, as coverage.c says, and what their end means
  *     status.c         what status shows
  *     job_target.c, jobs_compare.c, jobs.c    wait, resync, verify
@@ -37,8 +38,6 @@
 
 struct job;
 
-#define INDEX_FILE IDENTITY_INDEX
-
 enum {
     EXIT_GOOD = 0,
     EXIT_BAD = 1,
@@ -58,32 +57,70 @@ struct daemon_life {
     void (*stop_step)(struct daemon *d);
 };
 
+/* Who we are to replicas (daemon_root.c). */
+struct self {
+    uint8_t id[16]; /* the database's */
+    uint64_t epoch;
+    uint8_t origin[IDENTITY_ORIGIN_BYTES]; /* zero: not seen yet */
+    uint8_t instance[16];
+};
+
+/* Why the root is lost (daemon_root.c). */
+struct lost {
+    struct err err;
+    struct known_keys likeness; /* of what is there instead, to ours */
+    int64_t likeness_ms;        /* when it was looked at, 0: never */
+};
+
+/* The index in the state directory (saving.c). */
+struct saved {
+    uint64_t changes; /* of the index, when it was saved */
+    bool settled;     /* and then again, when all of it was old enough */
+    int64_t ms;       /* when that was */
+    struct err err;   /* why it cannot be saved; code 0: it can */
+};
+
+/* daemon_pump.c */
+struct pump {
+    bool dirty;  /* the core was called: pump */
+    bool ticked; /* ... only by a tick */
+    bool running;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle; /* runs while the pump has more to do */
+    uv_timer_t tick;
+};
+
+/* How far the stop has come (daemon.c). */
+struct stop {
+    bool begun;
+    bool stepping;
+    bool parts_freed; /* watch, looks, scans are not to be touched */
+    int phase;
+    unsigned closing; /* parts being freed */
+};
+
 struct daemon {
     uv_loop_t loop;
     const struct daemon_life *life;
     struct config *config;
     int state_fd, lock_fd;
-    uint8_t id[16];
-    uint64_t epoch;
-    uint8_t origin[IDENTITY_ORIGIN_BYTES]; /* zero: not seen yet */
-    uint8_t instance[16];
     int64_t began_ms;
     int exit_code;
 
-    struct root *root;          /* NULL while lost */
-    struct err root_err;        /* why it is lost */
-    struct known_keys likeness; /* of what is there instead, to ours */
-    int64_t likeness_ms;        /* when it was looked at, 0: never */
-    struct err watch_err;       /* a limit, code 0: none */
-    struct err state_err;       /* the index cannot be saved */
-    struct err poor_err; /* not all changes are told of here; code 0: all */
+    struct self self;
+    struct root *root; /* NULL while lost */
+    struct lost lost;
     int64_t identity_checked_ms;
+    struct err watch_err; /* a limit, code 0: none */
+    struct err poor_err;  /* not all changes are told of here; code 0: all */
 
     struct index *ix;
     struct primary *core;
     struct watch *watch;
     struct looks *looks;
     struct scans *scans;
+    struct ignored *ignored;
     const struct daemon_doors *doors;
     struct control *control; /* NULL: they are not open */
     struct replicas replicas;
@@ -94,19 +131,11 @@ struct daemon {
     struct coverage coverage; /* was everything seen? */
     struct moves moves;
     struct err unread_err; /* what coverage.unread could not be read for */
-    struct ignored *ignored;
     struct scan_report last_scan; /* took_ms < 0: none yet */
-    uint64_t saved_changes;       /* of the index, when it was saved */
-    bool saved_settled; /* and then again, when all of it was old enough */
-    int64_t saved_ms;
+    struct saved saved;
 
-    bool dirty;  /* the core was called: pump */
-    bool ticked; /* ... only by a tick */
-    bool pumping;
-    uv_prepare_t prepare;
-    uv_check_t check;
-    uv_idle_t idle; /* runs while the pump has more to do */
-    uv_timer_t tick;
+    struct pump pump;
+    struct stop stop;
     uv_timer_t heartbeat;
     uv_timer_t second;
     uv_timer_t watchdog;
@@ -114,11 +143,6 @@ struct daemon {
     uv_signal_t sigterm, sigint, sighup;
 
     bool ready_told;
-    bool stopping;
-    bool stepping;
-    bool parts_freed; /* watch, looks, scans are not to be touched */
-    int stop_phase;
-    unsigned closing; /* parts being freed */
     char status_line[200];
 };
 
@@ -126,6 +150,12 @@ static inline int64_t daemon_ms(void)
 {
     return clock_mono_ns() / NS_PER_MS;
 }
+
+/* saving.c */
+/* If it has changed since. */
+void daemon_save_index(struct daemon *d);
+/* At the start: what was saved, if that is of this database. */
+void daemon_load_index(struct daemon *d);
 
 /* scanning.c */
 /* Scan now; `debt`: until it is over nothing may be said to be seen. */
@@ -140,7 +170,6 @@ void daemon_events_lost(struct daemon *d);
 void daemon_rescan(struct daemon *d, bool debt);
 /* Watch and scans cover everything up to what was drained last. */
 bool daemon_sees_all(const struct daemon *d);
-void daemon_save_index(struct daemon *d);
 /* A scan has ended, whoever asked for it. */
 void daemon_scan_ended(struct daemon *d, const struct scan_report *r);
 
@@ -149,7 +178,7 @@ int daemon_pump_init(struct daemon *d, struct err *err) MUSTCHECK;
 /* The core was called: there may be actions and output. */
 static inline void daemon_dirty(struct daemon *d)
 {
-    d->dirty = true;
+    d->pump.dirty = true;
 }
 extern const struct watch_events daemon_watch_events;
 extern const struct looks_events daemon_looks_events;

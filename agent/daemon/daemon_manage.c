@@ -32,8 +32,8 @@ void daemon_core_config(const struct daemon *d, struct primary_config *out)
     const struct config *c = d->config;
 
     primary_config_default(out);
-    memcpy(out->db_id, d->id, sizeof out->db_id);
-    out->epoch = d->epoch;
+    memcpy(out->db_id, d->self.id, sizeof out->db_id);
+    out->epoch = d->self.epoch;
     out->log_max_changes = c->log_max_changes;
     out->log_max_bytes = c->log_max_bytes;
     out->cache_max_bytes = c->cache_max_bytes;

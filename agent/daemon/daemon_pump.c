@@ -362,7 +362,7 @@ static void check_suspect(struct daemon *d)
         return;
     }
     struct err err = {0};
-    if (identity_check(&d->root->db, d->id, &err) == 0) {
+    if (identity_check(&d->root->db, d->self.id, &err) == 0) {
         (void)err_set(&err, ERR_GONE, 0, "%s was not our database for a moment",
                       d->config->path);
     }
@@ -376,7 +376,7 @@ static void on_tick(uv_timer_t *timer)
     struct daemon *d = timer->data;
     int64_t in_ms = primary_tick(d->core, daemon_ms());
 
-    d->ticked = !d->dirty;
+    d->pump.ticked = !d->pump.dirty;
     daemon_dirty(d);
     arm_tick(d, in_ms);
 }
@@ -384,7 +384,8 @@ static void on_tick(uv_timer_t *timer)
 static void arm_tick(struct daemon *d, int64_t in_ms)
 {
     uv_update_time(&d->loop);
-    (void)uv_timer_start(&d->tick, on_tick, in_ms < 1 ? 1 : (uint64_t)in_ms, 0);
+    (void)uv_timer_start(&d->pump.tick, on_tick,
+                         in_ms < 1 ? 1 : (uint64_t)in_ms, 0);
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -395,16 +396,16 @@ static void on_idle(uv_idle_t *idle)
 
 static void pump(struct daemon *d)
 {
-    if (!d->dirty || d->pumping || d->parts_freed) {
+    if (!d->pump.dirty || d->pump.running || d->stop.parts_freed) {
         return;
     }
-    d->pumping = true;
+    d->pump.running = true;
     /* A tick says itself when the next is due. */
-    bool active = !d->ticked;
-    d->ticked = false;
+    bool active = !d->pump.ticked;
+    d->pump.ticked = false;
     bool more = true;
     for (int i = 0; i < ROUNDS_MAX && more; i++) {
-        d->dirty = false;
+        d->pump.dirty = false;
         moves_pump(d);
         more = run_actions(d);
         looks_flush(d->looks);
@@ -416,25 +417,25 @@ static void pump(struct daemon *d)
         DL_FOREACH_SAFE(d->replicas.list, r, next) {
             replica_kick(r);
         }
-        more = more || d->dirty;
+        more = more || d->pump.dirty;
     }
     check_suspect(d);
     jobs_pump(d);
     /* The kicks made it dirty when they sent something; what the core wants
      * because of that, it wants now. */
-    if (more || d->dirty) {
-        (void)uv_idle_start(&d->idle, on_idle);
+    if (more || d->pump.dirty) {
+        (void)uv_idle_start(&d->pump.idle, on_idle);
     } else {
-        (void)uv_idle_stop(&d->idle);
+        (void)uv_idle_stop(&d->pump.idle);
     }
     int64_t retry_ms = primary_retry_in_ms(d->core, daemon_ms());
     int64_t soon_ms = retry_ms < TICK_SOON_MS ? retry_ms : TICK_SOON_MS;
     /* Not less: each pump would put a tick off that is due already. */
     soon_ms = soon_ms < 1 ? 1 : soon_ms;
-    if (active && (int64_t)uv_timer_get_due_in(&d->tick) > soon_ms) {
+    if (active && (int64_t)uv_timer_get_due_in(&d->pump.tick) > soon_ms) {
         arm_tick(d, soon_ms);
     }
-    d->pumping = false;
+    d->pump.running = false;
 }
 
 static void on_prepare(uv_prepare_t *prepare)
@@ -454,13 +455,14 @@ static void on_check(uv_check_t *check)
 
 int daemon_pump_init(struct daemon *d, struct err *err)
 {
-    (void)uv_prepare_init(&d->loop, &d->prepare);
-    (void)uv_check_init(&d->loop, &d->check);
-    (void)uv_idle_init(&d->loop, &d->idle);
-    (void)uv_timer_init(&d->loop, &d->tick);
-    d->prepare.data = d->check.data = d->idle.data = d->tick.data = d;
-    if (uv_prepare_start(&d->prepare, on_prepare) != 0 ||
-        uv_check_start(&d->check, on_check) != 0) {
+    (void)uv_prepare_init(&d->loop, &d->pump.prepare);
+    (void)uv_check_init(&d->loop, &d->pump.check);
+    (void)uv_idle_init(&d->loop, &d->pump.idle);
+    (void)uv_timer_init(&d->loop, &d->pump.tick);
+    d->pump.prepare.data = d->pump.check.data = d->pump.idle.data =
+        d->pump.tick.data = d;
+    if (uv_prepare_start(&d->pump.prepare, on_prepare) != 0 ||
+        uv_check_start(&d->pump.check, on_check) != 0) {
         return err_set(err, ERR_INVALID, 0, "cannot start the loop's hooks");
     }
     arm_tick(d, 1);

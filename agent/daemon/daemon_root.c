@@ -22,9 +22,9 @@ enum { IDENTITY_CHECK_MS = 5000, LIKENESS_MS = 30000 };
 
 static void lost_because(struct daemon *d, const struct err *why)
 {
-    d->root_err = *why;
+    d->lost.err = *why;
     if (why->id != DR_IS_REPLICA) {
-        d->root_err.id = DR_NOT_OUR_DATABASE;
+        d->lost.err.id = DR_NOT_OUR_DATABASE;
     }
 }
 
@@ -39,11 +39,13 @@ static bool lost_its_id(struct daemon *d, const struct root *root)
     }
     int64_t now_ms = daemon_ms();
 
-    if (d->likeness_ms == 0 || now_ms - d->likeness_ms > LIKENESS_MS) {
-        d->likeness = known_count(&root->db, d->ix, d->state_fd, d->id);
-        d->likeness_ms = now_ms;
+    if (d->lost.likeness_ms == 0 ||
+        now_ms - d->lost.likeness_ms > LIKENESS_MS) {
+        d->lost.likeness =
+            known_count(&root->db, d->ix, d->state_fd, d->self.id);
+        d->lost.likeness_ms = now_ms;
     }
-    return known_alike(&d->likeness);
+    return known_alike(&d->lost.likeness);
 }
 
 /* Why the root is not ours, and how to make it ours if it should be. */
@@ -53,27 +55,28 @@ static void not_ours(struct daemon *d, const struct root *root,
     char hex[IDENTITY_HEX_BYTES];
 
     if (why->id == DR_IS_REPLICA) {
-        d->root_err = *why;
+        d->lost.err = *why;
         return;
     }
     if (lost_its_id(d, root)) {
-        (void)err_set(&d->root_err, ERR_GONE, 0,
+        (void)err_set(&d->lost.err, ERR_GONE, 0,
                       "%.200s has no id any more, but %u of %u keys looked at "
                       "are those of database %s: if it is that one and only "
                       "its " META_DIR " was removed, or not restored with it, "
                       "run as its owner: drover init --id %s --state %.200s "
                       "%.200s",
-                      d->config->path, d->likeness.known, d->likeness.looked,
-                      hex_encode(hex, d->id, sizeof d->id), hex,
+                      d->config->path, d->lost.likeness.known,
+                      d->lost.likeness.looked,
+                      hex_encode(hex, d->self.id, sizeof d->self.id), hex,
                       d->config->state_dir, d->config->path);
-        d->root_err.id = DR_NOT_OUR_DATABASE;
+        d->lost.err.id = DR_NOT_OUR_DATABASE;
         return;
     }
-    (void)err_set(&d->root_err, ERR_GONE, 0,
+    (void)err_set(&d->lost.err, ERR_GONE, 0,
                   "%.300s; if this is a new database, remove %.200s/%s and "
                   "restart the agent",
                   why->msg, d->config->state_dir, IDENTITY_RECORD);
-    d->root_err.id = DR_NOT_OUR_DATABASE;
+    d->lost.err.id = DR_NOT_OUR_DATABASE;
 }
 
 /* The root is there: has it the right id?  Exit code, 0: yes, or lost. */
@@ -83,7 +86,7 @@ static int first_identity(struct daemon *d, struct root *root, bool known,
     uint8_t id[IDENTITY_BYTES];
 
     if (known) {
-        if (identity_check(&root->db, d->id, err) == 0) {
+        if (identity_check(&root->db, d->self.id, err) == 0) {
             return EXIT_GOOD;
         }
         /* Demoted: that does not come right by waiting. */
@@ -108,7 +111,7 @@ static int first_identity(struct daemon *d, struct root *root, bool known,
         return rc == ERR_PERM || rc == ERR_READONLY ? EXIT_NOT_PERMITTED
                                                     : EXIT_BAD;
     }
-    memcpy(d->id, id, sizeof id);
+    memcpy(d->self.id, id, sizeof id);
     rc = identity_record(d->state_fd, d->config->path, id, err);
     if (rc < 0) {
         err->id = DR_STATE_DIR;
@@ -124,8 +127,8 @@ static int first_identity(struct daemon *d, struct root *root, bool known,
 static int open_failed(struct daemon *d, bool known, struct err *err)
 {
     if (known) {
-        d->root_err = *err;
-        d->root_err.id = DR_NOT_OUR_DATABASE;
+        d->lost.err = *err;
+        d->lost.err.id = DR_NOT_OUR_DATABASE;
         return EXIT_GOOD;
     }
     err->id = DR_NOT_OUR_DATABASE;
@@ -135,51 +138,29 @@ static int open_failed(struct daemon *d, bool known, struct err *err)
                : EXIT_BAD;
 }
 
-static void load_index(struct daemon *d)
-{
-    struct err err = {0};
-    struct index_ident ident = {
-        .root_dev = (uint64_t)d->root->db.dev,
-        .root_ino = (uint64_t)d->root->db.ino,
-    };
-
-    memcpy(ident.db_id, d->id, sizeof ident.db_id);
-    boot_now(d->root->db.root_fd, &ident.boot);
-    int rc = index_load(d->ix, d->state_fd, INDEX_FILE, &ident, &err);
-    if (rc == 0) {
-        log_event(LOG_INFORM, "index_loaded", NULL, 0, "keys=%llu",
-                  (unsigned long long)index_count(d->ix));
-        d->saved_changes = index_changes(d->ix);
-        d->saved_settled = true;
-    } else if (rc != ERR_NOTFOUND) {
-        log_event(LOG_NOTE, "index_not_used", NULL, 0,
-                  "err=\"%s\"; every value is read again", err.msg);
-    }
-}
-
 /* Whose reign it is that sessions will speak of. */
 static int read_reign(struct daemon *d, struct root *root, struct err *err)
 {
     root_hold(root);
-    if (identity_epoch(&root->db, &d->epoch, err) < 0 ||
-        identity_origin(&root->db, d->origin, err) < 0) {
+    if (identity_epoch(&root->db, &d->self.epoch, err) < 0 ||
+        identity_origin(&root->db, d->self.origin, err) < 0) {
         return err->code;
     }
     /* For a database that loses it (known.h); without it somebody has to look.
      */
-    if (identity_record_epoch(d->state_fd, d->epoch, err) < 0) {
+    if (identity_record_epoch(d->state_fd, d->self.epoch, err) < 0) {
         log_event(LOG_WARN, "epoch_not_recorded", NULL, DR_STATE_DIR,
                   "err=\"%s\"", err->msg);
     }
     /* Held or not: what was read is of a primary. */
-    return identity_check(&root->db, d->id, err);
+    return identity_check(&root->db, d->self.id, err);
 }
 
 /* The origin, and then what is random per process. */
 void daemon_instance(const struct daemon *d, uint8_t out[16])
 {
-    memcpy(out, d->instance, sizeof d->instance);
-    memcpy(out, d->origin, sizeof d->origin);
+    memcpy(out, d->self.instance, sizeof d->self.instance);
+    memcpy(out, d->self.origin, sizeof d->self.origin);
 }
 
 static void tell_reign(struct daemon *d)
@@ -187,13 +168,13 @@ static void tell_reign(struct daemon *d)
     uint8_t instance[16];
 
     daemon_instance(d, instance);
-    primary_set_reign(d->core, d->epoch, instance);
+    primary_set_reign(d->core, d->self.epoch, instance);
 }
 
 int daemon_root_first(struct daemon *d, struct err *err)
 {
-    d->epoch = 1;
-    int rc = identity_recall(d->state_fd, d->config->path, d->id, err);
+    d->self.epoch = 1;
+    int rc = identity_recall(d->state_fd, d->config->path, d->self.id, err);
     if (rc < 0 && rc != ERR_NOTFOUND) {
         err->id = DR_STATE_DIR;
         return EXIT_BAD;
@@ -204,7 +185,7 @@ int daemon_root_first(struct daemon *d, struct err *err)
         return open_failed(d, known, err);
     }
     int code = first_identity(d, root, known, err);
-    if (code != EXIT_GOOD || d->root_err.code != 0) {
+    if (code != EXIT_GOOD || d->lost.err.code != 0) {
         root_unref(root);
         return code;
     }
@@ -212,7 +193,7 @@ int daemon_root_first(struct daemon *d, struct err *err)
         root_unref(root);
         return EXIT_CONFIG;
     }
-    memcpy(root->id, d->id, sizeof root->id);
+    memcpy(root->id, d->self.id, sizeof root->id);
     d->root = root;
     return EXIT_GOOD;
 }
@@ -243,7 +224,7 @@ void daemon_root_start(struct daemon *d)
     assert(d->root != NULL);
     judge_filesystem(d);
     if (!d->coverage.root_seen) {
-        load_index(d);
+        daemon_load_index(d);
         unclean_start(&d->unclean, d->root->db.root_fd);
     }
     coverage_root_found(&d->coverage);
@@ -263,7 +244,7 @@ void daemon_root_settled(struct daemon *d)
     log_event(LOG_INFORM, "watching", NULL, 0, "directories=%zu tables=%zu",
               c.watched, c.tables);
     struct coverage_back back = coverage_root_here(&d->coverage);
-    d->root_err = (struct err){0};
+    d->lost.err = (struct err){0};
     if (back.was_missed) {
         primary_root_back(d->core, daemon_ms());
         log_event(LOG_NOTE, "root_back", NULL, 0, "%s is back",
@@ -283,7 +264,7 @@ void daemon_root_lost(struct daemon *d, const struct err *why)
         return;
     }
     lost_because(d, why);
-    log_event(LOG_ERROR, "root_lost", NULL, d->root_err.id,
+    log_event(LOG_ERROR, "root_lost", NULL, d->lost.err.id,
               "err=\"%s\"; nothing is read or deleted until it is back",
               why->msg);
     coverage_root_lost(&d->coverage);
@@ -302,26 +283,26 @@ void daemon_root_lost(struct daemon *d, const struct err *why)
 static void take_back(struct daemon *d, struct root *root)
 {
     uint8_t origin[IDENTITY_ORIGIN_BYTES];
-    uint64_t epoch = d->epoch;
+    uint64_t epoch = d->self.epoch;
     struct err err = {0};
 
-    memcpy(origin, d->origin, sizeof origin);
+    memcpy(origin, d->self.origin, sizeof origin);
     if (read_reign(d, root, &err) < 0) {
         not_ours(d, root, &err);
         root_unref(root);
         return;
     }
-    memcpy(root->id, d->id, sizeof root->id);
+    memcpy(root->id, d->self.id, sizeof root->id);
     d->root = root;
     if (!d->coverage.root_seen) {
         tell_reign(d);
-    } else if (epoch != d->epoch ||
-               memcmp(origin, d->origin, sizeof origin) != 0) {
+    } else if (epoch != d->self.epoch ||
+               memcmp(origin, d->self.origin, sizeof origin) != 0) {
         log_event(LOG_NOTE, "epoch", NULL, 0,
                   "the database's epoch is %llu now%s: restarting",
-                  (unsigned long long)d->epoch,
-                  epoch == d->epoch ? ", in another directory than before"
-                                    : "");
+                  (unsigned long long)d->self.epoch,
+                  epoch == d->self.epoch ? ", in another directory than before"
+                                         : "");
         d->life->stop(d, EXIT_BAD);
         return;
     }
@@ -335,7 +316,7 @@ static void try_again(struct daemon *d)
     struct root *root = root_open(d->config->path, &err);
     if (root == NULL) {
         lost_because(d, &err);
-    } else if (identity_check(&root->db, d->id, &err) < 0) {
+    } else if (identity_check(&root->db, d->self.id, &err) < 0) {
         not_ours(d, root, &err);
         root_unref(root);
     } else {
@@ -348,7 +329,8 @@ static bool is_new_reign(struct daemon *d)
 {
     uint64_t epoch;
     struct err err;
-    if (identity_epoch(&d->root->db, &epoch, &err) < 0 || epoch == d->epoch) {
+    if (identity_epoch(&d->root->db, &epoch, &err) < 0 ||
+        epoch == d->self.epoch) {
         return false;
     }
     log_event(LOG_NOTE, "epoch", NULL, 0,
@@ -386,7 +368,7 @@ void daemon_root_second(struct daemon *d)
 {
     int64_t now_ms = daemon_ms();
 
-    if (d->stopping) {
+    if (d->stop.begun) {
         return;
     }
     if (d->coverage.root == ROOT_LOST) {
@@ -401,7 +383,7 @@ void daemon_root_second(struct daemon *d)
         struct err err = {0};
         d->identity_checked_ms = now_ms;
         root_hold(d->root);
-        if (identity_check(&d->root->db, d->id, &err) < 0) {
+        if (identity_check(&d->root->db, d->self.id, &err) < 0) {
             daemon_root_lost(d, &err);
             return;
         }

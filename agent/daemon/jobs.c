@@ -105,7 +105,7 @@ static void job_close(struct job *j)
     if (j->is_compare) {
         compare_drop(j);
     }
-    if (d->scans != NULL && !d->parts_freed) {
+    if (d->scans != NULL && !d->stop.parts_freed) {
         scans_forget(d->scans, j);
     }
     DL_DELETE(d->jobs, j);
@@ -220,7 +220,7 @@ static bool given_up(struct job *j)
         return false;
     }
     for (size_t i = 0; i < j->count; i++) {
-        target_fail(&j->targets[i], &j->daemon->root_err);
+        target_fail(&j->targets[i], &j->daemon->lost.err);
     }
     job_end(j, EXIT_BAD);
     return true;
@@ -416,7 +416,7 @@ static struct job *job_new(struct daemon *d, const char *const *names, size_t n,
                            const struct job_events *ev, void *arg,
                            struct err *err)
 {
-    if (d->stopping) {
+    if (d->stop.begun) {
         (void)err_set(err, ERR_CLOSED, 0, "the agent is stopping");
         return NULL;
     }

@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * scanning: scans of the database, as coverage.c says; what the core is told of
- * them; and when the index is saved.
+ * scanning: scans of the database, as coverage.c says, and what the core is
+ * told of them.
  */
-#include <string.h>
-
 #include "agent/base/log.h"
 #include "agent/daemon/daemon_impl.h"
 #include "sync/errors/state.h"
-
-enum {
-    /* Older than that all of a save is trusted (INDEX_YOUNG_NS, and a margin).
-     */
-    SAVE_SETTLED_MS = 3000,
-};
 
 bool daemon_sees_all(const struct daemon *d)
 {
@@ -138,52 +130,4 @@ void daemon_scan_ended(struct daemon *d, const struct scan_report *r)
     if (c.unwatched > 0 && coverage_scanned_all(&d->coverage)) {
         primary_drained(d->core, r->began_wall_ns, daemon_ms());
     }
-}
-
-/* --- saving -------------------------------------------------------------- */
-
-static void on_saved(void *arg, int rc, const struct err *err)
-{
-    struct daemon *d = arg;
-
-    if (rc < 0) {
-        d->saved_settled = false;
-        d->state_err = *err;
-        d->state_err.id = DR_STATE_DIR;
-        (void)err_wrap(&d->state_err, "save the index in %s",
-                       d->config->state_dir);
-        d->saved_changes = UINT64_MAX; /* save it again */
-        log_event(LOG_WARN, "save_failed", NULL, DR_STATE_DIR, "err=\"%s\"",
-                  d->state_err.msg);
-    } else {
-        d->state_err = (struct err){0};
-    }
-    if (d->stopping) {
-        d->life->stop_step(d);
-    }
-}
-
-void daemon_save_index(struct daemon *d)
-{
-    if (!d->coverage.index_ready || d->root == NULL || scans_saving(d->scans)) {
-        return;
-    }
-    uint64_t changes = index_changes(d->ix);
-    bool same = changes == d->saved_changes;
-    /* What is too young to be trusted is saved as such, and would be read again
-     * after a restart: save once more when it has grown old. */
-    if (same &&
-        (d->saved_settled || daemon_ms() - d->saved_ms < SAVE_SETTLED_MS)) {
-        return;
-    }
-    d->saved_settled = same;
-    d->saved_changes = changes;
-    d->saved_ms = daemon_ms();
-    struct index_ident ident = {
-        .root_dev = (uint64_t)d->root->db.dev,
-        .root_ino = (uint64_t)d->root->db.ino,
-    };
-    memcpy(ident.db_id, d->id, sizeof ident.db_id);
-    boot_now(d->root->db.root_fd, &ident.boot);
-    scans_save(d->scans, d->state_fd, INDEX_FILE, &ident, on_saved, d);
 }

@@ -106,9 +106,9 @@ static json_t *database_json(struct daemon *d)
     primary_counts(d->core, &p);
     json_t *o = json_pack(
         "{s:s?, s:s?, s:s, s:s, s:o, s:b}", "name", d->config->name, "path",
-        d->config->path, "id", hex_encode(id, d->id, sizeof d->id), "state",
-        database_state(d), "error", error_here(d, &d->root_err), "scan_running",
-        scans_busy(d->scans));
+        d->config->path, "id", hex_encode(id, d->self.id, sizeof d->self.id),
+        "state", database_state(d), "error", error_here(d, &d->lost.err),
+        "scan_running", scans_busy(d->scans));
     if (o == NULL) {
         return json_object();
     }
@@ -120,7 +120,7 @@ static json_t *database_json(struct daemon *d)
         const char *name;
         uint64_t value;
     } numbers[] = {
-        {"epoch", d->epoch},
+        {"epoch", d->self.epoch},
         {"keys", index_count(d->ix)},
         {"tables", index_tables(d->ix)},
         {"bytes", index_bytes(d->ix)},
@@ -311,8 +311,8 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
     if (d->watch_err.code != 0) {
         (void)json_array_append_new(list, error_here(d, &d->watch_err));
     }
-    if (d->state_err.code != 0) {
-        (void)json_array_append_new(list, error_here(d, &d->state_err));
+    if (d->saved.err.code != 0) {
+        (void)json_array_append_new(list, error_here(d, &d->saved.err));
     }
     if (d->last_scan.rc < 0 && d->coverage.root == ROOT_HERE) {
         (void)json_array_append_new(list, scan_error(d));
