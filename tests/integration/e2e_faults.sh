@@ -120,7 +120,7 @@ power_lost() {
     is "$(status "warnings[0].id")" 403 "the warning"
     expect 1 ctl status
     out_has "replica r1 was ahead: 6 keys removed there"
-    out_has "drover-replica undone list DIR"
+    out_has "drover-replica undone list $W/r1"
     expect 0 "$DROVER_REPLICA" undone list "$W/r1"
     is "$(wc -l <"$W/out")" 12 "the number of values kept"
     out_has u/lost-6
