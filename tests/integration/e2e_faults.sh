@@ -129,6 +129,8 @@ power_lost() {
         has_value "$W/back/t.tbl/k-00000$k.kv" "newer $k" || fail "newer $k is not there"
         has_value "$W/back/u.tbl/lost-$k.kv" "lost $k" || fail "lost $k is not there"
     done
+    # It says so from its first word on freshness on.
+    must_within "$WAIT" "$DROVER_REPLICA" status "$W/r1" >/dev/null
     expect 0 "$DROVER_REPLICA" status "$W/r1"
     out_has "undone *12 values"
 
