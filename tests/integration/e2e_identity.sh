@@ -105,6 +105,8 @@ earlier() {
     add_replica r
     start_agent
     proven r
+    # A heartbeat has found it complete.
+    must_within "$WAIT" grep -q " complete " "$W/state-agent/replicas"
     stop_agent
     id=$(grep '^self ' "$W/r/.drover/replica")
     sed -i '/^self /d' "$W/r/.drover/replica"
