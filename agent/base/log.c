@@ -67,6 +67,7 @@ static bool stderr_is_journal(void)
     struct stat st;
     unsigned long long dev, ino;
     char *end;
+
     if (text == NULL || fstat(STDERR_FILENO, &st) != 0) {
         return false;
     }

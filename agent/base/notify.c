@@ -35,6 +35,7 @@ void notify_status(const char *status)
 int64_t notify_watchdog_ms(void)
 {
     uint64_t usec = 0;
+
     if (sd_watchdog_enabled(0, &usec) <= 0 || usec == 0) {
         return 0;
     }

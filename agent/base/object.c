@@ -43,6 +43,7 @@ static json_t *base64(struct bytes b)
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     char *text = malloc(b.len / 3 * 4 + 5);
     size_t at = 0;
+
     if (text == NULL) {
         return NULL;
     }
@@ -66,6 +67,7 @@ void object_set_name(json_t *object, const char *field, struct bytes name)
 {
     char other[32];
     const char *p = name.len > 0 ? (const char *)name.p : "";
+
     if (quote_is_utf8(p, name.len)) {
         (void)json_object_set_new(object, field, json_stringn(p, name.len));
         return;

@@ -76,6 +76,7 @@ static void sweep(int dir_fd, const char *file)
     size_t n = strlen(file);
     int fd = retry_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
     if (dir == NULL) {
         fd_closep(&fd);
         return;

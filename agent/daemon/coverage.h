@@ -44,7 +44,7 @@ struct coverage {
     int64_t next_ms;           /* when one is due anyway; 0: never */
 };
 
-/* --- the root --- */
+/* --- the root ------------------------------------------------------------ */
 /* It is open, and the watches are being put in place. */
 void coverage_root_found(struct coverage *c);
 struct coverage_back {
@@ -58,7 +58,7 @@ void coverage_root_lost(struct coverage *c);
 void coverage_suspect(struct coverage *c);
 bool coverage_take_suspect(struct coverage *c);
 
-/* --- events and scans --- */
+/* --- events and scans ---------------------------------------------------- */
 /* The index is not true any more. */
 void coverage_stale(struct coverage *c);
 /* A scan is owed (`debt`) or due when the watches are in order. */
@@ -88,7 +88,7 @@ struct coverage_next {
 struct coverage_next coverage_scan_ended(struct coverage *c, int64_t now_ms,
                                          const struct coverage_scan *scan);
 
-/* --- questions --- */
+/* --- questions ----------------------------------------------------------- */
 bool coverage_waits(const struct coverage *c);
 /* Nothing is owed: status says "ok". */
 bool coverage_settled(const struct coverage *c);

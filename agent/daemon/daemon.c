@@ -156,6 +156,7 @@ static int start_timers(struct daemon *d, struct err *err)
     uv_timer_t *const timers[] = {&d->heartbeat, &d->second, &d->watchdog,
                                   &d->stopper};
     uv_signal_t *const signals[] = {&d->sigterm, &d->sigint, &d->sighup};
+
     for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++) {
         (void)uv_timer_init(&d->loop, timers[i]);
         timers[i]->data = d;
@@ -186,6 +187,7 @@ static int start_timers(struct daemon *d, struct err *err)
 static int open_state(struct daemon *d, struct err *err)
 {
     const char *dir = d->config->state_dir;
+
     if (config_make_dirs(d->config, err) < 0) {
         return EXIT_BAD;
     }
@@ -309,6 +311,7 @@ static void open_doors(struct daemon *d)
 static int start(struct daemon *d, struct err *err)
 {
     int code = open_state(d, err);
+
     if (code == EXIT_GOOD) {
         code = daemon_root_first(d, err);
     }

@@ -111,6 +111,7 @@ int daemon_approve(struct daemon *d, const char *replica, const char *token,
 {
     struct replica *r;
     uint64_t number = 0;
+
     if (members_named(d, replica, &r, err) < 0) {
         return err->code;
     }
@@ -136,6 +137,7 @@ int daemon_held(struct daemon *d, const char *replica, json_t **held_out,
                 struct err *err)
 {
     struct replica *r;
+
     if (members_named(d, replica, &r, err) < 0) {
         return err->code;
     }
@@ -247,6 +249,7 @@ static void apply_limits(struct daemon *d, const struct config *was)
 static void apply_old(struct daemon *d, struct replica *r, json_t *changes)
 {
     const struct config_replica *now = config_replica(d->config, r->name);
+
     if (now == NULL || now->relaxed != r->config->relaxed) {
         if (now == NULL) {
             note(changes, "-%s", r->name);
@@ -264,6 +267,7 @@ static void apply_new(struct daemon *d, const struct config_replica *now,
                       const struct config_replica *was, json_t *changes)
 {
     struct err err = {0};
+
     if (replica_find(&d->replicas, now->name) != NULL) {
         return;
     }

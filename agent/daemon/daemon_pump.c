@@ -349,6 +349,7 @@ static bool run_actions(struct daemon *d)
 {
     struct action a;
     bool any = false;
+
     while (primary_next_action(d->core, &a)) {
         act(d, &a);
         any = true;

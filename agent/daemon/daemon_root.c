@@ -34,6 +34,7 @@ static bool lost_its_id(struct daemon *d, const struct root *root)
 {
     uint8_t id[IDENTITY_BYTES];
     struct err err;
+
     if (identity_read(&root->db, id, &err) != ERR_NOTFOUND) {
         return false;
     }
@@ -314,6 +315,7 @@ static void try_again(struct daemon *d)
 {
     struct err err = {0};
     struct root *root = root_open(d->config->path, &err);
+
     if (root == NULL) {
         lost_because(d, &err);
     } else if (identity_check(&root->db, d->self.id, &err) < 0) {
@@ -329,6 +331,7 @@ static bool is_new_reign(struct daemon *d)
 {
     uint64_t epoch;
     struct err err;
+
     if (identity_epoch(&d->root->db, &epoch, &err) < 0 ||
         epoch == d->self.epoch) {
         return false;

@@ -70,6 +70,7 @@ static json_t *job_object(struct job *j, bool end)
 {
     json_t *list = json_array();
     int64_t ms = daemon_ms() - j->began_ms;
+
     for (size_t i = 0; i < j->count; i++) {
         (void)json_array_append_new(list, target_json(j, &j->targets[i], end));
     }
@@ -89,6 +90,7 @@ static json_t *job_object(struct job *j, bool end)
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct job *j = handle->data;
+
     for (size_t i = 0; i < j->count; i++) {
         target_deinit(&j->targets[i]);
     }
@@ -296,6 +298,7 @@ static void wait_step(struct job *j)
 {
     size_t done = 0;
     bool failed = false;
+
     for (size_t i = 0; i < j->count; i++) {
         struct job_target *t = &j->targets[i];
         struct replica *r = replica_find(&j->daemon->replicas, t->name);
@@ -395,6 +398,7 @@ static int add_targets(struct job *j, const char *const *names, size_t n,
 {
     struct replica *r;
     bool good = true;
+
     for (size_t i = 0; i < n; i++) {
         if (members_named(j->daemon, names[i], &r, err) < 0) {
             return err->code;

@@ -47,6 +47,7 @@ static const char *kind_word(enum diff_kind kind)
 static json_t *names_json(const struct compare_result *r)
 {
     json_t *list = json_array();
+
     for (size_t i = 0; i < r->names_count; i++) {
         const struct diff_name *n = &r->names[i];
         json_t *o = json_pack("{s:s, s:b}", "kind", kind_word(n->kind),
@@ -65,6 +66,7 @@ static json_t *uncompared_json(const struct job *j, const char *replica,
                                const struct uncompared_key *keys, size_t n)
 {
     json_t *list = json_array();
+
     for (size_t i = 0; i < n; i++) {
         const struct uncompared_key *k = &keys[i];
         struct err err = {0};
@@ -111,6 +113,7 @@ static void add_met(const struct job *j, struct job_target *t,
     const struct met_name *names;
     uint64_t added;
     size_t n = met_names(j->met, &names, &added);
+
     for (size_t i = 0; i < n; i++) {
         if (is_named(r, &names[i])) {
             continue;
@@ -178,6 +181,7 @@ static bool has_session(const struct replica_status *st)
 static bool reachable(struct job_target *t, const struct replica_status *st)
 {
     int64_t now_ms = daemon_ms();
+
     if (has_session(st)) {
         t->down_since_ms = 0;
         return true;
@@ -232,6 +236,7 @@ static void update(struct job *j, struct job_target *t)
 {
     const struct compare_result *r =
         primary_compare_result(j->daemon->core, t->compare);
+
     if (r == NULL) {
         struct err err = {0};
         (void)err_set(&err, ERR_CLOSED, 0, "the comparison was given up");
@@ -268,6 +273,7 @@ static void target_step(struct job *j, struct job_target *t)
 {
     struct replica *r = replica_find(&j->daemon->replicas, t->name);
     struct replica_status st;
+
     if (r == NULL) {
         struct err err = {0};
         (void)err_set(&err, ERR_NOTFOUND, 0, "the replica was removed");
@@ -312,6 +318,7 @@ static bool is_good(const struct job *j, const struct job_target *t)
 bool compare_step(struct job *j, bool *good_out)
 {
     bool done = true, good = true;
+
     for (size_t i = 0; i < j->count; i++) {
         struct job_target *t = &j->targets[i];
         if (!t->done) {

@@ -76,6 +76,7 @@ void daemon_load_index(struct daemon *d)
     struct err err = {0};
     struct index_ident ident = ident_of(d);
     int rc = index_load(d->ix, d->state_fd, INDEX_FILE, &ident, &err);
+
     if (rc == 0) {
         log_event(LOG_INFORM, "index_loaded", NULL, 0, "keys=%llu",
                   (unsigned long long)index_count(d->ix));

@@ -75,6 +75,7 @@ static uint64_t resident_bytes(void)
 {
     unsigned long long total, resident = 0;
     FILE *f = fopen("/proc/self/statm", "re");
+
     if (f == NULL) {
         return 0;
     }
@@ -272,6 +273,7 @@ static json_t *unborn_json(struct daemon *d, bool with_keys)
     struct blocked_key keys[BLOCKED_MAX];
     json_t *list = json_array();
     size_t n = primary_unborn(d->core, daemon_ms(), keys, BLOCKED_MAX);
+
     for (size_t i = 0; i < n && i < BLOCKED_MAX; i++) {
         if (keys[i].waited_ms >= d->config->lock_timeout_ms) {
             (void)json_array_append_new(
@@ -297,6 +299,7 @@ void status_add_ignored(const struct daemon *d, bool with_names,
                         json_t *warnings)
 {
     struct err err;
+
     if (ignored_warning(d->ignored, index_count(d->ix), with_names, &err)) {
         (void)json_array_append_new(warnings, error_here(d, &err));
     }

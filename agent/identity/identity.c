@@ -46,6 +46,7 @@ static int meta_open(const struct db *db, struct err *err)
 static int refuse_replica(const struct db *db, int meta, struct err *err)
 {
     struct stat st;
+
     if (fstatat(meta, "replica", &st, AT_SYMLINK_NOFOLLOW) != 0) {
         return 0;
     }
@@ -214,6 +215,7 @@ int identity_recall_epoch(int state_fd, uint64_t *epoch_out, struct err *err)
 int identity_record_epoch(int state_fd, uint64_t epoch, struct err *err)
 {
     uint64_t was;
+
     if (read_epoch(state_fd, &was, err) == 0 && was == epoch) {
         return 0;
     }
@@ -296,6 +298,7 @@ int identity_origin(const struct db *db, uint8_t out[IDENTITY_ORIGIN_BYTES],
                     struct err *err)
 {
     struct statx sx;
+
     if (statx(db->root_fd, META_DIR "/id", AT_SYMLINK_NOFOLLOW,
               STATX_INO | STATX_BTIME | STATX_MTIME, &sx) != 0) {
         return err_sys(err, errno, META_DIR "/id");
@@ -317,6 +320,7 @@ int identity_origin(const struct db *db, uint8_t out[IDENTITY_ORIGIN_BYTES],
 static int hold(int fd, const char *file, struct err *err)
 {
     CLEANUP(fd_closep) int own = fd;
+
     if (flock(own, LOCK_SH | LOCK_NB) == 0) {
         return TAKE_FD(own);
     }
@@ -395,6 +399,7 @@ int identity_recall(int state_fd, const char *path,
     uint8_t id[IDENTITY_BYTES];
     char of[IDENTITY_PATH_BYTES];
     int rc = identity_recall_any(state_fd, of, id, err);
+
     if (rc == ERR_CORRUPT) {
         return err_set(err, ERR_CORRUPT, 0,
                        "the record \"" IDENTITY_RECORD

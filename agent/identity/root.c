@@ -14,6 +14,7 @@
 struct root *root_open(const char *path, struct err *err)
 {
     struct root *r = calloc(1, sizeof *r);
+
     if (r == NULL) {
         (void)err_set(err, ERR_NOMEM, 0, "out of memory");
         return NULL;

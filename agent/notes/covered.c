@@ -87,6 +87,7 @@ bool covered_held(const struct db *db, const struct primary_held *held,
                   struct err *out)
 {
     char path[TABLE_PATH_BYTES + KEY_FILE_BYTES];
+
     for (size_t i = 0; i < held->tables_count; i++) {
         if (odd_table(db, held->tables[i].table, path)) {
             return say(held, path, DR_COVERED, out);

@@ -44,6 +44,7 @@ static bool read_line(const char *line, struct dirid *out, const char **name)
 static void put_line(struct buf *b, const struct dirid *id, const char *name)
 {
     char hex[HEX_BYTES];
+
     if (dirid_known(id->id)) {
         buf_printf(b, "%s %s %" PRIu64 " %s\n",
                    hex_encode(hex, id->id, sizeof id->id),
@@ -55,6 +56,7 @@ static void put_line(struct buf *b, const struct dirid *id, const char *name)
 static char *next_line(char **text)
 {
     char *line = *text;
+
     if (*line == '\0') {
         return NULL;
     }

@@ -62,6 +62,7 @@ void held_recall(int state_fd, const struct replica *r)
     CLEANUP(freep) char *text = malloc(NOTE_MAX_BYTES);
     struct err err = {0};
     char *next;
+
     if (text == NULL ||
         small_read(state_fd, HELD_FILE, text, NOTE_MAX_BYTES, &err) < 0) {
         return;
@@ -87,6 +88,7 @@ void held_recall(int state_fd, const struct replica *r)
 static json_t *tables_json(const struct primary_held *held)
 {
     json_t *list = json_array();
+
     for (size_t i = 0; i < held->tables_count; i++) {
         json_t *o = json_object();
         object_set_name(o, "table", held->tables[i].table);
@@ -100,6 +102,7 @@ static json_t *tables_json(const struct primary_held *held)
 static json_t *names_json(const struct primary_held *held, size_t max)
 {
     json_t *list = json_array();
+
     for (size_t i = 0; i < held->names_count && i < max; i++) {
         const struct diff_name *n = &held->names[i];
         json_t *o = json_pack("{s:b}", "is_table", n->is_table);

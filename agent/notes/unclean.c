@@ -89,6 +89,7 @@ static void read_note(struct unclean *u)
     CLEANUP(freep) char *text = malloc(NOTE_MAX_BYTES);
     struct err err = {0};
     char *next;
+
     if (text == NULL ||
         small_read(u->state_fd, RUNNING_FILE, text, NOTE_MAX_BYTES, &err) < 0) {
         return;

@@ -57,6 +57,7 @@ void dircache_clear(struct dircache *c)
 static struct dircache_entry *entry_new(const void *table, size_t len)
 {
     struct dircache_entry *e = calloc(1, sizeof *e + len + 1);
+
     if (e == NULL) {
         return NULL;
     }

@@ -147,6 +147,7 @@ static struct bytes path_of(const struct passed_place *at,
 json_t *ignored_json(const struct ignored *g)
 {
     json_t *list = json_array();
+
     for (size_t i = 0; i < g->now.n; i++) {
         const struct passed_place *at = &g->now.places[i];
         json_t *o = json_object();

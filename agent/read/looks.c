@@ -34,6 +34,7 @@ struct looks *looks_new(uv_loop_t *loop, const struct looks_events *events,
                         void *arg)
 {
     struct looks *l = calloc(1, sizeof *l);
+
     if (l == NULL || uv_mutex_init(&l->holders.lock) != 0) {
         free(l);
         return NULL;
@@ -115,6 +116,7 @@ void looks_key(struct looks *l, uint64_t id, struct bytes table,
                struct bytes key, size_t inline_max)
 {
     struct request *q = request_new(l, id);
+
     if (q == NULL) {
         return;
     }
@@ -127,6 +129,7 @@ void looks_key(struct looks *l, uint64_t id, struct bytes table,
 void looks_table(struct looks *l, uint64_t id, struct bytes table)
 {
     struct request *q = request_new(l, id);
+
     if (q == NULL) {
         return;
     }

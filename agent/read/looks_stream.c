@@ -195,6 +195,7 @@ static void on_worked(uv_work_t *work, int status)
 static int submit(struct large_stream *s)
 {
     int rc = uv_queue_work(s->looks->loop, &s->work, on_work, on_worked);
+
     if (rc == 0) {
         s->busy = true;
         s->looks->streams_busy++;
@@ -250,6 +251,7 @@ void looks_stream_read(struct looks *l, uint64_t id, size_t bytes)
 {
     struct large_stream *s = find(l, id);
     const struct looked lost = {.result = LOOK_ERROR, .err = &no_memory};
+
     if (s == NULL) {
         return; /* closed: nobody waits for an answer */
     }
@@ -274,6 +276,7 @@ void looks_stream_read(struct looks *l, uint64_t id, size_t bytes)
 void looks_stream_close(struct looks *l, uint64_t id)
 {
     struct large_stream *s = find(l, id);
+
     if (s == NULL) {
         return;
     }

@@ -74,6 +74,7 @@ void looks_find_holder(struct holders *holders, struct looked *r)
 {
     struct holder h = {.dev = r->look.dev, .ino = r->look.stat.ino};
     int64_t now_ns = clock_mono_ns();
+
     if (must_ask(holders, &h, now_ns)) {
         ask_holder(holders, &h, now_ns);
     }
@@ -165,6 +166,7 @@ static void look_once(struct look_job *job, struct request *q)
 static void look_again(struct look_job *job, struct request *q)
 {
     const struct db *db = &job->root->db;
+
     for (int i = 0; i < RETRIES; i++) {
         CLEANUP(fd_closep)
         int fd = dircache_open(db, q->names, q->table_len, &q->err);
@@ -192,6 +194,7 @@ static void check_dirs(struct look_job *job)
     const struct dircache_entry *asked[BATCH_LOOKS];
     bool answer[BATCH_LOOKS];
     size_t n = 0;
+
     for (size_t i = 0; i < job->done; i++) {
         struct request *q = job->reqs[i];
         if (!q->used_dir) {
@@ -218,6 +221,7 @@ static void check_dirs(struct look_job *job)
 static void retry_busy(struct look_job *job)
 {
     static const int pause_us[] = {20, 40, 80};
+
     for (size_t k = 0; k < sizeof pause_us / sizeof pause_us[0]; k++) {
         size_t busy = 0;
         for (size_t i = 0; i < job->done; i++) {
@@ -241,6 +245,7 @@ static void finish(struct look_job *job, struct holders *holders)
 {
     struct err err = {0};
     int rc = 1; /* not asked */
+
     for (size_t i = 0; i < job->done; i++) {
         struct request *q = job->reqs[i];
         if (q->r.result == LOOK_GONE) {

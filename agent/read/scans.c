@@ -38,6 +38,7 @@ struct scans *scans_new(uv_loop_t *loop, struct index *ix,
                         const struct scans_events *events, void *arg)
 {
     struct scans *s = calloc(1, sizeof *s);
+
     if (s == NULL) {
         return NULL;
     }
@@ -109,6 +110,7 @@ static void on_note(void *arg, enum scan_note note, const char *table,
                     size_t table_len, const char *key, size_t key_len)
 {
     struct scans *s = arg;
+
     if (note == SCAN_CHANGED && s->first) {
         return;
     }
@@ -320,6 +322,7 @@ void scans_ask(struct scans *s, bool content, bool first, scans_done_fn done,
                void *done_arg)
 {
     struct waiter *w = calloc(1, sizeof *w);
+
     if (w == NULL) {
         s->on.missed(s->arg);
         return;

@@ -139,6 +139,7 @@ void scans_walk(struct scans *s, uint64_t id, const void *filter)
 void scans_walk_stop(struct scans *s, uint64_t id)
 {
     struct walk_run *w = s->walk;
+
     if (w == NULL || w->id != id) {
         return;
     }
@@ -171,6 +172,7 @@ static void hand_on(struct scans *s, struct walk_run *w, struct buf *names)
 void scans_walk_pump(struct scans *s)
 {
     struct walk_run *w = s->walk;
+
     if (w == NULL) {
         return;
     }

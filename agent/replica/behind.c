@@ -23,6 +23,7 @@ static bool is_told_by(enum replica_state state, const struct err *why)
 bool behind_why(const struct replica *r, bool index_ready, struct err *why)
 {
     struct replica_status st;
+
     if (primary_keeps_up(r->all->core, r->number, r->all->config->lag_limit_ms,
                          clock_mono_ms(), why)) {
         return false;
@@ -125,6 +126,7 @@ json_t *behind_breaks_json(const struct replica *r)
 {
     int64_t now_ms = clock_mono_ms();
     unsigned count = breaks_count(&r->breaks, now_ms);
+
     if (count == 0) {
         return json_null();
     }

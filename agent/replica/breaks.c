@@ -17,6 +17,7 @@ void breaks_note(struct breaks *b, const struct err *err, int64_t now_ms)
 unsigned breaks_count(const struct breaks *b, int64_t now_ms)
 {
     unsigned n = 0;
+
     for (unsigned i = 0; i < b->kept; i++) {
         n += now_ms - b->at_ms[i] < BREAKS_WINDOW_MS;
     }

@@ -90,6 +90,7 @@ static void judge_backoff(struct replica *r)
 static void drop_attempt(struct replica *r)
 {
     struct attempt *a = r->attempt;
+
     if (a == NULL) {
         return;
     }
@@ -133,6 +134,7 @@ static void ended(struct replica *r, const struct err *err, bool permanent)
 static void on_up(void *arg, const char *what)
 {
     struct replica *r = ((struct attempt *)arg)->replica;
+
     if (r == NULL) {
         return;
     }
@@ -150,6 +152,7 @@ static void on_up(void *arg, const char *what)
 static void on_input(void *arg, const uint8_t *p, size_t n)
 {
     struct replica *r = ((struct attempt *)arg)->replica;
+
     if (r == NULL || !r->up) {
         return;
     }
@@ -177,6 +180,7 @@ static size_t fill_bye(struct replica *r, uint8_t *out, size_t room)
 static size_t on_fill(void *arg, uint8_t *out, size_t room)
 {
     struct replica *r = ((struct attempt *)arg)->replica;
+
     if (r == NULL || !r->up || r->bye_sent) {
         return 0;
     }
@@ -295,6 +299,7 @@ struct replica *replica_add(struct replicas *all,
 {
     struct replica *r = calloc(1, sizeof *r);
     char *name = strdup(config->name);
+
     if (r == NULL || name == NULL) {
         free(r);
         free(name);

@@ -154,6 +154,7 @@ static bool watch_root(struct watch *w)
 static size_t kept_max(void)
 {
     struct rlimit files;
+
     if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
         return 0;
     }
@@ -166,6 +167,7 @@ struct watch *watch_new(uv_loop_t *loop, const struct watch_events *events,
                         void *arg)
 {
     struct watch *w = calloc(1, sizeof *w);
+
     if (w == NULL) {
         return NULL;
     }

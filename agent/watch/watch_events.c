@@ -34,6 +34,7 @@ static void moved_from(struct watch *w, struct wnode *parent, const char *name,
 {
     struct wnode *n = wtree_child(parent, name);
     bool in = wnode_is_in(&w->tree, parent);
+
     if (n == NULL || (in && is_there(w, n))) {
         return;
     }

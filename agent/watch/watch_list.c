@@ -39,6 +39,7 @@ enum { KIND_DIR = 'd', KIND_KEY = 'k' };
 static int kind_of(const struct listing *l, const struct dirent *e)
 {
     size_t len;
+
     if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) {
         return 0;
     }

@@ -53,7 +53,7 @@ int watch_open_step(const struct db *db, int fd, const char *name)
     return if_ours(db, db_open_step(fd, name));
 }
 
-/* --- watches -------------------------------------------------------------- */
+/* --- watches ------------------------------------------------------------- */
 
 int watch_add(struct watch *w, const char *path, int fd)
 {

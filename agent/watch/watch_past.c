@@ -10,6 +10,7 @@ bool past_add(struct past **list, size_t *all, const char *path,
               size_t table_len, uint64_t since)
 {
     size_t n = strlen(path) + 1, count = 0;
+
     for (struct past *p = *list; p != NULL; p = p->next) {
         count++;
         if (strcmp(p->path, path) == 0) {

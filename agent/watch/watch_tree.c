@@ -17,6 +17,7 @@
 static struct wnode *node_new(const char *name)
 {
     struct wnode *n = calloc(1, sizeof *n);
+
     if (n == NULL) {
         return NULL;
     }
@@ -121,6 +122,7 @@ static void node_free(struct wnode *n)
 struct wnode *wtree_add(struct wtree *t, struct wnode *parent, const char *name)
 {
     char *path = path_below(parent, name);
+
     if (path == NULL) {
         return NULL;
     }

@@ -34,6 +34,7 @@ static int delete_impl(struct drover *db, struct drover_bytes table,
                        struct err *err)
 {
     int rc = drover_check(table, key, err);
+
     if (rc == 0) {
         rc = drover_check_writable(db, err);
     }

@@ -124,6 +124,7 @@ static int begin(struct drover *db, struct drover_bytes table,
                  struct drover_writer **out, struct err *err)
 {
     int rc = drover_check(table, key, err);
+
     if (rc == 0) {
         rc = drover_check_writable(db, err);
     }

@@ -351,6 +351,7 @@ static int sweep(struct scan *s)
 static int run(struct scan *s)
 {
     int rc = walk_db(s->db, &ops, s, &s->out->counts, s->err);
+
     if (rc == 0) {
         rc = scan_key_retry(s);
     }

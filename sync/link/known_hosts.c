@@ -78,6 +78,7 @@ static struct known_line *add_line(struct known_hosts *kh, unsigned number)
 {
     struct known_line *more =
         reallocarray(kh->lines, kh->count + 1, sizeof *more);
+
     if (more == NULL) {
         return NULL;
     }

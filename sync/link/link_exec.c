@@ -100,6 +100,7 @@ static void free_argv(char **argv)
 static char **copy_argv(const char *const *argv)
 {
     size_t n = 0;
+
     while (argv[n] != NULL) {
         n++;
     }

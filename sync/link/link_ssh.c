@@ -653,6 +653,7 @@ enum step link_ssh_st_exec(struct link_ssh *l)
 {
     enum step s = settle(l, libssh2_channel_exec(l->channel, l->config.command),
                          ST_STREAM);
+
     if (s == STEP_NEXT) {
         tell_up(l);
     }

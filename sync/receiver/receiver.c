@@ -162,6 +162,7 @@ static int check_hello(struct receiver *r, const struct wire_hello *hello,
                        struct wire_hello_ok *ok, struct err *err)
 {
     int rc = receiver_check_proto(hello, r->config.version, err);
+
     if (rc == 0) {
         rc = r->ops->identify(r->ctx, hello, ok, err);
     }

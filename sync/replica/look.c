@@ -56,6 +56,7 @@ static int judge(const struct meta *m, const char *dir, int64_t max_age_ns)
     struct meta_freshness f;
     struct role_facts facts;
     int rc = meta_freshness_read(m->fd, &f, &err);
+
     if (rc == ERR_NOTFOUND && role_look(m->fd, &facts, &err) == 0 &&
         facts.role == ROLE_PRIMARY) {
         /* An application's start script is the same after a promotion. */
@@ -94,6 +95,7 @@ int fresh_main(int argc, char **argv)
     struct err err = {0};
     int64_t max_age_ns = -1;
     int option;
+
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option != 'a') {
             return usage("fresh takes DIR and --max-age");
@@ -157,6 +159,7 @@ char *replica_utc(int64_t ns, char out[REPLICA_UTC_BYTES])
     struct tm tm;
     time_t t = (time_t)(ns / NS_PER_S);
     size_t n = 0;
+
     if (gmtime_r(&t, &tm) != NULL) {
         n = strftime(out, REPLICA_UTC_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
     }
@@ -304,6 +307,7 @@ int status_main(int argc, char **argv)
                                             {NULL, 0, NULL, 0}};
     bool json = false;
     int option;
+
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option != 'j') {
             return usage("status takes DIR and --json");

@@ -139,6 +139,7 @@ int receive_main(int argc, char **argv)
         .trash = {.max_bytes = TRASH_MAX_DEFAULT},
     };
     int option;
+
     while ((option = getopt_long(argc, argv, "", receive_options, NULL)) !=
            -1) {
         if (set_option(&set, option, &err) != 0) {

@@ -14,6 +14,7 @@ int options_mode(const char *text, mode_t must, mode_t *out, struct err *err)
     unsigned mode = 0;
     size_t n = strlen(text);
     bool octal = n > 0 && n <= 5;
+
     for (size_t i = 0; octal && i < n; i++) {
         octal = text[i] >= '0' && text[i] <= '7';
         mode = mode * 8 + (unsigned)(text[i] - '0');

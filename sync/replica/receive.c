@@ -84,6 +84,7 @@ static void *committer(void *arg)
     struct receive *rv = arg;
     struct err err = {0};
     int64_t tick_ms = receive_now_ms() + TICK_MS, due_ms = tick_ms;
+
     while (wait_for_work(rv, due_ms)) {
         bool last = draining(rv);
         int64_t again_ms = -1, now = receive_now_ms();
@@ -343,6 +344,7 @@ static int make_core(struct receive *rv, const struct replica_settings *set,
 static int start_threads(struct receive *rv, struct err *err)
 {
     int sys = pthread_create(&rv->committer, NULL, committer, rv);
+
     if (sys == 0) {
         rv->started++;
     }
@@ -411,6 +413,7 @@ static void save(struct receive *rv)
 static int serve(struct receive *rv, struct err *err)
 {
     CLEANUP(freep) uint8_t *buf = malloc(READ_BYTES);
+
     if (buf == NULL) {
         int rc = err_set(err, ERR_NOMEM, 0, "no memory to read with");
         (void)receive_refuse(err);
@@ -510,6 +513,7 @@ static int open_disk(struct receive *rv, const struct replica_settings *set,
                      struct err *err)
 {
     int rc = hear_first(rv, set, err);
+
     if (rc == 0) {
         rc = disk_open(&rv->disk, set->dir, &set->modes, err);
     }

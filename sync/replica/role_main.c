@@ -184,6 +184,7 @@ int promote_main(int argc, char **argv)
     };
     struct role_promote o = {.force = false};
     int option;
+
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'f') {
             o.force = true;
@@ -267,6 +268,7 @@ static const char *one_flag(int argc, char **argv, const char *command,
                                      {NULL, 0, NULL, 0}};
     char text[80];
     int option;
+
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option != 'f') {
             (void)snprintf(text, sizeof text, "%s takes DIR and --%s", command,
@@ -433,6 +435,7 @@ int kept_main(int argc, char **argv)
     };
     struct kept_job job = {.remove = false};
     int option;
+
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'x') {
             job.remove = true;

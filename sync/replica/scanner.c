@@ -125,7 +125,7 @@ static int keep_in_view(void *arg, const struct index_entry *was,
     return view_add(arg, was, now, err);
 }
 
-/* --- owners, groups and modes --------------------------------------------- */
+/* --- owners, groups and modes -------------------------------------------- */
 
 /* A value from before is told by its ctime while what the primary undoes is
  * kept aside (trash_link()): then keys stay as they are, and have their turn
@@ -208,6 +208,7 @@ static void sweep_temps(struct receive *rv)
 {
     uint64_t removed;
     struct err err;
+
     if (temps_sweep(&rv->disk.meta.db, rv->disk.begun_ns, &removed, &err) !=
         0) {
         replica_say_error(&err);
@@ -382,6 +383,7 @@ static int found(void *arg, struct digest name, bool is_table,
                  size_t key_len)
 {
     struct names_run *run = arg;
+
     if (is_stopped(run)) {
         return err_set(run->err, ERR_CLOSED, 0, "stopped");
     }
@@ -408,6 +410,7 @@ static int run_names(struct receive *rv, const struct scanner_job *job,
                      struct err *err)
 {
     struct names_run *run = calloc(1, sizeof *run);
+
     if (run == NULL) {
         return err_set(err, ERR_NOMEM, 0, "no memory for names");
     }
@@ -445,6 +448,7 @@ static uint64_t changes(struct receive *rv)
 int scanner_save(struct scanner *s, struct receive *rv, struct err *err)
 {
     uint64_t now = changes(rv);
+
     if (now == s->saved_changes) {
         return 0;
     }
@@ -609,6 +613,7 @@ static struct scanner_job *job_new(struct receive *rv, enum job_kind kind,
                                    uint64_t id)
 {
     struct scanner_job *job = calloc(1, sizeof *job);
+
     if (job == NULL) {
         struct err err;
         (void)err_set(&err, ERR_NOMEM, 0, "no memory for a scan");
@@ -636,6 +641,7 @@ void scanner_names(struct scanner *s, struct receive *rv, uint64_t id,
                    struct digest *names, size_t n)
 {
     struct scanner_job *job = job_new(rv, JOB_NAMES, id);
+
     if (job == NULL) {
         free(names);
         return;

@@ -391,6 +391,7 @@ static int go[2];
 static void *early_thread(void *arg)
 {
     char c;
+
     if (read(go[0], &c, 1) == 1) {
         (void)socket(AF_INET, SOCK_STREAM, 0);
     }

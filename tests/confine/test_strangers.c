@@ -290,6 +290,7 @@ static bool is_for(const char *name)
 static pid_t start_racer(const char *const *names, uint64_t s)
 {
     size_t count = 0;
+
     while (names[count] != NULL) {
         count++;
     }

@@ -263,6 +263,7 @@ static int device_inside(const struct scene *s)
 static int socket_inside(const struct scene *s)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
+
     if (snprintf(a.sun_path, sizeof a.sun_path, "%s/s", s->dir) >=
         (int)sizeof a.sun_path) {
         return NOT_HERE;
@@ -861,6 +862,7 @@ static int in_thread(void *(*run)(void *))
 {
     pthread_t t;
     int rc = NOT_HERE;
+
     if (pthread_create(&t, NULL, run, &rc) == 0) {
         (void)pthread_join(t, NULL);
     }

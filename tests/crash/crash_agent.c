@@ -111,6 +111,7 @@ static void take_acks(struct agent *a, struct bytes body, struct err *err)
 {
     struct wire_items items;
     uint64_t seq;
+
     if (wire_get_items(WIRE_ACK, body, &items, err) == 0) {
         while (wire_item_ack(&items, &seq) == 1) {
             answer(a, seq, ANSWER_ACK);
@@ -125,6 +126,7 @@ static int take(struct agent *a, enum wire_type type, struct bytes body,
     struct wire_nak nak;
     struct wire_error error;
     int rc = 0;
+
     if (type == WIRE_ACK) {
         take_acks(a, body, err);
     } else if (type == WIRE_NAK) {
@@ -190,6 +192,7 @@ static void turn(struct agent *a)
         {.fd = a->eof ? -1 : a->out, .events = POLLIN},
         {.fd = sending ? a->in : -1, .events = POLLOUT},
     };
+
     if (poll(pfd, 2, DEADLINE_MS) <= 0) {
         lab_bad("the receiver hangs (pid %d)", (int)a->pid);
         (void)kill(a->pid, SIGKILL);

@@ -47,6 +47,7 @@ static void make_fs(const struct fs *f)
         "-J",        "size=8", f->image, NULL};
     const char *xfs[] = {"mkfs.xfs", "-q", "-K", "-f", f->image, NULL};
     int rc = run(strcmp(f->kind, "xfs") == 0 ? xfs : ext4);
+
     if (rc == 127) {
         lab_skip("there is no mkfs.%s", f->kind);
     }
@@ -143,6 +144,7 @@ void fs_unmount(struct fs *f)
 void fs_private(void)
 {
     static bool done;
+
     if (geteuid() != 0) {
         lab_skip("mounting a file system needs root");
     }

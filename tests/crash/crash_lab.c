@@ -211,6 +211,7 @@ void lab_open_files(pid_t pid, struct lab_files *out)
 static size_t times_in(const struct lab_files *f, const char *name)
 {
     size_t times = 0;
+
     for (size_t i = 0; i < f->n; i++) {
         times += strcmp(f->name[i], name) == 0;
     }
@@ -287,6 +288,7 @@ static void grow_old(const char *path)
 static void read_below(struct tree *t, const char *path, const char *prefix)
 {
     DIR *dir = opendir(path);
+
     if (dir == NULL) {
         lab_broken("list %s", path);
     }
@@ -517,6 +519,7 @@ bool plan_parse(const char *text, struct crash_site *site, uint32_t *nth,
                 enum crash_fault *fault)
 {
     char fn[CRASH_NAME], word[16];
+
     if (sscanf(text, "%19[a-z0-9_]+%" SCNx64 ":%" SCNu32 ":%15s", fn,
                &site->caller, nth, word) != 4) {
         return false;

@@ -110,6 +110,7 @@ struct digest script_root(const char *dir)
     struct index *ix = index_new();
     struct err err;
     struct db db;
+
     if (ix == NULL || db_open(&db, dir, false, &err) != 0 ||
         scan_run(&db, ix, &opt, NULL, NULL, &result, &err) != 0) {
         lab_broken("scan %s: %s", dir, err.msg);
@@ -125,6 +126,7 @@ static bool is_ours(const char *name)
 {
     static const char *const names[] = {
         ".", "..", "replica", "freshness", "applied", "index", "lock"};
+
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(name, names[i]) == 0) {
             return true;
@@ -161,6 +163,7 @@ static bool no_temps(const char *dir, char *what, size_t room)
     struct walk_counts counts;
     struct err err;
     struct db db;
+
     if (db_open(&db, dir, false, &err) != 0 ||
         walk_db(&db, &ops, NULL, &counts, &err) != 0) {
         lab_broken("walk %s: %s", dir, err.msg);

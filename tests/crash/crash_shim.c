@@ -34,6 +34,7 @@ static uintptr_t main_from, main_to;
 static long raw(long number, long a, long b, long c, long d, long e, long f)
 {
     static long (*real)(long, ...);
+
     if (real == NULL) {
         *(void **)&real = dlsym(RTLD_NEXT, "syscall");
     }
@@ -72,6 +73,7 @@ void crash_shim_use(struct crash_page *p)
 __attribute__((constructor)) static void from_environment(void)
 {
     const char *path = getenv("CRASH_PAGE");
+
     if (path == NULL) {
         return;
     }
@@ -135,6 +137,7 @@ static void die(void)
 static enum crash_fault fate(uint32_t fn, const void *caller)
 {
     struct crash_page *p = __atomic_load_n(&page, __ATOMIC_ACQUIRE);
+
     if (p == NULL || !__atomic_load_n(&p->on, __ATOMIC_ACQUIRE)) {
         return FAULT_NONE;
     }
@@ -169,6 +172,7 @@ static int error_of(enum crash_fault f)
 static bool fails(uint32_t fn, const void *caller)
 {
     enum crash_fault f = fate(fn, caller);
+
     if (f == FAULT_NONE) {
         return false;
     }
@@ -251,6 +255,7 @@ int close(int fd)
 {
     enum crash_fault f = fate(FN_CLOSE, CALLER);
     int rc = (int)RAW(SYS_close, fd);
+
     if (f == FAULT_NONE) {
         return rc;
     }
@@ -276,6 +281,7 @@ int signalfd(int fd, const sigset_t *set, int flags)
 static ssize_t amount(uint32_t fn, const void *caller, size_t n)
 {
     enum crash_fault f = fate(fn, caller);
+
     if (f == FAULT_SHORT) {
         return (ssize_t)(n < 2 ? n : n / 2);
     }
@@ -348,6 +354,7 @@ int poll(struct pollfd *fds, nfds_t n, int ms)
 static bool swallowed(int fd, uint32_t what)
 {
     struct crash_page *p = __atomic_load_n(&page, __ATOMIC_ACQUIRE);
+
     if (p == NULL || p->swallow == 0) {
         return false;
     }

@@ -443,6 +443,7 @@ static void all_cuts(uint32_t each)
     uint32_t nth;
     enum crash_fault fault;
     bool acked[OPS * PARTS_MAX];
+
     for (size_t i = 0; i < OPS; i++) {
         for (size_t k = 0; k < ops[i].n; k++) {
             script[script_n++] = ops[i].steps[k];
@@ -522,6 +523,7 @@ static void play_relaxed(bool log_too)
 static void first_session(void)
 {
     struct agent a;
+
     if (what == WHAT_REPLICA || what == WHAT_RELAXED) {
         begin_session(&a, false);
         for (size_t i = 0; i < BASE_STEPS; i++) {

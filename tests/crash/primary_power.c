@@ -105,6 +105,7 @@ static pid_t run(const char *const *argv, const char *log)
 static int status_of(pid_t pid)
 {
     int status;
+
     if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status)) {
         return 126;
     }
@@ -174,6 +175,7 @@ static void grow_old(void)
 static int taken_back(void)
 {
     int n = 0;
+
     for (int i = 0; i < KEYS; i++) {
         char path[LONG];
         struct buf b = BUF_NULL;

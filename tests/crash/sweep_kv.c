@@ -202,6 +202,7 @@ enum { COMPARED = sizeof compared / sizeof compared[0] };
 static uint32_t counted(const char *name)
 {
     uint32_t n = 0;
+
     for (uint32_t i = 0; i < page->n; i++) {
         if (strcmp(crash_functions[page->sites[i].fn].name, name) == 0) {
             n += page->sites[i].count;

@@ -138,6 +138,7 @@ static void run_script(struct agent *a, struct result *r)
 {
     uint64_t seqs[STEPS] = {0};
     size_t from = 0;
+
     for (size_t p = 0; p < PHASES && (p == 0 || r->whole); p++) {
         send_phase(a, from, phase_end[p], seqs, r);
         if (r->whole && a->naked > r->naks) {
@@ -199,6 +200,7 @@ static void check_disk(const struct result *r)
 static void check_words(const struct result *r, enum crash_fault fault)
 {
     bool failed = !r->whole || r->naks > 0 || r->status != 0;
+
     if (fault == FAULT_KILL) {
         return;
     }

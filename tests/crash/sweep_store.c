@@ -99,6 +99,7 @@ static int with_db(int (*fn)(struct drover *db, struct drover_error *e))
     struct drover_error e = {0};
     struct drover *db;
     int rc = drover_open(db_path, 0, &db, &e);
+
     if (rc == 0) {
         rc = fn(db, &e);
         drover_close(db);
@@ -187,6 +188,7 @@ static int get_in(struct drover *db, struct drover_error *e)
     void *value;
     size_t len;
     int rc = drover_get(db, T("t"), T("a"), 1000, &value, &len, e);
+
     if (rc == 0) {
         if (len != 5 || memcmp(value, "old a", 5) != 0) {
             lab_bad("get: %zu bytes of something else", len);
@@ -219,6 +221,7 @@ static int list_in(struct drover *db, struct drover_error *e)
 {
     int n = 0,
         rc = drover_keys(db, T("d"), T(""), DROVER_LIST_SORTED, count, &n, e);
+
     if (rc == 0 && n != 3) {
         lab_bad("keys: %d of 3, and no error", n);
     }
@@ -340,6 +343,7 @@ static struct index *an_index(void)
 {
     struct index *ix = index_new();
     struct err e;
+
     for (uint64_t i = 0; ix != NULL && i < ENTRIES; i++) {
         struct index_entry entry = {.name = digest_of(&i, sizeof i),
                                     .digest = {i + 1, i},
@@ -398,6 +402,7 @@ static int with_raw_db(int (*fn)(const struct db *db, struct err *e))
     struct err e = {0};
     struct db db;
     int rc = db_open(&db, db_path, false, &e);
+
     if (rc == 0) {
         rc = fn(&db, &e);
         db_close(&db);

@@ -181,6 +181,7 @@ static const char *path_of(char out[600], const char *db, const char *outside,
                            unsigned place)
 {
     const char *p = places[place];
+
     if (p[0] == '!') {
         (void)snprintf(out, 600, "%s/%s", outside, p + 5);
     } else {

@@ -73,6 +73,7 @@ static void on_data(void *arg, uint64_t id, const void *data, size_t n,
                     const struct looked *r)
 {
     struct bench *b = arg;
+
     if (n == 0) {
         b->stream_end = r->result;
         b->opened = *r;
@@ -300,6 +301,7 @@ regular_file_in_a_tables_path_is_evidence_that_it_is_gone(void **state)
 static void unreadable_table_is_an_error_not_a_delete(void **state)
 {
     struct bench *b = *state;
+
     if (geteuid() == 0) {
         print_message("skipped: root reads everything\n");
         skip();

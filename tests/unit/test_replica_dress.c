@@ -220,7 +220,7 @@ static void keys_are_held_while_the_primary_may_undo(void **state)
     assert_int_equal(mode_of(r, "t.tbl/a.kv"), 0640);
 }
 
-/* --- as root: owners, groups, and what is not ours to change ----------------- */
+/* --- as root: owners, groups, and what is not ours to change ------------- */
 
 static void need_root(void)
 {
@@ -326,6 +326,7 @@ static void what_a_user_may_not_set_is_counted(void **state)
 static void an_acl_stays(void **state)
 {
     struct rig *r = *state;
+
     /* user::rwx user:65534:rwx group::--- mask::rwx other::--- */
     static const unsigned char acl[] = {2,  0, 0, 0, /* version */
                                         1,  0, 7, 0, 0xff, 0xff, 0xff, 0xff,

@@ -152,6 +152,7 @@ static void forget(struct bench *b)
 static size_t times(const struct bench *b, const char *line)
 {
     size_t n = 0;
+
     for (size_t i = 0; i < b->count; i++) {
         n += strcmp(b->seen[i], line) == 0;
     }
@@ -884,6 +885,7 @@ static void move_something(struct mover *m)
     int from_fd = base_of(m, &from), to_fd = base_of(m, &to);
     uint64_t what = prng_below(&m->rand, 10);
     char name[64];
+
     if (what == 0) {
         (void)mkdirat(from_fd, from, 0755);
     } else if (what <= 3) {
@@ -906,6 +908,7 @@ static void move_something(struct mover *m)
 static void *mover_run(void *arg)
 {
     struct mover *m = arg;
+
     for (int i = 0; i < 60; i++) {
         move_something(m);
     }
@@ -1252,6 +1255,7 @@ static bool mounts_stay_here(void)
 static void unmounted_root_is_lost(void **state)
 {
     struct bench *b = *state;
+
     if (unshare(CLONE_NEWNS) != 0) {
         print_message("skipped: no mount namespace (%s)\n", strerror(errno));
         skip();
@@ -1282,6 +1286,7 @@ static int limited_child(struct bench *b, const char *limit, int value)
 {
     char path[100], text[32];
     int uid = (int)getuid(), gid = (int)getgid();
+
     if (unshare(CLONE_NEWUSER) != 0) {
         return 77;
     }

@@ -228,7 +228,7 @@ struct flight *flight_sent(struct repl *r, uint64_t seq)
     HASH_FIND(hh, r->flights_by_seq, &seq, sizeof seq, f);
     return f != NULL && f->state == FLIGHT_SENT ? f : NULL;
 }
-/* --- their records -------------------------------------------------------- */
+/* --- their records ------------------------------------------------------- */
 
 bool flight_fresh(const struct record *rec)
 {

@@ -211,6 +211,7 @@ static int op_remove(void *ctx, struct bytes table, struct bytes key,
     struct disk *d = ctx;
     struct tables_one *t;
     int rc = tables_get(&d->tables, table.p, table.len, false, &t, err);
+
     if (rc == ERR_NOTFOUND) {
         return INSTALL_ABSENT;
     }
@@ -340,6 +341,7 @@ static int drop_next(struct disk *d, bool force, char *key_out, size_t *key_len,
 static int drop_dir(struct disk *d, struct bytes table, struct err *err)
 {
     int rc = table_remove_dir(&d->meta.db, table.p, table.len, err);
+
     if (rc == 0) {
         return TABLE_DROP_DONE;
     }
@@ -416,6 +418,7 @@ static int op_sync_both(void *ctx, const uint64_t *stages, size_t n,
     struct err how = {0};
     int *fds;
     size_t values;
+
     if (sync_kept(d, dirs_err) != 0) {
         (void)numbered(dirs_err->code, dirs_err); /* the session's end */
     }
@@ -510,6 +513,7 @@ static int op_keep_undone(void *ctx, bool on, struct err *err)
 {
     struct disk *d = ctx;
     int rc = on ? open_undone(d, err) : 0;
+
     if (rc == 0) {
         atomic_store(&d->undo_since_ns, on ? clock_real_ns() : 0);
     }
@@ -621,6 +625,7 @@ bool disk_lost(struct disk *d, char *why, size_t why_room)
 int disk_tell_applied(struct disk *d, uint64_t *seen, struct err *err)
 {
     uint64_t now = atomic_load_explicit(&d->changes, memory_order_relaxed);
+
     if (now == *seen) {
         return 0;
     }

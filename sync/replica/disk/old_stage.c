@@ -56,6 +56,7 @@ static int each_entry(int at, const char *name,
 static int sweep_one(int fd, const char *name, void *arg)
 {
     bool *top = arg, below = false;
+
     if (unlinkat(fd, name, 0) == 0 || errno == ENOENT) {
         return 0;
     }
@@ -77,6 +78,7 @@ int old_stage_remove(int meta_fd, struct err *err)
 {
     bool top = true;
     int sys = each_entry(meta_fd, OLD_STAGE, sweep_one, &top);
+
     if (sys == 0 && unlinkat(meta_fd, OLD_STAGE, AT_REMOVEDIR) != 0 &&
         errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST) {
         sys = errno;

@@ -245,6 +245,7 @@ int stages_begin(struct stages *s, uint64_t number, struct bytes table,
                  uint64_t size_hint, struct err *err)
 {
     struct stage *st = new_stage(number, table);
+
     if (st == NULL) {
         return err_set(err, ERR_NOMEM, 0, "no memory to stage a value");
     }
@@ -384,6 +385,7 @@ static int dress(const struct stages *s, const struct stage *st,
                  struct err *err)
 {
     struct stat now;
+
     if (fstat(st->file.fd, &now) != 0) {
         return fail(s, st, err, errno, "stat");
     }
@@ -495,6 +497,7 @@ int stages_sync(struct stages *s, const uint64_t *numbers, size_t n,
 {
     int *fds;
     size_t waiting;
+
     if (n == 0) {
         return 0;
     }
@@ -562,6 +565,7 @@ static int move(struct stages *s, struct stage *st, const char *name,
                 const struct tables_one *t, struct err *err)
 {
     struct newfile to;
+
     if (newfile_open(&to, t->fd, name, s->modes.file_mode) != 0) {
         return fail(s, st, err, errno, "create");
     }

@@ -109,6 +109,7 @@ void sync_choice_took(struct sync_choice *c, size_t n, enum sync_way way,
 struct sync_group *sync_group_new(int fs_fd)
 {
     struct sync_group *g = calloc(1, sizeof *g);
+
     if (g == NULL) {
         return NULL;
     }

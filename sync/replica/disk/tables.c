@@ -74,6 +74,7 @@ static size_t find(const struct tables *t, const void *name, size_t len,
 size_t tables_touched(const struct tables *t, int *fds_out)
 {
     size_t n = 0;
+
     for (size_t i = 0; i < t->n; i++) {
         if (t->open[i].touched) {
             fds_out[n++] = t->open[i].fd;
@@ -121,6 +122,7 @@ static void make_room(struct tables *t)
 static bool still_there(struct tables *t, struct tables_one *o)
 {
     struct stat mine, named;
+
     if (fstat(o->fd, &mine) != 0 || mine.st_nlink == 0) {
         return false;
     }

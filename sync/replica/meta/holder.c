@@ -13,6 +13,7 @@
 void holder_printable(struct bytes b, char *out, size_t room)
 {
     size_t n = b.len < room - 1 ? b.len : room - 1;
+
     for (size_t i = 0; i < n; i++) {
         out[i] = b.p[i] > 0x20 && b.p[i] < 0x7f ? (char)b.p[i] : '?';
     }

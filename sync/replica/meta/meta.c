@@ -66,6 +66,7 @@ static int open_dir(int at, const char *name, const struct meta_modes *modes,
                                 .renew = true,
                                 .give = true};
     int fd = own_dir_open(at, name, &how, NULL, err);
+
     if (fd == ERR_PERM && modes->group != (gid_t)-1) {
         return err_wrap(err,
                         "for group %ju (is the receiver's user a member of "
@@ -81,6 +82,7 @@ static int make_root(const char *path, const struct meta_modes *modes,
                      struct err *err)
 {
     struct stat st;
+
     if (stat(path, &st) == 0) {
         return 0;
     }
@@ -101,6 +103,7 @@ static int check_group(int root_fd, const struct meta_modes *modes,
 {
     gid_t gid = modes->group;
     struct stat st;
+
     if (gid == (gid_t)-1 && (modes->dir_mode & S_ISGID) != 0 &&
         fstat(root_fd, &st) == 0 && (st.st_mode & S_ISGID) != 0) {
         gid = st.st_gid;
@@ -127,6 +130,7 @@ static int open_below(struct meta *m, const struct meta_modes *modes,
                       struct err *err)
 {
     struct stat st;
+
     if (fstatat(m->db.root_fd, META_DIR "/" META_FILE_PRIMARY, &st,
                 AT_SYMLINK_NOFOLLOW) == 0 &&
         fstatat(m->db.root_fd, META_DIR "/" META_FILE_REPLICA, &st,
@@ -211,6 +215,7 @@ static bool is_left_over(int meta_fd, const char *name)
     const size_t suffix = sizeof ".new" - 1;
     size_t n = strlen(name);
     struct stat st;
+
     if (strncmp(name, META_FILE_TAKEOVER "-",
                 sizeof META_FILE_TAKEOVER "-" - 1) == 0) {
         return fstatat(meta_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -224,6 +229,7 @@ void meta_sweep(int meta_fd)
     CLEANUP(fd_closep)
     int fd = retry_openat(meta_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
     if (dir == NULL) {
         return;
     }
@@ -258,6 +264,7 @@ static int write_all(int fd, const void *text, size_t len)
 static int give_like_dir(int fd, int meta_fd)
 {
     struct stat dir, st;
+
     if (fstat(meta_fd, &dir) != 0 || fstat(fd, &st) != 0) {
         return errno;
     }
@@ -272,6 +279,7 @@ static int fill(int fd, int meta_fd, const void *text, size_t len,
                 const struct meta_write *how)
 {
     int sys = write_all(fd, text, len);
+
     if (sys == 0 && how->like_dir) {
         sys = give_like_dir(fd, meta_fd);
     }

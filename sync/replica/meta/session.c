@@ -206,6 +206,7 @@ bool session_superseded(struct session *s, int64_t silent_ms, char *why,
                         size_t why_room)
 {
     struct stat st;
+
     if (lock_is_lost(s)) {
         (void)snprintf(why, why_room,
                        META_DIR "/" META_FILE_LOCK
@@ -301,6 +302,7 @@ static int check_old(const struct meta *m, const struct meta_ident *ident,
 {
     struct reign r = reign_of(ident);
     int rc = reign_check(&r, hello, err);
+
     if (rc == 0 && expects(hello) && dirid_known(ident->self) &&
         memcmp(ident->self, hello->expected, sizeof ident->self) != 0) {
         rc = refuse_strange(DR_REPLICA_OTHER, m->db.path,
@@ -328,6 +330,7 @@ int session_check(const struct meta *m, const struct wire_hello *hello,
 {
     struct meta_ident ident;
     int rc = m->fd < 0 ? ERR_NOTFOUND : meta_ident_read(m->fd, &ident, err);
+
     if (rc == 0) {
         rc = check_old(m, &ident, hello, err);
         if (rc == 0) {
@@ -382,6 +385,7 @@ enum reign_change session_follow(struct meta_ident *ident,
 {
     struct reign r = reign_of(ident);
     enum reign_change change = reign_follow(&r, hello);
+
     if (change == REIGN_NEW) {
         ident->epoch = r.epoch;
         ident->watermark = 0;

@@ -62,6 +62,7 @@ int role_look(int meta_fd, struct role_facts *out, struct err *err)
 {
     struct role_facts f = {.role = ROLE_NONE};
     int rc = meta_ident_read(meta_fd, &f.ident, err);
+
     if (rc == 0) {
         f.role = ROLE_REPLICA;
         f.epoch = f.ident.epoch;
@@ -84,6 +85,7 @@ int role_look(int meta_fd, struct role_facts *out, struct err *err)
 int role_open(struct meta *m, const char *dir, struct err *err)
 {
     int rc = meta_look(m, dir, err);
+
     if (rc == ERR_NOTFOUND) {
         return err_wrap(err, "%s is neither a primary nor a replica", dir);
     }

@@ -18,6 +18,7 @@ static int clean_up(int meta_fd, struct err *err)
 {
     static const char *const names[] = {META_FILE_PRIMARY, META_FILE_EPOCH,
                                         META_FILE_PROMOTED, META_FILE_AGENT};
+
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (unlinkat(meta_fd, names[i], 0) != 0 && errno != ENOENT) {
             return err_sys(err, errno, "remove " META_DIR "/%s", names[i]);

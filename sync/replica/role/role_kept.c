@@ -51,6 +51,7 @@ static int remove_entries(int fd, int depth, struct err *err)
 {
     DIR *dir = fdopendir(fd);
     int rc = 0;
+
     if (dir == NULL) {
         rc = err_sys(err, errno, "list");
         (void)close(fd);
@@ -133,6 +134,7 @@ static int on_table(void *arg, const char *table, size_t len, int dir_fd)
     struct keep *k = arg;
     struct stat st;
     char name[16];
+
     if (fstat(dir_fd, &st) != 0) {
         return err_sys(k->err, errno, "stat a table");
     }
@@ -270,6 +272,7 @@ int role_kept_next(int meta_fd, uint64_t after, uint64_t *epoch_out,
     uint64_t best = 0;
     int fd = open_dir(meta_fd, ".");
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
     if (dir == NULL) {
         int rc = err_sys(err, errno, "list " META_DIR);
         fd_closep(&fd);
@@ -310,6 +313,7 @@ struct compare {
 static int same_bytes(int a, int b, struct err *err)
 {
     char x[COMPARE_BYTES], y[COMPARE_BYTES];
+
     for (off_t at = 0;;) {
         ssize_t n = pread(a, x, sizeof x, at);
         ssize_t k = pread(b, y, sizeof y, at);
@@ -388,6 +392,7 @@ static int compare_both(struct compare *c, struct err *err)
     static const struct walk_ops now = {.key = count_key};
     struct walk_counts more = {0};
     int rc = kept_each(c->kept, compare_key, c, err);
+
     if (rc == 0) {
         rc = walk_db(&c->m->db, &now, c, &more, err);
     }

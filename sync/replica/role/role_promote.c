@@ -40,6 +40,7 @@ static int clean_up(int meta_fd, struct err *err)
     static const char *const names[] = {META_FILE_FRESHNESS, META_FILE_APPLIED,
                                         META_FILE_INDEX, META_FILE_TAKEOVER};
     int rc = 0;
+
     for (size_t i = 0; rc == 0 && i < sizeof names / sizeof names[0]; i++) {
         rc = gone(meta_fd, names[i], 0, err);
     }
@@ -75,6 +76,7 @@ static void read_record(int meta_fd, uint64_t epoch, struct role_promoted *out)
     char text[META_TEXT_MAX];
     struct err err;
     struct role_promoted p = {.epoch = 0};
+
     if (meta_read(meta_fd, META_FILE_PROMOTED, text, sizeof text, NULL, &err) !=
             0 ||
         sscanf(text,
