@@ -118,6 +118,10 @@ static const struct {
      "a replica of the agent's own host? systemctl edit drover@NAME: "
      "[Service] ReadWritePaths=DIR; else is its disk mounted read-only: "
      "findmnt -T DIR"},
+    {DR_REPLICA_IO, 0, "cannot be read on the replica",
+     "what is there? on HOST: ls -la DIR; findmnt -R -T DIR; a link or a mount "
+     "in a table's place, rights that were taken away? when it is put right: "
+     "drover verify REPLICA"},
     {DR_REPLICA_IO, EROFS, NULL,
      "a replica of the agent's own host? systemctl edit drover@NAME: "
      "[Service] ReadWritePaths=DIR; else on HOST: findmnt -T DIR; dmesg | "

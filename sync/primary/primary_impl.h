@@ -37,6 +37,7 @@
  *     reconcile.c       jobs and steps
  *     differs.c         what is known to differ
  *     uncompared.c      what could not be compared
+ *     unread.c          what a replica's own scan could not read
  *
  * No two call each other, even by way of others.  Lowest first: actions, due,
  * changelog, gate, pace, refused, aside, flights, reads, uncompared, compare,
@@ -53,6 +54,7 @@
 #include "sync/primary/compare/differs.h"
 #include "sync/primary/compare/heard.h"
 #include "sync/primary/compare/modes.h"
+#include "sync/primary/compare/unread.h"
 #include "sync/primary/delivery/changelog.h"
 #include "sync/primary/delivery/flights.h"
 #include "sync/primary/delivery/frames.h"
@@ -294,6 +296,7 @@ struct compare {
     unsigned round;
     uint64_t barrier; /* SETTLING, DRAINING */
     unsigned debts;   /* of the replica when it began */
+    uint64_t busy;    /* what its scan could not read, for a lock or changes */
     bool looks;       /* at what the replica's scan found, beside its index */
     int64_t began_ms;
     uint8_t nodes_todo[256]; /* node digests differ */
@@ -446,7 +449,8 @@ struct repl {
     bool blind;           /* what it lacks is not in the log: lag is unknown */
     unsigned debts;       /* grows with each reason to compare anew */
     int64_t owed_soon_ms; /* since when */
-    struct differs differs; /* what is known to differ */
+    struct unread unread_there; /* what its scan could not read */
+    struct differs differs;     /* what is known to differ */
     struct heard heard;
     struct modes modes;  /* what readers there may not be able to read */
     unsigned scans_open; /* asked for in this session, and not answered */

@@ -219,7 +219,7 @@ bool primary_keeps_up(struct primary *p, int replica, int64_t lag_limit_ms,
 
     p->now_ms = now_ms;
     if (stuck_lasts(p, r, why_out) || differs_say(p, r, why_out) ||
-        modes_say(r, why_out)) {
+        modes_say(r, why_out) || unread_say(r, why_out)) {
         return false;
     }
     primary_status(p, replica, now_ms, &st);

@@ -206,6 +206,7 @@ static int on_ready(struct primary *p, struct repl *r, struct bytes body,
     r->replica_keys = m.keys;
     r->blank = r->initial && m.keys == 0;
     brake_count(p, r, m.keys, true);
+    unread_heard(r, m.errors, m.first_error);
     if (m.errors > 0) {
         primary_log(p, r->id, 4, DR_REPLICA_IO,
                     "%llu keys cannot be read on the replica: %.*s",
@@ -249,7 +250,9 @@ static void compare_roots(struct primary *p, struct repl *r)
         if (dirid_complete(&r->dirid, r->replica_keys)) {
             primary_act(p, &met);
         }
-        r->equal_wall_ns = r->ping_wall_ns;
+        if (r->unread_there.count == 0) {
+            r->equal_wall_ns = r->ping_wall_ns;
+        }
         r->mismatches = 0;
         r->compare_fails = 0;
         differs_equal(r);

@@ -125,6 +125,36 @@ edited() {
     same r1 || fail "status says that all is well, and the replica differs"
     expect 0 ctl verify r1
 }
+# What the replica's own scan cannot read is not known to be equal, whatever the
+# digests of before say.
+blind() {
+    table t.tbl
+    table u.tbl
+    write fill "$P/t.tbl" 0 5 100
+    write fill "$P/u.tbl" 0 5 100
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    proven r1
+    stop_agent
+    mv "$W/r1/t.tbl" "$W/aside"
+    ln -s ../aside "$W/r1/t.tbl"
+    start_agent
+    must_within "$WAIT" status_is "warnings[id=306].id" 306
+    expect 1 ctl status
+    out_has "cannot be read on the replica"
+    out_has "drover verify r1"
+    is "$(status "$(of r1 equal_as_of)")" null "the time it was equal"
+    expect 1 ctl verify r1
+    expect 1 ctl status
+    rm "$W/r1/t.tbl"
+    mv "$W/aside" "$W/r1/t.tbl"
+    expect 0 ctl verify r1
+    must_within "$WAIT" ctl status
+    proven r1
+}
+
 # What was found is a state: known until it is repaired.
 known_to_differ() {
     expect_json 1 ctl status --json

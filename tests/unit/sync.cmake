@@ -112,7 +112,7 @@ drover_sync_test(age)
 drover_sync_test(changelog)
 drover_sync_test(gate)
 drover_sync_test(pace)
-foreach(module IN ITEMS primary heard aside refused stuck uncompared differs modes brake dirid primary_bounds primary_compare
+foreach(module IN ITEMS primary heard aside refused stuck uncompared unread differs modes brake dirid primary_bounds primary_compare
                         primary_session primary_stream primary_walk leaving unborn)
   drover_sync_test(${module})
   target_link_libraries(unit_sync_${module} PRIVATE drover_sync_support)

@@ -137,6 +137,7 @@ static void begin(struct primary *p, struct compare *c)
     c->debts = r->debts;
     c->uncompared.max = c->opt.names_max > 0 ? c->opt.names_max : 1;
     c->looks = false;
+    c->busy = 0;
     if (c->opt.scan || c->opt.content) {
         ask_scan(p, r, c);
         return;
@@ -157,6 +158,8 @@ int reconcile_scanned(struct primary *p, struct repl *r,
     r->root = m->result.root;
     r->replica_keys = m->result.keys;
     c->result.reread = m->result.reread;
+    unread_heard(r, m->result.errors > c->busy ? m->result.errors - c->busy : 0,
+                 m->result.first_error);
     if ((r->features & WIRE_FEATURE_LOOK) != 0) {
         /* More than were told by name. */
         if (c->uncompared.count < m->result.errors) {
@@ -187,6 +190,7 @@ void reconcile_unread(const struct primary *p, struct repl *r,
         return; /* of a comparison that is over */
     }
     heard_answer(p, r);
+    c->busy += m->busy != 0;
     struct uncompared_key k = {.why = m->busy ? UNCOMPARED_LOCKED
                                               : UNCOMPARED_UNREADABLE,
                                .is_table = m->is_table,

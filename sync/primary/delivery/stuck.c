@@ -117,7 +117,7 @@ static void say_locked(const char *name, const char *where, int64_t for_ms,
                        struct err *err)
 {
     (void)err_set(err, ERR_TIMEOUT, 0,
-                  "%s is locked on the %s for %lld s by %.16s (pid %lu)%s",
+                  "%s is locked on the %s for %lld s by %.20s (pid %lu)%s",
                   name, where, (long long)(for_ms / 1000),
                   comm[0] != '\0' ? comm : "an unknown process",
                   (unsigned long)pid, more);
