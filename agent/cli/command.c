@@ -198,33 +198,45 @@ static size_t options_for(const struct command *command, struct option *out)
     return n;
 }
 
-static void take_option(struct cli *cli, int c, const char *arg)
+/* Those that all commands take; true: it was one. */
+static bool take_shared_option(struct cli *cli, int c, const char *arg)
 {
     switch (c) {
     case 'c':
         cli->config_file = arg;
-        break;
+        return true;
     case OPT_DB:
         cli->db = arg;
-        break;
+        return true;
     case OPT_SOCKET:
         cli->socket = arg;
-        break;
+        return true;
     case OPT_JSON:
         cli->json = true;
-        break;
+        return true;
     case 'q':
         cli->quiet = true;
-        break;
+        return true;
     case 'v':
         cli->verbose++;
-        break;
+        return true;
     case OPT_COLOR:
         cli->color_when = arg;
-        break;
+        return true;
     case 'h':
         cli->help = true;
-        break;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void take_option(struct cli *cli, int c, const char *arg)
+{
+    if (take_shared_option(cli, c, arg)) {
+        return;
+    }
+    switch (c) {
     case OPT_LOG_LEVEL:
         cli->log_level = arg;
         break;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * hint: see hint.h.  Rows from the special to the general; what is in no row is
- * of the table in state.c. */
+ * in errors.def. */
 #include "sync/errors/hint.h"
 
 #include <errno.h>

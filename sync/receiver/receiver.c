@@ -265,12 +265,17 @@ static int unexpected(enum wire_type type, const char *why, struct err *err)
     return err->code;
 }
 
+static bool is_too_early(const struct receiver *r, enum wire_type type)
+{
+    /* Only this thread writes `greeted`. */
+    return !r->greeted && type != WIRE_HELLO && type != WIRE_BYE &&
+           type != WIRE_ERROR;
+}
+
 static int on_frame(struct receiver *r, enum wire_type type, struct bytes body,
                     struct err *err)
 {
-    /* Only this thread writes `greeted`. */
-    if (!r->greeted && type != WIRE_HELLO && type != WIRE_BYE &&
-        type != WIRE_ERROR) {
+    if (is_too_early(r, type)) {
         return unexpected(type, "before HELLO", err);
     }
     switch (type) {
