@@ -165,7 +165,8 @@ int cmd_wait(struct cli *cli)
         cli_print_json(cli, result);
     } else if (!cli->quiet) {
         if (rc != 0 || cli->verbose > 0) {
-            render_wait(rc != 0 ? cli->err : cli->out, result);
+            render_wait(rc != 0 ? cli->err : cli->out, result,
+                        names_shown(cli));
         }
         render_warnings(cli->err, result);
     }

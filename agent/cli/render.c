@@ -258,11 +258,10 @@ static void compare_names(FILE *out, const json_t *r, size_t names_max)
     }
 }
 
-/* Why the answer is not "equal", key by key. */
-static void compare_uncompared(FILE *out, const json_t *r, size_t names_max)
+/* Key by key, why it is `what`, of `all`. */
+static void reasons(FILE *out, const json_t *list, uint64_t all,
+                    const char *what, size_t names_max)
 {
-    const json_t *list = json_object_get(r, "not_compared");
-    uint64_t all = count_of(r, "unread");
     const json_t *key;
     size_t i;
 
@@ -270,7 +269,7 @@ static void compare_uncompared(FILE *out, const json_t *r, size_t names_max)
         if (i == names_max) {
             break;
         }
-        (void)fputs("  not compared  ", out);
+        (void)fprintf(out, "  %s  ", what);
         render_clean(out,
                      field_text(json_object_get(key, "error"), "text", ""));
         (void)fputc('\n', out);
@@ -278,8 +277,7 @@ static void compare_uncompared(FILE *out, const json_t *r, size_t names_max)
     size_t shown = json_array_size(list);
     shown = shown < names_max ? shown : names_max;
     if (all > shown && shown > 0) {
-        (void)fprintf(out, "  and %s more not compared\n",
-                      COUNT_TEXT(all - shown));
+        (void)fprintf(out, "  and %s more %s\n", COUNT_TEXT(all - shown), what);
     }
 }
 
@@ -320,7 +318,8 @@ void render_compared(FILE *out, const char *mode, const json_t *r,
         (void)fputc('\n', out);
     }
     compare_names(out, r, names_max);
-    compare_uncompared(out, r, names_max);
+    reasons(out, json_object_get(r, "not_compared"), count_of(r, "unread"),
+            "not compared", names_max);
 }
 
 void render_compare(FILE *out, const json_t *result, size_t names_max,
@@ -342,7 +341,7 @@ void render_compare(FILE *out, const json_t *result, size_t names_max,
     compare_last_word(out, mode, wrong);
 }
 
-void render_wait(FILE *out, const json_t *result)
+void render_wait(FILE *out, const json_t *result, size_t names_max)
 {
     const json_t *replicas = json_object_get(result, "replicas");
     const json_t *r;
@@ -358,14 +357,17 @@ void render_wait(FILE *out, const json_t *result)
         }
         (void)fputs(": not yet, ", out);
         render_clean(out, field_text(r, "state", "unknown"));
-        (void)fprintf(out, ", %s keys pending\n",
-                      COUNT_TEXT(count_of(r, "pending_keys")));
+        uint64_t pending = count_of(r, "pending_keys");
+        (void)fprintf(out, ", %s key%s pending\n", COUNT_TEXT(pending),
+                      plural(pending));
         if (json_is_object(error)) {
             (void)fputs("      ", out);
             render_error_line(out, error);
             (void)fputc('\n', out);
             render_hint(out, error);
         }
+        reasons(out, json_object_get(r, "not_there"), count_of(r, "lacks"),
+                "not there", names_max);
     }
 }
 

@@ -29,7 +29,7 @@ void render_compare(FILE *out, const json_t *result, size_t names_max,
 /* drover approve --dry-run: what is held for a replica, or that nothing is. */
 void render_held(FILE *out, const char *replica, const json_t *held);
 /* drover wait. */
-void render_wait(FILE *out, const json_t *result);
+void render_wait(FILE *out, const json_t *result, size_t names_max);
 /* A job's progress as one line without its newline. */
 void render_progress(struct buf *out, const json_t *object);
 /* "drover: DR-502 text" and "  HINT: ...", of {"id", "text", "hint"}. */

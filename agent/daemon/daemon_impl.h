@@ -10,7 +10,8 @@
  *     saving.c         the index, saved and loaded
  *     scanning.c       scans, as coverage.c says, and what their end means
  *     status.c         what status shows
- *     job_target.c, jobs_compare.c, jobs.c    wait, resync, verify
+ *     job_target.c, jobs_compare.c, jobs_wait.c, jobs.c
+ *                      wait, resync, verify
  *     daemon_root.c    the root: its identity, losing it, finding it again
  *     daemon_pump.c    glue between the core and the watch, looks and scans
  *     daemon_manage.c  reload, pause, approve, anew

@@ -48,3 +48,20 @@ json_t *job_error(const struct job *j, const char *replica,
     return hint_names_error(err, j->daemon->config,
                             r != NULL ? r->config : NULL);
 }
+
+const char *target_stands(const struct job *j, const struct job_target *t)
+{
+    switch (j->phase) {
+    case JOB_FENCE:
+        return "the agent is still reading the database";
+    case JOB_SCAN:
+    case JOB_SCANNED:
+        return "the agent's own scan has not ended";
+    case JOB_RUN:
+    case JOB_ENDED:
+        break;
+    }
+    return t->compare == 0    ? "there is no session with the replica"
+           : t->phase != NULL ? t->phase
+                              : "waiting";
+}

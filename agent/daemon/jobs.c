@@ -25,7 +25,6 @@
 #include "agent/daemon/members.h"
 #include "agent/daemon/status.h"
 #include "agent/replica/left_out.h"
-#include "sync/errors/state.h"
 
 enum {
     PROGRESS_MS = 200,
@@ -35,29 +34,10 @@ enum {
     CONTENT_MOST_MS = 6 * 3600 * 1000,
 };
 
-static json_t *wait_target_json(struct job *j, const struct job_target *t)
-{
-    struct replica *r = replica_find(&j->daemon->replicas, t->name);
-    struct replica_status st = {.state = REPLICA_FAILED};
-
-    if (r != NULL) {
-        primary_status(j->daemon->core, r->number, daemon_ms(), &st);
-    }
-    const struct err *err = t->failed             ? &t->err
-                            : j->unread.code != 0 ? &j->unread
-                                                  : &st.last_error;
-    bool show = !t->done || t->failed;
-    return json_pack("{s:s, s:b, s:s, s:I, s:o}", "name", t->name, "done",
-                     t->done && !t->failed, "state",
-                     replica_state_word(st.state), "pending_keys",
-                     (json_int_t)st.pending_keys, "error",
-                     show ? job_error(j, t->name, err) : json_null());
-}
-
 static json_t *target_json(struct job *j, struct job_target *t, bool end)
 {
     if (!j->is_compare) {
-        return wait_target_json(j, t);
+        return wait_target_json(j, t, end);
     }
     bool now = t->done && !t->told;
     t->told = t->done;

@@ -61,9 +61,8 @@ static json_t *names_json(const struct compare_result *r)
     return list;
 }
 
-/* Takes nothing: the keys are the core's. */
-static json_t *uncompared_json(const struct job *j, const char *replica,
-                               const struct uncompared_key *keys, size_t n)
+json_t *uncompared_json(const struct job *j, const char *replica,
+                        const struct uncompared_key *keys, size_t n)
 {
     json_t *list = json_array();
 
@@ -331,24 +330,6 @@ bool compare_step(struct job *j, bool *good_out)
     return done;
 }
 
-static const char *where_it_stands(const struct job *j,
-                                   const struct job_target *t)
-{
-    switch (j->phase) {
-    case JOB_FENCE:
-        return "the agent is still reading the database";
-    case JOB_SCAN:
-    case JOB_SCANNED:
-        return "the agent's own scan has not ended";
-    case JOB_RUN:
-    case JOB_ENDED:
-        break;
-    }
-    return t->compare == 0    ? "there is no session with the replica"
-           : t->phase != NULL ? t->phase
-                              : "waiting";
-}
-
 static void expire(struct job *j, struct job_target *t)
 {
     struct replica *r = replica_find(&j->daemon->replicas, t->name);
@@ -369,7 +350,7 @@ static void expire(struct job *j, struct job_target *t)
     bool down = t->compare == 0 && !has_session(&st) && st.last_error.code != 0;
     (void)err_set(&err, ERR_TIMEOUT, 0, "not done within %lld s: %s%s%.300s",
                   (long long)((daemon_ms() - j->began_ms) / 1000),
-                  where_it_stands(j, t), down ? ": " : "",
+                  target_stands(j, t), down ? ": " : "",
                   down ? st.last_error.msg : "");
     err.id = down && st.last_error.id != 0 ? st.last_error.id : DR_TIMED_OUT;
     target_fail(t, &err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * jobs_impl: the parts of jobs, lowest first: job_target.c (one replica's part
- * of a job), jobs_compare.c (verify, resync), jobs.c (life of a job, barriers,
- * wait).  Not for others.
+ * of a job), jobs_compare.c (verify, resync), jobs_wait.c (why a wait is not
+ * over), jobs.c (life of a job, barriers).  Not for others.
  */
 #pragma once
 
@@ -67,8 +67,13 @@ void target_fail(struct job_target *t, const struct err *err);
 /* ERROR, or null when its code is 0. */
 json_t *job_error(const struct job *j, const char *replica,
                   const struct err *err);
+/* What it is about, in a few words. */
+const char *target_stands(const struct job *j, const struct job_target *t);
 
 /* jobs_compare.c */
+/* Takes nothing: the keys are the core's. */
+json_t *uncompared_json(const struct job *j, const char *replica,
+                        const struct uncompared_key *keys, size_t n);
 /* Go on with those that are not done.  True: all are, *good_out: well. */
 bool compare_step(struct job *j, bool *good_out) MUSTCHECK;
 /* The time is over: those that are not done fail, with what is missing. */
@@ -77,3 +82,7 @@ json_t *compare_target_json(const struct job *j, const struct job_target *t,
                             bool end);
 const char *compare_mode_word(const struct job *j);
 void compare_drop(struct job *j);
+
+/* jobs_wait.c */
+/* `end`: with the reason why it is not done, and what is not there. */
+json_t *wait_target_json(struct job *j, const struct job_target *t, bool end);

@@ -244,7 +244,7 @@ static void try_render(struct cur in)
     must(out != NULL);
     render_status(out, o, false);
     render_compare(out, o, 10, NULL);
-    render_wait(out, o);
+    render_wait(out, o, 2);
     render_error(out, o);
     must(fclose(out) == 0);
     fuzz_is_tame(text, n, "\n");

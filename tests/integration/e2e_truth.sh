@@ -13,6 +13,15 @@ exits_with() {
 # told_of TEXT: status exits with 1 and has the text.
 told_of() { exits_with 1 && grep -q -- "$1" "$W/out"; }
 must_tell() { must_within "$WAIT" told_of "$1"; }
+# wait_tells TEXT REPLICA...: a wait for them ends in vain, and has the text.
+wait_tells() {
+    text=$1
+    shift
+    code=0
+    ctl wait "$@" --timeout 300ms >"$W/out" 2>&1 || code=$?
+    [ $code = 75 ] || fail "drover wait exits with $code"
+    out_has "$text"
+}
 must_be_well() { must_within "$WAIT" exits_with 0; }
 
 small_disk() { # NAME OPTIONS
@@ -53,6 +62,8 @@ refused() {
     must_tell 'DR-305 replica inodes: .* refused for .* table t key k-.*No space left'
     [ "$(status "$(of inodes refused.count)")" -gt 1 ] || fail "one key is refused without inodes"
     must_tell 'readonly: DR-30[46]'
+    wait_tells 'DR-305 table (root) key large: .*No space left' full
+    out_has '  not there  table (root) key large: '
     [ $immutable = no ] || must_tell 'DR-313 replica still: 1 change .* table t key k-000003: .*not permitted'
     # Somebody without rights sees numbers, and no name.
     is "$(status "$(of still pending_keys)")" "$([ $immutable = no ] && echo 0 || echo 1)" "what pends for it"
@@ -120,10 +131,16 @@ behind() {
     write flockd-set "$P/t.tbl" held 2
     must_tell "DR-312 replica r1: .* behind, 1 change pending, such as: table t key held is locked on the replica .*(pid $holder)"
     out_lacks 'replica r2'
+    wait_tells "DR-312 table t key held is locked on the replica .*(pid $holder)" r1
+    out_has "HINT: .*ps -fp $holder"
+    is "$(ctl wait r1 --timeout 300ms --json | "$E2E_BIN/e2e_json" 'replicas[name=r1].not_there[0].key')" held "what wait names"
     # What the operator has paused is behind, too.
     expect 0 ctl pause r2
     write flockd-set "$P/t.tbl" other 1
     must_tell 'DR-404 replica r2, which is paused: .* table t key other is not acknowledged\|DR-404 replica r2, which is paused: .* table t key other was not sent'
+    wait_tells 'r2: not yet, paused, 1 key pending' r2
+    out_has 'paused by the operator'
+    out_has 'table t key other '
     expect 0 ctl resume r2
     kill "$holder"
     wait "$holder" || :
@@ -135,6 +152,7 @@ behind() {
     must_within "$WAIT" test -e "$W/ready"
     must_tell "DR-107 replica r1: .* table t key held is locked on the primary .*(pid $holder)"
     must_tell "DR-107 replica r2: "
+    wait_tells "DR-107 table t key held is locked on the primary .*(pid $holder)"
     kill "$holder"
     wait "$holder" || :
     must_be_well
@@ -144,16 +162,36 @@ behind() {
     write flockd-set "$P/t.tbl" other 2
     must_tell 'DR-404 replica r2: .* behind, 1 change pending, such as: table t key other is not acknowledged'
     out_lacks 'replica r1:'
+    wait_tells 'r2: not yet, .*, 1 key pending' r2
+    out_has 'DR-[0-9]* table t key other is '
     for pid in $stopped; do kill -CONT "$pid"; done
     must_be_well
 
     "$E2E_BIN/e2e_hot" shift "$P/t.tbl" hot 150000000 0 &
     hot=$!
     must_tell '^changing  *t/hot '
+    wait_tells 'DR-111 table t key hot changes while it is read' r1
     kill -TERM "$hot"
     wait "$hot" || fail "the hot writer failed"
     must_be_well
     proven
+}
+
+# The database is away: nothing can be said of any replica.
+away() {
+    table t.tbl
+    write flockd-set "$P/t.tbl" k 1
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    proven
+    mv "$P" "$W/elsewhere"
+    must_tell 'DR-104'
+    wait_tells 'DR-104 '
+    mv "$W/elsewhere" "$P"
+    must_be_well
+    expect 0 ctl wait
 }
 
 # A link that dies again and again, each time after it has worked.

@@ -33,7 +33,7 @@ static char *rendered(const char *in, int which, bool color)
         render_compare(out, o, 2, NULL);
         break;
     case 2:
-        render_wait(out, o);
+        render_wait(out, o, 2);
         break;
     case 4:
         render_held(out, "eu", json_object_get(o, "held"));
