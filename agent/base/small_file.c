@@ -14,7 +14,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/install.h"
 
 #define OLD_NS (60 * NS_PER_S)
@@ -23,8 +23,8 @@ int small_read(int dir_fd, const char *file, char *out, size_t room,
                struct err *err)
 {
     CLEANUP(fd_closep)
-    int fd = retry_openat(dir_fd, file,
-                          O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+    int fd = sys_openat(dir_fd, file,
+                        O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
 
     if (fd < 0) {
         return err_sys(err, errno, "%s", file);
@@ -33,40 +33,12 @@ int small_read(int dir_fd, const char *file, char *out, size_t room,
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         return err_set(err, ERR_NOTTABLE, 0, "%s is no regular file", file);
     }
-    size_t have = 0;
-    while (have < room - 1) {
-        ssize_t n = read(fd, out + have, room - 1 - have);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return err_sys(err, errno, "read %s", file);
-        }
-        if (n == 0) {
-            break;
-        }
-        have += (size_t)n;
+    ssize_t have = sys_read_full(fd, out, room - 1);
+    if (have < 0) {
+        return err_sys(err, errno, "read %s", file);
     }
     out[have] = '\0';
     return (int)have;
-}
-
-static int write_all(int fd, const void *text, size_t len)
-{
-    const char *at = text;
-
-    while (len > 0) {
-        ssize_t n = write(fd, at, len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return -1;
-        }
-        at += n;
-        len -= (size_t)n;
-    }
-    return 0;
 }
 
 /* Remove what agents that were killed left: "FILE.tmpPID", older than any that
@@ -74,7 +46,7 @@ static int write_all(int fd, const void *text, size_t len)
 static void sweep(int dir_fd, const char *file)
 {
     size_t n = strlen(file);
-    int fd = retry_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    int fd = sys_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 
     if (dir == NULL) {
@@ -102,21 +74,21 @@ int small_write(int dir_fd, const char *file, const void *text, size_t len,
     (void)snprintf(tmp, sizeof tmp, "%s.tmp%ld", file, (long)getpid());
     (void)unlinkat(dir_fd, tmp, 0);
     CLEANUP(fd_closep)
-    int fd = retry_openat(dir_fd, tmp,
-                          O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-                          0600);
+    int fd =
+        sys_openat(dir_fd, tmp,
+                   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         return err_sys(err, errno, "create %s", tmp);
     }
     int rc = 0;
-    if (write_all(fd, text, len) != 0 || fchmod(fd, mode) != 0 ||
-        retry_fsync(fd) != 0) {
+    if (sys_write_all(fd, text, len) != 0 || fchmod(fd, mode) != 0 ||
+        sys_fsync(fd) != 0) {
         rc = err_sys(err, errno, "write %s", tmp);
     } else if (replace ? renameat(dir_fd, tmp, dir_fd, file) != 0
                        : install_rename_new(dir_fd, tmp, dir_fd, file) != 0) {
         rc = errno == EEXIST ? err_set(err, ERR_EXISTS, 0, "%s exists", file)
                              : err_sys(err, errno, "rename %s", tmp);
-    } else if (retry_fsync(dir_fd) != 0) {
+    } else if (sys_fsync(dir_fd) != 0) {
         return err_sys(err, errno, "sync the directory of %s", file);
     }
     if (rc < 0) {

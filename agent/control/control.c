@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/sys.h"
 #include "sync/errors/state.h"
 
 enum {
@@ -101,7 +102,7 @@ static int take_lock(struct control *c, struct err *err)
     if (c->lock_fd < 0) {
         return err_sys(err, errno, "open %s", name);
     }
-    if (flock(c->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    if (sys_flock(c->lock_fd, LOCK_EX) != 0) {
         if (errno == EWOULDBLOCK) {
             return err_set(err, ERR_EXISTS, 0,
                            "another agent answers on %s; stop it first",

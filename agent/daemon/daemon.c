@@ -30,6 +30,7 @@
 #include "agent/daemon/daemon_impl.h"
 #include "agent/daemon/jobs.h"
 #include "agent/daemon/members.h"
+#include "store/base/sys.h"
 #include "sync/errors/hint.h"
 #include "sync/errors/state.h"
 
@@ -205,7 +206,7 @@ static int open_state(struct daemon *d, struct err *err)
         err->id = DR_STATE_DIR;
         return err->code == ERR_PERM ? EXIT_NOT_PERMITTED : EXIT_BAD;
     }
-    if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    if (sys_flock(d->lock_fd, LOCK_EX) != 0) {
         (void)err_set(err, ERR_EXISTS, 0,
                       "another agent uses the state directory %s: one agent "
                       "per database",

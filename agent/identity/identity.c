@@ -24,7 +24,7 @@
 #include "store/base/clock.h"
 #include "store/base/hex.h"
 #include "store/base/rand.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/name.h"
 #include "store/layout/own_dir.h"
 #include "sync/errors/state.h"
@@ -33,8 +33,8 @@ enum { RECORD_MAX_BYTES = IDENTITY_PATH_BYTES };
 
 static int meta_open(const struct db *db, struct err *err)
 {
-    int fd = retry_openat(db->root_fd, META_DIR,
-                          O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
+    int fd = sys_openat(db->root_fd, META_DIR,
+                        O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
 
     if (fd < 0) {
         return err_sys(err, errno, META_DIR);
@@ -121,7 +121,7 @@ static int make_meta(const struct db *db, struct err *err)
     if (meta < 0) {
         return meta;
     }
-    if (made && retry_fsync(db->root_fd) != 0) {
+    if (made && sys_fsync(db->root_fd) != 0) {
         return err_sys(err, errno, "sync the directory of " META_DIR);
     }
     return TAKE_FD(meta);
@@ -321,7 +321,7 @@ static int hold(int fd, const char *file, struct err *err)
 {
     CLEANUP(fd_closep) int own = fd;
 
-    if (flock(own, LOCK_SH | LOCK_NB) == 0) {
+    if (sys_flock(own, LOCK_SH) == 0) {
         return TAKE_FD(own);
     }
     return errno == EWOULDBLOCK
@@ -339,8 +339,8 @@ int identity_hold(const struct db *db, struct err *err)
     if (meta < 0) {
         return meta;
     }
-    int fd = retry_openat(meta, "id",
-                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_openat(meta, "id",
+                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
     return fd < 0 ? err_sys(err, errno, META_DIR "/id") : hold(fd, "id", err);
 }
 

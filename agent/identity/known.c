@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "store/base/cleanup.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/walk.h"
 
 /* --- state directories --------------------------------------------------- */
@@ -31,7 +31,7 @@ static bool read_state(int at, const char *name, const struct db *db,
     char path[IDENTITY_PATH_BYTES];
     struct err err;
     CLEANUP(fd_closep)
-    int fd = retry_openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    int fd = sys_openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 
     if (fd < 0 || identity_recall_any(fd, path, out->id, &err) < 0 ||
         !is_of(db, path)) {
@@ -46,7 +46,7 @@ static bool read_state(int at, const char *name, const struct db *db,
 bool known_find(const char *dir, const struct db *db, struct known_state *out)
 {
     CLEANUP(fd_closep)
-    int fd = retry_open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = sys_open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool found = false;
 
     if (fd < 0) {

@@ -9,6 +9,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/json_out.h"
+#include "store/base/sys.h"
 #include "store/kv/kv.h"
 
 enum { PIECE_BYTES = 256 * 1024 };
@@ -24,10 +25,7 @@ static int copy_stdin(struct drover_writer *writer)
         return KV_OS;
     }
     for (;;) {
-        ssize_t n = read(STDIN_FILENO, piece, PIECE_BYTES);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
+        ssize_t n = sys_read(STDIN_FILENO, piece, PIECE_BYTES);
         if (n < 0) {
             (void)fprintf(stderr, "drover-kv: read stdin: %s\n",
                           strerror(errno));

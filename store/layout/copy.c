@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/sys.h"
 
 enum {
     GROWTH_BYTES = 1 << 20, /* between the look at its size and the copy */
@@ -127,36 +128,9 @@ int copy_reflink(struct copy *c, int fd)
 static int64_t read_at(int fd, uint64_t at, uint8_t *out, size_t n,
                        struct err *err)
 {
-    size_t got = 0;
+    ssize_t got = sys_pread_full(fd, out, n, (off_t)at);
 
-    while (got < n) {
-        ssize_t rc = pread(fd, out + got, n - got, (off_t)(at + got));
-        if (rc == 0) {
-            break;
-        }
-        if (rc < 0 && errno != EINTR) {
-            return err_sys(err, errno, "read a value to copy it");
-        }
-        got += rc > 0 ? (size_t)rc : 0;
-    }
-    return (int64_t)got;
-}
-
-static int write_at(int fd, uint64_t at, const uint8_t *p, size_t n,
-                    struct err *err)
-{
-    while (n > 0) {
-        ssize_t rc = pwrite(fd, p, n, (off_t)at);
-        if (rc < 0 && errno != EINTR) {
-            return err_sys(err, errno, "write a copy of a value");
-        }
-        if (rc > 0) {
-            p += rc;
-            at += (uint64_t)rc;
-            n -= (size_t)rc;
-        }
-    }
-    return 0;
+    return got < 0 ? err_sys(err, errno, "read a value to copy it") : got;
 }
 
 int64_t copy_take(struct copy *c, int fd, uint64_t at, size_t n,
@@ -167,8 +141,9 @@ int64_t copy_take(struct copy *c, int fd, uint64_t at, size_t n,
     }
     int64_t got =
         read_at(fd, at, c->through, n < THROUGH_BYTES ? n : THROUGH_BYTES, err);
-    if (got > 0 && write_at(c->fd, at, c->through, (size_t)got, err) < 0) {
-        return err->code;
+    if (got > 0 &&
+        sys_pwrite_all(c->fd, c->through, (size_t)got, (off_t)at) < 0) {
+        return err_sys(err, errno, "write a copy of a value");
     }
     return got;
 }

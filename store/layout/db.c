@@ -20,7 +20,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/own_dir.h"
 
 enum {
@@ -136,11 +136,8 @@ static bool is_mounted(int fd)
 
 static int open_step(int dir_fd, const char *name)
 {
-    int fd;
+    int fd = sys_openat(dir_fd, name, DIR_FLAGS, 0);
 
-    do {
-        fd = retry_openat(dir_fd, name, DIR_FLAGS, 0);
-    } while (fd < 0 && errno == EINTR);
     if (fd >= 0 && strcmp(name, ".") != 0 && is_mounted(fd)) {
         (void)close(fd);
         errno = EXDEV;
@@ -296,8 +293,8 @@ static int make_step(int dir_fd, const char *name,
     }
     CLEANUP(fd_closep) int fd = open_step(dir_fd, name);
     bool ours = fd >= 0 && own_dir_is_made(dir_fd, fd);
-    if (!ours || dress(fd, make) < 0 || retry_fsync(fd) < 0 ||
-        retry_fsync(dir_fd) < 0) {
+    if (!ours || dress(fd, make) < 0 || sys_fsync(fd) < 0 ||
+        sys_fsync(dir_fd) < 0) {
         int saved = fd >= 0 && !ours ? EAGAIN : errno;
         /* A table with the wrong group would stay so: better none. */
         (void)unlinkat(dir_fd, name, AT_REMOVEDIR);
@@ -327,10 +324,10 @@ static int finish_step(int parent_fd, int dir_fd, const struct table_make *make)
         !own_dir_may_change(parent_fd, &st)) {
         return 0;
     }
-    if (dress(dir_fd, make) < 0 || retry_fsync(dir_fd) < 0) {
+    if (dress(dir_fd, make) < 0 || sys_fsync(dir_fd) < 0) {
         return -1;
     }
-    return retry_fsync(parent_fd);
+    return sys_fsync(parent_fd);
 }
 
 static int make_by_steps(int root_fd, const char *path,
@@ -464,7 +461,7 @@ static void remove_empty_parents(const struct db *db, char *path)
         CLEANUP(fd_closep) int fd = db_open_dir(db, above ? path : ".");
         const char *name = above != NULL ? above + 1 : path;
         if (fd < 0 || unlinkat(fd, name, AT_REMOVEDIR) < 0 ||
-            retry_fsync(fd) < 0) {
+            sys_fsync(fd) < 0) {
             return;
         }
         if (above != NULL) {
@@ -494,7 +491,7 @@ static int remove_one(int dir_fd, const char *name, const char *quoted,
         int sys = errno;
         if (is_absent(dir_fd, name, sys)) {
             /* Whoever removed it may have died before his sync. */
-            return retry_fsync(dir_fd) < 0
+            return sys_fsync(dir_fd) < 0
                        ? err_sys(err, errno, "sync the directory of table %s",
                                  quoted)
                        : 0;
@@ -509,7 +506,7 @@ static int remove_one(int dir_fd, const char *name, const char *quoted,
                        "remove table %s: not empty, it contains %s", quoted,
                        QUOTED(inside, strlen(inside)));
     }
-    if (retry_fsync(dir_fd) < 0) {
+    if (sys_fsync(dir_fd) < 0) {
         return err_sys(err, errno, "sync the directory of table %s", quoted);
     }
     return 0;

@@ -19,7 +19,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/name.h"
 
 enum { RACE_TRIES = 100 };
@@ -49,16 +49,6 @@ static int not_a_file(const char *file, struct err *err)
 static int odd_target(const char *file, const struct stat *st, struct err *err)
 {
     return S_ISDIR(st->st_mode) ? TARGET_DIR : not_a_file(file, err);
-}
-
-static int flock_exclusive(int fd)
-{
-    int rc;
-
-    do {
-        rc = flock(fd, LOCK_EX | LOCK_NB);
-    } while (rc < 0 && errno == EINTR);
-    return rc;
 }
 
 /* Does the name lead to the inode of `st`? */
@@ -97,15 +87,13 @@ static int lock_target(int dir_fd, const char *file, int *fd_out,
 {
     struct stat st;
     CLEANUP(fd_closep)
-    int fd = retry_openat(dir_fd, file,
-                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_openat(dir_fd, file,
+                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
 
     if (fd < 0) {
         switch (errno) {
         case ENOENT:
             return TARGET_NONE;
-        case EINTR:
-            return TARGET_MOVED;
         case EACCES:
             /* Another user's edit: its readers keep the inode they have. */
             return see_target(dir_fd, file, st_out, err);
@@ -117,7 +105,7 @@ static int lock_target(int dir_fd, const char *file, int *fd_out,
             return fail(errno, "open", file, err);
         }
     }
-    bool granted = flock_exclusive(fd) == 0;
+    bool granted = sys_flock(fd, LOCK_EX) == 0;
     if (!granted && errno != EWOULDBLOCK) {
         return fail(errno, "flock", file, err);
     }

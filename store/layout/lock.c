@@ -16,6 +16,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
+#include "store/base/sys.h"
 #include "store/layout/placeholder.h"
 
 enum {
@@ -75,12 +76,9 @@ static bool patience_wait(struct patience *p)
 
 static int open_file(int dir_fd, const char *file, struct err *err)
 {
-    int fd;
+    int fd = sys_openat(dir_fd, file,
+                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
 
-    do {
-        fd = openat(dir_fd, file,
-                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    } while (fd < 0 && errno == EINTR);
     if (fd < 0 && (errno == ENXIO || errno == ENODEV)) {
         return err_set(err, ERR_NOTTABLE, errno, "%s: not a regular file",
                        QUOTED(file, strlen(file)));
@@ -89,17 +87,6 @@ static int open_file(int dir_fd, const char *file, struct err *err)
         return err_sys(err, errno, "open %s", QUOTED(file, strlen(file)));
     }
     return fd;
-}
-
-static int flock_once(int fd, enum lock_kind kind)
-{
-    int op = kind == LOCK_SHARE ? LOCK_SH : LOCK_EX;
-    int rc;
-
-    do {
-        rc = flock(fd, op | LOCK_NB);
-    } while (rc < 0 && errno == EINTR);
-    return rc;
 }
 
 /* Does the name still lead to the inode of `st`?  `yes` if so. */
@@ -122,7 +109,7 @@ static int check_name(int dir_fd, const char *file, const struct stat *st,
 static int try_grant(int dir_fd, const char *file, int fd, enum lock_kind kind,
                      struct stat *st, struct err *err)
 {
-    bool granted = flock_once(fd, kind) == 0;
+    bool granted = sys_flock(fd, kind == LOCK_SHARE ? LOCK_SH : LOCK_EX) == 0;
 
     if (!granted && errno != EWOULDBLOCK) {
         return err_sys(err, errno, "flock %s", QUOTED(file, strlen(file)));

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/install.h"
 
 enum { COPY_BYTES = 64 << 20 }; /* at most in one call */
@@ -54,7 +54,7 @@ static int open_unnamed(int dir_fd, mode_t mode)
         return -1;
     }
     CLEANUP(fd_closep)
-    int fd = retry_openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+    int fd = sys_openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
     if (fd >= 0 && how == WAY_UNKNOWN) {
         how = find_way(fd, dir_fd);
         atomic_store_explicit(&way, how, memory_order_relaxed);
@@ -80,7 +80,7 @@ int newfile_open(struct newfile *f, int dir_fd, const char *temp, mode_t mode)
     if (is_final(errno)) {
         return -1;
     }
-    f->fd = retry_openat(
+    f->fd = sys_openat(
         dir_fd, temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     f->named = f->fd >= 0;
     return f->named ? 0 : -1;
@@ -146,7 +146,7 @@ int newfile_copy(int from, int to)
 {
     off_t size = lseek(from, 0, SEEK_END), at = 0;
 
-    if (size < 0 || retry_ftruncate(to, size) < 0) {
+    if (size < 0 || sys_ftruncate(to, size) < 0) {
         return -1;
     }
     while ((at = lseek(from, at, SEEK_DATA)) >= 0 && at < size) {

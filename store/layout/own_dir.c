@@ -21,7 +21,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 
 enum { LINKS_MAX = 40, RACE_TRIES = 20 };
 
@@ -77,8 +77,8 @@ static int go_to(struct way *w, int fd)
 
 static int start(struct way *w)
 {
-    return go_to(w, retry_open(w->rest[0] == '/' ? "/" : ".",
-                               O_PATH | O_DIRECTORY | O_CLOEXEC));
+    return go_to(w, sys_open(w->rest[0] == '/' ? "/" : ".",
+                             O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
 /* The first name of the rest to `name`; false: there is none. */
@@ -128,7 +128,7 @@ static bool in_proc(int fd)
 static int step_link(struct way *w, const char *name)
 {
     CLEANUP(fd_closep)
-    int fd = retry_openat(w->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+    int fd = sys_openat(w->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) != 0) {
@@ -140,8 +140,8 @@ static int step_link(struct way *w, const char *name)
     }
     /* The kernel's own links are no text (/proc/self/fd/3). */
     return in_proc(w->at)
-               ? go_to(w, retry_openat(w->at, name,
-                                       O_PATH | O_DIRECTORY | O_CLOEXEC, 0))
+               ? go_to(w, sys_openat(w->at, name,
+                                     O_PATH | O_DIRECTORY | O_CLOEXEC, 0))
                : follow(w, fd, st.st_uid);
 }
 
@@ -152,21 +152,21 @@ static int make_one(struct way *w, const char *name)
         return -1;
     }
     CLEANUP(fd_closep)
-    int above = retry_openat(w->at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    int above = sys_openat(w->at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 
-    return above < 0 ? -1 : retry_fsync(above);
+    return above < 0 ? -1 : sys_fsync(above);
 }
 
 static int step(struct way *w, const char *name)
 {
     const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    int fd = retry_openat(w->at, name, flags, 0);
+    int fd = sys_openat(w->at, name, flags, 0);
 
     if (fd < 0 && errno == ENOENT && w->create) {
         if (make_one(w, name) != 0) {
             return -1;
         }
-        fd = retry_openat(w->at, name, flags, 0);
+        fd = sys_openat(w->at, name, flags, 0);
     }
     return fd < 0 && (errno == ENOTDIR || errno == ELOOP) ? step_link(w, name)
                                                           : go_to(w, fd);
@@ -183,7 +183,7 @@ static int walk(struct way *w)
     if (rc != 0 || check_end(w) != 0) {
         return -1;
     }
-    return retry_openat(w->at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    return sys_openat(w->at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 }
 
 int own_dir_open_path(const char *path, bool create, struct err *err)
@@ -217,7 +217,7 @@ int own_dir_open_path(const char *path, bool create, struct err *err)
 
 static bool is_empty(int dir_fd)
 {
-    int fd = retry_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    int fd = sys_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     bool empty = dir != NULL;
 
@@ -295,8 +295,8 @@ int own_dir_open(int at, const char *name, const struct own_dir *how,
         return err_sys(err, errno, "make %s", name);
     }
     CLEANUP(fd_closep)
-    int fd = retry_openat(at, name,
-                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+    int fd = sys_openat(at, name,
+                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
     if (fd < 0 || fstat(fd, &st) != 0) {
         return err_sys(err, errno, "open %s", name);
     }
@@ -383,13 +383,13 @@ int own_file_open(int dir_fd, const char *name, int flags, struct err *err)
     /* It may be removed, and made by others, between our two tries. */
     for (int i = 0; i < RACE_TRIES; i++) {
         CLEANUP(fd_closep)
-        int fd = retry_openat(dir_fd, name, flags | O_CREAT | O_EXCL, 0600);
+        int fd = sys_openat(dir_fd, name, flags | O_CREAT | O_EXCL, 0600);
         if (fd >= 0) {
             int rc = give_file(dir_fd, fd, name, err);
             return rc < 0 ? rc : TAKE_FD(fd);
         }
         if (errno == EEXIST) {
-            fd = retry_openat(dir_fd, name, flags, 0);
+            fd = sys_openat(dir_fd, name, flags, 0);
         }
         if (fd >= 0) {
             int rc = judge_file(dir_fd, fd, name, err);

@@ -9,10 +9,9 @@
 #include <unistd.h>
 
 #include "store/base/quote.h"
+#include "store/base/sys.h"
 
 /* Linux reads at most a page less than 2 GiB by one call. */
-enum { READ_MAX_BYTES = 1 << 30 };
-
 bool read_same_inode(const struct stat *a, const struct stat *b)
 {
     return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
@@ -53,23 +52,10 @@ int64_t read_quick(int fd, int64_t opened_ns, void *out, size_t room,
 int64_t read_full(int fd, void *out, size_t n, const char *file,
                   struct err *err)
 {
-    size_t got = 0;
+    ssize_t got = sys_read_full(fd, out, n);
 
-    while (got < n) {
-        size_t want = n - got < READ_MAX_BYTES ? n - got : READ_MAX_BYTES;
-        ssize_t rc = read(fd, (char *)out + got, want);
-        if (rc < 0 && errno == EINTR) {
-            continue;
-        }
-        if (rc < 0) {
-            return err_sys(err, errno, "read %s", QUOTED(file, strlen(file)));
-        }
-        if (rc == 0) {
-            break;
-        }
-        got += (size_t)rc;
-    }
-    return (int64_t)got;
+    return got < 0 ? err_sys(err, errno, "read %s", QUOTED(file, strlen(file)))
+                   : got;
 }
 
 int read_whole(int fd, const char *file, const struct stat *st,

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/name.h"
 #include "store/layout/placeholder.h"
 #include "store/layout/startemp.h"
@@ -37,8 +37,7 @@ static int each_key(struct search *s,
 {
     struct err *err = &s->first;
     struct err unused;
-    int fd =
-        retry_openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    int fd = sys_openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     int rc = 0;
 
@@ -87,11 +86,11 @@ static bool is_left(int dir_fd, const char *file)
 {
     struct stat st;
     CLEANUP(fd_closep)
-    int fd = retry_openat(dir_fd, file,
-                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_openat(dir_fd, file,
+                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
 
     return fd >= 0 && fstat(fd, &st) == 0 && startemp_file(&st) &&
-           !placeholder_is(fd, &st) && flock(fd, LOCK_SH | LOCK_NB) == 0;
+           !placeholder_is(fd, &st) && sys_flock(fd, LOCK_SH) == 0;
 }
 
 static int check(struct search *s, const char *key, size_t len)

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/name.h"
 #include "store/layout/walk.h"
 
@@ -20,7 +20,7 @@ static bool is_left(int dir_fd, const char *name, int fd, int64_t before_ns)
 {
     struct stat mine, named;
 
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &mine) < 0 ||
+    if (sys_flock(fd, LOCK_EX) < 0 || fstat(fd, &mine) < 0 ||
         fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
         mine.st_ino != named.st_ino || mine.st_dev != named.st_dev) {
         return false;
@@ -31,8 +31,8 @@ static bool is_left(int dir_fd, const char *name, int fd, int64_t before_ns)
 static int sweep_one(int dir_fd, const char *name, int64_t before_ns)
 {
     CLEANUP(fd_closep)
-    int fd = retry_openat(dir_fd, name,
-                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_openat(dir_fd, name,
+                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
 
     return fd >= 0 && is_left(dir_fd, name, fd, before_ns) &&
            unlinkat(dir_fd, name, 0) == 0;
@@ -40,7 +40,7 @@ static int sweep_one(int dir_fd, const char *name, int64_t before_ns)
 
 int temps_sweep_table(int dir_fd, int64_t before_ns, struct err *err)
 {
-    int fd = retry_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    int fd = sys_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     int removed = 0;
 

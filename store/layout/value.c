@@ -33,6 +33,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
+#include "store/base/sys.h"
 #include "store/layout/copy.h"
 #include "store/layout/lock.h"
 #include "store/layout/placeholder.h"
@@ -74,17 +75,10 @@ static int fail(int sys, const char *what, const char *file, struct err *err)
 /* Share lock without waiting.  1 granted, 0 busy, ERR_*. */
 static int try_share(int fd, const char *file, struct err *err)
 {
-    for (;;) {
-        if (flock(fd, LOCK_SH | LOCK_NB) == 0) {
-            return 1;
-        }
-        if (errno == EWOULDBLOCK) {
-            return 0;
-        }
-        if (errno != EINTR) {
-            return fail(errno, "flock", file, err);
-        }
+    if (sys_flock(fd, LOCK_SH) == 0) {
+        return 1;
     }
+    return errno == EWOULDBLOCK ? 0 : fail(errno, "flock", file, err);
 }
 
 /* Without a new access time where we may: with it each new value's first read
@@ -96,13 +90,13 @@ static int open_quietly(int dir_fd, const char *file)
     const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
 
     if (!atomic_load_explicit(&refused, memory_order_relaxed)) {
-        int fd = openat(dir_fd, file, flags | O_NOATIME);
+        int fd = sys_openat(dir_fd, file, flags | O_NOATIME, 0);
         if (fd >= 0 || errno != EPERM) {
             return fd;
         }
         atomic_store_explicit(&refused, true, memory_order_relaxed);
     }
-    return openat(dir_fd, file, flags);
+    return sys_openat(dir_fd, file, flags, 0);
 }
 
 /* Open the key's file.  Whether the name still leads to it is not known yet. */
@@ -114,8 +108,6 @@ static int open_key(int dir_fd, const char *file, int *fd_out, struct err *err)
         switch (errno) {
         case ENOENT:
             return LOOK_GONE;
-        case EINTR:
-            return LOOK_CHANGING;
         case ELOOP: /* a symbolic link */
         case ENXIO: /* a socket */
         case ENODEV:
@@ -365,7 +357,7 @@ struct large {
 static void give_back(struct large *l)
 {
     if (l->locked) {
-        (void)flock(l->fd, LOCK_UN);
+        (void)sys_flock(l->fd, LOCK_UN);
         l->locked = false;
         l->was_unlocked = true;
     }

@@ -16,7 +16,7 @@
 
 #include "store/base/clock.h"
 #include "store/base/quote.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/fresh_age.h"
 #include "store/lib/drover_impl.h"
 
@@ -100,7 +100,7 @@ int drover_check(struct drover_bytes table, struct drover_bytes key,
 
 int drover_sync(int fd, const char *what, struct err *err)
 {
-    return retry_fsync(fd) < 0 ? err_sys(err, errno, "fsync %s", what) : 0;
+    return sys_fsync(fd) < 0 ? err_sys(err, errno, "fsync %s", what) : 0;
 }
 
 /* --- databases ----------------------------------------------------------- */
@@ -223,8 +223,8 @@ static int freshness_impl(const struct db *db, struct drover_freshness *out,
     struct stat st;
     char line[512];
     CLEANUP(fd_closep)
-    int fd = retry_openat(db->root_fd, META_FRESHNESS,
-                          O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+    int fd = sys_openat(db->root_fd, META_FRESHNESS,
+                        O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
 
     if (fd < 0 && errno == ENOENT) {
         return err_set(err, ERR_NOTFOUND, 0,
@@ -232,7 +232,7 @@ static int freshness_impl(const struct db *db, struct drover_freshness *out,
                        "with its primary",
                        QUOTED(db->path, strlen(db->path)));
     }
-    ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof line - 1);
+    ssize_t n = fd < 0 ? -1 : sys_read(fd, line, sizeof line - 1);
     if (n < 0 || fstat(fd, &st) < 0) {
         return err_sys(err, errno, "read %s", META_FRESHNESS);
     }

@@ -15,7 +15,7 @@
 
 #include "store/base/buf.h"
 #include "store/base/quote.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/suspects.h"
 #include "store/layout/temps.h"
 #include "store/layout/walk.h"
@@ -121,7 +121,7 @@ typedef int (*entry_fn)(void *arg, int dir_fd, const struct dirent *e,
 /* Call `fn` for each entry besides "." and ".."; non-zero stops. */
 static int each_entry(int dir_fd, entry_fn fn, void *arg, struct err *err)
 {
-    int fd = retry_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    int fd = sys_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     int rc = 0;
 

@@ -17,6 +17,7 @@
 
 #include "store/base/buf.h"
 #include "store/base/quote.h"
+#include "store/base/sys.h"
 #include "store/layout/lock.h"
 #include "store/layout/placeholder.h"
 #include "store/layout/read.h"
@@ -54,7 +55,7 @@ static int open_fast(const struct db *db, const char *path)
     if (fd < 0 || fstat(fd, &st) < 0 || placeholder_is(fd, &st)) {
         return -1;
     }
-    return flock(fd, LOCK_SH | LOCK_NB) < 0 ? -1 : TAKE_FD(fd);
+    return sys_flock(fd, LOCK_SH) < 0 ? -1 : TAKE_FD(fd);
 }
 
 /* A small value that nobody touched lately: its length, or -1. */

@@ -28,7 +28,7 @@
 #include "store/base/hex.h"
 #include "store/base/quote.h"
 #include "store/base/rand.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/install.h"
 #include "store/layout/lock.h"
 #include "store/layout/placeholder.h"
@@ -76,16 +76,16 @@ static int open_temp(struct drover_writer *w, struct err *err)
             return rc;
         }
         (void)hex_encode(w->temp + sizeof TEMP_PREFIX - 1, id, sizeof id);
-        w->fd = retry_openat(
-            w->dir_fd, w->temp,
-            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        w->fd = sys_openat(w->dir_fd, w->temp,
+                           O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                           0600);
         if (w->fd >= 0) {
             /* Nobody else knows it: the lock only tells a live writer's
              * temporary from one that a crash left behind. */
-            (void)flock(w->fd, LOCK_EX | LOCK_NB);
+            (void)sys_flock(w->fd, LOCK_EX);
             return 0;
         }
-        if (errno != EEXIST && errno != EINTR) {
+        if (errno != EEXIST) {
             break;
         }
     }
@@ -167,20 +167,10 @@ static int begin(struct drover *db, struct drover_bytes table,
 static int append(struct drover_writer *w, const void *data, size_t len,
                   struct err *err)
 {
-    const char *p = data;
-
     w->synced = false;
-    while (len > 0) {
-        ssize_t n = write(w->fd, p, len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            (void)err_sys(err, errno, "write");
-            return wrap(w, err);
-        }
-        p += n;
-        len -= (size_t)n;
+    if (sys_write_all(w->fd, data, len) < 0) {
+        (void)err_sys(err, errno, "write");
+        return wrap(w, err);
     }
     return 0;
 }
@@ -412,10 +402,7 @@ static int copy_all(struct drover_writer *w, int fd, const char *path,
         return err_set(err, ERR_NOMEM, 0, "out of memory");
     }
     for (;;) {
-        ssize_t n = read(fd, piece, IMPORT_BYTES);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
+        ssize_t n = sys_read(fd, piece, IMPORT_BYTES);
         if (n < 0) {
             return err_sys(err, errno, "read %s", QUOTED(path, strlen(path)));
         }
@@ -434,7 +421,7 @@ static int import_impl(struct drover *db, struct drover_bytes table,
                        int64_t timeout_ms, struct err *err)
 {
     CLEANUP(writer_freep) struct drover_writer *w = NULL;
-    CLEANUP(fd_closep) int fd = retry_open(path, O_RDONLY | O_CLOEXEC);
+    CLEANUP(fd_closep) int fd = sys_open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0) {
         return err_sys(err, errno, "open %s", QUOTED(path, strlen(path)));

@@ -15,7 +15,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/hex.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 
 enum {
     TEXT_BYTES = 64,
@@ -31,8 +31,8 @@ enum {
 /* The first line of a small file; empty when it cannot be read. */
 static void read_line(const char *path, char out[TEXT_BYTES])
 {
-    CLEANUP(fd_closep) int fd = retry_open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, out, TEXT_BYTES - 1) : 0;
+    CLEANUP(fd_closep) int fd = sys_open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? sys_read(fd, out, TEXT_BYTES - 1) : 0;
 
     out[n > 0 ? n : 0] = '\0';
     out[strcspn(out, "\n")] = '\0';

@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/newfile.h"
 #include "sync/index/index.h"
 #include "sync/index/index_impl.h"
@@ -85,15 +85,9 @@ struct saver {
 
 static int flush(struct saver *s, struct err *err)
 {
-    size_t done = 0;
-
     digest_stream_update(s->sum, s->io, s->used);
-    while (done < s->used) {
-        ssize_t n = write(s->fd, s->io + done, s->used - done);
-        if (n < 0 && errno != EINTR) {
-            return err_sys(err, errno, "write the index file %s", s->file);
-        }
-        done += n > 0 ? (size_t)n : 0;
+    if (sys_write_all(s->fd, s->io, s->used) < 0) {
+        return err_sys(err, errno, "write the index file %s", s->file);
     }
     s->used = 0;
     return 0;
@@ -206,7 +200,7 @@ static int save_to(struct index *ix, int fd, const char *file,
     if (rc == 0) {
         rc = save_trailer(&s, err);
     }
-    if (rc == 0 && retry_fsync(fd) < 0) {
+    if (rc == 0 && sys_fsync(fd) < 0) {
         rc = err_sys(err, errno, "fsync the index file %s", file);
     }
     return rc;
@@ -233,7 +227,7 @@ int index_save(struct index *ix, int dir_fd, const char *file,
     if (rc < 0) {
         return rc;
     }
-    if (retry_fsync(dir_fd) < 0) {
+    if (sys_fsync(dir_fd) < 0) {
         return err_sys(err, errno, "fsync the directory of index file %s",
                        file);
     }
@@ -278,10 +272,7 @@ static int take(struct loader *l, size_t n, const uint8_t **out,
     while (l->used < n) {
         size_t room = IO_BYTES - l->used;
         size_t want = l->left < room ? (size_t)l->left : room;
-        ssize_t got = want > 0 ? read(l->fd, l->io + l->used, want) : 0;
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
+        ssize_t got = want > 0 ? sys_read(l->fd, l->io + l->used, want) : 0;
         if (got < 0) {
             return err_sys(err, errno, "read the index file %s", l->file);
         }
@@ -518,8 +509,8 @@ int index_load(struct index *ix, int dir_fd, const char *file,
                const struct index_ident *ident, struct err *err)
 {
     CLEANUP(fd_closep)
-    int fd = retry_openat(dir_fd, file,
-                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_openat(dir_fd, file,
+                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
 
     if (fd < 0) {
         return err_sys(err, errno, "open the index file %s", file);

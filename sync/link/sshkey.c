@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/sys.h"
 #include "sync/errors/state.h"
 
 /* --- base64 and fingerprints --------------------------------------------- */
@@ -111,7 +112,8 @@ int sshkey_read_file(const char *path, struct buf *out, struct stat *st_out,
                      struct err *err)
 {
     /* O_NONBLOCK: a FIFO in this place must not stop us. */
-    CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    CLEANUP(fd_closep)
+    int fd = sys_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, st_out) != 0) {
         return err_sys(err, errno, "%s", path);
     }
@@ -122,10 +124,7 @@ int sshkey_read_file(const char *path, struct buf *out, struct stat *st_out,
         if (!buf_reserve(out, 4096)) {
             return err_set(err, ERR_NOMEM, 0, "%s: no memory to read it", path);
         }
-        ssize_t n = read(fd, out->data + out->len, 4095);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
+        ssize_t n = sys_read(fd, out->data + out->len, 4095);
         if (n < 0) {
             return err_sys(err, errno, "%s", path);
         }

@@ -14,7 +14,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "sync/identity/dirid.h"
 #include "sync/receiver/receiver.h"
 #include "sync/replica/meta/inside.h"
@@ -31,7 +31,7 @@ bool first_is_due(const char *dir)
 {
     struct stat st;
     CLEANUP(fd_closep)
-    int fd = retry_open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = sys_open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0) {
         return errno == ENOENT;
@@ -121,7 +121,7 @@ static int check_missing(const char *dir, const struct wire_hello *hello,
     (void)snprintf(above, sizeof above, "%.*s", (int)(end - dir), dir);
     CLEANUP(fd_closep)
     int fd =
-        retry_open(end > dir ? above : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        sys_open(end > dir ? above : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     int rc = fd >= 0 ? inside_check(fd, true, dir, err) : 0;
     return rc == 0 ? session_check_missing(dir, hello, err) : rc;
 }
@@ -164,8 +164,8 @@ static int check_blank(const char *dir, const struct wire_hello *hello,
     if (rc < 0) {
         return 0;
     }
-    m.fd = retry_openat(m.db.root_fd, META_DIR,
-                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+    m.fd = sys_openat(m.db.root_fd, META_DIR,
+                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
     rc = m.fd >= 0 ? check_primary(&m, hello, err) : 0;
     if (rc == 0) {
         rc = inside_check(m.db.root_fd, false, dir, err);
@@ -182,7 +182,7 @@ static bool is_told(const char *dir)
 {
     struct stat st;
     CLEANUP(fd_closep)
-    int fd = retry_open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = sys_open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
     return fd >= 0 && fstatat(fd, META_DIR, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }

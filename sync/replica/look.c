@@ -19,7 +19,6 @@
 #include "store/base/buf.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
-#include "store/base/retry.h"
 #include "store/layout/fresh_age.h"
 #include "sync/replica/disk/stages.h"
 #include "sync/replica/meta/session.h"

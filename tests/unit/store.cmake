@@ -9,7 +9,7 @@ function(drover_store_test name)
 endfunction()
 
 foreach(module IN ITEMS buf clock copy db digest drover err fresh_age hash hex install
-        json_out lock name own_dir placeholder quote rand read share startemp suspects temps units value
+        json_out lock name own_dir placeholder quote rand read share startemp suspects sys temps units value
         walk passed)
   drover_store_test(${module})
 endforeach()
@@ -21,6 +21,10 @@ target_link_libraries(drover_xxh3_pair PUBLIC drover_flags PkgConfig::XXHASH)
 foreach(module IN ITEMS digest hash)
   target_link_libraries(unit_store_${module} PRIVATE drover_xxh3_pair)
 endforeach()
+
+# Each call is interrupted, and moves a few bytes.
+target_link_options(unit_store_sys PRIVATE -Wl,--wrap=read -Wl,--wrap=pread
+                    -Wl,--wrap=write -Wl,--wrap=pwrite -Wl,--wrap=fsync)
 
 # The test comes between an open and its lock.
 target_link_options(unit_store_value PRIVATE -Wl,--wrap=flock)

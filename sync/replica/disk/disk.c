@@ -20,7 +20,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/install.h"
 #include "sync/replica/disk/old_stage.h"
 
@@ -34,8 +34,8 @@ int disk_open(struct disk *d, const char *path, const struct meta_modes *modes,
     if (rc != 0) {
         return rc;
     }
-    d->all_fd = retry_openat(d->meta.db.root_fd, ".",
-                             O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    d->all_fd = sys_openat(d->meta.db.root_fd, ".",
+                           O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (d->all_fd < 0) {
         rc = err_sys(err, errno, "open %s", d->meta.db.path);
         meta_close(&d->meta);
@@ -450,7 +450,7 @@ static int op_sync_all(void *ctx, struct err *err)
 {
     const struct disk *d = ctx;
 
-    if (retry_syncfs(d->all_fd) != 0) {
+    if (sys_syncfs(d->all_fd) != 0) {
         return numbered(err_sys(err, errno, "syncfs %s", d->meta.db.path), err);
     }
     return 0;

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/own_dir.h"
 
 static bool owner_differs(const struct dress *want, const struct stat *st)
@@ -168,8 +168,8 @@ static int set_key(const struct dresser *d, int dir_fd, const char *file,
 {
     struct stat now;
     CLEANUP(fd_closep)
-    int fd = retry_openat(dir_fd, file,
-                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_openat(dir_fd, file,
+                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
 
     if (fd < 0) {
         return errno == ENOENT || errno == ELOOP ? 0 : -1;

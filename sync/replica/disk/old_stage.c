@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/name.h"
 
 #define OLD_STAGE "stage"
@@ -24,8 +24,8 @@ static bool is_part(const char *name)
 static int each_entry(int at, const char *name,
                       int (*fn)(int fd, const char *name, void *arg), void *arg)
 {
-    int fd = retry_openat(at, name,
-                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+    int fd = sys_openat(at, name,
+                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 
     if (fd < 0) {
         return errno;

@@ -18,7 +18,7 @@
 #include "store/base/map.h"
 #include "store/base/quote.h"
 #include "store/base/rand.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/install.h"
 #include "store/layout/newfile.h"
 #include "store/layout/placeholder.h"
@@ -176,8 +176,8 @@ static int reserve(struct stage *st, uint64_t bytes)
 /* Give back what was reserved and not needed; a failure costs only space. */
 static void give_back(struct stage *st)
 {
-    while (st->reserved > st->written &&
-           ftruncate(st->file.fd, (off_t)st->written) != 0 && errno == EINTR) {
+    if (st->reserved > st->written) {
+        (void)sys_ftruncate(st->file.fd, (off_t)st->written);
     }
 }
 
@@ -287,19 +287,10 @@ int stages_write(struct stages *s, uint64_t number, const void *p, size_t n,
     struct stage *st = find(s, number);
 
     assert(st != NULL && st->file.fd >= 0);
-    const uint8_t *at = p;
-    while (n > 0) {
-        ssize_t done = write(st->file.fd, at, n);
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done < 0) {
-            return fail(s, st, err, errno, "write");
-        }
-        at += done;
-        n -= (size_t)done;
-        st->written += (uint64_t)done;
+    if (sys_write_all(st->file.fd, p, n) != 0) {
+        return fail(s, st, err, errno, "write");
     }
+    st->written += n;
     start_writeback(st);
     return 0;
 }
@@ -316,7 +307,7 @@ int stages_zeros(struct stages *s, uint64_t number, uint64_t n, struct err *err)
     if (n > (uint64_t)INT64_MAX - st->written) {
         return fail(s, st, err, EFBIG, "extend");
     }
-    if (retry_ftruncate(st->file.fd, (off_t)(st->written + n)) != 0) {
+    if (sys_ftruncate(st->file.fd, (off_t)(st->written + n)) != 0) {
         return fail(s, st, err, errno, "extend");
     }
     if (lseek(st->file.fd, 0, SEEK_END) < 0) {
@@ -351,7 +342,7 @@ static int close_if_many(struct stages *s, struct stage *st, struct err *err)
     if (!many) {
         return 0;
     }
-    if (retry_fsync(st->file.fd) != 0) {
+    if (sys_fsync(st->file.fd) != 0) {
         return fail(s, st, err, errno, "fsync");
     }
     pthread_mutex_lock(&s->mutex);
@@ -547,7 +538,7 @@ static int reopen(struct stages *s, struct stage *st, const char *name,
     CLEANUP(fd_closep) int home = open_home(s, st);
     int fd = home < 0
                  ? -1
-                 : retry_openat(home, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+                 : sys_openat(home, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
     if (fd < 0) {
         return err_set(err, ERR_NOTFOUND, 0,
                        "the staged value went with its table's directory; it "
@@ -581,7 +572,7 @@ static int move(struct stages *s, struct stage *st, const char *name,
     st->place = t->place;
     st->in_root = false;
     int rc = dress(s, st, err);
-    if (rc == 0 && st->synced && retry_fsync(st->file.fd) != 0) {
+    if (rc == 0 && st->synced && sys_fsync(st->file.fd) != 0) {
         rc = fail(s, st, err, errno, "fsync");
     }
     return rc;

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "store/base/clock.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 
 enum {
     INTERVAL_MIN = 32,   /* groups between tries of the slower way */
@@ -144,7 +144,7 @@ void sync_group_free(struct sync_group *g)
 
 static int fsync_fd(int fd)
 {
-    return retry_fsync(fd) == 0 ? 0 : errno;
+    return sys_fsync(fd) == 0 ? 0 : errno;
 }
 
 static void keep_first(int *kept, int sys)
@@ -271,7 +271,7 @@ int sync_group_run(struct sync_group *g, const int *fds, size_t n,
 
 int sync_group_all(struct sync_group *g, struct err *err)
 {
-    if (retry_syncfs(g->fs_fd) != 0) {
+    if (sys_syncfs(g->fs_fd) != 0) {
         g->syncfs_failed = true;
         return err_sys(err, errno, "syncfs");
     }

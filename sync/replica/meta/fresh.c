@@ -12,7 +12,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 
 enum { TEXT_EVERY_MS = 1000 }; /* unless more than the sequence changed */
 
@@ -28,7 +28,7 @@ int fresh_init(struct fresh *f, const struct meta *m,
                         .changes = changes,
                         .synced = UINT64_MAX};
     f->sync_fd =
-        retry_openat(m->db.root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+        sys_openat(m->db.root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (f->sync_fd < 0) {
         return err_sys(err, errno, "open %s", m->db.path);
     }
@@ -67,8 +67,8 @@ static bool set_time(const struct fresh *f, int64_t mtime_ns)
 
     /* Not by name: the sandbox lets us set times of open files only. */
     CLEANUP(fd_closep)
-    int fd = retry_openat(f->meta_fd, META_FILE_FRESHNESS,
-                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_openat(f->meta_fd, META_FILE_FRESHNESS,
+                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
     return fd >= 0 && futimens(fd, ts) == 0;
 }
 
@@ -121,7 +121,7 @@ static int sync_and_write(struct fresh *f, const struct meta_freshness *m,
     uint64_t changes = atomic_load(f->changes);
 
     pthread_mutex_unlock(&f->mutex);
-    int sys = retry_syncfs(f->sync_fd) != 0 ? errno : 0;
+    int sys = sys_syncfs(f->sync_fd) != 0 ? errno : 0;
     pthread_mutex_lock(&f->mutex);
     if (sys != 0) {
         f->lost = true;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "sync/errors/state.h"
 #include "sync/replica/meta/meta.h"
 
@@ -53,8 +53,8 @@ static int refuse(int fd, const char *path, struct err *err)
 int inside_check(int dir_fd, bool itself, const char *path, struct err *err)
 {
     CLEANUP(fd_closep)
-    int fd = retry_openat(dir_fd, itself ? "." : "..",
-                          O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    int fd = sys_openat(dir_fd, itself ? "." : "..",
+                        O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     struct stat below, st;
 
     if (fd < 0 || fstat(fd, &st) != 0 || fstat(dir_fd, &below) != 0) {
@@ -67,7 +67,7 @@ int inside_check(int dir_fd, bool itself, const char *path, struct err *err)
         if (is_database(fd)) {
             return refuse(fd, path, err);
         }
-        int up = retry_openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+        int up = sys_openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
         below = st;
         fd_closep(&fd);
         fd = up;

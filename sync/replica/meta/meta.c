@@ -20,7 +20,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/hex.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/fresh_age.h"
 #include "store/layout/newfile.h"
 #include "store/layout/own_dir.h"
@@ -193,8 +193,8 @@ int meta_look(struct meta *m, const char *path, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    m->fd = retry_openat(m->db.root_fd, META_DIR,
-                         O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+    m->fd = sys_openat(m->db.root_fd, META_DIR,
+                       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
     if (m->fd < 0) {
         rc = err_sys(err, errno, "%s/" META_DIR, path);
         meta_close(m);
@@ -227,7 +227,7 @@ static bool is_left_over(int meta_fd, const char *name)
 void meta_sweep(int meta_fd)
 {
     CLEANUP(fd_closep)
-    int fd = retry_openat(meta_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    int fd = sys_openat(meta_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 
     if (dir == NULL) {
@@ -240,24 +240,6 @@ void meta_sweep(int meta_fd)
         }
     }
     (void)closedir(dir);
-}
-
-static int write_all(int fd, const void *text, size_t len)
-{
-    const char *p = text;
-
-    while (len > 0) {
-        ssize_t n = write(fd, p, len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return errno;
-        }
-        p += n;
-        len -= (size_t)n;
-    }
-    return 0;
 }
 
 /* Owner and group of META_DIR, for what root writes there. */
@@ -278,7 +260,7 @@ static int give_like_dir(int fd, int meta_fd)
 static int fill(int fd, int meta_fd, const void *text, size_t len,
                 const struct meta_write *how)
 {
-    int sys = write_all(fd, text, len);
+    int sys = sys_write_all(fd, text, len) == 0 ? 0 : errno;
 
     if (sys == 0 && how->like_dir) {
         sys = give_like_dir(fd, meta_fd);
@@ -302,7 +284,7 @@ static int fill(int fd, int meta_fd, const void *text, size_t len,
             return errno;
         }
     }
-    if ((how->durable || how->whole) && retry_fsync(fd) != 0) {
+    if ((how->durable || how->whole) && sys_fsync(fd) != 0) {
         return errno;
     }
     return 0;
@@ -328,7 +310,7 @@ int meta_replace(int meta_fd, const char *file, const void *text, size_t len,
     if (sys != 0) {
         return err_sys(err, sys, "write " META_DIR "/%s", file);
     }
-    if (how->durable && retry_fsync(meta_fd) != 0) {
+    if (how->durable && sys_fsync(meta_fd) != 0) {
         return err_sys(err, errno, "sync " META_DIR);
     }
     return 0;
@@ -338,8 +320,8 @@ int meta_read(int meta_fd, const char *file, char *out, size_t room,
               struct stat *st_out, struct err *err)
 {
     CLEANUP(fd_closep)
-    int fd = retry_openat(meta_fd, file,
-                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_openat(meta_fd, file,
+                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
 
     if (fd < 0) {
         return err_sys(err, errno, "open " META_DIR "/%s", file);
@@ -352,21 +334,11 @@ int meta_read(int meta_fd, const char *file, char *out, size_t room,
         return err_set(err, ERR_NOTTABLE, 0, META_DIR "/%s is no regular file",
                        file);
     }
-    size_t len = 0;
-    while (len < room) {
-        ssize_t n = read(fd, out + len, room - len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return err_sys(err, errno, "read " META_DIR "/%s", file);
-        }
-        if (n == 0) {
-            break;
-        }
-        len += (size_t)n;
+    ssize_t len = sys_read_full(fd, out, room);
+    if (len < 0) {
+        return err_sys(err, errno, "read " META_DIR "/%s", file);
     }
-    if (len == room) {
+    if ((size_t)len == room) {
         return err_set(err, ERR_CORRUPT, 0, META_DIR "/%s is too long", file);
     }
     out[len] = '\0';

@@ -20,7 +20,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/rand.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/lock.h"
 #include "store/layout/own_dir.h"
 #include "sync/identity/dirid.h"
@@ -47,14 +47,11 @@ static int try_lock(struct session *s, struct err *err)
         if (fd < 0) {
             return err_wrap(err, META_DIR);
         }
-        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-            if (errno == EINTR) {
-                continue;
-            }
-            if (errno == EWOULDBLOCK) {
-                return 0;
-            }
-            return err_sys(err, errno, "lock " META_DIR "/" META_FILE_LOCK);
+        if (sys_flock(fd, LOCK_EX) != 0) {
+            return errno == EWOULDBLOCK
+                       ? 0
+                       : err_sys(err, errno,
+                                 "lock " META_DIR "/" META_FILE_LOCK);
         }
         struct stat mine, named;
         if (fstat(fd, &mine) == 0 &&
@@ -413,16 +410,15 @@ int session_live(int meta_fd, struct session_holder *out, struct err *err)
     if (pid == 0) {
         /* Released, or hidden by a pid namespace: a try tells. */
         CLEANUP(fd_closep)
-        int fd =
-            retry_openat(meta_fd, META_FILE_LOCK,
-                         O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+        int fd = sys_openat(meta_fd, META_FILE_LOCK,
+                            O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
         if (fd < 0) {
             if (errno == EACCES) {
                 return 0; /* /proc/locks said: nobody */
             }
             return err_sys(err, errno, "open " META_DIR "/" META_FILE_LOCK);
         }
-        if (flock(fd, LOCK_SH | LOCK_NB) == 0) {
+        if (sys_flock(fd, LOCK_SH) == 0) {
             return 0;
         }
         if (errno != EWOULDBLOCK) {

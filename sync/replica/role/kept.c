@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/walk.h"
 
 enum { NUMBER_BYTES = 16 };
@@ -53,8 +53,8 @@ static bool is_number(const char *entry)
 
 static int open_dir(int at, const char *name)
 {
-    return retry_openat(at, name,
-                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+    return sys_openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+                      0);
 }
 
 static DIR *list(int dir_fd)
@@ -72,8 +72,8 @@ static DIR *list(int dir_fd)
 static int open_value(int dir_fd, const char *file)
 {
     CLEANUP(fd_closep)
-    int fd = retry_openat(dir_fd, file,
-                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_openat(dir_fd, file,
+                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) != 0) {

@@ -11,7 +11,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/own_dir.h"
 
 enum { COPY_BYTES = 64 * 1024 };
@@ -46,22 +46,15 @@ static int copy(int from, int to, struct err *err)
         return err_set(err, ERR_NOMEM, 0, "out of memory");
     }
     for (;;) {
-        ssize_t n = read(from, piece, COPY_BYTES);
+        ssize_t n = sys_read(from, piece, COPY_BYTES);
         if (n == 0) {
-            return retry_fsync(to) == 0 ? 0 : err_sys(err, errno, "sync");
-        }
-        if (n < 0 && errno == EINTR) {
-            continue;
+            return sys_fsync(to) == 0 ? 0 : err_sys(err, errno, "sync");
         }
         if (n < 0) {
             return err_sys(err, errno, "read");
         }
-        for (ssize_t at = 0; at < n;) {
-            ssize_t done = write(to, piece + at, (size_t)(n - at));
-            if (done < 0 && errno != EINTR) {
-                return err_sys(err, errno, "write");
-            }
-            at += done > 0 ? done : 0;
+        if (sys_write_all(to, piece, (size_t)n) != 0) {
+            return err_sys(err, errno, "write");
         }
     }
 }
@@ -76,7 +69,7 @@ static int copy_to(int dir, const char *file, int from, struct err *err)
     }
     (void)unlinkat(dir, tmp, 0);
     CLEANUP(fd_closep)
-    int to = retry_openat(
+    int to = sys_openat(
         dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (to < 0) {
         return err_sys(err, errno, "create a value");

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/lock.h"
 #include "store/layout/own_dir.h"
 
@@ -168,7 +168,7 @@ static int hold_agent(const struct meta *m, struct role_hold *h,
     if (h->agent_fd < 0) {
         return err_wrap(err, META_DIR);
     }
-    if (flock(h->agent_fd, LOCK_EX | LOCK_NB) == 0) {
+    if (sys_flock(h->agent_fd, LOCK_EX) == 0) {
         return 0;
     }
     if (errno != EWOULDBLOCK || fstat(h->agent_fd, &st) != 0) {
@@ -183,13 +183,13 @@ static int hold_id(const struct meta *m, struct role_hold *h, struct err *err)
     struct stat st, meta, root;
     char comm[16] = "";
 
-    h->id_fd = retry_openat(m->fd, META_FILE_PRIMARY,
-                            O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    h->id_fd = sys_openat(m->fd, META_FILE_PRIMARY,
+                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
     if (h->id_fd < 0 || fstat(h->id_fd, &st) != 0 || fstat(m->fd, &meta) != 0 ||
         fstat(m->db.root_fd, &root) != 0) {
         return err_sys(err, errno, "open " META_DIR "/" META_FILE_PRIMARY);
     }
-    if (flock(h->id_fd, LOCK_EX | LOCK_NB) == 0) {
+    if (sys_flock(h->id_fd, LOCK_EX) == 0) {
         return 0;
     }
     if (errno != EWOULDBLOCK) {

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "sync/replica/role/role.h"
 
 /* What a primary has and a replica has not. */
@@ -24,7 +24,7 @@ static int clean_up(int meta_fd, struct err *err)
             return err_sys(err, errno, "remove " META_DIR "/%s", names[i]);
         }
     }
-    if (retry_fsync(meta_fd) != 0) {
+    if (sys_fsync(meta_fd) != 0) {
         return err_sys(err, errno, "sync " META_DIR);
     }
     return 0;

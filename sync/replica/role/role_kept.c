@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "store/layout/name.h"
 #include "store/layout/newfile.h"
 #include "store/layout/own_dir.h"
@@ -39,8 +39,8 @@ static void kept_name(uint64_t epoch, const char *end,
 
 static int open_dir(int at, const char *name)
 {
-    return retry_openat(at, name,
-                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+    return sys_openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+                      0);
 }
 
 /* --- removing a tree ----------------------------------------------------- */
@@ -117,11 +117,11 @@ static int write_text(int dir_fd, const char *name, const void *text,
                       size_t len, const struct stat *like)
 {
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    CLEANUP(fd_closep) int fd = retry_openat(dir_fd, name, flags, 0600);
+    CLEANUP(fd_closep) int fd = sys_openat(dir_fd, name, flags, 0600);
     struct stat st = *like;
 
     st.st_mode &= 0666;
-    return fd < 0 || write(fd, text, len) != (ssize_t)len ||
+    return fd < 0 || sys_write_all(fd, text, len) != 0 ||
                    make_like(fd, &st) != 0
                ? -1
                : 0;
@@ -158,7 +158,7 @@ static int on_table(void *arg, const char *table, size_t len, int dir_fd)
 static int copy_aside(int dir_fd, const char *file, int to_fd, const char *to)
 {
     const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    CLEANUP(fd_closep) int fd = retry_openat(dir_fd, file, flags, 0);
+    CLEANUP(fd_closep) int fd = sys_openat(dir_fd, file, flags, 0);
     struct newfile f;
     struct stat st;
 
@@ -223,7 +223,7 @@ static int link_all(const struct meta *m, struct keep *k, struct err *err)
     if (rc == 0 && (fstat(m->db.root_fd, &st) != 0 ||
                     write_text(k->root_fd, KEPT_LAYOUT, KEPT_LAYOUT_TEXT,
                                strlen(KEPT_LAYOUT_TEXT), &st) != 0 ||
-                    retry_syncfs(k->root_fd) != 0)) {
+                    sys_syncfs(k->root_fd) != 0)) {
         rc = err_sys(err, errno, "sync the kept values");
     }
     st.st_mode |= 0700;
@@ -255,7 +255,7 @@ int role_keep(struct meta *m, uint64_t epoch, uint64_t *values_out,
     struct keep k = {.root_fd = root, .to_fd = -1, .err = err};
     rc = link_all(m, &k, err);
     if (rc == 0 &&
-        (renameat(m->fd, temp, m->fd, name) != 0 || retry_fsync(m->fd) != 0)) {
+        (renameat(m->fd, temp, m->fd, name) != 0 || sys_fsync(m->fd) != 0)) {
         rc = err_sys(err, errno, "rename " META_DIR "/%s", temp);
     }
     if (rc == 0) {
@@ -344,8 +344,8 @@ static int same_as_now(const struct compare *c, struct bytes table,
     }
     key_file(key.p, key.len, file);
     CLEANUP(fd_closep)
-    int fd = retry_openat(dir, file,
-                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_openat(dir, file,
+                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
     if (fd < 0 || fstat(fd, &now) != 0 || fstat(kept_fd, &was) != 0) {
         return err_sys(c->err, errno, "open a value");
     }

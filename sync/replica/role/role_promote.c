@@ -15,7 +15,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/rand.h"
-#include "store/base/retry.h"
+#include "store/base/sys.h"
 #include "sync/errors/state.h"
 #include "sync/replica/disk/old_stage.h"
 #include "sync/replica/role/role.h"
@@ -47,7 +47,7 @@ static int clean_up(int meta_fd, struct err *err)
     if (rc == 0) {
         rc = old_stage_remove(meta_fd, err);
     }
-    if (rc == 0 && retry_fsync(meta_fd) != 0) {
+    if (rc == 0 && sys_fsync(meta_fd) != 0) {
         rc = err_sys(err, errno, "sync " META_DIR);
     }
     return rc;
@@ -125,7 +125,7 @@ static int become_primary(struct meta *m, const uint8_t db_id[META_ID_BYTES],
     if (rc == 0) {
         rc = gone(m->fd, META_FILE_REPLICA, 0, err);
     }
-    if (rc == 0 && retry_fsync(m->fd) != 0) {
+    if (rc == 0 && sys_fsync(m->fd) != 0) {
         rc = err_sys(err, errno, "sync " META_DIR);
     }
     return rc;

@@ -15,6 +15,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
+#include "store/base/sys.h"
 #include "store/base/units.h"
 #include "store/layout/install.h"
 #include "store/layout/newfile.h"
@@ -190,16 +191,6 @@ static void hide(const struct trash *t, const char *name,
     }
 }
 
-static int sync_fd(int fd)
-{
-    int rc;
-
-    do {
-        rc = fsync(fd);
-    } while (rc < 0 && errno == EINTR);
-    return rc;
-}
-
 /* The trash is another quota's or another subvolume's. */
 static bool copy_in(const struct trash *t, int dir_fd, const char *file,
                     const char *name)
@@ -212,7 +203,7 @@ static bool copy_in(const struct trash *t, int dir_fd, const char *file,
     if (fd < 0 || newfile_open(&f, t->dir_fd, name, 0600) < 0) {
         return false;
     }
-    bool kept = newfile_copy(fd, f.fd) == 0 && sync_fd(f.fd) == 0 &&
+    bool kept = newfile_copy(fd, f.fd) == 0 && sys_fsync(f.fd) == 0 &&
                 newfile_give_name(&f, t->dir_fd, name) == 0;
     f.named = f.named && !kept; /* so that the drop leaves it */
     newfile_drop(&f, t->dir_fd, name);
@@ -346,7 +337,7 @@ int trash_sync(struct trash *t, struct err *err)
     if (!dirty) {
         return 0;
     }
-    int rc = log_fd < 0 || sync_fd(log_fd) < 0 || sync_fd(t->dir_fd) < 0
+    int rc = log_fd < 0 || sys_fsync(log_fd) < 0 || sys_fsync(t->dir_fd) < 0
                  ? err_sys(err, errno, "sync %s", t->name)
                  : 0;
     fd_closep(&log_fd);

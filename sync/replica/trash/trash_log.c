@@ -14,6 +14,7 @@
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/hash.h"
+#include "store/base/sys.h"
 #include "store/layout/own_dir.h"
 
 #define LOG_NEW TRASH_LOG ".new"
@@ -100,8 +101,7 @@ bool trash_log_add(int log_fd, const struct trash_entry *e)
     if (b.bad || was < 0) {
         return false;
     }
-    ssize_t n = write(log_fd, b.data, b.len);
-    if (n >= 0 && (size_t)n == b.len) {
+    if (sys_write_all(log_fd, b.data, b.len) == 0) {
         return true;
     }
     /* A piece of a record would hide those after it. */
@@ -137,20 +137,11 @@ static int read_log(int dir_fd, struct buf *out, struct err *err)
     if (!buf_reserve(out, (size_t)st.st_size + 1)) {
         return err_set(err, ERR_NOMEM, 0, "no memory to read " TRASH_LOG);
     }
-    while (out->len < (size_t)st.st_size) {
-        ssize_t n =
-            read(fd, out->data + out->len, (size_t)st.st_size - out->len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return err_sys(err, errno, "read " TRASH_LOG);
-        }
-        if (n == 0) {
-            break;
-        }
-        out->len += (size_t)n;
+    ssize_t n = sys_read_full(fd, out->data, (size_t)st.st_size);
+    if (n < 0) {
+        return err_sys(err, errno, "read " TRASH_LOG);
     }
+    out->len = (size_t)n;
     return 0;
 }
 
@@ -281,18 +272,12 @@ static int write_new(int dir_fd, const struct buf *b, struct err *err)
     if (fd < 0) {
         return err_sys(err, errno, "create " LOG_NEW);
     }
-    for (size_t at = 0; at < b->len;) {
-        ssize_t n = write(fd, b->data + at, b->len - at);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return err_sys(err, errno, "write " LOG_NEW);
-        }
-        at += (size_t)n;
+    if (sys_write_all(fd, b->data, b->len) != 0) {
+        return err_sys(err, errno, "write " LOG_NEW);
     }
-    if (fsync(fd) != 0 || renameat(dir_fd, LOG_NEW, dir_fd, TRASH_LOG) != 0 ||
-        fsync(dir_fd) != 0) {
+    if (sys_fsync(fd) != 0 ||
+        renameat(dir_fd, LOG_NEW, dir_fd, TRASH_LOG) != 0 ||
+        sys_fsync(dir_fd) != 0) {
         return err_sys(err, errno, "replace " TRASH_LOG);
     }
     return 0;
