@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * covered: see covered.h.  A regular file in a table's path is none of these,
- * nor is a directory in a key's place: they are evidence that nothing is behind
- * the name (table_open(), look_key()). */
+ * covered: see covered.h.  As in a look (dircache_open(), looks_evidence()): a
+ * directory in a key's place is odd unless tables may be below it. */
 #include "agent/notes/covered.h"
 
 #include <fcntl.h>
@@ -10,18 +9,33 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "agent/base/exchanged.h"
 #include "store/base/quote.h"
 #include "store/layout/name.h"
 #include "sync/errors/state.h"
 
 enum { KEYS_LOOKED_AT = 20 };
 
+/* Something else than a directory, and no key either. */
 static bool is_odd(const struct db *db, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    struct stat st;
+    size_t len;
+
+    return fstatat(db->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           !S_ISDIR(st.st_mode) &&
+           (!S_ISREG(st.st_mode) ||
+            !name_is_key(slash != NULL ? slash + 1 : path, &len));
+}
+
+static bool is_odd_key(const struct db *db, const char *path)
 {
     struct stat st;
 
     return fstatat(db->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-           !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+           !S_ISREG(st.st_mode) &&
+           (!S_ISDIR(st.st_mode) || exchanged_for_key(db->root_fd, path));
 }
 
 /* Cuts `path` where the first odd thing is. */
@@ -67,18 +81,17 @@ static bool odd_key(const struct db *db, const struct diff_name *n,
     (void)snprintf(path, TABLE_PATH_BYTES + KEY_FILE_BYTES, "%s%s%s",
                    n->table.len > 0 ? dir : "", n->table.len > 0 ? "/" : "",
                    file);
-    return is_odd(db, path);
+    return is_odd_key(db, path);
 }
 
 static bool say(const struct primary_held *held, const char *path, int id,
                 struct err *out)
 {
     *out = (struct err){0};
-    (void)err_set(
-        out, ERR_NOTTABLE, 0,
-        "%llu deletes are held, but %s is a link or the like now, and "
-        "no evidence of a removal: what was there is not deleted",
-        (unsigned long long)held->held, QUOTED(path, strlen(path)));
+    (void)err_set(out, ERR_NOTTABLE, 0,
+                  "%llu deletes are held, but %s is something else now, and "
+                  "no evidence of a removal: what was there is not deleted",
+                  (unsigned long long)held->held, QUOTED(path, strlen(path)));
     out->id = id;
     return true;
 }

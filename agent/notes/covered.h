@@ -10,8 +10,8 @@
 #include "store/layout/db.h"
 #include "sync/primary/primary.h"
 
-/* The first of what is held whose table or key, or a directory above it, is a
- * link or another odd thing now: DR_COVERED, or DR_PASSED_OVER for a key, with
+/* The first of what is held whose table or key, or a directory above it, is
+ * something else now: DR_COVERED, or DR_PASSED_OVER for a key, with
  * a text.  False: there is none among the names that are known. */
 bool covered_held(const struct db *db, const struct primary_held *held,
                   struct err *out);

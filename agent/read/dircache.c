@@ -7,6 +7,7 @@
  */
 #include "agent/read/dircache.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "agent/base/exchanged.h"
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
 #include "store/layout/name.h"
@@ -148,6 +150,13 @@ int dircache_open(const struct db *db, const void *table, size_t len,
     if (fd >= 0 && db_is_mounted(db, fd, &st)) {
         rc = err_set(err, ERR_NOTTABLE, 0,
                      "table %s: another file system is mounted there",
+                     QUOTED_TABLE(table, len));
+    }
+    /* A file in its path: the table may have been put aside for it. */
+    if (rc == ERR_NOTFOUND && exchanged_for_table(db, table, len)) {
+        rc = err_set(err, ERR_NOTTABLE, ENOTDIR,
+                     "table %s: a file has the name of its directory or of "
+                     "one above it",
                      QUOTED_TABLE(table, len));
     }
     if (rc == ERR_NOTTABLE) {

@@ -46,8 +46,8 @@ struct dircache_entry *dircache_take(struct dircache *c, const void *table,
 void dircache_give(struct dircache *c, struct dircache_entry *e);
 
 /* On any thread: the directory's descriptor, opened if need be; borrowed while
- * the entry is taken.  As table_open(); what stands in a table's place
- * (ERR_NOTTABLE) is DR_COVERED. */
+ * the entry is taken.  As table_open(), but what stands in a table's place
+ * is DR_COVERED (ERR_NOTTABLE), be it a file (sys ENOTDIR). */
 int dircache_fd(struct dircache_entry *e, const struct db *db, struct err *err);
 /* True when the descriptor is still what the name leads to; else the entry is
  * stale from now on. */

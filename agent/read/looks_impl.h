@@ -63,6 +63,9 @@ struct look_job {
 
 /* On a worker (or, for few, on the loop): answer the job's requests. */
 void looks_work(struct look_job *job, struct holders *holders);
+/* `rc` of look_key() or large_open(), or LOOK_NOT_A_KEY where it is no evidence
+ * that the key is gone. */
+int looks_evidence(int rc, int dir_fd, const void *key, size_t key_len);
 /* Look whether what was not found is really gone; turns the answer into
  * LOOK_ROOT_LOST when the root is not ours. */
 void looks_prove_gone(const struct root *root, struct looked *r,

@@ -93,7 +93,8 @@ static void open_now(struct large_stream *s)
         rc = large_open(s->dir_fd, s->names + s->table_len, s->key_len, HOLD_MS,
                         &s->large, &s->r.look, &s->err);
         if (rc > 0) {
-            s->r.result = rc;
+            s->r.result = looks_evidence(rc, s->dir_fd, s->names + s->table_len,
+                                         s->key_len);
         }
         if (rc == LOOK_VALUE && s->copy) {
             rc = copy_now(s);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/exchanged.h"
 #include "agent/read/looks_impl.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
@@ -98,6 +99,19 @@ static void failed(struct request *q)
     q->r.err = &q->err;
 }
 
+/* What look_key() has found, as far as it is evidence: a directory that nothing
+ * lies below may have been exchanged for the key's file. */
+int looks_evidence(int rc, int dir_fd, const void *key, size_t key_len)
+{
+    char file[KEY_FILE_BYTES];
+
+    if (rc != LOOK_GONE) {
+        return rc;
+    }
+    key_file(key, key_len, file);
+    return exchanged_for_key(dir_fd, file) ? LOOK_NOT_A_KEY : rc;
+}
+
 /* Look at the key in an open directory. */
 static void look_in(struct look_job *job, struct request *q, int dir_fd)
 {
@@ -109,7 +123,8 @@ static void look_in(struct look_job *job, struct request *q, int dir_fd)
         failed(q);
         return;
     }
-    q->r.result = rc;
+    q->r.result =
+        looks_evidence(rc, dir_fd, q->names + q->table_len, q->key_len);
     if (rc != LOOK_VALUE) {
         return;
     }

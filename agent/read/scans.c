@@ -238,6 +238,7 @@ static void scan_thread(void *arg)
         .keys_done = &s->keys_done,
         .leave = s->first ? on_leave : NULL,
         .leave_arg = s,
+        .files_cover = true,
         .passed = &s->passed,
     };
 

@@ -125,10 +125,9 @@ static enum passed_why link_kind(int dir_fd, const char *name)
                : PASSED_LINK;
 }
 
-/* What is at `name` is neither directory nor file; was a table there?  Then say
- * why it cannot be read: a link may lead to it.  (A file is evidence that there
- * is none.) */
-static int in_a_tables_place(struct walk *w, const char *name)
+/* What is at `name` is no directory; was a table there?  Then say why it cannot
+ * be read: a link may lead to it. */
+static int in_a_tables_place(struct walk *w, const char *name, bool is_file)
 {
     size_t base = w->path_len, len;
     struct err why;
@@ -138,7 +137,7 @@ static int in_a_tables_place(struct walk *w, const char *name)
         !path_push(w, name)) {
         return 0;
     }
-    if (w->ops->expected(w->arg, w->path, table_len(w))) {
+    if (w->ops->expected(w->arg, w->path, table_len(w), is_file)) {
         (void)err_set(&why, ERR_NOTTABLE, 0,
                       "%s: something else is in the table's place",
                       QUOTED_TABLE(w->path, w->path_len));
@@ -164,7 +163,7 @@ static int visit_file(struct walk *w, const struct place *at, const char *name)
     }
     pass_over(w, name,
               name_is_key(name, &len) ? PASSED_NO_TABLE : PASSED_NO_KEY);
-    return 0;
+    return in_a_tables_place(w, name, true);
 }
 
 /* Tables may be in it, whatever it is called; but it is no value. */
@@ -200,10 +199,10 @@ static int visit_entry(struct walk *w, struct place *at,
         return 0;
     case DT_LNK:
         pass_over(w, e->d_name, link_kind(at->fd, e->d_name));
-        return in_a_tables_place(w, e->d_name);
+        return in_a_tables_place(w, e->d_name, false);
     default:
         pass_over(w, e->d_name, PASSED_SPECIAL);
-        return in_a_tables_place(w, e->d_name);
+        return in_a_tables_place(w, e->d_name, false);
     }
 }
 
@@ -280,7 +279,7 @@ static int report_other(struct walk *w, bool is_table)
     w->counts.others++;
     int rc = w->ops->other != NULL ? w->ops->other(w->arg, w->path) : 0;
     if (rc != 0 || !is_table || w->ops->expected == NULL ||
-        !w->ops->expected(w->arg, w->path, table_len(w))) {
+        !w->ops->expected(w->arg, w->path, table_len(w), false)) {
         return rc;
     }
     (void)err_set(

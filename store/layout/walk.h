@@ -47,11 +47,11 @@ struct walk_ops {
     int (*plain_incomplete)(void *arg, const char *path, const struct err *err);
     /* Another database lies there; path relative to the root. */
     int (*other)(void *arg, const char *path);
-    /* Something that is neither a directory nor a regular file, or another
-     * database, has the name of this table: was there a table?  Then it is told
-     * as one that could not be read (ERR_NOTTABLE); else, and without this
-     * function, it is ignored. */
-    bool (*expected)(void *arg, const char *table, size_t len);
+    /* Something else than a directory of this database has the name of this
+     * table (is_file: a regular file): was there a table, and may it be behind
+     * that?  Then it is told as one that could not be read (ERR_NOTTABLE);
+     * else, and without this function, it is ignored. */
+    bool (*expected)(void *arg, const char *table, size_t len, bool is_file);
     /* This entry of the directory (its path below the root) is passed over. */
     void (*passed)(void *arg, const char *dir, const char *name,
                    enum passed_why why);

@@ -19,9 +19,9 @@
     "again by itself"
 
 #define LINK_AWAY                                                              \
-    "ls -ld DIR/TABLE.tbl; a link: put the directory itself in its place "     \
-    "(stop its writers, rm the link, mv); what it had stays on the replicas "  \
-    "until then; to have it deleted there: rm the link"
+    "ls -ld DIR/TABLE.tbl; a link or a file: put the directory itself in its " \
+    "place (stop its writers, rm the link or file, mv); what it had stays on " \
+    "the replicas until then; to have it deleted there: rm the link or file"
 
 /* `stage`: words of the message, NULL: any.  `sys`: 0: any. */
 static const struct {
@@ -101,13 +101,17 @@ static const struct {
      "pid,stat,wchan:32,args -C drover-replica; then ask again: drover verify "
      "REPLICA"},
     {DR_LAG, 0, "which is paused", "let it go on: drover resume REPLICA"},
-    {DR_COVERED, 0, "a link or the like", LINK_AWAY},
+    {DR_COVERED, 0, "is something else now", LINK_AWAY},
+    {DR_COVERED, ENOTDIR, NULL, LINK_AWAY},
     {DR_COVERED, 0, "something else is in the table's place", LINK_AWAY},
     {DR_COVERED, ELOOP, NULL, LINK_AWAY},
     {DR_PASSED_OVER, 0, "in a key's place",
-     "put the file itself back: rm the link, then mv the file to the key's "
-     "place; the key stays on the replicas as it was until then; to have it "
-     "deleted there: rm the link"},
+     "put the file itself back: rm the link (rmdir the directory), then mv the "
+     "file to the key's place; the key stays on the replicas as it was until "
+     "then; to have it deleted there: rm the link (rmdir the directory)"},
+    {DR_PASSED_OVER, 0, "is something else now",
+     "put the file itself back in its place; to have the key deleted on the "
+     "replicas: take away what is there (rm, rmdir)"},
     {DR_STATE_DIR, EROFS, NULL,
      "read-only for the unit? systemctl edit drover@NAME: [Service] "
      "ReadWritePaths=DIR; else: findmnt -T DIR"},

@@ -253,12 +253,13 @@ static int on_plain_incomplete(void *arg, const char *path,
 
 /* A link or another odd thing in the place of a table that we know: not gone.
  */
-static bool on_expected(void *arg, const char *table, size_t len)
+static bool on_expected(void *arg, const char *table, size_t len, bool is_file)
 {
     const struct scan *s = arg;
     struct index_entry e;
 
-    return index_get(s->ix, index_name_table(index_key(s->ix), table, len), &e);
+    return (!is_file || s->opt->files_cover) &&
+           index_get(s->ix, index_name_table(index_key(s->ix), table, len), &e);
 }
 
 static void on_passed(void *arg, const char *dir, const char *name,

@@ -34,6 +34,10 @@ struct scan_options {
     bool (*leave)(void *arg, const char *table, size_t table_len,
                   const char *key, size_t key_len);
     void *leave_arg;
+    /* A regular file in the place of a table that the index has is no evidence
+     * that it is gone.  (On a replica, where nobody but us is to put anything,
+     * it is: the table is sent anew, and refused with the reason.) */
+    bool files_cover;
     /* Gets what the walk passes over; may be NULL. */
     struct passed *passed;
     /* Owners, groups and modes may be set as the scan goes.  dress_dir is told

@@ -223,6 +223,9 @@ bool leaving_is_doubtful(struct primary *p, struct record *rec);
 /* A look found something that is no key in a key's place: no removal (the
  * record may be gone afterwards). */
 void leaving_covered(struct primary *p, struct record *rec);
+/* A look failed (the same). */
+void leaving_unread(struct primary *p, struct record *rec,
+                    const struct looked *l);
 
 /* --- streams (stream.c) -------------------------------------------------- */
 

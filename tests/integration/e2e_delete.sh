@@ -147,18 +147,63 @@ symlink_for_table() {
     keeps_80 "a link is in a table's place"
     tempt "a link is in a table's place" fresh
     keeps_80 "a link is in a table's place and nothing is remembered"
-    # A link may lead to what should be there; a regular file leads nowhere.  (A
-    # file cannot be renamed over a directory: somebody took that away.)
+    # So may whoever knows why a file is there.
     echo a file >"$W/file"
     mv -T "$W/file" "$P/t.tbl"
-    proven r1
-    is "$(keys_of "$W/r1")" 40 "the replica's keys while a file is in a table's place"
+    tempt "a file is in a table's place"
+    warns 108
+    keeps_80 "a file is in a table's place"
     kill -STOP "$agent_pid"
     rm "$P/t.tbl"
     mv "$W/away" "$P/t.tbl"
     kill -CONT "$agent_pid"
     must_within "$WAIT" status_is healthy true
     well_again "the table is back"
+}
+
+# A file for a table, live and in one step; for a plain directory above it; a
+# directory for a key.  What flockd itself does with such names goes on.
+exchanged() {
+    small_database
+    table p/q.tbl
+    write flockd-set "$P/p/q.tbl" k 1
+    mkdir "$P/plain"
+    write flockd-set "$P/u.tbl" k-dir 1
+    proven r1
+    echo a file >"$P/notes.txt"
+    write exchange-dirs "$P" t.tbl notes.txt
+    warns 108
+    out_has 'DR-108 something else is in a table.s place: .* table t: a file has the name'
+    out_has 'HINT: .*rm the link or file'
+    write exchange-dirs "$P" plain u.tbl/k-dir.kv
+    must_within "$WAIT" status_is 'warnings[id=112].id' 112
+    expect 1 ctl status
+    out_has 'DR-112'
+    mv "$P/p" "$W/p"
+    echo a file >"$P/p"
+    tempt "files and directories were exchanged"
+    tempt "files and directories were exchanged" fresh
+    is "$(keys_of "$W/r1")" 82 "the replica's keys while they are"
+    # Something else than what a table ever was is nobody's loss.
+    echo a file >"$P/never.tbl"
+    mkdir "$P/u.tbl/never.kv"
+    rm "$P/p"
+    mv "$W/p" "$P/p"
+    write exchange-dirs "$P" plain u.tbl/k-dir.kv
+    write exchange-dirs "$P" t.tbl notes.txt
+    must_within "$WAIT" status_is healthy true
+    proven r1
+    is "$(keys_of "$W/r1")" 82 "the replica's keys after it"
+    # A key goes, and tables come below a directory of its name.
+    write flockd-delete "$P/u.tbl" k-dir
+    mkdir "$P/u.tbl/k-dir.kv"
+    mkdir "$P/u.tbl/k-dir.kv/s.tbl"
+    write flockd-set "$P/u.tbl/k-dir.kv/s.tbl" k 1
+    proven r1
+    rm -r "$P/u.tbl/k-dir.kv"
+    write flockd-set "$P/u.tbl" k-dir again
+    proven r1
+    must_within "$WAIT" status_is healthy true
 }
 
 # The directory ends in the middle, with an error.

@@ -98,7 +98,7 @@ drover_e2e(brake LINKS exec SCENARIOS renamed_away after_a_restart)
 drover_e2e(brake LINKS exec ONCE
            SCENARIOS build_tables discarded exchanged while_others_come)
 drover_e2e(delete LINKS exec
-           SCENARIOS symlink_for_table moved_and_replaced trash trash_bounds)
+           SCENARIOS symlink_for_table exchanged moved_and_replaced trash trash_bounds)
 drover_e2e(delete LINKS exec ONCE
            SCENARIOS poor_filesystem bind_over_table bind_over_root
                      readdir_error identity_damaged old_backup)

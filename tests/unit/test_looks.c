@@ -277,25 +277,36 @@ symbolic_link_in_a_tables_place_is_an_error_not_a_delete(void **state)
     assert_int_equal(look_table(b, "t")->result, LOOK_ERROR);
 }
 
-static void
-regular_file_in_a_tables_path_is_evidence_that_it_is_gone(void **state)
+static void regular_file_in_a_tables_path_is_an_error_not_a_delete(void **state)
 {
     struct bench *b = *state;
 
     put(b, "t.tbl", "no table");
     put(b, "x.kv", "a key now");
+    assert_int_equal(look(b, "x.kv/t", "k")->result, LOOK_GONE);
+    assert_int_equal(look_table(b, "x.kv/t")->result, LOOK_GONE);
     put(b, "a", "no directory");
-    static const char *const gone[] = {"t", "t.tbl/u", "x.kv/t", "a/b/c"};
-    for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++) {
-        assert_int_equal(look(b, gone[i], "k")->result, LOOK_GONE);
-        assert_int_equal(look_table(b, gone[i])->result, LOOK_GONE);
+    static const char *const covered[] = {"t", "t.tbl/u", "a/b/c"};
+    for (size_t i = 0; i < sizeof covered / sizeof covered[0]; i++) {
+        assert_int_equal(look(b, covered[i], "k")->result, LOOK_ERROR);
+        assert_int_equal(look_table(b, covered[i])->result, LOOK_ERROR);
     }
-    /* Not so what may lead to one. */
     assert_int_equal(symlinkat("x.kv", b->fd, "way"), 0);
     assert_int_equal(look(b, "way/t", "k")->result, LOOK_ERROR);
     assert_int_equal(look_table(b, "way/t")->result, LOOK_ERROR);
     assert_int_equal(mkfifoat(b->fd, "fifo", 0600), 0);
     assert_int_equal(look_table(b, "fifo/t")->result, LOOK_ERROR);
+}
+
+static void
+directory_in_a_keys_place_is_evidence_when_tables_need_it(void **state)
+{
+    struct bench *b = *state;
+
+    assert_int_equal(mkdirat(b->fd, "k.kv", 0755), 0);
+    assert_int_equal(look(b, "", "k")->result, LOOK_NOT_A_KEY);
+    assert_int_equal(mkdirat(b->fd, "k.kv/t.tbl", 0755), 0);
+    assert_int_equal(look(b, "", "k")->result, LOOK_GONE);
 }
 
 static void unreadable_table_is_an_error_not_a_delete(void **state)
@@ -605,7 +616,8 @@ int main(void)
         T(nothing_is_read_while_there_is_no_root),
         T(cached_directory_of_a_moved_table_is_not_believed),
         T(symbolic_link_in_a_tables_place_is_an_error_not_a_delete),
-        T(regular_file_in_a_tables_path_is_evidence_that_it_is_gone),
+        T(regular_file_in_a_tables_path_is_an_error_not_a_delete),
+        T(directory_in_a_keys_place_is_evidence_when_tables_need_it),
         T(unreadable_table_is_an_error_not_a_delete),
         T(held_key_is_busy_and_names_its_holder),
         T(holders_of_many_keys_are_asked_for_in_turns),

@@ -279,7 +279,7 @@ static void looked(struct primary *p, uint64_t id, const struct looked *l)
         read_want(p, rec);
         break;
     default:
-        read_failed(p, rec, l);
+        leaving_unread(p, rec, l);
         break;
     }
 }

@@ -9,15 +9,19 @@
  * it is missing settle_ms later, too; and a look is what decides, made just
  * before the delete is sent.
  *
- * And nothing but a name that leads nowhere (or a directory, which is seen to
- * be no key) is evidence of a removal.  A link or a FIFO in a key's place is
- * what a mount is in a table's (DR_COVERED, found by the shell): the key cannot
- * be read, is tried again, and stays on the replicas as it was.  Where nobody
- * ever had a key of that name nothing is owed to anyone; but a comparison that
- * found one on a replica gets the same answer, not a delete. */
+ * And nothing but a name that leads nowhere (or to a directory with others
+ * below it, which tables need) is evidence of a removal.  A link, a FIFO or an
+ * empty directory in a key's place is what a mount or a file is in a table's
+ * (DR_COVERED, found by the shell): the key cannot be read, is tried again, and
+ * stays on the replicas as it was.  Where nobody ever had a key or a table of
+ * that name nothing is owed to anyone, as what is there is no mount; but a
+ * comparison that found one on a replica gets the same answer, not a delete. */
 #include "sync/primary/primary_impl.h"
 
+#include <errno.h>
+
 #include "store/base/quote.h"
+#include "sync/errors/state.h"
 
 void leaving_note(struct record *rec, int64_t now_ms)
 {
@@ -55,22 +59,40 @@ static bool was_told_to_all(const struct primary *p, const struct record *rec)
     return f != NULL;
 }
 
+static bool is_nobodys(struct primary *p, struct record *rec)
+{
+    if (!was_told_to_all(p, rec) || is_indexed(p, rec)) {
+        return false;
+    }
+    read_done(p, rec);
+    sender_end_waiting(p, rec);
+    return true;
+}
+
+void leaving_unread(struct primary *p, struct record *rec,
+                    const struct looked *l)
+{
+    bool is_file =
+        l->err != NULL && l->err->id == DR_COVERED && l->err->sys == ENOTDIR;
+
+    if (!is_file || !is_nobodys(p, rec)) {
+        read_failed(p, rec, l);
+    }
+}
+
 void leaving_covered(struct primary *p, struct record *rec)
 {
     struct err err = {0};
     struct looked l = {.result = LOOK_ERROR, .err = &err};
 
-    if (was_told_to_all(p, rec) && !is_indexed(p, rec)) {
-        read_done(p, rec);
-        sender_end_waiting(p, rec);
+    if (is_nobodys(p, rec)) {
         return;
     }
-    (void)err_set(
-        &err, ERR_NOTTABLE, 0,
-        "table %s, key %s: a link or another thing that is no file is in a "
-        "key's place",
-        QUOTED_TABLE(record_table(rec), rec->table_len),
-        QUOTED(record_key(rec), rec->key_len));
+    (void)err_set(&err, ERR_NOTTABLE, 0,
+                  "table %s, key %s: a link, a directory or the like is in a "
+                  "key's place",
+                  QUOTED_TABLE(record_table(rec), rec->table_len),
+                  QUOTED(record_key(rec), rec->key_len));
     err.id = DR_PASSED_OVER;
     read_failed(p, rec, &l);
 }
