@@ -238,6 +238,7 @@ static int make_parts(struct daemon *d, struct err *err)
     }
     d->core = d->ix != NULL ? primary_new(&pc, d->ix) : NULL;
     d->watch = watch_new(&d->loop, &daemon_watch_events, d);
+    d->mounts = mounts_new(&d->loop, daemon_mounts_changed, d);
     d->looks = looks_new(&d->loop, &daemon_looks_events, d);
     d->scans = d->ix != NULL
                    ? scans_new(&d->loop, d->ix, &daemon_scans_events, d)
@@ -392,6 +393,8 @@ static void free_parts(struct daemon *d)
         d->stop.closing++;
         watch_free(d->watch, on_part_freed, d);
     }
+    d->stop.closing++;
+    mounts_free(d->mounts, on_part_freed, d);
     if (d->looks != NULL) {
         d->stop.closing++;
         looks_free(d->looks, on_part_freed, d);

@@ -33,6 +33,7 @@
 #include "agent/read/looks.h"
 #include "agent/read/scans.h"
 #include "agent/replica/replica.h"
+#include "agent/watch/mounts.h"
 #include "agent/watch/watch.h"
 #include "store/base/clock.h"
 #include "sync/primary/primary.h"
@@ -119,6 +120,7 @@ struct daemon {
     struct index *ix;
     struct primary *core;
     struct watch *watch;
+    struct mounts *mounts; /* NULL: they cannot be watched */
     struct looks *looks;
     struct scans *scans;
     struct ignored *ignored;
@@ -167,6 +169,8 @@ void daemon_index_stale(struct daemon *d);
 /* Events were lost: the same, and nothing is claimed.  The scan begins when the
  * watches have settled. */
 void daemon_events_lost(struct daemon *d);
+/* Something was mounted in the database, or is no more (mounts.h). */
+void daemon_mounts_changed(void *arg);
 /* Put the watches in order, then scan. */
 void daemon_rescan(struct daemon *d, bool debt);
 /* Watch and scans cover everything up to what was drained last. */

@@ -230,6 +230,9 @@ void daemon_root_start(struct daemon *d)
     }
     coverage_root_found(&d->coverage);
     d->identity_checked_ms = daemon_ms();
+    if (d->mounts != NULL) {
+        mounts_set_root(d->mounts, d->config->path);
+    }
     looks_set_root(d->looks, d->root);
     scans_set_root(d->scans, d->root);
     if (watch_start(d->watch, &d->root->db, &err) < 0) {

@@ -5,8 +5,8 @@
  * A barrier is exact because the kernel queues an event before the writer's
  * call returns: drain the queue, wait until the contents of new directories
  * have been hinted too (the fence), then note the log's tail.  Where events
- * were lost or directories cannot be watched, a scan begun after the call takes
- * the events' place.
+ * were lost, something was mounted or directories cannot be watched, a scan
+ * begun after the call takes the events' place.
  *
  * Happy path of `wait`: fence -> barrier -> each replica passes it -> done.
  * Failures: the deadline ends the job with the list of who is not there and why
@@ -219,6 +219,9 @@ static bool fenced(struct job *j)
     if (!j->fence_set) {
         j->fence_set = true;
         watch_drain(d->watch);
+        if (d->mounts != NULL) {
+            mounts_check(d->mounts);
+        }
         if (d->coverage.root != ROOT_HERE) {
             return false; /* the drain found that the root is lost */
         }

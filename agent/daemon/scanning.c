@@ -42,6 +42,23 @@ void daemon_rescan(struct daemon *d, bool debt)
     watch_resync(d->watch);
 }
 
+/* What a mount hides is neither there nor gone, and what has come to light may
+ * have changed unseen. */
+void daemon_mounts_changed(void *arg)
+{
+    struct daemon *d = arg;
+
+    daemon_dirty(d);
+    if (d->coverage.root == ROOT_LOST) {
+        return; /* all is looked at when it is back */
+    }
+    log_event(LOG_NOTE, "mounts", NULL, 0,
+              "something was mounted in %s, or is no more: scanning",
+              d->config->path);
+    daemon_index_stale(d);
+    daemon_rescan(d, true);
+}
+
 /* --- a scan has ended ---------------------------------------------------- */
 
 static int dr_of_scan(const struct scan_result *s)

@@ -112,6 +112,33 @@ bind_over_table() {
     well_again "tmpfs unmounted"
 }
 
+# What comes to lie over a table, a directory above one, or a key, and what goes,
+# is seen while the agent runs, without being asked.
+mounted_live() {
+    needs_mount
+    small_database
+    table p/q.tbl
+    write flockd-set "$P/p/q.tbl" k 1
+    proven r1
+    mkdir "$W/other"
+    write flockd-set "$W/other" k-000001 "over a table"
+    mount --bind "$W/other" "$P/t.tbl"
+    warns 108
+    umount "$P/t.tbl"
+    must_within "$WAIT" status_is healthy true
+    mount -t tmpfs -o size=1m none "$P/p"
+    warns 108
+    # What is written below it meanwhile raises no event.
+    umount "$P/p"
+    must_within "$WAIT" status_is healthy true
+    mount --bind "$W/other/k-000001.kv" "$P/t.tbl/k-000001.kv"
+    must_within "$WAIT" has_value "$W/r1/t.tbl/k-000001.kv" "over a table"
+    umount "$P/t.tbl/k-000001.kv"
+    proven r1
+    is "$(keys_of "$W/r1")" 81 "the replica's keys"
+    must_within "$WAIT" status_is healthy true
+}
+
 # The same for the root: a directory of the same filesystem, empty.
 bind_over_root() {
     needs_mount

@@ -100,7 +100,7 @@ drover_e2e(brake LINKS exec ONCE
 drover_e2e(delete LINKS exec
            SCENARIOS symlink_for_table exchanged moved_and_replaced trash trash_bounds)
 drover_e2e(delete LINKS exec ONCE
-           SCENARIOS poor_filesystem bind_over_table bind_over_root
+           SCENARIOS poor_filesystem bind_over_table mounted_live bind_over_root
                      readdir_error identity_damaged old_backup)
 drover_e2e(operate LINKS exec ssh SCENARIOS edited reload terminated modes)
 drover_e2e(operate LINKS exec SCENARIOS behind_its_back freshness another_user exit_codes ad_hoc)
