@@ -209,21 +209,21 @@ static int give_id(struct init *in, struct err *err)
         return identity_make(&in->db, in->id, err);
     }
     /* Replicas take another directory under an epoch they know for a second
-     * primary: this is a new reign. */
+     * primary: this is a new term. */
     if (in->known && in->state.epoch > 0 && in->state.epoch < UINT64_MAX) {
         in->epoch = in->state.epoch + 1;
     }
     return identity_restore(&in->db, in->id, in->epoch, err);
 }
 
-static void tell_epoch(struct cli *cli, const struct init *in)
+static void report_demoted_epoch(struct cli *cli, const struct init *in)
 {
     const char *dir = QUOTED(in->dir, strlen(in->dir));
 
     if (in->epoch > 0) {
         (void)fprintf(cli->out,
                       "Epoch %llu: the agent's state in %s has %llu, and this "
-                      "is a new reign to its replicas\n",
+                      "is a new term to its replicas\n",
                       (unsigned long long)in->epoch, in->state.dir,
                       (unsigned long long)in->state.epoch);
         return;
@@ -263,7 +263,7 @@ static void tell(struct cli *cli, const struct init *in, bool made)
                            : "has",
                   hex);
     if (restored) {
-        tell_epoch(cli, in);
+        report_demoted_epoch(cli, in);
     }
     (void)fprintf(cli->out,
                   "Next: drover agent %s HOST:PATH, or a file in "

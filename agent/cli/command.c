@@ -345,7 +345,7 @@ static bool stream_is_terminal(FILE *f)
     return fd >= 0 && isatty(fd);
 }
 
-static int settle_options(struct cli *cli)
+static int check_options(struct cli *cli)
 {
     const char *when = cli->color_when != NULL ? cli->color_when : "auto";
     const char *term = getenv("TERM");
@@ -495,7 +495,7 @@ int command_main(struct cli *cli, int argc, char **argv)
         return EX_USAGE;
     }
     if (first >= argc) {
-        rc = settle_options(cli);
+        rc = check_options(cli);
         return rc != 0 ? rc : run_bare(cli);
     }
     command = command_find(argv[first]);
@@ -518,7 +518,7 @@ int command_main(struct cli *cli, int argc, char **argv)
     for (; first < argc; first++) {
         cli->words[cli->count++] = argv[first];
     }
-    rc = settle_options(cli);
+    rc = check_options(cli);
     if (rc == 0) {
         rc = check_words(cli, command);
     }

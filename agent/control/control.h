@@ -10,7 +10,7 @@
  * out, and of an ERROR only its number and what that means is said.  Root, the
  * agent's own user and the control group see names and may change things.
  * The others' requests wait when their user has had its share of the loop's
- * time (control_strangers.h).
+ * time (control_unprivileged.h).
  *
  * Requests: status {keys}; version; wait {replicas, timeout_ms};
  * resync {replicas, content, dry_run, timeout_ms | anew}; verify {replicas,

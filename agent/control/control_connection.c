@@ -15,10 +15,11 @@
  * Failures: a line that is too long or not JSON is answered and the client
  * closed.  A client that does not read what it is sent is asked no more, loses
  * progress lines, and then its connection.  A client that leaves cancels its
- * job.  At most CLIENTS_MAX strangers and as many operators are served, so that
- * strangers cannot lock operators out, and at most USER_CLIENTS_MAX of a user
- * (but root), so that none can lock out the others.  Strangers' requests wait
- * when their user has had its share of the loop's time (control_strangers.h).
+ * job.  At most CLIENTS_MAX unprivileged clients and as many operators are
+ * served, so that those cannot lock operators out, and at most USER_CLIENTS_MAX
+ * of a user (but root), so that none can lock out the others.  Strangers'
+ * requests wait when their user has had its share of the loop's time
+ * (control_unprivileged.h).
  */
 #include <assert.h>
 #include <errno.h>
@@ -105,7 +106,7 @@ void client_close(struct client *cl)
     if (cl->trusted) {
         c->trusted--;
     } else {
-        c->strangers--;
+        c->unprivileged--;
     }
     uv_close((uv_handle_t *)&cl->pipe, on_client_closed);
 }
@@ -186,13 +187,14 @@ static void on_turn(uv_timer_t *timer)
     }
 }
 
-/* A stranger whose user has used up its share of the loop's time. */
+/* An unprivileged client whose user has used up its share of the loop's time.
+ */
 static bool must_wait(struct client *cl)
 {
     struct control *c = cl->control;
 
     cl->waiting =
-        !cl->trusted && !strangers_may(&c->shares, cl->uid, uv_hrtime());
+        !cl->trusted && !unprivileged_may(&c->shares, cl->uid, uv_hrtime());
     if (cl->waiting && !uv_is_active((uv_handle_t *)&c->turn)) {
         (void)uv_timer_start(&c->turn, on_turn, TURN_MS, 0);
     }
@@ -207,7 +209,7 @@ static void run_one(struct client *cl, size_t len)
     c->run(cl, cl->in, len);
     if (!cl->trusted) {
         uint64_t now_ns = uv_hrtime();
-        strangers_pay(&c->shares, cl->uid, now_ns, now_ns - begin_ns);
+        unprivileged_pay(&c->shares, cl->uid, now_ns, now_ns - begin_ns);
     }
 }
 
@@ -402,7 +404,7 @@ void client_serve(struct control *c, int fd)
     }
     identify(c, cl);
     link_client(c, cl);
-    unsigned *count = cl->trusted ? &c->trusted : &c->strangers;
+    unsigned *count = cl->trusted ? &c->trusted : &c->unprivileged;
     if (++*count > CLIENTS_MAX) {
         refuse_crowd(cl, CLIENTS_MAX);
     } else if (cl->uid != 0 && count_of_user(c, cl->uid) > USER_CLIENTS_MAX) {

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "agent/control/control.h"
-#include "agent/control/control_strangers.h"
+#include "agent/control/control_unprivileged.h"
 
 struct client {
     struct control *control;
@@ -33,14 +33,14 @@ struct control {
     uv_poll_t poll; /* on it, once `polled` */
     bool polled;
     uv_timer_t pause; /* running: nobody is accepted until it ends */
-    uv_timer_t turn;  /* running: strangers' requests wait for it */
-    struct strangers shares;
+    uv_timer_t turn;  /* running: unprivileged requests wait for it */
+    struct unprivileged shares;
     char *path;
     bool bound; /* the socket's file is ours to remove */
     int lock_fd;
     gid_t group; /* (gid_t)-1: none */
     struct client *clients;
-    unsigned trusted, strangers; /* how many */
+    unsigned trusted, unprivileged; /* how many */
     unsigned open_handles;
     bool closing;
     void (*closed)(void *arg);

@@ -18,7 +18,7 @@ enum { NAMES_MAX = 64 }; /* replicas named in one request */
 /* What the daemon says, as much of it as this client may see; takes it. */
 static json_t *as_seen_by(const struct client *cl, json_t *object)
 {
-    return cl->trusted ? object : strangers_view(object);
+    return cl->trusted ? object : unprivileged_view(object);
 }
 
 /* Takes `result`. */

@@ -50,16 +50,16 @@ void coverage_stale(struct coverage *c)
     c->index_ready = false;
 }
 
-void coverage_wait(struct coverage *c, bool debt)
+void coverage_wait(struct coverage *c, bool scan_due)
 {
-    c->debt = c->debt || debt;
+    c->scan_due = c->scan_due || scan_due;
     c->waits = true;
 }
 
-bool coverage_scan(struct coverage *c, bool debt, int64_t now_ms,
+bool coverage_scan(struct coverage *c, bool scan_due, int64_t now_ms,
                    int64_t every_ms)
 {
-    c->debt = c->debt || debt;
+    c->scan_due = c->scan_due || scan_due;
     c->waits = false;
     if (every_ms > 0) {
         c->next_ms = now_ms + every_ms;
@@ -115,7 +115,7 @@ struct coverage_next coverage_scan_ended(struct coverage *c, int64_t now_ms,
     c->took_ms = scan->took_ms;
     /* One that waits was asked for after this one began. */
     if (!scan->another && !c->waits) {
-        c->debt = false;
+        c->scan_due = false;
     }
     next.moved = saw_twice(c, scan);
     next.readable = can_read_again(c, scan);
@@ -123,7 +123,7 @@ struct coverage_next coverage_scan_ended(struct coverage *c, int64_t now_ms,
         coverage_wait(c, true);
     }
     c->scanned = true;
-    if (!c->index_ready && !c->debt) {
+    if (!c->index_ready && !c->scan_due) {
         c->index_ready = next.ready = true;
     }
     return next;
@@ -136,14 +136,14 @@ bool coverage_waits(const struct coverage *c)
     return c->waits;
 }
 
-bool coverage_settled(const struct coverage *c)
+bool coverage_complete(const struct coverage *c)
 {
-    return c->index_ready && c->root == ROOT_HERE && !c->debt;
+    return c->index_ready && c->root == ROOT_HERE && !c->scan_due;
 }
 
 bool coverage_scanned_all(const struct coverage *c)
 {
-    return c->root == ROOT_HERE && !c->debt && c->unread == 0;
+    return c->root == ROOT_HERE && !c->scan_due && c->unread == 0;
 }
 
 bool coverage_sees_all(const struct coverage *c, uint64_t unwatched)

@@ -5,8 +5,9 @@
  * What the agent claims (lag, equal as of, verify) rests on this: events tell
  * of every change since the watches were in place, and a scan has told of what
  * was before.  Where events were lost, or a directory moved away, that is a
- * debt: nothing is claimed until a scan that began afterwards has ended.  What
- * can not be watched or read is never covered by events; scans are repeated.
+ * scan that is due: nothing is claimed until a scan that began afterwards has
+ * ended.  What can not be watched or read is never covered by events; scans are
+ * repeated.
  *
  * Pure: no clock, no loop.  The daemon says what happened, does what it is
  * answered, and asks.  A scan that is to wait for the watches (they are put in
@@ -36,7 +37,7 @@ struct coverage {
     bool suspect;      /* a read says that the root is not ours */
     bool scanned;      /* the first scan is done */
     bool index_ready;  /* the index is true but for what events tell of */
-    bool debt;         /* a scan is owed */
+    bool scan_due;     /* until it is over nothing is claimed */
     bool waits;        /* ... and begins when the watches have settled */
     bool notes_missed; /* of the running scan: what it put is not told */
     uint64_t unread;   /* tables and directories that the last one could not */
@@ -61,11 +62,12 @@ bool coverage_take_suspect(struct coverage *c);
 /* --- events and scans ---------------------------------------------------- */
 /* The index is not true any more. */
 void coverage_stale(struct coverage *c);
-/* A scan is owed (`debt`) or due when the watches are in order. */
-void coverage_wait(struct coverage *c, bool debt);
+/* A scan is due (`scan_due`: nothing is claimed before) when the watches are in
+ * order. */
+void coverage_wait(struct coverage *c, bool scan_due);
 /* A scan is asked for now; every_ms: the pause between those due anyway, 0:
  * none are.  Returns true for the first one (scans_ask()). */
-bool coverage_scan(struct coverage *c, bool debt, int64_t now_ms,
+bool coverage_scan(struct coverage *c, bool scan_due, int64_t now_ms,
                    int64_t every_ms);
 /* The pause has changed. */
 void coverage_every(struct coverage *c, int64_t now_ms, int64_t every_ms);
@@ -90,8 +92,8 @@ struct coverage_next coverage_scan_ended(struct coverage *c, int64_t now_ms,
 
 /* --- questions ----------------------------------------------------------- */
 bool coverage_waits(const struct coverage *c);
-/* Nothing is owed: status says "ok". */
-bool coverage_settled(const struct coverage *c);
+/* Nothing is due: status says "ok". */
+bool coverage_complete(const struct coverage *c);
 /* Everything was seen up to the last event, but for directories without a
  * watch: these as of the last scan's beginning. */
 bool coverage_scanned_all(const struct coverage *c);

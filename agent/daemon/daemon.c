@@ -239,12 +239,12 @@ static int make_parts(struct daemon *d, struct err *err)
     d->core = d->ix != NULL ? primary_new(&pc, d->ix) : NULL;
     d->watch = watch_new(&d->loop, &daemon_watch_events, d);
     d->mounts = mounts_new(&d->loop, daemon_mounts_changed, d);
-    d->looks = looks_new(&d->loop, &daemon_looks_events, d);
+    d->reader = reader_new(&d->loop, &daemon_reader_events, d);
     d->scans = d->ix != NULL
                    ? scans_new(&d->loop, d->ix, &daemon_scans_events, d)
                    : NULL;
     d->ignored = ignored_new(&d->loop);
-    if (d->core == NULL || d->watch == NULL || d->looks == NULL ||
+    if (d->core == NULL || d->watch == NULL || d->reader == NULL ||
         d->scans == NULL || d->ignored == NULL) {
         (void)err_set(err, ERR_NOMEM, 0, "out of memory");
         return EXIT_BAD;
@@ -256,7 +256,7 @@ static int make_parts(struct daemon *d, struct err *err)
                                     .arg = d};
     d->dirids = (struct dirids){.state_fd = d->state_fd, .all = &d->replicas};
     d->unclean = (struct unclean){.state_fd = d->state_fd, .all = &d->replicas};
-    looks_set_copies(d->looks, d->state_fd);
+    reader_set_copies(d->reader, d->state_fd);
     scans_set_settle(d->scans, d->config->settle_ms);
     for (size_t i = 0; i < d->config->replicas_count; i++) {
         (void)members_take(d, &d->config->replicas[i], err);
@@ -277,7 +277,7 @@ static int listen_control(struct daemon *d, struct err *err)
     return err->id == DR_CONFIG ? EXIT_CONFIG : EXIT_BAD;
 }
 
-static void tell_ready(struct daemon *d)
+static void report_ready(struct daemon *d)
 {
     if (d->ready_told) {
         return;
@@ -301,7 +301,7 @@ static void open_doors(struct daemon *d)
         stop(d, code);
         return;
     }
-    tell_ready(d);
+    report_ready(d);
     /* Sessions carry the epoch, which is known once the root was seen. */
     if (d->coverage.root_seen) {
         DL_FOREACH(d->replicas.list, r) {
@@ -395,9 +395,9 @@ static void free_parts(struct daemon *d)
     }
     d->stop.closing++;
     mounts_free(d->mounts, on_part_freed, d);
-    if (d->looks != NULL) {
+    if (d->reader != NULL) {
         d->stop.closing++;
-        looks_free(d->looks, on_part_freed, d);
+        reader_free(d->reader, on_part_freed, d);
     }
     if (d->scans != NULL) {
         d->stop.closing++;

@@ -30,7 +30,7 @@
 #include "agent/notes/dirids.h"
 #include "agent/notes/unclean.h"
 #include "agent/read/ignored.h"
-#include "agent/read/looks.h"
+#include "agent/read/reader.h"
 #include "agent/read/scans.h"
 #include "agent/replica/replica.h"
 #include "agent/watch/mounts.h"
@@ -77,7 +77,7 @@ struct lost {
 /* The index in the state directory (saving.c). */
 struct saved {
     uint64_t changes; /* of the index, when it was saved */
-    bool settled;     /* and then again, when all of it was old enough */
+    bool aged;        /* and then again, when all of it was old enough */
     int64_t ms;       /* when that was */
     struct err err;   /* why it cannot be saved; code 0: it can */
 };
@@ -121,7 +121,7 @@ struct daemon {
     struct primary *core;
     struct watch *watch;
     struct mounts *mounts; /* NULL: they cannot be watched */
-    struct looks *looks;
+    struct reader *reader;
     struct scans *scans;
     struct ignored *ignored;
     const struct daemon_doors *doors;
@@ -161,8 +161,8 @@ void daemon_save_index(struct daemon *d);
 void daemon_load_index(struct daemon *d);
 
 /* scanning.c */
-/* Scan now; `debt`: until it is over nothing may be said to be seen. */
-void daemon_scan(struct daemon *d, bool debt);
+/* Scan now; `scan_due`: until it is over nothing may be said to be seen. */
+void daemon_scan(struct daemon *d, bool scan_due);
 /* The index is not true any more: nothing is compared before a scan has ended.
  */
 void daemon_index_stale(struct daemon *d);
@@ -172,7 +172,7 @@ void daemon_events_lost(struct daemon *d);
 /* Something was mounted in the database, or is no more (mounts.h). */
 void daemon_mounts_changed(void *arg);
 /* Put the watches in order, then scan. */
-void daemon_rescan(struct daemon *d, bool debt);
+void daemon_rescan(struct daemon *d, bool scan_due);
 /* Watch and scans cover everything up to what was drained last. */
 bool daemon_sees_all(const struct daemon *d);
 /* A scan has ended, whoever asked for it. */
@@ -186,7 +186,7 @@ static inline void daemon_dirty(struct daemon *d)
     d->pump.dirty = true;
 }
 extern const struct watch_events daemon_watch_events;
-extern const struct looks_events daemon_looks_events;
+extern const struct reader_events daemon_reader_events;
 extern const struct scans_events daemon_scans_events;
 
 /* daemon_root.c */
@@ -195,9 +195,9 @@ extern const struct scans_events daemon_scans_events;
 int daemon_root_first(struct daemon *d, struct err *err);
 /* Who we are to replicas: the origin, and then what is random per process. */
 void daemon_instance(const struct daemon *d, uint8_t out[16]);
-/* Put watches in place; daemon_root_settled() goes on. */
+/* Put watches in place; daemon_root_watched() goes on. */
 void daemon_root_start(struct daemon *d);
-void daemon_root_settled(struct daemon *d);
+void daemon_root_watched(struct daemon *d);
 void daemon_root_lost(struct daemon *d, const struct err *why);
 /* Once a second: is it still ours?  Or is it back? */
 void daemon_root_second(struct daemon *d);

@@ -84,18 +84,18 @@ static void on_moving(void *arg)
 
 /* Keys that went with their directory are in the index and on the replicas, and
  * equal there: until a scan has found them gone nothing may be claimed. */
-static void on_left(void *arg)
+static void on_moved_out(void *arg)
 {
     struct daemon *d = daemon_of(arg);
 
-    if (!d->coverage.debt) {
+    if (!d->coverage.scan_due) {
         log_event(LOG_INFORM, "moved", NULL, 0,
                   "a directory with tables was moved and cannot be followed: "
                   "scanning");
     }
     /* New directories are listed first, as after an overflow. */
     daemon_events_lost(d);
-    if (watch_fence_passed(d->watch, watch_fence(d->watch))) {
+    if (watch_marker_passed(d->watch, watch_marker(d->watch))) {
         daemon_scan(d, true);
     }
 }
@@ -121,7 +121,7 @@ static void on_drained(void *arg, int64_t wall_ns)
     daemon_dirty(d);
 }
 
-static void on_settled(void *arg)
+static void on_watch_idle(void *arg)
 {
     struct daemon *d = daemon_of(arg);
     struct watch_counts c;
@@ -131,7 +131,7 @@ static void on_settled(void *arg)
         d->watch_err = (struct err){0};
     }
     if (d->coverage.root == ROOT_WATCHING) {
-        daemon_root_settled(d);
+        daemon_root_watched(d);
     } else if (coverage_waits(&d->coverage)) {
         daemon_scan(d, false);
     }
@@ -151,43 +151,44 @@ const struct watch_events daemon_watch_events = {
     .moved = on_watch_moved,
     .table = on_watch_table,
     .moving = on_moving,
-    .left = on_left,
+    .moved_out = on_moved_out,
     .overflow = on_overflow,
     .root_lost = on_root_lost,
     .drained = on_drained,
-    .settled = on_settled,
+    .idle = on_watch_idle,
     .trouble = on_trouble,
 };
 
 /* --- from looks ---------------------------------------------------------- */
 
 /* A look found that the root is not ours: what is to be done about it waits
- * until the looks are through. */
+ * until the reads are through. */
 static void suspect(struct daemon *d, int result)
 {
-    if (result == LOOK_ROOT_LOST) {
+    if (result == READ_ROOT_LOST) {
         coverage_suspect(&d->coverage);
     }
 }
 
-static void on_looked(void *arg, uint64_t id, const struct looked *r)
+static void on_key_read(void *arg, uint64_t id, const struct read_answer *r)
 {
     struct daemon *d = daemon_of(arg);
 
     suspect(d, r->result);
-    primary_looked(d->core, id, r, daemon_ms());
+    primary_key_read(d->core, id, r, daemon_ms());
 }
 
-static void on_looked_table(void *arg, uint64_t id, int result,
-                            const struct err *err)
+static void on_table_read(void *arg, uint64_t id, int result,
+                          const struct err *err)
 {
     struct daemon *d = daemon_of(arg);
 
     suspect(d, result);
-    primary_looked_table(d->core, id, result, err, daemon_ms());
+    primary_table_read(d->core, id, result, err, daemon_ms());
 }
 
-static void on_stream_opened(void *arg, uint64_t id, const struct looked *r)
+static void on_stream_opened(void *arg, uint64_t id,
+                             const struct read_answer *r)
 {
     struct daemon *d = daemon_of(arg);
 
@@ -196,7 +197,7 @@ static void on_stream_opened(void *arg, uint64_t id, const struct looked *r)
 }
 
 static void on_stream_data(void *arg, uint64_t id, const void *data, size_t n,
-                           const struct looked *r)
+                           const struct read_answer *r)
 {
     struct daemon *d = daemon_of(arg);
 
@@ -210,9 +211,9 @@ static void on_stream_zeros(void *arg, uint64_t id, uint64_t n)
     primary_stream_zeros(d->core, id, n, daemon_ms());
 }
 
-const struct looks_events daemon_looks_events = {
-    .looked = on_looked,
-    .looked_table = on_looked_table,
+const struct reader_events daemon_reader_events = {
+    .key_read = on_key_read,
+    .table_read = on_table_read,
     .stream_opened = on_stream_opened,
     .stream_data = on_stream_data,
     .stream_zeros = on_stream_zeros,
@@ -238,11 +239,11 @@ static void on_scan_changed(void *arg, struct bytes table,
     jobs_found(arg, table, key);
 }
 
-static void on_scan_left(void *arg, struct bytes table, struct bytes key)
+static void on_scan_skipped(void *arg, struct bytes table, struct bytes key)
 {
     struct daemon *d = daemon_of(arg);
 
-    if (!primary_hint_left(d->core, table, key, daemon_ms())) {
+    if (!primary_hint_skipped(d->core, table, key, daemon_ms())) {
         daemon_scan(d, true);
     }
 }
@@ -285,7 +286,7 @@ const struct scans_events daemon_scans_events = {
     .ended = on_scan_ended,
     .hint = on_scan_hint,
     .changed = on_scan_changed,
-    .left = on_scan_left,
+    .skipped = on_scan_skipped,
     .missed = on_scan_missed,
     .walk_room = on_walk_room,
     .walk_found = on_walk_found,
@@ -300,20 +301,20 @@ static void act(struct daemon *d, const struct action *a)
         a->replica >= 0 ? replica_of(&d->replicas, a->replica) : NULL;
 
     switch (a->type) {
-    case ACT_LOOK:
-        looks_key(d->looks, a->id, a->table, a->key, a->bytes);
+    case ACT_READ:
+        reader_key(d->reader, a->id, a->table, a->key, a->bytes);
         break;
-    case ACT_LOOK_TABLE:
-        looks_table(d->looks, a->id, a->table);
+    case ACT_READ_TABLE:
+        reader_table(d->reader, a->id, a->table);
         break;
     case ACT_STREAM_OPEN:
-        looks_stream_open(d->looks, a->id, a->table, a->key, a->copy);
+        reader_stream_open(d->reader, a->id, a->table, a->key, a->copy);
         break;
     case ACT_STREAM_READ:
-        looks_stream_read(d->looks, a->id, a->bytes);
+        reader_stream_read(d->reader, a->id, a->bytes);
         break;
     case ACT_STREAM_CLOSE:
-        looks_stream_close(d->looks, a->id);
+        reader_stream_close(d->reader, a->id);
         break;
     case ACT_WALK:
         scans_walk(d->scans, a->id, primary_walk_filter(d->core, a->id));
@@ -409,10 +410,10 @@ static void pump(struct daemon *d)
         d->pump.dirty = false;
         moves_pump(d);
         more = run_actions(d);
-        looks_flush(d->looks);
+        reader_flush(d->reader);
         scans_walk_pump(d->scans);
-        if (scans_leaving(d->scans)) {
-            scans_set_left_room(d->scans, primary_left_room(d->core));
+        if (scans_skipping(d->scans)) {
+            scans_set_skip_room(d->scans, primary_skip_room(d->core));
         }
         struct replica *r, *next;
         DL_FOREACH_SAFE(d->replicas.list, r, next) {

@@ -67,7 +67,7 @@ static void not_ours(struct daemon *d, const struct root *root,
                       "run as its owner: drover init --id %s --state %.200s "
                       "%.200s",
                       d->config->path, d->lost.likeness.known,
-                      d->lost.likeness.looked,
+                      d->lost.likeness.sampled,
                       hex_encode(hex, d->self.id, sizeof d->self.id), hex,
                       d->config->state_dir, d->config->path);
         d->lost.err.id = DR_NOT_OUR_DATABASE;
@@ -139,8 +139,8 @@ static int open_failed(struct daemon *d, bool known, struct err *err)
                : EXIT_BAD;
 }
 
-/* Whose reign it is that sessions will speak of. */
-static int read_reign(struct daemon *d, struct root *root, struct err *err)
+/* Whose term it is that sessions will speak of. */
+static int read_term(struct daemon *d, struct root *root, struct err *err)
 {
     root_hold(root);
     if (identity_epoch(&root->db, &d->self.epoch, err) < 0 ||
@@ -164,12 +164,12 @@ void daemon_instance(const struct daemon *d, uint8_t out[16])
     memcpy(out, d->self.origin, sizeof d->self.origin);
 }
 
-static void tell_reign(struct daemon *d)
+static void report_term(struct daemon *d)
 {
     uint8_t instance[16];
 
     daemon_instance(d, instance);
-    primary_set_reign(d->core, d->self.epoch, instance);
+    primary_set_term(d->core, d->self.epoch, instance);
 }
 
 int daemon_root_first(struct daemon *d, struct err *err)
@@ -190,7 +190,7 @@ int daemon_root_first(struct daemon *d, struct err *err)
         root_unref(root);
         return code;
     }
-    if (read_reign(d, root, err) < 0) {
+    if (read_term(d, root, err) < 0) {
         root_unref(root);
         return EXIT_CONFIG;
     }
@@ -233,14 +233,14 @@ void daemon_root_start(struct daemon *d)
     if (d->mounts != NULL) {
         mounts_set_root(d->mounts, d->config->path);
     }
-    looks_set_root(d->looks, d->root);
+    reader_set_root(d->reader, d->root);
     scans_set_root(d->scans, d->root);
     if (watch_start(d->watch, &d->root->db, &err) < 0) {
         daemon_root_lost(d, &err);
     }
 }
 
-void daemon_root_settled(struct daemon *d)
+void daemon_root_watched(struct daemon *d)
 {
     struct watch_counts c;
 
@@ -275,14 +275,14 @@ void daemon_root_lost(struct daemon *d, const struct err *why)
     primary_root_lost(d->core, why->msg);
     daemon_dirty(d);
     watch_stop(d->watch);
-    looks_set_root(d->looks, NULL);
+    reader_set_root(d->reader, NULL);
     scans_set_root(d->scans, NULL);
     root_unref(d->root);
     d->root = NULL;
 }
 
 /* The root is back and has the right id.  Sessions carry the epoch and the
- * origin that they began with: a new reign, or another directory in the old
+ * origin that they began with: a new term, or another directory in the old
  * one's place, is told only by a new process. */
 static void take_back(struct daemon *d, struct root *root)
 {
@@ -291,7 +291,7 @@ static void take_back(struct daemon *d, struct root *root)
     struct err err = {0};
 
     memcpy(origin, d->self.origin, sizeof origin);
-    if (read_reign(d, root, &err) < 0) {
+    if (read_term(d, root, &err) < 0) {
         not_ours(d, root, &err);
         root_unref(root);
         return;
@@ -299,7 +299,7 @@ static void take_back(struct daemon *d, struct root *root)
     memcpy(root->id, d->self.id, sizeof root->id);
     d->root = root;
     if (!d->coverage.root_seen) {
-        tell_reign(d);
+        report_term(d);
     } else if (epoch != d->self.epoch ||
                memcmp(origin, d->self.origin, sizeof origin) != 0) {
         log_event(LOG_NOTE, "epoch", NULL, 0,
@@ -330,7 +330,7 @@ static void try_again(struct daemon *d)
 }
 
 /* Was it given a higher epoch, by somebody who did not see this agent? */
-static bool is_new_reign(struct daemon *d)
+static bool is_new_term(struct daemon *d)
 {
     uint64_t epoch;
     struct err err;
@@ -393,7 +393,7 @@ void daemon_root_second(struct daemon *d)
             daemon_root_lost(d, &err);
             return;
         }
-        if (is_new_reign(d)) {
+        if (is_new_term(d)) {
             d->life->stop(d, EXIT_BAD);
             return;
         }
@@ -404,7 +404,7 @@ void daemon_root_second(struct daemon *d)
     }
     /* Nothing could be listed, so nothing will settle. */
     if (coverage_waits(&d->coverage) &&
-        watch_fence_passed(d->watch, watch_fence(d->watch))) {
+        watch_marker_passed(d->watch, watch_marker(d->watch))) {
         daemon_scan(d, false);
     }
     poll_unwatched(d);

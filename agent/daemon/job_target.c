@@ -52,7 +52,7 @@ json_t *job_error(const struct job *j, const char *replica,
 const char *target_stands(const struct job *j, const struct job_target *t)
 {
     switch (j->phase) {
-    case JOB_FENCE:
+    case JOB_MARKER:
         return "the agent is still reading the database";
     case JOB_SCAN:
     case JOB_SCANNED:

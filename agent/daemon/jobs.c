@@ -4,11 +4,11 @@
  *
  * A barrier is exact because the kernel queues an event before the writer's
  * call returns: drain the queue, wait until the contents of new directories
- * have been hinted too (the fence), then note the log's tail.  Where events
+ * have been hinted too (the marker), then note the log's tail.  Where events
  * were lost, something was mounted or directories cannot be watched, a scan
  * begun after the call takes the events' place.
  *
- * Happy path of `wait`: fence -> barrier -> each replica passes it -> done.
+ * Happy path of `wait`: marker -> barrier -> each replica passes it -> done.
  * Failures: the deadline ends the job with the list of who is not there and why
  * (a comparison has one, too: it always ends);
  * a replica that is removed meanwhile counts as failed; when the agent stops,
@@ -149,7 +149,7 @@ static void job_end(struct job *j, int exit_code)
     (void)uv_timer_start(&j->timer, on_timer, 0, 0);
 }
 
-/* --- the fence ----------------------------------------------------------- */
+/* --- the marker ----------------------------------------------------------- */
 
 static void on_scan(void *arg, const struct scan_report *report)
 {
@@ -172,7 +172,7 @@ static void on_scan(void *arg, const struct scan_report *report)
             j->unread = d->unread_err;
         }
         j->barrier = primary_tail(j->daemon->core);
-        j->fence_set = false;
+        j->marker_set = false;
         j->phase = j->met != NULL ? JOB_SCANNED : JOB_RUN;
         return;
     }
@@ -209,15 +209,15 @@ static bool given_up(struct job *j)
 }
 
 /* Everything that happened before the first call has been hinted. */
-static bool fenced(struct job *j)
+static bool marker_passed(struct job *j)
 {
     struct daemon *d = j->daemon;
 
     if (d->coverage.root != ROOT_HERE || !d->coverage.index_ready) {
         return false;
     }
-    if (!j->fence_set) {
-        j->fence_set = true;
+    if (!j->marker_set) {
+        j->marker_set = true;
         watch_drain(d->watch);
         if (d->mounts != NULL) {
             mounts_check(d->mounts);
@@ -225,16 +225,16 @@ static bool fenced(struct job *j)
         if (d->coverage.root != ROOT_HERE) {
             return false; /* the drain found that the root is lost */
         }
-        j->fence = watch_fence(d->watch);
+        j->marker = watch_marker(d->watch);
     }
-    return watch_fence_passed(d->watch, j->fence);
+    return watch_marker_passed(d->watch, j->marker);
 }
 
-static void fence_step(struct job *j)
+static void marker_step(struct job *j)
 {
     struct daemon *d = j->daemon;
 
-    if (!fenced(j)) {
+    if (!marker_passed(j)) {
         return;
     }
     if (needs_scan(j)) {
@@ -270,7 +270,7 @@ static void scan_step(struct job *j)
 
 static void scanned_step(struct job *j)
 {
-    if (!fenced(j)) {
+    if (!marker_passed(j)) {
         return;
     }
     met_close(j->met);
@@ -308,8 +308,8 @@ static void job_step(struct job *j)
     if (j->done_asked || (j->phase != JOB_RUN && given_up(j))) {
         return;
     }
-    if (j->phase == JOB_FENCE) {
-        fence_step(j);
+    if (j->phase == JOB_MARKER) {
+        marker_step(j);
     }
     if (j->phase == JOB_SCAN) {
         scan_step(j);
@@ -322,7 +322,7 @@ static void job_step(struct job *j)
     }
     if (!j->is_compare) {
         wait_step(j);
-    } else if (compare_step(j, &good)) {
+    } else if (compare_job_step(j, &good)) {
         job_end(j, good ? EXIT_GOOD : EXIT_BAD);
     }
 }

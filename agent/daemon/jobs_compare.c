@@ -2,7 +2,7 @@
  *
  * jobs_compare: verify and resync: one comparison per replica, side by side.
  *
- * After the fence (and our own scan, so that both sides compare what is on
+ * After the marker (and our own scan, so that both sides compare what is on
  * disk) each replica that has a session gets its comparison.  What was changed
  * before the question and is not there is listed with its reason
  * (uncompared.h), and then the answer is never "equal".  One without a session
@@ -314,7 +314,7 @@ static bool is_good(const struct job *j, const struct job_target *t)
     return !r->held && r->left == 0 && r->repaired >= r->to_repair;
 }
 
-bool compare_step(struct job *j, bool *good_out)
+bool compare_job_step(struct job *j, bool *good_out)
 {
     bool done = true, good = true;
 

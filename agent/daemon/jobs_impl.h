@@ -10,7 +10,7 @@
 #include "agent/read/met.h"
 
 enum job_phase {
-    JOB_FENCE,   /* until what happened before has been hinted */
+    JOB_MARKER,  /* until what happened before has been hinted */
     JOB_SCAN,    /* our own scan */
     JOB_SCANNED, /* until what happened before its end has been hinted */
     JOB_RUN,     /* barrier, or comparisons */
@@ -45,8 +45,8 @@ struct job {
     bool done_asked; /* `done` is to be called by the timer */
     int exit_code;
     enum job_phase phase;
-    bool fence_set;
-    uint64_t fence;
+    bool marker_set;
+    uint64_t marker;
     bool scan_asked;
     int64_t scan_after_ms; /* not before */
     struct met *met;       /* what our scan met; NULL: there is none */
@@ -75,7 +75,7 @@ const char *target_stands(const struct job *j, const struct job_target *t);
 json_t *uncompared_json(const struct job *j, const char *replica,
                         const struct uncompared_key *keys, size_t n);
 /* Go on with those that are not done.  True: all are, *good_out: well. */
-bool compare_step(struct job *j, bool *good_out) MUSTCHECK;
+bool compare_job_step(struct job *j, bool *good_out) MUSTCHECK;
 /* The time is over: those that are not done fail, with what is missing. */
 void compare_expire(struct job *j);
 json_t *compare_target_json(const struct job *j, const struct job_target *t,

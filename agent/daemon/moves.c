@@ -20,7 +20,7 @@ bool moves_begin(struct daemon *d)
         return false;
     }
     m->open[m->count].id = id;
-    m->open[m->count++].fence = UINT64_MAX;
+    m->open[m->count++].marker = UINT64_MAX;
     m->fresh = true;
     return true;
 }
@@ -31,11 +31,11 @@ void moves_pump(struct daemon *d)
     size_t kept = 0;
 
     if (m->fresh) {
-        m->open[m->count - 1].fence = watch_fence(d->watch);
+        m->open[m->count - 1].marker = watch_marker(d->watch);
     }
     m->fresh = false;
     for (size_t i = 0; i < m->count; i++) {
-        if (watch_fence_passed(d->watch, m->open[i].fence)) {
+        if (watch_marker_passed(d->watch, m->open[i].marker)) {
             primary_moved(d->core, m->open[i].id, daemon_ms());
         } else {
             m->open[kept++] = m->open[i];

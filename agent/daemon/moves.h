@@ -15,11 +15,11 @@ struct daemon;
 
 struct moves {
     struct {
-        uint64_t id;    /* of primary_moving() */
-        uint64_t fence; /* of the watch; after this they are told */
+        uint64_t id;     /* of primary_moving() */
+        uint64_t marker; /* of the watch; after this they are told */
     } open[GATES_MAX];
     size_t count;
-    bool fresh; /* the last one's fence is not known before its events are read
+    bool fresh; /* the last one's marker is not known before its events are read
                  */
 };
 

@@ -14,7 +14,7 @@
 enum {
     /* Older than that all of a save is trusted (INDEX_YOUNG_NS, and a margin).
      */
-    SAVE_SETTLED_MS = 3000,
+    SAVE_AGED_MS = 3000,
 };
 
 /* What the index is of. */
@@ -35,7 +35,7 @@ static void on_saved(void *arg, int rc, const struct err *err)
     struct daemon *d = arg;
 
     if (rc < 0) {
-        d->saved.settled = false;
+        d->saved.aged = false;
         d->saved.err = *err;
         d->saved.err.id = DR_STATE_DIR;
         (void)err_wrap(&d->saved.err, "save the index in %s",
@@ -60,11 +60,10 @@ void daemon_save_index(struct daemon *d)
     bool same = changes == d->saved.changes;
     /* What is too young to be trusted is saved as such, and would be read again
      * after a restart: save once more when it has grown old. */
-    if (same &&
-        (d->saved.settled || daemon_ms() - d->saved.ms < SAVE_SETTLED_MS)) {
+    if (same && (d->saved.aged || daemon_ms() - d->saved.ms < SAVE_AGED_MS)) {
         return;
     }
-    d->saved.settled = same;
+    d->saved.aged = same;
     d->saved.changes = changes;
     d->saved.ms = daemon_ms();
     struct index_ident ident = ident_of(d);
@@ -81,7 +80,7 @@ void daemon_load_index(struct daemon *d)
         log_event(LOG_INFORM, "index_loaded", NULL, 0, "keys=%llu",
                   (unsigned long long)index_count(d->ix));
         d->saved.changes = index_changes(d->ix);
-        d->saved.settled = true;
+        d->saved.aged = true;
     } else if (rc != ERR_NOTFOUND) {
         log_event(LOG_NOTE, "index_not_used", NULL, 0,
                   "err=\"%s\"; every value is read again", err.msg);

@@ -28,17 +28,17 @@ void daemon_events_lost(struct daemon *d)
     coverage_wait(&d->coverage, true);
 }
 
-void daemon_scan(struct daemon *d, bool debt)
+void daemon_scan(struct daemon *d, bool scan_due)
 {
-    bool first =
-        coverage_scan(&d->coverage, debt, daemon_ms(), d->config->rescan_ms);
+    bool first = coverage_scan(&d->coverage, scan_due, daemon_ms(),
+                               d->config->rescan_ms);
 
     scans_ask(d->scans, false, first, NULL, NULL);
 }
 
-void daemon_rescan(struct daemon *d, bool debt)
+void daemon_rescan(struct daemon *d, bool scan_due)
 {
-    coverage_wait(&d->coverage, debt);
+    coverage_wait(&d->coverage, scan_due);
     watch_resync(d->watch);
 }
 

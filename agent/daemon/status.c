@@ -92,7 +92,7 @@ static const char *database_state(const struct daemon *d)
     if (d->coverage.root == ROOT_LOST) {
         return "lost";
     }
-    return coverage_settled(&d->coverage) ? "ok" : "scanning";
+    return coverage_complete(&d->coverage) ? "ok" : "scanning";
 }
 
 static json_t *database_json(struct daemon *d)
@@ -138,7 +138,7 @@ static json_t *database_json(struct daemon *d)
         {"log_changes", p.log_changes},
         {"log_bytes", p.log_bytes},
         {"cache_bytes", p.cache_bytes},
-        {"looks", p.looks},
+        {"looks", p.reads},
         {"values_read", p.values_read},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
@@ -376,7 +376,7 @@ json_t *daemon_status(struct daemon *d, bool with_keys)
     json_t *blocked = json_array();
     uint64_t blocked_count = 0;
     json_t *warnings = warnings_json(d, with_keys);
-    bool healthy = coverage_settled(&d->coverage) &&
+    bool healthy = coverage_complete(&d->coverage) &&
                    json_array_size(warnings) == 0 && !is_changing(d);
 
     status_add_poor(d, warnings); /* said, but nothing is wrong with it now */

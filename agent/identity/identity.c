@@ -100,7 +100,7 @@ int identity_read(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
 }
 
 /* An agent of another user can read it then, but could not make it.  Without
- * it agents are told from strangers by their locks on the id (role.h). */
+ * it agents are told from others by their locks on the id (role.h). */
 static void make_claim_file(int meta)
 {
     struct err err;

@@ -7,7 +7,7 @@
  * one line of 32 hexadecimal digits.  The agent keeps a record of the id it saw
  * at a path in its state directory; from then on a root without that id is "not
  * our database", and nothing there is read or taken as a delete.
- * DB/.drover/epoch (a decimal number, 1 when missing) counts the reigns of
+ * DB/.drover/epoch (a decimal number, 1 when missing) counts the terms of
  * primaries; promoting a replica raises it.  A directory with
  * DB/.drover/replica is a replica, whatever else is there, and never ours.
  *

@@ -85,10 +85,10 @@ static int on_key(void *arg, const char *table, size_t len, int dir_fd,
     struct index_entry e;
 
     (void)dir_fd;
-    s->keys.looked++;
+    s->keys.sampled++;
     s->keys.known += index_get(
         s->ix, index_name_key(index_key(s->ix), table, len, key, key_len), &e);
-    return s->keys.looked == KNOWN_SAMPLE;
+    return s->keys.sampled == KNOWN_SAMPLE;
 }
 
 static struct index *load(int state_fd, const uint8_t id[IDENTITY_BYTES])
@@ -128,5 +128,5 @@ struct known_keys known_count(const struct db *db, struct index *live,
 
 bool known_alike(const struct known_keys *k)
 {
-    return k->known > k->looked / 2;
+    return k->known > k->sampled / 2;
 }

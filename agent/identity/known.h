@@ -33,7 +33,7 @@ bool known_find(const char *dir, const struct db *db, struct known_state *out);
 
 /* Do the keys look like those of an index?  A sample is looked at. */
 struct known_keys {
-    unsigned looked, known;
+    unsigned sampled, known;
 };
 enum { KNOWN_SAMPLE = 1000 };
 /* `live` (NULL: there is none yet) is taken when it holds something, else the

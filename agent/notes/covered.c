@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * covered: see covered.h.  As in a look (dircache_open(), looks_evidence()): a
+ * covered: see covered.h.  As in a read (dircache_open(), looks_evidence()): a
  * directory in a key's place is odd unless tables may be below it. */
 #include "agent/notes/covered.h"
 
@@ -14,7 +14,7 @@
 #include "store/layout/name.h"
 #include "sync/errors/state.h"
 
-enum { KEYS_LOOKED_AT = 20 };
+enum { KEYS_SAMPLED = 20 };
 
 /* Something else than a directory, and no key either. */
 static bool is_odd(const struct db *db, const char *path)
@@ -106,7 +106,7 @@ bool covered_held(const struct db *db, const struct primary_held *held,
             return say(held, path, DR_COVERED, out);
         }
     }
-    for (size_t i = 0; i < held->names_count && i < KEYS_LOOKED_AT; i++) {
+    for (size_t i = 0; i < held->names_count && i < KEYS_SAMPLED; i++) {
         if (odd_key(db, &held->names[i], path)) {
             return say(held, path, DR_PASSED_OVER, out);
         }

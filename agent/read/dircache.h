@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * dircache: descriptors of recently used tables' directories, so that a look
+ * dircache: descriptors of recently used tables' directories, so that a read
  * does not open one each time.
  *
  * Entries are taken and given back on the loop thread; between the two a worker

@@ -24,13 +24,13 @@ enum {
     NOTES_MAX_BYTES = 4 * 1024 * 1024,
     /* So long in all a scan waits for room to leave keys in: a slow replica
      * must not hold up the index, which others wait for. */
-    LEFT_WAIT_MS = 1000,
-    LEFT_STEP_MS = 50, /* then it looks whether it is to stop */
-    LEFT_ENOUGH = 512,
+    SKIP_WAIT_MS = 1000,
+    SKIP_STEP_MS = 50, /* then it looks whether it is to stop */
+    SKIP_ENOUGH = 512,
 };
 
 /* What a note asks for. */
-enum { NOTE_TABLE, NOTE_KEY, NOTE_CHANGED, NOTE_LEFT };
+enum { NOTE_TABLE, NOTE_KEY, NOTE_CHANGED, NOTE_SKIPPED };
 
 static void on_async(uv_async_t *async);
 
@@ -47,7 +47,7 @@ struct scans *scans_new(uv_loop_t *loop, struct index *ix,
     s->ix = ix;
     s->on = *events;
     s->arg = arg;
-    s->left_room = -1;
+    s->skip_room = -1;
     if (uv_mutex_init(&s->lock) != 0) {
         free(s);
         return NULL;
@@ -133,50 +133,50 @@ static void on_note(void *arg, enum scan_note note, const char *table,
 /* Under the lock. */
 static void wait_for_room(struct scans *s)
 {
-    int64_t now_ns = clock_mono_ns(), end_ns = now_ns + s->left_wait_ns;
+    int64_t now_ns = clock_mono_ns(), end_ns = now_ns + s->skip_wait_ns;
 
-    while (s->left_room >= 0 && s->left_room < LEFT_ENOUGH && now_ns < end_ns &&
+    while (s->skip_room >= 0 && s->skip_room < SKIP_ENOUGH && now_ns < end_ns &&
            s->stop == 0) {
         (void)uv_cond_timedwait(&s->room_cond, &s->lock,
-                                LEFT_STEP_MS * NS_PER_MS);
+                                SKIP_STEP_MS * NS_PER_MS);
         now_ns = clock_mono_ns();
     }
-    s->left_wait_ns = end_ns > now_ns ? end_ns - now_ns : 0;
+    s->skip_wait_ns = end_ns > now_ns ? end_ns - now_ns : 0;
 }
 
 /* On the scanning thread, as scan_options.leave. */
-static bool on_leave(void *arg, const char *table, size_t table_len,
-                     const char *key, size_t key_len)
+static bool on_skip(void *arg, const char *table, size_t table_len,
+                    const char *key, size_t key_len)
 {
     struct scans *s = arg;
 
     uv_mutex_lock(&s->lock);
-    if (s->left_room == 0 && s->left_wait_ns > 0) {
+    if (s->skip_room == 0 && s->skip_wait_ns > 0) {
         wait_for_room(s);
     }
-    bool left = s->left_room > 0 &&
-                put_note(s, NOTE_LEFT, table, table_len, key, key_len);
+    bool left = s->skip_room > 0 &&
+                put_note(s, NOTE_SKIPPED, table, table_len, key, key_len);
     if (left) {
-        s->left_room--;
-        s->left_noted++;
+        s->skip_room--;
+        s->skip_noted++;
     }
     uv_mutex_unlock(&s->lock);
     return left;
 }
 
-bool scans_leaving(const struct scans *s)
+bool scans_skipping(const struct scans *s)
 {
     return s->scanning && s->first;
 }
 
-void scans_set_left_room(struct scans *s, int64_t room)
+void scans_set_skip_room(struct scans *s, int64_t room)
 {
     uv_mutex_lock(&s->lock);
     if (room > 0) {
-        room = room > s->left_noted ? room - s->left_noted : 0;
+        room = room > s->skip_noted ? room - s->skip_noted : 0;
     }
-    s->left_room = room;
-    if (room < 0 || room >= LEFT_ENOUGH) {
+    s->skip_room = room;
+    if (room < 0 || room >= SKIP_ENOUGH) {
         uv_cond_signal(&s->room_cond);
     }
     uv_mutex_unlock(&s->lock);
@@ -192,7 +192,7 @@ static void deliver_notes(struct scans *s)
     missed = s->notes_missed || s->notes.bad;
     s->notes = (struct buf)BUF_NULL;
     s->notes_missed = false;
-    s->left_noted = 0;
+    s->skip_noted = 0;
     uv_mutex_unlock(&s->lock);
     bool notes_bad = notes.bad;
     struct cur c = cur_of(notes.data, notes_bad ? 0 : notes.len);
@@ -209,8 +209,8 @@ static void deliver_notes(struct scans *s)
             s->on.changed != NULL) {
             s->on.changed(s->arg, table, of);
         }
-        if (what == NOTE_LEFT) {
-            s->on.left(s->arg, table, key);
+        if (what == NOTE_SKIPPED) {
+            s->on.skipped(s->arg, table, key);
         } else {
             s->on.hint(s->arg, table, of);
         }
@@ -236,8 +236,8 @@ static void scan_thread(void *arg)
         .settle_ms = s->settle_ms,
         .stop = &s->stop,
         .keys_done = &s->keys_done,
-        .leave = s->first ? on_leave : NULL,
-        .leave_arg = s,
+        .skip = s->first ? on_skip : NULL,
+        .skip_arg = s,
         .files_cover = true,
         .passed = &s->passed,
     };
@@ -254,7 +254,7 @@ static void scan_thread(void *arg)
     (void)uv_async_send(&s->async);
 }
 
-static void tell_waiters(struct scans *s)
+static void notify_waiters(struct scans *s)
 {
     struct scan_report report = s->report;
 
@@ -306,7 +306,7 @@ static void begin_scan(struct scans *s)
     s->stop = 0;
     s->keys_done = 0;
     s->scan_over = false;
-    s->left_wait_ns = LEFT_WAIT_MS * NS_PER_MS;
+    s->skip_wait_ns = SKIP_WAIT_MS * NS_PER_MS;
     s->scan_root = root_ref(s->root);
     s->scanning = true;
     if (uv_thread_create(&s->thread, scan_thread, s) != 0) {
@@ -391,8 +391,8 @@ static void scan_ended(struct scans *s)
      * wait for this one are told. */
     deliver_notes(s);
     s->scanning = false;
-    s->left_room = -1;
-    tell_waiters(s);
+    s->skip_room = -1;
+    notify_waiters(s);
     begin_scan(s);
 }
 
@@ -408,7 +408,7 @@ static void on_async(uv_async_t *async)
     uv_mutex_unlock(&s->lock);
     if (s->lost_answer && !s->freeing) {
         s->lost_answer = false;
-        tell_waiters(s);
+        notify_waiters(s);
         begin_scan(s);
     }
     scans_walk_pump(s);

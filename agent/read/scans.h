@@ -42,7 +42,7 @@ struct scans_events {
      * NULL. */
     void (*changed)(void *arg, struct bytes table, const struct bytes *key);
     /* Look at this key: the first scan left it unread. */
-    void (*left)(void *arg, struct bytes table, struct bytes key);
+    void (*skipped)(void *arg, struct bytes table, struct bytes key);
     /* Hints were dropped: compare instead. */
     void (*missed)(void *arg);
     /* A walk's results, as primary_walk_found() and primary_walk_ended();
@@ -68,10 +68,10 @@ void scans_ask(struct scans *s, bool content, bool first, scans_done_fn done,
                void *done_arg);
 void scans_forget(struct scans *s, void *done_arg);
 /* The first scan runs, and may leave keys unread. */
-bool scans_leaving(const struct scans *s);
-/* How many it may leave: primary_left_room(); -1 until it is told, and after
+bool scans_skipping(const struct scans *s);
+/* How many it may leave: primary_skip_room(); -1 until it is told, and after
  * each scan. */
-void scans_set_left_room(struct scans *s, int64_t room);
+void scans_set_skip_room(struct scans *s, int64_t room);
 /* A scan waits or runs. */
 bool scans_busy(const struct scans *s);
 /* One waits that is not begun yet. */

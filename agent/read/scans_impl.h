@@ -44,14 +44,14 @@ struct scans {
     struct root *root;
     int64_t settle_ms;
     uv_async_t async;
-    uv_mutex_t lock; /* guards notes and the rest up to left_wait_ns */
+    uv_mutex_t lock; /* guards notes and the rest up to skip_wait_ns */
     struct buf notes;
     bool notes_missed;
     bool scan_over;
     uv_cond_t room_cond;
-    int64_t left_room;    /* keys that may be left, -1: none ever */
-    int64_t left_noted;   /* of `notes`, not delivered yet */
-    int64_t left_wait_ns; /* what is left of the time to wait for room */
+    int64_t skip_room;    /* keys that may be left, -1: none ever */
+    int64_t skip_noted;   /* of `notes`, not delivered yet */
+    int64_t skip_wait_ns; /* what is left of the time to wait for room */
     /* the scan */
     struct waiter *waiters;  /* utlist DL */
     struct waiter **telling; /* those being told now */

@@ -47,7 +47,7 @@ static void after_events(struct watch *w)
         w->on.overflow(w->arg);
     }
     list_run(w);
-    watch_tell_unseen(w);
+    watch_notify_unseen(w);
 }
 
 void watch_drain(struct watch *w)
@@ -59,11 +59,11 @@ void watch_drain(struct watch *w)
     w->drains++;
     watch_read_queue(w);
     after_events(w);
-    watch_tell_due(w);
+    watch_notify_due(w);
     if (w->db != NULL && w->in != NULL && w->due_wall_ns == 0) {
         w->due_wall_ns = wall_ns;
-        w->due_fence = w->tickets;
-        watch_tell_due(w);
+        w->due_marker = w->tickets;
+        watch_notify_due(w);
     }
 }
 

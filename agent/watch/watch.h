@@ -37,12 +37,12 @@ struct watch_events {
     void (*table)(void *arg, const char *table, size_t table_len);
     /* A directory with tables leaves its name other than by being removed. What
      * they held is told under the old names, and the new ones, when it has been
-     * listed: before the fence of now (watch_fence()) is passed. */
+     * listed: before the marker of now (watch_marker()) is passed. */
     void (*moving)(void *arg);
     /* That cannot be: it left the database, or was not watched, and there is no
      * way to list it.  Or a new directory could not be looked into.  What came
      * and what is gone has to be found by a scan. */
-    void (*left)(void *arg);
+    void (*moved_out)(void *arg);
     /* Events were lost.  The watch is putting its own directories in order;
      * what happened to keys has to be found by a scan. */
     void (*overflow)(void *arg);
@@ -54,7 +54,7 @@ struct watch_events {
      * with the time before the listings that have ended. */
     void (*drained)(void *arg, int64_t wall_ns);
     /* No listing is waiting or running any more. */
-    void (*settled)(void *arg);
+    void (*idle)(void *arg);
     /* A directory cannot be watched; told once until it could be again. */
     void (*trouble)(void *arg, const struct err *err);
 };
@@ -94,11 +94,11 @@ void watch_check_root(struct watch *w);
 /* Walk all directories again: watch what is missing, drop what is gone. */
 void watch_resync(struct watch *w);
 
-/* A fence: watch_drain() first; when the fence has been passed, everything
+/* A marker: watch_drain() first; when the marker has been passed, everything
  * that happened before has been reported, contents of new directories
  * included. */
-uint64_t watch_fence(const struct watch *w);
-bool watch_fence_passed(const struct watch *w, uint64_t fence);
+uint64_t watch_marker(const struct watch *w);
+bool watch_marker_passed(const struct watch *w, uint64_t marker);
 
 void watch_counts(const struct watch *w, struct watch_counts *out);
 /* "NFS" and the like when inotify cannot be relied on there, else NULL. */

@@ -90,12 +90,12 @@ static void no_directory(struct watch *w, struct wnode *n, struct wnode *parent,
 
     /* It moved on, or was removed: events that are still to be read tell which,
      * and of its keys.  (A listing after lost events does not count on them.)
-     * Until then the listing that is owed for its past names waits. */
-    bool owes = n != NULL && gone && wnode_owes(n);
-    if (owes) {
+     * Until then the listing that is due for its past names waits. */
+    bool due = n != NULL && gone && wnode_due(n);
+    if (due) {
         list_ask(w, n, LIST_HINT, ticket_in(w, parent));
     }
-    if (owes || (n != NULL && gone && n->wd >= 0 && mode == LIST_HINT)) {
+    if (due || (n != NULL && gone && n->wd >= 0 && mode == LIST_HINT)) {
         return;
     }
     if (n != NULL) {
@@ -109,7 +109,7 @@ static void no_directory(struct watch *w, struct wnode *n, struct wnode *parent,
      * when it can be read.  (Other listings belong to a scan.) */
     w->left = w->left || mode == LIST_HINT;
     if (sys != EXDEV) {
-        watch_tell_trouble(w, sys, path);
+        watch_notify_trouble(w, sys, path);
     }
 }
 

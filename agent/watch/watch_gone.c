@@ -35,7 +35,7 @@ void watch_on_gone(void *arg, struct wnode *n)
     }
 }
 
-static void note_left(void *arg, struct wnode *n)
+static void note_moved_out(void *arg, struct wnode *n)
 {
     struct watch *w = arg;
 
@@ -48,7 +48,7 @@ void watch_removed(struct watch *w, struct wnode *n)
         watch_forget(w, n);
         return;
     }
-    watch_tell_table(w, n);
+    watch_notify_table(w, n);
     watch_loose(w, n);
     wtree_remove(&w->tree, n, watch_on_gone, w);
 }
@@ -56,7 +56,7 @@ void watch_removed(struct watch *w, struct wnode *n)
 void watch_forget(struct watch *w, struct wnode *n)
 {
     watch_loose(w, n);
-    wtree_each_up(n, note_left, w);
-    wtree_each_up(n, watch_tell_table, w);
+    wtree_each_up(n, note_moved_out, w);
+    wtree_each_up(n, watch_notify_table, w);
     wtree_remove(&w->tree, n, watch_on_gone, w);
 }

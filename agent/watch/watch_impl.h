@@ -4,7 +4,7 @@
  * none calls one that stands below it here:
  *
  *     watch_tree.c, watch_past.c    the directories that are known, their names
- *     watch_tell.c     what the owner is told when something is over
+ *     watch_notify.c     what the owner is told when something is over
  *     watch_queue.c    listings that are asked for
  *     watch_open.c     opening directories, watches, descriptors that are kept
  *     watch_gone.c     directories that are watched no more
@@ -39,7 +39,7 @@ struct listing {
     bool again;     /* asked for once more while it ran */
     enum list_mode again_mode;
     uint64_t again_ticket;
-    uint64_t ticket;    /* for fences */
+    uint64_t ticket;    /* for markers */
     unsigned parked;    /* times that its directory was not to be found */
     uint64_t parked_at; /* the drain in which that was, last */
     uint64_t number;    /* for wnode.seen; 0: not begun */
@@ -81,12 +81,12 @@ struct watch {
     size_t kept_count, kept_max;
     uint64_t told; /* keys under past names since nothing was listed */
     uint64_t drains;
-    int64_t due_wall_ns; /* `drained` is owed for this time ... */
-    uint64_t due_fence;  /* ... when this is passed; 0: it is not */
+    int64_t due_wall_ns; /* `drained` is due for this time ... */
+    uint64_t due_marker; /* ... when this is passed; 0: it is not */
     struct watch_counts counts;
     bool overflowed; /* in this drain */
     bool left;       /* `left` is to be told */
-    bool unsettled;  /* `settled` is owed */
+    bool idle_due;   /* `idle` is due */
     bool trouble_told;
     int limit_sys;    /* a limit was met; to be told when settled */
     char lost[160];   /* why the root is lost; "" when it is not */
@@ -97,16 +97,16 @@ struct watch {
     uint8_t *read_buf;
 };
 
-/* watch_tell.c */
+/* watch_notify.c */
 /* For wtree_each_up(): report a table. */
-void watch_tell_table(void *arg, struct wnode *n);
-/* Tell `drained` if it is owed and may be. */
-void watch_tell_due(struct watch *w);
-/* Tell `left` if it is owed. */
-void watch_tell_unseen(struct watch *w);
+void watch_notify_table(void *arg, struct wnode *n);
+/* Notify `drained` if it is due and may be. */
+void watch_notify_due(struct watch *w);
+/* Notify `moved_out` if it is due. */
+void watch_notify_unseen(struct watch *w);
 /* What was met while directories were found; the numbers are right then. */
-void watch_tell_limit(struct watch *w);
-void watch_tell_trouble(struct watch *w, int sys, const char *path);
+void watch_notify_limit(struct watch *w);
+void watch_notify_trouble(struct watch *w, int sys, const char *path);
 /* The root is lost; told when the events are read. */
 void watch_root_gone(struct watch *w, const char *what);
 /* Tell `freed` when nothing uses the watch any more. */

@@ -189,7 +189,7 @@ static void list_conclude(const struct listing *l, struct wnode *n)
     }
     /* A new directory, and nobody knows what is in it; or one that moved, and
      * nobody knows what was. */
-    w->left = w->left || (l->failed && l->mode == LIST_HINT) || wnode_owes(n);
+    w->left = w->left || (l->failed && l->mode == LIST_HINT) || wnode_due(n);
     past_free(&n->past, &w->tree.pasts);
 }
 
@@ -229,7 +229,7 @@ static void list_finish(struct listing *l)
  * that was so often enough. */
 static bool list_park(struct listing *l)
 {
-    if (!wnode_owes(l->node) || ++l->parked > PARKED_MAX) {
+    if (!wnode_due(l->node) || ++l->parked > PARKED_MAX) {
         return false;
     }
     l->parked_at = l->watch->drains;
@@ -298,8 +298,8 @@ static void on_pool_done(uv_work_t *work, int status)
         if (w->db != NULL) {
             list_run(w);
         }
-        watch_tell_unseen(w);
-        watch_tell_due(w);
+        watch_notify_unseen(w);
+        watch_notify_due(w);
         return;
     }
     list_report(l);
@@ -307,8 +307,8 @@ static void on_pool_done(uv_work_t *work, int status)
         list_finish(l);
     }
     list_run(w);
-    watch_tell_unseen(w);
-    watch_tell_due(w);
+    watch_notify_unseen(w);
+    watch_notify_due(w);
 }
 
 static bool list_on_pool(struct listing *l)
@@ -375,9 +375,9 @@ void list_run(struct watch *w)
     if (w->listings == NULL && w->running == NULL) {
         w->told = 0;
     }
-    if (w->listings == NULL && w->running == NULL && w->unsettled) {
-        w->unsettled = false;
-        watch_tell_limit(w);
-        w->on.settled(w->arg);
+    if (w->listings == NULL && w->running == NULL && w->idle_due) {
+        w->idle_due = false;
+        watch_notify_limit(w);
+        w->on.idle(w->arg);
     }
 }

@@ -63,7 +63,7 @@ void watch_depart(struct watch *w, struct wnode *n)
     }
     w->on.moving(w->arg);
     wtree_each_up(n, note_past, w);
-    wtree_each_up(n, watch_tell_table, w);
+    wtree_each_up(n, watch_notify_table, w);
 }
 
 bool watch_is_removed(const struct wnode *n)

@@ -64,7 +64,7 @@ int watch_add(struct watch *w, const char *path, int fd)
     if (wd < 0 && errno == ENOSPC) {
         w->limit_sys = ENOSPC;
     } else if (wd < 0) {
-        watch_tell_trouble(w, errno, path);
+        watch_notify_trouble(w, errno, path);
     }
     return wd;
 }

@@ -50,7 +50,7 @@ void list_ask(struct watch *w, struct wnode *n, enum list_mode mode,
                           .ticket = ticket,
                           .batch = BUF_NULL};
     n->listing = l;
-    w->unsettled = true;
+    w->idle_due = true;
     DL_APPEND(w->listings, l);
 }
 
@@ -78,5 +78,5 @@ void list_drop_all(struct watch *w)
             list_free(l);
         }
     }
-    w->unsettled = false;
+    w->idle_due = false;
 }

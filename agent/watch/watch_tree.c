@@ -260,19 +260,19 @@ void wtree_each_up(struct wnode *n, wnode_fn fn, void *arg)
     fn(arg, n);
 }
 
-static void note_owed(void *arg, struct wnode *n)
+static void note_due(void *arg, struct wnode *n)
 {
-    bool *owes = arg;
+    bool *due = arg;
 
-    *owes = *owes || n->past != NULL;
+    *due = *due || n->past != NULL;
 }
 
-bool wnode_owes(struct wnode *n)
+bool wnode_due(struct wnode *n)
 {
-    bool owes = false;
+    bool due = false;
 
-    wtree_each_up(n, note_owed, &owes);
-    return owes;
+    wtree_each_up(n, note_due, &due);
+    return due;
 }
 
 bool wnode_is_in(const struct wtree *t, const struct wnode *n)

@@ -72,7 +72,7 @@ void wtree_remove(struct wtree *t, struct wnode *n, wnode_fn gone, void *arg);
 /* Visit the node and all below, children first. */
 void wtree_each_up(struct wnode *n, wnode_fn fn, void *arg);
 /* It or something below it is still to be told of under past names. */
-bool wnode_owes(struct wnode *n);
+bool wnode_due(struct wnode *n);
 /* It hangs from the root, and not from a detached node. */
 bool wnode_is_in(const struct wtree *t, const struct wnode *n);
 /* True when `n` is `above` or lies below it. */

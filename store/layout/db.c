@@ -269,7 +269,7 @@ static bool file_in_path(const struct db *db, const char *path)
 /* --- making them --------------------------------------------------------- */
 
 /* Give the directory just made its group and exact mode.  0 or -1. */
-static int dress(int dir_fd, const struct table_make *make)
+static int apply_modes(int dir_fd, const struct table_make *make)
 {
     if (make->group != (gid_t)-1 &&
         fchown(dir_fd, (uid_t)-1, make->group) < 0) {
@@ -293,7 +293,7 @@ static int make_step(int dir_fd, const char *name,
     }
     CLEANUP(fd_closep) int fd = open_step(dir_fd, name);
     bool ours = fd >= 0 && own_dir_is_made(dir_fd, fd);
-    if (!ours || dress(fd, make) < 0 || sys_fsync(fd) < 0 ||
+    if (!ours || apply_modes(fd, make) < 0 || sys_fsync(fd) < 0 ||
         sys_fsync(dir_fd) < 0) {
         int saved = fd >= 0 && !ours ? EAGAIN : errno;
         /* A table with the wrong group would stay so: better none. */
@@ -304,9 +304,9 @@ static int make_step(int dir_fd, const char *name,
     return 1;
 }
 
-/* Was it made by a process that died before dress()?  Then only its owner can
- * look inside, although the settings let others in. */
-static bool is_undressed(int dir_fd, const struct table_make *make)
+/* Was it made by a process that died before apply_modes()?  Then only its owner
+ * can look inside, although the settings let others in. */
+static bool has_other_modes(int dir_fd, const struct table_make *make)
 {
     struct stat st;
 
@@ -320,11 +320,11 @@ static int finish_step(int parent_fd, int dir_fd, const struct table_make *make)
 {
     struct stat st;
 
-    if (!is_undressed(dir_fd, make) || fstat(dir_fd, &st) < 0 ||
+    if (!has_other_modes(dir_fd, make) || fstat(dir_fd, &st) < 0 ||
         !own_dir_may_change(parent_fd, &st)) {
         return 0;
     }
-    if (dress(dir_fd, make) < 0 || sys_fsync(dir_fd) < 0) {
+    if (apply_modes(dir_fd, make) < 0 || sys_fsync(dir_fd) < 0) {
         return -1;
     }
     return sys_fsync(parent_fd);
@@ -374,7 +374,7 @@ int table_open(const struct db *db, const void *name, size_t len,
     }
     table_path(name, len, path);
     int fd = db_open_dir(db, path);
-    if (fd >= 0 && is_undressed(fd, make)) {
+    if (fd >= 0 && has_other_modes(fd, make)) {
         fd_closep(&fd);
         fd = make_by_steps(db->root_fd, path, make, &created);
     }

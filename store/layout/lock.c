@@ -36,14 +36,14 @@ enum grant {
 };
 
 /* Waiting: when it ends, and the next pause. */
-struct patience {
+struct deadline {
     int64_t until_ns; /* monotonic; -1: for ever */
     int64_t pause_ns;
 };
 
-static struct patience patience_of(int64_t timeout_ms)
+static struct deadline deadline_of(int64_t timeout_ms)
 {
-    struct patience p = {.until_ns = -1, .pause_ns = PAUSE_MIN_US * NS_PER_US};
+    struct deadline p = {.until_ns = -1, .pause_ns = PAUSE_MIN_US * NS_PER_US};
 
     if (timeout_ms >= 0) {
         int64_t now = clock_mono_ns();
@@ -55,7 +55,7 @@ static struct patience patience_of(int64_t timeout_ms)
 }
 
 /* Sleep a little longer than last time; false when the time is up. */
-static bool patience_wait(struct patience *p)
+static bool deadline_wait(struct deadline *p)
 {
     int64_t pause = p->pause_ns;
 
@@ -125,13 +125,12 @@ static int try_grant(int dir_fd, const char *file, int fd, enum lock_kind kind,
 }
 
 /* try_grant(), but for a share lock not on a placeholder, as long as it may be
- * one: until `settled_ns`, for the wall clock may be set meanwhile. */
-static int try_settled(int dir_fd, const char *file, int fd,
-                       enum lock_kind kind, int64_t settled_ns, struct stat *st,
-                       struct err *err)
+ * one: until `aged_ns`, for the wall clock may be set meanwhile. */
+static int try_aged(int dir_fd, const char *file, int fd, enum lock_kind kind,
+                    int64_t aged_ns, struct stat *st, struct err *err)
 {
     if (kind == LOCK_SHARE && fstat(fd, st) == 0 && placeholder_is(fd, st) &&
-        clock_mono_ns() < settled_ns) {
+        clock_mono_ns() < aged_ns) {
         return check_name(dir_fd, file, st, GRANT_EMPTY, err);
     }
     return try_grant(dir_fd, file, fd, kind, st, err);
@@ -173,8 +172,8 @@ int lock_open(int dir_fd, const char *file, enum lock_kind kind,
               int64_t timeout_ms, struct stat *st_out, struct err *err)
 {
     CLEANUP(fd_closep) int fd = -1;
-    struct patience patience = patience_of(timeout_ms);
-    int64_t settled_ns = 0; /* of the file that is open */
+    struct deadline deadline = deadline_of(timeout_ms);
+    int64_t aged_ns = 0; /* of the file that is open */
     struct stat st;
     int stale = 0;
 
@@ -185,9 +184,9 @@ int lock_open(int dir_fd, const char *file, enum lock_kind kind,
             if (fd < 0) {
                 return fd;
             }
-            settled_ns = clock_mono_ns() + PLACEHOLDER_NS;
+            aged_ns = clock_mono_ns() + PLACEHOLDER_NS;
         }
-        int rc = try_settled(dir_fd, file, fd, kind, settled_ns, &st, err);
+        int rc = try_aged(dir_fd, file, fd, kind, aged_ns, &st, err);
         if (rc < 0) {
             return rc;
         }
@@ -201,7 +200,7 @@ int lock_open(int dir_fd, const char *file, enum lock_kind kind,
                 continue;
             }
         }
-        if (!patience_wait(&patience)) {
+        if (!deadline_wait(&deadline)) {
             return gave_up(rc, file, kind, timeout_ms, &st, err);
         }
     }

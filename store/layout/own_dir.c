@@ -261,7 +261,7 @@ bool own_dir_may_change(int at, const struct stat *st)
 }
 
 /* 0, -1 with errno. */
-static int dress(int at, int fd, const struct own_dir *how, bool made)
+static int apply_modes(int at, int fd, const struct own_dir *how, bool made)
 {
     struct stat st, above;
 
@@ -306,7 +306,7 @@ int own_dir_open(int at, const char *name, const struct own_dir *how,
                        name);
     }
     if ((made || (how->renew && own_dir_may_change(at, &st))) &&
-        dress(at, fd, how, made) != 0) {
+        apply_modes(at, fd, how, made) != 0) {
         return err_sys(err, errno, "give %s its owner and mode", name);
     }
     if (made_out != NULL) {

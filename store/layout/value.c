@@ -2,23 +2,17 @@
  *
  * value: see value.h.
  *
- * The order of calls in look_key() is the whole point, and each is there for a
- * reason:
- *   openat   never O_CREAT (a read makes no ghost), O_NOFOLLOW (no way out of
- *            the table), O_NONBLOCK (a FIFO must not stop us)
- *   fstat    a placeholder is not locked (look_placeholder())
- *   flock    share lock, never waiting
- *   read     a small value, at a venture
- *   fstat    a ctime older than the look by 2 s proves that neither the bytes
- *            nor the name changed since before the open: done (read_quick())
- * and only for a value that is younger, or larger:
- *   fstat    what we hold
- *   fstatat  what the name leads to: an unequal inode was replaced before we
- *            had the lock, and its lock protects nothing
- *   read     exactly the size seen
- *   fstat    unequal size, mtime or ctime: somebody writes without locking
- * and last
- *   close    unlocks
+ * The order of calls in value_read() is the whole point, and each is there for
+ * a reason: openat   never O_CREAT (a read makes no ghost), O_NOFOLLOW (no way
+ * out of the table), O_NONBLOCK (a FIFO must not stop us) fstat    a
+ * placeholder is not locked (read_placeholder()) flock    share lock, never
+ * waiting read     a small value, at a venture fstat    a ctime older than the
+ * read by 2 s proves that neither the bytes nor the name changed since before
+ * the open: done (read_quick()) and only for a value that is younger, or
+ * larger: fstat    what we hold fstatat  what the name leads to: an unequal
+ * inode was replaced before we had the lock, and its lock protects nothing read
+ * exactly the size seen fstat    unequal size, mtime or ctime: somebody writes
+ * without locking and last close    unlocks
  */
 #include "store/layout/value.h"
 
@@ -41,7 +35,7 @@
 #include "store/layout/startemp.h"
 
 enum {
-    LOOK_TRIES = 8,
+    READ_TRIES = 8,
     SECOND_PASS_BYTES = 1 << 20,
     HOLE_MIN_BYTES = 64 * 1024, /* a shorter one is read */
     COPY_TRIES = 4,
@@ -58,13 +52,13 @@ struct vstat vstat_of(const struct stat *st)
                           .size = (uint64_t)st->st_size};
 }
 
-static void fill_look(const struct stat *st, struct look *out)
+static void fill_reading(const struct stat *st, struct reading *out)
 {
-    *out = (struct look){.stat = vstat_of(st),
-                         .dev = st->st_dev,
-                         .disk_bytes = (uint64_t)st->st_blocks * 512,
-                         .mtime_ns = clock_of_timespec(st->st_mtim),
-                         .startemp = startemp_file(st)};
+    *out = (struct reading){.stat = vstat_of(st),
+                            .dev = st->st_dev,
+                            .disk_bytes = (uint64_t)st->st_blocks * 512,
+                            .mtime_ns = clock_of_timespec(st->st_mtim),
+                            .startemp = startemp_file(st)};
 }
 
 static int fail(int sys, const char *what, const char *file, struct err *err)
@@ -107,17 +101,17 @@ static int open_key(int dir_fd, const char *file, int *fd_out, struct err *err)
     if (fd < 0) {
         switch (errno) {
         case ENOENT:
-            return LOOK_GONE;
+            return READ_GONE;
         case ELOOP: /* a symbolic link */
         case ENXIO: /* a socket */
         case ENODEV:
-            return LOOK_NOT_A_KEY;
+            return READ_NOT_A_KEY;
         default:
             return fail(errno, "open", file, err);
         }
     }
     *fd_out = TAKE_FD(fd);
-    return LOOK_VALUE;
+    return READ_VALUE;
 }
 
 /* Where fs.protected_hardlinks is 0 whoever may write to a table can give a
@@ -146,8 +140,8 @@ static int check_links(int dir_fd, const char *file, const struct stat *st,
                          (uintmax_t)st->st_uid, (uintmax_t)dir.st_uid);
 }
 
-/* The same, and its share lock.  LOOK_BUSY: it is open, but not locked.  A
- * placeholder is nothing to read in pieces: LOOK_CHANGING. */
+/* The same, and its share lock.  READ_BUSY: it is open, but not locked.  A
+ * placeholder is nothing to read in pieces: READ_CHANGING. */
 static int open_share(int dir_fd, const char *file, int *fd_out,
                       struct err *err)
 {
@@ -155,7 +149,7 @@ static int open_share(int dir_fd, const char *file, int *fd_out,
     struct stat st;
 
     int rc = open_key(dir_fd, file, &fd, err);
-    if (rc != LOOK_VALUE) {
+    if (rc != READ_VALUE) {
         return rc;
     }
     if (fstat(fd, &st) != 0) {
@@ -166,14 +160,14 @@ static int open_share(int dir_fd, const char *file, int *fd_out,
         return rc;
     }
     if (placeholder_is(fd, &st)) {
-        return LOOK_CHANGING;
+        return READ_CHANGING;
     }
     int granted = try_share(fd, file, err);
     if (granted < 0) {
         return granted;
     }
     *fd_out = TAKE_FD(fd);
-    return granted ? LOOK_VALUE : LOOK_BUSY;
+    return granted ? READ_VALUE : READ_BUSY;
 }
 
 /* See that `fd` is what the name leads to: `rc` as it was, with *st set. */
@@ -187,37 +181,37 @@ static int identify(int dir_fd, const char *file, int fd, int rc,
     }
     if (!S_ISREG(st->st_mode)) {
         /* A directory is seen to be no key, and may hold tables. */
-        return S_ISDIR(st->st_mode) ? LOOK_GONE : LOOK_NOT_A_KEY;
+        return S_ISDIR(st->st_mode) ? READ_GONE : READ_NOT_A_KEY;
     }
     if (fstatat(dir_fd, file, &named, AT_SYMLINK_NOFOLLOW) < 0) {
-        return errno == ENOENT ? LOOK_CHANGING : fail(errno, "stat", file, err);
+        return errno == ENOENT ? READ_CHANGING : fail(errno, "stat", file, err);
     }
-    return read_same_inode(st, &named) ? rc : LOOK_CHANGING;
+    return read_same_inode(st, &named) ? rc : READ_CHANGING;
 }
 
-/* Both, once.  *fd_out is set for LOOK_VALUE only. */
+/* Both, once.  *fd_out is set for READ_VALUE only. */
 static int open_once(int dir_fd, const char *file, int *fd_out, struct stat *st,
                      struct err *err)
 {
     CLEANUP(fd_closep) int fd = -1;
 
     int rc = open_share(dir_fd, file, &fd, err);
-    if (rc == LOOK_VALUE || rc == LOOK_BUSY) {
+    if (rc == READ_VALUE || rc == READ_BUSY) {
         rc = identify(dir_fd, file, fd, rc, st, err);
     }
-    if (rc == LOOK_VALUE) {
+    if (rc == READ_VALUE) {
         *fd_out = TAKE_FD(fd);
     }
     return rc;
 }
 
 /* open_once() until it is settled. */
-static int open_settled(int dir_fd, const char *file, int *fd_out,
-                        struct stat *st, struct err *err)
+static int open_stable(int dir_fd, const char *file, int *fd_out,
+                       struct stat *st, struct err *err)
 {
-    int rc = LOOK_CHANGING;
+    int rc = READ_CHANGING;
 
-    for (int i = 0; i < LOOK_TRIES && rc == LOOK_CHANGING; i++) {
+    for (int i = 0; i < READ_TRIES && rc == READ_CHANGING; i++) {
         rc = open_once(dir_fd, file, fd_out, st, err);
     }
     return rc;
@@ -227,35 +221,35 @@ static int open_settled(int dir_fd, const char *file, int *fd_out,
 
 /* The value is in `value`: give the lock back, then make the digest. */
 static int settle(int *fd, const struct stat *st, const struct buf *value,
-                  struct look *out)
+                  struct reading *out)
 {
     fd_closep(fd);
-    fill_look(st, out);
+    fill_reading(st, out);
     out->digest = digest_of(value->data, value->len);
-    return LOOK_VALUE;
+    return READ_VALUE;
 }
 
 /* The careful way: identify, read, see that nothing moved. */
-static int look_slowly(int dir_fd, const char *file, int *fd, int rc,
-                       size_t inline_max, struct buf *value, struct look *out,
-                       struct err *err)
+static int read_slowly(int dir_fd, const char *file, int *fd, int rc,
+                       size_t inline_max, struct buf *value,
+                       struct reading *out, struct err *err)
 {
     struct stat st;
 
     rc = identify(dir_fd, file, *fd, rc, &st, err);
-    if (rc != LOOK_VALUE && rc != LOOK_BUSY) {
+    if (rc != READ_VALUE && rc != READ_BUSY) {
         return rc;
     }
-    fill_look(&st, out);
-    if (rc == LOOK_BUSY) {
-        return LOOK_BUSY;
+    fill_reading(&st, out);
+    if (rc == READ_BUSY) {
+        return READ_BUSY;
     }
     if ((uint64_t)st.st_size > inline_max) {
-        return LOOK_LARGE;
+        return READ_LARGE;
     }
     rc = read_whole(*fd, file, &st, value, err);
     if (rc == READ_CHANGED) {
-        return LOOK_CHANGING;
+        return READ_CHANGING;
     }
     return rc == READ_WHOLE ? settle(fd, &st, value, out) : rc;
 }
@@ -264,33 +258,33 @@ static int look_slowly(int dir_fd, const char *file, int *fd, int rc,
  * ours may be there; whether somebody is about to write is asked without
  * touching the lock, and before its size is seen again.  That it may be no
  * value at all is for the caller to see, by its age. */
-static int look_placeholder(int dir_fd, const char *file, int *fd,
+static int read_placeholder(int dir_fd, const char *file, int *fd,
                             const struct stat *seen, const struct buf *value,
-                            struct look *out, struct err *err)
+                            struct reading *out, struct err *err)
 {
     char comm[16];
     struct stat st;
 
-    int rc = lock_holder(seen, true, comm) > 0 ? LOOK_BUSY : LOOK_VALUE;
+    int rc = lock_holder(seen, true, comm) > 0 ? READ_BUSY : READ_VALUE;
     rc = identify(dir_fd, file, *fd, rc, &st, err);
-    if (rc == LOOK_BUSY) {
-        fill_look(&st, out);
+    if (rc == READ_BUSY) {
+        fill_reading(&st, out);
     }
-    if (rc != LOOK_VALUE) {
+    if (rc != READ_VALUE) {
         return rc;
     }
-    return st.st_size == 0 ? settle(fd, &st, value, out) : LOOK_CHANGING;
+    return st.st_size == 0 ? settle(fd, &st, value, out) : READ_CHANGING;
 }
 
-static int look_once(int dir_fd, const char *file, size_t inline_max,
-                     struct buf *value, struct look *out, struct err *err)
+static int read_once(int dir_fd, const char *file, size_t inline_max,
+                     struct buf *value, struct reading *out, struct err *err)
 {
     int64_t opened_ns = read_clock();
     CLEANUP(fd_closep) int fd = -1;
     struct stat st;
 
     int rc = open_key(dir_fd, file, &fd, err);
-    if (rc != LOOK_VALUE) {
+    if (rc != READ_VALUE) {
         return rc;
     }
     if (fstat(fd, &st) != 0) {
@@ -301,13 +295,13 @@ static int look_once(int dir_fd, const char *file, size_t inline_max,
         return rc;
     }
     if (placeholder_is(fd, &st)) {
-        return look_placeholder(dir_fd, file, &fd, &st, value, out, err);
+        return read_placeholder(dir_fd, file, &fd, &st, value, out, err);
     }
     int granted = try_share(fd, file, err);
     if (granted < 0) {
         return granted;
     }
-    rc = granted ? LOOK_VALUE : LOOK_BUSY;
+    rc = granted ? READ_VALUE : READ_BUSY;
     if (granted && buf_reserve(value, READ_QUICK_BYTES)) {
         int64_t n =
             read_quick(fd, opened_ns, value->data, READ_QUICK_BYTES, &st);
@@ -316,21 +310,21 @@ static int look_once(int dir_fd, const char *file, size_t inline_max,
             return settle(&fd, &st, value, out);
         }
     }
-    return look_slowly(dir_fd, file, &fd, rc, inline_max, value, out, err);
+    return read_slowly(dir_fd, file, &fd, rc, inline_max, value, out, err);
 }
 
-int look_key(int dir_fd, const void *key, size_t key_len, size_t inline_max,
-             struct buf *value, struct look *look_out, struct err *err)
+int value_read(int dir_fd, const void *key, size_t key_len, size_t inline_max,
+               struct buf *value, struct reading *reading_out, struct err *err)
 {
     char file[KEY_FILE_BYTES];
-    int rc = LOOK_CHANGING;
+    int rc = READ_CHANGING;
 
     key_file(key, key_len, file);
     buf_clear(value);
-    for (int i = 0; i < LOOK_TRIES && rc == LOOK_CHANGING; i++) {
-        rc = look_once(dir_fd, file, inline_max, value, look_out, err);
+    for (int i = 0; i < READ_TRIES && rc == READ_CHANGING; i++) {
+        rc = read_once(dir_fd, file, inline_max, value, reading_out, err);
     }
-    if (rc != LOOK_VALUE) {
+    if (rc != READ_VALUE) {
         value->len = 0;
     }
     return rc;
@@ -371,18 +365,19 @@ static void give_back_when_due(struct large *l)
 }
 
 int large_open(int dir_fd, const void *key, size_t key_len, int64_t hold_ms,
-               struct large **large_out, struct look *look_out, struct err *err)
+               struct large **large_out, struct reading *reading_out,
+               struct err *err)
 {
     char file[KEY_FILE_BYTES];
     CLEANUP(fd_closep) int fd = -1;
     struct stat st;
 
     key_file(key, key_len, file);
-    int rc = open_settled(dir_fd, file, &fd, &st, err);
-    if (rc == LOOK_BUSY || rc == LOOK_VALUE) {
-        fill_look(&st, look_out);
+    int rc = open_stable(dir_fd, file, &fd, &st, err);
+    if (rc == READ_BUSY || rc == READ_VALUE) {
+        fill_reading(&st, reading_out);
     }
-    if (rc != LOOK_VALUE) {
+    if (rc != READ_VALUE) {
         return rc;
     }
     struct large *l = calloc(1, sizeof *l);
@@ -403,7 +398,7 @@ int large_open(int dir_fd, const void *key, size_t key_len, int64_t hold_ms,
     l->digest = digest;
     memcpy(l->file, file, sizeof file);
     *large_out = l;
-    return LOOK_VALUE;
+    return READ_VALUE;
 }
 
 /* --- holes --------------------------------------------------------------- */
@@ -509,7 +504,7 @@ static int is_unchanged(struct large *l, struct err *err)
     if (fstat(l->fd, &now) < 0) {
         return fail(errno, "fstat", l->file, err);
     }
-    return is_same_version(l, &now) ? LOOK_VALUE : LOOK_CHANGING;
+    return is_same_version(l, &now) ? READ_VALUE : READ_CHANGING;
 }
 
 /* Share the lock again, which a writer may have for a moment: it has it while
@@ -529,7 +524,7 @@ static int lock_again(struct large *l, struct err *err)
     return granted;
 }
 
-/* Read all again; LOOK_VALUE when it gives the same digest. */
+/* Read all again; READ_VALUE when it gives the same digest. */
 static int second_pass(struct large *l, struct err *err)
 {
     struct digest first = digest_stream_final(l->digest);
@@ -550,18 +545,18 @@ static int second_pass(struct large *l, struct err *err)
         n = large_read(l, piece, SECOND_PASS_BYTES, err);
     } while (n > 0);
     if (n == LARGE_CHANGED) {
-        return LOOK_CHANGING;
+        return READ_CHANGING;
     }
     if (n < 0) {
         return (int)n;
     }
-    return digest_equal(first, digest_stream_final(l->digest)) ? LOOK_VALUE
-                                                               : LOOK_CHANGING;
+    return digest_equal(first, digest_stream_final(l->digest)) ? READ_VALUE
+                                                               : READ_CHANGING;
 }
 
-static void fill_large(const struct large *l, struct look *out)
+static void fill_large(const struct large *l, struct reading *out)
 {
-    fill_look(&l->st, out);
+    fill_reading(&l->st, out);
     out->replaced = l->replaced;
 }
 
@@ -577,26 +572,26 @@ static int validate(struct large *l, struct err *err)
     /* With the lock in hand no writer that locks is in the middle of it. */
     int rc = lock_again(l, err);
     if (rc <= 0) {
-        return rc < 0 ? rc : LOOK_CHANGING;
+        return rc < 0 ? rc : READ_CHANGING;
     }
     rc = is_unchanged(l, err);
-    if (rc == LOOK_VALUE && needs_second_pass(l)) {
+    if (rc == READ_VALUE && needs_second_pass(l)) {
         rc = second_pass(l, err);
-        if (rc == LOOK_VALUE) {
+        if (rc == READ_VALUE) {
             rc = is_unchanged(l, err);
         }
     }
     return rc;
 }
 
-int large_finish(struct large *l, struct look *look_out, struct err *err)
+int large_finish(struct large *l, struct reading *reading_out, struct err *err)
 {
-    int rc = l->copy != NULL ? LOOK_VALUE : validate(l, err);
+    int rc = l->copy != NULL ? READ_VALUE : validate(l, err);
 
     give_back(l);
-    if (rc == LOOK_VALUE) {
-        fill_large(l, look_out);
-        look_out->digest = digest_stream_final(l->digest);
+    if (rc == READ_VALUE) {
+        fill_large(l, reading_out);
+        reading_out->digest = digest_stream_final(l->digest);
     }
     return rc;
 }
@@ -627,11 +622,11 @@ static int compare_copy(struct large *l, struct copy *c, struct err *err)
             return (int)now;
         }
         if (now != got || memcmp(a, a + COPY_STEP_BYTES, n) != 0) {
-            return LOOK_CHANGING;
+            return READ_CHANGING;
         }
         give_back_when_due(l);
     }
-    return LOOK_VALUE;
+    return READ_VALUE;
 }
 
 /* All bytes into the copy; the lock is given back when it is due. */
@@ -640,7 +635,7 @@ static int fill_copy(struct large *l, struct copy *c, struct err *err)
     uint64_t at = 0, size = (uint64_t)l->st.st_size;
 
     if (copy_reflink(c, l->fd)) {
-        return LOOK_VALUE;
+        return READ_VALUE;
     }
     while (at < size) {
         size_t n =
@@ -648,11 +643,11 @@ static int fill_copy(struct large *l, struct copy *c, struct err *err)
         int64_t got = copy_take(c, l->fd, at, n, err);
         give_back_when_due(l);
         if (got <= 0) {
-            return got < 0 ? (int)got : LOOK_CHANGING;
+            return got < 0 ? (int)got : READ_CHANGING;
         }
         at += (uint64_t)got;
     }
-    return LOOK_VALUE;
+    return READ_VALUE;
 }
 
 /* One try: what is there now, with the lock, into the copy. */
@@ -661,7 +656,7 @@ static int copy_once(struct large *l, struct copy *c, struct err *err)
     int rc = lock_again(l, err);
 
     if (rc <= 0) {
-        return rc < 0 ? rc : LOOK_CHANGING;
+        return rc < 0 ? rc : READ_CHANGING;
     }
     l->was_unlocked = false;
     if (fstat(l->fd, &l->st) < 0) {
@@ -669,16 +664,16 @@ static int copy_once(struct large *l, struct copy *c, struct err *err)
     }
     l->racy = clock_real_ns() - clock_of_timespec(l->st.st_ctim) < READ_RACY_NS;
     if ((uint64_t)l->st.st_size > copy_max(c)) {
-        return LOOK_CHANGING;
+        return READ_CHANGING;
     }
     rc = fill_copy(l, c, err);
-    if (rc == LOOK_VALUE) {
+    if (rc == READ_VALUE) {
         rc = lock_again(l, err);
-        rc = rc < 0 ? rc : rc == 0 ? LOOK_CHANGING : is_unchanged(l, err);
+        rc = rc < 0 ? rc : rc == 0 ? READ_CHANGING : is_unchanged(l, err);
     }
-    if (rc == LOOK_VALUE && needs_second_pass(l)) {
+    if (rc == READ_VALUE && needs_second_pass(l)) {
         rc = compare_copy(l, c, err);
-        if (rc == LOOK_VALUE) {
+        if (rc == READ_VALUE) {
             rc = is_unchanged(l, err);
         }
     }
@@ -686,8 +681,8 @@ static int copy_once(struct large *l, struct copy *c, struct err *err)
     return rc;
 }
 
-int large_copy(struct large *l, struct copy_room *room, struct look *look_out,
-               struct err *err)
+int large_copy(struct large *l, struct copy_room *room,
+               struct reading *reading_out, struct err *err)
 {
     struct copy *c;
 
@@ -696,18 +691,18 @@ int large_copy(struct large *l, struct copy_room *room, struct look *look_out,
     if (rc <= 0) {
         return rc;
     }
-    rc = LOOK_CHANGING;
-    for (int i = 0; i < COPY_TRIES && rc == LOOK_CHANGING; i++) {
+    rc = READ_CHANGING;
+    for (int i = 0; i < COPY_TRIES && rc == READ_CHANGING; i++) {
         rc = copy_once(l, c, err);
     }
-    if (rc != LOOK_VALUE) {
+    if (rc != READ_VALUE) {
         copy_free(c);
         return rc == ERR_NOSPACE ? 0 : rc;
     }
     l->copy = c;
     l->offset = 0;
-    fill_large(l, look_out);
-    return LOOK_VALUE;
+    fill_large(l, reading_out);
+    return READ_VALUE;
 }
 
 void large_close(struct large *l)

@@ -15,7 +15,7 @@
  * What was not seen in a complete table is only *probably* absent: tmpfs and
  * btrfs move a key's entry when the key is set, and a listing under way can
  * miss it (measured on tmpfs: every second walk beside a busy writer; never on
- * ext4).  Before anything is deleted for it, look_key() must say LOOK_GONE.
+ * ext4).  Before anything is deleted for it, value_read() must say READ_GONE.
  */
 #pragma once
 

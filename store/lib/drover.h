@@ -377,7 +377,7 @@ struct drover_freshness {
                              clocks agree, and at least the time since the
                              primary's last word; INT64_MAX: not known, for
                              this host's clock was set back */
-    uint64_t epoch;       /* of the primary's reign */
+    uint64_t epoch;       /* of the primary's term */
     uint64_t seq;         /* changes up to this sequence are applied */
     char db[72];          /* the database's id in hexadecimal */
     char state[32];       /* one word, such as "streaming" or "catchup" */

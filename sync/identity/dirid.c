@@ -109,14 +109,14 @@ int dirid_twice(const char *name, const char *owner, struct err *err)
 
 bool dirid_complete(struct dirid *d, uint64_t keys)
 {
-    bool is_news = !d->complete;
+    bool is_new = !d->complete;
 
     if (!dirid_known(d->id)) {
         return false;
     }
     d->complete = true;
     d->keys = keys;
-    return is_news;
+    return is_new;
 }
 
 void dirid_anew(struct dirid *d)

@@ -53,7 +53,7 @@ void age_count(struct ages *a, uint16_t stamp, bool is_in)
     }
 }
 
-void age_settle(struct ages *a)
+void age_advance(struct ages *a)
 {
     memset(a->young, 0, sizeof a->young);
     memset(a->replaced, 0, sizeof a->replaced);

@@ -94,6 +94,6 @@ bool age_is_young(const struct ages *a, uint16_t stamp);
 /* A key with `stamp` is in the index, or no longer. */
 void age_count(struct ages *a, uint16_t stamp, bool is_in);
 /* Everything that is in the index is established. */
-void age_settle(struct ages *a);
+void age_advance(struct ages *a);
 /* What is known of a name that went. */
 enum age_end age_end_of(const struct ages *a, struct digest name);

@@ -217,7 +217,7 @@ static void move_contents(struct index *to, struct index *from)
     to->tables = from->tables;
     to->bytes = from->bytes;
     to->heap_bytes = from->heap_bytes;
-    age_settle(&to->ages);
+    age_advance(&to->ages);
     memcpy(to->nodes, from->nodes, sizeof to->nodes);
     memcpy(to->buckets, from->buckets, sizeof to->buckets);
     memset(from->buckets, 0, sizeof from->buckets);
@@ -499,7 +499,7 @@ void index_sweep(struct index *ix, uint16_t scan,
 
 /* --- established names --------------------------------------------------- */
 
-static void settle_bucket(const struct index *ix, struct bucket *b)
+static void age_bucket(const struct index *ix, struct bucket *b)
 {
     for (size_t at = 0; at < b->len; at++) {
         if (!age_is_young(&ix->ages, b->entries[at].stamp)) {
@@ -514,7 +514,7 @@ void index_age(struct index *ix)
 
     age_step(&ix->ages);
     for (unsigned i = 0; i < SETTLE_BUCKETS; i++) {
-        settle_bucket(ix, &ix->buckets[ix->settled]);
+        age_bucket(ix, &ix->buckets[ix->settled]);
         ix->settled = (ix->settled + 1) % INDEX_BUCKETS;
     }
     unlock(ix);

@@ -107,7 +107,8 @@ int index_put(struct index *ix, const struct index_entry *e,
               struct err *err) MUSTCHECK;
 /* Insert or replace only if the current entry still has `was` (digest and
  * stat), or is still absent when `was` is NULL: how a scan reports what it
- * read without overwriting news.  1 = put, 0 = something newer is there. */
+ * read without overwriting what is newer.  1 = put, 0 = something newer is
+ * there. */
 int index_put_if(struct index *ix, const struct index_entry *was,
                  const struct index_entry *e, struct err *err) MUSTCHECK;
 void index_remove(struct index *ix, struct digest name);

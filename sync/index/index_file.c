@@ -246,7 +246,7 @@ struct loader {
     uint64_t left; /* bytes of the file not read yet */
     struct index *ix;
     const struct boot *boot; /* this one */
-    int64_t doubt_ns;        /* stats from this ctime on are not believed */
+    int64_t unproven_ns;     /* stats from this ctime on are not believed */
     struct index_entry *run; /* entries of the bucket being read */
     size_t run_len;
     size_t run_cap;
@@ -301,8 +301,8 @@ static int take_summed(struct loader *l, size_t n, const uint8_t **out,
 
 /* What may have been in memory alone when this was saved is believed only
  * while that memory lives. */
-static int64_t doubt_from(const struct loader *l, const struct boot *boot,
-                          int64_t saved_ns)
+static int64_t unproven_from(const struct loader *l, const struct boot *boot,
+                             int64_t saved_ns)
 {
     if (boot_same(boot, l->boot)) {
         return INT64_MAX;
@@ -342,7 +342,7 @@ static int load_header(struct loader *l, struct index_ident *ident_out,
         return corrupt(l, err, "its write-back time makes no sense");
     }
     memcpy(&l->ix->key, p, INDEX_KEY_BYTES);
-    l->doubt_ns = doubt_from(l, boot, saved_ns);
+    l->unproven_ns = unproven_from(l, boot, saved_ns);
     return 0;
 }
 
@@ -404,7 +404,7 @@ static int load_record(struct loader *l, const uint8_t *p, struct err *err)
     if (*p > (KIND_TABLE | KIND_DURABLE)) {
         return corrupt(l, err, "a record is neither key nor table");
     }
-    if (e.stat.ctime_ns >= l->doubt_ns) {
+    if (e.stat.ctime_ns >= l->unproven_ns) {
         e.stat = index_unproven(e.stat);
     }
     return add_to_run(l, &e, err);

@@ -59,7 +59,7 @@ static int flush_batch(struct scan *s, const char *table, size_t table_len)
         int rc = scan_check_stop(s);
         if (rc == 0) {
             struct scan_name at = batched_name(s, i, table, table_len);
-            rc = scan_key_settle(s, s->dir_fd, &at, &s->probes[i].stat);
+            rc = scan_key_update(s, s->dir_fd, &at, &s->probes[i].stat);
         }
         if (rc < 0) {
             return rc;
@@ -95,13 +95,13 @@ static int keep_entry(struct scan *s, struct digest name,
     return rc < 0 ? rc : 0;
 }
 
-static int dress_key(struct scan *s, size_t i, const char *table,
+static int perms_key(struct scan *s, size_t i, const char *table,
                      size_t table_len, struct stat *st)
 {
     const struct vstat before = vstat_of(st);
 
-    if (s->opt->dress_dir == NULL || s->second_walk ||
-        !s->opt->dress_key(s->opt->dress_arg, table, table_len,
+    if (s->opt->perms_dir == NULL || s->second_walk ||
+        !s->opt->perms_key(s->opt->perms_arg, table, table_len,
                            s->files[i].file, s->files[i].key_len, s->dir_fd,
                            st)) {
         return 0;
@@ -109,11 +109,11 @@ static int dress_key(struct scan *s, size_t i, const char *table,
     return keep_entry(s, s->probes[i].name, &before, st);
 }
 
-static void dress_dir(const struct scan *s, const char *path, size_t len,
+static void perms_dir(const struct scan *s, const char *path, size_t len,
                       bool is_root, int dir_fd)
 {
-    if (s->opt->dress_dir != NULL && !s->second_walk) {
-        s->opt->dress_dir(s->opt->dress_arg, path, len, is_root, dir_fd);
+    if (s->opt->perms_dir != NULL && !s->second_walk) {
+        s->opt->perms_dir(s->opt->perms_arg, path, len, is_root, dir_fd);
     }
 }
 
@@ -148,7 +148,7 @@ static int on_key(void *arg, const char *table, size_t table_len, int dir_fd,
     if (!S_ISREG(st.st_mode)) {
         return 0; /* replaced by something that is no key since then */
     }
-    int rc = dress_key(s, i, table, table_len, &st);
+    int rc = perms_key(s, i, table, table_len, &st);
     if (rc < 0) {
         return rc;
     }
@@ -166,9 +166,9 @@ static int put_table(struct scan *s, const struct scan_name *at, int dir_fd)
         .name = at->name, .scan = s->opt->scan, .is_table = 1};
     struct stat st;
 
-    if (s->opt->look != NULL) {
+    if (s->opt->view != NULL) {
         s->out->changed++;
-        return s->opt->look(s->opt->look_arg, NULL, &e, s->err);
+        return s->opt->view(s->opt->view_arg, NULL, &e, s->err);
     }
     int rc = index_put_if(s->ix, NULL, &e, s->err);
     if (rc <= 0) {
@@ -180,7 +180,7 @@ static int put_table(struct scan *s, const struct scan_name *at, int dir_fd)
         return 0;
     }
     s->out->changed++;
-    scan_tell(s, SCAN_CHANGED, at);
+    scan_report(s, SCAN_CHANGED, at);
     return 0;
 }
 
@@ -198,7 +198,7 @@ static int on_table_begin(void *arg, const char *table, size_t len, int dir_fd)
         return rc;
     }
     s->dir_fd = dir_fd;
-    dress_dir(s, table, len, len == 0, dir_fd);
+    perms_dir(s, table, len, len == 0, dir_fd);
     if (index_get(s->ix, at.name, &was)) {
         index_mark(s->ix, at.name, s->opt->scan);
         return 0;
@@ -231,15 +231,15 @@ static int on_table_end(void *arg, const char *table, size_t len, bool complete,
     if (rc == 0 && !complete) {
         struct scan_name at = {.table = table, .table_len = len};
         scan_keep_error(s, why);
-        scan_tell(s, SCAN_UNREADABLE, &at);
-        scan_tell_unread(s, why, &at);
+        scan_report(s, SCAN_UNREADABLE, &at);
+        scan_report_unread(s, why, &at);
     }
     return rc;
 }
 
 static int on_plain_dir(void *arg, const char *path, int dir_fd)
 {
-    dress_dir(arg, path, strlen(path), false, dir_fd);
+    perms_dir(arg, path, strlen(path), false, dir_fd);
     return 0;
 }
 
@@ -303,8 +303,8 @@ static bool look_at_gone(void *arg, const struct index_entry *e)
     struct scan *s = arg;
 
     s->out->vanished++;
-    if (s->look_rc == 0) {
-        s->look_rc = s->opt->look(s->opt->look_arg, e, NULL, s->err);
+    if (s->view_rc == 0) {
+        s->view_rc = s->opt->view(s->opt->view_arg, e, NULL, s->err);
     }
     return false;
 }
@@ -340,9 +340,9 @@ static int sweep(struct scan *s)
         rc = check_root(s);
     }
     if (rc == 0) {
-        if (s->opt->look != NULL) {
+        if (s->opt->view != NULL) {
             index_sweep(s->ix, s->opt->scan, look_at_gone, s);
-            return s->look_rc;
+            return s->view_rc;
         }
         index_sweep(s->ix, s->opt->scan, count_and_remove, &s->out->vanished);
     }

@@ -31,33 +31,33 @@ struct scan_options {
     volatile uint64_t *keys_done;
     /* Asked before a key is read that the index does not have: true, and the
      * caller looks at it instead.  May block for a while; may be NULL. */
-    bool (*leave)(void *arg, const char *table, size_t table_len,
-                  const char *key, size_t key_len);
-    void *leave_arg;
+    bool (*skip)(void *arg, const char *table, size_t table_len,
+                 const char *key, size_t key_len);
+    void *skip_arg;
     /* A regular file in the place of a table that the index has is no evidence
      * that it is gone.  (On a replica, where nobody but us is to put anything,
      * it is: the table is sent anew, and refused with the reason.) */
     bool files_cover;
     /* Gets what the walk passes over; may be NULL. */
     struct passed *passed;
-    /* Owners, groups and modes may be set as the scan goes.  dress_dir is told
+    /* Owners, groups and modes may be set as the scan goes.  perms_dir is told
      * of each directory before what is in it; path: the table's name, or that
-     * of a directory that is none.  dress_key of each key: true when it changed
+     * of a directory that is none.  perms_key of each key: true when it changed
      * the file's stat, which is *st then; its entry stays what it is but for
-     * that, if it was true before.  dress_dir may be NULL: then nothing is. */
-    void (*dress_dir)(void *arg, const char *path, size_t len, bool is_root,
+     * that, if it was true before.  perms_dir may be NULL: then nothing is. */
+    void (*perms_dir)(void *arg, const char *path, size_t len, bool is_root,
                       int dir_fd);
-    bool (*dress_key)(void *arg, const char *table, size_t table_len,
+    bool (*perms_key)(void *arg, const char *table, size_t table_len,
                       const char *key, size_t key_len, int dir_fd,
                       struct stat *st);
-    void *dress_arg;
+    void *perms_arg;
     /* Look only: the index is not changed (but for its marks).  Told where the
      * disk differs from it: what it has and what is there, NULL for nothing; a
      * name that has gone maybe under the index' mutex, so it must not call
      * index_*.  0 or ERR_* (the scan ends).  May be NULL. */
-    int (*look)(void *arg, const struct index_entry *was,
+    int (*view)(void *arg, const struct index_entry *was,
                 const struct index_entry *now, struct err *err);
-    void *look_arg;
+    void *view_arg;
     /* Told of what could not be read, with the note's argument: its lock is
      * held or it changes (busy), or why; key NULL: the table.  May be NULL. */
     void (*unread)(void *arg, bool busy, const struct err *why,
@@ -84,7 +84,7 @@ struct scan_result {
  * on the scanning thread.  May be NULL. */
 enum scan_note {
     SCAN_CHANGED = 1, /* digest differs from the index (already put) */
-    SCAN_DOUBTFUL,    /* empty and young: look again after the settle time */
+    SCAN_TENTATIVE,   /* empty and young: look again after the settle time */
     SCAN_BUSY,        /* not read: lock held or changing */
     SCAN_UNREADABLE,  /* not read: error (EACCES...) */
 };

@@ -37,7 +37,7 @@ struct scan {
     struct buf value;     /* of the key being read */
     struct buf busy;      /* keys to look at again: scan_key_retry() */
     bool last_chance;     /* a busy key is reported, not put aside */
-    int look_rc;          /* of opt->look, from a sweep */
+    int view_rc;          /* of opt->view, from a sweep */
     bool second_walk;     /* only entries not marked yet are of interest */
     uint64_t passed_over; /* by the second walk */
 
@@ -51,11 +51,11 @@ struct scan {
 };
 
 /* Tell the caller of the scan. */
-void scan_tell(const struct scan *s, enum scan_note note,
-               const struct scan_name *at);
+void scan_report(const struct scan *s, enum scan_note note,
+                 const struct scan_name *at);
 /* ... of what could not be read; `why` NULL: it is busy. */
-void scan_tell_unread(const struct scan *s, const struct err *why,
-                      const struct scan_name *at);
+void scan_report_unread(const struct scan *s, const struct err *why,
+                        const struct scan_name *at);
 /* Keep the first message for the result. */
 void scan_keep_error(struct scan *s, const struct err *why);
 /* ERR_CLOSED when the scan is to stop, else 0. */
@@ -65,7 +65,7 @@ void scan_got_on(const struct scan *s, uint64_t n);
 
 /* Bring the entry of one key up to date.  `seen` is the stat just taken, or
  * NULL.  0, or what ends the scan (ERR_NOMEM, ERR_CLOSED). */
-int scan_key_settle(struct scan *s, int dir_fd, const struct scan_name *at,
+int scan_key_update(struct scan *s, int dir_fd, const struct scan_name *at,
                     const struct vstat *seen) MUSTCHECK;
 /* The key is there, but cannot be read. */
 void scan_key_unreadable(struct scan *s, const struct scan_name *at,

@@ -30,16 +30,16 @@ enum {
     BUSY_MAX_BYTES = 8 << 20,
 };
 
-void scan_tell(const struct scan *s, enum scan_note note,
-               const struct scan_name *at)
+void scan_report(const struct scan *s, enum scan_note note,
+                 const struct scan_name *at)
 {
     if (s->note != NULL) {
         s->note(s->arg, note, at->table, at->table_len, at->key, at->key_len);
     }
 }
 
-void scan_tell_unread(const struct scan *s, const struct err *why,
-                      const struct scan_name *at)
+void scan_report_unread(const struct scan *s, const struct err *why,
+                        const struct scan_name *at)
 {
     if (s->opt->unread != NULL) {
         s->opt->unread(s->arg, why == NULL, why, at->table, at->table_len,
@@ -78,14 +78,14 @@ void scan_key_unreadable(struct scan *s, const struct scan_name *at,
     scan_keep_error(s, why);
     s->out->errors++;
     index_mark(s->ix, at->name, s->opt->scan);
-    scan_tell(s, SCAN_UNREADABLE, at);
-    scan_tell_unread(s, why, at);
+    scan_report(s, SCAN_UNREADABLE, at);
+    scan_report_unread(s, why, at);
 }
 
 /* --- reading ------------------------------------------------------------- */
 
-static int read_pieces(struct scan *s, struct large *l, struct look *look_out,
-                       struct err *err)
+static int read_pieces(struct scan *s, struct large *l,
+                       struct reading *reading_out, struct err *err)
 {
     int64_t n, done = 0;
 
@@ -110,54 +110,54 @@ static int read_pieces(struct scan *s, struct large *l, struct look *look_out,
         }
     } while (n > 0);
     if (n == LARGE_CHANGED) {
-        return LOOK_CHANGING;
+        return READ_CHANGING;
     }
-    int rc = n < 0 ? (int)n : large_finish(l, look_out, err);
+    int rc = n < 0 ? (int)n : large_finish(l, reading_out, err);
     /* A scan tells what is behind the names. */
-    return rc == LOOK_VALUE && look_out->replaced ? LOOK_CHANGING : rc;
+    return rc == READ_VALUE && reading_out->replaced ? READ_CHANGING : rc;
 }
 
 static int read_large(struct scan *s, int dir_fd, const struct scan_name *at,
-                      struct look *look_out, struct err *err)
+                      struct reading *reading_out, struct err *err)
 {
     struct large *l;
 
     int rc =
-        large_open(dir_fd, at->key, at->key_len, HOLD_MS, &l, look_out, err);
-    if (rc != LOOK_VALUE) {
+        large_open(dir_fd, at->key, at->key_len, HOLD_MS, &l, reading_out, err);
+    if (rc != READ_VALUE) {
         return rc;
     }
-    rc = read_pieces(s, l, look_out, err);
+    rc = read_pieces(s, l, reading_out, err);
     large_close(l);
     return rc;
 }
 
-/* An enum look_result other than LOOK_LARGE, or ERR_*. */
+/* An enum reading_result other than READ_LARGE, or ERR_*. */
 static int read_key(struct scan *s, int dir_fd, const struct scan_name *at,
-                    struct look *look_out, struct err *err)
+                    struct reading *reading_out, struct err *err)
 {
-    int rc = look_key(dir_fd, at->key, at->key_len, INLINE_MAX_BYTES, &s->value,
-                      look_out, err);
+    int rc = value_read(dir_fd, at->key, at->key_len, INLINE_MAX_BYTES,
+                        &s->value, reading_out, err);
 
-    return rc == LOOK_LARGE ? read_large(s, dir_fd, at, look_out, err) : rc;
+    return rc == READ_LARGE ? read_large(s, dir_fd, at, reading_out, err) : rc;
 }
 
 /* --- what was found ------------------------------------------------------ */
 
 /* An empty file may be one that a writer is about to fill: flockd creates a
  * key empty.  A ctime in the future proves no age. */
-static bool is_doubtful(const struct scan *s, const struct vstat *stat,
-                        const struct index_entry *was, int64_t now_ns)
+static bool is_tentative(const struct scan *s, const struct vstat *stat,
+                         const struct index_entry *was, int64_t now_ns)
 {
     return stat->size == 0 && s->opt->settle_ms > 0 &&
            stat->ctime_ns > now_ns - s->opt->settle_ms * NS_PER_MS &&
            !(was != NULL && vstat_equal(was->stat, *stat));
 }
 
-static void report_doubtful(struct scan *s, const struct scan_name *at)
+static void report_tentative(struct scan *s, const struct scan_name *at)
 {
     index_mark(s->ix, at->name, s->opt->scan);
-    scan_tell(s, SCAN_DOUBTFUL, at);
+    scan_report(s, SCAN_TENTATIVE, at);
 }
 
 /* An event may have removed this key's entry between our read and our put.
@@ -173,43 +173,43 @@ static bool is_still_there(int dir_fd, const struct scan_name *at)
 }
 
 /* The index stays; the caller is told when the value is another. */
-static int look_at_value(struct scan *s, const struct index_entry *was,
-                         const struct index_entry *e)
+static int view_value(struct scan *s, const struct index_entry *was,
+                      const struct index_entry *e)
 {
     index_mark(s->ix, e->name, s->opt->scan);
     if (was != NULL && !was->is_table && digest_equal(was->digest, e->digest)) {
         return 0;
     }
     s->out->changed++;
-    return s->opt->look(s->opt->look_arg, was, e, s->err);
+    return s->opt->view(s->opt->view_arg, was, e, s->err);
 }
 
 /* `was`: the entry before the read (NULL: none); `now_ns`: the time then. */
 static int report_value(struct scan *s, int dir_fd, const struct scan_name *at,
-                        const struct index_entry *was, const struct look *look,
-                        int64_t now_ns)
+                        const struct index_entry *was,
+                        const struct reading *reading, int64_t now_ns)
 {
     struct index_entry e = {
         .name = at->name,
-        .digest = look->digest,
-        .stat = look->stat,
+        .digest = reading->digest,
+        .stat = reading->stat,
         .scan = s->opt->scan,
         .table = index_table_tag(index_key(s->ix), at->table, at->table_len)};
 
     s->out->reread++;
-    if (is_doubtful(s, &look->stat, was, now_ns)) {
-        report_doubtful(s, at);
+    if (is_tentative(s, &reading->stat, was, now_ns)) {
+        report_tentative(s, at);
         return 0;
     }
     if (was != NULL && vstat_equal(was->stat, e.stat) &&
         digest_equal(was->digest, e.digest)) {
         e.durable = was->durable;
     }
-    if (look->stat.ctime_ns >= now_ns - INDEX_YOUNG_NS) {
-        e.stat = index_unproven(look->stat);
+    if (reading->stat.ctime_ns >= now_ns - INDEX_YOUNG_NS) {
+        e.stat = index_unproven(reading->stat);
     }
-    if (s->opt->look != NULL) {
-        return look_at_value(s, was, &e);
+    if (s->opt->view != NULL) {
+        return view_value(s, was, &e);
     }
     int rc = index_put_if(s->ix, was, &e, s->err);
     if (rc <= 0) {
@@ -221,19 +221,19 @@ static int report_value(struct scan *s, int dir_fd, const struct scan_name *at,
     }
     if (was == NULL || !digest_equal(was->digest, e.digest)) {
         s->out->changed++;
-        scan_tell(s, SCAN_CHANGED, at);
+        scan_report(s, SCAN_CHANGED, at);
     }
     return 0;
 }
 
 /* Note the key for scan_key_retry(), or give up on it. */
-static int put_aside(struct scan *s, const struct scan_name *at)
+static int put_off(struct scan *s, const struct scan_name *at)
 {
     if (s->last_chance || s->busy.len >= BUSY_MAX_BYTES) {
         s->out->busy++;
         index_mark(s->ix, at->name, s->opt->scan);
-        scan_tell(s, SCAN_BUSY, at);
-        scan_tell_unread(s, NULL, at);
+        scan_report(s, SCAN_BUSY, at);
+        scan_report_unread(s, NULL, at);
         return 0;
     }
     buf_u16(&s->busy, (uint16_t)at->table_len);
@@ -246,38 +246,38 @@ static int put_aside(struct scan *s, const struct scan_name *at)
     return 0;
 }
 
-int scan_key_settle(struct scan *s, int dir_fd, const struct scan_name *at,
+int scan_key_update(struct scan *s, int dir_fd, const struct scan_name *at,
                     const struct vstat *seen)
 {
     struct index_entry entry;
-    struct look look;
+    struct reading reading;
     struct err why;
 
     bool had = index_get(s->ix, at->name, &entry);
     const struct index_entry *was = had ? &entry : NULL;
     int64_t now_ns = clock_real_ns();
-    if (!had && s->opt->leave != NULL &&
-        s->opt->leave(s->opt->leave_arg, at->table, at->table_len, at->key,
-                      at->key_len)) {
+    if (!had && s->opt->skip != NULL &&
+        s->opt->skip(s->opt->skip_arg, at->table, at->table_len, at->key,
+                     at->key_len)) {
         s->out->left++;
         return 0;
     }
     /* Not even read: our share lock could make the writer that is about to
      * fill it fail. */
-    if (seen != NULL && is_doubtful(s, seen, was, now_ns)) {
-        report_doubtful(s, at);
+    if (seen != NULL && is_tentative(s, seen, was, now_ns)) {
+        report_tentative(s, at);
         return 0;
     }
-    int rc = read_key(s, dir_fd, at, &look, &why);
+    int rc = read_key(s, dir_fd, at, &reading, &why);
     switch (rc) {
-    case LOOK_VALUE:
-        return report_value(s, dir_fd, at, was, &look, now_ns);
-    case LOOK_BUSY:
-    case LOOK_CHANGING:
-    case LOOK_LARGE: /* it was small again when read as a large one: */
-        return put_aside(s, at); /* it keeps changing */
-    case LOOK_GONE:
-    case LOOK_NOT_A_KEY:
+    case READ_VALUE:
+        return report_value(s, dir_fd, at, was, &reading, now_ns);
+    case READ_BUSY:
+    case READ_CHANGING:
+    case READ_LARGE: /* it was small again when read as a large one: */
+        return put_off(s, at); /* it keeps changing */
+    case READ_GONE:
+    case READ_NOT_A_KEY:
         return 0; /* not marked: its entry goes with the sweep */
     default:
         break;
@@ -336,7 +336,7 @@ static int retry_one(struct scan *s, struct reopened *r,
         scan_key_unreadable(s, at, &why);
         return 0;
     }
-    return scan_key_settle(s, r->fd, at, NULL);
+    return scan_key_update(s, r->fd, at, NULL);
 }
 
 /* One round over `names`; what is busy still is in s->busy afterwards. */

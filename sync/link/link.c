@@ -64,21 +64,21 @@ void link_deinit(struct link *l)
     free(l->name);
 }
 
-void link_tell_up(struct link *l, const char *what)
+void link_notify_up(struct link *l, const char *what)
 {
     if (!l->closing && l->events.up != NULL) {
         l->events.up(l->arg, what);
     }
 }
 
-void link_tell_input(struct link *l, const uint8_t *p, size_t n)
+void link_notify_input(struct link *l, const uint8_t *p, size_t n)
 {
     if (!l->closing && n > 0) {
         l->events.input(l->arg, p, n);
     }
 }
 
-size_t link_tell_fill(struct link *l, uint8_t *out, size_t room)
+size_t link_notify_fill(struct link *l, uint8_t *out, size_t room)
 {
     if (l->closing || l->ended) {
         return 0;
@@ -115,7 +115,7 @@ static void end_line(struct link *l)
     l->line_len = 0;
 }
 
-void link_tell_stderr(struct link *l, const uint8_t *p, size_t n)
+void link_notify_stderr(struct link *l, const uint8_t *p, size_t n)
 {
     for (size_t i = 0; i < n && !l->closing; i++) {
         if (p[i] == '\n') {
@@ -136,7 +136,7 @@ void link_end_stderr(struct link *l)
     }
 }
 
-void link_tell_down(struct link *l, struct err *err, bool permanent)
+void link_notify_down(struct link *l, struct err *err, bool permanent)
 {
     if (l->closing || l->ended) {
         return;

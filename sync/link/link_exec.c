@@ -216,7 +216,7 @@ static void finish(struct link_exec *l)
     (void)uv_read_stop((uv_stream_t *)&l->child_err);
     link_end_stderr(&l->base);
     bool missing = say_how_it_ended(l, &err);
-    link_tell_down(&l->base, &err, missing);
+    link_notify_down(&l->base, &err, missing);
 }
 
 /* --- output ------------------------------------------------------------------
@@ -293,7 +293,7 @@ static void pump(struct link_exec *l)
     }
     l->pumping = true;
     while (can_write(l) && left-- > 0) {
-        size_t n = link_tell_fill(&l->base, l->piece, sizeof l->piece);
+        size_t n = link_notify_fill(&l->base, l->piece, sizeof l->piece);
         if (n == 0 || l->base.closing) {
             break;
         }
@@ -323,7 +323,7 @@ static void on_input(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 
     if (n > 0) {
         l->heard = true;
-        link_tell_input(&l->base, (const uint8_t *)b->base, (size_t)n);
+        link_notify_input(&l->base, (const uint8_t *)b->base, (size_t)n);
         if (l->ending) {
             note_end(l);
         }
@@ -339,7 +339,7 @@ static void on_stderr(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
     struct link_exec *l = s->data;
 
     if (n > 0) {
-        link_tell_stderr(&l->base, (const uint8_t *)b->base, (size_t)n);
+        link_notify_stderr(&l->base, (const uint8_t *)b->base, (size_t)n);
     } else if (n < 0) {
         (void)uv_read_stop(s);
         l->err_ended = true;
@@ -515,7 +515,7 @@ static void start(struct link_exec *l)
         bool permanent = err.sys == ENOENT || err.sys == EACCES ||
                          err.sys == ENOEXEC || err.sys == ENOTDIR;
         err.id = DR_CHILD;
-        link_tell_down(&l->base, &err, permanent);
+        link_notify_down(&l->base, &err, permanent);
         return;
     }
     l->up = true;
@@ -524,7 +524,7 @@ static void start(struct link_exec *l)
     }
     (void)uv_read_start((uv_stream_t *)&l->child_err, on_room, on_stderr);
     (void)snprintf(what, sizeof what, "child %d", (int)l->pid);
-    link_tell_up(&l->base, what);
+    link_notify_up(&l->base, what);
     pump(l);
 }
 

@@ -42,12 +42,12 @@ void link_init(struct link *l, const struct link_kind *kind,
 /* Calls `closed`; what l points to is freed, l itself is the kind's. */
 void link_deinit(struct link *l);
 
-void link_tell_up(struct link *l, const char *what);
-void link_tell_input(struct link *l, const uint8_t *p, size_t n);
-size_t link_tell_fill(struct link *l, uint8_t *out, size_t room);
+void link_notify_up(struct link *l, const char *what);
+void link_notify_input(struct link *l, const uint8_t *p, size_t n);
+size_t link_notify_fill(struct link *l, uint8_t *out, size_t room);
 /* Bytes of stderr in any portions; lines go to the owner. */
-void link_tell_stderr(struct link *l, const uint8_t *p, size_t n);
+void link_notify_stderr(struct link *l, const uint8_t *p, size_t n);
 /* A last line without its newline also counts. */
 void link_end_stderr(struct link *l);
 /* The last stderr line is put behind the message. */
-void link_tell_down(struct link *l, struct err *err, bool permanent);
+void link_notify_down(struct link *l, struct err *err, bool permanent);

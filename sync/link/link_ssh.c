@@ -637,7 +637,7 @@ enum step link_ssh_st_open(struct link_ssh *l)
     return settle(l, rc, ST_EXEC);
 }
 
-static void tell_up(struct link_ssh *l)
+static void report_up(struct link_ssh *l)
 {
     char what[160];
     const char *cipher =
@@ -645,7 +645,7 @@ static void tell_up(struct link_ssh *l)
 
     (void)snprintf(what, sizeof what, "ssh, %s %s, %s", l->host_key_name,
                    l->fingerprint, cipher != NULL ? cipher : "?");
-    link_tell_up(&l->base, what);
+    link_notify_up(&l->base, what);
 }
 
 /* Next: link_ssh_st_stream. */
@@ -655,7 +655,7 @@ enum step link_ssh_st_exec(struct link_ssh *l)
                          ST_STREAM);
 
     if (s == STEP_NEXT) {
-        tell_up(l);
+        report_up(l);
     }
     return s;
 }
@@ -669,7 +669,7 @@ enum step link_ssh_push(struct link_ssh *l)
     }
     if (l->piece_off == l->piece_len) {
         l->piece_off = 0;
-        l->piece_len = link_tell_fill(&l->base, l->piece, sizeof l->piece);
+        l->piece_len = link_notify_fill(&l->base, l->piece, sizeof l->piece);
         if (l->piece_len == 0 || l->base.closing) {
             l->piece_len = 0;
             return STEP_WAIT;
@@ -702,9 +702,9 @@ static void drain_one(struct link_ssh *l, int stream, ssize_t *last_out)
             return;
         }
         if (stream == SSH_EXTENDED_DATA_STDERR) {
-            link_tell_stderr(&l->base, l->input, (size_t)n);
+            link_notify_stderr(&l->base, l->input, (size_t)n);
         } else {
-            link_tell_input(&l->base, l->input, (size_t)n);
+            link_notify_input(&l->base, l->input, (size_t)n);
         }
         if (l->base.paused) {
             return;

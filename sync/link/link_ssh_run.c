@@ -114,7 +114,7 @@ static void finish(struct link_ssh *l)
         sock_drop(&l->sock);
     }
     link_end_stderr(&l->base);
-    link_tell_down(&l->base, &l->err, l->permanent);
+    link_notify_down(&l->base, &l->err, l->permanent);
 }
 
 /* What to wait for. */

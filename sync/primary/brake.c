@@ -3,8 +3,8 @@
  * brake: see brake.h.
  *
  * Happy path: brake_asks() says go; a comparison's brake_trips() says no.
- * On: brake_judge() makes a showing of what only the replica has, its names are
- * resolved for people, primary_approve() turns a showing into `approved`, the
+ * On: brake_judge() makes a batch of what only the replica has, its names are
+ * resolved for people, primary_approve() turns a batch into `approved`, the
  * next comparison repairs these, and the one after that finds the rest, or
  * nothing and takes the brake off.
  *
@@ -32,7 +32,7 @@
  * keys it takes along nobody knows then.  While directories move, deletes wait
  * (gate.h).
  *
- * Failures: out of memory for a showing -> nothing can be approved, nothing
+ * Failures: out of memory for a batch -> nothing can be approved, nothing
  * goes out. */
 #include "sync/primary/brake.h"
 
@@ -203,7 +203,7 @@ static void engage(struct primary *p, struct repl *r)
     }
 }
 
-static void forget_showing(struct brake *b)
+static void forget_batch(struct brake *b)
 {
     free(b->names);
     free(b->approved);
@@ -233,7 +233,7 @@ static void forget_names(struct brake *b)
 
 void brake_deinit(struct brake *b)
 {
-    forget_showing(b);
+    forget_batch(b);
     forget_names(b);
 }
 
@@ -246,7 +246,7 @@ void brake_release(struct primary *p, struct repl *r)
     if (!is_on(r)) {
         return;
     }
-    forget_showing(b);
+    forget_batch(b);
     forget_names(b);
     memset(b->tokens, 0, sizeof b->tokens);
     b->since_ms = 0;
@@ -426,7 +426,7 @@ static const struct held_name *find_name(const struct brake *b,
                : bsearch(&name, b->names, b->count, sizeof *b->names, by_name);
 }
 
-/* The names that only the replica has, with the showing that first had them;
+/* The names that only the replica has, with the batch that first had them;
  * NULL: out of memory.  (A comparison may count more than it has names of.) */
 static struct held_name *collect(const struct brake *b, const struct compare *c,
                                  size_t *count_out, size_t *old_out)
@@ -516,7 +516,7 @@ void brake_judge(struct primary *p, struct compare *c, bool trips)
     b->lost = lost_keys(p, b);
     engage(p, r);
     if (!show(b, c, index_key(p->ix))) {
-        forget_showing(b);
+        forget_batch(b);
         primary_log(p, r->id, 3, DR_BRAKE,
                     "out of memory for what the brake holds");
     }
@@ -672,8 +672,8 @@ bool primary_held(struct primary *p, int replica, int64_t now_ms,
 
 /* --- approval ------------------------------------------------------------ */
 
-static int find_showing(const struct repl *r, uint64_t token,
-                        uint32_t *shown_out, struct err *err)
+static int find_batch(const struct repl *r, uint64_t token, uint32_t *shown_out,
+                      struct err *err)
 {
     const struct brake *b = &r->brake;
 
@@ -704,7 +704,7 @@ int brake_approve(struct primary *p, struct repl *r, uint64_t token,
     struct brake *b = &r->brake;
     uint32_t shown = 0;
 
-    int rc = find_showing(r, token, &shown, err);
+    int rc = find_batch(r, token, &shown, err);
     if (rc < 0) {
         return rc;
     }

@@ -19,8 +19,8 @@
  *
  * What is held is always found by a comparison, never kept as a queue: a delete
  * that the brake keeps back makes one due.  Each set that was found is a
- * *showing* with a token, a digest of its names; approving a token lets through
- * what that showing had and what is still held of it, and nothing else.
+ * *batch* with a token, a digest of its names; approving a token lets through
+ * what that batch had and what is still held of it, and nothing else.
  */
 #pragma once
 
@@ -43,7 +43,7 @@ enum {
 
 struct held_name {
     struct digest name;
-    uint32_t shown; /* the first showing that had it */
+    uint32_t shown; /* the first batch that had it */
 };
 
 struct held_in_table {
@@ -56,17 +56,17 @@ struct held_in_table {
 struct brake {
     int64_t since_ms;  /* on since then; 0: off */
     uint64_t withheld; /* deletes kept back since the last comparison began */
-    struct held_name *names; /* the last showing, sorted */
+    struct held_name *names; /* the last batch, sorted */
     size_t count;
     struct digest leaves; /* what these add to the replica's root */
-    uint32_t shown;       /* number of the last showing */
+    uint32_t shown;       /* number of the last batch */
     struct {
         uint32_t shown;
         uint64_t token;
     } tokens[BRAKE_TOKENS];
     struct digest *approved; /* sorted; of these deletes go */
     size_t approved_count;
-    /* For people: of the showing `named`, with `asked` names looked up. */
+    /* For people: of the batch `named`, with `asked` names looked up. */
     uint32_t named;
     uint64_t asked;
     struct held_in_table *tables; /* uthash */

@@ -8,31 +8,32 @@
 
 void due_now(struct primary *p, struct repl *r)
 {
-    r->owed = true;
-    r->blind = true;
-    r->debts++;
+    r->due = true;
+    r->lag_unknown = true;
+    r->due_generation++;
     r->live_tail = p->log.tail_seq;
 }
 
 void due_soon(struct primary *p, struct repl *r)
 {
-    if (!r->owed_soon) {
+    if (!r->due_soon) {
         r->owed_soon_ms = p->now_ms;
     }
-    r->owed_soon = true;
-    r->blind = true;
-    r->debts++;
+    r->due_soon = true;
+    r->lag_unknown = true;
+    r->due_generation++;
     r->live_tail = p->log.tail_seq;
 }
 
 bool due_any(const struct repl *r)
 {
-    return r->owed || r->owed_soon || r->blind || r->held > 0 || r->passed > 0;
+    return r->due || r->due_soon || r->lag_unknown || r->held > 0 ||
+           r->passed > 0;
 }
 
-void due_paid(struct repl *r, unsigned debts)
+void due_paid(struct repl *r, unsigned due_generation)
 {
-    if (r->debts == debts) {
-        r->owed = r->owed_soon = r->blind = false;
+    if (r->due_generation == due_generation) {
+        r->due = r->due_soon = r->lag_unknown = false;
     }
 }

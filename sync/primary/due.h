@@ -15,5 +15,5 @@ void due_now(struct primary *p, struct repl *r);
 void due_soon(struct primary *p, struct repl *r);
 /* It is not known to have all that was hinted. */
 bool due_any(const struct repl *r);
-/* Proven equal: what was owed up to `debts` is done. */
-void due_paid(struct repl *r, unsigned debts);
+/* Proven equal: what was due up to `generation` is done. */
+void due_paid(struct repl *r, unsigned due_generation);

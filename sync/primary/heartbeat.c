@@ -40,12 +40,12 @@ void heartbeat_ping(struct primary *p, struct repl *r)
     if (mark != NULL && !due_any(r)) {
         m.fresh_ns = mark->wall_ns;
         m.seq = mark->tail;
-        undone_settled(p, r);
+        undone_ended(p, r);
     }
     if (mark != NULL) {
         r->ping_wall_ns = mark->wall_ns;
     }
-    r->ping_debts = r->debts;
+    r->ping_generation = r->due_generation;
     m.state = (uint8_t)word_for_freshness(r);
     r->ping_tail = flight_quiet(p, r) && mark != NULL ? p->log.tail_seq + 1 : 0;
     wire_put_ping(&r->out, &m);
@@ -54,7 +54,7 @@ void heartbeat_ping(struct primary *p, struct repl *r)
 }
 
 /* A ping that claims nothing, so that nothing is written for it. */
-uint64_t heartbeat_fence(struct primary *p, struct repl *r)
+uint64_t heartbeat_ping_now(struct primary *p, struct repl *r)
 {
     struct wire_ping m = {.id = ++r->ping_id};
 
@@ -68,6 +68,6 @@ uint64_t heartbeat_fence(struct primary *p, struct repl *r)
 void heartbeat_probe(struct primary *p, struct repl *r)
 {
     if (pace_wants_probe(&r->pace, session_at(r))) {
-        (void)heartbeat_fence(p, r);
+        (void)heartbeat_ping_now(p, r);
     }
 }

@@ -13,4 +13,4 @@ void heartbeat_ping(struct primary *p, struct repl *r);
 /* Ask how far the link has come, if that is due. */
 void heartbeat_probe(struct primary *p, struct repl *r);
 /* The same at any rate; the ping's id. */
-uint64_t heartbeat_fence(struct primary *p, struct repl *r);
+uint64_t heartbeat_ping_now(struct primary *p, struct repl *r);

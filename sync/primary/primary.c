@@ -17,8 +17,8 @@ enum {
     TICK_MIN_MS = 1,
     /* Keys of the first scan that wait: the index reads them ahead of the
      * replicas, so their values are in memory. */
-    LEFT_ROOM = 2048,
-    LEFT_BYTES = 1024, /* about what such a place takes in the log */
+    SKIP_ROOM = 2048,
+    SKIP_BYTES = 1024, /* about what such a place takes in the log */
 };
 
 void primary_config_default(struct primary_config *c)
@@ -63,7 +63,7 @@ static struct repl *new_repl(struct primary *p, const char *name)
             free(r);
         }
         if (id >= 0) {
-            changelog_leave(&p->log, id);
+            changelog_unsubscribe(&p->log, id);
         }
         return NULL;
     }
@@ -76,11 +76,11 @@ static struct repl *new_repl(struct primary *p, const char *name)
 
 static void free_repl(struct primary *p, struct repl *r)
 {
-    walk_leave(p, r->id);
-    reconcile_free_jobs(p, r);
+    walk_unsubscribe(p, r->id);
+    compare_free_jobs(p, r);
     brake_deinit(&r->brake);
     sender_drop(p, r);
-    changelog_leave(&p->log, r->id);
+    changelog_unsubscribe(&p->log, r->id);
     p->repl[r->id] = NULL;
     wire_in_deinit(&r->in);
     buf_deinit(&r->out);
@@ -126,13 +126,13 @@ static void free_actions(struct primary *p)
 
 void primary_free(struct primary *p)
 {
-    struct look_job *job, *tmp;
+    struct read_job *job, *tmp;
 
     if (p == NULL) {
         return;
     }
     HASH_ITER(hh, p->jobs, job, tmp) {
-        job->rec->look_id = 0;
+        job->rec->read_id = 0;
         HASH_DEL(p->jobs, job);
         free(job);
     }
@@ -158,8 +158,8 @@ void primary_reconfigure(struct primary *p, const struct primary_config *c)
     p->config.epoch = was.epoch;
 }
 
-void primary_set_reign(struct primary *p, uint64_t epoch,
-                       const uint8_t instance[16])
+void primary_set_term(struct primary *p, uint64_t epoch,
+                      const uint8_t instance[16])
 {
     memcpy(p->config.instance, instance, sizeof p->config.instance);
     p->config.epoch = epoch;
@@ -176,7 +176,7 @@ int primary_replica_add(struct primary *p, const struct replica_options *o,
                        o->name, PRIMARY_REPLICAS_MAX - 1);
     }
     r->durability = (uint8_t)o->durability;
-    r->owed = r->blind = true;
+    r->due = r->lag_unknown = true;
     r->forgotten = true; /* it starts with a comparison */
     return r->id;
 }
@@ -242,14 +242,14 @@ static bool next_queued(struct primary *p, struct action *out)
     return false;
 }
 
-static bool next_look(struct primary *p, struct action *out)
+static bool next_read(struct primary *p, struct action *out)
 {
     struct record *rec = read_next(p);
 
     if (rec == NULL) {
         return false;
     }
-    struct look_job *job = calloc(1, sizeof *job);
+    struct read_job *job = calloc(1, sizeof *job);
     if (job == NULL) {
         read_later(p, rec, 1000);
         return false;
@@ -257,10 +257,10 @@ static bool next_look(struct primary *p, struct action *out)
     job->id = primary_id(p);
     job->rec = rec;
     HASH_ADD(hh, p->jobs, id, sizeof job->id, job);
-    rec->look_id = job->id;
-    p->looks_active++;
+    rec->read_id = job->id;
+    p->reads_active++;
     *out = (struct action){
-        .type = rec->is_table ? ACT_LOOK_TABLE : ACT_LOOK,
+        .type = rec->is_table ? ACT_READ_TABLE : ACT_READ,
         .id = job->id,
         .replica = -1,
         .table = {(const uint8_t *)record_table(rec), rec->table_len},
@@ -274,14 +274,14 @@ bool primary_next_action(struct primary *p, struct action *out)
 {
     struct repl *r;
 
-    if (next_queued(p, out) || next_look(p, out)) {
+    if (next_queued(p, out) || next_read(p, out)) {
         return true;
     }
     EACH_REPL(p, r) {
-        reconcile_step(p, r);
+        compare_step(p, r);
     }
     (void)walk_step(p);
-    return next_queued(p, out) || next_look(p, out);
+    return next_queued(p, out) || next_read(p, out);
 }
 
 /* --- hints --------------------------------------------------------------- */
@@ -303,7 +303,7 @@ static void shorten_log(struct primary *p)
                     "instead",
                     (unsigned long long)p->log.pending[slowest]);
         changelog_forget(&p->log, slowest);
-        sender_redo(p, r);
+        sender_resend(p, r);
         due_now(p, r);
         r->forgotten = r->session == SESSION_DOWN;
     }
@@ -339,7 +339,7 @@ void primary_hint_key(struct primary *p, const void *table, size_t table_len,
         changelog_record(&p->log, false, table, table_len, key, key_len);
 
     if (rec != NULL && why == HINT_AWAY) {
-        leaving_note(rec, now_ms);
+        moved_out_note(rec, now_ms);
     }
     hint(p, rec, why, now_ms);
 }
@@ -353,7 +353,7 @@ void primary_hint_moved(struct primary *p, const void *table, size_t table_len,
     if (rec != NULL) {
         rec->moved = true;
         rec->gate = p->gates.last_id;
-        leaving_note(rec, now_ms);
+        moved_out_note(rec, now_ms);
     }
     hint(p, rec, HINT_FOUND, now_ms);
 }
@@ -368,7 +368,7 @@ void primary_hint_table(struct primary *p, const void *table, size_t table_len,
     if (rec != NULL) {
         rec->gate = p->gates.last_id;
         if (gate_any_open(&p->gates)) {
-            leaving_note(rec, now_ms); /* it may be the one that moves */
+            moved_out_note(rec, now_ms); /* it may be the one that moves */
         }
     }
     hint(p, rec, HINT_COMMITTED, now_ms);
@@ -401,15 +401,15 @@ static uint64_t log_room(const struct primary *p)
     uint64_t nodes =
         log->nodes < c->log_max_changes ? c->log_max_changes - log->nodes : 0;
     uint64_t bytes = log->bytes < c->log_max_bytes
-                         ? (c->log_max_bytes - log->bytes) / LEFT_BYTES
+                         ? (c->log_max_bytes - log->bytes) / SKIP_BYTES
                          : 0;
 
     return nodes < bytes ? nodes : bytes;
 }
 
-int64_t primary_left_room(const struct primary *p)
+int64_t primary_skip_room(const struct primary *p)
 {
-    uint64_t own = p->log.pending[p->index_id], least = LEFT_ROOM;
+    uint64_t own = p->log.pending[p->index_id], least = SKIP_ROOM;
     bool any = false;
     const struct repl *r;
 
@@ -427,13 +427,13 @@ int64_t primary_left_room(const struct primary *p)
         return -1;
     }
     uint64_t used = own > least ? own : least;
-    uint64_t room = used < LEFT_ROOM ? LEFT_ROOM - used : 0;
+    uint64_t room = used < SKIP_ROOM ? SKIP_ROOM - used : 0;
     uint64_t log = log_room(p);
     return (int64_t)(room < log ? room : log);
 }
 
-bool primary_hint_left(struct primary *p, struct bytes table, struct bytes key,
-                       int64_t now_ms)
+bool primary_hint_skipped(struct primary *p, struct bytes table,
+                          struct bytes key, int64_t now_ms)
 {
     uint64_t mask = UINT64_C(1) << p->index_id;
     struct record *rec =
@@ -462,8 +462,8 @@ void primary_compare_soon(struct primary *p)
 {
     struct repl *r;
 
-    sender_doubt(p);
-    unborn_doubt(p);
+    sender_invalidate(p);
+    unborn_invalidate(p);
     EACH_REPL(p, r) {
         due_soon(p, r);
     }
@@ -592,7 +592,7 @@ int64_t primary_tick(struct primary *p, int64_t now_ms)
         if (!r->is_index) {
             soonest = earlier(soonest, session_tick(p, r));
         }
-        reconcile_step(p, r);
+        compare_step(p, r);
         int64_t silent_ms = r->is_index ? INT64_MAX : silent_tick(p, r);
         soonest = silent_ms < soonest ? silent_ms : soonest;
     }
@@ -643,7 +643,7 @@ int primary_approve(struct primary *p, int replica, uint64_t token,
     p->now_ms = now_ms;
     int rc = brake_approve(p, r, token, count_out, err);
     if (rc == 0) {
-        reconcile_step(p, r);
+        compare_step(p, r);
     }
     return rc;
 }

@@ -8,7 +8,7 @@
  * Happy path.  The watch says "something happened to this key"
  * (primary_hint_key).  The change log gives it a sequence.  Each connected
  * replica has a cursor in the log; where a cursor meets a change, the key is
- * looked at once (ACT_LOOK -> primary_looked) and the encoded result is sent
+ * looked at once (ACT_READ -> primary_key_read) and the encoded result is sent
  * to every replica that wants it (primary_fill).  Acknowledgements come back
  * (primary_input) and move the replica's watermark.
  * On connect, and whenever the two digest trees differ while nothing is in
@@ -77,8 +77,8 @@ void primary_free(struct primary *p);
 /* Apply changed limits (database id, instance and epoch stay). */
 void primary_reconfigure(struct primary *p, const struct primary_config *c);
 /* The database was found only now: before the first session. */
-void primary_set_reign(struct primary *p, uint64_t epoch,
-                       const uint8_t instance[16]);
+void primary_set_term(struct primary *p, uint64_t epoch,
+                      const uint8_t instance[16]);
 
 /* --- hints: what the watch saw ------------------------------------------- */
 
@@ -111,7 +111,7 @@ void primary_moved(struct primary *p, uint64_t id, int64_t now_ms);
  * with every replica when it is next quiet (or soon, if it never is). */
 void primary_compare_soon(struct primary *p);
 /* The index is complete (the scan at start is done): comparisons may begin.
- * Until then live changes flow, and what primary_hint_left() is told. */
+ * Until then live changes flow, and what primary_hint_skipped() is told. */
 void primary_index_ready(struct primary *p, int64_t now_ms);
 /* Events were lost, so the index lacks something until the scan that the shell
  * starts now has ended with primary_index_ready().  Until then changes flow,
@@ -127,8 +127,8 @@ void primary_root_back(struct primary *p, int64_t now_ms);
 /* --- actions: what the shell must do ------------------------------------- */
 
 enum action_type {
-    ACT_LOOK = 1,     /* look at a key: answer with primary_looked() */
-    ACT_LOOK_TABLE,   /* is the table there?  primary_looked_table() */
+    ACT_READ = 1,     /* look at a key: answer with primary_key_read() */
+    ACT_READ_TABLE,   /* is the table there?  primary_table_read() */
     ACT_STREAM_OPEN,  /* open a large value: primary_stream_opened() */
     ACT_STREAM_READ,  /* read at most `bytes`: primary_stream_data() */
     ACT_STREAM_CLOSE, /* close it; no answer */
@@ -169,39 +169,39 @@ struct action {
  * any other call. */
 bool primary_next_action(struct primary *p, struct action *out);
 
-/* Result of ACT_LOOK.  `result` is an enum look_result, LOOK_ERROR, or
- * LOOK_ROOT_LOST.  LOOK_GONE must have been proven: the table's directory is
+/* Result of ACT_READ.  `result` is an enum reading_result, READ_ERROR, or
+ * READ_ROOT_LOST.  READ_GONE must have been proven: the table's directory is
  * the one behind its name (or is absent while its parents were readable), and
  * the root is our database; that is the evidence for a delete. `value` is read
- * for LOOK_VALUE.  `pid` and `comm` tell the holder for LOOK_BUSY. */
-enum { LOOK_ERROR = 20, LOOK_ROOT_LOST = 21 };
-struct looked {
+ * for READ_VALUE.  `pid` and `comm` tell the holder for READ_BUSY. */
+enum { READ_ERROR = 20, READ_ROOT_LOST = 21 };
+struct read_answer {
     int result;
-    struct look look;
+    struct reading reading;
     const void *value;
     size_t value_len;
     int64_t age_ms; /* wall clock less mtime and ctime, the smaller; negative
                        when in the future: used for empty values */
     uint32_t pid;
     char comm[16];
-    const struct err *err; /* LOOK_ERROR */
+    const struct err *err; /* READ_ERROR */
 };
-void primary_looked(struct primary *p, uint64_t id, const struct looked *r,
-                    int64_t now_ms);
-/* present: the directory is there; else proven absent, as for LOOK_GONE.
- * LOOK_VALUE, LOOK_GONE, LOOK_ERROR or LOOK_ROOT_LOST as result. */
-void primary_looked_table(struct primary *p, uint64_t id, int result,
-                          const struct err *err, int64_t now_ms);
+void primary_key_read(struct primary *p, uint64_t id,
+                      const struct read_answer *r, int64_t now_ms);
+/* present: the directory is there; else proven absent, as for READ_GONE.
+ * READ_VALUE, READ_GONE, READ_ERROR or READ_ROOT_LOST as result. */
+void primary_table_read(struct primary *p, uint64_t id, int result,
+                        const struct err *err, int64_t now_ms);
 
-/* ACT_STREAM_OPEN: result as for ACT_LOOK with LOOK_VALUE = open, size in
- * look.stat.  LOOK_CHANGING: no copy could be made. */
+/* ACT_STREAM_OPEN: result as for ACT_READ with READ_VALUE = open, size in
+ * look.stat.  READ_CHANGING: no copy could be made. */
 void primary_stream_opened(struct primary *p, uint64_t id,
-                           const struct looked *l, int64_t now_ms);
+                           const struct read_answer *l, int64_t now_ms);
 /* ACT_STREAM_READ: bytes; n == 0 is the end, and then `l` is the outcome of
- * large_finish() (LOOK_VALUE with look, or LOOK_CHANGING/ERROR...); with n > 0
+ * large_finish() (READ_VALUE with look, or READ_CHANGING/ERROR...); with n > 0
  * `l` is NULL. */
 void primary_stream_data(struct primary *p, uint64_t id, const void *data,
-                         size_t n, const struct looked *l, int64_t now_ms);
+                         size_t n, const struct read_answer *l, int64_t now_ms);
 /* ... or so many zeros, 1 to WIRE_ZEROS_MAX. */
 void primary_stream_zeros(struct primary *p, uint64_t id, uint64_t n,
                           int64_t now_ms);
@@ -211,7 +211,7 @@ void primary_stream_zeros(struct primary *p, uint64_t id, uint64_t n,
  * stays until primary_walk_ended() -- and report each found name; then the end,
  * always. The shell keeps at most primary_walk_room() names unreported: 0 means
  * wait, until it was asked again (after any other call).  It is never 0 for
- * long while somebody else needs the walk: see reconcile_walk.c. */
+ * long while somebody else needs the walk: see compare_walk.c. */
 bool primary_walk_wants(const void *walk, struct digest name);
 const void *primary_walk_filter(struct primary *p, uint64_t id);
 size_t primary_walk_room(struct primary *p, uint64_t id);
@@ -259,11 +259,11 @@ void primary_set_paused(struct primary *p, int replica, bool paused);
  *
  * So many keys may be left now; 0: first something must be sent; -1: there is
  * no such replica, or the index is ready. */
-int64_t primary_left_room(const struct primary *p);
+int64_t primary_skip_room(const struct primary *p);
 /* A key that was left.  False: no memory, the index does not learn of it
  * before another scan. */
-bool primary_hint_left(struct primary *p, struct bytes table, struct bytes key,
-                       int64_t now_ms) MUSTCHECK;
+bool primary_hint_skipped(struct primary *p, struct bytes table,
+                          struct bytes key, int64_t now_ms) MUSTCHECK;
 
 /* --- time ---------------------------------------------------------------- */
 
@@ -274,7 +274,7 @@ void primary_drained(struct primary *p, int64_t wall_ns, int64_t now_ms);
 /* Timers: heartbeats, silence, back-off, settling.  Returns the ms until it
  * wants to be called again (at most heartbeat_ms). */
 int64_t primary_tick(struct primary *p, int64_t now_ms);
-/* How long the soonest retry of a look may wait that was asked for since the
+/* How long the soonest retry of a read may wait that was asked for since the
  * last tick; heartbeat_ms when there is none. */
 int64_t primary_retry_in_ms(const struct primary *p, int64_t now_ms);
 
@@ -282,7 +282,7 @@ int64_t primary_retry_in_ms(const struct primary *p, int64_t now_ms);
 
 /* The log's tail now: call after a drain.  A replica has passed the barrier
  * when primary_passed() is true: every change hinted before is durable there
- * and no comparison owed to it is open. */
+ * and no comparison due to it is open. */
 uint64_t primary_tail(struct primary *p);
 bool primary_passed(struct primary *p, int replica, uint64_t barrier);
 /* The index knows what was hinted up to the barrier, but for what cannot be
@@ -301,7 +301,7 @@ struct compare_options {
     bool content;     /* ... and reads every value */
     size_t names_max; /* at most so many differing names are kept */
     /* Of primary_tail(), after a drain: what was hinted before is compared, or
-     * waits for something (aside.c) and is listed; 0: whatever is there. */
+     * waits for something (stalled.c) and is listed; 0: whatever is there. */
     uint64_t barrier;
 };
 /* Start (or queue) a comparison; it begins when the replica is connected and
@@ -489,7 +489,7 @@ struct primary_counts {
     uint64_t log_changes; /* nodes in the log */
     uint64_t log_bytes;   /* ... and their memory */
     uint64_t cache_bytes;
-    uint64_t looks, values_read, bytes_read;
+    uint64_t reads, values_read, bytes_read;
     uint64_t unreadable;       /* keys that cannot be read now */
     char unreadable_text[256]; /* of the last one, and its number: */
     int unreadable_id;

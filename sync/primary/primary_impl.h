@@ -14,43 +14,43 @@
  *     primary.c         the facade: hints, actions, barriers, time
  *   delivery/
  *     changelog.c       the log of changes, and each replica's place in it
- *     aside.c           what a key that does not get on does not hold up
+ *     stalled.c           what a key that does not get on does not hold up
  *     flights.c         changes under way, as lists
- *     reads.c           which keys are to be read, and when again
+ *     reading.c           which keys are to be read, and when again
  *     stream.c          large values in pieces; stream_read.c: their answers
  *     sender.c          from a place in the log to an acknowledgement
  *     frames.c          ... and what is sent
  *     unborn.c          what may be a temporary, and no key
- *     leaving.c         what may be gone, or covered
+ *     moved_out.c         what may be gone, or covered
  *     answers.c         what a read told
  *     refused.c         what the replica answers no to
  *     stuck.c           why a change does not come to its replica
  *   compare/
- *     compare.c         what a comparison knows
+ *     compare_data.c         what a comparison knows
  *     heard.c           does the replica get on with what it waits for?
- *     reconcile_feed.c  from names to repairs, at the replica's pace
- *     reconcile_walk.c  from name hashes to names, for all who wait for it
- *     reconcile_end.c   how it ends
+ *     compare_feed.c  from names to repairs, at the replica's pace
+ *     compare_walk.c  from name hashes to names, for all who wait for it
+ *     compare_end.c   how it ends
  *     silent.c          ... with a replica that answers pings and nothing else
- *     reconcile_names.c the names of what differs
- *     reconcile_diff.c  which name hashes differ
- *     reconcile.c       jobs and steps
+ *     compare_names.c the names of what differs
+ *     compare_diff.c  which name hashes differ
+ *     compare_run.c       jobs and steps
  *     differs.c         what is known to differ
  *     uncompared.c      what could not be compared
  *     unread.c          what a replica's own scan could not read
  *
  * No two call each other, even by way of others.  Lowest first: actions, due,
- * changelog, gate, pace, refused, aside, flights, reads, uncompared, compare,
- * heard, differs, undone, stuck, heartbeat, stream, sender, unborn, leaving,
- * brake, frames, stream_read, answers, reconcile_feed, _walk, _end, silent,
- * _names, _diff, reconcile, session, primary_status, primary.
+ * changelog, gate, pace, refused, stalled, flights, reading, uncompared,
+ * compare, heard, differs, undone, stuck, heartbeat, stream, sender, unborn,
+ * leaving, brake, frames, stream_read, answers, reconcile_feed, _walk, _end,
+ * silent, _names, _diff, reconcile, session, primary_status, primary.
  */
 #pragma once
 
 #include "store/base/buf.h"
 #include "sync/primary/actions.h"
 #include "sync/primary/brake.h"
-#include "sync/primary/compare/compare.h"
+#include "sync/primary/compare/compare_data.h"
 #include "sync/primary/compare/differs.h"
 #include "sync/primary/compare/heard.h"
 #include "sync/primary/compare/modes.h"
@@ -58,7 +58,7 @@
 #include "sync/primary/delivery/changelog.h"
 #include "sync/primary/delivery/flights.h"
 #include "sync/primary/delivery/frames.h"
-#include "sync/primary/delivery/reads.h"
+#include "sync/primary/delivery/reading.h"
 #include "sync/primary/delivery/refused.h"
 #include "sync/primary/delivery/stuck.h"
 #include "sync/primary/due.h"
@@ -69,7 +69,7 @@
 #include "sync/primary/undone.h"
 
 enum {
-    LOOKS_MAX = 128, /* looks under way at once */
+    READS_MAX = 128, /* reads under way at once */
     LATENCY_SAMPLES = 1024,
     MARKS_MAX = 64,       /* remembered drains */
     LIST_BATCH = 1024,    /* buckets per LIST */
@@ -88,7 +88,7 @@ struct flight {
     struct record *rec;
     int replica;
     uint8_t state;
-    uint8_t relooks;  /* content was stale when its turn came */
+    uint8_t rereads;  /* content was stale when its turn came */
     uint8_t refusals; /* NAKs in a row */
     bool asked;       /* sent as SAME */
     bool whole;       /* the replica said that it is not: send the value */
@@ -100,12 +100,12 @@ struct flight {
     struct refusal refusal; /* when `refusals` is not 0 */
     int64_t rest_ms;        /* no new try of a large value before this */
     bool changed;           /* its last try was in vain for that reason */
-    uint64_t fence;     /* an aborted stream: until the PONG to this ping the
-                           replica may still refuse it; 0 none */
-    int64_t blocked_ms; /* since when a reader there holds it up, 0 not */
+    uint64_t abort_ping; /* an aborted stream: until the PONG to this ping the
+                       replica may still refuse it; 0 none */
+    int64_t blocked_ms;  /* since when a reader there holds it up, 0 not */
     uint32_t pid;
     char comm[16];
-    bool aside;   /* it does not get on for long (aside.c) */
+    bool stalled; /* it does not get on for long (stalled.c) */
     bool passed;  /* a comparison ended without it */
     size_t bytes; /* counted against the window while ready or sent */
 };
@@ -114,7 +114,7 @@ struct repl;
 struct primary;
 struct stream;
 
-/* False: no memory; a comparison is owed. */
+/* False: no memory; a comparison is due. */
 bool sender_hint(struct primary *p, struct record *rec, uint64_t mask,
                  enum hint why);
 /* ... for everybody who is to hear of it. */
@@ -123,11 +123,11 @@ bool sender_hint_all(struct primary *p, struct record *rec, enum hint why);
  * may be outdated, and its event missing.  It is read and sent once more: the
  * index must not hold it after the scan that follows, and a comparison sees
  * what a replica has, not what it is about to get. */
-void sender_doubt(struct primary *p);
+void sender_invalidate(struct primary *p);
 /* The replica lost its places in the log: what is under way there may be
  * outdated by a change that it will not be told of, and arrive after a
  * comparison has looked.  It is read and sent once more. */
-void sender_redo(struct primary *p, struct repl *r);
+void sender_resend(struct primary *p, struct repl *r);
 /* Take places from the log into flights as far as the window allows. */
 void sender_advance(struct primary *p, struct repl *r);
 void sender_advance_all(struct primary *p);
@@ -137,7 +137,7 @@ int sender_refused(struct primary *p, struct repl *r,
                    const struct wire_nak *nak);
 /* The flight's stream was aborted: it is not sent again before the replica has
  * answered a ping, and what it says of the aborted attempt is ignored. */
-void sender_fence(struct primary *p, struct repl *r, struct flight *f);
+void sender_abort_ping(struct primary *p, struct repl *r, struct flight *f);
 void sender_ponged(struct primary *p, struct repl *r, uint64_t ping);
 int sender_blocked(struct primary *p, struct repl *r,
                    const struct wire_blocked *m);
@@ -151,45 +151,45 @@ int64_t sender_tick(struct primary *p);
 /* The flight is over (acknowledged, or not needed): unlink and free it, and
  * let a held one of the same key go on. */
 void flight_end(struct primary *p, struct flight *f);
-/* What was just sent does not account for `news`: the replica gets a flight of
- * its own for that, in the place where the news came. */
+/* What was just sent does not account for `missed`: the replica gets a flight
+ * of its own for that, in the place where that hint came. */
 void sender_follow(struct primary *p, struct repl *r, struct record *rec,
-                   struct news news, const struct flight *but);
+                   struct missed missed, const struct flight *but);
 /* The index has what its flight was for; what is newer than that (!fresh) gets
  * a flight of its own.  So a key that changes all the time does not hold the
  * index' watermark. */
 void sender_known(struct primary *p, struct flight *f, bool fresh,
-                  struct news news);
+                  struct missed missed);
 /* Content arrived: all flights that waited for it go on. */
 void sender_place(struct primary *p, struct record *rec);
 /* The index has read a large value, or cannot (NULL): those that waited for its
  * digest go on. */
 void sender_answer_ask(struct primary *p, struct record *rec,
-                       const struct stream *read, const struct looked *l);
+                       const struct stream *read, const struct read_answer *l);
 
 /* End what waits for the record's content; it may be gone afterwards. */
 void sender_end_waiting(struct primary *p, struct record *rec);
 
-/* --- keys that do not get on for long (aside.c) -------------------------- */
+/* --- keys that do not get on for long (stalled.c) -------------------------- */
 
-/* A look failed: if that lasts, the key's waiting flights stand aside. */
-void aside_note(struct primary *p, struct record *rec);
+/* A look failed: if that lasts, the key's waiting flights are stalled. */
+void stalled_note(struct primary *p, struct record *rec);
 /* The replica refused the flight's change; a reader there holds it up. */
-void aside_refused(struct repl *r, struct flight *f);
-/* This one waits for an earlier flight of its key; true: that stands aside, and
+void stalled_refused(struct repl *r, struct flight *f);
+/* This one waits for an earlier flight of its key; true: that is stalled, and
  * so does it now. */
-bool aside_waits(struct repl *r, struct flight *f);
-void aside_blocked(const struct primary *p, struct repl *r, struct flight *f);
-/* Refused so often that it stays aside until it is acknowledged. */
-bool aside_is_refused(const struct flight *f);
+bool stalled_waits(struct repl *r, struct flight *f);
+void stalled_blocked(const struct primary *p, struct repl *r, struct flight *f);
+/* Refused so often that it stays stalled until it is acknowledged. */
+bool stalled_is_refused(const struct flight *f);
 /* It changed while it was read: that is one more try in vain; it was read. */
-void aside_changed(struct primary *p, struct record *rec);
-void aside_still(struct primary *p, struct record *rec);
+void stalled_changed(struct primary *p, struct record *rec);
+void stalled_still(struct primary *p, struct record *rec);
 /* The flight goes on; it is over. */
-void aside_clear(struct repl *r, struct flight *f);
-void aside_end(struct repl *r, struct flight *f);
-/* The replica's repairs end without those up to `barrier` that stand aside. */
-void aside_pass(struct repl *r, uint64_t barrier);
+void stalled_clear(struct repl *r, struct flight *f);
+void stalled_end(struct repl *r, struct flight *f);
+/* The replica's repairs end without those up to `barrier` that are stalled. */
+void stalled_pass(struct repl *r, uint64_t barrier);
 
 /* --- new files that may be temporaries (unborn.c) ------------------------ */
 
@@ -204,28 +204,28 @@ void unborn_forget(struct primary *p, struct digest name);
 /* A look was answered.  True: that is all there is to do.  The file is unborn,
  * and what waited for it has ended (the record may be gone); or it was until
  * now, and everybody is to hear of it. */
-bool unborn_looked(struct primary *p, struct record *rec,
-                   const struct looked *l);
+bool unborn_read(struct primary *p, struct record *rec,
+                 const struct read_answer *l);
 /* A barrier comes: see that those before it have still committed nothing. */
 void unborn_ask(struct primary *p);
 /* Events were lost. */
-void unborn_doubt(struct primary *p);
+void unborn_invalidate(struct primary *p);
 /* Look at those again that it is time for; returns when the next one is. */
 int64_t unborn_tick(struct primary *p);
 void unborn_free(struct primary *p);
 
-/* --- names that went (leaving.c) ----------------------------------------- */
+/* --- names that went (moved_out.c) ----------------------------------------- */
 
 /* It was moved away, not removed. */
-void leaving_note(struct record *rec, int64_t now_ms);
+void moved_out_note(struct record *rec, int64_t now_ms);
 /* A look found nothing.  True: that may change yet; look again later. */
-bool leaving_is_doubtful(struct primary *p, struct record *rec);
+bool moved_out_is_unproven(struct primary *p, struct record *rec);
 /* A look found something that is no key in a key's place: no removal (the
  * record may be gone afterwards). */
-void leaving_covered(struct primary *p, struct record *rec);
+void moved_out_covered(struct primary *p, struct record *rec);
 /* A look failed (the same). */
 void leaving_unread(struct primary *p, struct record *rec,
-                    const struct looked *l);
+                    const struct read_answer *l);
 
 /* --- streams (stream.c) -------------------------------------------------- */
 
@@ -234,13 +234,13 @@ struct stream {
     enum stream_state state;
     uint64_t id;
     struct flight *flight;
-    bool begun;       /* SET_BEGIN was sent */
-    int64_t since_ms; /* its try began */
-    bool outdated;    /* the table was found gone: look again */
-    uint64_t covers;  /* record.hints when it was opened */
-    struct news news; /* since then */
+    bool begun;           /* SET_BEGIN was sent */
+    int64_t since_ms;     /* its try began */
+    bool outdated;        /* the table was found gone: look again */
+    uint64_t covers;      /* record.hints when it was opened */
+    struct missed missed; /* since then */
     uint64_t done_bytes;
-    uint64_t zeros;     /* sent since the last fence */
+    uint64_t zeros;     /* sent since the last ping */
     uint64_t waits_for; /* the answer to this ping; 0: for none */
 };
 /* The replica whose stream has this id, or NULL. */
@@ -259,7 +259,7 @@ void stream_ponged(struct primary *p, struct repl *r, uint64_t id);
 /* More pieces are wanted (the output has room). */
 void stream_more(struct primary *p, struct repl *r);
 
-/* --- comparisons (reconcile.c, reconcile_walk.c) ------------------------- */
+/* --- comparisons (compare_run.c, compare_walk.c) ------------------------- */
 
 struct diff {
     struct digest name;
@@ -273,15 +273,15 @@ struct diff {
 
 enum compare_phase {
     COMPARE_QUEUED,
-    COMPARE_SCANNING,  /* the replica scans */
-    COMPARE_TOP,       /* waiting for the 256 nodes */
-    COMPARE_BUCKETS,   /* ... for bucket digests */
-    COMPARE_LISTING,   /* ... for entries */
-    COMPARE_SETTLING,  /* waiting for a barrier before the next round */
-    COMPARE_RESOLVING, /* ... for names of what only the replica has */
-    COMPARE_WALKING,   /* names of what the primary has */
-    COMPARE_FEEDING,   /* ... go into the log as there is room */
-    COMPARE_DRAINING,  /* repairs are on their way */
+    COMPARE_SCANNING,   /* the replica scans */
+    COMPARE_TOP,        /* waiting for the 256 nodes */
+    COMPARE_BUCKETS,    /* ... for bucket digests */
+    COMPARE_LISTING,    /* ... for entries */
+    COMPARE_NEXT_ROUND, /* waiting for a barrier before the next round */
+    COMPARE_RESOLVING,  /* ... for names of what only the replica has */
+    COMPARE_WALKING,    /* names of what the primary has */
+    COMPARE_FEEDING,    /* ... go into the log as there is room */
+    COMPARE_DRAINING,   /* repairs are on their way */
     COMPARE_ENDED,
 };
 
@@ -297,10 +297,10 @@ struct compare {
     enum compare_phase phase;
     uint64_t request; /* id of the request whose answer is awaited */
     unsigned round;
-    uint64_t barrier; /* SETTLING, DRAINING */
-    unsigned debts;   /* of the replica when it began */
-    uint64_t busy;    /* what its scan could not read, for a lock or changes */
-    bool looks;       /* at what the replica's scan found, beside its index */
+    uint64_t barrier;        /* SETTLING, DRAINING */
+    unsigned due_generation; /* of the replica when it began */
+    uint64_t busy; /* what its scan could not read, for a lock or changes */
+    bool view;     /* at what the replica's scan found, beside its index */
     int64_t began_ms;
     uint8_t nodes_todo[256]; /* node digests differ */
     unsigned nodes_left, node_at;
@@ -324,7 +324,7 @@ struct compare {
     bool walk_wanted;
     int64_t wanted_ms;  /* since when */
     struct buf waiting; /* found names that wait for room in the log, from
-                           waiting_at on (reconcile_feed.c) */
+                           waiting_at on (compare_feed.c) */
     size_t waiting_at;
     uint64_t left_out;   /* ... and how many found no room there */
     struct err walk_err; /* the walk could not tell all names; code 0: it
@@ -339,41 +339,40 @@ struct compare {
     size_t names_count, names_cap;
 };
 
-void reconcile_connected(struct primary *p, struct repl *r);
-void reconcile_disconnected(struct primary *p, struct repl *r,
-                            const struct err *err);
+void compare_connected(struct primary *p, struct repl *r);
+void compare_disconnected(struct primary *p, struct repl *r,
+                          const struct err *err);
 /* Start what may start, go on with what waits for a barrier. */
-void reconcile_step(struct primary *p, struct repl *r);
-void reconcile_free_jobs(struct primary *p, struct repl *r);
-void reconcile_no_memory(struct primary *p, struct compare *c);
-/* Begin with the tree's top (reconcile_diff.c); list the buckets that are still
- * to be looked at; name what differs (reconcile_names.c); find the primary's
+void compare_step(struct primary *p, struct repl *r);
+void compare_free_jobs(struct primary *p, struct repl *r);
+void compare_no_memory(struct primary *p, struct compare *c);
+/* Begin with the tree's top (compare_diff.c); list the buckets that are still
+ * to be looked at; name what differs (compare_names.c); find the primary's
  * names; ask for the next chunk of the replica's; wait for the
  * acknowledgements; the end. */
-void reconcile_narrow(struct primary *p, struct compare *c);
-void reconcile_list(struct primary *p, struct compare *c);
-void reconcile_name_diffs(struct primary *p, struct compare *c);
-void reconcile_walk(struct primary *p, struct compare *c);
-void reconcile_ask_names(struct primary *p, struct compare *c);
+void compare_narrow(struct primary *p, struct compare *c);
+void compare_list(struct primary *p, struct compare *c);
+void compare_name_diffs(struct primary *p, struct compare *c);
+void compare_walk(struct primary *p, struct compare *c);
+void compare_ask_names(struct primary *p, struct compare *c);
 /* All names that were found are in the log: wait for the acknowledgements, or
  * fail as the walk did. */
-void reconcile_fed(struct primary *p, struct compare *c);
-void reconcile_drain(struct primary *p, struct compare *c);
-void reconcile_finish(struct primary *p, struct compare *c);
-void reconcile_fail(struct primary *p, struct compare *c,
-                    const struct err *err);
-int reconcile_nodes(struct primary *p, struct repl *r,
-                    const struct wire_nodes *m);
-int reconcile_listing(struct primary *p, struct repl *r, struct wire_items *m,
-                      struct err *err);
-int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
+void compare_fed(struct primary *p, struct compare *c);
+void compare_drain(struct primary *p, struct compare *c);
+void compare_finish(struct primary *p, struct compare *c);
+void compare_fail(struct primary *p, struct compare *c, const struct err *err);
+int compare_nodes(struct primary *p, struct repl *r,
+                  const struct wire_nodes *m);
+int compare_listing(struct primary *p, struct repl *r, struct wire_items *m,
                     struct err *err);
-int reconcile_scanned(struct primary *p, struct repl *r,
-                      const struct wire_scan_done *m);
-void reconcile_unread(const struct primary *p, struct repl *r,
-                      const struct wire_unread *m);
+int compare_names(struct primary *p, struct repl *r, struct wire_items *m,
+                  struct err *err);
+int compare_scanned(struct primary *p, struct repl *r,
+                    const struct wire_scan_done *m);
+void compare_unread(const struct primary *p, struct repl *r,
+                    const struct wire_unread *m);
 
-/* --- names on their way into the log (reconcile_feed.c) ------------------ */
+/* --- names on their way into the log (compare_feed.c) ------------------ */
 
 /* So many repairs of this replica may go into the log now, so that a change
  * made meanwhile does not wait behind them for long. */
@@ -420,7 +419,7 @@ void walk_finish(struct primary *p, uint64_t id, bool complete,
                  const struct err *err,
                  void (*tell)(struct primary *p, struct compare *c, bool all,
                               const struct err *err));
-void walk_leave(struct primary *p, int replica);
+void walk_unsubscribe(struct primary *p, int replica);
 void walk_free(struct primary *p);
 
 /* --- replicas and sessions (session.c) ----------------------------------- */
@@ -445,13 +444,13 @@ struct repl {
     bool failed;  /* the last end was permanent */
     bool closing; /* ACT_LINK_CLOSE was issued */
     bool ever_live;
-    bool initial;         /* it was empty when it first came */
-    bool blank;           /* it was empty when this session began */
-    bool owed;            /* a comparison is due before it counts as equal */
-    bool owed_soon;       /* the same, when quiet or after a while */
-    bool blind;           /* what it lacks is not in the log: lag is unknown */
-    unsigned debts;       /* grows with each reason to compare anew */
-    int64_t owed_soon_ms; /* since when */
+    bool initial;     /* it was empty when it first came */
+    bool blank;       /* it was empty when this session began */
+    bool due;         /* a comparison is due before it counts as equal */
+    bool due_soon;    /* the same, when quiet or after a while */
+    bool lag_unknown; /* what it lacks is not in the log: lag is unknown */
+    unsigned due_generation;    /* grows with each reason to compare anew */
+    int64_t owed_soon_ms;       /* since when */
     struct unread unread_there; /* what its scan could not read */
     struct differs differs;     /* what is known to differ */
     struct heard heard;
@@ -465,20 +464,20 @@ struct repl {
     struct flight *flights_by_seq; /* uthash */
     struct flight *ready, *large;  /* utlist DL */
     size_t flights_count;
-    size_t aside, passed;     /* of them */
+    size_t stalled, passed;   /* of them */
     size_t refused;           /* of them (refused.h) */
     int64_t refused_again_ms; /* when all of these were tried again */
     size_t timed;             /* of them, waiting for their retry_ms */
     int64_t reached_ms;       /* when aside_reached() last said no */
     size_t window_bytes;
     size_t ready_bytes;
-    uint64_t last_fence; /* the newest flight.fence, 0: none is set */
-    bool starved;        /* flights wait unread: enough is ready */
-    size_t unread;       /* flights whose key is to be looked at */
-    int64_t fed_ms;      /* a share of repairs began (reconcile_feed.c) ... */
-    unsigned fed;        /* ... and has so many */
-    int64_t read_ms;     /* when the last of them was, or the first came */
-    struct pace pace;    /* what the link may hold */
+    uint64_t last_abort_ping; /* the newest flight.abort_ping, 0: none is set */
+    bool starved;             /* flights wait unread: enough is ready */
+    size_t unread;            /* flights whose key is to be looked at */
+    int64_t fed_ms;   /* a share of repairs began (compare_feed.c) ... */
+    unsigned fed;     /* ... and has so many */
+    int64_t read_ms;  /* when the last of them was, or the first came */
+    struct pace pace; /* what the link may hold */
     struct stream stream;
     /* comparisons */
     struct compare *jobs; /* oldest first */
@@ -496,7 +495,7 @@ struct repl {
     int64_t next_ping_ms;
     uint64_t ping_id;
     uint64_t ping_tail; /* log tail at the ping + 1, 0: not quiet */
-    unsigned ping_debts;
+    unsigned ping_generation;
     int64_t ping_wall_ns;
     int64_t up_ms, rx_ms, ack_ms;
     int64_t equal_wall_ns;
@@ -560,11 +559,11 @@ struct primary {
     bool lost;
     char lost_why[256];
     struct action_node *actions, **actions_tail;
-    struct record *looks;   /* utlist DL (look_*): to be looked at */
+    struct record *reads;   /* utlist DL (read_*): to be looked at */
     struct record *retries; /* utlist DL (retry_*) */
     struct record *hot;     /* utlist DL (hot_*): change under each read */
-    struct look_job *jobs;  /* uthash: id -> record, looks under way */
-    size_t looks_active;
+    struct read_job *jobs;  /* uthash: id -> record, reads under way */
+    size_t reads_active;
     struct unborn *unborn; /* uthash */
     int64_t retry_ms;      /* the soonest retry asked for since the last tick */
     struct walk walk;
@@ -573,13 +572,13 @@ struct primary {
     struct mark marks[MARKS_MAX];
     size_t marks_count;
     uint64_t drains; /* calls of primary_drained() */
-    uint64_t looks_done, values_read, bytes_read;
+    uint64_t reads_done, values_read, bytes_read;
     char unreadable_text[256];
     int unreadable_id; /* DR_UNREADABLE, DR_COVERED, ... */
     uint64_t seed;
 };
 
-struct look_job {
+struct read_job {
     UT_hash_handle hh;
     uint64_t id;
     struct record *rec;

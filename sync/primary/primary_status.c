@@ -41,7 +41,8 @@ static int64_t lag_of(struct primary *p, const struct repl *r, int64_t now_ms)
     const struct log_node *node = changelog_next(&p->log, r->id);
     int64_t oldest = INT64_MAX;
 
-    if (r->forgotten || r->blind || r->held > 0 || p->lost || !p->index_ready) {
+    if (r->forgotten || r->lag_unknown || r->held > 0 || p->lost ||
+        !p->index_ready) {
         return -1;
     }
     if (node != NULL) {
@@ -194,7 +195,7 @@ void primary_counts(struct primary *p, struct primary_counts *out)
     out->log_changes = p->log.nodes;
     out->log_bytes = p->log.bytes;
     out->cache_bytes = p->log.body_bytes;
-    out->looks = p->looks_done;
+    out->reads = p->reads_done;
     out->values_read = p->values_read;
     out->bytes_read = p->bytes_read;
     out->unreadable = p->log.unreadable;
@@ -218,8 +219,8 @@ bool primary_keeps_up(struct primary *p, int replica, int64_t lag_limit_ms,
     struct replica_status st;
 
     p->now_ms = now_ms;
-    if (stuck_lasts(p, r, why_out) || differs_say(p, r, why_out) ||
-        modes_say(r, why_out) || unread_say(r, why_out)) {
+    if (stuck_lasts(p, r, why_out) || differs_describe(p, r, why_out) ||
+        modes_describe(r, why_out) || unread_describe(r, why_out)) {
         return false;
     }
     primary_status(p, replica, now_ms, &st);

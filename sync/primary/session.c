@@ -52,7 +52,7 @@ void primary_link_up(struct primary *p, int replica, int64_t now_ms)
     struct wire_hello hello = {
         .proto_min = WIRE_PROTO_MIN,
         .proto_max = WIRE_PROTO_MAX,
-        .features = WIRE_FEATURE_LOOK | WIRE_FEATURE_NEWEST |
+        .features = WIRE_FEATURE_VIEW | WIRE_FEATURE_NEWEST |
                     WIRE_FEATURE_MODES |
                     (r->undone.suspect ? WIRE_FEATURE_KEEP : 0),
         .epoch = p->config.epoch,
@@ -112,8 +112,8 @@ void primary_link_down(struct primary *p, int replica, const struct err *err,
     buf_clear(&r->out);
     r->out_at = 0;
     sender_rewind(p, r);
-    reconcile_disconnected(p, r, err);
-    walk_leave(p, r->id);
+    compare_disconnected(p, r, err);
+    walk_unsubscribe(p, r->id);
     sender_advance_all(p);
 }
 
@@ -182,7 +182,7 @@ static int on_hello_ok(struct primary *p, struct repl *r, struct bytes body,
     r->attempts = 0;
     r->next_ping_ms = p->now_ms;
     memset(&r->last_error, 0, sizeof r->last_error);
-    r->owed = true;
+    r->due = true;
     primary_log(p, r->id, 6, DR_NONE, "session open, receiver %s on %s",
                 r->version, r->host);
     sender_resume(p, r);
@@ -215,7 +215,7 @@ static int on_ready(struct primary *p, struct repl *r, struct bytes body,
     } else {
         differs_scanned(r);
     }
-    reconcile_connected(p, r);
+    compare_connected(p, r);
     return 0;
 }
 
@@ -257,12 +257,12 @@ static void compare_roots(struct primary *p, struct repl *r)
         r->compare_fails = 0;
         differs_equal(r);
         brake_release(p, r);
-        due_paid(r, r->ping_debts);
+        due_paid(r, r->ping_generation);
         return;
     }
     r->mismatches = brake_explains(p, r) ? 0 : r->mismatches + 1;
 
-    if (r->mismatches >= MISMATCHES_PROVE && !r->owed && !r->owed_soon) {
+    if (r->mismatches >= MISMATCHES_PROVE && !r->due && !r->due_soon) {
         due_soon(p, r);
     }
 }
@@ -405,7 +405,7 @@ static int on_nodes(struct primary *p, struct repl *r, struct bytes body,
     }
     int rc = wire_get_nodes(body, m, err);
     if (rc == 0) {
-        (void)reconcile_nodes(p, r, m);
+        (void)compare_nodes(p, r, m);
     }
     free(m);
     return rc;
@@ -420,8 +420,8 @@ static int on_items(struct primary *p, struct repl *r, enum wire_type type,
     if (rc < 0) {
         return rc;
     }
-    return type == WIRE_LISTING ? reconcile_listing(p, r, &m, err)
-                                : reconcile_names(p, r, &m, err);
+    return type == WIRE_LISTING ? compare_listing(p, r, &m, err)
+                                : compare_names(p, r, &m, err);
 }
 
 static int on_scan_done(struct primary *p, struct repl *r, struct bytes body,
@@ -430,7 +430,7 @@ static int on_scan_done(struct primary *p, struct repl *r, struct bytes body,
     struct wire_scan_done m;
     int rc = wire_get_scan_done(body, &m, err);
 
-    return rc < 0 ? rc : reconcile_scanned(p, r, &m);
+    return rc < 0 ? rc : compare_scanned(p, r, &m);
 }
 
 static int on_unread(const struct primary *p, struct repl *r, struct bytes body,
@@ -440,7 +440,7 @@ static int on_unread(const struct primary *p, struct repl *r, struct bytes body,
     int rc = wire_get_unread(body, &m, err);
 
     if (rc == 0) {
-        reconcile_unread(p, r, &m);
+        compare_unread(p, r, &m);
     }
     return rc;
 }
@@ -555,7 +555,7 @@ void primary_input(struct primary *p, int replica, const void *data, size_t n,
         return;
     }
     stream_more(p, r);
-    reconcile_step(p, r);
+    compare_step(p, r);
     sender_advance(p, r);
     (void)walk_step(p);
 }
@@ -614,7 +614,7 @@ size_t primary_fill(struct primary *p, int replica, uint8_t *out, size_t room,
 
 /* A receiver says nothing while it waits for its predecessor to go, and then
  * who that is: to give up before would hide it. */
-static int64_t patience_ms(const struct primary *p, const struct repl *r)
+static int64_t silence_max_ms(const struct primary *p, const struct repl *r)
 {
     int64_t ms = p->config.silence_ms;
 
@@ -629,7 +629,7 @@ int64_t session_tick(struct primary *p, struct repl *r)
         return INT64_MAX;
     }
     int64_t silent_ms = p->now_ms - r->rx_ms;
-    if (silent_ms >= patience_ms(p, r)) {
+    if (silent_ms >= silence_max_ms(p, r)) {
         (void)err_set(&err, ERR_CLOSED, 0,
                       "no word from the receiver for %lld s",
                       (long long)(silent_ms / 1000));
@@ -638,7 +638,7 @@ int64_t session_tick(struct primary *p, struct repl *r)
         return INT64_MAX;
     }
     if (r->session != SESSION_LIVE) {
-        return r->rx_ms + patience_ms(p, r);
+        return r->rx_ms + silence_max_ms(p, r);
     }
     if (p->now_ms >= r->next_ping_ms) {
         if (r->out.len - r->out_at < PING_BEHIND) {

@@ -57,7 +57,7 @@ void undone_count(struct repl *r, const struct compare *c)
     }
 }
 
-void undone_settled(struct primary *p, struct repl *r)
+void undone_ended(struct primary *p, struct repl *r)
 {
     struct undone *u = &r->undone;
     struct action a = {.type = ACT_UNDONE, .replica = r->id};

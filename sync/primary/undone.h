@@ -34,5 +34,5 @@ struct undone {
  * counted again by the next: too much is told rather than too little. */
 void undone_count(struct repl *r, const struct compare *c);
 /* The replica has what the primary has: it is not suspect any more. */
-void undone_settled(struct primary *p, struct repl *r);
+void undone_ended(struct primary *p, struct repl *r);
 void undone_forget(struct repl *r);

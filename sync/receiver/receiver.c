@@ -96,7 +96,7 @@ void receiver_free(struct receiver *r)
 
     free_list(r, r->group);
     free_list(r, r->done);
-    free_list(r, r->aside);
+    free_list(r, r->deferred);
     query_close(r);
     wire_in_deinit(&r->in);
     buf_deinit(&r->out);
@@ -177,7 +177,7 @@ static int check_hello(struct receiver *r, const struct wire_hello *hello,
         ok->features &= ~(uint32_t)WIRE_FEATURE_KEEP;
     }
     r->keeping = (ok->features & WIRE_FEATURE_KEEP) != 0;
-    r->looks = (ok->features & WIRE_FEATURE_LOOK) != 0;
+    r->views = (ok->features & WIRE_FEATURE_VIEW) != 0;
     r->tells_modes = (ok->features & WIRE_FEATURE_MODES) != 0;
     if (r->keeping && r->ops->keep_undone(r->ctx, true, err) != 0) {
         return err->code;
@@ -412,7 +412,7 @@ bool receiver_full(struct receiver *r)
 bool receiver_has_work(struct receiver *r)
 {
     (void)pthread_mutex_lock(&r->mutex);
-    bool work = r->queue != NULL || r->aside != NULL;
+    bool work = r->queue != NULL || r->deferred != NULL;
     (void)pthread_mutex_unlock(&r->mutex);
     return work;
 }
@@ -441,7 +441,7 @@ int receiver_tick(struct receiver *r, int64_t now_ms, struct err *err)
     (void)pthread_mutex_lock(&r->mutex);
     int rc = r->ended ? already_ended(err) : check_silence(r, now_ms, err);
     if (rc == 0) {
-        aside_report(r, &b, now_ms);
+        deferred_report(r, &b, now_ms);
     }
     (void)pthread_mutex_unlock(&r->mutex);
     if (rc == 0) {

@@ -8,7 +8,7 @@
  * receiver_commit() takes the group: makes the staged values durable together,
  * then applies the changes in order (lock, rename; unlink; mkdir...), syncs the
  * touched directories together, updates the index and acknowledges.  A change
- * whose key is locked by a reader is set aside, retried by each commit that is
+ * whose key is locked by a reader is deferred, retried by each commit that is
  * due, and acknowledged when it went through; others go on.
  * Failures: a change that cannot be applied is answered with NAK (the agent
  * sends it again later); a failed sync answers NAK for the whole group and
@@ -101,7 +101,7 @@ struct receiver_ops {
     int (*identify)(void *ctx, const struct wire_hello *hello,
                     struct wire_hello_ok *ok_out, struct err *err);
     /* Start a scan (`how`: WIRE_SCAN_*) or a walk for names; the shell calls
-     * receiver_scanned() or, for WIRE_SCAN_LOOK, receiver_looked() /
+     * receiver_scanned() or, for WIRE_SCAN_VIEW, receiver_viewed() /
      * receiver_named() when it is done. */
     void (*scan_start)(void *ctx, uint64_t id, unsigned how);
     void (*names_start)(void *ctx, uint64_t id, struct digest *names,
@@ -125,7 +125,7 @@ struct receiver_config {
     size_t group_changes;    /* largest group, default 1000 */
     size_t group_bytes;      /* default 8 MiB */
     size_t streams_max;      /* large values at once, default 4 */
-    size_t pending_max;      /* changes staged or aside, default 16384 */
+    size_t pending_max;      /* changes staged or deferred, default 16384 */
     const char *version;
 };
 
@@ -156,9 +156,9 @@ int receiver_input(struct receiver *r, const void *p, size_t n, int64_t now_ms,
 /* True when receiver_input() should not be called for now because pending_max
  * is reached: the shell stops reading until a commit made room. */
 bool receiver_full(struct receiver *r);
-/* Commit one group and retry what is due aside.  *again_ms_out: call again
- * after that many ms at the latest (0: at once, -1: only when there is input).
- * ERR_*: the session is over. */
+/* Commit one group and retry what is deferred and due.  *again_ms_out: call
+ * again after that many ms at the latest (0: at once, -1: only when there is
+ * input). ERR_*: the session is over. */
 int receiver_commit(struct receiver *r, int64_t now_ms, int64_t *again_ms_out,
                     struct err *err) MUSTCHECK;
 /* Something for receiver_commit() to do? */
@@ -175,7 +175,7 @@ int receiver_scanned(struct receiver *r, uint64_t id,
                      struct err *err) MUSTCHECK;
 /* The same for a scan that only looked: takes `view`, which is closed.  From
  * now on it answers for the disk.  NULL: the index does. */
-int receiver_looked(struct receiver *r, uint64_t id,
+int receiver_viewed(struct receiver *r, uint64_t id,
                     const struct wire_ready *result, struct view *view,
                     struct err *err) MUSTCHECK;
 /* The scan under way could not read this key or table.  A failed send is told

@@ -4,17 +4,17 @@
  * acknowledgement; commit thread.
  *
  * Happy path: take a group, make its staged values durable together, try again
- * what is due aside, apply the group in order, sync the touched directories
- * together, tell the index, acknowledge in one frame.  When more waits already,
- * the directories are left to the next group's beginning, where they and its
- * values are made durable in one go (each is a commit of the file system's
- * journal, and so there is one per group, not two); then the earlier group is
- * answered before anything else is applied.  Before the first ACK of
+ * what is deferred and due, apply the group in order, sync the touched
+ * directories together, tell the index, acknowledge in one frame.  When more
+ * waits already, the directories are left to the next group's beginning, where
+ * they and its values are made durable in one go (each is a commit of the file
+ * system's journal, and so there is one per group, not two); then the earlier
+ * group is answered before anything else is applied.  Before the first ACK of
  * a session everything is synced once: a change may find its work done by an
  * earlier receiver that died before its sync.
  * Failures: the values' sync fails -> NAK for all of them, their stages are
  * gone, the rest goes on; a change cannot be applied -> NAK; a lock is held ->
- * aside; the directories' sync fails -> NAK for all that was applied, the
+ * is deferred; the directories' sync fails -> NAK for all that was applied, the
  * index forgets them, so that nothing counts as equal that might not survive,
  * and the session ends: the kernel tells of a lost write once, so no later
  * sync is a proof.  A failing disk ends the session after the NAKs, too.
@@ -39,10 +39,10 @@ static void put_nak(struct receiver *r, const struct change *c,
 /* Forget an answered change and what rode with it. */
 static void release(struct receiver *r, struct change *c)
 {
-    struct change *rider;
+    struct change *older;
     size_t n = 0;
 
-    DL_COUNT(c->riders, rider, n);
+    DL_COUNT(c->superseded, older, n);
     (void)pthread_mutex_lock(&r->mutex);
     r->pending -= 1 + n;
     r->drops -= c->type == WIRE_TABLE_DROP;
@@ -50,14 +50,14 @@ static void release(struct receiver *r, struct change *c)
     change_free(r, c);
 }
 
-/* `c` belongs to no list: NAK it and its riders. */
+/* `c` belongs to no list: NAK it and what it supersedes. */
 static void refuse(struct receiver *r, struct change *c, const struct err *err)
 {
-    struct change *rider;
+    struct change *older;
 
     put_nak(r, c, err);
-    DL_FOREACH(c->riders, rider) {
-        put_nak(r, rider, err);
+    DL_FOREACH(c->superseded, older) {
+        put_nak(r, older, err);
     }
     release(r, c);
 }
@@ -124,7 +124,7 @@ static int values_failed(struct receiver *r, struct err *err)
 
 /* --- one change ---------------------------------------------------------- */
 
-static int too_many_aside(const struct change *c, struct err *err)
+static int too_many_deferred(const struct change *c, struct err *err)
 {
     if (c->pid == 0) {
         return err_set(err, ERR_TIMEOUT, 0,
@@ -136,22 +136,22 @@ static int too_many_aside(const struct change *c, struct err *err)
                    c->pid, c->comm);
 }
 
-/* Try `c`, which is in the list aside or in none, and put it where it belongs
- * now.  0, or the session is over. */
+/* Try `c`, which is in the list of deferred ones or in none, and put it where
+ * it belongs now.  0, or the session is over. */
 static int settle(struct receiver *r, struct change *c, struct err *err)
 {
-    int rc = aside_conflict(r, c) ? BEHIND : apply_change(r, c, err);
+    int rc = deferred_conflict(r, c) ? BEHIND : apply_change(r, c, err);
     bool waits = rc == BUSY || rc == BEHIND || rc == MORE;
 
     r->touched |= c->changed;
-    if (waits && aside_put(r, c, rc == BUSY, rc == MORE)) {
+    if (waits && deferred_put(r, c, rc == BUSY, rc == MORE)) {
         return 0;
     }
     if (waits) {
-        rc = too_many_aside(c, err);
+        rc = too_many_deferred(c, err);
     }
-    if (c->aside) {
-        aside_remove(r, c);
+    if (c->deferred) {
+        deferred_remove(r, c);
     }
     if (rc == APPLIED) {
         DL_APPEND(r->done, c);
@@ -161,9 +161,9 @@ static int settle(struct receiver *r, struct change *c, struct err *err)
     return receiver_fatal(err) ? err->code : 0;
 }
 
-static int retry_aside(struct receiver *r, struct err *err)
+static int retry_deferred(struct receiver *r, struct err *err)
 {
-    size_t n = aside_take_due(r);
+    size_t n = deferred_take_due(r);
     int rc = 0;
 
     for (size_t i = 0; i < n && rc == 0; i++) {
@@ -180,7 +180,7 @@ static int apply_group(struct receiver *r, struct err *err)
         struct change *c = r->group;
         DL_DELETE(r->group, c);
         if (c->type == WIRE_TABLE_DROP) {
-            aside_supersede(r, c);
+            deferred_supersede(r, c);
         }
         rc = settle(r, c, err);
     }
@@ -277,7 +277,7 @@ static void note_table(struct receiver *r, struct digest name)
     }
 }
 
-static void tell_index(struct receiver *r)
+static void report_index(struct receiver *r)
 {
     struct digest table = {0, 0};
     struct change *c;
@@ -317,12 +317,12 @@ static void add_ack(struct receiver *r, size_t *n, uint64_t seq)
  * more. */
 static void acknowledge(struct receiver *r)
 {
-    struct change *c, *next, *rider;
+    struct change *c, *next, *older;
     size_t n = 0;
 
     DL_FOREACH_SAFE(r->done, c, next) {
-        DL_FOREACH(c->riders, rider) {
-            add_ack(r, &n, rider->seq);
+        DL_FOREACH(c->superseded, older) {
+            add_ack(r, &n, older->seq);
         }
         add_ack(r, &n, c->seq);
         DL_DELETE(r->done, c);
@@ -341,7 +341,7 @@ static int answer(struct receiver *r, struct err *err)
     }
     int rc = receiver_sync_earlier(r, err);
     if (rc == 0) {
-        tell_index(r);
+        report_index(r);
         acknowledge(r);
     }
     return rc;
@@ -367,7 +367,7 @@ static int commit_group(struct receiver *r, struct err *err)
         rc = answer(r, err);
     }
     if (rc == 0) {
-        rc = retry_aside(r, err);
+        rc = retry_deferred(r, err);
     }
     if (rc == 0) {
         rc = apply_group(r, err);
@@ -391,8 +391,8 @@ static int64_t next_ms(struct receiver *r)
     (void)pthread_mutex_lock(&r->mutex);
     if (r->queue != NULL) {
         ms = 0;
-    } else if (r->aside != NULL) {
-        int64_t us = r->aside_due_us - r->commit_ms * 1000;
+    } else if (r->deferred != NULL) {
+        int64_t us = r->deferred_due_us - r->commit_ms * 1000;
         ms = us <= 0 ? 0 : (us + 999) / 1000;
     }
     (void)pthread_mutex_unlock(&r->mutex);

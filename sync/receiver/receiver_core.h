@@ -6,11 +6,12 @@
  *     receiver_stage.c    values on their way to the disk (input thread)
  *     receiver_commit.c   a group: sync, apply, acknowledge (commit thread)
  *     receiver_apply.c    one change to the disk (commit thread)
- *     receiver_aside.c    changes that wait for a lock
+ *     receiver_deferred.c    changes that wait for a lock
  *     receiver_query.c    scans, digests, listings, names
  *
  * A change belongs to exactly one of: an open stream, the queue, the group
- * under way, the changes aside, or (superseded) another change's riders.
+ * under way, the deferred changes, or (superseded) those that another change
+ * supersedes.
  */
 #pragma once
 
@@ -20,10 +21,10 @@
 #include "sync/receiver/receiver.h"
 
 enum {
-    RETRIES_MAX = 256,    /* changes aside that one commit tries again */
+    RETRIES_MAX = 256,    /* deferred changes that one commit tries again */
     DROP_STEPS_MAX = 256, /* keys of a dropped table that one commit removes */
     DEAD_STREAMS = 64,    /* refused streams whose frames may still come */
-    ASIDE_CHAINS = 1024,
+    DEFERRED_CHAINS = 1024,
     SEND_AT_BYTES = 64 * 1024, /* input's answers are sent when so many */
 };
 #define RESOLVE_NAMES_MAX ((size_t)1000000) /* of all waiting requests */
@@ -32,8 +33,8 @@ enum {
  * WIRE_TABLE_SET, WIRE_TABLE_DROP. */
 struct change {
     struct change *next, *prev; /* utlist, in the list it belongs to */
-    struct change *chain;       /* aside: changes whose names hash alike */
-    struct change *riders;      /* superseded changes, answered like this */
+    struct change *chain;       /* deferred: changes whose names hash alike */
+    struct change *superseded;  /* superseded changes, answered like this */
     enum wire_type type;
     uint64_t seq;
     uint64_t order; /* place among all changes of the session */
@@ -46,8 +47,8 @@ struct change {
     bool installed; /* stat is set */
     bool changed;   /* the disk was changed, so a directory sync is needed */
     bool dropped;   /* applied, but then its table was dropped */
-    /* aside */
-    bool aside;
+    /* deferred */
+    bool deferred;
     bool busy;         /* a lock is the reason */
     int64_t since_ms;  /* first tried; -1: never */
     int64_t behind_ms; /* waits for an earlier change since then; -1: no */
@@ -86,19 +87,19 @@ struct receiver {
     bool ended;                 /* the session is over */
     bool greeted;               /* HELLO_OK was sent */
     bool relaxed;
-    bool looks;       /* WIRE_FEATURE_LOOK: both know it */
+    bool views;       /* WIRE_FEATURE_VIEW: both know it */
     bool tells_modes; /* WIRE_FEATURE_MODES: the same */
     bool all_synced;  /* what earlier receivers left is durable */
     int64_t silence_ms;
-    int64_t life_ms;       /* last sign of life of the agent, -1 none */
-    struct change *queue;  /* utlist DL */
-    uint64_t queued_bytes; /* staged for changes in the queue */
-    size_t pending;        /* changes not yet answered */
-    size_t drops;          /* TABLE_DROPs among them */
-    struct change *aside;  /* utlist DL, by order */
-    struct change *chains[ASIDE_CHAINS];
-    size_t aside_count;
-    int64_t aside_due_us; /* the earliest due_us, or earlier */
+    int64_t life_ms;         /* last sign of life of the agent, -1 none */
+    struct change *queue;    /* utlist DL */
+    uint64_t queued_bytes;   /* staged for changes in the queue */
+    size_t pending;          /* changes not yet answered */
+    size_t drops;            /* TABLE_DROPs among them */
+    struct change *deferred; /* utlist DL, by order */
+    struct change *chains[DEFERRED_CHAINS];
+    size_t deferred_count;
+    int64_t deferred_due_us; /* the earliest due_us, or earlier */
     uint64_t replaced;
     bool scan_running;  /* scan_start() was called, no result yet */
     bool scan_unwanted; /* something newer was asked: it is to end */
@@ -178,7 +179,7 @@ int stage_other(struct receiver *r, enum wire_type type, struct bytes body,
                 struct err *err);
 /* Drop every open stream. */
 void stage_close(struct receiver *r);
-/* Free a change and its riders, dropping what is staged. */
+/* Free a change and what it supersedes, dropping what is staged. */
 void change_free(struct receiver *r, struct change *c);
 
 /* --- receiver_apply.c --------------------------------------------------------
@@ -192,21 +193,22 @@ enum applied {
 /* enum applied, or ERR_*. */
 int apply_change(struct receiver *r, struct change *c, struct err *err);
 
-/* --- receiver_aside.c --------------------------------------------------------
+/* --- receiver_deferred.c --------------------------------------------------------
  */
-/* Set `c` aside, or keep it there, until its back-off is over.  busy: a lock
+/* Defer `c`, or keep it deferred, until its back-off is over.  busy: a lock
  * is the reason (c->pid, c->comm); at_once: try again with the next commit.
- * False: too many are aside already. */
-bool aside_put(struct receiver *r, struct change *c, bool busy, bool at_once);
-void aside_remove(struct receiver *r, struct change *c);
-/* Must `c` wait for an earlier change that is aside? */
-bool aside_conflict(struct receiver *r, const struct change *c);
-/* `drop` drops a table: what is aside for it becomes its riders. */
-void aside_supersede(struct receiver *r, struct change *drop);
+ * False: too many are deferred already. */
+bool deferred_put(struct receiver *r, struct change *c, bool busy,
+                  bool at_once);
+void deferred_remove(struct receiver *r, struct change *c);
+/* Must `c` wait for an earlier change that is deferred? */
+bool deferred_conflict(struct receiver *r, const struct change *c);
+/* `drop` drops a table: what is deferred for it is superseded by it. */
+void deferred_supersede(struct receiver *r, struct change *drop);
 /* Fill r->due with what may be tried again; how many. */
-size_t aside_take_due(struct receiver *r);
+size_t deferred_take_due(struct receiver *r);
 /* Append BLOCKED frames that are due; the mutex is held. */
-void aside_report(struct receiver *r, struct buf *out, int64_t now_ms);
+void deferred_report(struct receiver *r, struct buf *out, int64_t now_ms);
 
 /* --- receiver_query.c --------------------------------------------------------
  */

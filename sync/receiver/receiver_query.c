@@ -68,7 +68,7 @@ int query_ping(struct receiver *r, struct bytes body, struct err *err)
     };
     (void)pthread_mutex_lock(&r->mutex);
     pong.replaced = r->replaced;
-    pong.waiting = r->aside_count;
+    pong.waiting = r->deferred_count;
     pong.scanning = r->scan_running || r->progress_scanning;
     pong.scan_keys = r->progress_keys;
     (void)pthread_mutex_unlock(&r->mutex);
@@ -205,10 +205,10 @@ int query_scan(struct receiver *r, struct bytes body, struct err *err)
     struct wire_scan m;
 
     int rc = wire_get_scan(body, &m, err);
-    if (rc == 0 && (m.how & WIRE_SCAN_LOOK) != 0 && !r->looks) {
+    if (rc == 0 && (m.how & WIRE_SCAN_VIEW) != 0 && !r->views) {
         return broken(err, "SCAN: to look only was not agreed on");
     }
-    if (rc == 0 && (m.how & WIRE_SCAN_DRESS) != 0 && !r->tells_modes) {
+    if (rc == 0 && (m.how & WIRE_SCAN_PERMS) != 0 && !r->tells_modes) {
         return broken(err, "SCAN: to set modes was not agreed on");
     }
     if (rc == 0) {
@@ -300,7 +300,7 @@ int receiver_scanned(struct receiver *r, uint64_t id,
     return answer_scan(r, id, result, err);
 }
 
-int receiver_looked(struct receiver *r, uint64_t id,
+int receiver_viewed(struct receiver *r, uint64_t id,
                     const struct wire_ready *result, struct view *view,
                     struct err *err)
 {
@@ -317,7 +317,7 @@ void receiver_unread(struct receiver *r, const struct wire_unread *m)
     struct buf b = BUF_NULL;
     struct err err;
 
-    if (r->looks) {
+    if (r->views) {
         wire_put_unread(&b, m);
         (void)(receiver_send(r, &b, &err) == 0);
         buf_deinit(&b);

@@ -51,10 +51,10 @@ static struct change *change_new(struct receiver *r, enum wire_type type,
 
 void change_free(struct receiver *r, struct change *c)
 {
-    while (c->riders != NULL) {
-        struct change *rider = c->riders;
-        DL_DELETE(c->riders, rider);
-        change_free(r, rider);
+    while (c->superseded != NULL) {
+        struct change *older = c->superseded;
+        DL_DELETE(c->superseded, older);
+        change_free(r, older);
     }
     if (c->stage != 0) {
         r->ops->stage_drop(r->ctx, c->stage);

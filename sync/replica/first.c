@@ -134,7 +134,7 @@ static int check_primary(const struct meta *m, const struct wire_hello *hello,
     struct role_facts f;
     struct err other;
 
-    if (role_look(m->fd, &f, &other) != 0 || f.role != ROLE_PRIMARY) {
+    if (role_inspect(m->fd, &f, &other) != 0 || f.role != ROLE_PRIMARY) {
         return 0;
     }
     bool ours = memcmp(f.db_id, hello->db_id, sizeof f.db_id) == 0;

@@ -56,7 +56,7 @@ static int judge(const struct meta *m, const char *dir, int64_t max_age_ns)
     struct role_facts facts;
     int rc = meta_freshness_read(m->fd, &f, &err);
 
-    if (rc == ERR_NOTFOUND && role_look(m->fd, &facts, &err) == 0 &&
+    if (rc == ERR_NOTFOUND && role_inspect(m->fd, &facts, &err) == 0 &&
         facts.role == ROLE_PRIMARY) {
         /* An application's start script is the same after a promotion. */
         (void)printf("%s: fresh, it is the primary\n", dir);
@@ -109,7 +109,7 @@ int fresh_main(int argc, char **argv)
     }
     const char *dir = argv[optind];
     struct meta m;
-    if (meta_look(&m, dir, &err) != 0) {
+    if (meta_inspect(&m, dir, &err) != 0) {
         return never_synced(dir, &err);
     }
     int code = judge(&m, dir, max_age_ns);
@@ -135,7 +135,7 @@ struct facts {
 
 static int gather(const struct meta *m, struct facts *f, struct err *err)
 {
-    int rc = role_look(m->fd, &f->role, err);
+    int rc = role_inspect(m->fd, &f->role, err);
 
     if (rc != 0) {
         return rc;
@@ -319,7 +319,7 @@ int status_main(int argc, char **argv)
     struct err err = {0};
     struct facts f = {.dir = argv[optind]};
     struct meta m;
-    int rc = meta_look(&m, f.dir, &err);
+    int rc = meta_inspect(&m, f.dir, &err);
     if (rc == 0) {
         rc = gather(&m, &f, &err);
         meta_close(&m);

@@ -65,7 +65,7 @@ static const char *group_name(gid_t gid, char room[32])
 /* --- promote ------------------------------------------------------------- */
 
 /* What of the old primary is here, and what may be missing. */
-static void tell_copy(const struct role_promoted *p)
+static void report_copy(const struct role_promoted *p)
 {
     char when[REPLICA_UTC_BYTES];
 
@@ -89,7 +89,7 @@ static void tell_copy(const struct role_promoted *p)
                  "them there\n");
 }
 
-static void tell_owner(const char *dir, const struct stat *st)
+static void report_owner(const char *dir, const struct stat *st)
 {
     char user[32], group[32];
 
@@ -100,11 +100,11 @@ static void tell_owner(const char *dir, const struct stat *st)
                  QUOTED(dir, strlen(dir)));
 }
 
-static void tell_next(const char *dir, const struct stat *st)
+static void report_next(const char *dir, const struct stat *st)
 {
     const char *path = QUOTED(dir, strlen(dir));
 
-    tell_owner(dir, st);
+    report_owner(dir, st);
     (void)printf(
         "          2. an agent here: a file /etc/drover/NAME.conf with\n"
         "               [database]\n"
@@ -168,9 +168,9 @@ static int promote(const char *dir, const struct role_promote *o)
                      "with a lower epoch from then on\n");
         return EXIT_GOOD;
     }
-    tell_copy(&p);
+    report_copy(&p);
     if (known) {
-        tell_next(dir, &st);
+        report_next(dir, &st);
     }
     return EXIT_GOOD;
 }
@@ -202,8 +202,8 @@ int promote_main(int argc, char **argv)
 
 /* --- demote -------------------------------------------------------------- */
 
-static void tell_demoted(const char *dir, const struct role_demoted *d,
-                         bool kept)
+static void report_demoted(const char *dir, const struct role_demoted *d,
+                           bool kept)
 {
     const char *path = QUOTED(dir, strlen(dir));
 
@@ -255,7 +255,7 @@ static int demote(const char *dir, bool discard)
                      d.epoch);
         return EXIT_GOOD;
     }
-    tell_demoted(dir, &d, !discard);
+    report_demoted(dir, &d, !discard);
     return EXIT_GOOD;
 }
 
@@ -327,7 +327,7 @@ static bool is_caught_up(const struct meta *m, uint64_t epoch)
     struct role_facts facts;
     struct err err;
 
-    return role_look(m->fd, &facts, &err) == 0 &&
+    return role_inspect(m->fd, &facts, &err) == 0 &&
            (facts.role == ROLE_PRIMARY ||
             (meta_freshness_read(m->fd, &f, &err) == 0 && f.fresh_ns > 0 &&
              f.epoch > epoch));
@@ -359,7 +359,8 @@ static int kept_one(struct meta *m, const char *dir, uint64_t epoch,
     return k.gone + k.different > 0 ? 1 : 0;
 }
 
-static void tell_kept(const char *dir, const struct kept_job *job, bool differs)
+static void report_kept(const char *dir, const struct kept_job *job,
+                        bool differs)
 {
     const char *path = QUOTED(dir, strlen(dir));
 
@@ -396,7 +397,7 @@ static int kept_all(struct meta *m, const char *dir, struct kept_job *job,
     if (!any) {
         (void)printf("%s: no values are kept\n", dir);
     } else if (!job->remove) {
-        tell_kept(dir, job, differs);
+        report_kept(dir, job, differs);
     }
     return !job->remove && !complete ? EXIT_UNAVAILABLE
            : differs                 ? EXIT_BAD

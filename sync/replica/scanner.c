@@ -20,14 +20,14 @@
 #include "store/base/quote.h"
 #include "store/layout/temps.h"
 #include "sync/index/scan.h"
-#include "sync/replica/disk/dress.h"
+#include "sync/replica/disk/perms.h"
 #include "sync/replica/receive.h"
 
 enum {
     SAVE_EVERY_S = 300,
     NAMES_AT_ONCE = 64, /* names handed to the core together */
     UNREAD_MAX = 1000,  /* keys of one scan that are told by name */
-    DRESS_EVERY_S = 3,  /* looks whether what was left may be dressed */
+    PERMS_EVERY_S = 3,  /* looks whether what was left may have its modes */
 };
 
 enum job_kind { JOB_SCAN, JOB_NAMES };
@@ -102,9 +102,9 @@ struct scan_run {
 };
 
 /* It may be anything by now, so nobody shall take it for equal. */
-static void tell_unread(void *arg, bool busy, const struct err *why,
-                        const char *table, size_t table_len, const char *key,
-                        size_t key_len)
+static void report_unread(void *arg, bool busy, const struct err *why,
+                          const char *table, size_t table_len, const char *key,
+                          size_t key_len)
 {
     struct scan_run *run = arg;
     struct wire_unread m = {.id = run->id,
@@ -130,18 +130,18 @@ static int keep_in_view(void *arg, const struct index_entry *was,
 /* A value from before is told by its ctime while what the primary undoes is
  * kept aside (trash_link()): then keys stay as they are, and have their turn
  * later. */
-static void dress_begin(const struct receive *rv, unsigned how,
-                        struct dresser *d, struct scan_options *opt)
+static void perms_begin(const struct receive *rv, unsigned how,
+                        struct perms_pass *d, struct scan_options *opt)
 {
     d->modes = rv->disk.modes;
-    d->looks = (how & WIRE_SCAN_LOOK) != 0 && (how & WIRE_SCAN_DRESS) == 0;
+    d->count_only = (how & WIRE_SCAN_VIEW) != 0 && (how & WIRE_SCAN_PERMS) == 0;
     d->hold_keys = atomic_load(&rv->disk.undo_since_ns) != 0;
-    opt->dress_dir = dresser_dir;
-    opt->dress_key = dresser_key;
-    opt->dress_arg = d;
+    opt->perms_dir = perms_pass_dir;
+    opt->perms_key = perms_pass_key;
+    opt->perms_arg = d;
 }
 
-static void say_unset(const struct dresser *d)
+static void say_unset(const struct perms_pass *d)
 {
     const char *why = d->sys != 0 ? strerror(d->sys) : "asked only to look";
 
@@ -153,7 +153,8 @@ static void say_unset(const struct dresser *d)
         d->is_table ? "" : QUOTED(d->key, d->key_len), why);
 }
 
-static void dress_end(struct receive *rv, uint64_t id, const struct dresser *d)
+static void perms_end(struct receive *rv, uint64_t id,
+                      const struct perms_pass *d)
 {
     struct scanner *s = &rv->scanner;
     struct wire_modes m = {.id = id,
@@ -171,7 +172,7 @@ static void dress_end(struct receive *rv, uint64_t id, const struct dresser *d)
     if (d->unset > 0) {
         say_unset(d);
     }
-    s->dress_owed = d->held > 0;
+    s->perms_due = d->held > 0;
     s->young = s->young || d->set > 0;
     receiver_modes(rv->core, &m);
 }
@@ -184,19 +185,19 @@ static int see_nothing(void *arg, const struct index_entry *was,
 }
 
 /* What had to wait. */
-static int dress_held(struct receive *rv, struct err *err)
+static int perms_held(struct receive *rv, struct err *err)
 {
     struct scanner *s = &rv->scanner;
-    struct dresser d = {.set = 0};
+    struct perms_pass d = {.set = 0};
     struct scan_result result;
     struct scan_options opt = {
-        .scan = ++s->last_scan, .stop = &s->stop_scan, .look = see_nothing};
+        .scan = ++s->last_scan, .stop = &s->stop_scan, .view = see_nothing};
 
-    dress_begin(rv, 0, &d, &opt);
+    perms_begin(rv, 0, &d, &opt);
     int rc =
         scan_run(&rv->disk.meta.db, rv->index, &opt, NULL, NULL, &result, err);
     if (rc == 0) {
-        dress_end(rv, 0, &d);
+        perms_end(rv, 0, &d);
     }
     return rc;
 }
@@ -255,8 +256,8 @@ static int answer_given_up(struct receive *rv, const struct scanner_job *job,
 
     ready.errors++;
     ready.first_error = bytes_of(why, sizeof why - 1);
-    if ((job->how & WIRE_SCAN_LOOK) != 0) {
-        return receiver_looked(rv->core, job->id, &ready, NULL, err);
+    if ((job->how & WIRE_SCAN_VIEW) != 0) {
+        return receiver_viewed(rv->core, job->id, &ready, NULL, err);
     }
     rv->scanner.saved_changes = UINT64_MAX;
     return receiver_scanned(rv->core, job->id, &ready, err);
@@ -270,7 +271,7 @@ static int answer_scan(struct receive *rv, const struct scanner_job *job,
 
     if (view != NULL) {
         view_close(view);
-        return receiver_looked(rv->core, job->id, &ready, view, err);
+        return receiver_viewed(rv->core, job->id, &ready, view, err);
     }
     if (result->counts.temps > 0) {
         sweep_temps(rv);
@@ -291,20 +292,20 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
         .settle_ms = 0, /* a replica's readers make no placeholders */
         .stop = &s->stop_scan,
         .keys_done = &s->keys_done,
-        .unread = tell_unread,
+        .unread = report_unread,
     };
     struct scan_run run = {.rv = rv, .id = job->id};
-    struct dresser dresser = {.set = 0};
+    struct perms_pass perms = {.set = 0};
     struct scan_result result = {.reread = 0};
 
-    if ((job->how & WIRE_SCAN_LOOK) != 0) {
-        run.view = opt.look_arg = view_new();
-        opt.look = keep_in_view;
+    if ((job->how & WIRE_SCAN_VIEW) != 0) {
+        run.view = opt.view_arg = view_new();
+        opt.view = keep_in_view;
         if (run.view == NULL) {
             return err_set(err, ERR_NOMEM, 0, "no memory for a scan");
         }
     }
-    dress_begin(rv, job->how, &dresser, &opt);
+    perms_begin(rv, job->how, &perms, &opt);
     set_busy(rv, true, true, 0);
     int rc = take_over_prior(rv, err);
     if (rc == 0) {
@@ -313,7 +314,7 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
     }
     set_busy(rv, false, false, result.counts.keys);
     if (rc == 0) {
-        dress_end(rv, job->id, &dresser);
+        perms_end(rv, job->id, &perms);
         return answer_scan(rv, job, &result, run.view, err);
     }
     view_free(run.view);
@@ -556,9 +557,9 @@ static int work(struct receive *rv, struct scanner_job *job, struct err *err)
         rc = job->kind == JOB_SCAN ? run_scan(rv, job, err)
                                    : run_names(rv, job, err);
         job_done(&rv->scanner, job);
-    } else if (rv->scanner.dress_owed &&
+    } else if (rv->scanner.perms_due &&
                atomic_load(&rv->disk.undo_since_ns) == 0) {
-        rc = dress_held(rv, err);
+        rc = perms_held(rv, err);
         rc = rc == ERR_CLOSED ? 0 : rc; /* another scan is asked for */
     }
     return rc;
@@ -580,9 +581,9 @@ static int64_t save_time_s(struct scanner *s, bool worked, int64_t save_at_s)
 /* When there may be something to do without a job. */
 static int64_t wake_time_s(const struct scanner *s, int64_t save_at_s)
 {
-    int64_t dress_s = clock_mono_ns() / NS_PER_S + DRESS_EVERY_S;
+    int64_t perms_s = clock_mono_ns() / NS_PER_S + PERMS_EVERY_S;
 
-    return s->dress_owed && dress_s < save_at_s ? dress_s : save_at_s;
+    return s->perms_due && perms_s < save_at_s ? perms_s : save_at_s;
 }
 
 static void *scanner_thread(void *arg)

@@ -37,7 +37,7 @@ struct scanner {
     struct index_ident
         ident;              /* its boot is set before the sandbox is entered */
     uint64_t saved_changes; /* disk's counter at the last save */
-    bool dress_owed;        /* modes were left until nothing is undone */
+    bool perms_due;         /* modes were left until nothing is undone */
     bool young;             /* ctimes are: not the time to save them */
     struct index *prior;    /* what was saved under another key, or NULL */
 };

@@ -170,7 +170,7 @@ static int open_trash(const char *dir, const char *name, struct err *err)
 {
     struct meta m;
 
-    int rc = meta_look(&m, dir, err);
+    int rc = meta_inspect(&m, dir, err);
     if (rc < 0) {
         return rc;
     }

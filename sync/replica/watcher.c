@@ -37,7 +37,7 @@ static _Noreturn void leave_now(const char *why, int code)
  */
 static void tend_trash(struct receive *rv, int64_t now_ms)
 {
-    char news[ERR_MSG_BYTES];
+    char notice[ERR_MSG_BYTES];
     struct trash *const kinds[] = {&rv->disk.trash, &rv->disk.undone};
 
     if (now_ms - rv->trash_ms < TRASH_MS) {
@@ -46,8 +46,8 @@ static void tend_trash(struct receive *rv, int64_t now_ms)
     rv->trash_ms = now_ms;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         trash_sweep(kinds[i]);
-        if (trash_news(kinds[i], news, sizeof news)) {
-            replica_say("%s", news);
+        if (trash_notice(kinds[i], notice, sizeof notice)) {
+            replica_say("%s", notice);
         }
     }
 }
@@ -76,7 +76,7 @@ static void watch_once(struct receive *rv, uint64_t *applied)
         leave_now("the agent is silent", EXIT_TEMPORARY);
     }
     if (now - rv->applied_ms >= APPLIED_MS &&
-        disk_tell_applied(&rv->disk, applied, &err) == 0) {
+        disk_report_applied(&rv->disk, applied, &err) == 0) {
         rv->applied_ms = now;
     }
     tend_trash(rv, now);
@@ -120,7 +120,7 @@ void *receive_watcher(void *arg)
     }
     struct err err;
     if (atomic_load(&rv->disk.identified) &&
-        disk_tell_applied(&rv->disk, &applied, &err) != 0) {
+        disk_report_applied(&rv->disk, &applied, &err) != 0) {
         replica_say_error(&err);
     }
     return NULL;

@@ -54,16 +54,16 @@ enum {
      * says how fresh the replica is, what changes replace or delete there is
      * kept aside. */
     WIRE_FEATURE_KEEP = 1,
-    /* SCAN may be asked to look only (WIRE_SCAN_LOOK), and keys that a scan
+    /* SCAN may be asked to look only (WIRE_SCAN_VIEW), and keys that a scan
      * could not read are told with UNREAD. */
-    WIRE_FEATURE_LOOK = 2,
+    WIRE_FEATURE_VIEW = 2,
     /* A SCAN or a RESOLVE ends those before it; an empty RESOLVE does no more
      * than that. */
     WIRE_FEATURE_NEWEST = 4,
     /* What a scan set and could not set of owners, groups and modes is told
      * with MODES. */
     WIRE_FEATURE_MODES = 8,
-    WIRE_FEATURES_ALL = WIRE_FEATURE_KEEP | WIRE_FEATURE_LOOK |
+    WIRE_FEATURES_ALL = WIRE_FEATURE_KEEP | WIRE_FEATURE_VIEW |
                         WIRE_FEATURE_NEWEST | WIRE_FEATURE_MODES,
 };
 
@@ -198,7 +198,7 @@ struct wire_pong {
     uint64_t keys;
     uint64_t bytes;
     uint64_t replaced;  /* installs forced past a lock (policy `replace`) */
-    uint64_t waiting;   /* changes set aside because of locks */
+    uint64_t waiting;   /* changes deferred because of locks */
     uint8_t scanning;   /* a scan runs: the digest is not final */
     uint64_t scan_keys; /* its progress */
 };
@@ -214,8 +214,8 @@ struct wire_ready {
 
 enum {
     WIRE_SCAN_CONTENT = 1, /* read every value, whatever its stat says */
-    WIRE_SCAN_LOOK = 2,    /* leave the index as it is (view.h) */
-    WIRE_SCAN_DRESS = 4,   /* ... but set owners, groups and modes */
+    WIRE_SCAN_VIEW = 2,    /* leave the index as it is (view.h) */
+    WIRE_SCAN_PERMS = 4,   /* ... but set owners, groups and modes */
 };
 struct wire_scan {
     uint64_t id;

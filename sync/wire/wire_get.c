@@ -347,7 +347,7 @@ int wire_get_scan(struct bytes b, struct wire_scan *m, struct err *err)
 
     m->id = cur_u64(&g.c);
     m->how = cur_u8(&g.c);
-    if (m->how > (WIRE_SCAN_CONTENT | WIRE_SCAN_LOOK | WIRE_SCAN_DRESS)) {
+    if (m->how > (WIRE_SCAN_CONTENT | WIRE_SCAN_VIEW | WIRE_SCAN_PERMS)) {
         wrong(&g, "it asks for what is not known");
     }
     if (m->id == 0) {

@@ -253,7 +253,7 @@ static void judge(unsigned slot, const struct seen *s)
     }
 }
 
-/* Whether this look counts: not while or since it was damaged by hand. */
+/* Whether this read counts: not while or since it was damaged by hand. */
 static bool is_mended(unsigned slot, const struct seen *s, uint32_t before)
 {
     struct cursor *c = &cursors[slot];

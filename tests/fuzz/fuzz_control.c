@@ -198,7 +198,7 @@ static void join(struct peer *p, bool stranger)
         /* As if another user had come. */
         server->clients->trusted = false;
         server->trusted--;
-        server->strangers++;
+        server->unprivileged++;
     }
 }
 
@@ -237,7 +237,8 @@ static void leave(struct peer *p)
     (void)close(p->fd);
     buf_deinit(&p->heard);
     turn();
-    /* A stranger whose user has had its share waits, also to be seen leaving.
+    /* An unprivileged client whose user has had its share waits, also to be
+     * seen leaving.
      */
     for (int i = 0; i < 100 && server->clients != NULL; i++) {
         memset(&server->shares, 0, sizeof server->shares);

@@ -95,15 +95,15 @@ static void hear(struct hostile *h, const uint8_t *p, size_t n)
 
 static void act(struct world *w, const struct action *a)
 {
-    bool look = a->type == ACT_LOOK || a->type == ACT_LOOK_TABLE;
+    bool look = a->type == ACT_READ || a->type == ACT_READ_TABLE;
 
     if (look && (a->table.len >= 32 || a->key.len >= 32)) {
         /* A name that only the hostile replica can have come up with. */
-        struct looked gone = {.result = LOOK_GONE};
-        if (a->type == ACT_LOOK) {
-            primary_looked(w->f->p, a->id, &gone, w->f->now_ms);
+        struct read_answer gone = {.result = READ_GONE};
+        if (a->type == ACT_READ) {
+            primary_key_read(w->f->p, a->id, &gone, w->f->now_ms);
         } else {
-            primary_looked_table(w->f->p, a->id, LOOK_GONE, NULL, w->f->now_ms);
+            primary_table_read(w->f->p, a->id, READ_GONE, NULL, w->f->now_ms);
         }
         return;
     }
@@ -148,10 +148,10 @@ static bool exchange(struct world *w)
 
 static void answer_looks(struct fx *f)
 {
-    while (f->looks_count > 0) {
-        struct fx_look l = f->looks[0];
-        f->looks_count--;
-        memmove(f->looks, f->looks + 1, f->looks_count * sizeof *f->looks);
+    while (f->reader_count > 0) {
+        struct fx_look l = f->reads[0];
+        f->reader_count--;
+        memmove(f->reads, f->reads + 1, f->reader_count * sizeof *f->reads);
         if (l.is_table) {
             fx_answer_table(f, &l);
         } else {
@@ -172,7 +172,7 @@ static void pump(struct world *w)
             act(w, &a);
             moved = true;
         }
-        moved = exchange(w) || moved || w->f->looks_count > 0;
+        moved = exchange(w) || moved || w->f->reader_count > 0;
         answer_looks(w->f);
         while (fx_stream(w->f)) {
             moved = true;

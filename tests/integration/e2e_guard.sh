@@ -427,7 +427,7 @@ metadata_lost() {
     out_has "drover init --id $id"
     expect 0 "$DROVER" init --state "$state" --id "$id" "$P"
     out_has "Epoch 2"
-    # Its sessions speak of the old reign: it ends, to be started again.
+    # Its sessions speak of the old term: it ends, to be started again.
     code=0
     wait "$agent_pid" || code=$?
     is $code 1 "the agent's exit status"

@@ -126,7 +126,7 @@ unplanned() {
     start_agent second
     must_be r2 streaming
     has_value "$W/r2/t.tbl/k-000003.kv" "only r1 has it" || fail "r2 did not catch up with the new primary"
-    write flockd-set "$W/r1/t.tbl" k-000004 "of the new reign"
+    write flockd-set "$W/r1/t.tbl" k-000004 "of the new term"
     expect 0 ctl wait --timeout "${WAIT}s"
     cp -a "$W/r2" "$W/r2-was"
 

@@ -9,7 +9,7 @@
  * for the hint: that *news* gets a sequence of its own.
  *
  * mirrors: sync/primary/delivery/changelog.h changelog_add changelog_take changelog_forget
- * mirrors: sync/primary/delivery/changelog.h content_news look_news tail_seq
+ * mirrors: sync/primary/delivery/changelog.h content_missed read_missed tail_seq
  * mirrors: sync/primary/primary.c shorten_log
  * mirrors: sync/primary/delivery/sender.c audience */
 
@@ -31,22 +31,22 @@ inline next_seq()
 
 byte place[MEMBERS * KEYS]; /* 0: none */
 
-/* A record: what a look found (state + 1, 0: CONTENT_UNKNOWN), and the first
+/* A record: what a read found (state + 1, 0: CONTENT_UNKNOWN), and the first
  * hint since that look began. */
 byte content[KEYS];
-byte content_news[KEYS];
-/* The look under way: the state it read + 1, 0: there is none. */
+byte content_missed[KEYS];
+/* The read under way: the state it read + 1, 0: there is none. */
 byte look[KEYS];
-byte look_news[KEYS];
+byte read_missed[KEYS];
 
 /* Flights (sender.pml): the first of a key, and one that waits behind it. */
 mtype:flight = { NO_FLIGHT, FLIGHT_WAIT, FLIGHT_READY, FLIGHT_SENT };
 mtype:flight flight[MEMBERS * KEYS] = NO_FLIGHT;
 byte flight_seq[MEMBERS * KEYS];
-byte held_seq[MEMBERS * KEYS]; /* FLIGHT_HELD, 0: none */
-/* They stand aside, because the key cannot be read for long: the first flight,
- * the held one; and a comparison ended without them (aside.pml). */
-bool aside[MEMBERS * KEYS];
+byte held_seq[MEMBERS * KEYS]; /* FLIGHT_BEHIND, 0: none */
+/* They stand stalled, because the key cannot be read for long: the first flight,
+ * the held one; and a comparison ended without them (stalled.pml). */
+bool stalled[MEMBERS * KEYS];
 bool aside_held[MEMBERS * KEYS];
 bool passed[MEMBERS * KEYS];
 
@@ -88,15 +88,15 @@ byte sent_state[MEMBERS * KEYS];
 inline note_news(k)
 {
     if
-    :: (look[k] != 0 && look_news[k] == 0) ||
-       (content[k] != 0 && content_news[k] == 0) ->
+    :: (look[k] != 0 && read_missed[k] == 0) ||
+       (content[k] != 0 && content_missed[k] == 0) ->
         next_seq();
         if
-        :: look[k] != 0 && look_news[k] == 0 -> look_news[k] = tail_seq
+        :: look[k] != 0 && read_missed[k] == 0 -> read_missed[k] = tail_seq
         :: else
         fi;
         if
-        :: content[k] != 0 && content_news[k] == 0 -> content_news[k] = tail_seq
+        :: content[k] != 0 && content_missed[k] == 0 -> content_missed[k] = tail_seq
         :: else
         fi
     :: else
@@ -134,7 +134,7 @@ inline sender_hint(k, all, only)
 #define KEY_BEARS(m, k) (BEARS(place[AT(m, k)]) || BEARS(held_seq[AT(m, k)]) || \
                          BEARS(flight_seq[AT(m, k)]))
 #define MEMBER_BEARS(m) (KEY_BEARS(m, 0) || KEY_BEARS(m, 1))
-#define RECORD_BEARS(k) (BEARS(content_news[k]) || BEARS(look_news[k]))
+#define RECORD_BEARS(k) (BEARS(content_missed[k]) || BEARS(read_missed[k]))
 #define IS_BORNE (MEMBER_BEARS(0) || MEMBER_BEARS(1) || \
                   (REPLICAS == 2 && MEMBER_BEARS(REPLICAS)) || \
                   RECORD_BEARS(0) || RECORD_BEARS(1))
@@ -171,8 +171,8 @@ inline tidy()
             slot_seq[i] = ABOVE(slot_seq[i])
         }
         for (i : 0 .. KEYS - 1) {
-            content_news[i] = ABOVE(content_news[i]);
-            look_news[i] = ABOVE(look_news[i])
+            content_missed[i] = ABOVE(content_missed[i]);
+            read_missed[i] = ABOVE(read_missed[i])
         }
         for (i : 1 .. REPLICAS) {
             live_tail[i] = FROM(live_tail[i]);

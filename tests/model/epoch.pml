@@ -20,7 +20,7 @@
  * mirrors: sync/replica/watcher.c receive_check_takeover leave_now watch_once
  * mirrors: sync/replica/receive.c op_stage_sync
  * mirrors: sync/replica/meta/meta.h meta_ident_write META_FILE_TAKEOVER META_FILE_LOCK
- * mirrors: sync/identity/reign.h reign_check reign_follow REIGN_AGENTS REIGN_NEW */
+ * mirrors: sync/identity/term.h term_check term_follow TERM_AGENTS TERM_NEW */
 
 #ifndef CONNECTS
 #define CONNECTS 2 /* connections of each agent */
@@ -46,10 +46,10 @@
 #define EPOCH(a) ((a) == NEWEST -> 2 : 1)
 #define ORIGIN(a) ((a) <= 2 -> 1 : (a))
 
-/* .drover/replica: the reign. */
-byte reign_epoch;
-byte reign_origin;
-byte reign_agents[2]; /* newest first */
+/* .drover/replica: the term. */
+byte term_epoch;
+byte term_origin;
+byte term_agents[2]; /* newest first */
 /* .drover/lock: whose receiver holds it; .drover/takeover: who asks for it. */
 byte lock;
 byte takeover;
@@ -62,25 +62,25 @@ bool link_gone[5]; /* ... and the agent's end of the connection is gone */
 /* What has happened, for the checks alone. */
 byte accepted_was; /* the highest epoch that got a HELLO_OK */
 byte applied_epoch_was, applied_origin_was;
-bool replaced_was[5]; /* another agent of its reign came after it */
+bool replaced_was[5]; /* another agent of its term came after it */
 
 /* May this agent feed the replica? */
 #ifdef BREAK_EPOCH
 #define LOWER(a) false
 #else
-#define LOWER(a) (EPOCH(a) < reign_epoch)
+#define LOWER(a) (EPOCH(a) < term_epoch)
 #endif
 #ifdef BREAK_ORIGIN
 #define OTHER(a) false
 #else
-#define OTHER(a) (EPOCH(a) == reign_epoch && ORIGIN(a) != reign_origin)
+#define OTHER(a) (EPOCH(a) == term_epoch && ORIGIN(a) != term_origin)
 #endif
 #ifdef BREAK_AGENTS
 #define RETURNS(a) false
 #else
-#define RETURNS(a) (EPOCH(a) == reign_epoch && reign_agents[1] == (a))
+#define RETURNS(a) (EPOCH(a) == term_epoch && term_agents[1] == (a))
 #endif
-#define REIGN_CHECK(a) (!LOWER(a) && !OTHER(a) && !RETURNS(a))
+#define TERM_CHECK(a) (!LOWER(a) && !OTHER(a) && !RETURNS(a))
 
 /* Must the receiver of agent `a` leave? */
 #ifdef BREAK_TAKEOVER
@@ -90,18 +90,18 @@ bool replaced_was[5]; /* another agent of its reign came after it */
     (takeover == (a) || EPOCH(takeover) > EPOCH(a) || link_gone[a]))
 #endif
 
-inline reign_follow(a)
+inline term_follow(a)
 {
     if
-    :: reign_epoch != EPOCH(a) ->
-        reign_epoch = EPOCH(a);
-        reign_origin = ORIGIN(a);
-        reign_agents[0] = a;
-        reign_agents[1] = NOBODY
-    :: reign_epoch == EPOCH(a) && reign_agents[0] != a ->
-        replaced_was[reign_agents[0]] = true;
-        reign_agents[1] = reign_agents[0];
-        reign_agents[0] = a
+    :: term_epoch != EPOCH(a) ->
+        term_epoch = EPOCH(a);
+        term_origin = ORIGIN(a);
+        term_agents[0] = a;
+        term_agents[1] = NOBODY
+    :: term_epoch == EPOCH(a) && term_agents[0] != a ->
+        replaced_was[term_agents[0]] = true;
+        term_agents[1] = term_agents[0];
+        term_agents[0] = a
     :: else
     fi
 }
@@ -136,8 +136,8 @@ inline session(a)
 {
     /* session_check() */
     if
-    :: atomic { !REIGN_CHECK(a) -> leave(a) }
-    :: atomic { REIGN_CHECK(a) }
+    :: atomic { !TERM_CHECK(a) -> leave(a) }
+    :: atomic { TERM_CHECK(a) }
     fi;
     /* session_lock() */
     do
@@ -156,14 +156,14 @@ inline session(a)
     /* session_check(), now that nobody else can change it */
 #ifndef BREAK_RECHECK
     if
-    :: atomic { !REIGN_CHECK(a) -> leave(a) }
-    :: atomic { REIGN_CHECK(a) }
+    :: atomic { !TERM_CHECK(a) -> leave(a) }
+    :: atomic { TERM_CHECK(a) }
     fi;
 #endif
     /* session_follow(), meta_ident_write(): on disk before HELLO_OK */
     atomic {
 #ifndef BREAK_STORE
-        reign_follow(a);
+        term_follow(a);
 #endif
         printf("receiver of agent %d: HELLO_OK, epoch %d\n", a, EPOCH(a));
         accepted_was = (EPOCH(a) > accepted_was -> EPOCH(a) : accepted_was);

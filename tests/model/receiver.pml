@@ -13,7 +13,7 @@
  *
  * mirrors: sync/receiver/receiver_stage.c stage_set stage_same is_same
  * mirrors: sync/receiver/receiver_apply.c apply_change apply_same
- * mirrors: sync/receiver/receiver_commit.c commit_group sync_directories tell_index
+ * mirrors: sync/receiver/receiver_commit.c commit_group sync_directories report_index
  * mirrors: sync/receiver/receiver_commit.c acknowledge refuse_applied
  * mirrors: sync/receiver/receiver_end.c receiver_sync_earlier
  * mirrors: sync/receiver/receiver_query.c receiver_scanned query_ping query_list
@@ -163,7 +163,7 @@ inline commit_group(r)
     :: else
     fi;
     receiver_sync_earlier(r);
-    /* tell_index() */
+    /* report_index() */
     for (i : 0 .. KEYS - 1) {
         if
         :: IS_DONE(r, i) ->

@@ -22,8 +22,8 @@
 #include "sender.pml"
 #include "session.pml"
 #include "receiver.pml"
-#include "aside.pml"
-#include "reconcile.pml"
+#include "stalled.pml"
+#include "compare.pml"
 
 byte cuts_left = CUTS;
 byte power_left = POWER;
@@ -76,23 +76,23 @@ end:
     :: d_step { look[1] == 0 && IS_AWAITED(1) -> printf("look: reads key 1 at %d\n", truth[1]); look[1] = truth[1] + 1 }
     :: d_step { LOCKED == 2 && locked -> printf("writer: lets go of key 0\n");
         locked = false }
-    :: d_step { MAY_NOTE -> printf("look: key 0 stands aside\n");
-        aside_note() }
+    :: d_step { MAY_NOTE -> printf("look: key 0 stands stalled\n");
+        stalled_note() }
 #ifdef BREAK_LOOKS
     /* A second look may begin before the first is answered. */
     :: d_step { look[0] != 0 && late_look == 0 && IS_AWAITED(0) ->
         printf("look: another one\n");
         late_look = look[0];
         look[0] = truth[0] + 1;
-        look_news[0] = 0 }
+        read_missed[0] = 0 }
     :: d_step { look[0] == 0 && late_look != 0 && IS_AWAITED(0) ->
         printf("look: key 0 answered late\n");
         look[0] = late_look;
         late_look = 0;
-        primary_looked(0) }
+        primary_key_read(0) }
 #endif
-    :: d_step { look[0] != 0 -> printf("look: key 0 answered\n"); primary_looked(0); tidy() }
-    :: d_step { look[1] != 0 -> printf("look: key 1 answered\n"); primary_looked(1); tidy() }
+    :: d_step { look[0] != 0 -> printf("look: key 0 answered\n"); primary_key_read(0); tidy() }
+    :: d_step { look[1] != 0 -> printf("look: key 1 answered\n"); primary_key_read(1); tidy() }
     od
 }
 
@@ -109,7 +109,7 @@ inline produce_one(r, k)
     sent_state[AT(r, k)] = content[k];
 #endif
     if
-    :: !IS_FRESH(k) -> sender_follow(r, k, content_news[k])
+    :: !IS_FRESH(k) -> sender_follow(r, k, content_missed[k])
     :: else
     fi;
     trim(k)
@@ -161,7 +161,7 @@ end:
         a = 0; b = 0 }
     :: d_step { session[r] == SESSION_LIVE && DOWN_IS(r, LISTING) ->
         down[CH(r)]?LISTING, a, b; printf("agent: LISTING %d %d\n", a, b);
-        reconcile_listing(r, a, b);
+        compare_listing(r, a, b);
         a = 0; b = 0 }
     /* comparisons */
     :: d_step { MAY_BEGIN(r) -> printf("compare: begins\n"); reconcile_begin(r) }
@@ -169,7 +169,7 @@ end:
         primary_walk(r, 0) }
     :: d_step { phase[r] == COMPARE_WALKING && diff[AT(r, 1)] != NO_DIFF -> printf("compare: key 1\n");
         primary_walk(r, 1) }
-    :: d_step { MAY_FINISH(r) -> printf("compare: finished\n"); reconcile_finish(r) }
+    :: d_step { MAY_FINISH(r) -> printf("compare: finished\n"); compare_finish(r) }
     od
 }
 
@@ -234,13 +234,13 @@ inline agent_dies()
         flight[i] = NO_FLIGHT;
         flight_seq[i] = 0;
         held_seq[i] = 0;
-        aside[i] = false;
+        stalled[i] = false;
         aside_held[i] = false;
         passed[i] = false
     }
     for (i : 0 .. KEYS - 1) {
-        content[i] = 0; content_news[i] = 0;
-        look[i] = 0; look_news[i] = 0;
+        content[i] = 0; content_missed[i] = 0;
+        look[i] = 0; read_missed[i] = 0;
         event[i] = false
     }
     i = 0;
@@ -259,7 +259,7 @@ inline primary_replica_add(r)
     blind[r] = true;
     forgotten[r] = true;
     live_tail[r] = 0;
-    ping_debts[r] = false; compare_debts[r] = false;
+    ping_generation[r] = false; compare_debts[r] = false;
     mismatches[r] = 0
 }
 

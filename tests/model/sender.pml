@@ -11,19 +11,19 @@
  * first, here either may happen.  The index is a member whose flights end when
  * the key was looked at.
  *
- * Two steps of a look are told apart: the value is read (by the pool), and the
+ * Two steps of a read are told apart: the value is read (by the pool), and the
  * core hears of it.  What lies between them is what makes it hard.
  *
- * mirrors: sync/primary/delivery/flights.h FLIGHT_WAIT FLIGHT_READY FLIGHT_SENT FLIGHT_HELD
+ * mirrors: sync/primary/delivery/flights.h FLIGHT_WAIT FLIGHT_READY FLIGHT_SENT FLIGHT_BEHIND
  * mirrors: sync/primary/delivery/sender.c take_off sender_acked sender_refused
  * mirrors: sync/primary/delivery/sender.c sender_rewind sender_resume sender_follow sender_known
- * mirrors: sync/primary/delivery/sender.c sender_doubt sender_redo sender_advance flight_end
+ * mirrors: sync/primary/delivery/sender.c sender_invalidate sender_resend sender_advance flight_end
  * mirrors: sync/primary/delivery/sender.c wake_held sender_hint
  * mirrors: sync/primary/delivery/frames.c produce_one
- * mirrors: sync/primary/delivery/answers.c primary_looked */
+ * mirrors: sync/primary/delivery/answers.c primary_key_read */
 
 #define IS_LIVE(m) ((m) == INDEX || session[m] == SESSION_LIVE)
-#define IS_FRESH(k) (content[k] != 0 && content_news[k] == 0)
+#define IS_FRESH(k) (content[k] != 0 && content_missed[k] == 0)
 #define AWAITS(m, k) (IS_LIVE(m) && flight[AT(m, k)] == FLIGHT_WAIT)
 #define IS_AWAITED(k) (AWAITS(0, k) || AWAITS(1, k) || \
                        (REPLICAS == 2 && AWAITS(REPLICAS, k)))
@@ -35,7 +35,7 @@ inline trim(k)
 {
     if
     :: KEEPS(0, k) || KEEPS(1, k) || (REPLICAS == 2 && KEEPS(REPLICAS, k))
-    :: else -> content[k] = 0; content_news[k] = 0
+    :: else -> content[k] = 0; content_missed[k] = 0
     fi
 }
 
@@ -45,7 +45,7 @@ inline flight_end(m, k)
 #ifdef BREAK_RESEND
     sent_state[AT(m, k)] = 0;
 #endif
-    aside[AT(m, k)] = false;
+    stalled[AT(m, k)] = false;
     passed[AT(m, k)] = false;
     if
     :: held_seq[AT(m, k)] != 0 ->
@@ -65,7 +65,7 @@ inline flight_end(m, k)
     fi
 }
 
-/* What was sent does not account for `news`. */
+/* What was sent does not account for `missed`. */
 inline sender_follow(m, k, news)
 {
 #ifdef BREAK_FOLLOW
@@ -85,10 +85,10 @@ inline sender_follow(m, k, news)
 inline sender_known(k)
 {
     if
-    :: !IS_FRESH(k) && flight_seq[AT(INDEX, k)] >= content_news[k]
+    :: !IS_FRESH(k) && flight_seq[AT(INDEX, k)] >= content_missed[k]
     :: else ->
         if
-        :: !IS_FRESH(k) -> sender_follow(INDEX, k, content_news[k])
+        :: !IS_FRESH(k) -> sender_follow(INDEX, k, content_missed[k])
         :: else
         fi;
         flight_end(INDEX, k)
@@ -115,7 +115,7 @@ inline take_off(m, k)
     fi
 }
 
-#define COUNT_ASIDE(m, k) ((aside[AT(m, k)] -> 1 : 0) + \
+#define COUNT_ASIDE(m, k) ((stalled[AT(m, k)] -> 1 : 0) + \
                            (aside_held[AT(m, k)] -> 1 : 0))
 #define HAS_ROOM(m) (FLIGHTS(m) - COUNT_ASIDE(m, 0) - COUNT_ASIDE(m, 1) < WINDOW)
 
@@ -142,20 +142,20 @@ inline sender_advance_all()
 #endif
 }
 
-/* The core hears what a look read. */
-inline primary_looked(k)
+/* The core hears what a read read. */
+inline primary_key_read(k)
 {
     content[k] = look[k];
-    content_news[k] = look_news[k];
+    content_missed[k] = read_missed[k];
     look[k] = 0;
-    look_news[k] = 0;
+    read_missed[k] = 0;
     ix[k] = DIGEST(k, content[k] - 1);
     /* place_all() */
     for (i : 1 .. REPLICAS) {
         if
         :: AWAITS(i, k) ->
             flight[AT(i, k)] = FLIGHT_READY;
-            aside[AT(i, k)] = false
+            stalled[AT(i, k)] = false
         :: else
         fi
     }
@@ -174,7 +174,7 @@ inline sender_rewind(m)
         if
         :: flight[AT(m, j)] != NO_FLIGHT ->
             flight[AT(m, j)] = FLIGHT_WAIT;
-            aside[AT(m, j)] = false
+            stalled[AT(m, j)] = false
         :: else
         fi;
         trim(j)
@@ -193,7 +193,7 @@ inline sender_resume(m)
 #endif
         :: flight[AT(m, j)] == FLIGHT_WAIT && IS_FRESH(j) ->
             flight[AT(m, j)] = FLIGHT_READY;
-            aside[AT(m, j)] = false
+            stalled[AT(m, j)] = false
         :: else
         fi
     }
@@ -202,7 +202,7 @@ inline sender_resume(m)
 }
 
 /* Events were lost: what is on its way may be outdated. */
-inline sender_doubt()
+inline sender_invalidate()
 {
 #ifdef BREAK_DOUBT
     skip
@@ -232,7 +232,7 @@ inline sender_doubt()
 
 /* The replica lost its places: what is under way there may be outdated by a
  * change that it will not be told of, and arrive after a comparison looked. */
-inline sender_redo(m)
+inline sender_resend(m)
 {
 #ifdef BREAK_REDO
     skip

@@ -40,7 +40,7 @@ bool owed[MEMBERS];
 bool owed_soon[MEMBERS];
 bool blind[MEMBERS];
 /* `debts` did not grow since the last PING went, since the comparison began */
-bool ping_debts[MEMBERS];
+bool ping_generation[MEMBERS];
 bool compare_debts[MEMBERS];
 bool ping_out[MEMBERS];  /* its PONG is awaited */
 byte mismatches[MEMBERS];
@@ -59,7 +59,7 @@ byte mismatches[MEMBERS];
 
 inline add_debt(r)
 {
-    ping_debts[r] = false;
+    ping_generation[r] = false;
     compare_debts[r] = false
 }
 
@@ -154,7 +154,7 @@ inline primary_index_stale()
 #ifndef BREAK_STALE
     index_ready = false;
 #endif
-    sender_doubt();
+    sender_invalidate();
     for (i : 1 .. REPLICAS) { due_soon(i) }
     i = 0
 }
@@ -204,7 +204,7 @@ inline shorten_log()
         }
         min_seq = n;
         for (i : 0 .. KEYS - 1) { place[AT(min_seq, i)] = 0 }
-        sender_redo(min_seq);
+        sender_resend(min_seq);
         n = min_seq;
 #ifndef BREAK_FORGET
         due_now(n);
@@ -238,7 +238,7 @@ inline primary_drained()
 inline heartbeat_ping(r)
 {
     ping_out[r] = true;
-    ping_debts[r] = true;
+    ping_generation[r] = true;
     ping_tail[r] = true;
     up[CH(r)]!PING, 0, 0, 0
 }
@@ -251,7 +251,7 @@ inline compare_roots(r, root0, root1)
         mismatches[r] = 0;
         proven[r] = true;
         assert(!CHECK_CLAIMS || COVERED(r)); /* P9: "equal as of" the mark */
-        due_paid(r, ping_debts[r])
+        due_paid(r, ping_generation[r])
     :: else ->
         mismatches[r]++;
         if

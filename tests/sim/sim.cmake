@@ -5,7 +5,7 @@ add_executable(sim_primary
   ${CMAKE_CURRENT_LIST_DIR}/sim_check.c
   ${CMAKE_CURRENT_LIST_DIR}/sim_end.c
   ${CMAKE_CURRENT_LIST_DIR}/sim_main.c
-  ${CMAKE_CURRENT_LIST_DIR}/sim_reign.c
+  ${CMAKE_CURRENT_LIST_DIR}/sim_term.c
   ${CMAKE_CURRENT_LIST_DIR}/sim_replica.c
   ${CMAKE_CURRENT_LIST_DIR}/sim_scan.c
   ${CMAKE_CURRENT_LIST_DIR}/sim_steps.c
@@ -33,7 +33,7 @@ set_tests_properties(sim_random sim_handovers sim_regressions PROPERTIES TIMEOUT
 
 # Each disables one rule; the promise that rests on it must be reported.
 foreach(rule IN ITEMS sync look-old placeholder event drain root ack tear
-                      verify alone health reign)
+                      verify alone health term)
   add_test(NAME sim_break_${rule}
            COMMAND sim_primary --break ${rule} --seed 1 --seeds 12 --steps 3000)
   set_tests_properties(sim_break_${rule} PROPERTIES TIMEOUT 300 LABELS once)

@@ -15,7 +15,7 @@
  *     sim_tap.c      reads along on the links: what was sent, what was acked
  *     sim_check.c    the promises, checked after every step
  *     sim_steps.c    what happens next
- *     sim_reign.c    handovers: another world becomes the primary's
+ *     sim_term.c    handovers: another world becomes the primary's
  *     sim_end.c      no more trouble: all must become equal
  *     sim_main.c     seeds, and one process per seed
  *
@@ -41,7 +41,7 @@ enum {
     ITEMS = TABLES + TABLES * KEYS,
     REPLICAS = 5,
     EVENTS_MAX = 4096,
-    LOOK_JOBS = 256,
+    READ_JOBS = 256,
     STREAM_JOBS = 32,
     BARRIERS = 16,
     NOTES = 80,
@@ -49,14 +49,14 @@ enum {
     VALUE_MAX = 1200,
     SETTLE_MS = 1000,
     LAG_LIMIT_MS = 5000,
-    REIGNS = 8,
-    REIGN_EDITED = -1, /* a value that somebody wrote on a replica by hand */
+    TERMS = 8,
+    TERM_EDITED = -1, /* a value that somebody wrote on a replica by hand */
 };
 
 enum sim_break {
     BREAK_NOTHING,
     BREAK_SYNC,        /* syncs succeed and do nothing */
-    BREAK_LOOK_OLD,    /* looks answer with an older value */
+    BREAK_READ_OLD,    /* looks answer with an older value */
     BREAK_PLACEHOLDER, /* a writer's placeholder looks long settled */
     BREAK_EVENT,       /* events vanish and nobody notices */
     BREAK_DRAIN,       /* "drained" is said before it is true */
@@ -66,7 +66,7 @@ enum sim_break {
     BREAK_VERIFY,      /* scans believe the index instead of the disk */
     BREAK_ALONE,       /* a stuck replica stops the others */
     BREAK_HEALTH,      /* a state that is good counts as all being there */
-    BREAK_REIGN,       /* replicas take whoever comes */
+    BREAK_TERM,        /* replicas take whoever comes */
     BREAK_COUNT,
 };
 
@@ -75,8 +75,8 @@ struct version {
     uint64_t number; /* grows over the whole world */
     bool is_set;
     uint32_t len;
-    /* whose bytes: a promoted replica begins with values of older reigns */
-    int reign;
+    /* whose bytes: a promoted replica begins with values of older terms */
+    int term;
     uint64_t content;
 };
 
@@ -97,7 +97,7 @@ struct item {
     bool commit_in_place;
     int64_t locked_us; /* exclusive lock held until then */
     bool unreadable;
-    /* evidence: the newest version at which a look found nothing */
+    /* evidence: the newest version at which a read found nothing */
     bool gone_seen;
     uint64_t gone_version;
 };
@@ -109,11 +109,11 @@ struct event {
     uint64_t version; /* of the world when it happened */
 };
 
-/* A primary's database in its reign. */
+/* A primary's database in its term. */
 struct world {
-    int reign; /* its place in sim.worlds */
+    int term; /* its place in sim.worlds */
     uint64_t epoch;
-    uint64_t began; /* versions up to it are an older reign's */
+    uint64_t began; /* versions up to it are an older term's */
     struct item items[ITEMS];
     uint64_t version; /* of the newest commit */
     int64_t *walls;   /* of each version */
@@ -132,7 +132,7 @@ struct look_task {
     uint64_t id;
     int item;
     bool done; /* read; the answer is on its way */
-    struct looked r;
+    struct read_answer r;
     uint8_t value[VALUE_MAX];
 };
 
@@ -160,8 +160,8 @@ struct agent {
     struct primary_config config;
     int64_t next_tick_us;
     int64_t next_drain_us;
-    struct look_task looks[LOOK_JOBS];
-    size_t looks_count;
+    struct look_task looks[READ_JOBS];
+    size_t reader_count;
     struct stream_task streams[STREAM_JOBS];
     size_t streams_count;
     uint64_t walk_id;
@@ -195,14 +195,14 @@ struct seen {
     uint64_t sent, acked;
     bool planted;   /* edited by hand and not yet repaired */
     bool edited;    /* the same, and nothing was acknowledged since */
-    bool inherited; /* may still have what an older reign has left */
+    bool inherited; /* may still have what an older term has left */
     unsigned locks;
 };
 
 struct replica {
     int number; /* 0 .. REPLICAS-1 */
     int id;     /* in the core */
-    int reign;  /* which it follows */
+    int term;   /* which it follows */
     bool known; /* it has met a primary */
     bool away;  /* it was promoted: a primary's place, not a replica's */
     struct memstore *store;
@@ -245,12 +245,12 @@ struct sim {
     bool calm;                       /* the end: no more trouble */
     unsigned write_rate, fault_rate; /* per 1000 steps */
     struct world *world;             /* of the primary whose agent runs */
-    struct world *worlds[REIGNS];
-    int reigns;
-    int newest;            /* the reign that replicas should follow */
+    struct world *worlds[TERMS];
+    int terms;
+    int newest;            /* the term that replicas should follow */
     int deposed;           /* the primary that may still return, -1: none */
     bool handovers;        /* wanted in this run */
-    struct prng reign_rnd; /* of its own: other runs stay as they were */
+    struct prng term_rnd;  /* of its own: other runs stay as they were */
     struct prng touch_rnd; /* the same */
     struct prng full_rnd;  /* the same; in every fourth run */
     uint64_t processes;    /* of agents, so far */
@@ -282,7 +282,7 @@ void world_free(struct sim *s);
 struct world *world_new(struct sim *s, uint64_t epoch);
 /* The agent has another key: names are hashed anew. */
 void world_rekey(struct sim *s);
-/* It begins with this value (or table), which an older reign has left. */
+/* It begins with this value (or table), which an older term has left. */
 void world_inherit(struct sim *s, struct world *w, int item,
                    struct bytes value);
 /* Writers that are due, ghosts that have settled. */
@@ -318,7 +318,7 @@ uint64_t world_before(const struct world *w, int64_t wall_ns);
 void agent_start(struct sim *s, bool keep_index);
 void agent_stop(struct sim *s);
 void agent_act(struct sim *s);  /* take what the core wants done */
-bool agent_look(struct sim *s); /* one step of one look */
+bool agent_look(struct sim *s); /* one step of one read */
 bool agent_stream(struct sim *s);
 bool agent_walk(struct sim *s);
 bool agent_scan(struct sim *s);
@@ -344,15 +344,15 @@ void replica_refuse(struct sim *s, struct replica *r);
 void replica_calm(struct sim *s, struct replica *r);
 void replica_link_close(struct sim *s, struct replica *r);
 
-/* --- sim_reign.c --------------------------------------------------------- */
+/* --- sim_term.c --------------------------------------------------------- */
 struct world *world_of(const struct sim *s, const struct replica *r);
 /* One deed of the operator: promote, demote, or let the old primary return. */
-void reign_step(struct sim *s);
+void term_step(struct sim *s);
 /* The receiver has taken input: has it accepted another primary? */
-void reign_seen(struct sim *s, struct replica *r);
-/* Could these bytes be left from another reign? */
-bool reign_left(struct sim *s, struct replica *r, int item, struct bytes value);
-void reign_end(struct sim *s); /* the newest primary, all others demoted */
+void term_seen(struct sim *s, struct replica *r);
+/* Could these bytes be left from another term? */
+bool term_left(struct sim *s, struct replica *r, int item, struct bytes value);
+void term_end(struct sim *s); /* the newest primary, all others demoted */
 
 /* --- sim_tap.c ----------------------------------------------------------- */
 void tap_reset(struct replica *r);

@@ -67,7 +67,7 @@ void agent_start(struct sim *s, bool keep_index)
     a->config.seed = prng_next(&s->rnd);
     a->config.epoch = s->world->epoch;
     s->processes++;
-    memset(a->config.instance, s->world->reign + 1, WIRE_ORIGIN_BYTES);
+    memset(a->config.instance, s->world->term + 1, WIRE_ORIGIN_BYTES);
     memcpy(a->config.instance + WIRE_ORIGIN_BYTES, &s->processes,
            sizeof s->processes);
     a->p = primary_new(&a->config, a->ix);
@@ -109,7 +109,7 @@ void agent_stop(struct sim *s)
         index_scan_end(a->ix);
     }
     a->scanning = a->scan_again = a->stale = false;
-    a->looks_count = a->streams_count = a->barriers_count = 0;
+    a->reader_count = a->streams_count = a->barriers_count = 0;
     a->walk_id = 0;
 }
 
@@ -129,11 +129,11 @@ static void on_look(struct sim *s, const struct action *act)
 {
     struct agent *a = &s->agent;
 
-    assert(a->looks_count < LOOK_JOBS);
-    struct look_task *t = &a->looks[a->looks_count++];
+    assert(a->reader_count < READ_JOBS);
+    struct look_task *t = &a->looks[a->reader_count++];
     t->id = act->id;
     t->done = false;
-    t->item = world_item(s, act->table, act->key, act->type == ACT_LOOK_TABLE);
+    t->item = world_item(s, act->table, act->key, act->type == ACT_READ_TABLE);
 }
 
 static void on_stream_open(struct sim *s, const struct action *act)
@@ -189,8 +189,8 @@ static void act_one(struct sim *s, const struct action *act)
     struct stream_task *t;
 
     switch (act->type) {
-    case ACT_LOOK:
-    case ACT_LOOK_TABLE:
+    case ACT_READ:
+    case ACT_READ_TABLE:
         on_look(s, act);
         break;
     case ACT_STREAM_OPEN:
@@ -251,9 +251,9 @@ static struct err unreadable_err;
 static void look_value(struct sim *s, struct item *it, struct look_task *t)
 {
     const struct version *v = world_newest(it);
-    struct look *l = &t->r.look;
+    struct reading *l = &t->r.reading;
 
-    if (s->broken == BREAK_LOOK_OLD && sim_chance(s, 50) && it->count > 2 &&
+    if (s->broken == BREAK_READ_OLD && sim_chance(s, 50) && it->count > 2 &&
         it->history[it->count - 3].is_set) {
         v = &it->history[it->count - 3];
     }
@@ -261,23 +261,24 @@ static void look_value(struct sim *s, struct item *it, struct look_task *t)
         .ino = it->ino, .ctime_ns = it->ctime_ns, .size = v->len};
     t->r.age_ms = (sim_wall(s) - it->ctime_ns) / 1000000;
     if (v->len > LARGE_BYTES) {
-        t->r.result = LOOK_LARGE;
+        t->r.result = READ_LARGE;
         return;
     }
     world_value(it, v, t->value);
-    t->r.result = LOOK_VALUE;
+    t->r.result = READ_VALUE;
     t->r.value = t->value;
     t->r.value_len = v->len;
     l->digest = digest_of(t->value, v->len);
 }
 
-static void look_placeholder(struct sim *s, const struct item *it,
+static void read_placeholder(struct sim *s, const struct item *it,
                              struct look_task *t)
 {
-    t->r.result = LOOK_VALUE;
+    t->r.result = READ_VALUE;
     t->r.value = t->value;
-    t->r.look.stat = (struct vstat){.ino = it->ino, .ctime_ns = it->ctime_ns};
-    t->r.look.digest = digest_of(t->value, 0);
+    t->r.reading.stat =
+        (struct vstat){.ino = it->ino, .ctime_ns = it->ctime_ns};
+    t->r.reading.digest = digest_of(t->value, 0);
     t->r.age_ms = s->broken == BREAK_PLACEHOLDER
                       ? 10000
                       : (sim_wall(s) - it->ctime_ns) / 1000000;
@@ -291,25 +292,25 @@ static void look_now(struct sim *s, struct look_task *t)
     memset(&t->r, 0, sizeof t->r);
     if (s->world->root_lost && s->broken != BREAK_ROOT) {
         (void)err_set(&unreadable_err, ERR_GONE, 0, "the root is not there");
-        t->r.result = LOOK_ROOT_LOST;
+        t->r.result = READ_ROOT_LOST;
         t->r.err = &unreadable_err;
     } else if (!world_present(s, it) || s->world->root_lost) {
-        t->r.result = LOOK_GONE;
+        t->r.result = READ_GONE;
         it->gone_seen = true;
         it->gone_version = s->world->root_lost ? 0 : s->world->version;
     } else if (it->is_table) {
-        t->r.result = LOOK_VALUE;
+        t->r.result = READ_VALUE;
     } else if (it->unreadable) {
         (void)err_set(&unreadable_err, ERR_PERM, 0, "permission denied");
-        t->r.result = LOOK_ERROR;
+        t->r.result = READ_ERROR;
         t->r.err = &unreadable_err;
     } else if (it->locked_us > s->now_us) {
-        t->r.result = LOOK_BUSY;
+        t->r.result = READ_BUSY;
         t->r.pid = 77;
     } else if (sim_chance(s, s->calm ? 0 : 10)) {
-        t->r.result = LOOK_CHANGING;
+        t->r.result = READ_CHANGING;
     } else if (it->placeholder) {
-        look_placeholder(s, it, t);
+        read_placeholder(s, it, t);
     } else {
         look_value(s, it, t);
     }
@@ -319,24 +320,24 @@ bool agent_look(struct sim *s)
 {
     struct agent *a = &s->agent;
 
-    if (a->looks_count == 0) {
+    if (a->reader_count == 0) {
         return false;
     }
-    size_t i = (size_t)sim_below(s, a->looks_count);
+    size_t i = (size_t)sim_below(s, a->reader_count);
     struct look_task *t = &a->looks[i];
     if (!t->done) {
         look_now(s, t);
         return true;
     }
     struct look_task done = *t;
-    *t = a->looks[--a->looks_count];
+    *t = a->looks[--a->reader_count];
     done.r.value = done.value;
-    a->lost_told = a->lost_told || done.r.result == LOOK_ROOT_LOST;
+    a->lost_told = a->lost_told || done.r.result == READ_ROOT_LOST;
     if (s->world->items[done.item].is_table) {
-        primary_looked_table(a->p, done.id, done.r.result, done.r.err,
-                             sim_now_ms(s));
+        primary_table_read(a->p, done.id, done.r.result, done.r.err,
+                           sim_now_ms(s));
     } else {
-        primary_looked(a->p, done.id, &done.r, sim_now_ms(s));
+        primary_key_read(a->p, done.id, &done.r, sim_now_ms(s));
     }
     return true;
 }
@@ -346,25 +347,25 @@ bool agent_look(struct sim *s)
 static void stream_open(struct sim *s, struct stream_task *t)
 {
     struct item *it = &s->world->items[t->item];
-    struct looked r = {.result = LOOK_VALUE};
+    struct read_answer r = {.result = READ_VALUE};
     const struct version *v = world_newest(it);
 
     if (s->world->root_lost) {
-        r.result = LOOK_ROOT_LOST;
+        r.result = READ_ROOT_LOST;
         s->agent.lost_told = true;
     } else if (!world_present(s, it)) {
-        r.result = LOOK_GONE;
+        r.result = READ_GONE;
     } else if (it->unreadable) {
-        r.result = LOOK_ERROR;
+        r.result = READ_ERROR;
         r.err = &unreadable_err;
     } else if (it->locked_us > s->now_us) {
-        r.result = LOOK_BUSY;
+        r.result = READ_BUSY;
     } else {
         t->ino = it->ino;
         t->ctime_ns = it->ctime_ns;
         t->version = it->placeholder ? 0 : v->number;
         t->len = it->placeholder ? 0 : v->len;
-        r.look.stat = (struct vstat){
+        r.reading.stat = (struct vstat){
             .ino = it->ino, .ctime_ns = it->ctime_ns, .size = t->len};
     }
     t->asked = 0;
@@ -381,19 +382,19 @@ static bool is_mixed(const struct item *it, const struct stream_task *t)
 static void stream_end(struct sim *s, struct stream_task *t, bool early)
 {
     struct item *it = &s->world->items[t->item];
-    struct looked r = {.result = LOOK_VALUE};
+    struct read_answer r = {.result = READ_VALUE};
     uint8_t value[VALUE_MAX];
 
     if (s->world->root_lost) {
-        r.result = LOOK_ROOT_LOST;
+        r.result = READ_ROOT_LOST;
         s->agent.lost_told = true;
     } else if (early || is_mixed(it, t)) {
-        r.result = LOOK_CHANGING;
+        r.result = READ_CHANGING;
     } else {
         world_value(it, world_version(it, t->version), value);
-        r.look.digest = digest_of(value, t->len);
-        r.look.replaced = it->ino != t->ino || !world_exists(it);
-        r.look.stat = (struct vstat){
+        r.reading.digest = digest_of(value, t->len);
+        r.reading.replaced = it->ino != t->ino || !world_exists(it);
+        r.reading.stat = (struct vstat){
             .ino = t->ino, .ctime_ns = t->ctime_ns, .size = t->len};
     }
     t->asked = 0;

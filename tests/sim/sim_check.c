@@ -37,7 +37,7 @@ static void see_value(struct view *v, int i, struct bytes value)
     if (found == NULL && seen->planted) {
         found = world_identify(it, value, 0);
     }
-    if (found == NULL && seen->inherited && reign_left(s, v->r, i, value)) {
+    if (found == NULL && seen->inherited && term_left(s, v->r, i, value)) {
         return;
     }
     if (found == NULL) {
@@ -85,7 +85,7 @@ static void see_absence(struct view *v, int i)
     }
     if (seen->inherited &&
         (it->count == 0 || it->history[0].number > world_of(s, v->r)->began)) {
-        seen->there = false; /* this reign began without it */
+        seen->there = false; /* this term began without it */
         return;
     }
     const struct version *gone = world_after(it, seen->version, false);
@@ -186,8 +186,8 @@ void check_after_crash(struct sim *s, struct replica *r)
         if (v != NULL) {
             check_durable(s, r, w, i, v->number, v->is_set, 4, "acknowledged");
         }
-        /* What was there before this reign may be there again. */
-        seen->inherited = seen->inherited || (v == NULL && s->reigns > 1);
+        /* What was there before this term may be there again. */
+        seen->inherited = seen->inherited || (v == NULL && s->terms > 1);
         seen->version = seen->acked;
         seen->stat = (struct vstat){0, 0, 0};
         /* The table of a key that survived is made by hand. */
@@ -212,12 +212,12 @@ static void check_bounds(struct sim *s, const struct replica *r)
     }
     /* What stands aside is outside the window: of each key one that was refused
      * and what it missed, which waits for it. */
-    if (q->flights_count - q->aside > p->config.window_changes + ITEMS ||
-        q->aside > 2 * ITEMS) {
+    if (q->flights_count - q->stalled > p->config.window_changes + ITEMS ||
+        q->stalled > 2 * ITEMS) {
         sim_fail(
             s, 6,
             "replica %d: %zu flights, %zu of them aside, the window is %zu",
-            r->number, q->flights_count, q->aside, p->config.window_changes);
+            r->number, q->flights_count, q->stalled, p->config.window_changes);
     }
     if (q->out.len - q->out_at > ((size_t)1 << 20)) {
         sim_fail(s, 6, "replica %d: %zu bytes of output", r->number,
@@ -304,7 +304,7 @@ static void check_barriers(struct sim *s)
 void check_core(struct sim *s)
 {
     const struct primary *p = s->agent.p;
-    size_t slack = (size_t)LOOK_JOBS * (VALUE_MAX + 100);
+    size_t slack = (size_t)READ_JOBS * (VALUE_MAX + 100);
 
     if (p->log.nodes > p->config.log_max_changes + ITEMS * REPLICAS) {
         sim_fail(s, 6, "%zu places in the log, %zu are allowed", p->log.nodes,

@@ -337,7 +337,7 @@ void sim_end(struct sim *s)
                     ? (int)sim_below(s, (uint64_t)s->replicas_count)
                     : -1;
 
-    reign_end(s);
+    term_end(s);
     sim_note(s, "the end: calm");
     s->calm = true;
     world_calm(s);

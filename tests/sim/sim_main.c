@@ -28,7 +28,7 @@ static const struct {
 } breaks[BREAK_COUNT] = {
     [BREAK_NOTHING] = {"nothing", {-1, -1}},
     [BREAK_SYNC] = {"sync", {4, 4}},
-    [BREAK_LOOK_OLD] = {"look-old", {2, 2}},
+    [BREAK_READ_OLD] = {"look-old", {2, 2}},
     [BREAK_PLACEHOLDER] = {"placeholder", {1, 1}},
     [BREAK_EVENT] = {"event", {9, 3}},
     [BREAK_DRAIN] = {"drain", {9, 9}},
@@ -38,7 +38,7 @@ static const struct {
     [BREAK_VERIFY] = {"verify", {3, 3}},
     [BREAK_ALONE] = {"alone", {6, 6}},
     [BREAK_HEALTH] = {"health", {9, 9}},
-    [BREAK_REIGN] = {"reign", {10, 10}},
+    [BREAK_TERM] = {"term", {10, 10}},
 };
 
 /* --- for the rest of the simulator --------------------------------------- */
@@ -126,7 +126,7 @@ static _Noreturn void child(const struct options *o, uint64_t seed,
     s->steps = steps;
     s->rnd = prng_of(seed);
     s->broken = o->broken;
-    s->handovers = o->handovers || o->broken == BREAK_REIGN;
+    s->handovers = o->handovers || o->broken == BREAK_TERM;
     s->verbose = o->verbose;
     sim_run(s);
     free(s);

@@ -119,7 +119,7 @@ void replica_init(struct sim *s, int number)
         .streams_max = 1 + (size_t)sim_below(s, 4),
         .pending_max = sim_chance(s, 300) ? 4 : 0,
     };
-    r->store->lawless = s->broken == BREAK_REIGN;
+    r->store->lawless = s->broken == BREAK_TERM;
     r->commit_us = -1;
     r->slow = sim_chance(s, 300) ? 900 : 0;
 }
@@ -283,7 +283,7 @@ static bool receive(struct sim *s, struct replica *r)
     buf_drop(&r->to_receiver, n);
     int rc = receiver_input(r->receiver, bytes, n, sim_now_ms(s), &err);
     free(bytes);
-    reign_seen(s, r);
+    term_seen(s, r);
     if (rc < 0) {
         receiver_over(s, r, &err);
         return true;
@@ -334,8 +334,8 @@ static bool answer(struct sim *s, struct replica *r)
         if (s->broken == BREAK_VERIFY && r->store->scan_id != 0) {
             struct wire_ready result = {0};
             r->store->scan_wanted = false;
-            rc = (r->store->scan_how & WIRE_SCAN_LOOK) != 0
-                     ? receiver_looked(r->receiver, r->store->scan_id, &result,
+            rc = (r->store->scan_how & WIRE_SCAN_VIEW) != 0
+                     ? receiver_viewed(r->receiver, r->store->scan_id, &result,
                                        view_new(), &err)
                      : receiver_scanned(r->receiver, r->store->scan_id, &result,
                                         &err);

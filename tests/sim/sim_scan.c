@@ -77,8 +77,8 @@ static void scan_item(struct sim *s, const struct item *it)
         return;
     }
     if (!it->is_table && !index_get(s->agent.ix, it->name, &was) &&
-        primary_left_room(s->agent.p) > 0 && sim_chance(s, 50)) {
-        if (!primary_hint_left(
+        primary_skip_room(s->agent.p) > 0 && sim_chance(s, 50)) {
+        if (!primary_hint_skipped(
                 s->agent.p, bytes_of(it->table_name, strlen(it->table_name)),
                 bytes_of(it->key, strlen(it->key)), sim_now_ms(s))) {
             abort();

@@ -220,9 +220,8 @@ void sim_one(struct sim *s)
         world_write(s);
     } else if (!s->calm && sim_chance(s, s->fault_rate)) {
         trouble(s);
-    } else if (s->handovers && !s->calm &&
-               prng_below(&s->reign_rnd, 300) == 0) {
-        reign_step(s);
+    } else if (s->handovers && !s->calm && prng_below(&s->term_rnd, 300) == 0) {
+        term_step(s);
     } else if (!s->calm && sim_chance(s, 3)) {
         agent_barrier(s);
     } else if (sim_chance(s, 350)) {
@@ -282,7 +281,7 @@ void sim_run(struct sim *s)
         replica_init(s, i);
     }
     s->deposed = -1;
-    s->reign_rnd = prng_of(s->seed + 1);
+    s->term_rnd = prng_of(s->seed + 1);
     s->touch_rnd = prng_of(s->seed + 2);
     s->full_rnd = prng_of(s->seed + 3);
     s->handovers = s->handovers || s->seed % 5 == 4;

@@ -142,11 +142,11 @@ static void on_change(struct sim *s, struct replica *r, enum wire_type type,
     if (wire_get_change(type, body, m, &err) != 0) {
         sim_fail(s, 0, "the core sent: %s", err.msg);
     }
-    if (r->reign != s->world->reign) {
+    if (r->term != s->world->term) {
         sim_fail(s, 10,
-                 "replica %d follows reign %d and is sent a change by the "
-                 "primary of reign %d",
-                 r->number, r->reign, s->world->reign);
+                 "replica %d follows term %d and is sent a change by the "
+                 "primary of term %d",
+                 r->number, r->term, s->world->term);
     }
     struct sent *t = add_sent(s, r, type, m);
     const struct item *it = &s->world->items[t->item];

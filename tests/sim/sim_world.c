@@ -34,7 +34,7 @@ static void name_items(struct world *w, const struct index_key *k)
 
 void world_rekey(struct sim *s)
 {
-    for (int i = 0; i < s->reigns; i++) {
+    for (int i = 0; i < s->terms; i++) {
         name_items(s->worlds[i], &s->agent.key);
     }
 }
@@ -43,10 +43,10 @@ struct world *world_new(struct sim *s, uint64_t epoch)
 {
     struct world *w = calloc(1, sizeof *w);
 
-    assert(w != NULL && s->reigns < REIGNS);
-    w->reign = s->reigns;
+    assert(w != NULL && s->terms < TERMS);
+    w->term = s->terms;
     w->epoch = epoch;
-    s->worlds[s->reigns++] = w;
+    s->worlds[s->terms++] = w;
     for (int i = 0; i < ITEMS; i++) {
         struct item *it = &w->items[i];
         it->is_table = i < TABLES;
@@ -68,7 +68,7 @@ void world_init(struct sim *s)
 
 void world_free(struct sim *s)
 {
-    for (int n = 0; n < s->reigns; n++) {
+    for (int n = 0; n < s->terms; n++) {
         struct world *w = s->worlds[n];
         for (int i = 0; i < ITEMS; i++) {
             free(w->items[i].history);
@@ -176,15 +176,15 @@ const struct version *world_after(const struct item *it, uint64_t number,
     return found;
 }
 
-/* "<name> <version> <reign> <length>|" and a pattern: bytes that tell where
+/* "<name> <version> <term> <length>|" and a pattern: bytes that tell where
  * they come from, so that no mixture of two values is a value. */
 void world_value(const struct item *it, const struct version *v, uint8_t *out)
 {
     char head[96];
     int n = snprintf(head, sizeof head, "%s %" PRIu64 " %d %u|", world_name(it),
-                     v->content, v->reign, v->len);
+                     v->content, v->term, v->len);
 
-    if (v->reign == REIGN_EDITED) {
+    if (v->term == TERM_EDITED) {
         memcpy(out, "edited", v->len);
         return;
     }
@@ -194,21 +194,20 @@ void world_value(const struct item *it, const struct version *v, uint8_t *out)
     }
 }
 
-static bool says_where(struct bytes value, uint64_t *number, int *reign)
+static bool says_where(struct bytes value, uint64_t *number, int *term)
 {
     char text[128];
     size_t n = value.len < sizeof text - 1 ? value.len : sizeof text - 1;
 
     if (value.len == 6 && memcmp(value.p, "edited", 6) == 0) {
         *number = 0;
-        *reign = REIGN_EDITED;
+        *term = TERM_EDITED;
         return true;
     }
     memcpy(text, value.p, n);
     text[n] = '\0';
     const char *space = strchr(text, ' ');
-    return space != NULL &&
-           sscanf(space, " %" SCNu64 " %d", number, reign) == 2;
+    return space != NULL && sscanf(space, " %" SCNu64 " %d", number, term) == 2;
 }
 
 const struct version *world_identify(const struct item *it, struct bytes value,
@@ -216,7 +215,7 @@ const struct version *world_identify(const struct item *it, struct bytes value,
 {
     uint8_t want[VALUE_MAX];
     uint64_t number;
-    int reign;
+    int term;
 
     if (value.len == 0) {
         for (size_t i = 0; i < it->count; i++) {
@@ -227,15 +226,15 @@ const struct version *world_identify(const struct item *it, struct bytes value,
         }
         return NULL;
     }
-    if (!says_where(value, &number, &reign)) {
+    if (!says_where(value, &number, &term)) {
         return NULL;
     }
-    /* What the reign began with comes first, and once. */
+    /* What the term began with comes first, and once. */
     const struct version *v = it->history;
-    if (it->count == 0 || v->content != number || v->reign != reign) {
+    if (it->count == 0 || v->content != number || v->term != term) {
         v = world_version(it, number);
     }
-    if (v == NULL || !v->is_set || v->len != value.len || v->reign != reign) {
+    if (v == NULL || !v->is_set || v->len != value.len || v->term != term) {
         return NULL;
     }
     world_value(it, v, want);
@@ -270,7 +269,7 @@ static struct version *add_version(struct world *w, struct item *it,
     w->walls[w->version] = wall_ns;
     struct version *v = &it->history[it->count++];
     *v = (struct version){
-        .number = w->version, .reign = w->reign, .content = w->version};
+        .number = w->version, .term = w->term, .content = w->version};
     return v;
 }
 
@@ -283,7 +282,7 @@ void world_inherit(struct sim *s, struct world *w, int item, struct bytes value)
     it->ctime_ns = sim_wall(s);
     v->is_set = true;
     v->len = (uint32_t)value.len;
-    if (value.len > 0 && !says_where(value, &v->content, &v->reign)) {
+    if (value.len > 0 && !says_where(value, &v->content, &v->term)) {
         sim_fail(s, 1, "a promoted replica has a value of %s that nobody wrote",
                  world_name(it));
     }
@@ -302,8 +301,8 @@ static void commit(struct sim *s, struct item *it, bool is_set, uint32_t len)
 
 /* --- events -------------------------------------------------------------- */
 
-static void tell_since(struct sim *s, struct item *it, enum hint why,
-                       uint64_t version)
+static void report_since(struct sim *s, struct item *it, enum hint why,
+                         uint64_t version)
 {
     struct world *w = s->world;
 
@@ -326,7 +325,7 @@ static void tell_since(struct sim *s, struct item *it, enum hint why,
 
 static void tell(struct sim *s, struct item *it, enum hint why)
 {
-    tell_since(s, it, why, s->world->version);
+    report_since(s, it, why, s->world->version);
 }
 
 /* --- writers ------------------------------------------------------------- */
@@ -445,7 +444,7 @@ static void drop_table(struct sim *s, int table, bool as_a_whole)
         remove_key(s, &s->world->items[TABLES + table * KEYS + k], as_a_whole);
     }
     commit(s, t, false, 0);
-    tell_since(s, t, HINT_COMMITTED, as_a_whole ? first : s->world->version);
+    report_since(s, t, HINT_COMMITTED, as_a_whole ? first : s->world->version);
     if (as_a_whole && s->world->events_count > 0 && !s->world->overflow) {
         s->world->events[s->world->events_count - 1].whole = true;
     }

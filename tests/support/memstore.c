@@ -588,7 +588,7 @@ static int op_identify(void *ctx, const struct wire_hello *hello,
         return refuse(err, DR_IS_PRIMARY, "this directory is a primary");
     }
     if (m->has_id && !m->lawless) {
-        rc = reign_check(&m->reign, hello, err);
+        rc = term_check(&m->term, hello, err);
         if (rc != 0) {
             return rc;
         }
@@ -599,12 +599,12 @@ static int op_identify(void *ctx, const struct wire_hello *hello,
     m->names = NULL;
     ok_out->was_empty = !m->has_id;
     m->has_id = true;
-    if (reign_follow(&m->reign, hello) == REIGN_NEW) {
+    if (term_follow(&m->term, hello) == TERM_NEW) {
         m->fresh_ns = 0; /* as the real one removes its freshness file */
     }
     m->hello = *hello;
     m->hello.replica = m->hello.version = bytes_of(NULL, 0);
-    ok_out->epoch = m->reign.epoch;
+    ok_out->epoch = m->term.epoch;
     ok_out->host = text("memory");
     return 0;
 }
@@ -1004,12 +1004,12 @@ int memstore_scan_answer(struct memstore *m, struct receiver *r,
     m->scan_wanted = false;
     if (m->scan_stopped) {
         result = (struct wire_ready){.errors = 1};
-        return (m->scan_how & WIRE_SCAN_LOOK) != 0
-                   ? receiver_looked(r, m->scan_id, &result, NULL, err)
+        return (m->scan_how & WIRE_SCAN_VIEW) != 0
+                   ? receiver_viewed(r, m->scan_id, &result, NULL, err)
                    : receiver_scanned(r, m->scan_id, &result, err);
     }
-    if ((m->scan_how & WIRE_SCAN_LOOK) != 0) {
-        return receiver_looked(r, m->scan_id, &result, look_at_all(m, ix), err);
+    if ((m->scan_how & WIRE_SCAN_VIEW) != 0) {
+        return receiver_viewed(r, m->scan_id, &result, look_at_all(m, ix), err);
     }
     memstore_scan(m, ix);
     return receiver_scanned(r, m->scan_id, &result, err);

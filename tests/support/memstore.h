@@ -28,7 +28,7 @@
 #include <stdint.h>
 
 #include "store/base/buf.h"
-#include "sync/identity/reign.h"
+#include "sync/identity/term.h"
 #include "sync/receiver/receiver.h"
 
 enum memop {
@@ -72,7 +72,7 @@ struct memstore {
     void *send_arg;
     /* identity: the hello is refused when it does not fit */
     bool has_id;
-    struct reign reign;
+    struct term term;
     bool is_primary;         /* promoted: refuses everybody */
     bool lawless;            /* to break the rule: takes everybody */
     struct wire_hello hello; /* the last one (texts not kept) */

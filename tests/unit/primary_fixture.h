@@ -25,7 +25,7 @@
 #include "tests/support/memstore.h"
 #include "tests/support/plain_key.h"
 
-enum { FX_KEYS = 400, FX_LOOKS = 256, FX_PEERS = 4, FX_WALL_S = 1800000000 };
+enum { FX_KEYS = 400, FX_READS = 256, FX_PEERS = 4, FX_WALL_S = 1800000000 };
 
 struct fx_key {
     char table[32], key[32];
@@ -77,8 +77,8 @@ struct fx {
     struct fx_key keys[FX_KEYS];
     size_t keys_count;
     uint64_t next_ino;
-    struct fx_look looks[FX_LOOKS];
-    size_t looks_count;
+    struct fx_look reads[FX_READS];
+    size_t reader_count;
     struct {
         uint64_t id;
         int kind;
@@ -184,9 +184,9 @@ static inline void fx_value(const struct fx_key *k, uint8_t *out, size_t from,
     }
 }
 
-static inline struct look fx_stat(const struct fx_key *k, uint64_t ino)
+static inline struct reading fx_stat(const struct fx_key *k, uint64_t ino)
 {
-    struct look l;
+    struct reading l;
 
     memset(&l, 0, sizeof l);
     l.stat = (struct vstat){
@@ -200,59 +200,59 @@ static inline struct look fx_stat(const struct fx_key *k, uint64_t ino)
 static inline void fx_answer_table(struct fx *f, const struct fx_look *l)
 {
     const struct fx_key *k = fx_find(f, true, l->table, NULL);
-    int result = k != NULL && k->exists ? LOOK_VALUE : LOOK_GONE;
+    int result = k != NULL && k->exists ? READ_VALUE : READ_GONE;
     struct err err = {0};
 
     if (k != NULL && k->odd) {
         (void)err_set(&err, ERR_NOTTABLE, 0, "table %s: a link", l->table);
         err.id = DR_COVERED;
-        result = LOOK_ERROR;
+        result = READ_ERROR;
     }
-    primary_looked_table(f->p, l->id, f->root_lost ? LOOK_ROOT_LOST : result,
-                         result == LOOK_ERROR ? &err : NULL, f->now_ms);
+    primary_table_read(f->p, l->id, f->root_lost ? READ_ROOT_LOST : result,
+                       result == READ_ERROR ? &err : NULL, f->now_ms);
 }
 
 static inline void fx_answer_look(struct fx *f, const struct fx_look *l)
 {
     const struct fx_key *k = fx_find(f, false, l->table, l->key);
     const struct fx_key *t = fx_find(f, true, l->table, NULL);
-    struct looked r = {.result = LOOK_GONE};
+    struct read_answer r = {.result = READ_GONE};
     struct err err = {0};
     uint8_t value[WIRE_INLINE_MAX > 4096 ? 4096 : 1];
 
     if (f->root_lost) {
-        r.result = LOOK_ROOT_LOST;
+        r.result = READ_ROOT_LOST;
     } else if (t != NULL && t->odd) {
         (void)err_set(&err, ERR_NOTTABLE, 0, "table %s: a link", l->table);
         err.id = DR_COVERED;
-        r.result = LOOK_ERROR;
+        r.result = READ_ERROR;
         r.err = &err;
     } else if (k != NULL && k->odd) {
-        r.result = LOOK_NOT_A_KEY;
+        r.result = READ_NOT_A_KEY;
     } else if (k != NULL && k->unreadable) {
         (void)err_set(&err, ERR_PERM, 0, "%s/%s: permission denied", l->table,
                       l->key);
-        r.result = LOOK_ERROR;
+        r.result = READ_ERROR;
         r.err = &err;
     } else if (k != NULL && k->busy) {
-        r.result = LOOK_BUSY;
-        r.look.startemp = k->startemp;
+        r.result = READ_BUSY;
+        r.reading.startemp = k->startemp;
         r.pid = 4711;
         (void)snprintf(r.comm, sizeof r.comm, "writer");
     } else if (k != NULL && k->exists) {
-        r.look = fx_stat(k, k->ino);
+        r.reading = fx_stat(k, k->ino);
         r.age_ms = f->now_ms - k->ctime_ms;
         if (k->len > sizeof value) {
-            r.result = LOOK_LARGE;
+            r.result = READ_LARGE;
         } else {
-            r.result = LOOK_VALUE;
+            r.result = READ_VALUE;
             fx_value(k, value, 0, k->len);
-            r.look.digest = digest_of(value, k->len);
+            r.reading.digest = digest_of(value, k->len);
             r.value = value;
             r.value_len = k->len;
         }
     }
-    primary_looked(f->p, l->id, &r, f->now_ms);
+    primary_key_read(f->p, l->id, &r, f->now_ms);
 }
 
 static inline void fx_pump(struct fx *f);
@@ -260,11 +260,11 @@ static inline void fx_pump(struct fx *f);
 /* Answer the waiting look at this key with what the database holds now. */
 static inline void fx_answer(struct fx *f, const char *table, const char *key)
 {
-    for (size_t i = 0; i < f->looks_count; i++) {
-        struct fx_look l = f->looks[i];
+    for (size_t i = 0; i < f->reader_count; i++) {
+        struct fx_look l = f->reads[i];
         if (strcmp(l.table, table) == 0 && l.is_table == (key == NULL) &&
             (key == NULL || strcmp(l.key, key) == 0)) {
-            f->looks[i] = f->looks[--f->looks_count];
+            f->reads[i] = f->reads[--f->reader_count];
             if (l.is_table) {
                 fx_answer_table(f, &l);
             } else {
@@ -283,7 +283,7 @@ static inline void fx_stream_open(struct fx *f, uint64_t id, const char *table,
                                   const char *key, bool copy)
 {
     struct fx_key *k = fx_find(f, false, table, key);
-    struct looked r = {.result = LOOK_GONE};
+    struct read_answer r = {.result = READ_GONE};
 
     if (k != NULL && k->exists) {
         size_t i = 0;
@@ -297,8 +297,8 @@ static inline void fx_stream_open(struct fx *f, uint64_t id, const char *table,
         f->open[i].seen = *k;
         f->open[i].copied = copy;
         f->copies += copy;
-        r.result = LOOK_VALUE;
-        r.look = fx_stat(k, k->ino);
+        r.result = READ_VALUE;
+        r.reading = fx_stat(k, k->ino);
     }
     primary_stream_opened(f->p, id, &r, f->now_ms);
 }
@@ -321,10 +321,10 @@ static inline void fx_stream_read(struct fx *f, uint64_t id)
     if (mixed || n == 0) {
         uint8_t *all = malloc(k->len + 1);
         fx_value(k, all, 0, k->len);
-        struct looked r = {.result = mixed ? LOOK_CHANGING : LOOK_VALUE,
-                           .look = fx_stat(k, k->ino)};
-        r.look.digest = digest_of(all, k->len);
-        r.look.replaced = now->ino != k->ino || !now->exists;
+        struct read_answer r = {.result = mixed ? READ_CHANGING : READ_VALUE,
+                                .reading = fx_stat(k, k->ino)};
+        r.reading.digest = digest_of(all, k->len);
+        r.reading.replaced = now->ino != k->ino || !now->exists;
         free(all);
         primary_stream_data(f->p, id, NULL, 0, &r, f->now_ms);
         return;
@@ -534,11 +534,11 @@ static inline void fx_copy(char out[32], struct bytes b)
 
 static inline void fx_do(struct fx *f, const struct action *a)
 {
-    if (a->type == ACT_LOOK || a->type == ACT_LOOK_TABLE) {
-        assert_true(f->looks_count < FX_LOOKS);
-        struct fx_look *l = &f->looks[f->looks_count++];
+    if (a->type == ACT_READ || a->type == ACT_READ_TABLE) {
+        assert_true(f->reader_count < FX_READS);
+        struct fx_look *l = &f->reads[f->reader_count++];
         l->id = a->id;
-        l->is_table = a->type == ACT_LOOK_TABLE;
+        l->is_table = a->type == ACT_READ_TABLE;
         fx_copy(l->table, a->table);
         fx_copy(l->key, a->key);
     } else if (a->type == ACT_STREAM_OPEN || a->type == ACT_STREAM_READ) {
@@ -618,10 +618,10 @@ static inline void fx_pump(struct fx *f)
                 moved = fx_exchange(f, &f->peers[i]) || moved;
             }
         }
-        while (!f->by_hand && f->looks_count > 0) {
-            struct fx_look l = f->looks[0];
-            f->looks_count--;
-            memmove(f->looks, f->looks + 1, f->looks_count * sizeof *f->looks);
+        while (!f->by_hand && f->reader_count > 0) {
+            struct fx_look l = f->reads[0];
+            f->reader_count--;
+            memmove(f->reads, f->reads + 1, f->reader_count * sizeof *f->reads);
             if (l.is_table) {
                 fx_answer_table(f, &l);
             } else {
@@ -906,7 +906,7 @@ static inline const char *fx_there(const struct fx_peer *peer,
 
 /* --- often needed -------------------------------------------------------- */
 
-/* A large value whose look and stream were answered up to its first piece. */
+/* A large value whose read and stream were answered up to its first piece. */
 static inline void fx_begin_large(struct fx *f, const char *key)
 {
     fx_put_large(f, "t", key, key, 20000);

@@ -12,11 +12,11 @@ endfunction()
 drover_sync_test(boot)
 drover_sync_test(index)
 drover_sync_test(view)
-drover_sync_test(reign)
+drover_sync_test(term)
 drover_sync_test(scan)
 # The test moves the clock, and comes between a scan and what it calls.
 target_link_options(unit_sync_scan PRIVATE -Wl,--wrap=clock_real_ns
-                    -Wl,--wrap=look_key -Wl,--wrap=walk_db)
+                    -Wl,--wrap=value_read -Wl,--wrap=walk_db)
 
 # Speed and memory, by hand: cmake --build BUILD --target bench_index
 add_executable(bench_index EXCLUDE_FROM_ALL
@@ -60,7 +60,7 @@ set_tests_properties(integration_link_ssh PROPERTIES TIMEOUT 900 ENVIRONMENT
   "SSH_LAB=${CMAKE_CURRENT_LIST_DIR}/../integration/ssh_lab.sh")
 
 # drover-replica's parts.
-foreach(module IN ITEMS trash meta fresh role sync_group session disk sandbox stages dress)
+foreach(module IN ITEMS trash meta fresh role sync_group session disk sandbox stages perms)
   add_executable(unit_replica_${module}
                  ${CMAKE_CURRENT_LIST_DIR}/test_replica_${module}.c)
   target_link_libraries(unit_replica_${module} PRIVATE drover_replica
@@ -82,7 +82,7 @@ add_library(drover_sync_support STATIC
   ${CMAKE_CURRENT_LIST_DIR}/../support/receiver_rig.c
   ${CMAKE_CURRENT_LIST_DIR}/../support/wire_recode.c)
 target_link_libraries(drover_sync_support PUBLIC drover_sync drover_flags)
-foreach(module IN ITEMS state hint wire wire_hostile receiver receiver_aside
+foreach(module IN ITEMS state hint wire wire_hostile receiver receiver_deferred
                         receiver_query receiver_threads receiver_random
                         protocol_doc)
   drover_sync_test(${module})
@@ -112,8 +112,8 @@ drover_sync_test(age)
 drover_sync_test(changelog)
 drover_sync_test(gate)
 drover_sync_test(pace)
-foreach(module IN ITEMS primary heard aside refused stuck uncompared unread differs modes brake dirid primary_bounds primary_compare
-                        primary_session primary_stream primary_walk leaving unborn)
+foreach(module IN ITEMS primary heard stalled refused stuck uncompared unread differs modes brake dirid primary_bounds primary_compare
+                        primary_session primary_stream primary_walk moved_out unborn)
   drover_sync_test(${module})
   target_link_libraries(unit_sync_${module} PRIVATE drover_sync_support)
 endforeach()

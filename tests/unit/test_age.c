@@ -166,7 +166,7 @@ static void what_is_settled_is_not_young(void **state)
     struct age_key k = key_of(1, 0);
     age_count(&a, age_come(&a, &k), true);
     assert_int_equal(a.young_sum, 1);
-    age_settle(&a);
+    age_advance(&a);
     assert_int_equal(a.young_sum, 0);
     steps(&a, AGE_STEPS + 1);
     assert_int_equal(a.young_sum, 0);

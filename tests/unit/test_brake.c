@@ -350,7 +350,7 @@ static uint64_t move_away(struct fx *f)
     return move;
 }
 
-static void tell_moved(struct fx *f, const char *to)
+static void report_moved(struct fx *f, const char *to)
 {
     for (int i = 0; i < KEYS; i++) {
         if (to != NULL) {
@@ -372,7 +372,7 @@ static void test_a_table_that_moved_out_is_held_whole(void **state)
     uint64_t move = move_away(f);
     fx_beat(f, 2);
     assert_int_equal(kept(r, 0, KEYS), KEYS);
-    tell_moved(f, NULL);
+    report_moved(f, NULL);
     fx_beat(f, 2);
     assert_int_equal(kept(r, 0, KEYS), KEYS);
     assert_false(fx_passed(f, r));
@@ -422,7 +422,7 @@ static void test_an_older_place_in_the_log_waits_for_the_move(void **state)
     fx_answer(f, "t", NULL);
     fx_beat(f, 3);
     assert_int_equal(kept(r, 0, KEYS), KEYS);
-    tell_moved(f, NULL);
+    report_moved(f, NULL);
     primary_moved(f->p, move, f->now_ms);
     fx_beat(f, 15);
     assert_int_equal(kept(r, 0, KEYS), KEYS);
@@ -444,7 +444,7 @@ static void test_a_move_waits_for_no_other(void **state)
     }
     r = fx_real_equal(f);
     uint64_t move = move_away(f);
-    tell_moved(f, "u");
+    report_moved(f, "u");
     uint64_t barrier = primary_tail(f->p);
     /* Another begins, and its end does not come. */
     assert_int_not_equal(primary_moving(f->p), 0);
@@ -474,7 +474,7 @@ static void test_deletes_that_went_with_a_drop_are_not_forgotten(void **state)
     }
     r = fx_real_equal(f);
     uint64_t move = move_away(f);
-    tell_moved(f, NULL);
+    report_moved(f, NULL);
     fx_set(f, "t", "new", "of another directory");
     fx_hint_table(f, "t", true);
     primary_moved(f->p, move, f->now_ms);
@@ -677,8 +677,8 @@ static void test_what_the_first_scan_leaves_is_established(void **state)
     fx_index(f);
     for (int i = 0; i < KEYS; i++) {
         fx_put(f, "t", name_of(i), "value");
-        assert_true(primary_hint_left(f->p, bytes_of("t", 1),
-                                      bytes_of(name_of(i), 3), f->now_ms));
+        assert_true(primary_hint_skipped(f->p, bytes_of("t", 1),
+                                         bytes_of(name_of(i), 3), f->now_ms));
     }
     primary_index_ready(f->p, f->now_ms);
     fx_beat(f, 12); /* they are read late */

@@ -142,7 +142,7 @@ static void test_leaving_frees_what_only_it_waited_for(void **state)
     change(&log, "x", ~UINT64_C(0));
     change(&log, "y", UINT64_C(1) << a);
     change(&log, "z", UINT64_C(1) << b);
-    changelog_leave(&log, a);
+    changelog_unsubscribe(&log, a);
     assert_int_equal(log.nodes, 2);
     assert_int_equal(HASH_COUNT(log.records), 2);
     assert_string_equal(take(&log, b, NULL), "x");
@@ -184,7 +184,7 @@ static void test_there_is_room_for_64_members(void **state)
     assert_int_equal(changelog_join(&log), -1);
     change(&log, "x", ~UINT64_C(0));
     assert_string_equal(take(&log, 63, NULL), "x");
-    changelog_leave(&log, 7);
+    changelog_unsubscribe(&log, 7);
     assert_int_equal(changelog_join(&log), 7);
     assert_string_equal(take(&log, 7, NULL), "-");
     changelog_deinit(&log);
@@ -290,7 +290,7 @@ static void test_any_order_of_calls_matches_the_model(void **state)
             if (what == 97) {
                 changelog_forget(&log, r);
             } else {
-                changelog_leave(&log, r);
+                changelog_unsubscribe(&log, r);
                 m.member[r] = false;
             }
         } else {

@@ -27,7 +27,7 @@
 #include <cmocka.h>
 
 #include "agent/control/control.h"
-#include "agent/control/control_strangers.h"
+#include "agent/control/control_unprivileged.h"
 #include "store/base/cleanup.h"
 #include "sync/errors/state.h"
 
@@ -970,7 +970,7 @@ static void a_strangers_view_holds_no_name(void **state)
         "SECRET", "key", "SECRET");
     assert_non_null(answer);
     json_incref(answer); /* it is others' as well */
-    json_t *view = strangers_view(answer);
+    json_t *view = unprivileged_view(answer);
     char *text = json_dumps(view, CONTROL_JSON);
     char *own = json_dumps(answer, CONTROL_JSON);
     assert_null(strstr(text, "SECRET"));
@@ -992,15 +992,15 @@ static void strangers_cost_a_bounded_part_of_the_time(void **state)
     (void)state;
     static const unsigned crowds[] = {1, 3, 200};
     for (size_t c = 0; c < sizeof crowds / sizeof crowds[0]; c++) {
-        struct strangers s = {.all_paid_ns = 0};
+        struct unprivileged s = {.all_paid_ns = 0};
         uint64_t begin_ns = 1, now_ns = begin_ns, used_ns = 0;
         while (now_ns < 60 * (uint64_t)1000000000) {
             bool ran = false;
             for (unsigned u = 0; u < crowds[c]; u++) {
-                if (strangers_may(&s, 1000 + u, now_ns)) {
+                if (unprivileged_may(&s, 1000 + u, now_ns)) {
                     now_ns += 1000000;
                     used_ns += 1000000;
-                    strangers_pay(&s, 1000 + u, now_ns, 1000000);
+                    unprivileged_pay(&s, 1000 + u, now_ns, 1000000);
                     ran = true;
                 }
             }
@@ -1014,13 +1014,13 @@ static void strangers_cost_a_bounded_part_of_the_time(void **state)
 static void one_strangers_haste_is_not_anothers_wait(void **state)
 {
     (void)state;
-    struct strangers s = {.all_paid_ns = 0};
-    while (strangers_may(&s, 1000, 1)) {
-        strangers_pay(&s, 1000, 1, 1000000);
+    struct unprivileged s = {.all_paid_ns = 0};
+    while (unprivileged_may(&s, 1000, 1)) {
+        unprivileged_pay(&s, 1000, 1, 1000000);
     }
-    assert_true(strangers_may(&s, 1001, 1));
-    assert_false(strangers_may(&s, 1000, 1));
-    assert_true(strangers_may(&s, 1000, 60 * (uint64_t)1000000000));
+    assert_true(unprivileged_may(&s, 1001, 1));
+    assert_false(unprivileged_may(&s, 1000, 1));
+    assert_true(unprivileged_may(&s, 1000, 60 * (uint64_t)1000000000));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -20,7 +20,7 @@ static struct coverage started(void)
     (void)coverage_root_here(&c);
     (void)coverage_scan(&c, true, 0, 0);
     assert_true(coverage_scan_ended(&c, 100, &FULL).ready);
-    assert_true(coverage_settled(&c) && coverage_sees_all(&c, 0));
+    assert_true(coverage_complete(&c) && coverage_sees_all(&c, 0));
     return c;
 }
 
@@ -30,14 +30,14 @@ static void nothing_is_seen_before_the_first_scan(void **state)
 
     (void)state;
     coverage_root_found(&c);
-    assert_false(coverage_settled(&c));
+    assert_false(coverage_complete(&c));
     struct coverage_back back = coverage_root_here(&c);
     assert_false(back.was_here || back.was_missed);
     assert_true(coverage_scan(&c, true, 0, 0));
-    assert_false(coverage_settled(&c) || coverage_sees_all(&c, 0));
+    assert_false(coverage_complete(&c) || coverage_sees_all(&c, 0));
     struct coverage_next next = coverage_scan_ended(&c, 100, &FULL);
     assert_true(next.ready && !next.moved && !next.readable);
-    assert_true(coverage_settled(&c) && coverage_sees_all(&c, 0));
+    assert_true(coverage_complete(&c) && coverage_sees_all(&c, 0));
     assert_false(coverage_scan(&c, false, 200, 0));
     assert_false(coverage_scan_ended(&c, 300, &FULL).ready);
 }
@@ -50,7 +50,7 @@ static void lost_events_are_owed_a_scan_that_began_later(void **state)
     coverage_stale(&c);
     coverage_wait(&c, true);
     assert_true(coverage_waits(&c));
-    assert_false(coverage_settled(&c) || coverage_sees_all(&c, 0));
+    assert_false(coverage_complete(&c) || coverage_sees_all(&c, 0));
     /* One that ran then proves nothing. */
     assert_false(coverage_scan_ended(&c, 200, &FULL).ready);
     assert_false(coverage_sees_all(&c, 0));
@@ -62,7 +62,7 @@ static void lost_events_are_owed_a_scan_that_began_later(void **state)
     assert_false(coverage_scan_ended(&c, 400, &another).ready);
     assert_false(coverage_sees_all(&c, 0));
     assert_true(coverage_scan_ended(&c, 500, &FULL).ready);
-    assert_true(coverage_settled(&c) && coverage_sees_all(&c, 0));
+    assert_true(coverage_complete(&c) && coverage_sees_all(&c, 0));
 }
 
 /* A periodic scan owes nothing: what was seen stays seen. */
@@ -72,9 +72,9 @@ static void a_scan_in_good_times_takes_nothing_back(void **state)
 
     (void)state;
     coverage_wait(&c, false);
-    assert_true(coverage_settled(&c) && coverage_sees_all(&c, 0));
+    assert_true(coverage_complete(&c) && coverage_sees_all(&c, 0));
     (void)coverage_scan(&c, false, 200, 0);
-    assert_true(coverage_settled(&c) && coverage_sees_all(&c, 0));
+    assert_true(coverage_complete(&c) && coverage_sees_all(&c, 0));
 }
 
 static void a_failed_scan_pays_no_debt_and_is_tried_again(void **state)
@@ -104,14 +104,14 @@ static void a_lost_root_is_seen_again_after_a_scan(void **state)
     coverage_root_lost(&c);
     assert_false(coverage_waits(&c) || coverage_sees_all(&c, 0));
     coverage_root_found(&c);
-    assert_false(coverage_settled(&c) || coverage_sees_all(&c, 0));
+    assert_false(coverage_complete(&c) || coverage_sees_all(&c, 0));
     struct coverage_back back = coverage_root_here(&c);
     assert_true(back.was_here && back.was_missed);
     coverage_stale(&c);
     (void)coverage_scan(&c, true, 200, 0);
-    assert_false(coverage_settled(&c) || coverage_sees_all(&c, 0));
+    assert_false(coverage_complete(&c) || coverage_sees_all(&c, 0));
     assert_true(coverage_scan_ended(&c, 300, &FULL).ready);
-    assert_true(coverage_settled(&c) && coverage_sees_all(&c, 0));
+    assert_true(coverage_complete(&c) && coverage_sees_all(&c, 0));
     assert_false(coverage_root_here(&c).was_missed); /* told once */
 }
 
@@ -123,10 +123,10 @@ static void without_a_root_or_an_index_nothing_is_claimed(void **state)
 
     (void)state;
     coverage_stale(&c);
-    assert_false(coverage_settled(&c));
+    assert_false(coverage_complete(&c));
     c = started();
     coverage_root_lost(&c);
-    assert_false(coverage_settled(&c) || coverage_sees_all(&c, 0));
+    assert_false(coverage_complete(&c) || coverage_sees_all(&c, 0));
     coverage_notes_missed(&c);
     assert_false(coverage_scan_ended(&c, 200, &moved).moved);
 }
@@ -154,7 +154,7 @@ static void what_cannot_be_read_is_looked_at_until_it_can(void **state)
     (void)coverage_scan(&c, false, 200, 0);
     struct coverage_next next = coverage_scan_ended(&c, 10000, &locked);
     assert_false(next.readable || coverage_sees_all(&c, 0));
-    assert_true(coverage_settled(&c)); /* nothing is owed that could be paid */
+    assert_true(coverage_complete(&c)); /* nothing is owed that could be paid */
     assert_false(coverage_poll_due(&c, 0, 10000 + 4999));
     assert_true(coverage_poll_due(&c, 0, 10000 + 5000));
     coverage_wait(&c, false);

@@ -72,7 +72,7 @@ test_what_a_verify_found_is_a_state_until_it_is_repaired(void **state)
     fx_free(f);
 }
 
-/* Nothing repairs what a dry run finds; nor does a look that is less close
+/* Nothing repairs what a dry run finds; nor does a read that is less close
  * prove that it is gone. */
 static void test_what_a_dry_run_found_stays_until_it_is_repaired(void **state)
 {
@@ -98,7 +98,7 @@ static void test_what_a_dry_run_found_stays_until_it_is_repaired(void **state)
     fx_free(f);
 }
 
-/* Somebody else repaired it: a look that finds nothing is proof. */
+/* Somebody else repaired it: a read that finds nothing is proof. */
 static void test_a_verify_that_finds_nothing_ends_it(void **state)
 {
     struct fx *f = fx_new();

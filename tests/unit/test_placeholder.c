@@ -246,7 +246,7 @@ static void no_reader_asks_for_its_lock(void **state)
     struct drover_error e;
     struct buf value = BUF_NULL;
     struct large *large;
-    struct look look;
+    struct reading reading;
     char out[8];
     size_t len;
     int seen = 0;
@@ -262,11 +262,13 @@ static void no_reader_asks_for_its_lock(void **state)
     assert_int_equal(drover_each(l->db, ROOT, ROOT, 0, 0, on_pair, &seen, NULL),
                      0);
     assert_int_equal(seen, 0);
-    assert_int_equal(look_key(l->f.fd, "k", 1, 100, &value, &look, &l->f.err),
-                     LOOK_VALUE);
-    assert_int_equal(look.stat.size, 0);
-    assert_int_equal(large_open(l->f.fd, "k", 1, 5, &large, &look, &l->f.err),
-                     LOOK_CHANGING);
+    assert_int_equal(
+        value_read(l->f.fd, "k", 1, 100, &value, &reading, &l->f.err),
+        READ_VALUE);
+    assert_int_equal(reading.stat.size, 0);
+    assert_int_equal(
+        large_open(l->f.fd, "k", 1, 5, &large, &reading, &l->f.err),
+        READ_CHANGING);
     assert_int_equal(share_locks, 0);
     buf_deinit(&value);
 }

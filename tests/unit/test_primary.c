@@ -62,7 +62,7 @@ static void test_one_look_serves_all_replicas(void **state)
     fx_heard(a, "SET t/x=one #1\n");
     fx_heard(b, "SET t/x=one #1\n");
     primary_counts(f->p, &c);
-    assert_int_equal(c.looks, 1);
+    assert_int_equal(c.reads, 1);
     fx_free(f);
 }
 
@@ -162,7 +162,7 @@ test_a_commit_seen_after_the_look_proves_nothing_about_it(void **state)
     f->by_hand = true;
     fx_put(f, "t", "x", "");
     fx_hint(f, "t", "x", HINT_CREATED);
-    /* The look reads the placeholder; its answer comes after the rename. */
+    /* The read reads the placeholder; its answer comes after the rename. */
     struct index_entry e;
     primary_hint_key(f->p, "t", 1, "x", 1, HINT_COMMITTED, f->now_ms);
     fx_answer(f, "t", "x");
@@ -354,8 +354,8 @@ test_a_dropped_table_outdates_what_was_read_of_its_keys(void **state)
     fx_erase(f, "t", "y");
     f->by_hand = false;
     fx_pump(f);
-    while (f->looks_count > 0) {
-        fx_answer(f, f->looks[0].table, f->looks[0].key);
+    while (f->reader_count > 0) {
+        fx_answer(f, f->reads[0].table, f->reads[0].key);
     }
     assert_null(memmem(r->heard.data, r->heard.len, "SET", 3));
     fx_free(f);

@@ -107,13 +107,13 @@ static void test_a_comparison_that_never_finds_quiet_begins_anyway(void **state)
     f->by_hand = true;
     fx_set(f, "t", "b0", "");
     primary_compare_soon(f->p);
-    for (int i = 1; i < 40; i++) { /* a look is always under way */
+    for (int i = 1; i < 40; i++) { /* a read is always under way */
         const char *key = i % 2 != 0 ? "b1" : "b0";
         fx_set(f, "t", key, "value");
         fx_wait(f, 1000);
-        while (f->looks_count > 1) {
-            fx_answer(f, f->looks[0].table,
-                      f->looks[0].is_table ? NULL : f->looks[0].key);
+        while (f->reader_count > 1) {
+            fx_answer(f, f->reads[0].table,
+                      f->reads[0].is_table ? NULL : f->reads[0].key);
         }
     }
     assert_string_equal(fx_there(r, "t", "x"), "two");
@@ -584,8 +584,8 @@ static void test_verify_finds_what_differs_and_changes_nothing(void **state)
 
 static void left(struct fx *f, const char *table, const char *key)
 {
-    assert_true(primary_hint_left(f->p, bytes_of(table, strlen(table)),
-                                  bytes_of(key, strlen(key)), f->now_ms));
+    assert_true(primary_hint_skipped(f->p, bytes_of(table, strlen(table)),
+                                     bytes_of(key, strlen(key)), f->now_ms));
     fx_pump(f);
 }
 
@@ -601,10 +601,10 @@ static void test_a_blank_replica_gets_what_the_first_scan_leaves(void **state)
     fx_put(f, "t", "a", "one");
     fx_put(f, "t", "b", "two");
     fx_key(f, true, "t", "")->exists = true;
-    assert_int_equal(primary_left_room(f->p), -1);
+    assert_int_equal(primary_skip_room(f->p), -1);
     fx_up(f, r);
     fx_beat(f, 2);
-    assert_true(primary_left_room(f->p) > 0);
+    assert_true(primary_skip_room(f->p) > 0);
     primary_counts(f->p, &before);
     left(f, "t", "a");
     left(f, "t", "b");
@@ -616,7 +616,7 @@ static void test_a_blank_replica_gets_what_the_first_scan_leaves(void **state)
     assert_int_equal(index_count(f->ix), 2);
     assert_false(fx_passed(f, r)); /* it is equal only when compared */
     primary_index_ready(f->p, f->now_ms);
-    assert_int_equal(primary_left_room(f->p), -1);
+    assert_int_equal(primary_skip_room(f->p), -1);
     fx_drained(f);
     fx_beat(f, 5);
     assert_true(fx_passed(f, r));
@@ -635,7 +635,7 @@ static void test_only_a_blank_replica_makes_room_for_what_is_left(void **state)
     fx_up(f, r);
     wire_put_ready(&r->say, &ready);
     fx_pump(f);
-    assert_int_equal(primary_left_room(f->p), -1);
+    assert_int_equal(primary_skip_room(f->p), -1);
     fx_put(f, "t", "a", "one");
     left(f, "t", "a");
     fx_heard(r, "");

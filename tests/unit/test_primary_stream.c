@@ -40,12 +40,12 @@ test_a_refusal_that_crosses_an_abort_is_no_protocol_error(void **state)
         fx_pump(f);
     }
     fx_heard(r, "SET_BEGIN t/x #1\nSET_ABORT #1\n");
-    uint64_t fence = r->ping_id;
+    uint64_t abort_ping = r->ping_id;
     fx_wait(f, 100);
     fx_heard(r, ""); /* not again before the replica has answered */
     fx_nak(f, r, 1);
     assert_false(f->closed[r->replica]);
-    struct wire_pong pong = {.id = fence};
+    struct wire_pong pong = {.id = abort_ping};
     wire_put_pong(&r->say, &pong);
     f->streams_by_hand = false;
     fx_pump(f);
@@ -113,8 +113,8 @@ test_a_stream_given_up_at_once_is_neither_opened_nor_closed(void **state)
     f->by_hand = f->streams_by_hand = true;
     fx_put_large(f, "t", "x", "x", 20000);
     fx_hint(f, "t", "x", HINT_COMMITTED);
-    struct fx_look l = f->looks[0];
-    f->looks_count = 0;
+    struct fx_look l = f->reads[0];
+    f->reader_count = 0;
     fx_answer_look(f, &l);
     r->up = false;
     primary_link_down(f->p, r->replica, NULL, false, f->now_ms);
@@ -169,7 +169,7 @@ test_the_index_may_learn_of_a_key_from_two_sides_at_once(void **state)
     fx_heard(r, "SET t/x=small #2\n");
     fx_ack(f, r, 2);
     /* The stream ends well: it was read before the change. */
-    struct looked l = {.result = LOOK_VALUE};
+    struct read_answer l = {.result = READ_VALUE};
     primary_stream_data(f->p, id, NULL, 0, &l, f->now_ms);
     f->streams_by_hand = false;
     fx_pump(f);
@@ -200,7 +200,7 @@ test_an_old_stream_does_not_overwrite_what_a_look_told_the_index(void **state)
         index_get(f->ix, index_name_key(&plain_key, "t", 1, "x", 1), &e));
     fx_heard(a, "SET_BEGIN t/x #1\n");
     fx_set(f, "t", "x", "small");
-    struct looked l = {.result = LOOK_VALUE};
+    struct read_answer l = {.result = READ_VALUE};
     primary_stream_data(f->p, id, NULL, 0, &l, f->now_ms);
     assert_true(
         index_get(f->ix, index_name_key(&plain_key, "t", 1, "x", 1), &e));

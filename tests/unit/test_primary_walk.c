@@ -303,7 +303,7 @@ static void test_nobody_waits_for_who_is_about_to_need_a_walk(void **state)
     fx_free(f);
 }
 
-/* Nothing is known of the link yet, and no look was answered: few repairs are
+/* Nothing is known of the link yet, and no read was answered: few repairs are
  * taken from what the walk finds, for they cannot be overtaken. */
 static void test_repairs_of_an_unknown_link_are_few(void **state)
 {

@@ -101,16 +101,16 @@ static const char *parse_block(const char *p, struct buf *out)
 /* The only example of `name`. */
 static void example(const char *name, struct buf *out)
 {
-    char fence[64];
-    int n = snprintf(fence, sizeof fence, FENCE "%s\n", name);
-    const char *at = strstr(doc, fence);
+    char abort_ping[64];
+    int n = snprintf(abort_ping, sizeof abort_ping, FENCE "%s\n", name);
+    const char *at = strstr(doc, abort_ping);
 
     if (at == NULL) {
         fail_msg("PROTOCOL.md has no example of %s", name);
         return;
     }
     at = parse_block(at + n, out);
-    if (strstr(at, fence) != NULL) {
+    if (strstr(at, abort_ping) != NULL) {
         fail_msg("PROTOCOL.md has two examples of %s", name);
     }
 }

@@ -179,9 +179,9 @@ static void test_what_waits_behind_a_refused_key_stands_aside(void **state)
     fx_set(f, "t", "a", "2"); /* while it is under way again */
     assert_int_equal(repl->flights_count, 2);
     refuse(f, r, 1, ERR_NOSPACE, ENOSPC, "full");
-    assert_int_equal(repl->aside, repl->flights_count);
+    assert_int_equal(repl->stalled, repl->flights_count);
     fx_set(f, "t", "a", "3");
-    assert_int_equal(repl->aside, repl->flights_count);
+    assert_int_equal(repl->stalled, repl->flights_count);
     fx_free(f);
 }
 

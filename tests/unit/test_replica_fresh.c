@@ -72,7 +72,7 @@ static int tell(struct bench *b, int64_t fresh_s)
                                .state = "streaming",
                                .fresh_ns = fresh_s * NS_PER_S};
 
-    return fresh_tell(&b->fresh, &f, &b->f.err);
+    return fresh_report(&b->fresh, &f, &b->f.err);
 }
 
 /* In seconds; -1: there is none. */

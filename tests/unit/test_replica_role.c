@@ -76,7 +76,7 @@ static enum role role_now(struct bench *b)
 {
     struct role_facts f;
 
-    assert_int_equal(role_look(b->meta_fd, &f, &b->err), 0);
+    assert_int_equal(role_inspect(b->meta_fd, &f, &b->err), 0);
     return f.role;
 }
 
@@ -213,7 +213,7 @@ static void a_copy_that_never_met_its_primary_needs_an_epoch(void **state)
     put_text(b->meta_fd, "replica", REPLICA_TEXT("0"));
     assert_int_equal(promote(b, true, 0), ERR_REFUSED);
     assert_non_null(strstr(b->err.msg, "--epoch"));
-    assert_int_equal(promote(b, true, REIGN_FIRST_MAX + 1), ERR_REFUSED);
+    assert_int_equal(promote(b, true, TERM_FIRST_MAX + 1), ERR_REFUSED);
     assert_int_equal(promote(b, true, 8), 0);
     text_is(b->meta_fd, "epoch", "8\n");
 }
@@ -242,13 +242,12 @@ static void an_epoch_that_replicas_would_refuse_is_not_begun(void **state)
     put_replica(b); /* epoch 4 */
     assert_int_equal(promote(b, true, UINT64_MAX), ERR_REFUSED);
     assert_int_equal(b->err.id, DR_EPOCH_JUMP);
-    assert_int_equal(promote(b, true, 4 + REIGN_JUMP_MAX + 1), ERR_REFUSED);
+    assert_int_equal(promote(b, true, 4 + TERM_JUMP_MAX + 1), ERR_REFUSED);
     assert_non_null(strstr(b->err.msg, "1000004"));
-    assert_int_equal(promote(b, false, 4 + REIGN_JUMP_MAX), 0);
+    assert_int_equal(promote(b, false, 4 + TERM_JUMP_MAX), 0);
     assert_int_equal(promote(b, false, UINT64_MAX), ERR_REFUSED);
-    assert_int_equal(promote(b, false, 4 + 2 * REIGN_JUMP_MAX + 1),
-                     ERR_REFUSED);
-    assert_int_equal(promote(b, false, 4 + 2 * REIGN_JUMP_MAX), ROLE_THERE);
+    assert_int_equal(promote(b, false, 4 + 2 * TERM_JUMP_MAX + 1), ERR_REFUSED);
+    assert_int_equal(promote(b, false, 4 + 2 * TERM_JUMP_MAX), ROLE_THERE);
     text_is(b->meta_fd, "epoch", "2000004\n");
 }
 
@@ -295,7 +294,7 @@ static void a_primary_becomes_a_replica_for_higher_epochs(void **state)
     put_text(b->meta_fd, "promoted", "x");
     assert_int_equal(demote(b), 0);
     assert_int_equal(b->demoted.epoch, 4);
-    assert_int_equal(role_look(b->meta_fd, &facts, &b->err), 0);
+    assert_int_equal(role_inspect(b->meta_fd, &facts, &b->err), 0);
     assert_int_equal(facts.role, ROLE_REPLICA);
     assert_int_equal(facts.epoch, 4);
     assert_false(exists(b->meta_fd, "id") || exists(b->meta_fd, "epoch") ||
@@ -554,7 +553,7 @@ static void what_a_primary_had_alone_is_kept_and_found(void **state)
     text_is(b->f.fd, "same.kv", "same");
 }
 
-/* Whoever walks all directories for tables and keys finds none of a reign that
+/* Whoever walks all directories for tables and keys finds none of a term that
  * is over. */
 static void kept_values_look_like_no_tables_or_keys(void **state)
 {
@@ -631,7 +630,7 @@ static void a_kept_table_with_an_impossible_name_is_refused(void **state)
     kept_close(&k);
 }
 
-static void several_reigns_are_found_in_order(void **state)
+static void several_terms_are_found_in_order(void **state)
 {
     struct bench *b = *state;
     uint64_t epoch;
@@ -698,7 +697,7 @@ int main(void)
         T(kept_values_look_like_no_tables_or_keys),
         T(values_kept_as_a_database_are_read),
         T(a_kept_table_with_an_impossible_name_is_refused),
-        T(several_reigns_are_found_in_order),
+        T(several_terms_are_found_in_order),
         T(nothing_is_kept_or_removed_through_a_link),
         T(without_keeping_nothing_is_kept),
     };

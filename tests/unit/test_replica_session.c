@@ -390,13 +390,13 @@ static struct wire_hello process_of(uint8_t origin, uint8_t process,
 }
 
 /* The hello is accepted and what it changes is stored. */
-static enum reign_change follow(struct pair *p, struct wire_hello h)
+static enum term_change follow(struct pair *p, struct wire_hello h)
 {
     struct meta_ident ident = {.epoch = 0};
 
     int rc = session_check(&p->m, &h, &ident, &p->f.err);
     assert_true(rc == 0 || rc == SESSION_NEW);
-    enum reign_change change = session_follow(&ident, &h);
+    enum term_change change = session_follow(&ident, &h);
     assert_int_equal(meta_ident_write(p->m.fd, &ident, &modes, &p->f.err), 0);
     return change;
 }
@@ -405,16 +405,16 @@ static void one_epoch_belongs_to_one_directory(void **state)
 {
     struct pair *p = *state;
 
-    assert_int_equal(follow(p, process_of(1, 1, 5)), REIGN_NEW);
-    assert_int_equal(follow(p, process_of(1, 1, 5)), REIGN_AS_IT_WAS);
-    assert_int_equal(follow(p, process_of(1, 2, 5)), REIGN_NEW_AGENT);
+    assert_int_equal(follow(p, process_of(1, 1, 5)), TERM_NEW);
+    assert_int_equal(follow(p, process_of(1, 1, 5)), TERM_AS_IT_WAS);
+    assert_int_equal(follow(p, process_of(1, 2, 5)), TERM_NEW_AGENT);
     assert_int_equal(check(p, process_of(2, 3, 5)), ERR_REFUSED);
     assert_int_equal(p->f.err.id, DR_TWO_PRIMARIES);
     assert_non_null(strstr(p->f.err.msg, "promote --epoch 6"));
     assert_int_equal(check(p, process_of(2, 3, 4)), ERR_REFUSED);
     assert_int_equal(p->f.err.id, DR_OLD_EPOCH);
     /* A higher epoch is anybody's, once. */
-    assert_int_equal(follow(p, process_of(2, 3, 6)), REIGN_NEW);
+    assert_int_equal(follow(p, process_of(2, 3, 6)), TERM_NEW);
     assert_int_equal(check(p, process_of(1, 2, 6)), ERR_REFUSED);
     assert_int_equal(p->f.err.id, DR_TWO_PRIMARIES);
 }
@@ -423,17 +423,17 @@ static void an_agent_whose_place_was_taken_does_not_come_back(void **state)
 {
     struct pair *p = *state;
 
-    assert_int_equal(follow(p, process_of(1, 1, 5)), REIGN_NEW);
+    assert_int_equal(follow(p, process_of(1, 1, 5)), TERM_NEW);
     for (uint8_t process = 2; process <= META_AGENTS; process++) {
-        assert_int_equal(follow(p, process_of(1, process, 5)), REIGN_NEW_AGENT);
+        assert_int_equal(follow(p, process_of(1, process, 5)), TERM_NEW_AGENT);
         for (uint8_t old = 1; old < process; old++) {
             assert_int_equal(check(p, process_of(1, old, 5)), ERR_REFUSED);
             assert_int_equal(p->f.err.id, DR_TWO_PRIMARIES);
         }
         assert_int_equal(check(p, process_of(1, process, 5)), 0);
     }
-    /* In a new reign everybody is new. */
-    assert_int_equal(follow(p, process_of(1, 1, 6)), REIGN_NEW);
+    /* In a new term everybody is new. */
+    assert_int_equal(follow(p, process_of(1, 1, 6)), TERM_NEW);
 }
 
 static void an_unknown_origin_is_learned_and_not_doubted(void **state)
@@ -443,9 +443,9 @@ static void an_unknown_origin_is_learned_and_not_doubted(void **state)
 
     memset(ident.db_id, 1, sizeof ident.db_id);
     assert_int_equal(meta_ident_write(p->m.fd, &ident, &modes, &p->f.err), 0);
-    assert_int_equal(follow(p, process_of(0, 1, 5)), REIGN_NEW_AGENT);
-    assert_int_equal(follow(p, process_of(7, 2, 5)), REIGN_NEW_AGENT);
-    assert_int_equal(follow(p, process_of(0, 3, 5)), REIGN_NEW_AGENT);
+    assert_int_equal(follow(p, process_of(0, 1, 5)), TERM_NEW_AGENT);
+    assert_int_equal(follow(p, process_of(7, 2, 5)), TERM_NEW_AGENT);
+    assert_int_equal(follow(p, process_of(0, 3, 5)), TERM_NEW_AGENT);
     assert_int_equal(check(p, process_of(8, 4, 5)), ERR_REFUSED);
 }
 

@@ -139,18 +139,18 @@ static void the_oldest_go_when_there_is_no_room_and_it_is_told(void **state)
 {
     struct fixture *f = *state;
     struct bin b;
-    char news[500];
+    char missed[500];
 
     open_bin(&b, f, 60, 3 * (TRASH_CHARGE_BYTES + 20));
     assert_int_equal(set_and_delete(&b, "a", "1"), INSTALL_DONE);
     assert_int_equal(set_and_delete(&b, "b", "2"), INSTALL_DONE);
     assert_int_equal(set_and_delete(&b, "c", "3"), INSTALL_DONE);
-    assert_false(trash_news(&b.t, news, sizeof news));
+    assert_false(trash_notice(&b.t, missed, sizeof missed));
     assert_int_equal(set_and_delete(&b, "d", "4"), INSTALL_DONE);
     assert_kept(&b, "t/b=1 t/c=1 t/d=1 ");
-    assert_true(trash_news(&b.t, news, sizeof news));
-    assert_non_null(strstr(news, "full"));
-    assert_false(trash_news(&b.t, news, sizeof news));
+    assert_true(trash_notice(&b.t, missed, sizeof missed));
+    assert_non_null(strstr(missed, "full"));
+    assert_false(trash_notice(&b.t, missed, sizeof missed));
     close_bin(&b);
     /* A smaller bound holds from the start on. */
     open_bin(&b, f, 60, TRASH_CHARGE_BYTES + 20);

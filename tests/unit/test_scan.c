@@ -3,7 +3,7 @@
  * A scan: it reads what may have changed and nothing else, overwrites no news,
  * and lets an entry go only when all of the database was seen without its key.
  *
- * The linker puts this file between the scan and clock_real_ns(), look_key()
+ * The linker puts this file between the scan and clock_real_ns(), value_read()
  * and walk_db(): time can be moved instead of waited for, and things can happen
  * at the worst moment every time. */
 #include "tests/unit/store_fixture.h"
@@ -24,8 +24,9 @@
  */
 
 static int64_t time_offset_ns;
-static void (*after_look)(int rc); /* called once, after the next look_key() */
-static const char *hidden_key;     /* the next walk does not see this key */
+static void (*after_look)(
+    int rc);                   /* called once, after the next value_read() */
+static const char *hidden_key; /* the next walk does not see this key */
 
 int64_t __real_clock_real_ns(void);
 int64_t __wrap_clock_real_ns(void);
@@ -34,18 +35,18 @@ int64_t __wrap_clock_real_ns(void)
     return __real_clock_real_ns() + time_offset_ns;
 }
 
-int __real_look_key(int dir_fd, const void *key, size_t key_len,
-                    size_t inline_max, struct buf *value, struct look *look_out,
-                    struct err *err);
-int __wrap_look_key(int dir_fd, const void *key, size_t key_len,
-                    size_t inline_max, struct buf *value, struct look *look_out,
-                    struct err *err);
-int __wrap_look_key(int dir_fd, const void *key, size_t key_len,
-                    size_t inline_max, struct buf *value, struct look *look_out,
-                    struct err *err)
+int __real_value_read(int dir_fd, const void *key, size_t key_len,
+                      size_t inline_max, struct buf *value,
+                      struct reading *reading_out, struct err *err);
+int __wrap_value_read(int dir_fd, const void *key, size_t key_len,
+                      size_t inline_max, struct buf *value,
+                      struct reading *reading_out, struct err *err);
+int __wrap_value_read(int dir_fd, const void *key, size_t key_len,
+                      size_t inline_max, struct buf *value,
+                      struct reading *reading_out, struct err *err)
 {
-    int rc =
-        __real_look_key(dir_fd, key, key_len, inline_max, value, look_out, err);
+    int rc = __real_value_read(dir_fd, key, key_len, inline_max, value,
+                               reading_out, err);
     void (*hook)(int) = after_look;
 
     after_look = NULL;
@@ -95,14 +96,14 @@ int __wrap_walk_db(const struct db *db, const struct walk_ops *ops, void *arg,
                    struct walk_counts *counts_out, struct err *err)
 {
     struct blind_walk b = {.ops = ops, .arg = arg, .hidden = hidden_key};
-    const struct walk_ops blind = {
+    const struct walk_ops lag_unknown = {
         .table_begin = blind_begin, .key = blind_key, .table_end = blind_end};
 
     if (hidden_key == NULL) {
         return __real_walk_db(db, ops, arg, counts_out, err);
     }
     hidden_key = NULL;
-    return __real_walk_db(db, &blind, &b, counts_out, err);
+    return __real_walk_db(db, &lag_unknown, &b, counts_out, err);
 }
 
 /* --- a database, its index, and what the scan told --------------------------
@@ -156,7 +157,7 @@ static int world_teardown(void **state)
 static void on_note(void *arg, enum scan_note note, const char *table,
                     size_t table_len, const char *key, size_t key_len)
 {
-    static const char *const names[] = {"", "CHANGED", "DOUBTFUL", "BUSY",
+    static const char *const names[] = {"", "CHANGED", "TENTATIVE", "BUSY",
                                         "UNREADABLE"};
     struct world *w = arg;
 
@@ -441,12 +442,12 @@ static void young_empty_file_is_doubtful_until_it_has_settled(void **state)
 
     put_text(w->f.fd, "ghost.kv", "");
     scan(w);
-    assert_notes(w, "CHANGED  DOUBTFUL /ghost ");
+    assert_notes(w, "CHANGED  TENTATIVE /ghost ");
     assert_int_equal(w->result.reread, 0); /* not even locked */
     assert_false(has(w, "", "ghost"));
     time_offset_ns = -100 * NS_PER_S; /* its ctime is in the future */
     scan(w);
-    assert_notes(w, "DOUBTFUL /ghost ");
+    assert_notes(w, "TENTATIVE /ghost ");
     time_offset_ns = 5 * NS_PER_S;
     scan(w);
     assert_notes(w, "CHANGED /ghost ");
@@ -462,7 +463,7 @@ static void doubtful_key_keeps_its_entry(void **state)
     put_text(w->f.fd, "one.kv", "");
     time_offset_ns = 0;
     scan(w);
-    assert_notes(w, "DOUBTFUL /one ");
+    assert_notes(w, "TENTATIVE /one ");
     assert_int_equal(w->result.vanished, 0);
     assert_value(w, "", "one", "1");
 }
@@ -479,7 +480,7 @@ static void empty_files_are_trusted_without_a_settle_time(void **state)
 
 static void empty_after_the_stat(int rc)
 {
-    assert_int_equal(rc, LOOK_LARGE);
+    assert_int_equal(rc, READ_LARGE);
     put_text(current->f.fd, "k.kv", "");
 }
 
@@ -494,7 +495,7 @@ static void value_that_turns_empty_under_the_read_is_doubtful(void **state)
     free(data);
     after_look = empty_after_the_stat;
     scan(w);
-    assert_notes(w, "CHANGED  DOUBTFUL /k ");
+    assert_notes(w, "CHANGED  TENTATIVE /k ");
     assert_false(has(w, "", "k"));
 }
 
@@ -524,7 +525,7 @@ static int held_fd;
 
 static void release_lock(int rc)
 {
-    assert_int_equal(rc, LOOK_BUSY);
+    assert_int_equal(rc, READ_BUSY);
     (void)close(held_fd);
 }
 
@@ -544,7 +545,7 @@ static void busy_key_is_looked_at_again_in_the_same_scan(void **state)
 
 static void remove_busy_table(int rc)
 {
-    assert_int_equal(rc, LOOK_BUSY);
+    assert_int_equal(rc, READ_BUSY);
     assert_int_equal(unlinkat(current->f.fd, "t.tbl/two.kv", 0), 0);
     assert_int_equal(unlinkat(current->f.fd, "t.tbl/three.kv", 0), 0);
     assert_int_equal(unlinkat(current->f.fd, "t.tbl", AT_REMOVEDIR), 0);
@@ -772,7 +773,7 @@ static void put_news(int rc)
 {
     struct index_entry e = news_of("k", "newer");
 
-    assert_int_equal(rc, LOOK_VALUE);
+    assert_int_equal(rc, READ_VALUE);
     assert_int_equal(index_put(current->ix, &e, &current->f.err), 0);
 }
 
@@ -798,7 +799,7 @@ static void news_that_come_during_the_read_stay(void **state)
 
 static void delete_with_event(int rc)
 {
-    assert_int_equal(rc, LOOK_VALUE);
+    assert_int_equal(rc, READ_VALUE);
     assert_int_equal(unlinkat(current->f.fd, "k.kv", 0), 0);
     index_remove(current->ix, index_name_key(&plain_key, "", 0, "k", 1));
 }
@@ -819,7 +820,7 @@ static void create_behind_the_scan(int rc)
 {
     struct index_entry e = news_of("late", "v");
 
-    assert_int_equal(rc, LOOK_VALUE);
+    assert_int_equal(rc, READ_VALUE);
     hidden_key = NULL;
     assert_int_equal(index_put(current->ix, &e, &current->f.err), 0);
 }
@@ -839,7 +840,7 @@ static void a_key_that_is_new_may_be_left_unread(void **state)
     make_table(w, "t.tbl");
     put_text(w->f.fd, "t.tbl/a.kv", "1");
     put_text(w->f.fd, "t.tbl/b.kv", "2");
-    w->opt.leave = leave_all_but_b;
+    w->opt.skip = leave_all_but_b;
     scan(w);
     assert_int_equal(w->rc, 0);
     assert_int_equal(w->result.left, 1);
@@ -850,10 +851,10 @@ static void a_key_that_is_new_may_be_left_unread(void **state)
     time_passes();
     put_text(w->f.fd, "t.tbl/b.kv", "new");
     put_text(w->f.fd, "t.tbl/c.kv", "3");
-    w->opt.leave = NULL;
+    w->opt.skip = NULL;
     scan(w);
     assert_true(has(w, "t", "a"));
-    w->opt.leave = leave_all_but_b;
+    w->opt.skip = leave_all_but_b;
     put_text(w->f.fd, "t.tbl/a.kv", "newer");
     scan(w);
     assert_int_equal(w->result.left, 0);

@@ -49,7 +49,7 @@ static void on_hint(void *arg, struct bytes table, const struct bytes *key)
     }
 }
 
-static void on_left(void *arg, struct bytes table, struct bytes key)
+static void on_skipped(void *arg, struct bytes table, struct bytes key)
 {
     struct bench *b = arg;
     struct index_entry e;
@@ -107,7 +107,7 @@ static void on_walk_ended(void *arg, uint64_t id, bool complete,
 static const struct scans_events events = {
     .ended = on_ended,
     .hint = on_hint,
-    .left = on_left,
+    .skipped = on_skipped,
     .missed = on_missed,
     .walk_room = on_room,
     .walk_found = on_found,
@@ -204,10 +204,10 @@ static void first_scan_leaves_keys_while_there_is_room(void **state)
 {
     struct bench *b = *state;
 
-    assert_false(scans_leaving(b->scans));
-    scans_set_left_room(b->scans, KEYS / 10);
+    assert_false(scans_skipping(b->scans));
+    scans_set_skip_room(b->scans, KEYS / 10);
     scans_ask(b->scans, false, true, on_done, b);
-    assert_true(scans_leaving(b->scans));
+    assert_true(scans_skipping(b->scans));
     wait_scans(b);
     assert_int_equal(b->done, 1);
     assert_int_equal(b->done_rc_bad, 0);
@@ -217,7 +217,7 @@ static void first_scan_leaves_keys_while_there_is_room(void **state)
     assert_int_equal(index_count(b->ix) + b->left, KEYS);
     /* Later ones read what the index lacks. */
     scans_ask(b->scans, false, false, on_done, b);
-    assert_false(scans_leaving(b->scans));
+    assert_false(scans_skipping(b->scans));
     wait_scans(b);
     assert_int_equal(index_count(b->ix), KEYS);
 }

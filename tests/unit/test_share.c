@@ -253,15 +253,15 @@ static void role_looker(struct play *p, int me, struct drover *db)
     (void)db;
     while (!stopped(p)) {
         const char *key = KEYS[prng_below(&prng, 3)];
-        struct look look;
+        struct reading reading;
         struct err e;
-        int rc =
-            look_key(p->f.fd, key, strlen(key), 1 << 20, &value, &look, &e);
+        int rc = value_read(p->f.fd, key, strlen(key), 1 << 20, &value,
+                            &reading, &e);
         if (rc < 0) {
             wrong(p, me, "look", e.msg);
-        } else if (rc == LOOK_VALUE && value.len == 0) {
+        } else if (rc == READ_VALUE && value.len == 0) {
             p->s->empty[me]++;
-        } else if (rc == LOOK_VALUE &&
+        } else if (rc == READ_VALUE &&
                    !is_whole((char *)value.data, value.len)) {
             wrong(p, me, "torn value", key);
         }
@@ -391,15 +391,15 @@ static void role_get_any(struct play *p, int me, struct drover *db)
 
 static void role_look_large(struct play *p, int me, struct drover *db)
 {
-    struct look look;
+    struct reading reading;
     struct large *l;
     struct err e;
 
     (void)db;
     while (!stopped(p)) {
-        int rc = large_open(p->f.fd, "one", 3, 5, &l, &look, &e);
-        if (rc == LOOK_VALUE) {
-            p->s->empty[me] += look.stat.size == 0;
+        int rc = large_open(p->f.fd, "one", 3, 5, &l, &reading, &e);
+        if (rc == READ_VALUE) {
+            p->s->empty[me] += reading.stat.size == 0;
             large_close(l);
         }
         p->s->done[me]++;

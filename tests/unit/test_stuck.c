@@ -82,7 +82,7 @@ static void test_what_waits_for_somebody_can_be_gone_through(void **state)
     const struct flight *at = stuck_next(repl, NULL);
     assert_non_null(at);
     assert_int_equal(stuck_why(at), STUCK_REFUSED);
-    stuck_say(f->p, at, 2, &err);
+    stuck_describe(f->p, at, 2, &err);
     assert_string_equal(err.msg,
                         "table t key a: disk full, and 2 more like it");
     at = stuck_next(repl, at);

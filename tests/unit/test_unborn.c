@@ -290,10 +290,10 @@ static void test_their_number_is_bounded(void **state)
                          f->now_ms);
         struct action a;
         while (primary_next_action(f->p, &a)) {
-            if (a.type == ACT_LOOK) {
-                struct looked l = {.result = LOOK_BUSY};
-                l.look.startemp = true;
-                primary_looked(f->p, a.id, &l, f->now_ms);
+            if (a.type == ACT_READ) {
+                struct read_answer l = {.result = READ_BUSY};
+                l.reading.startemp = true;
+                primary_key_read(f->p, a.id, &l, f->now_ms);
             }
         }
     }

@@ -10,9 +10,9 @@
 #include "store/layout/value.h"
 
 static int look(struct fixture *f, const char *key, struct buf *value,
-                struct look *out)
+                struct reading *out)
 {
-    return look_key(f->fd, key, strlen(key), 1000, value, out, &f->err);
+    return value_read(f->fd, key, strlen(key), 1000, value, out, &f->err);
 }
 
 /* Comes between the open and the share lock, once. */
@@ -55,19 +55,19 @@ static void a_value_replaced_before_the_lock_is_read_anew(void **state)
 {
     struct fixture *f = *state;
     struct buf value = BUF_NULL;
-    struct look l;
+    struct reading l;
     struct stat st;
 
     put_text(f->fd, "k.kv", "old");
     set_hook(f, replace_it);
-    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    assert_int_equal(look(f, "k", &value, &l), READ_VALUE);
     assert_null(before_lock);
     assert_int_equal(value.len, 3);
     assert_memory_equal(value.data, "new", 3);
     assert_int_equal(fstatat(f->fd, "k.kv", &st, 0), 0);
     assert_int_equal(l.stat.ino, st.st_ino);
     set_hook(f, remove_it);
-    assert_int_equal(look(f, "k", &value, &l), LOOK_GONE);
+    assert_int_equal(look(f, "k", &value, &l), READ_GONE);
     buf_deinit(&value);
 }
 
@@ -75,31 +75,31 @@ static void a_large_value_replaced_before_the_lock_is_opened_anew(void **state)
 {
     struct fixture *f = *state;
     struct large *large;
-    struct look l;
+    struct reading l;
     struct stat st;
 
     put_text(f->fd, "k.kv", "old");
     set_hook(f, replace_it);
     assert_int_equal(large_open(f->fd, "k", 1, 1000, &large, &l, &f->err),
-                     LOOK_VALUE);
+                     READ_VALUE);
     assert_null(before_lock);
     assert_int_equal(fstatat(f->fd, "k.kv", &st, 0), 0);
     assert_int_equal(l.stat.ino, st.st_ino);
     large_close(large);
     set_hook(f, remove_it);
     assert_int_equal(large_open(f->fd, "k", 1, 1000, &large, &l, &f->err),
-                     LOOK_GONE);
+                     READ_GONE);
 }
 
 static void a_value_comes_with_stat_and_digest(void **state)
 {
     struct fixture *f = *state;
     struct buf value = BUF_NULL;
-    struct look l;
+    struct reading l;
     struct stat st;
 
     put_text(f->fd, "k.kv", "hello");
-    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    assert_int_equal(look(f, "k", &value, &l), READ_VALUE);
     assert_int_equal(value.len, 5);
     assert_memory_equal(value.data, "hello", 5);
     assert_true(digest_equal(l.digest, digest_of("hello", 5)));
@@ -116,12 +116,12 @@ static void a_look_leaves_the_access_time_alone(void **state)
     const struct timespec old[2] = {{1000, 0}, {2000, 0}};
     struct fixture *f = *state;
     struct buf value = BUF_NULL;
-    struct look l;
+    struct reading l;
     struct stat st;
 
     put_text(f->fd, "k.kv", "hello");
     assert_int_equal(utimensat(f->fd, "k.kv", old, 0), 0);
-    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    assert_int_equal(look(f, "k", &value, &l), READ_VALUE);
     assert_int_equal(fstatat(f->fd, "k.kv", &st, 0), 0);
     assert_int_equal(st.st_atim.tv_sec, 1000);
     buf_deinit(&value);
@@ -134,11 +134,11 @@ static void a_link_to_somebody_elses_file_is_not_read(void **state)
     struct fixture *f = *state;
     struct buf value = BUF_NULL;
     struct large *large = NULL;
-    struct look l;
+    struct reading l;
 
     put_text(f->fd, "k.kv", "hello");
     assert_int_equal(linkat(f->fd, "k.kv", f->fd, "other", 0), 0);
-    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    assert_int_equal(look(f, "k", &value, &l), READ_VALUE);
     if (geteuid() != 0) {
         print_message("SKIP: only root may give files away\n");
         buf_deinit(&value);
@@ -152,7 +152,7 @@ static void a_link_to_somebody_elses_file_is_not_read(void **state)
                      ERR_PERM);
     /* One that is committed by a link has two names for an instant. */
     assert_int_equal(unlinkat(f->fd, "other", 0), 0);
-    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    assert_int_equal(look(f, "k", &value, &l), READ_VALUE);
     buf_deinit(&value);
 }
 
@@ -160,11 +160,11 @@ static void an_empty_value_is_a_value(void **state)
 {
     struct fixture *f = *state;
     struct buf value = BUF_NULL;
-    struct look l;
+    struct reading l;
 
     buf_put(&value, "rest", 4);
     put_text(f->fd, ".kv", "");
-    assert_int_equal(look(f, "", &value, &l), LOOK_VALUE);
+    assert_int_equal(look(f, "", &value, &l), READ_VALUE);
     assert_int_equal(value.len, 0);
     assert_true(digest_equal(l.digest, digest_of("", 0)));
     assert_false(digest_equal(l.digest, (struct digest){0, 0}));
@@ -175,9 +175,9 @@ static void a_missing_key_is_gone_and_stays_missing(void **state)
 {
     struct fixture *f = *state;
     struct buf value = BUF_NULL;
-    struct look l;
+    struct reading l;
 
-    assert_int_equal(look(f, "k", &value, &l), LOOK_GONE);
+    assert_int_equal(look(f, "k", &value, &l), READ_GONE);
     assert_false(exists(f->fd, "k.kv"));
     buf_deinit(&value);
 }
@@ -186,16 +186,16 @@ static void an_exclusive_lock_is_busy_and_a_share_lock_is_not(void **state)
 {
     struct fixture *f = *state;
     struct buf value = BUF_NULL;
-    struct look l;
+    struct reading l;
     struct stat st;
 
     put_text(f->fd, "k.kv", "v");
     assert_int_equal(fstatat(f->fd, "k.kv", &st, 0), 0);
     int held = hold_lock(f->fd, "k.kv", LOCK_SH);
-    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    assert_int_equal(look(f, "k", &value, &l), READ_VALUE);
     (void)close(held);
     held = hold_lock(f->fd, "k.kv", LOCK_EX);
-    assert_int_equal(look(f, "k", &value, &l), LOOK_BUSY);
+    assert_int_equal(look(f, "k", &value, &l), READ_BUSY);
     assert_int_equal(l.stat.ino, st.st_ino);
     assert_int_equal(l.dev, st.st_dev);
     (void)close(held);
@@ -206,10 +206,10 @@ static void no_lock_is_left_behind(void **state)
 {
     struct fixture *f = *state;
     struct buf value = BUF_NULL;
-    struct look l;
+    struct reading l;
 
     put_text(f->fd, "k.kv", "v");
-    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    assert_int_equal(look(f, "k", &value, &l), READ_VALUE);
     int fd = openat(f->fd, "k.kv", O_RDONLY | O_CLOEXEC);
     assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
     (void)close(fd);
@@ -221,12 +221,12 @@ static void more_than_inline_max_is_large(void **state)
     struct fixture *f = *state;
     struct buf value = BUF_NULL;
     char data[1001] = {0};
-    struct look l;
+    struct reading l;
 
     put_file(f->fd, "k.kv", data, 1000);
-    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    assert_int_equal(look(f, "k", &value, &l), READ_VALUE);
     put_file(f->fd, "k.kv", data, 1001);
-    assert_int_equal(look(f, "k", &value, &l), LOOK_LARGE);
+    assert_int_equal(look(f, "k", &value, &l), READ_LARGE);
     assert_int_equal(l.stat.size, 1001);
     assert_int_equal(value.len, 0);
     buf_deinit(&value);
@@ -238,7 +238,7 @@ static void what_is_no_file_is_not_a_key(void **state)
     static const char *const keys[] = {"dir", "fifo", "link"};
     struct buf value = BUF_NULL;
     struct large *large = NULL;
-    struct look l;
+    struct reading l;
 
     put_text(f->fd, "k.kv", "v");
     assert_int_equal(mkdirat(f->fd, "dir.kv", 0755), 0);
@@ -246,7 +246,7 @@ static void what_is_no_file_is_not_a_key(void **state)
     assert_int_equal(symlinkat("k.kv", f->fd, "link.kv"), 0);
     for (size_t i = 0; i < 3; i++) {
         /* A directory is evidence that there is no such key. */
-        int want = i == 0 ? LOOK_GONE : LOOK_NOT_A_KEY;
+        int want = i == 0 ? READ_GONE : READ_NOT_A_KEY;
         assert_int_equal(look(f, keys[i], &value, &l), want);
         assert_int_equal(large_open(f->fd, keys[i], strlen(keys[i]), 100,
                                     &large, &l, &f->err),
@@ -259,7 +259,7 @@ static void an_unreadable_key_is_an_error_with_its_name(void **state)
 {
     struct fixture *f = *state;
     struct buf value = BUF_NULL;
-    struct look l;
+    struct reading l;
 
     if (geteuid() == 0) {
         print_message("skipped: root may read everything\n");
@@ -298,10 +298,10 @@ static void streamed_digest_equals_digest_at_once(void **state)
 static struct large *open_large(struct fixture *f, int64_t hold_ms)
 {
     struct large *l = NULL;
-    struct look out;
+    struct reading out;
 
     assert_int_equal(large_open(f->fd, "k", 1, hold_ms, &l, &out, &f->err),
-                     LOOK_VALUE);
+                     READ_VALUE);
     assert_non_null(l);
     return l;
 }
@@ -322,7 +322,7 @@ static void a_large_value_is_read_in_pieces(void **state)
     struct fixture *f = *state;
     char data[10000];
     char got[10000];
-    struct look out;
+    struct reading out;
     size_t n = 0;
 
     memset(data, 'x', sizeof data);
@@ -334,7 +334,7 @@ static void a_large_value_is_read_in_pieces(void **state)
     }
     assert_int_equal(n, sizeof data);
     assert_memory_equal(got, data, sizeof data);
-    assert_int_equal(large_finish(l, &out, &f->err), LOOK_VALUE);
+    assert_int_equal(large_finish(l, &out, &f->err), READ_VALUE);
     assert_true(digest_equal(out.digest, digest_of(data, sizeof data)));
     large_close(l);
     large_close(NULL);
@@ -343,7 +343,7 @@ static void a_large_value_is_read_in_pieces(void **state)
 static void a_large_read_gives_its_lock_back(void **state)
 {
     struct fixture *f = *state;
-    struct look out;
+    struct reading out;
     char got[16];
 
     put_text(f->fd, "k.kv", "0123456789");
@@ -354,9 +354,9 @@ static void a_large_read_gives_its_lock_back(void **state)
     assert_int_equal(large_read(l, got, 16, &f->err), 5);
     assert_int_equal(large_read(l, got, 16, &f->err), 0);
     /* A writer is in there: nothing is proven. */
-    assert_int_equal(large_finish(l, &out, &f->err), LOOK_CHANGING);
+    assert_int_equal(large_finish(l, &out, &f->err), READ_CHANGING);
     (void)close(fd);
-    assert_int_equal(large_finish(l, &out, &f->err), LOOK_VALUE);
+    assert_int_equal(large_finish(l, &out, &f->err), READ_VALUE);
     assert_true(digest_equal(out.digest, digest_of("0123456789", 10)));
     large_close(l);
 
@@ -373,7 +373,7 @@ static void a_large_read_gives_its_lock_back(void **state)
 static void a_replaced_or_removed_large_value_is_the_old_one(void **state)
 {
     struct fixture *f = *state;
-    struct look out;
+    struct reading out;
     struct stat st;
     char got[16];
 
@@ -383,7 +383,7 @@ static void a_replaced_or_removed_large_value_is_the_old_one(void **state)
     struct large *l = open_large(f, 0);
     assert_int_equal(large_read(l, got, 10, &f->err), 10);
     assert_int_equal(renameat(f->fd, "new", f->fd, "k.kv"), 0);
-    assert_int_equal(large_finish(l, &out, &f->err), LOOK_VALUE);
+    assert_int_equal(large_finish(l, &out, &f->err), READ_VALUE);
     assert_true(out.replaced);
     assert_true(digest_equal(out.digest, digest_of("0123456789", 10)));
     assert_true(vstat_equal(out.stat, vstat_of(&st)));
@@ -392,7 +392,7 @@ static void a_replaced_or_removed_large_value_is_the_old_one(void **state)
     l = open_large(f, 0);
     assert_int_equal(large_read(l, got, 10, &f->err), 10);
     assert_int_equal(unlinkat(f->fd, "k.kv", 0), 0);
-    assert_int_equal(large_finish(l, &out, &f->err), LOOK_VALUE);
+    assert_int_equal(large_finish(l, &out, &f->err), READ_VALUE);
     assert_true(out.replaced);
     assert_true(digest_equal(out.digest, digest_of("abcdefghij", 10)));
     large_close(l);
@@ -403,7 +403,7 @@ static void a_replaced_or_removed_large_value_is_the_old_one(void **state)
 static void a_mix_is_found_behind_a_rename(void **state)
 {
     struct fixture *f = *state;
-    struct look out;
+    struct reading out;
     char got[16];
 
     put_text(f->fd, "k.kv", "aaaaaaaaaa");
@@ -418,7 +418,7 @@ static void a_mix_is_found_behind_a_rename(void **state)
     assert_int_equal(large_read(l, got + 5, 5, &f->err), 5);
     put_text(f->fd, "new", "cccccccccc");
     assert_int_equal(renameat(f->fd, "new", f->fd, "k.kv"), 0);
-    assert_int_equal(large_finish(l, &out, &f->err), LOOK_CHANGING);
+    assert_int_equal(large_finish(l, &out, &f->err), READ_CHANGING);
     large_close(l);
 }
 
@@ -433,13 +433,13 @@ static void read_copy(struct fixture *f, struct copy_room *room, char fill)
     enum { BYTES = 300000 };
     CLEANUP(freep) char *data = malloc(BYTES);
     CLEANUP(freep) char *got = malloc(BYTES);
-    struct look out;
+    struct reading out;
     size_t n = 0;
 
     memset(data, fill, BYTES);
     put_file(f->fd, "k.kv", data, BYTES);
     struct large *l = open_large(f, 0);
-    assert_int_equal(large_copy(l, room, &out, &f->err), LOOK_VALUE);
+    assert_int_equal(large_copy(l, room, &out, &f->err), READ_VALUE);
     assert_int_equal(out.stat.size, BYTES);
     put_text(f->fd, "k.kv", "in place, and shorter");
     for (int64_t rc; (rc = large_read(l, got + n, 7000, &f->err)) != 0;) {
@@ -448,7 +448,7 @@ static void read_copy(struct fixture *f, struct copy_room *room, char fill)
     }
     assert_int_equal(n, BYTES);
     assert_memory_equal(got, data, BYTES);
-    assert_int_equal(large_finish(l, &out, &f->err), LOOK_VALUE);
+    assert_int_equal(large_finish(l, &out, &f->err), READ_VALUE);
     assert_true(digest_equal(out.digest, digest_of(data, BYTES)));
     large_close(l);
     assert_int_equal(room->used_bytes, 0);
@@ -471,14 +471,14 @@ static void without_room_for_a_copy_the_file_is_read(void **state)
 {
     struct fixture *f = *state;
     struct copy_room none = {.dir_fd = -1};
-    struct look out;
+    struct reading out;
     char got[16];
 
     put_text(f->fd, "k.kv", "0123456789");
     struct large *l = open_large(f, 10000);
     assert_int_equal(large_copy(l, &none, &out, &f->err), 0);
     assert_int_equal(large_read(l, got, 16, &f->err), 10);
-    assert_int_equal(large_finish(l, &out, &f->err), LOOK_VALUE);
+    assert_int_equal(large_finish(l, &out, &f->err), READ_VALUE);
     assert_true(digest_equal(out.digest, digest_of("0123456789", 10)));
     large_close(l);
 }
@@ -489,15 +489,15 @@ static void nothing_is_copied_under_a_writers_lock(void **state)
 {
     struct fixture *f = *state;
     struct copy_room room = some_room(f, 10 << 20);
-    struct look out;
+    struct reading out;
 
     put_text(f->fd, "k.kv", "0123456789");
     struct large *l = open_large(f, 0);
     large_release(l);
     int fd = hold_lock(f->fd, "k.kv", LOCK_EX);
-    assert_int_equal(large_copy(l, &room, &out, &f->err), LOOK_CHANGING);
+    assert_int_equal(large_copy(l, &room, &out, &f->err), READ_CHANGING);
     (void)close(fd);
-    assert_int_equal(large_copy(l, &room, &out, &f->err), LOOK_VALUE);
+    assert_int_equal(large_copy(l, &room, &out, &f->err), READ_VALUE);
     fd = hold_lock(f->fd, "k.kv", LOCK_EX | LOCK_NB);
     (void)close(fd);
     large_close(l);
@@ -520,7 +520,7 @@ static void a_shorter_large_value_is_changed(void **state)
 static void a_mix_of_two_young_versions_is_found(void **state)
 {
     struct fixture *f = *state;
-    struct look out;
+    struct reading out;
     char got[16];
 
     for (int i = 0; i < 50; i++) {
@@ -529,7 +529,7 @@ static void a_mix_of_two_young_versions_is_found(void **state)
         assert_int_equal(large_read(l, got, 5, &f->err), 5);
         put_text(f->fd, "k.kv", "bbbbbbbbbb");
         assert_int_equal(large_read(l, got, 5, &f->err), 5);
-        assert_int_equal(large_finish(l, &out, &f->err), LOOK_CHANGING);
+        assert_int_equal(large_finish(l, &out, &f->err), READ_CHANGING);
         large_close(l);
     }
 }
@@ -541,7 +541,7 @@ static void an_old_value_is_seen_as_a_young_one_is(void **state)
     struct fixture *f = *state;
     struct buf value = BUF_NULL;
     char data[READ_QUICK_BYTES + 1];
-    struct look l;
+    struct reading l;
 
     memset(data, 'x', sizeof data);
     put_file(f->fd, "full.kv", data, READ_QUICK_BYTES);
@@ -553,32 +553,32 @@ static void an_old_value_is_seen_as_a_young_one_is(void **state)
     put_text(f->fd, "k.kv", "old");
     wait_until_old(f->fd);
 
-    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    assert_int_equal(look(f, "k", &value, &l), READ_VALUE);
     assert_memory_equal(value.data, "old", 3);
     assert_true(digest_equal(l.digest, digest_of("old", 3)));
     assert_int_equal(l.stat.size, 3);
-    assert_int_equal(look_key(f->fd, "k", 1, 2, &value, &l, &f->err),
-                     LOOK_LARGE);
+    assert_int_equal(value_read(f->fd, "k", 1, 2, &value, &l, &f->err),
+                     READ_LARGE);
     assert_int_equal(value.len, 0);
-    assert_int_equal(look(f, "empty", &value, &l), LOOK_VALUE);
+    assert_int_equal(look(f, "empty", &value, &l), READ_VALUE);
     assert_int_equal(value.len, 0);
     for (size_t n = 0; n < 2; n++) {
         const char *key = n == 0 ? "full" : "over";
         assert_int_equal(
-            look_key(f->fd, key, 4, sizeof data, &value, &l, &f->err),
-            LOOK_VALUE);
+            value_read(f->fd, key, 4, sizeof data, &value, &l, &f->err),
+            READ_VALUE);
         assert_int_equal(value.len, READ_QUICK_BYTES + n);
         assert_memory_equal(value.data, data, value.len);
     }
     assert_int_equal(renameat(f->fd, "moved.kv", f->fd, "elsewhere"), 0);
-    assert_int_equal(look(f, "moved", &value, &l), LOOK_GONE);
+    assert_int_equal(look(f, "moved", &value, &l), READ_GONE);
     assert_int_equal(unlinkat(f->fd, "gone.kv", 0), 0);
-    assert_int_equal(look(f, "gone", &value, &l), LOOK_GONE);
+    assert_int_equal(look(f, "gone", &value, &l), READ_GONE);
     int held = hold_lock(f->fd, "k.kv", LOCK_EX);
-    assert_int_equal(look(f, "k", &value, &l), LOOK_BUSY);
+    assert_int_equal(look(f, "k", &value, &l), READ_BUSY);
     (void)close(held);
     put_text(f->fd, "k.kv", "newer");
-    assert_int_equal(look(f, "k", &value, &l), LOOK_VALUE);
+    assert_int_equal(look(f, "k", &value, &l), READ_VALUE);
     assert_memory_equal(value.data, "newer", 5);
     buf_deinit(&value);
 }
@@ -586,19 +586,19 @@ static void an_old_value_is_seen_as_a_young_one_is(void **state)
 static void a_change_of_an_old_large_value_is_found_by_its_times(void **state)
 {
     struct fixture *f = *state;
-    struct look out;
+    struct reading out;
     char got[16];
 
     put_text(f->fd, "k.kv", "aaaaaaaaaa");
     wait_until_old(f->fd);
     struct large *l = open_large(f, 0);
     assert_int_equal(large_read(l, got, 10, &f->err), 10);
-    assert_int_equal(large_finish(l, &out, &f->err), LOOK_VALUE);
+    assert_int_equal(large_finish(l, &out, &f->err), READ_VALUE);
     large_close(l);
     l = open_large(f, 0);
     assert_int_equal(large_read(l, got, 10, &f->err), 10);
     put_text(f->fd, "k.kv", "aaaaaaaaaa");
-    assert_int_equal(large_finish(l, &out, &f->err), LOOK_CHANGING);
+    assert_int_equal(large_finish(l, &out, &f->err), READ_CHANGING);
     large_close(l);
 }
 

@@ -81,7 +81,7 @@ static void on_moving(void *arg)
     ((struct bench *)arg)->moving++;
 }
 
-static void on_left(void *arg)
+static void on_moved_out(void *arg)
 {
     ((struct bench *)arg)->left++;
 }
@@ -105,7 +105,7 @@ static void on_drained(void *arg, int64_t wall_ns)
     }
 }
 
-static void on_settled(void *arg)
+static void on_watch_idle(void *arg)
 {
     ((struct bench *)arg)->settled++;
 }
@@ -123,19 +123,19 @@ static const struct watch_events events = {
     .moved = on_moved,
     .table = on_table,
     .moving = on_moving,
-    .left = on_left,
+    .moved_out = on_moved_out,
     .overflow = on_overflow,
     .root_lost = on_lost,
     .drained = on_drained,
-    .settled = on_settled,
+    .idle = on_watch_idle,
     .trouble = on_trouble,
 };
 
 static void settle(struct bench *b)
 {
     watch_drain(b->watch);
-    uint64_t fence = watch_fence(b->watch);
-    while (!watch_fence_passed(b->watch, fence)) {
+    uint64_t abort_ping = watch_marker(b->watch);
+    while (!watch_marker_passed(b->watch, abort_ping)) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
     }
     watch_drain(b->watch);

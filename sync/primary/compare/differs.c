@@ -18,7 +18,7 @@ enum {
 static enum differs_depth depth_of(const struct compare *c)
 {
     /* A scan that is no mere look tells the index what it finds. */
-    if (!c->looks && !compare_repairs(c)) {
+    if (!c->view && !compare_repairs(c)) {
         return DIFFERS_RECORDED;
     }
     return c->opt.content ? DIFFERS_CONTENT
@@ -58,7 +58,7 @@ static void found(struct primary *p, struct repl *r, const struct compare *c)
     d->count = count_of(&c->result);
     d->depth = depth_of(c) > d->depth ? depth_of(c) : d->depth;
     name_example(d, c);
-    if (c->opt.mode == COMPARE_VERIFY && c->looks) {
+    if (c->opt.mode == COMPARE_VERIFY && c->view) {
         d->repair_ms = p->now_ms + REPAIR_MS;
         primary_log(
             p, r->id, 4, DR_NONE,
@@ -132,7 +132,8 @@ static bool in_vain(const struct repl *r)
     return r->compare_fails > 0 && r->mismatches > 0;
 }
 
-bool differs_say(const struct primary *p, const struct repl *r, struct err *err)
+bool differs_describe(const struct primary *p, const struct repl *r,
+                      struct err *err)
 {
     const struct differs *d = &r->differs;
 

@@ -54,5 +54,5 @@ void differs_scanned(struct repl *r);
 /* It is time to repair what was found. */
 bool differs_due(const struct primary *p, const struct repl *r);
 /* false: none are known.  Else what differs, in a sentence, as DR_DIFFERENT. */
-bool differs_say(const struct primary *p, const struct repl *r,
-                 struct err *err);
+bool differs_describe(const struct primary *p, const struct repl *r,
+                      struct err *err);

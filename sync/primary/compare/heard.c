@@ -11,45 +11,45 @@ enum {
 };
 
 /* What the replica owes the comparison in turn. */
-enum owes {
-    OWES_NOTHING, /* the primary is at work */
-    OWES_READY,   /* its first scan */
-    OWES_COMMIT,  /* acknowledgements */
-    OWES_ANSWER,
+enum awaits {
+    AWAITS_NOTHING, /* the primary is at work */
+    AWAITS_READY,   /* its first scan */
+    AWAITS_COMMIT,  /* acknowledgements */
+    AWAITS_ANSWER,
 };
 
-static enum owes owes(const struct primary *p, const struct repl *r,
-                      const struct compare *c)
+static enum awaits awaits(const struct primary *p, const struct repl *r,
+                          const struct compare *c)
 {
     switch (c->phase) {
     case COMPARE_QUEUED:
         if (!p->index_ready || p->lost) {
-            return OWES_NOTHING;
+            return AWAITS_NOTHING;
         }
-        return r->digests_known ? OWES_COMMIT : OWES_READY;
-    case COMPARE_SETTLING:
+        return r->digests_known ? AWAITS_COMMIT : AWAITS_READY;
+    case COMPARE_NEXT_ROUND:
     case COMPARE_DRAINING:
     case COMPARE_FEEDING: /* into the log, as acknowledgements make room */
-        return OWES_COMMIT;
+        return AWAITS_COMMIT;
     case COMPARE_SCANNING:
     case COMPARE_TOP:
     case COMPARE_BUCKETS:
     case COMPARE_LISTING:
-        return OWES_ANSWER;
+        return AWAITS_ANSWER;
     case COMPARE_RESOLVING:
-        return c->resolved ? OWES_COMMIT : OWES_ANSWER;
+        return c->resolved ? AWAITS_COMMIT : AWAITS_ANSWER;
     case COMPARE_WALKING:
     case COMPARE_ENDED:
-        return OWES_NOTHING;
+        return AWAITS_NOTHING;
     }
-    return OWES_NOTHING;
+    return AWAITS_NOTHING;
 }
 
-static enum owes owes_now(const struct primary *p, struct repl *r)
+static enum awaits awaits_now(const struct primary *p, struct repl *r)
 {
     const struct compare *c = compare_current(r);
 
-    return c != NULL ? owes(p, r, c) : OWES_NOTHING;
+    return c != NULL ? awaits(p, r, c) : AWAITS_NOTHING;
 }
 
 void heard_answer(const struct primary *p, struct repl *r)
@@ -59,7 +59,7 @@ void heard_answer(const struct primary *p, struct repl *r)
 
 void heard_commit(const struct primary *p, struct repl *r)
 {
-    if (owes_now(p, r) == OWES_COMMIT) {
+    if (awaits_now(p, r) == AWAITS_COMMIT) {
         r->heard.at_ms = p->now_ms;
     }
 }
@@ -72,19 +72,19 @@ void heard_pong(const struct primary *p, struct repl *r,
 
     a->scan_keys = m->scan_keys;
     a->scanning = m->scanning;
-    if (moved && owes_now(p, r) != OWES_COMMIT) {
+    if (moved && awaits_now(p, r) != AWAITS_COMMIT) {
         a->at_ms = p->now_ms;
     }
 }
 
 /* Something was sent and is not acknowledged, and the comparison does wait for
- * it (aside.c). */
+ * it (stalled.c). */
 static bool has_unanswered(const struct repl *r)
 {
     const struct flight *f;
 
     DL_FOREACH(r->flights, f) {
-        if (f->state == FLIGHT_SENT && !f->aside) {
+        if (f->state == FLIGHT_SENT && !f->stalled) {
             return true;
         }
     }
@@ -93,7 +93,7 @@ static bool has_unanswered(const struct repl *r)
 
 bool heard_is_waited_for(const struct primary *p, struct repl *r)
 {
-    bool waited = owes_now(p, r) != OWES_COMMIT || has_unanswered(r);
+    bool waited = awaits_now(p, r) != AWAITS_COMMIT || has_unanswered(r);
 
     if (!waited) {
         r->heard.at_ms = p->now_ms;
@@ -103,7 +103,7 @@ bool heard_is_waited_for(const struct primary *p, struct repl *r)
 
 int64_t heard_since(const struct primary *p, struct repl *r)
 {
-    if (owes_now(p, r) == OWES_NOTHING || r->session != SESSION_LIVE ||
+    if (awaits_now(p, r) == AWAITS_NOTHING || r->session != SESSION_LIVE ||
         r->closing) {
         r->heard.at_ms = p->now_ms;
         return INT64_MAX;

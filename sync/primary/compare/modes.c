@@ -32,7 +32,7 @@ void modes_heard(const struct primary *p, struct repl *r,
     }
 }
 
-bool modes_say(const struct repl *r, struct err *err)
+bool modes_describe(const struct repl *r, struct err *err)
 {
     const struct modes *m = &r->modes;
 
@@ -58,7 +58,8 @@ void modes_list(const struct repl *r, struct compare *c)
     struct err err;
 
     /* What was only looked at is nothing that both ends remember. */
-    if (c->automatic || (m->sys == 0 && !c->opt.scan) || !modes_say(r, &err)) {
+    if (c->automatic || (m->sys == 0 && !c->opt.scan) ||
+        !modes_describe(r, &err)) {
         return;
     }
     const struct uncompared_key k = {.why = UNCOMPARED_REFUSED,

@@ -31,6 +31,6 @@ struct modes {
 void modes_heard(const struct primary *p, struct repl *r,
                  const struct wire_modes *m);
 /* false: there are none.  Else DR_REPLICA_MODES, in a sentence. */
-bool modes_say(const struct repl *r, struct err *err);
+bool modes_describe(const struct repl *r, struct err *err);
 /* The comparison that ends must not be taken for equal. */
 void modes_list(const struct repl *r, struct compare *c);

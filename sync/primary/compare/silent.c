@@ -31,7 +31,7 @@ static void give_up_all(struct primary *p, const struct repl *r,
                   (long long)(silent_ms / 1000));
     err.id = DR_TIMED_OUT;
     while ((c = next_one(p, r)) != NULL) {
-        reconcile_fail(p, c, &err);
+        compare_fail(p, c, &err);
     }
 }
 

@@ -89,7 +89,7 @@ void uncompared_free(struct uncompared *u)
 
 static bool counts(const struct flight *f, uint64_t barrier)
 {
-    return f->seq <= barrier || f->aside;
+    return f->seq <= barrier || f->stalled;
 }
 
 /* The oldest flight of the record to this replica that counts, or NULL. */
@@ -178,7 +178,7 @@ static void add(const struct primary *p, const struct record *rec,
     if (why == STUCK_NOT || why == STUCK_UNREADABLE) {
         say(p, rec, why, &said);
     } else {
-        stuck_say(p, f, 0, &said);
+        stuck_describe(p, f, 0, &said);
     }
     k.sys = why == STUCK_REFUSED ? f->refusal.sys : said.sys;
     k.id = said.id;

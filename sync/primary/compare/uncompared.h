@@ -47,7 +47,7 @@ struct primary;
 struct repl;
 
 /* Add what the replica, or the index, has not got of what was hinted up to
- * `barrier`, and what stands aside (aside.c) of later changes. */
+ * `barrier`, and what is stalled (stalled.c) of later changes. */
 void uncompared_gather(struct primary *p, const struct repl *r,
                        uint64_t barrier, struct uncompared *out);
 /* Is that key one of them? */

@@ -19,7 +19,7 @@ void unread_heard(struct repl *r, uint64_t count, struct bytes why)
     }
 }
 
-bool unread_say(const struct repl *r, struct err *err)
+bool unread_describe(const struct repl *r, struct err *err)
 {
     const struct unread *u = &r->unread_there;
 

@@ -28,4 +28,4 @@ struct unread {
 /* A scan's word: so many, and the first of them. */
 void unread_heard(struct repl *r, uint64_t count, struct bytes why);
 /* false: there are none.  Else DR_REPLICA_IO, in a sentence. */
-bool unread_say(const struct repl *r, struct err *err);
+bool unread_describe(const struct repl *r, struct err *err);

@@ -2,14 +2,14 @@
  *
  * answers: what a read told becomes the record's content.
  *
- * A record whose content somebody waits for is queued (reads.c), handed out as
- * a read (primary_next_action), and answered (primary_looked).  The answer
+ * A record whose content somebody waits for is queued (reading.c), handed out
+ * as a read (primary_next_action), and answered (primary_key_read).  The answer
  * becomes the record's content, and sender.c puts the waiting flights where
  * they belong.
  *
- * Failures: a busy lock or an error is retried (reads.c); an empty file that no
- * rename brought is read again until it stood still for the settle time; what
- * became outdated while it was read is thrown away. */
+ * Failures: a busy lock or an error is retried (reading.c); an empty file that
+ * no rename brought is read again until it stood still for the settle time;
+ * what became outdated while it was read is thrown away. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,18 +25,18 @@ enum {
 
 /* --- answers ------------------------------------------------------------- */
 
-/* Whether this look and the one before found the same empty file, and no hint
+/* Whether this read and the one before found the same empty file, and no hint
  * came in between; if not, this one is the first of it. */
 static bool is_same_empty(struct primary *p, struct record *rec,
-                          const struct looked *l)
+                          const struct read_answer *l)
 {
-    if (rec->empty_ino == l->look.stat.ino &&
-        rec->empty_ctime_ns == l->look.stat.ctime_ns &&
+    if (rec->empty_ino == l->reading.stat.ino &&
+        rec->empty_ctime_ns == l->reading.stat.ctime_ns &&
         rec->empty_hints == rec->covers) {
         return true;
     }
-    rec->empty_ino = l->look.stat.ino;
-    rec->empty_ctime_ns = l->look.stat.ctime_ns;
+    rec->empty_ino = l->reading.stat.ino;
+    rec->empty_ctime_ns = l->reading.stat.ctime_ns;
     rec->empty_hints = rec->covers;
     rec->empty_drains = p->drains;
     rec->empty_ms = p->now_ms;
@@ -49,8 +49,8 @@ static bool is_same_empty(struct primary *p, struct record *rec,
  * once, but the key may have been removed since, and the file be a placeholder
  * whose event is still in the queue: so a drain after a look at it must have
  * told nothing new of the key.  True: look again later. */
-static bool is_doubtful(struct primary *p, struct record *rec,
-                        const struct looked *l)
+static bool is_tentative(struct primary *p, struct record *rec,
+                         const struct read_answer *l)
 {
     if (l->value_len > 0 || l->age_ms >= p->config.settle_ms) {
         return false;
@@ -63,7 +63,7 @@ static bool is_doubtful(struct primary *p, struct record *rec,
     if (wait_ms <= 0) {
         return false;
     }
-    if (rec->look_why == HINT_COMMITTED) {
+    if (rec->read_why == HINT_COMMITTED) {
         if (same && rec->empty_drains < p->drains) {
             return false;
         }
@@ -74,11 +74,11 @@ static bool is_doubtful(struct primary *p, struct record *rec,
 }
 
 static void index_has(struct primary *p, struct record *rec,
-                      const struct looked *l)
+                      const struct read_answer *l)
 {
     struct index_entry e = {.name = rec->name,
-                            .digest = l->look.digest,
-                            .stat = l->look.stat,
+                            .digest = l->reading.digest,
+                            .stat = l->reading.stat,
                             .is_table = rec->is_table};
     struct err err;
 
@@ -96,19 +96,19 @@ static void index_has(struct primary *p, struct record *rec,
 
 /* Touched, or written anew with the bytes it had: a replica that holds these
  * needs no more than their digest.  Not when the index has this very stat: then
- * the look is for a replica that was found to lack the value. */
+ * the read is for a replica that was found to lack the value. */
 static bool is_known(struct primary *p, const struct record *rec,
-                     const struct looked *l)
+                     const struct read_answer *l)
 {
     struct index_entry e;
 
     return index_get(p->ix, rec->name, &e) && !e.is_table &&
-           digest_equal(e.digest, l->look.digest) &&
-           (rec->same || !vstat_equal(e.stat, l->look.stat));
+           digest_equal(e.digest, l->reading.digest) &&
+           (rec->same || !vstat_equal(e.stat, l->reading.stat));
 }
 
 static void take_value(struct primary *p, struct record *rec,
-                       const struct looked *l)
+                       const struct read_answer *l)
 {
     struct wire_change m = {0};
     struct buf body = BUF_NULL;
@@ -116,7 +116,7 @@ static void take_value(struct primary *p, struct record *rec,
     m.table =
         (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
     m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
-    m.digest = l->look.digest;
+    m.digest = l->reading.digest;
     m.value = (struct bytes){l->value, l->value_len};
     wire_set_body(&body, &m);
     if (body.bad) {
@@ -128,7 +128,7 @@ static void take_value(struct primary *p, struct record *rec,
     changelog_know(&p->log, rec, CONTENT_VALUE);
     rec->body = body.data;
     rec->body_len = body.len;
-    rec->digest = l->look.digest;
+    rec->digest = l->reading.digest;
     rec->size = l->value_len;
     rec->same = is_known(p, rec, l);
     p->log.body_bytes += body.len;
@@ -142,7 +142,7 @@ static void take_value(struct primary *p, struct record *rec,
 static struct record *job_done(struct primary *p, uint64_t id,
                                bool *outdated_out)
 {
-    struct look_job *job = NULL;
+    struct read_job *job = NULL;
 
     HASH_FIND(hh, p->jobs, &id, sizeof id, job);
     if (job == NULL) {
@@ -152,9 +152,9 @@ static struct record *job_done(struct primary *p, uint64_t id,
     *outdated_out = job->outdated;
     HASH_DEL(p->jobs, job);
     free(job);
-    rec->look_id = 0;
-    p->looks_active--;
-    p->looks_done++;
+    rec->read_id = 0;
+    p->reads_active--;
+    p->reads_done++;
     return rec;
 }
 
@@ -170,7 +170,7 @@ static bool is_in_table(const struct record *key, const struct record *table)
 static void forget_keys(struct primary *p, const struct record *table)
 {
     struct record *rec, *after;
-    struct look_job *job, *next;
+    struct read_job *job, *next;
     struct repl *r;
 
     DL_FOREACH_SAFE2(p->log.known, rec, after, known_next) {
@@ -207,10 +207,10 @@ static void take_absent(struct primary *p, struct record *rec)
  * value anew made a new file of now, whose size may well be equal; to read that
  * twice would cost it time for nothing. */
 static bool may_be_same(struct primary *p, struct record *rec,
-                        const struct looked *l)
+                        const struct read_answer *l)
 {
     struct index_entry e;
-    const struct vstat *now = &l->look.stat;
+    const struct vstat *now = &l->reading.stat;
 
     if (rec->changed > 0 || !index_get(p->ix, rec->name, &e) || e.is_table ||
         e.stat.size != now->size || vstat_equal(e.stat, *now)) {
@@ -218,15 +218,15 @@ static bool may_be_same(struct primary *p, struct record *rec,
     }
     rec->digest = e.digest;
     return e.stat.ino == now->ino ||
-           l->look.mtime_ns < now->ctime_ns - INDEX_YOUNG_NS;
+           l->reading.mtime_ns < now->ctime_ns - INDEX_YOUNG_NS;
 }
 
 static void take_present(struct primary *p, struct record *rec,
-                         const struct looked *l, enum content content)
+                         const struct read_answer *l, enum content content)
 {
     changelog_know(&p->log, rec, CONTENT_UNKNOWN);
     changelog_know(&p->log, rec, content);
-    rec->size = l->look.stat.size;
+    rec->size = l->reading.stat.size;
     rec->ask = content == CONTENT_LARGE && may_be_same(p, rec, l);
     if (content == CONTENT_TABLE) {
         index_has(p, rec, l);
@@ -235,7 +235,8 @@ static void take_present(struct primary *p, struct record *rec,
     sender_place(p, rec);
 }
 
-static void looked(struct primary *p, uint64_t id, const struct looked *l)
+static void key_read(struct primary *p, uint64_t id,
+                     const struct read_answer *l)
 {
     bool outdated = false;
     struct record *rec = job_done(p, id, &outdated);
@@ -252,29 +253,29 @@ static void looked(struct primary *p, uint64_t id, const struct looked *l)
         read_want(p, rec);
         return;
     }
-    if (!rec->is_table && unborn_looked(p, rec, l)) {
+    if (!rec->is_table && unborn_read(p, rec, l)) {
         return;
     }
     switch (l->result) {
-    case LOOK_VALUE:
+    case READ_VALUE:
         if (rec->is_table) {
             take_present(p, rec, l, CONTENT_TABLE);
-        } else if (!is_doubtful(p, rec, l)) {
+        } else if (!is_tentative(p, rec, l)) {
             take_value(p, rec, l);
         }
         break;
-    case LOOK_LARGE:
+    case READ_LARGE:
         take_present(p, rec, l, CONTENT_LARGE);
         break;
-    case LOOK_GONE:
-        if (!leaving_is_doubtful(p, rec)) {
+    case READ_GONE:
+        if (!moved_out_is_unproven(p, rec)) {
             take_absent(p, rec);
         }
         break;
-    case LOOK_NOT_A_KEY:
-        leaving_covered(p, rec);
+    case READ_NOT_A_KEY:
+        moved_out_covered(p, rec);
         break;
-    case LOOK_ROOT_LOST:
+    case READ_ROOT_LOST:
         primary_root_lost(p, l->err != NULL ? l->err->msg : "root lost");
         read_want(p, rec);
         break;
@@ -284,21 +285,21 @@ static void looked(struct primary *p, uint64_t id, const struct looked *l)
     }
 }
 
-void primary_looked(struct primary *p, uint64_t id, const struct looked *r,
-                    int64_t now_ms)
+void primary_key_read(struct primary *p, uint64_t id,
+                      const struct read_answer *r, int64_t now_ms)
 {
     p->now_ms = now_ms;
-    looked(p, id, r);
+    key_read(p, id, r);
     sender_advance_all(p);
 }
 
-void primary_looked_table(struct primary *p, uint64_t id, int result,
-                          const struct err *err, int64_t now_ms)
+void primary_table_read(struct primary *p, uint64_t id, int result,
+                        const struct err *err, int64_t now_ms)
 {
-    struct looked l = {.result = result, .err = err};
+    struct read_answer l = {.result = result, .err = err};
 
     p->now_ms = now_ms;
-    looked(p, id, &l);
+    key_read(p, id, &l);
     sender_advance_all(p);
 }
 

@@ -146,7 +146,7 @@ void changelog_forget(struct changelog *log, int replica)
     log->cursor[replica] = NULL;
 }
 
-void changelog_leave(struct changelog *log, int replica)
+void changelog_unsubscribe(struct changelog *log, int replica)
 {
     changelog_forget(log, replica);
     log->members &= ~bit(replica);
@@ -266,7 +266,7 @@ bool changelog_take(struct changelog *log, int replica, struct taken *out)
 
 void changelog_release(struct changelog *log, struct record *rec)
 {
-    if (rec->nodes == NULL && rec->flights == NULL && rec->look_id == 0 &&
+    if (rec->nodes == NULL && rec->flights == NULL && rec->read_id == 0 &&
         !rec->queued && !rec->retrying) {
         free_record(log, rec);
     }

@@ -34,7 +34,7 @@ struct flight;
 
 /* The first hint that something read does not account for: it has a sequence
  * of its own, so that what is sent on its behalf takes the right place. */
-struct news {
+struct missed {
     uint64_t seq; /* 0: there is none */
     int64_t time_ms, time_us;
 };
@@ -64,23 +64,24 @@ struct record {
     UT_hash_handle hh; /* in changelog.records, by `name` */
     struct digest name;
     struct log_node *nodes;
-    struct flight *flights;   /* of all replicas; sender.c */
-    uint64_t pending;         /* union of the nodes' masks */
-    uint64_t waiting;         /* replicas with a flight that is not sent yet */
-    uint64_t hints;           /* number of hints ever */
-    uint64_t covers;          /* `hints` when the present look began */
-    uint64_t content_covers;  /* `hints` that the content accounts for */
-    struct news look_news;    /* since the present look began */
-    struct news content_news; /* since the look that gave the content began */
-    uint8_t *body;            /* encoded SET, for CONTENT_VALUE */
+    struct flight *flights;    /* of all replicas; sender.c */
+    uint64_t pending;          /* union of the nodes' masks */
+    uint64_t waiting;          /* replicas with a flight that is not sent yet */
+    uint64_t hints;            /* number of hints ever */
+    uint64_t covers;           /* `hints` when the present read began */
+    uint64_t content_covers;   /* `hints` that the content accounts for */
+    struct missed read_missed; /* since the present read began */
+    struct missed
+        content_missed; /* since the read that gave the content began */
+    uint8_t *body;      /* encoded SET, for CONTENT_VALUE */
     size_t body_len;
     struct digest digest; /* of the value; LARGE with `ask`: as it was */
     uint64_t size;
-    uint64_t look_id;   /* the running look, 0 none */
+    uint64_t read_id;   /* the running read, 0 none */
     int64_t retry_ms;   /* look again at this time, 0: not waiting */
     int64_t blocked_ms; /* since when its lock is busy here, 0 not */
     int64_t changed_ms; /* since when it changes under each read, 0 not */
-    uint64_t empty_ino; /* an empty file that a look found ... */
+    uint64_t empty_ino; /* an empty file that a read found ... */
     int64_t empty_ctime_ns;
     uint64_t empty_hints;  /* ... with these hints ... */
     uint64_t empty_drains; /* ... after so many drains ... */
@@ -88,24 +89,24 @@ struct record {
     uint32_t pid;          /* who holds it */
     char comm[16];
     uint8_t content;  /* enum content */
-    uint8_t why;      /* the last enum hint since the last look began */
-    uint8_t look_why; /* `why` when the present look began */
+    uint8_t why;      /* the last enum hint since the last read began */
+    uint8_t read_why; /* `why` when the present read began */
     uint8_t tries;    /* failed looks in a row */
     uint16_t changed; /* reads in a row under which it changed */
     bool is_table;
     bool made;       /* see unborn_is_made() */
-    bool queued;     /* in the sender's look queue */
-    bool unreadable; /* the last look was an error */
+    bool queued;     /* in the sender's read queue */
+    bool unreadable; /* the last read was an error */
     bool ask;        /* LARGE, maybe the same: its digest first */
     bool same;       /* its value is what the index had for another stat */
     bool copies;     /* it changed under a stream: made from copies since */
     bool moved;      /* hinted because its table moved away */
     uint64_t gate;   /* the last one opened when it was hinted (gate.h) */
-    int64_t left_ms; /* it was moved away at this time, and no look has settled
-                        what that means (leaving.c); 0: no */
+    int64_t moved_out_ms; /* it was moved away at this time, and no read has
+                        settled what that means (moved_out.c); 0: no */
     uint16_t table_len;
     uint16_t key_len;
-    struct record *look_prev, *look_next;   /* sender's look queue */
+    struct record *read_prev, *read_next;   /* sender's read queue */
     struct record *retry_prev, *retry_next; /* sender's retry list */
     struct record *known_prev, *known_next; /* changelog.known */
     struct record *hot_prev, *hot_next;     /* sender's: `changed` is not 0 */
@@ -132,7 +133,7 @@ struct changelog {
                             encoded values apart */
     size_t tables;       /* records that are tables */
     size_t body_bytes;   /* encoded values kept in records */
-    uint64_t unreadable; /* records whose last look was an error */
+    uint64_t unreadable; /* records whose last read was an error */
     uint64_t tail_seq;
     uint64_t members;                          /* bits in use */
     struct log_node *cursor[LOG_REPLICAS_MAX]; /* first node that may have the
@@ -148,7 +149,7 @@ void changelog_deinit(struct changelog *log);
 /* A new bit, its cursor at the tail; -1 when all are in use. */
 int changelog_join(struct changelog *log);
 /* Give the bit up: its places are freed. */
-void changelog_leave(struct changelog *log, int replica);
+void changelog_unsubscribe(struct changelog *log, int replica);
 /* The replica loses all its places but stays a member (it will be compared). */
 void changelog_forget(struct changelog *log, int replica);
 

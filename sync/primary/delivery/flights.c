@@ -44,7 +44,7 @@ bool flight_reached(struct primary *p, struct repl *r, uint64_t barrier)
     if (flight_watermark(p, r) >= barrier) {
         return true;
     }
-    if (r->aside == 0 || (node != NULL && node->seq <= barrier)) {
+    if (r->stalled == 0 || (node != NULL && node->seq <= barrier)) {
         return false;
     }
     /* This may be asked often, and the list be long. */
@@ -55,7 +55,7 @@ bool flight_reached(struct primary *p, struct repl *r, uint64_t barrier)
         if (f->seq > barrier) {
             break;
         }
-        if (!f->aside && !aside_waits(r, f)) {
+        if (!f->stalled && !stalled_waits(r, f)) {
             r->reached_ms = p->now_ms;
             return false;
         }
@@ -79,10 +79,10 @@ bool flight_live(const struct repl *r)
 
 bool flight_timed(const struct flight *f)
 {
-    return f->state == FLIGHT_BACKOFF || f->state == FLIGHT_RIDE;
+    return f->state == FLIGHT_BACKOFF || f->state == FLIGHT_PIGGYBACK;
 }
 
-static void leave_list(struct repl *r, struct flight *f)
+static void list_remove(struct repl *r, struct flight *f)
 {
     r->timed -= flight_timed(f);
     if (f->state == FLIGHT_WAIT) {
@@ -127,14 +127,14 @@ static void note_waiting(struct record *rec, int replica)
 }
 
 /* A value that was read in vain again and again: also its next try, and its
- * turn for that, stand aside. */
-static bool stays_aside(const struct flight *f, enum flight_state s)
+ * turn for that, are stalled. */
+static bool stays_stalled(const struct flight *f, enum flight_state s)
 {
-    if (aside_is_refused(f)) {
+    if (stalled_is_refused(f)) {
         return true; /* one more try says nothing yet */
     }
     return f->changed && f->rec->changed > 1 &&
-           (s == FLIGHT_WAIT || s == FLIGHT_LARGE || s == FLIGHT_RIDE ||
+           (s == FLIGHT_WAIT || s == FLIGHT_LARGE || s == FLIGHT_PIGGYBACK ||
             s == FLIGHT_BACKOFF);
 }
 
@@ -142,9 +142,9 @@ void flight_set(struct primary *p, struct flight *f, enum flight_state s)
 {
     struct repl *r = p->repl[f->replica];
 
-    leave_list(r, f);
-    if (!stays_aside(f, s)) {
-        aside_clear(r, f);
+    list_remove(r, f);
+    if (!stays_stalled(f, s)) {
+        stalled_clear(r, f);
     }
     f->asked = false;
     f->state = (uint8_t)s;
@@ -190,8 +190,8 @@ void flight_unlink(struct primary *p, struct flight *f)
     struct repl *r = p->repl[f->replica];
     struct flight **at = &f->rec->flights;
 
-    leave_list(r, f);
-    aside_end(r, f);
+    list_remove(r, f);
+    stalled_end(r, f);
     refused_end(r, f);
     while (*at != f) {
         at = &(*at)->rec_next;
@@ -287,12 +287,12 @@ void flight_release(struct primary *p, struct record *rec)
     if (rec->flights != NULL) {
         return;
     }
-    aside_still(p, rec); /* nobody reads it any more */
+    stalled_still(p, rec); /* nobody reads it any more */
     if (rec->nodes != NULL) {
         return;
     }
     if (rec->queued) {
-        DL_DELETE2(p->looks, rec, look_prev, look_next);
+        DL_DELETE2(p->reads, rec, read_prev, read_next);
         rec->queued = false;
     }
     if (rec->retrying) {

@@ -15,14 +15,14 @@ struct record;
 struct repl;
 
 enum flight_state {
-    FLIGHT_WAIT = 1, /* its record is to be looked at */
-    FLIGHT_READY,    /* in the replica's ready list */
-    FLIGHT_LARGE,    /* in the replica's large list, or streaming */
-    FLIGHT_RIDE,     /* the index' own flight, waiting for another's stream
-                        until retry_ms; or, for a value that may be the same,
-                        another's waiting for the index' */
-    FLIGHT_HELD,     /* an earlier flight of this key is not acknowledged */
-    FLIGHT_BACKOFF,  /* refused by the replica; again at retry_ms */
+    FLIGHT_WAIT = 1,  /* its record is to be looked at */
+    FLIGHT_READY,     /* in the replica's ready list */
+    FLIGHT_LARGE,     /* in the replica's large list, or streaming */
+    FLIGHT_PIGGYBACK, /* the index' own flight, waiting for another's stream
+                    until retry_ms; or, for a value that may be the same,
+                    another's waiting for the index' */
+    FLIGHT_BEHIND,    /* an earlier flight of this key is not acknowledged */
+    FLIGHT_BACKOFF,   /* refused by the replica; again at retry_ms */
     FLIGHT_SENT,
 };
 
@@ -32,7 +32,7 @@ enum { FLIGHT_READY_MAX_BYTES = 1 << 20 }; /* waiting for one replica's turn */
 bool flight_quiet(const struct primary *p, const struct repl *r);
 /* Everything up to this sequence is acknowledged. */
 uint64_t flight_watermark(const struct primary *p, const struct repl *r);
-/* Everything up to `barrier` is acknowledged but what stands aside (aside.c).
+/* Everything up to `barrier` is acknowledged but what is stalled (stalled.c).
  */
 bool flight_reached(struct primary *p, struct repl *r, uint64_t barrier);
 /* The same of the index, of a struct primary: what it has seen. */

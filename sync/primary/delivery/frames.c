@@ -7,7 +7,7 @@
 #include "sync/primary/primary_impl.h"
 
 enum {
-    RELOOKS_MAX = 3,
+    REREADS_MAX = 3,
     BRAKED_MS = 50,
     SAME_FROM_BYTES = 64, /* a smaller value costs no more than to ask */
 };
@@ -115,7 +115,7 @@ static bool is_braked(struct primary *p, struct repl *r, struct flight *f,
         due_soon(p, r);
     }
     if (stale) {
-        sender_follow(p, r, rec, rec->content_news, f);
+        sender_follow(p, r, rec, rec->content_missed, f);
     }
     flight_end(p, f);
     return true;
@@ -127,12 +127,12 @@ static void produce_one(struct primary *p, struct repl *r, struct flight *f)
     struct record *rec = f->rec;
     bool stale = !flight_fresh(rec);
 
-    /* A table's drop takes its keys along, so it must be the latest news. */
-    bool again = f->relooks < RELOOKS_MAX || rec->content == CONTENT_NO_TABLE;
+    /* A table's drop takes its keys along, so it must be the latest change. */
+    bool again = f->rereads < REREADS_MAX || rec->content == CONTENT_NO_TABLE;
 
     if (rec->content == CONTENT_UNKNOWN || rec->content == CONTENT_LARGE ||
         (stale && again)) {
-        f->relooks++;
+        f->rereads++;
         flight_set(p, f, FLIGHT_WAIT);
         read_want(p, rec);
         return;
@@ -151,7 +151,7 @@ static void produce_one(struct primary *p, struct repl *r, struct flight *f)
     pace_sent(&r->pace, r->out.len - at);
     heartbeat_probe(p, r);
     if (stale) {
-        sender_follow(p, r, rec, rec->content_news, NULL);
+        sender_follow(p, r, rec, rec->content_missed, NULL);
     }
     flight_trim(p, rec);
 }

@@ -20,8 +20,8 @@ enum {
     REFUSED_MAX_MS = 30000,
     REFUSED_PER_S = 200,       /* tries of one replica that refuses very many */
     REFUSED_TOGETHER_MS = 256, /* those after a longer wait are due together */
-    REFUSED_NEWS_MS = 500,     /* ... after news of the key: at most so late */
-    REFUSED_AGAIN_MS = 1000,   /* all at once: at most so often */
+    REFUSED_HINTED_MS = 500, /* ... after a hint of the key: at most so late */
+    REFUSED_AGAIN_MS = 1000, /* all at once: at most so often */
 };
 
 static int dr_of(const struct wire_nak *nak)
@@ -139,9 +139,9 @@ void refused_taken(struct primary *p, struct repl *r)
     }
 }
 
-void refused_news(const struct primary *p, const struct record *rec)
+void refused_hinted(const struct primary *p, const struct record *rec)
 {
-    int64_t at_ms = p->now_ms + REFUSED_NEWS_MS;
+    int64_t at_ms = p->now_ms + REFUSED_HINTED_MS;
 
     for (struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
         if (f->refusals > 0 && f->state == FLIGHT_BACKOFF &&

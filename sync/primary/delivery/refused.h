@@ -43,6 +43,6 @@ int64_t refused_retry_ms(const struct primary *p, const struct repl *r,
 void refused_taken(struct primary *p, struct repl *r);
 /* News of the key: what was refused may be over, by a delete or a smaller
  * value. */
-void refused_news(const struct primary *p, const struct record *rec);
+void refused_hinted(const struct primary *p, const struct record *rec);
 /* The one that is refused for longest; NULL when none is. */
 const struct flight *refused_oldest(const struct repl *r);

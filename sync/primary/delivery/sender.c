@@ -30,7 +30,7 @@
 #include "sync/primary/primary_impl.h"
 
 enum {
-    RIDE_MAX_MS = 1000,         /* then the index streams by itself */
+    PIGGYBACK_MAX_MS = 1000,    /* then the index streams by itself */
     READ_BYTES_PER_MS = 100000, /* a local read is at least as fast */
 };
 
@@ -45,7 +45,7 @@ static bool others_will_stream(struct primary *p, const struct flight *own)
 {
     for (const struct flight *f = own->rec->flights; f; f = f->rec_next) {
         if (f->replica != own->replica && f->state != FLIGHT_SENT &&
-            f->state != FLIGHT_RIDE && flight_live(p->repl[f->replica])) {
+            f->state != FLIGHT_PIGGYBACK && flight_live(p->repl[f->replica])) {
             return true;
         }
     }
@@ -75,10 +75,10 @@ static void place(struct primary *p, struct flight *f)
 
     if (r->is_index) {
         if (f->rec->content != CONTENT_LARGE) {
-            sender_known(p, f, flight_fresh(f->rec), f->rec->content_news);
+            sender_known(p, f, flight_fresh(f->rec), f->rec->content_missed);
         } else if (!f->rec->ask && others_will_stream(p, f)) {
-            flight_set(p, f, FLIGHT_RIDE);
-            f->retry_ms = p->now_ms + RIDE_MAX_MS;
+            flight_set(p, f, FLIGHT_PIGGYBACK);
+            f->retry_ms = p->now_ms + PIGGYBACK_MAX_MS;
         } else {
             flight_set(p, f, FLIGHT_LARGE);
             stream_start(p, r);
@@ -90,8 +90,8 @@ static void place(struct primary *p, struct flight *f)
     if (!large) {
         flight_set(p, f, FLIGHT_READY);
     } else if (waits_for_digest(p, r, f)) {
-        flight_set(p, f, FLIGHT_RIDE);
-        f->retry_ms = p->now_ms + RIDE_MAX_MS +
+        flight_set(p, f, FLIGHT_PIGGYBACK);
+        f->retry_ms = p->now_ms + PIGGYBACK_MAX_MS +
                       (int64_t)(f->rec->size / READ_BYTES_PER_MS);
     } else {
         flight_set(p, f, FLIGHT_LARGE);
@@ -100,17 +100,17 @@ static void place(struct primary *p, struct flight *f)
 }
 
 void sender_answer_ask(struct primary *p, struct record *rec,
-                       const struct stream *read, const struct looked *l)
+                       const struct stream *read, const struct read_answer *l)
 {
-    if (rec->ask && l != NULL && digest_equal(rec->digest, l->look.digest)) {
+    if (rec->ask && l != NULL && digest_equal(rec->digest, l->reading.digest)) {
         changelog_know(&p->log, rec, CONTENT_UNKNOWN);
         changelog_know(&p->log, rec, CONTENT_SAME);
         rec->content_covers = read->covers;
-        rec->content_news = read->news;
+        rec->content_missed = read->missed;
     }
     rec->ask = false;
     for (struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
-        if (f->state == FLIGHT_RIDE && f->replica != p->index_id) {
+        if (f->state == FLIGHT_PIGGYBACK && f->replica != p->index_id) {
             flight_set(p, f, FLIGHT_WAIT);
             place(p, f);
         }
@@ -160,7 +160,7 @@ bool sender_hint(struct primary *p, struct record *rec, uint64_t mask,
         }
     }
     read_missed(p, rec, now_us);
-    refused_news(p, rec);
+    refused_hinted(p, rec);
     if (rec->retrying) {
         read_want(p, rec);
     }
@@ -185,7 +185,7 @@ bool sender_hint_all(struct primary *p, struct record *rec, enum hint why)
     return sender_hint(p, rec, audience(p), why);
 }
 
-void sender_doubt(struct primary *p)
+void sender_invalidate(struct primary *p)
 {
     struct record *rec, *next;
 
@@ -199,10 +199,10 @@ void sender_doubt(struct primary *p)
 }
 
 void sender_follow(struct primary *p, struct repl *r, struct record *rec,
-                   struct news news, const struct flight *but)
+                   struct missed missed, const struct flight *but)
 {
-    assert(news.seq != 0);
-    if (flight_due_before(rec, r->id, news.seq, but)) {
+    assert(missed.seq != 0);
+    if (flight_due_before(rec, r->id, missed.seq, but)) {
         return;
     }
     struct flight *f = calloc(1, sizeof *f);
@@ -211,40 +211,40 @@ void sender_follow(struct primary *p, struct repl *r, struct record *rec,
         return;
     }
     f->rec = rec;
-    f->seq = news.seq;
-    f->time_ms = news.time_ms;
-    f->time_us = news.time_us;
+    f->seq = missed.seq;
+    f->time_ms = missed.time_ms;
+    f->time_us = missed.time_us;
     flight_link(r, f);
-    flight_set(p, f, FLIGHT_HELD);
-    (void)aside_waits(r, f);
+    flight_set(p, f, FLIGHT_BEHIND);
+    (void)stalled_waits(r, f);
 }
 
 void sender_known(struct primary *p, struct flight *f, bool fresh,
-                  struct news news)
+                  struct missed missed)
 {
-    if (!fresh && f->seq >= news.seq) {
+    if (!fresh && f->seq >= missed.seq) {
         read_want(p, f->rec); /* it was read before this flight */
         return;
     }
     if (!fresh) {
-        sender_follow(p, repl_of(p, f), f->rec, news, f);
+        sender_follow(p, repl_of(p, f), f->rec, missed, f);
     }
     flight_end(p, f);
 }
 
-void sender_redo(struct primary *p, struct repl *r)
+void sender_resend(struct primary *p, struct repl *r)
 {
     struct flight *f;
 
     DL_FOREACH(r->flights, f) {
-        if (f->state == FLIGHT_HELD) {
+        if (f->state == FLIGHT_BEHIND) {
             continue;
         }
         f->rec->hints++;
         read_missed(p, f->rec, 0);
         if (f->state == FLIGHT_SENT) {
-            struct news news = {++p->log.tail_seq, p->now_ms, 0};
-            sender_follow(p, r, f->rec, news, NULL);
+            struct missed missed = {++p->log.tail_seq, p->now_ms, 0};
+            sender_follow(p, r, f->rec, missed, NULL);
         }
     }
 }
@@ -268,9 +268,9 @@ static bool take_off(struct primary *p, struct repl *r)
         held = held || o->replica == r->id;
     }
     flight_link(r, f);
-    flight_set(p, f, held ? FLIGHT_HELD : FLIGHT_WAIT);
+    flight_set(p, f, held ? FLIGHT_BEHIND : FLIGHT_WAIT);
     if (held) {
-        (void)aside_waits(r, f);
+        (void)stalled_waits(r, f);
     } else if (flight_fresh(f->rec)) {
         place(p, f);
     } else {
@@ -279,7 +279,7 @@ static bool take_off(struct primary *p, struct repl *r)
     return true;
 }
 
-/* Those that stand aside are outside the window, and cost memory as the log's
+/* Those that are stalled are outside the window, and cost memory as the log's
  * places do. */
 static size_t flights_max(const struct primary *p)
 {
@@ -291,7 +291,7 @@ static size_t flights_max(const struct primary *p)
 
 static bool has_room(struct primary *p, const struct repl *r)
 {
-    if (r->flights_count - r->aside >= p->config.window_changes ||
+    if (r->flights_count - r->stalled >= p->config.window_changes ||
         r->flights_count >= flights_max(p) ||
         r->window_bytes >= p->config.window_bytes) {
         return false;
@@ -331,7 +331,7 @@ static void wake_held(struct primary *p, struct record *rec, int replica)
 
     for (struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
         if (f->replica == replica) {
-            if (f->state != FLIGHT_HELD) {
+            if (f->state != FLIGHT_BEHIND) {
                 return;
             }
             if (oldest == NULL || f->seq < oldest->seq) {
@@ -453,7 +453,7 @@ int sender_refused(struct primary *p, struct repl *r,
     if (f == NULL) {
         /* The refusal of a large value that is still being streamed. */
         HASH_FIND(hh, r->flights_by_seq, &nak->seq, sizeof nak->seq, f);
-        if (f != NULL && f->fence != 0) {
+        if (f != NULL && f->abort_ping != 0) {
             return 1; /* it crossed our abort */
         }
         if (f == NULL || f != r->stream.flight || !r->stream.begun) {
@@ -465,11 +465,11 @@ int sender_refused(struct primary *p, struct repl *r,
     refused_note(p, r, f, nak);
     flight_set(p, f, FLIGHT_BACKOFF);
     f->retry_ms = retry_ms;
-    f->relooks = 0;
+    f->rereads = 0;
     if (streamed) {
         stream_start(p, r); /* the next large value's turn */
     }
-    aside_refused(r, f);
+    stalled_refused(r, f);
     (void)err_set(&r->last_error, ERR_IO, 0, "%.*s", (int)nak->text.len,
                   (const char *)nak->text.p);
     r->last_error.id = f->refusal.dr;
@@ -479,10 +479,10 @@ int sender_refused(struct primary *p, struct repl *r,
     return 1;
 }
 
-void sender_fence(struct primary *p, struct repl *r, struct flight *f)
+void sender_abort_ping(struct primary *p, struct repl *r, struct flight *f)
 {
     heartbeat_ping(p, r);
-    f->fence = r->last_fence = r->ping_id;
+    f->abort_ping = r->last_abort_ping = r->ping_id;
     flight_set(p, f, FLIGHT_BACKOFF);
     f->retry_ms = INT64_MAX;
 }
@@ -491,14 +491,14 @@ void sender_ponged(struct primary *p, struct repl *r, uint64_t ping)
 {
     struct flight *f;
 
-    if (r->last_fence == 0) {
+    if (r->last_abort_ping == 0) {
         return;
     }
     DL_FOREACH(r->flights, f) {
-        if (f->fence == 0 || f->fence > ping) {
+        if (f->abort_ping == 0 || f->abort_ping > ping) {
             continue;
         }
-        f->fence = 0;
+        f->abort_ping = 0;
         if (f->rest_ms > p->now_ms) {
             f->retry_ms = f->rest_ms;
             p->retry_ms = f->rest_ms < p->retry_ms ? f->rest_ms : p->retry_ms;
@@ -509,8 +509,8 @@ void sender_ponged(struct primary *p, struct repl *r, uint64_t ping)
             read_want(p, f->rec);
         }
     }
-    if (ping >= r->last_fence) {
-        r->last_fence = 0;
+    if (ping >= r->last_abort_ping) {
+        r->last_abort_ping = 0;
     }
 }
 
@@ -535,7 +535,7 @@ int sender_blocked(struct primary *p, struct repl *r,
     if (n > 0) {
         memcpy(f->comm, m->comm.p, n);
     }
-    aside_blocked(p, r, f);
+    stalled_blocked(p, r, f);
     return 1;
 }
 
@@ -544,18 +544,18 @@ void sender_rewind(struct primary *p, struct repl *r)
     struct flight *f;
 
     stream_drop(p, r);
-    r->last_fence = 0;
+    r->last_abort_ping = 0;
     DL_FOREACH(r->flights, f) {
-        f->relooks = 0;
-        f->fence = 0;
+        f->rereads = 0;
+        f->abort_ping = 0;
         f->changed = false;
-        if (f->state != FLIGHT_HELD) {
+        if (f->state != FLIGHT_BEHIND) {
             flight_set(p, f, FLIGHT_WAIT);
         }
         flight_trim(p, f->rec);
         /* An index flight that rode on this replica's stream looks anew. */
         for (struct flight *o = f->rec->flights; o != NULL; o = o->rec_next) {
-            if (o->state == FLIGHT_RIDE) {
+            if (o->state == FLIGHT_PIGGYBACK) {
                 flight_set(p, o, FLIGHT_WAIT);
                 read_want(p, f->rec);
             }
@@ -616,7 +616,7 @@ static int64_t tick_flights(struct primary *p, struct repl *r)
             soonest = f->retry_ms < soonest ? f->retry_ms : soonest;
             continue;
         }
-        if (f->state == FLIGHT_RIDE) {
+        if (f->state == FLIGHT_PIGGYBACK) {
             flight_set(p, f, FLIGHT_LARGE);
             stream_start(p, r);
             continue;

@@ -62,7 +62,7 @@ void stream_start(struct primary *p, struct repl *r)
     s->since_ms = p->now_ms;
     s->done_bytes = 0;
     s->covers = s->flight->rec->hints;
-    s->news.seq = 0;
+    s->missed.seq = 0;
     s->outdated = false;
     ask(p, r, ACT_STREAM_OPEN);
 }

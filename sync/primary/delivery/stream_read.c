@@ -29,17 +29,17 @@ static void rest(struct primary *p, struct flight *f, int64_t took_ms)
     if (f->rest_ms < p->retry_ms) {
         p->retry_ms = f->rest_ms;
     }
-    if (f->state != FLIGHT_BACKOFF) { /* no fence */
+    if (f->state != FLIGHT_BACKOFF) { /* no ping */
         flight_set(p, f, FLIGHT_BACKOFF);
         f->retry_ms = f->rest_ms;
     }
     rec->copies = true;
-    aside_changed(p, rec);
+    stalled_changed(p, rec);
 }
 
 /* It cannot go on: tell the replica and look at the key again. */
 static void abort_stream(struct primary *p, struct repl *r,
-                         const struct looked *l)
+                         const struct read_answer *l)
 {
     struct flight *f = r->stream.flight;
     struct record *rec = f->rec;
@@ -49,18 +49,18 @@ static void abort_stream(struct primary *p, struct repl *r,
     stream_drop(p, r);
     if (told) {
         wire_put_set_abort(&r->out, f->seq);
-        sender_fence(p, r, f);
+        sender_abort_ping(p, r, f);
     }
     changelog_know(&p->log, rec, CONTENT_UNKNOWN);
     if (r->is_index) {
         sender_answer_ask(p, rec, NULL, NULL);
     }
-    if (l->result == LOOK_ROOT_LOST) {
+    if (l->result == READ_ROOT_LOST) {
         primary_root_lost(p, l->err != NULL ? l->err->msg : "root lost");
         read_want(p, rec);
-    } else if (l->result == LOOK_ERROR || l->result == LOOK_BUSY) {
+    } else if (l->result == READ_ERROR || l->result == READ_BUSY) {
         read_failed(p, rec, l);
-    } else if (l->result == LOOK_CHANGING) {
+    } else if (l->result == READ_CHANGING) {
         rest(p, f, took_ms);
     } else {
         read_want(p, rec);
@@ -69,14 +69,14 @@ static void abort_stream(struct primary *p, struct repl *r,
 }
 
 /* What it will take on the replica's disk: holes stay holes. */
-static uint64_t room_for(const struct look *l)
+static uint64_t room_for(const struct reading *l)
 {
     return l->disk_bytes > 0 && l->disk_bytes < l->stat.size ? l->disk_bytes
                                                              : l->stat.size;
 }
 
 void primary_stream_opened(struct primary *p, uint64_t id,
-                           const struct looked *l, int64_t now_ms)
+                           const struct read_answer *l, int64_t now_ms)
 {
     struct repl *r = stream_find(p, id);
 
@@ -85,15 +85,15 @@ void primary_stream_opened(struct primary *p, uint64_t id,
         return;
     }
     /* An empty file is no large value any more: it may be a writer's
-     * placeholder, which a look can tell and a stream cannot. */
-    if (l->result != LOOK_VALUE || l->look.stat.size == 0) {
+     * placeholder, which a read can tell and a stream cannot. */
+    if (l->result != READ_VALUE || l->reading.stat.size == 0) {
         abort_stream(p, r, l);
         return;
     }
     const struct flight *f = r->stream.flight;
     const struct record *rec = f->rec;
     if (!r->is_index) {
-        struct wire_change m = {.seq = f->seq, .size = room_for(&l->look)};
+        struct wire_change m = {.seq = f->seq, .size = room_for(&l->reading)};
         m.table =
             (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
         m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
@@ -104,12 +104,12 @@ void primary_stream_opened(struct primary *p, uint64_t id,
     stream_read_on(p, r);
 }
 
-static void tell_index(struct primary *p, const struct record *rec,
-                       const struct looked *l, bool fresh)
+static void report_index(struct primary *p, const struct record *rec,
+                         const struct read_answer *l, bool fresh)
 {
     struct index_entry e = {.name = rec->name,
-                            .digest = l->look.digest,
-                            .stat = l->look.stat,
+                            .digest = l->reading.digest,
+                            .stat = l->reading.stat,
                             .table = index_table_tag(index_key(p->ix),
                                                      record_table(rec),
                                                      rec->table_len)};
@@ -138,51 +138,52 @@ static void note_still(struct primary *p, struct flight *f)
             return;
         }
     }
-    aside_still(p, f->rec);
+    stalled_still(p, f->rec);
 }
 
 /* The whole value was read and is one committed version of it. */
-static void finish(struct primary *p, struct repl *r, const struct looked *l)
+static void finish(struct primary *p, struct repl *r,
+                   const struct read_answer *l)
 {
     struct flight *f = r->stream.flight;
     struct record *rec = f->rec;
 
     /* It was committed under this name, and something newer was since. */
-    if (l->look.replaced && r->stream.covers == rec->hints) {
+    if (l->reading.replaced && r->stream.covers == rec->hints) {
         (void)sender_hint_all(p, rec, HINT_FOUND);
     }
     bool fresh = r->stream.covers == rec->hints;
     struct stream read = r->stream;
-    struct news news = read.news;
+    struct missed missed = read.missed;
 
     for (struct flight *o = rec->flights; o != NULL; o = o->rec_next) {
-        o->changed =
-            o->changed && o->state != FLIGHT_RIDE; /* it rides on this */
+        o->changed = o->changed &&
+                     o->state != FLIGHT_PIGGYBACK; /* it goes along with this */
     }
     note_still(p, f);
-    tell_index(p, rec, l, fresh);
+    report_index(p, rec, l, fresh);
     read_found(p, rec);
-    rec->size = l->look.stat.size;
+    rec->size = l->reading.stat.size;
     p->values_read++;
     (void)stream_stop(p, r);
     DL_APPEND2(r->large, f, ready_prev, ready_next);
     if (r->is_index) {
         flight_set(p, f, FLIGHT_WAIT);
         sender_answer_ask(p, rec, &read, l);
-        sender_known(p, f, fresh, news);
+        sender_known(p, f, fresh, missed);
         stream_start(p, r);
         return;
     }
-    wire_put_set_end(&r->out, f->seq, l->look.digest);
+    wire_put_set_end(&r->out, f->seq, l->reading.digest);
     flight_set(p, f, FLIGHT_SENT);
     if (!fresh) {
         changelog_know(&p->log, rec, CONTENT_UNKNOWN);
-        sender_follow(p, r, rec, news, NULL);
+        sender_follow(p, r, rec, missed, NULL);
     }
     for (struct flight *o = rec->flights; o != NULL; o = o->rec_next) {
-        if (o->state == FLIGHT_RIDE && o->replica == p->index_id) {
+        if (o->state == FLIGHT_PIGGYBACK && o->replica == p->index_id) {
             flight_set(p, o, FLIGHT_WAIT);
-            sender_known(p, o, fresh, news);
+            sender_known(p, o, fresh, missed);
             break;
         }
     }
@@ -202,7 +203,7 @@ static void took(struct primary *p, struct repl *r, uint64_t n)
 }
 
 void primary_stream_data(struct primary *p, uint64_t id, const void *data,
-                         size_t n, const struct looked *l, int64_t now_ms)
+                         size_t n, const struct read_answer *l, int64_t now_ms)
 {
     struct repl *r = stream_find(p, id);
 
@@ -211,7 +212,7 @@ void primary_stream_data(struct primary *p, uint64_t id, const void *data,
         return;
     }
     if (n == 0 || l != NULL) {
-        if (l->result == LOOK_VALUE && !r->stream.outdated) {
+        if (l->result == READ_VALUE && !r->stream.outdated) {
             finish(p, r, l);
         } else {
             abort_stream(p, r, l);
@@ -237,7 +238,7 @@ static void note_zeros(struct primary *p, struct repl *r, uint64_t n)
     r->stream.zeros += n;
     if (r->stream.zeros >= WIRE_ZEROS_MAX) {
         r->stream.zeros = 0;
-        r->stream.waits_for = heartbeat_fence(p, r);
+        r->stream.waits_for = heartbeat_ping_now(p, r);
     }
 }
 

@@ -21,9 +21,10 @@ enum {
 /* The flight of the same key that this one waits for. */
 static const struct flight *ahead_of(const struct flight *f)
 {
-    const struct flight *o = f->state == FLIGHT_HELD ? f->rec->flights : NULL;
+    const struct flight *o = f->state == FLIGHT_BEHIND ? f->rec->flights : NULL;
 
-    while (o != NULL && (o->replica != f->replica || o->state == FLIGHT_HELD)) {
+    while (o != NULL &&
+           (o->replica != f->replica || o->state == FLIGHT_BEHIND)) {
         o = o->rec_next;
     }
     return o != NULL ? o : f;
@@ -123,8 +124,8 @@ static void say_locked(const char *name, const char *where, int64_t for_ms,
                   (unsigned long)pid, more);
 }
 
-void stuck_say(const struct primary *p, const struct flight *flight,
-               uint64_t more, struct err *err)
+void stuck_describe(const struct primary *p, const struct flight *flight,
+                    uint64_t more, struct err *err)
 {
     const struct flight *f = ahead_of(flight);
     const struct record *rec = f->rec;
@@ -176,7 +177,7 @@ bool stuck_lasts(const struct primary *p, const struct repl *r,
     if (f == NULL || p->now_ms - f->refusal.since_ms < REFUSED_LASTS_MS) {
         return false;
     }
-    stuck_say(p, f, 0, why_out);
+    stuck_describe(p, f, 0, why_out);
     (void)err_wrap(why_out, "%llu change%s refused for %lld s, such as",
                    (unsigned long long)r->refused,
                    r->refused == 1 ? " is" : "s are",
@@ -196,7 +197,7 @@ void stuck_say_oldest(struct primary *p, const struct repl *r, int64_t limit_ms,
         f = r->flights;
     }
     if (f != NULL) {
-        stuck_say(p, f, 0, err);
+        stuck_describe(p, f, 0, err);
         return;
     }
     (void)err_set(err, ERR_TIMEOUT, 0, "%s was not sent yet",

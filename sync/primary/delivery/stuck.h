@@ -41,8 +41,8 @@ const struct flight *stuck_next(const struct repl *r,
                                 const struct flight *after);
 /* The flight's key and what it waits for, in a sentence with its number;
  * `more`: so many others are like it. */
-void stuck_say(const struct primary *p, const struct flight *f, uint64_t more,
-               struct err *err);
+void stuck_describe(const struct primary *p, const struct flight *f,
+                    uint64_t more, struct err *err);
 /* Something waits for so long that the replica does not keep up; what, in a
  * sentence. */
 bool stuck_lasts(const struct primary *p, const struct repl *r,

@@ -12,12 +12,12 @@
  * be new, its digits are as many as nearly all are; and all that for no longer
  * than UNBORN_MAX_MS.  Little is lost by that if it is a key all the same: no
  * writer has closed it or renamed it, and one that gave its lock back and took
- * it again between two looks is shown as blocked when that time is over.
+ * it again between two reads is shown as blocked when that time is over.
  *
  * What it had in the log ends, and the file is remembered here.  Any event of
  * it makes it a key like others: a rename and a removal look at it, as does its
  * writer's closing it.  Since giving back a lock raises no event, it is looked
- * at ever more rarely, and once more before a barrier: a look that finds it
+ * at ever more rarely, and once more before a barrier: a read that finds it
  * anything but locked is news to everybody.  When events were lost it is not
  * known any more that there were none, and it is a key, too.
  *
@@ -107,7 +107,7 @@ void unborn_free(struct primary *p)
 
 static bool nobody_waits(const struct record *rec)
 {
-    return rec->flights == NULL && rec->nodes == NULL && rec->look_id == 0;
+    return rec->flights == NULL && rec->nodes == NULL && rec->read_id == 0;
 }
 
 bool unborn_is_made(const struct primary *p, const struct record *rec,
@@ -152,12 +152,12 @@ static enum likeness likeness_of(struct primary *p, const struct record *rec)
 }
 
 static bool is_unborn(struct primary *p, const struct record *rec,
-                      const struct looked *l)
+                      const struct read_answer *l)
 {
     struct index_entry e;
     const struct unborn *u = find(p, rec->name);
 
-    if (!rec->made || l->result != LOOK_BUSY || !l->look.startemp ||
+    if (!rec->made || l->result != READ_BUSY || !l->reading.startemp ||
         index_get(p->ix, rec->name, &e)) {
         return false;
     }
@@ -168,7 +168,7 @@ static bool is_unborn(struct primary *p, const struct record *rec,
 /* --- out of the log, and back -------------------------------------------- */
 
 static void take_out(struct primary *p, struct record *rec, struct unborn *u,
-                     const struct looked *l)
+                     const struct read_answer *l)
 {
     if (l->pid != 0) {
         u->pid = l->pid;
@@ -185,12 +185,12 @@ static void take_out(struct primary *p, struct record *rec, struct unborn *u,
     sender_end_waiting(p, rec);
 }
 
-bool unborn_looked(struct primary *p, struct record *rec,
-                   const struct looked *l)
+bool unborn_read(struct primary *p, struct record *rec,
+                 const struct read_answer *l)
 {
     struct unborn *u = find(p, rec->name);
 
-    if (l->result == LOOK_ROOT_LOST) {
+    if (l->result == READ_ROOT_LOST) {
         return false;
     }
     if (is_unborn(p, rec, l)) {
@@ -211,7 +211,8 @@ bool unborn_looked(struct primary *p, struct record *rec,
 
 /* --- looking again ------------------------------------------------------- */
 
-static void look_again(struct primary *p, const struct unborn *u, bool for_all)
+static void read_once_more(struct primary *p, const struct unborn *u,
+                           bool for_all)
 {
     struct record *rec =
         changelog_record(&p->log, false, u->names, u->table_len,
@@ -235,11 +236,11 @@ void unborn_ask(struct primary *p)
     struct unborn *u, *next;
 
     HASH_ITER(hh, p->unborn, u, next) {
-        look_again(p, u, true);
+        read_once_more(p, u, true);
     }
 }
 
-void unborn_doubt(struct primary *p)
+void unborn_invalidate(struct primary *p)
 {
     struct unborn *u, *next;
 
@@ -262,7 +263,7 @@ int64_t unborn_tick(struct primary *p)
     HASH_ITER(hh, p->unborn, u, next) {
         if (u->next_ms <= p->now_ms && !p->lost) {
             u->next_ms = p->now_ms + u->pause_ms;
-            look_again(p, u, false);
+            read_once_more(p, u, false);
         }
         soonest = u->next_ms < soonest ? u->next_ms : soonest;
     }

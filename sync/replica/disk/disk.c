@@ -491,7 +491,7 @@ static int op_freshness(void *ctx, int64_t fresh_ns, uint64_t seq,
     (void)snprintf(f.state, sizeof f.state, "%s",
                    replica_state_word((enum replica_state)state));
     atomic_store(&d->watermark, seq);
-    return numbered(fresh_tell(&d->fresh, &f, err), err);
+    return numbered(fresh_report(&d->fresh, &f, err), err);
 }
 
 /* The directory is opened also when it is there from before: what is in it
@@ -553,14 +553,14 @@ static int follow(struct disk *d, const struct wire_hello *hello,
     if (rc != 0) {
         return rc;
     }
-    enum reign_change change = session_follow(ident, hello);
+    enum term_change change = session_follow(ident, hello);
     /* Before the new epoch is on disk: a time of the old primary's must never
      * stand for what the new one has. */
-    if (change == REIGN_NEW &&
+    if (change == TERM_NEW &&
         unlinkat(d->meta.fd, META_FILE_FRESHNESS, 0) != 0 && errno != ENOENT) {
         return err_sys(err, errno, "remove " META_DIR "/" META_FILE_FRESHNESS);
     }
-    return change != REIGN_AS_IT_WAS || has_new_id
+    return change != TERM_AS_IT_WAS || has_new_id
                ? meta_ident_write(d->meta.fd, ident, &d->modes, err)
                : 0;
 }
@@ -622,7 +622,7 @@ bool disk_lost(struct disk *d, char *why, size_t why_room)
     return false;
 }
 
-int disk_tell_applied(struct disk *d, uint64_t *seen, struct err *err)
+int disk_report_applied(struct disk *d, uint64_t *seen, struct err *err)
 {
     uint64_t now = atomic_load_explicit(&d->changes, memory_order_relaxed);
 

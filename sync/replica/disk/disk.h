@@ -78,7 +78,7 @@ int disk_identify(void *ctx, const struct wire_hello *hello,
 bool disk_lost(struct disk *d, char *why, size_t why_room);
 
 /* Replace META_DIR/applied if something changed since `*seen`. */
-int disk_tell_applied(struct disk *d, uint64_t *seen,
-                      struct err *err) MUSTCHECK;
+int disk_report_applied(struct disk *d, uint64_t *seen,
+                        struct err *err) MUSTCHECK;
 /* Store the watermark in META_DIR/replica. */
 int disk_save_watermark(struct disk *d, struct err *err) MUSTCHECK;

@@ -20,13 +20,13 @@ struct holders {
     struct {
         dev_t dev;
         ino_t ino;
-        int64_t looked_ns;
+        int64_t read_ns;
         uint32_t pid;
         char comm[16];
     } kept[HOLDERS_KEPT];
     int64_t window_ns; /* start of the current second */
     int64_t spent_ns;  /* in it */
-    uint64_t looks;    /* times /proc/locks was read */
+    uint64_t reads;    /* times /proc/locks was read */
 };
 
 /* The pid and command name; 0 and "" when unknown. */

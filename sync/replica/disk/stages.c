@@ -22,7 +22,7 @@
 #include "store/layout/install.h"
 #include "store/layout/newfile.h"
 #include "store/layout/placeholder.h"
-#include "sync/replica/disk/dress.h"
+#include "sync/replica/disk/perms.h"
 
 enum {
     OPEN_MAX_WANTED = 4096,
@@ -372,19 +372,19 @@ static void close_waiting(struct stages *s)
 /* open() gave the mode already, but for a umask; a default ACL of the directory
  * allows less on purpose, and stays.  The group is the directory's or the
  * process's. */
-static int dress(const struct stages *s, const struct stage *st,
-                 struct err *err)
+static int apply_modes(const struct stages *s, const struct stage *st,
+                       struct err *err)
 {
     struct stat now;
 
     if (fstat(st->file.fd, &now) != 0) {
         return fail(s, st, err, errno, "stat");
     }
-    const struct dress want = {.owner = (uid_t)-1,
+    const struct perms want = {.owner = (uid_t)-1,
                                .group = s->modes.group,
-                               .mode = st->place.has_acl ? DRESS_MODE_STAYS
+                               .mode = st->place.has_acl ? PERMS_MODE_STAYS
                                                          : s->modes.file_mode};
-    if (dress_fd(st->file.fd, &want, &now) < 0) {
+    if (perms_set(st->file.fd, &want, &now) < 0) {
         return fail(s, st, err, errno, "set group and mode of");
     }
     if (st->written == 0) {
@@ -398,7 +398,7 @@ int stages_end(struct stages *s, uint64_t number, struct err *err)
     struct stage *st = find(s, number);
 
     assert(st != NULL && st->file.fd >= 0);
-    int rc = dress(s, st, err);
+    int rc = apply_modes(s, st, err);
     if (rc < 0) {
         return rc;
     }
@@ -571,7 +571,7 @@ static int move(struct stages *s, struct stage *st, const char *name,
     st->file = to;
     st->place = t->place;
     st->in_root = false;
-    int rc = dress(s, st, err);
+    int rc = apply_modes(s, st, err);
     if (rc == 0 && st->synced && sys_fsync(st->file.fd) != 0) {
         rc = fail(s, st, err, errno, "fsync");
     }

@@ -161,7 +161,7 @@ static void *keeper(void *arg)
         struct meta_freshness m = f->wanted;
         f->waiting = false;
         f->trouble = (struct err){0};
-        (void)sync_and_write(f, &m, &f->trouble); /* told by fresh_tell() */
+        (void)sync_and_write(f, &m, &f->trouble); /* told by fresh_report() */
         due_ms = now_ms() + FRESH_RELAXED_S * INT64_C(1000);
     }
     pthread_mutex_unlock(&f->mutex);
@@ -184,8 +184,8 @@ int fresh_begin(struct fresh *f, bool relaxed, struct err *err)
     return 0;
 }
 
-int fresh_tell(struct fresh *f, const struct meta_freshness *now,
-               struct err *err)
+int fresh_report(struct fresh *f, const struct meta_freshness *now,
+                 struct err *err)
 {
     int rc = 0;
 

@@ -54,7 +54,7 @@ int fresh_begin(struct fresh *f, bool relaxed, struct err *err) MUSTCHECK;
 /* Every change before now->fresh_ns is applied here; fresh_ns <= 0 leaves the
  * time that is there.  One thread at a time.  What the relaxed thread failed at
  * is told by the calls that follow. */
-int fresh_tell(struct fresh *f, const struct meta_freshness *now,
-               struct err *err) MUSTCHECK;
+int fresh_report(struct fresh *f, const struct meta_freshness *now,
+                 struct err *err) MUSTCHECK;
 /* What waits is written first.  Accepts what was not begun. */
 void fresh_deinit(struct fresh *f);

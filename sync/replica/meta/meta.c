@@ -186,7 +186,7 @@ int meta_open(struct meta *m, const char *path, const struct meta_modes *modes,
     return rc;
 }
 
-int meta_look(struct meta *m, const char *path, struct err *err)
+int meta_inspect(struct meta *m, const char *path, struct err *err)
 {
     *m = (struct meta){.fd = -1};
     int rc = db_open(&m->db, path, false, err);

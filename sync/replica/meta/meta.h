@@ -66,7 +66,7 @@ int meta_open(struct meta *m, const char *path, const struct meta_modes *modes,
               struct err *err) MUSTCHECK;
 /* Open an existing replica only to look; makes nothing.  ERR_NOTFOUND when
  * there is no META_DIR. */
-int meta_look(struct meta *m, const char *path, struct err *err) MUSTCHECK;
+int meta_inspect(struct meta *m, const char *path, struct err *err) MUSTCHECK;
 void meta_close(struct meta *m);
 /* Remove what killed processes left in META_DIR: temporaries of
  * meta_replace() and of the index, and old requests to take over.  The session

@@ -96,7 +96,7 @@ static int write_takeover(const struct session *s, const char *nonce,
 }
 
 /* Say what it is that takes time. */
-static void tell_busy(struct session *s)
+static void report_busy(struct session *s)
 {
     struct err who;
 
@@ -140,7 +140,7 @@ static int ask_for_lock(struct session *s, int64_t wait_ms, struct err *err)
         }
         if (!told && now - start >= TELL_MS * NS_PER_MS) {
             told = true;
-            tell_busy(s);
+            report_busy(s);
         }
         clock_sleep_ns(10 * NS_PER_MS);
     }
@@ -260,9 +260,9 @@ bool session_superseded(struct session *s, int64_t silent_ms, char *why,
     return true;
 }
 
-static struct reign reign_of(const struct meta_ident *ident)
+static struct term term_of(const struct meta_ident *ident)
 {
-    struct reign r = {.epoch = ident->epoch};
+    struct term r = {.epoch = ident->epoch};
 
     memcpy(r.db_id, ident->db_id, sizeof r.db_id);
     memcpy(r.origin, ident->origin, sizeof r.origin);
@@ -297,8 +297,8 @@ int session_check_missing(const char *dir, const struct wire_hello *hello,
 static int check_old(const struct meta *m, const struct meta_ident *ident,
                      const struct wire_hello *hello, struct err *err)
 {
-    struct reign r = reign_of(ident);
-    int rc = reign_check(&r, hello, err);
+    struct term r = term_of(ident);
+    int rc = term_check(&r, hello, err);
 
     if (rc == 0 && expects(hello) && dirid_known(ident->self) &&
         memcmp(ident->self, hello->expected, sizeof ident->self) != 0) {
@@ -371,19 +371,19 @@ int session_check(const struct meta *m, const struct wire_hello *hello,
     if (expects(hello)) {
         return refuse_strange(DR_REPLICA_BLANK, m->db.path, "is empty", err);
     }
-    struct reign none = {.epoch = 0};
+    struct term none = {.epoch = 0};
     memcpy(none.db_id, hello->db_id, sizeof none.db_id);
-    rc = reign_check(&none, hello, err);
+    rc = term_check(&none, hello, err);
     return rc < 0 ? rc : SESSION_NEW;
 }
 
-enum reign_change session_follow(struct meta_ident *ident,
-                                 const struct wire_hello *hello)
+enum term_change session_follow(struct meta_ident *ident,
+                                const struct wire_hello *hello)
 {
-    struct reign r = reign_of(ident);
-    enum reign_change change = reign_follow(&r, hello);
+    struct term r = term_of(ident);
+    enum term_change change = term_follow(&r, hello);
 
-    if (change == REIGN_NEW) {
+    if (change == TERM_NEW) {
         ident->epoch = r.epoch;
         ident->watermark = 0;
         memcpy(ident->db_id, r.db_id, sizeof ident->db_id);

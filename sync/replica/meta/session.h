@@ -16,8 +16,8 @@
  * DR_REPLICA_TWICE when the two speak for one agent, which has this directory
  * under two names: they would take it from each other for ever.
  *
- * Who may feed the replica at all is decided by its reign
- * (sync/identity/reign.h), which is kept in META_DIR/replica.
+ * Who may feed the replica at all is decided by its term
+ * (sync/identity/term.h), which is kept in META_DIR/replica.
  *
  * Why a file and not a signal: the two may run as different processes of sshd
  * in different namespaces, and a file also tells who is asking.
@@ -29,7 +29,7 @@
 #include <sys/stat.h>
 
 #include "store/base/err.h"
-#include "sync/identity/reign.h"
+#include "sync/identity/term.h"
 #include "sync/replica/meta/meta.h"
 #include "sync/wire/wire.h"
 
@@ -86,9 +86,9 @@ int session_own_id(struct meta_ident *ident, const struct wire_hello *hello,
                    bool *changed_out, struct err *err) MUSTCHECK;
 
 /* Change the stored identity for this agent, which was accepted; it has to be
- * written unless the answer is REIGN_AS_IT_WAS. */
-enum reign_change session_follow(struct meta_ident *ident,
-                                 const struct wire_hello *hello);
+ * written unless the answer is TERM_AS_IT_WAS. */
+enum term_change session_follow(struct meta_ident *ident,
+                                const struct wire_hello *hello);
 
 /* What the lock file says about the holder. */
 struct session_holder {

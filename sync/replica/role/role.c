@@ -58,7 +58,7 @@ static int read_epoch(int meta_fd, uint64_t *out, struct err *err)
     return 0;
 }
 
-int role_look(int meta_fd, struct role_facts *out, struct err *err)
+int role_inspect(int meta_fd, struct role_facts *out, struct err *err)
 {
     struct role_facts f = {.role = ROLE_NONE};
     int rc = meta_ident_read(meta_fd, &f.ident, err);
@@ -84,7 +84,7 @@ int role_look(int meta_fd, struct role_facts *out, struct err *err)
 
 int role_open(struct meta *m, const char *dir, struct err *err)
 {
-    int rc = meta_look(m, dir, err);
+    int rc = meta_inspect(m, dir, err);
 
     if (rc == ERR_NOTFOUND) {
         return err_wrap(err, "%s is neither a primary nor a replica", dir);

@@ -52,10 +52,11 @@ struct role_facts {
 };
 
 /* ERR_CORRUPT when the deciding file makes no sense. */
-int role_look(int meta_fd, struct role_facts *out, struct err *err) MUSTCHECK;
+int role_inspect(int meta_fd, struct role_facts *out,
+                 struct err *err) MUSTCHECK;
 
-/* Open DIR for a change of its role: as meta_look(), and only for root and the
- * owner of META_DIR, because what is written there stays his (ERR_PERM says
+/* Open DIR for a change of its role: as meta_inspect(), and only for root and
+ * the owner of META_DIR, because what is written there stays his (ERR_PERM says
  * how to become him). */
 int role_open(struct meta *m, const char *dir, struct err *err) MUSTCHECK;
 
@@ -92,7 +93,7 @@ int role_promote(struct meta *m, const struct role_promote *o,
 /* --- demote -------------------------------------------------------------- */
 
 struct role_demoted {
-    uint64_t epoch; /* of the reign that ended */
+    uint64_t epoch; /* of the term that ended */
     uint64_t kept;  /* values */
 };
 
@@ -119,7 +120,7 @@ struct role_kept {
     uint64_t added; /* keys that are here now and were not kept */
 };
 
-/* The oldest kept reign after epoch `after`; ERR_NOTFOUND when there is none.
+/* The oldest kept term after epoch `after`; ERR_NOTFOUND when there is none.
  */
 int role_kept_next(int meta_fd, uint64_t after, uint64_t *epoch_out,
                    struct err *err) MUSTCHECK;

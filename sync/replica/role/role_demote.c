@@ -36,7 +36,7 @@ static int become_replica(struct meta *m, const struct role_facts *f,
     struct meta_ident ident = {.epoch = f->epoch};
 
     memcpy(ident.db_id, f->db_id, sizeof ident.db_id);
-    /* The all-ones origin is no directory's: nobody continues this reign. */
+    /* The all-ones origin is no directory's: nobody continues this term. */
     memset(ident.origin, 0xff, sizeof ident.origin);
     return meta_ident_write_as_owner(m->fd, &ident, err);
 }
@@ -49,7 +49,7 @@ int role_demote(struct meta *m, bool discard, struct role_demoted *out,
     struct role_hold hold = {.agent_fd = -1, .id_fd = -1};
 
     *out = (struct role_demoted){.epoch = 0};
-    int rc = role_look(m->fd, &f, err);
+    int rc = role_inspect(m->fd, &f, err);
     if (rc != 0) {
         return rc;
     }

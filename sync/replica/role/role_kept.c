@@ -8,7 +8,7 @@
  *
  * No name ends in .tbl or .kv: a program that looks for tables and keys in all
  * directories of the database must not find old ones here.  It is made under
- * another name and renamed, so a kept reign is complete or not there; until
+ * another name and renamed, so a kept term is complete or not there; until
  * then it is for its maker alone.  Everything is reached through descriptors
  * that follow no link: root may be at work in a directory that belongs to
  * somebody else. */
@@ -155,7 +155,7 @@ static int on_table(void *arg, const char *table, size_t len, int dir_fd)
 
 /* A table in a subvolume, or with a quota of its own, has no links from
  * outside. 0, or -1 with errno. */
-static int copy_aside(int dir_fd, const char *file, int to_fd, const char *to)
+static int copy_kept(int dir_fd, const char *file, int to_fd, const char *to)
 {
     const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
     CLEANUP(fd_closep) int fd = sys_openat(dir_fd, file, flags, 0);
@@ -198,7 +198,7 @@ static int on_key(void *arg, const char *table, size_t len, int dir_fd,
         return 0; /* removed since it was listed */
     }
     if ((errno == EXDEV || errno == EMLINK) &&
-        copy_aside(dir_fd, file, k->to_fd, to) == 0) {
+        copy_kept(dir_fd, file, k->to_fd, to) == 0) {
         k->values++;
         return 0;
     }

@@ -168,8 +168,7 @@ static int refuse_jump(uint64_t was, uint64_t epoch, struct err *err)
     (void)err_set(err, ERR_REFUSED, 0,
                   "--epoch %" PRIu64 " is too far above %" PRIu64
                   ": replicas take at most %" PRIu64 " after it",
-                  epoch, was,
-                  was == 0 ? REIGN_FIRST_MAX : was + REIGN_JUMP_MAX);
+                  epoch, was, was == 0 ? TERM_FIRST_MAX : was + TERM_JUMP_MAX);
     err->id = DR_EPOCH_JUMP;
     return err->code;
 }
@@ -190,7 +189,7 @@ static int choose_epoch(const struct meta_ident *ident,
                        ", which it has followed",
                        o->epoch, ident->epoch);
     }
-    if (o->epoch != 0 && !reign_is_near(ident->epoch, o->epoch)) {
+    if (o->epoch != 0 && !term_is_near(ident->epoch, o->epoch)) {
         return refuse_jump(ident->epoch, o->epoch, err);
     }
     if (ident->epoch == UINT64_MAX) {
@@ -235,7 +234,7 @@ static int promote_replica(struct meta *m, const struct role_promote *o,
     struct role_facts f;
 
     /* Under the lock: a receiver may have changed it until now. */
-    int rc = role_look(m->fd, &f, err);
+    int rc = role_inspect(m->fd, &f, err);
     if (rc == 0 && f.role != ROLE_REPLICA) {
         rc = err_set(err, ERR_REFUSED, 0, "its role changed meanwhile");
     }
@@ -273,7 +272,7 @@ static int raise_epoch(struct meta *m, const struct role_facts *f,
                        ", and an epoch never goes back",
                        f->epoch);
     }
-    if (!reign_is_near(f->epoch, o->epoch)) {
+    if (!term_is_near(f->epoch, o->epoch)) {
         return refuse_jump(f->epoch, o->epoch, err);
     }
     int rc = role_hold_primary(m, &hold, err);
@@ -290,7 +289,7 @@ int role_promote(struct meta *m, const struct role_promote *o,
     struct role_facts f;
 
     *out = (struct role_promoted){.epoch = 0};
-    int rc = role_look(m->fd, &f, err);
+    int rc = role_inspect(m->fd, &f, err);
     if (rc != 0) {
         return rc;
     }

@@ -394,7 +394,7 @@ int64_t trash_count(int meta_fd, const char *name)
     return trash_each(fd, count_one, &count, &err) == 0 ? count : -1;
 }
 
-bool trash_news(struct trash *t, char *out, size_t room)
+bool trash_notice(struct trash *t, char *out, size_t room)
 {
     int64_t now_s = clock_mono_ns() / NS_PER_S;
     bool any = false;

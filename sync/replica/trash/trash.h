@@ -105,7 +105,7 @@ int trash_sync(struct trash *t, struct err *err) MUSTCHECK;
 /* Drop what is too old.  Now and then, on any thread. */
 void trash_sweep(struct trash *t);
 /* What the operator should know since the last time; false: nothing. */
-bool trash_news(struct trash *t, char *out, size_t room);
+bool trash_notice(struct trash *t, char *out, size_t room);
 
 /* How many are kept; -1: that cannot be told. */
 int64_t trash_count(int meta_fd, const char *name);

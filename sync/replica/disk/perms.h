@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * dress: owner, group and mode of a replica's values and directories, as the
+ * perms: owner, group and mode of a replica's values and directories, as the
  * receiver's settings say.
  *
  * A new value gets them before it comes into place.  What was there before,
@@ -16,7 +16,7 @@
  * Nothing is followed: only what was opened as what it is gets changed.  For
  * root only what nobody else could have put there (own_dir.h).
  *
- * Thread rule: a struct dresser belongs to one thread.
+ * Thread rule: a struct perms_pass belongs to one thread.
  */
 #pragma once
 
@@ -29,23 +29,23 @@
 #include "store/layout/name.h"
 #include "sync/replica/meta/meta.h"
 
-#define DRESS_MODE_STAYS ((mode_t)-1)
+#define PERMS_MODE_STAYS ((mode_t)-1)
 
-struct dress {
+struct perms {
     uid_t owner; /* (uid_t)-1: stays */
     gid_t group; /* (gid_t)-1: stays */
-    mode_t mode; /* or DRESS_MODE_STAYS */
+    mode_t mode; /* or PERMS_MODE_STAYS */
 };
 
 /* Make what is open as it should be; `st` is its stat before, and afterwards.
  * 0: it was; 1: it is now; -1 with errno. */
-int dress_fd(int fd, const struct dress *want, struct stat *st);
+int perms_set(int fd, const struct perms *want, struct stat *st);
 
 /* What a scan sets. */
-struct dresser {
+struct perms_pass {
     struct meta_modes modes;
-    bool looks;     /* nothing is changed, only counted as not set */
-    bool hold_keys; /* keys stay for now: their ctimes are needed */
+    bool count_only; /* nothing is changed, only counted as not set */
+    bool hold_keys;  /* keys stay for now: their ctimes are needed */
     uint64_t set, held;
     uint64_t unset; /* ... what could not be set; the first of them: */
     int sys;
@@ -56,8 +56,9 @@ struct dresser {
     bool has_acl;    /* ... has a default ACL */
 };
 
-/* scan_options.dress_dir and .dress_key. */
-void dresser_dir(void *arg, const char *path, size_t len, bool is_root,
-                 int dir_fd);
-bool dresser_key(void *arg, const char *table, size_t table_len,
-                 const char *key, size_t key_len, int dir_fd, struct stat *st);
+/* scan_options.perms_dir and .perms_key. */
+void perms_pass_dir(void *arg, const char *path, size_t len, bool is_root,
+                    int dir_fd);
+bool perms_pass_key(void *arg, const char *table, size_t table_len,
+                    const char *key, size_t key_len, int dir_fd,
+                    struct stat *st);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * reconcile: compare one replica with the index, and repair what differs.
+ * compare: compare one replica with the index, and repair what differs.
  *
  * With two keys there is one bucket: TOP, BUCKETS and LISTING are one question
  * (LIST) and one answer.  What differs goes into the log for this replica
@@ -8,15 +8,15 @@
  * what only the replica has at once, for the rest when the walk comes to it.
  * A name that the walk does not find is not on disk any more, and its entry in
  * the index is swept.  One that it finds may reach the log any time later
- * (reconcile_feed.c): the walk comes to each key by itself, at any time.
+ * (compare_feed.c): the walk comes to each key by itself, at any time.
  *
- * mirrors: sync/primary/compare/reconcile.c may_compare maybe_own go_on reconcile_disconnected
+ * mirrors: sync/primary/compare/compare_data.c may_compare maybe_own go_on compare_disconnected
  * mirrors: sync/primary/due.c due_now due_soon due_any due_paid
- * mirrors: sync/primary/compare/reconcile_end.c reconcile_finish
- * mirrors: sync/primary/compare/reconcile_diff.c reconcile_listing merge_asked round_done
- * mirrors: sync/primary/compare/reconcile_names.c reconcile_drain
- * mirrors: sync/primary/compare/reconcile_walk.c primary_walk_found sweep sweep_name
- * mirrors: sync/primary/compare/reconcile_feed.c feed_name feed_step repair */
+ * mirrors: sync/primary/compare/compare_end.c compare_finish
+ * mirrors: sync/primary/compare/compare_diff.c compare_listing merge_asked round_done
+ * mirrors: sync/primary/compare/compare_names.c compare_drain
+ * mirrors: sync/primary/compare/compare_walk.c primary_walk_found sweep sweep_name
+ * mirrors: sync/primary/compare/compare_feed.c feed_name feed_step repair */
 
 mtype:phase = { COMPARE_NONE, COMPARE_LISTING, COMPARE_WALKING,
                 COMPARE_DRAINING };
@@ -47,7 +47,7 @@ inline reconcile_begin(r)
 {
     phase[r] = COMPARE_LISTING;
     compare_debts[r] = true;
-    adopt_aside(r);
+    adopt_stalled(r);
     up[CH(r)]!LIST, 0, 0, 0
 }
 
@@ -59,7 +59,7 @@ inline reconcile_repair(r, k)
 
 #define ANY_DIFF(r) (diff[AT(r, 0)] != NO_DIFF || diff[AT(r, 1)] != NO_DIFF)
 
-inline reconcile_drain(r)
+inline compare_drain(r)
 {
     if
     :: !ANY_DIFF(r) ->
@@ -81,14 +81,14 @@ inline merge(r, k, there)
     fi
 }
 
-inline reconcile_listing(r, there0, there1)
+inline compare_listing(r, there0, there1)
 {
     if
     :: phase[r] == COMPARE_LISTING ->
         merge(r, 0, there0);
         merge(r, 1, there1);
         phase[r] = COMPARE_WALKING;
-        reconcile_drain(r)
+        compare_drain(r)
     :: else
     fi
 }
@@ -99,7 +99,7 @@ inline primary_walk(r, k)
     if
 #ifdef BREAK_DELETE
     :: diff[AT(r, k)] == DIFF_EXTRA ->
-        /* What the index lacks is gone: no look. */
+        /* What the index lacks is gone: no read. */
         if
         :: place[AT(r, k)] == 0 && COUNT_OF(r, k) == 0 ->
             next_seq();
@@ -136,16 +136,16 @@ inline primary_walk(r, k)
     fi;
     diff[AT(r, k)] = NO_DIFF;
     here[AT(r, k)] = 0;
-    reconcile_drain(r)
+    compare_drain(r)
 }
 
 #define MAY_FINISH(r) (phase[r] == COMPARE_DRAINING && MAY_COMPARE(r) && \
                        ASIDE_REACHED(r, barrier[r]))
 
-inline reconcile_finish(r)
+inline compare_finish(r)
 {
     phase[r] = COMPARE_NONE;
-    aside_pass(r);
+    stalled_pass(r);
     barrier[r] = 0;
     due_paid(r, compare_debts[r]);
     mismatches[r] = 0

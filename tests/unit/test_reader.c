@@ -8,7 +8,7 @@
 #include <sys/mount.h>
 #include <uv.h>
 
-#include "agent/read/looks.h"
+#include "agent/read/reader.h"
 #include "store/base/clock.h"
 
 struct answer {
@@ -25,11 +25,11 @@ struct bench {
     char path[300];
     int fd; /* of the root */
     uv_loop_t loop;
-    struct looks *looks;
+    struct reader *reader;
     struct root *root;
     struct answer got[20000];
     size_t count;
-    struct looked opened;
+    struct read_answer opened;
     unsigned opened_count;
     uint64_t stream_bytes, stream_zeros;
     struct digest_stream *digest;
@@ -50,7 +50,7 @@ static void keep(struct bench *b, uint64_t id, int result, const void *value,
     }
 }
 
-static void on_looked(void *arg, uint64_t id, const struct looked *r)
+static void on_key_read(void *arg, uint64_t id, const struct read_answer *r)
 {
     keep(arg, id, r->result, r->value, r->value_len, r->pid, r->err);
 }
@@ -60,7 +60,7 @@ static void on_table(void *arg, uint64_t id, int result, const struct err *err)
     keep(arg, id, result, NULL, 0, 0, err);
 }
 
-static void on_opened(void *arg, uint64_t id, const struct looked *r)
+static void on_opened(void *arg, uint64_t id, const struct read_answer *r)
 {
     struct bench *b = arg;
 
@@ -70,7 +70,7 @@ static void on_opened(void *arg, uint64_t id, const struct looked *r)
 }
 
 static void on_data(void *arg, uint64_t id, const void *data, size_t n,
-                    const struct looked *r)
+                    const struct read_answer *r)
 {
     struct bench *b = arg;
 
@@ -83,7 +83,7 @@ static void on_data(void *arg, uint64_t id, const void *data, size_t n,
 
     b->stream_bytes += n;
     digest_stream_update(b->digest, data, n);
-    looks_stream_read(b->looks, id, 65536);
+    reader_stream_read(b->reader, id, 65536);
 }
 
 static void on_zeros(void *arg, uint64_t id, uint64_t n)
@@ -92,12 +92,12 @@ static void on_zeros(void *arg, uint64_t id, uint64_t n)
 
     b->stream_zeros += n;
     digest_stream_zeros(b->digest, n);
-    looks_stream_read(b->looks, id, 65536);
+    reader_stream_read(b->reader, id, 65536);
 }
 
-static const struct looks_events events = {
-    .looked = on_looked,
-    .looked_table = on_table,
+static const struct reader_events events = {
+    .key_read = on_key_read,
+    .table_read = on_table,
     .stream_opened = on_opened,
     .stream_data = on_data,
     .stream_zeros = on_zeros,
@@ -117,9 +117,9 @@ static int setup(void **state)
     b->root = root_open(b->path, &b->f.err);
     assert_non_null(b->root);
     assert_int_equal(identity_make(&b->root->db, b->root->id, &b->f.err), 0);
-    b->looks = looks_new(&b->loop, &events, b);
-    assert_non_null(b->looks);
-    looks_set_root(b->looks, b->root);
+    b->reader = reader_new(&b->loop, &events, b);
+    assert_non_null(b->reader);
+    reader_set_root(b->reader, b->root);
     b->digest = digest_stream_new();
     *state = b;
     return 0;
@@ -129,7 +129,7 @@ static int teardown(void **state)
 {
     struct bench *b = *state;
 
-    looks_free(b->looks, NULL, NULL);
+    reader_free(b->reader, NULL, NULL);
     while (uv_run(&b->loop, UV_RUN_DEFAULT) != 0) {
         ;
     }
@@ -150,23 +150,23 @@ static struct bytes text_bytes(const char *text)
 
 static void settle(struct bench *b)
 {
-    looks_flush(b->looks);
-    while (looks_busy(b->looks)) {
+    reader_flush(b->reader);
+    while (reader_busy(b->reader)) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
     }
 }
 
 static struct answer *look(struct bench *b, const char *table, const char *key)
 {
-    looks_key(b->looks, b->count + 1, text_bytes(table), text_bytes(key),
-              65536);
+    reader_key(b->reader, b->count + 1, text_bytes(table), text_bytes(key),
+               65536);
     settle(b);
     return &b->got[b->count - 1];
 }
 
 static struct answer *look_table(struct bench *b, const char *table)
 {
-    looks_table(b->looks, b->count + 1, text_bytes(table));
+    reader_table(b->reader, b->count + 1, text_bytes(table));
     settle(b);
     return &b->got[b->count - 1];
 }
@@ -184,12 +184,12 @@ static void value_is_read(void **state)
     put(b, "t.tbl/k.kv", "hello");
     put(b, "t.tbl/empty.kv", "");
     struct answer *a = look(b, "t", "k");
-    assert_int_equal(a->result, LOOK_VALUE);
+    assert_int_equal(a->result, READ_VALUE);
     assert_string_equal(a->value, "hello");
     a = look(b, "t", "empty");
-    assert_int_equal(a->result, LOOK_VALUE);
+    assert_int_equal(a->result, READ_VALUE);
     assert_int_equal(a->len, 0);
-    assert_int_equal(look_table(b, "t")->result, LOOK_VALUE);
+    assert_int_equal(look_table(b, "t")->result, READ_VALUE);
 }
 
 static void missing_key_and_table_are_gone(void **state)
@@ -197,10 +197,10 @@ static void missing_key_and_table_are_gone(void **state)
     struct bench *b = *state;
 
     assert_int_equal(mkdirat(b->fd, "t.tbl", 0755), 0);
-    assert_int_equal(look(b, "t", "k")->result, LOOK_GONE);
-    assert_int_equal(look(b, "no", "k")->result, LOOK_GONE);
-    assert_int_equal(look(b, "no.tbl/deep", "k")->result, LOOK_GONE);
-    assert_int_equal(look_table(b, "no")->result, LOOK_GONE);
+    assert_int_equal(look(b, "t", "k")->result, READ_GONE);
+    assert_int_equal(look(b, "no", "k")->result, READ_GONE);
+    assert_int_equal(look(b, "no.tbl/deep", "k")->result, READ_GONE);
+    assert_int_equal(look_table(b, "no")->result, READ_GONE);
 }
 
 static void nothing_is_gone_when_the_root_was_replaced(void **state)
@@ -208,17 +208,17 @@ static void nothing_is_gone_when_the_root_was_replaced(void **state)
     struct bench *b = *state;
 
     assert_int_equal(renameat(b->f.fd, "db", b->f.fd, "aside"), 0);
-    assert_int_equal(look(b, "", "k")->result, LOOK_ROOT_LOST);
-    assert_int_equal(look_table(b, "t")->result, LOOK_ROOT_LOST);
+    assert_int_equal(look(b, "", "k")->result, READ_ROOT_LOST);
+    assert_int_equal(look_table(b, "t")->result, READ_ROOT_LOST);
     /* An empty directory in its place proves nothing either. */
     assert_int_equal(mkdir(b->path, 0755), 0);
-    assert_int_equal(look(b, "", "k")->result, LOOK_ROOT_LOST);
-    looks_stream_open(b->looks, 7, text_bytes(""), text_bytes("k"), false);
+    assert_int_equal(look(b, "", "k")->result, READ_ROOT_LOST);
+    reader_stream_open(b->reader, 7, text_bytes(""), text_bytes("k"), false);
     while (b->opened_count == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
     }
-    assert_int_equal(b->opened.result, LOOK_ROOT_LOST);
-    looks_stream_close(b->looks, 7);
+    assert_int_equal(b->opened.result, READ_ROOT_LOST);
+    reader_stream_close(b->reader, 7);
 }
 
 static void nothing_is_gone_without_our_id(void **state)
@@ -226,11 +226,11 @@ static void nothing_is_gone_without_our_id(void **state)
     struct bench *b = *state;
 
     put(b, "k.kv", "here");
-    assert_int_equal(look(b, "", "gone")->result, LOOK_GONE);
+    assert_int_equal(look(b, "", "gone")->result, READ_GONE);
     assert_int_equal(unlinkat(b->fd, ".drover/id", 0), 0);
-    assert_int_equal(look(b, "", "gone")->result, LOOK_ROOT_LOST);
+    assert_int_equal(look(b, "", "gone")->result, READ_ROOT_LOST);
     /* What is there can still be read. */
-    assert_int_equal(look(b, "", "k")->result, LOOK_VALUE);
+    assert_int_equal(look(b, "", "k")->result, READ_VALUE);
 }
 
 static void nothing_is_read_while_there_is_no_root(void **state)
@@ -238,10 +238,10 @@ static void nothing_is_read_while_there_is_no_root(void **state)
     struct bench *b = *state;
 
     put(b, "k.kv", "here");
-    looks_set_root(b->looks, NULL);
-    assert_int_equal(look(b, "", "k")->result, LOOK_ROOT_LOST);
-    looks_set_root(b->looks, b->root);
-    assert_int_equal(look(b, "", "k")->result, LOOK_VALUE);
+    reader_set_root(b->reader, NULL);
+    assert_int_equal(look(b, "", "k")->result, READ_ROOT_LOST);
+    reader_set_root(b->reader, b->root);
+    assert_int_equal(look(b, "", "k")->result, READ_VALUE);
 }
 
 static void cached_directory_of_a_moved_table_is_not_believed(void **state)
@@ -252,7 +252,7 @@ static void cached_directory_of_a_moved_table_is_not_believed(void **state)
     put(b, "t.tbl/k.kv", "old");
     assert_string_equal(look(b, "t", "k")->value, "old");
     assert_int_equal(renameat(b->fd, "t.tbl", b->fd, "u.tbl"), 0);
-    assert_int_equal(look(b, "t", "k")->result, LOOK_GONE);
+    assert_int_equal(look(b, "t", "k")->result, READ_GONE);
     assert_int_equal(mkdirat(b->fd, "t.tbl", 0755), 0);
     put(b, "t.tbl/k.kv", "new");
     assert_string_equal(look(b, "t", "k")->value, "new");
@@ -263,7 +263,7 @@ static void cached_directory_of_a_moved_table_is_not_believed(void **state)
     put(b, "t.tbl/k.kv", "newest");
     assert_int_equal(unlinkat(b->fd, "v.tbl/k.kv", 0), 0);
     struct answer *a = look(b, "t", "k");
-    assert_int_equal(a->result, LOOK_VALUE);
+    assert_int_equal(a->result, READ_VALUE);
     assert_string_equal(a->value, "newest");
 }
 
@@ -273,8 +273,8 @@ symbolic_link_in_a_tables_place_is_an_error_not_a_delete(void **state)
     struct bench *b = *state;
 
     assert_int_equal(symlinkat("/tmp", b->fd, "t.tbl"), 0);
-    assert_int_equal(look(b, "t", "k")->result, LOOK_ERROR);
-    assert_int_equal(look_table(b, "t")->result, LOOK_ERROR);
+    assert_int_equal(look(b, "t", "k")->result, READ_ERROR);
+    assert_int_equal(look_table(b, "t")->result, READ_ERROR);
 }
 
 static void regular_file_in_a_tables_path_is_an_error_not_a_delete(void **state)
@@ -283,19 +283,19 @@ static void regular_file_in_a_tables_path_is_an_error_not_a_delete(void **state)
 
     put(b, "t.tbl", "no table");
     put(b, "x.kv", "a key now");
-    assert_int_equal(look(b, "x.kv/t", "k")->result, LOOK_GONE);
-    assert_int_equal(look_table(b, "x.kv/t")->result, LOOK_GONE);
+    assert_int_equal(look(b, "x.kv/t", "k")->result, READ_GONE);
+    assert_int_equal(look_table(b, "x.kv/t")->result, READ_GONE);
     put(b, "a", "no directory");
     static const char *const covered[] = {"t", "t.tbl/u", "a/b/c"};
     for (size_t i = 0; i < sizeof covered / sizeof covered[0]; i++) {
-        assert_int_equal(look(b, covered[i], "k")->result, LOOK_ERROR);
-        assert_int_equal(look_table(b, covered[i])->result, LOOK_ERROR);
+        assert_int_equal(look(b, covered[i], "k")->result, READ_ERROR);
+        assert_int_equal(look_table(b, covered[i])->result, READ_ERROR);
     }
     assert_int_equal(symlinkat("x.kv", b->fd, "way"), 0);
-    assert_int_equal(look(b, "way/t", "k")->result, LOOK_ERROR);
-    assert_int_equal(look_table(b, "way/t")->result, LOOK_ERROR);
+    assert_int_equal(look(b, "way/t", "k")->result, READ_ERROR);
+    assert_int_equal(look_table(b, "way/t")->result, READ_ERROR);
     assert_int_equal(mkfifoat(b->fd, "fifo", 0600), 0);
-    assert_int_equal(look_table(b, "fifo/t")->result, LOOK_ERROR);
+    assert_int_equal(look_table(b, "fifo/t")->result, READ_ERROR);
 }
 
 static void
@@ -304,9 +304,9 @@ directory_in_a_keys_place_is_evidence_when_tables_need_it(void **state)
     struct bench *b = *state;
 
     assert_int_equal(mkdirat(b->fd, "k.kv", 0755), 0);
-    assert_int_equal(look(b, "", "k")->result, LOOK_NOT_A_KEY);
+    assert_int_equal(look(b, "", "k")->result, READ_NOT_A_KEY);
     assert_int_equal(mkdirat(b->fd, "k.kv/t.tbl", 0755), 0);
-    assert_int_equal(look(b, "", "k")->result, LOOK_GONE);
+    assert_int_equal(look(b, "", "k")->result, READ_GONE);
 }
 
 static void unreadable_table_is_an_error_not_a_delete(void **state)
@@ -320,7 +320,7 @@ static void unreadable_table_is_an_error_not_a_delete(void **state)
     assert_int_equal(mkdirat(b->fd, "t.tbl", 0), 0);
     struct answer *a = look(b, "t", "k");
 
-    assert_int_equal(a->result, LOOK_ERROR);
+    assert_int_equal(a->result, READ_ERROR);
     assert_non_null(strstr(a->text, "t"));
 }
 
@@ -341,14 +341,14 @@ static void mounted_over_table_is_an_error_not_a_delete(void **state)
     struct root *root = root_open(b->path, &b->f.err);
     assert_non_null(root);
     memcpy(root->id, b->root->id, sizeof root->id);
-    looks_set_root(b->looks, root);
+    reader_set_root(b->reader, root);
     root_unref(root);
     struct answer *a = look(b, "t", "k");
     int table = look_table(b, "t")->result;
-    looks_set_root(b->looks, b->root);
+    reader_set_root(b->reader, b->root);
     (void)umount2(path, MNT_DETACH);
-    assert_int_equal(a->result, LOOK_ERROR);
-    assert_int_equal(table, LOOK_ERROR);
+    assert_int_equal(a->result, READ_ERROR);
+    assert_int_equal(table, READ_ERROR);
 }
 
 static void held_key_is_busy_and_names_its_holder(void **state)
@@ -360,12 +360,12 @@ static void held_key_is_busy_and_names_its_holder(void **state)
     assert_true(fd >= 0);
     assert_int_equal(flock(fd, LOCK_EX), 0);
     struct answer *a = look(b, "", "k");
-    assert_int_equal(a->result, LOOK_BUSY);
+    assert_int_equal(a->result, READ_BUSY);
     if (a->pid != 0) { /* hidden in some containers */
         assert_int_equal(a->pid, getpid());
     }
     assert_int_equal(flock(fd, LOCK_UN), 0);
-    assert_int_equal(look(b, "", "k")->result, LOOK_VALUE);
+    assert_int_equal(look(b, "", "k")->result, READ_VALUE);
     assert_int_equal(close(fd), 0);
 }
 
@@ -385,7 +385,8 @@ static void holders_of_many_keys_are_asked_for_in_turns(void **state)
         assert_true(fds[i] >= 0);
         assert_int_equal(flock(fds[i], LOCK_EX), 0);
         (void)snprintf(name, sizeof name, "%d", i);
-        looks_key(b->looks, (uint64_t)i, text_bytes(""), text_bytes(name), 64);
+        reader_key(b->reader, (uint64_t)i, text_bytes(""), text_bytes(name),
+                   64);
     }
     int64_t began_ns = clock_mono_ns();
     settle(b);
@@ -393,7 +394,7 @@ static void holders_of_many_keys_are_asked_for_in_turns(void **state)
     int64_t named = 0;
     assert_int_equal(b->count, KEYS);
     for (size_t i = 0; i < b->count; i++) {
-        assert_int_equal(b->got[i].result, LOOK_BUSY);
+        assert_int_equal(b->got[i].result, READ_BUSY);
         named += b->got[i].pid != 0;
     }
     assert_true(named <= turns);
@@ -424,8 +425,8 @@ static void many_looks_give_each_its_own_value(void **state)
         char table[16], key[16];
         (void)snprintf(table, sizeof table, "%d", i % TABLES);
         (void)snprintf(key, sizeof key, "%d", i);
-        looks_key(b->looks, (uint64_t)i, text_bytes(table), text_bytes(key),
-                  4096);
+        reader_key(b->reader, (uint64_t)i, text_bytes(table), text_bytes(key),
+                   4096);
     }
     settle(b);
     assert_int_equal(b->count, KEYS);
@@ -437,9 +438,9 @@ static void many_looks_give_each_its_own_value(void **state)
         seen[a->id] = true;
         (void)snprintf(text, sizeof text, "value %d", (int)a->id);
         if (a->id % 10 == 0) {
-            assert_int_equal(a->result, LOOK_GONE);
+            assert_int_equal(a->result, READ_GONE);
         } else {
-            assert_int_equal(a->result, LOOK_VALUE);
+            assert_int_equal(a->result, READ_VALUE);
             assert_string_equal(a->value, text);
         }
     }
@@ -462,13 +463,13 @@ static void values_beyond_a_jobs_memory_wait_their_turn(void **state)
     for (int i = 0; i < KEYS; i++) {
         char key[16];
         (void)snprintf(key, sizeof key, "%d", i);
-        looks_key(b->looks, (uint64_t)i, text_bytes(""), text_bytes(key),
-                  262144);
+        reader_key(b->reader, (uint64_t)i, text_bytes(""), text_bytes(key),
+                   262144);
     }
     settle(b);
     assert_int_equal(b->count, KEYS);
     for (size_t i = 0; i < b->count; i++) {
-        assert_int_equal(b->got[i].result, LOOK_VALUE);
+        assert_int_equal(b->got[i].result, READ_VALUE);
         assert_int_equal(b->got[i].len, BYTES);
         assert_int_equal(b->got[i].value[0], 'a' + (int)b->got[i].id % 26);
     }
@@ -485,23 +486,23 @@ static void large_value_is_streamed_with_its_digest(void **state)
         big[i] = (char)(i * 31 + i / 256);
     }
     put_file(b->fd, "big.kv", big, BYTES);
-    assert_int_equal(look(b, "", "big")->result, LOOK_LARGE);
-    looks_stream_open(b->looks, 5, text_bytes(""), text_bytes("big"), false);
+    assert_int_equal(look(b, "", "big")->result, READ_LARGE);
+    reader_stream_open(b->reader, 5, text_bytes(""), text_bytes("big"), false);
     while (b->opened_count == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
     }
-    assert_int_equal(b->opened.result, LOOK_VALUE);
-    assert_int_equal(b->opened.look.stat.size, BYTES);
-    looks_stream_read(b->looks, 5, 65536);
+    assert_int_equal(b->opened.result, READ_VALUE);
+    assert_int_equal(b->opened.reading.stat.size, BYTES);
+    reader_stream_read(b->reader, 5, 65536);
     while (b->stream_end == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
     }
-    assert_int_equal(b->stream_end, LOOK_VALUE);
+    assert_int_equal(b->stream_end, READ_VALUE);
     assert_int_equal(b->stream_bytes, BYTES);
     struct digest want = digest_of(big, BYTES);
     assert_true(digest_equal(want, digest_stream_final(b->digest)));
-    assert_true(digest_equal(want, b->opened.look.digest));
-    looks_stream_close(b->looks, 5);
+    assert_true(digest_equal(want, b->opened.reading.digest));
+    reader_stream_close(b->reader, 5);
     free(big);
 }
 
@@ -527,21 +528,22 @@ static void a_sparse_value_is_streamed_as_data_and_holes(void **state)
         print_message("skipped: no sparse files here\n");
         skip();
     }
-    looks_stream_open(b->looks, 5, text_bytes(""), text_bytes("big"), false);
+    reader_stream_open(b->reader, 5, text_bytes(""), text_bytes("big"), false);
     while (b->opened_count == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
     }
-    assert_int_equal(b->opened.look.disk_bytes, (uint64_t)st.st_blocks * 512);
-    looks_stream_read(b->looks, 5, 65536);
+    assert_int_equal(b->opened.reading.disk_bytes,
+                     (uint64_t)st.st_blocks * 512);
+    reader_stream_read(b->reader, 5, 65536);
     while (b->stream_end == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
     }
-    assert_int_equal(b->stream_end, LOOK_VALUE);
+    assert_int_equal(b->stream_end, READ_VALUE);
     assert_int_equal(b->stream_bytes + b->stream_zeros, (uint64_t)size);
     assert_true(b->stream_bytes <= 3 * 65536);
     assert_true(
-        digest_equal(digest_stream_final(b->digest), b->opened.look.digest));
-    looks_stream_close(b->looks, 5);
+        digest_equal(digest_stream_final(b->digest), b->opened.reading.digest));
+    reader_stream_close(b->reader, 5);
 }
 
 /* Whether a writer that does not wait would get the key's lock. */
@@ -562,24 +564,24 @@ static void stream_nobody_reads_on_gives_the_lock_back(void **state)
 
     memset(text, 'x', sizeof text);
     put_file(b->fd, "k.kv", text, sizeof text);
-    looks_stream_open(b->looks, 5, text_bytes(""), text_bytes("k"), false);
+    reader_stream_open(b->reader, 5, text_bytes(""), text_bytes("k"), false);
     while (b->opened_count == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
     }
-    assert_int_equal(b->opened.result, LOOK_VALUE);
+    assert_int_equal(b->opened.result, READ_VALUE);
     /* The loop runs dry: whatever gives the lock back has done so. */
     while (uv_run(&b->loop, UV_RUN_DEFAULT) != 0) {
         ;
     }
     assert_true(is_free_for_writers(b, "k.kv"));
     /* And the value is still read whole. */
-    looks_stream_read(b->looks, 5, 400);
+    reader_stream_read(b->reader, 5, 400);
     while (b->stream_end == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
     }
-    assert_int_equal(b->stream_end, LOOK_VALUE);
+    assert_int_equal(b->stream_end, READ_VALUE);
     assert_int_equal(b->stream_bytes, sizeof text);
-    looks_stream_close(b->looks, 5);
+    reader_stream_close(b->reader, 5);
 }
 
 static void stream_closed_while_it_reads_says_nothing_more(void **state)
@@ -589,14 +591,14 @@ static void stream_closed_while_it_reads_says_nothing_more(void **state)
 
     memset(text, 'x', sizeof text);
     put_file(b->fd, "k.kv", text, sizeof text);
-    looks_stream_open(b->looks, 5, text_bytes(""), text_bytes("k"), false);
-    looks_stream_close(b->looks, 5);
-    looks_stream_open(b->looks, 6, text_bytes(""), text_bytes("k"), false);
+    reader_stream_open(b->reader, 5, text_bytes(""), text_bytes("k"), false);
+    reader_stream_close(b->reader, 5);
+    reader_stream_open(b->reader, 6, text_bytes(""), text_bytes("k"), false);
     while (b->opened_count == 0) {
         (void)uv_run(&b->loop, UV_RUN_ONCE);
     }
-    looks_stream_read(b->looks, 6, 100);
-    looks_stream_close(b->looks, 6);
+    reader_stream_read(b->reader, 6, 100);
+    reader_stream_close(b->reader, 6);
     while (uv_run(&b->loop, UV_RUN_DEFAULT) != 0) {
         ;
     }

@@ -21,7 +21,7 @@ static void end(struct primary *p, struct compare *c)
 {
     struct repl *r = p->repl[c->replica];
 
-    walk_leave(p, c->replica);
+    walk_unsubscribe(p, c->replica);
     c->phase = COMPARE_ENDED;
     c->result.done = true;
     compare_clear(p, c);
@@ -54,7 +54,7 @@ static void note_again(struct primary *p, struct repl *r, bool found)
         p->now_ms + (wait_ms < AGAIN_MAX_MS ? wait_ms : AGAIN_MAX_MS);
 }
 
-void reconcile_fail(struct primary *p, struct compare *c, const struct err *err)
+void compare_fail(struct primary *p, struct compare *c, const struct err *err)
 {
     struct repl *r = p->repl[c->replica];
 
@@ -67,7 +67,7 @@ void reconcile_fail(struct primary *p, struct compare *c, const struct err *err)
     differs_again(p, r, c);
     if (compare_repairs(c)) {
         note_again(p, r, true);
-        r->owed = r->owed || r->blind; /* what it was to settle is open */
+        r->due = r->due || r->lag_unknown; /* what it was to settle is open */
     }
     if (c->automatic) {
         primary_log(p, r->id, 4, err->id, "comparison: %s", err->msg);
@@ -75,12 +75,12 @@ void reconcile_fail(struct primary *p, struct compare *c, const struct err *err)
     end(p, c);
 }
 
-void reconcile_no_memory(struct primary *p, struct compare *c)
+void compare_no_memory(struct primary *p, struct compare *c)
 {
     struct err err;
 
     (void)err_set(&err, ERR_NOMEM, 0, "out of memory for a comparison");
-    reconcile_fail(p, c, &err);
+    compare_fail(p, c, &err);
 }
 
 /* What is not compared now, nor was before: whoever asked must not take it for
@@ -122,7 +122,7 @@ static void next_part(struct primary *p, struct repl *r, uint64_t left)
     r->compare_left = left;
 }
 
-void reconcile_finish(struct primary *p, struct compare *c)
+void compare_finish(struct primary *p, struct compare *c)
 {
     struct repl *r = p->repl[c->replica];
     const struct compare_result *res = &c->result;
@@ -132,7 +132,7 @@ void reconcile_finish(struct primary *p, struct compare *c)
 
     list_uncompared(p, c, compare_repairs(c) ? c->barrier : c->opt.barrier);
     if (compare_repairs(c)) {
-        aside_pass(r, c->barrier);
+        stalled_pass(r, c->barrier);
         c->result.left = left;
         if (found && c->automatic) {
             primary_log(p, r->id, 5, DR_NONE,
@@ -145,11 +145,12 @@ void reconcile_finish(struct primary *p, struct compare *c)
         if (left > 0) {
             next_part(p, r, left);
         } else {
-            due_paid(r, c->debts);
+            due_paid(r, c->due_generation);
             r->compare_left = 0;
             note_again(p, r, found);
         }
-        r->blind = r->blind || res->held; /* until they are approved and done */
+        r->lag_unknown =
+            r->lag_unknown || res->held; /* until they are approved and done */
         r->initial = r->blank = false;
         r->mismatches = 0;
         c->result.repaired =

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * reign: all orders in which four agents of two primaries can come. */
+ * term: all orders in which four agents of two primaries can come. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 
 #include "store/base/hex.h"
 #include "sync/errors/state.h"
-#include "sync/identity/reign.h"
+#include "sync/identity/term.h"
 
 static struct wire_hello hello_of(uint8_t origin, uint8_t process,
                                   uint64_t epoch)
@@ -25,13 +25,13 @@ static struct wire_hello hello_of(uint8_t origin, uint8_t process,
     return h;
 }
 
-static int come(struct reign *r, struct wire_hello h)
+static int come(struct term *r, struct wire_hello h)
 {
     struct err err = {0};
-    int rc = reign_check(r, &h, &err);
+    int rc = term_check(r, &h, &err);
 
     if (rc == 0) {
-        (void)reign_follow(r, &h);
+        (void)term_follow(r, &h);
         return 0;
     }
     assert_int_equal(rc, ERR_REFUSED);
@@ -45,13 +45,13 @@ static void no_order_of_agents_lets_two_primaries_in(void **state)
 {
     (void)state;
     for (unsigned order = 0; order < 8u * 8 * 8 * 8 * 8 * 8; order++) {
-        struct reign r = {.epoch = 0};
+        struct term r = {.epoch = 0};
         uint8_t last = 0xff;
         unsigned over = 0; /* bit per kind: was replaced in this epoch */
         memset(r.db_id, 1, sizeof r.db_id);
         for (unsigned i = 0; i < 6; i++) {
             uint8_t kind = order >> (3 * i) & 7;
-            struct reign was = r;
+            struct term was = r;
             uint64_t epoch = 1 + (kind >> 2);
             int refused = come(&r, hello_of(1 + (kind & 1), 1 + kind, epoch));
             assert_true(r.epoch >= was.epoch);
@@ -71,7 +71,7 @@ static void no_order_of_agents_lets_two_primaries_in(void **state)
 
 static void refusals_have_their_numbers(void **state)
 {
-    struct reign r = {.epoch = 0};
+    struct term r = {.epoch = 0};
     struct wire_hello other = hello_of(1, 1, 9);
 
     (void)state;
@@ -94,24 +94,24 @@ static void no_hello_uses_up_the_epochs(void **state)
     (void)state;
     static const uint64_t followed[] = {1,
                                         7,
-                                        REIGN_JUMP_MAX,
-                                        REIGN_FIRST_MAX,
-                                        UINT64_MAX - REIGN_JUMP_MAX - 1,
+                                        TERM_JUMP_MAX,
+                                        TERM_FIRST_MAX,
+                                        UINT64_MAX - TERM_JUMP_MAX - 1,
                                         UINT64_MAX - 1,
                                         UINT64_MAX};
     for (size_t i = 0; i < sizeof followed / sizeof followed[0]; i++) {
-        struct reign r = {.epoch = followed[i]};
+        struct term r = {.epoch = followed[i]};
         memset(r.db_id, 1, sizeof r.db_id);
-        struct reign was = r;
+        struct term was = r;
         uint64_t room = UINT64_MAX - followed[i];
-        if (room > REIGN_JUMP_MAX) {
-            uint64_t far = followed[i] + REIGN_JUMP_MAX + 1;
+        if (room > TERM_JUMP_MAX) {
+            uint64_t far = followed[i] + TERM_JUMP_MAX + 1;
             assert_int_equal(come(&r, hello_of(1, 1, far)), DR_EPOCH_JUMP);
             assert_int_equal(come(&r, hello_of(1, 1, UINT64_MAX)),
                              DR_EPOCH_JUMP);
             assert_memory_equal(&r, &was, sizeof r);
         }
-        uint64_t near = room < REIGN_JUMP_MAX ? room : REIGN_JUMP_MAX;
+        uint64_t near = room < TERM_JUMP_MAX ? room : TERM_JUMP_MAX;
         assert_int_equal(come(&r, hello_of(1, 1, followed[i] + near)), 0);
     }
 }
@@ -119,20 +119,20 @@ static void no_hello_uses_up_the_epochs(void **state)
 /* Epoch 0: adopted by hand, or nothing is known: any primary may be first. */
 static void the_first_primary_may_have_a_high_epoch_but_not_any(void **state)
 {
-    struct reign r = {.epoch = 0};
+    struct term r = {.epoch = 0};
 
     (void)state;
 
     memset(r.db_id, 1, sizeof r.db_id);
     assert_int_equal(come(&r, hello_of(1, 1, UINT64_MAX)), DR_EPOCH_JUMP);
-    assert_int_equal(come(&r, hello_of(1, 1, REIGN_FIRST_MAX + 1)),
+    assert_int_equal(come(&r, hello_of(1, 1, TERM_FIRST_MAX + 1)),
                      DR_EPOCH_JUMP);
-    assert_int_equal(come(&r, hello_of(1, 1, REIGN_FIRST_MAX)), 0);
+    assert_int_equal(come(&r, hello_of(1, 1, TERM_FIRST_MAX)), 0);
 }
 
 static void a_stranger_is_not_told_the_database_id(void **state)
 {
-    struct reign r = {.epoch = 3};
+    struct term r = {.epoch = 3};
     struct wire_hello h = hello_of(1, 1, 3);
     struct err err = {0};
     char mine[2 * sizeof r.db_id + 1];
@@ -142,7 +142,7 @@ static void a_stranger_is_not_told_the_database_id(void **state)
     for (size_t i = 0; i < sizeof r.db_id; i++) {
         r.db_id[i] = (uint8_t)(0x90 + i);
     }
-    assert_int_equal(reign_check(&r, &h, &err), ERR_REFUSED);
+    assert_int_equal(term_check(&r, &h, &err), ERR_REFUSED);
     assert_int_equal(err.id, DR_OTHER_DATABASE);
     (void)hex_encode(mine, r.db_id, sizeof r.db_id);
     for (size_t i = 0; i + 8 <= sizeof mine - 1; i++) { /* nor a part of it */

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * reads: the reads of keys that the core asks its host for (ACT_LOOK): which
+ * reads: the reads of keys that the core asks its host for (ACT_READ): which
  * record's turn it is, and when one that told nothing is tried again.  What a
  * read told is taken in answers.c.
  *
  * A busy lock or an error is retried, ever more rarely; a record whose reads go
- * on failing sets its flights aside (aside.c).
+ * on failing stalls its flights (stalled.c).
  */
 #pragma once
 
 #include <stdint.h>
 
-struct looked;
+struct read_answer;
 struct primary;
 struct record;
 
@@ -30,6 +30,7 @@ void read_done(struct primary *p, struct record *rec);
 void read_told_nothing(struct record *rec);
 /* ... which is due in a while; the same with what made it fail. */
 void read_again(struct primary *p, struct record *rec, int64_t in_ms);
-void read_failed(struct primary *p, struct record *rec, const struct looked *l);
+void read_failed(struct primary *p, struct record *rec,
+                 const struct read_answer *l);
 /* Queue what is to be tried again now; returns when the next one is. */
 int64_t read_tick(struct primary *p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * looks_work: what looks do on a worker's thread.  No loop, no callbacks.
+ * reader_work: what looks do on a worker's thread.  No loop, no callbacks.
  *
  * First all keys of the batch are looked at, each through its table's cached
  * directory.  Then each directory that was used is checked once: does the
@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "agent/base/exchanged.h"
-#include "agent/read/looks_impl.h"
+#include "agent/read/reader_impl.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/layout/lock.h"
@@ -24,11 +24,11 @@ enum {
     HOLDERS_SHARE = 20,    /* ... which take at most this part of the time */
 };
 
-void looks_set_age(struct looked *r)
+void reader_set_age(struct read_answer *r)
 {
-    int64_t newest_ns = r->look.mtime_ns > r->look.stat.ctime_ns
-                            ? r->look.mtime_ns
-                            : r->look.stat.ctime_ns;
+    int64_t newest_ns = r->reading.mtime_ns > r->reading.stat.ctime_ns
+                            ? r->reading.mtime_ns
+                            : r->reading.stat.ctime_ns;
 
     r->age_ms = (clock_real_ns() - newest_ns) / NS_PER_MS;
 }
@@ -71,9 +71,9 @@ static void ask_holder(struct holders *holders, struct holder *h,
     uv_mutex_unlock(&holders->lock);
 }
 
-void looks_find_holder(struct holders *holders, struct looked *r)
+void reader_find_holder(struct holders *holders, struct read_answer *r)
 {
-    struct holder h = {.dev = r->look.dev, .ino = r->look.stat.ino};
+    struct holder h = {.dev = r->reading.dev, .ino = r->reading.stat.ino};
     int64_t now_ns = clock_mono_ns();
 
     if (must_ask(holders, &h, now_ns)) {
@@ -84,48 +84,48 @@ void looks_find_holder(struct holders *holders, struct looked *r)
     memcpy(r->comm, h.comm, sizeof r->comm);
 }
 
-void looks_prove_gone(const struct root *root, struct looked *r,
-                      struct err *err)
+void reader_prove_gone(const struct root *root, struct read_answer *r,
+                       struct err *err)
 {
-    if (r->result == LOOK_GONE &&
+    if (r->result == READ_GONE &&
         identity_check(&root->db, root->id, err) < 0) {
-        r->result = LOOK_ROOT_LOST;
+        r->result = READ_ROOT_LOST;
     }
 }
 
 static void failed(struct request *q)
 {
-    q->r.result = LOOK_ERROR;
+    q->r.result = READ_ERROR;
     q->r.err = &q->err;
 }
 
-/* What look_key() has found, as far as it is evidence: a directory that nothing
- * lies below may have been exchanged for the key's file. */
+/* What value_read() has found, as far as it is evidence: a directory that
+ * nothing lies below may have been exchanged for the key's file. */
 int looks_evidence(int rc, int dir_fd, const void *key, size_t key_len)
 {
     char file[KEY_FILE_BYTES];
 
-    if (rc != LOOK_GONE) {
+    if (rc != READ_GONE) {
         return rc;
     }
     key_file(key, key_len, file);
-    return exchanged_for_key(dir_fd, file) ? LOOK_NOT_A_KEY : rc;
+    return exchanged_for_key(dir_fd, file) ? READ_NOT_A_KEY : rc;
 }
 
 /* Look at the key in an open directory. */
-static void look_in(struct look_job *job, struct request *q, int dir_fd)
+static void read_in(struct read_batch *job, struct request *q, int dir_fd)
 {
-    q->r = (struct looked){0};
+    q->r = (struct read_answer){0};
     q->value_len = 0;
-    int rc = look_key(dir_fd, q->names + q->table_len, q->key_len,
-                      q->inline_max, &job->scratch, &q->r.look, &q->err);
+    int rc = value_read(dir_fd, q->names + q->table_len, q->key_len,
+                        q->inline_max, &job->scratch, &q->r.reading, &q->err);
     if (rc < 0) {
         failed(q);
         return;
     }
     q->r.result =
         looks_evidence(rc, dir_fd, q->names + q->table_len, q->key_len);
-    if (rc != LOOK_VALUE) {
+    if (rc != READ_VALUE) {
         return;
     }
     q->value_at = job->arena.len;
@@ -140,16 +140,16 @@ static void look_in(struct look_job *job, struct request *q, int dir_fd)
 /* The table's directory could not be had: gone when it is absent. */
 static void no_dir(struct request *q, int rc)
 {
-    q->r = (struct looked){0};
+    q->r = (struct read_answer){0};
     q->value_len = 0;
     if (rc == ERR_NOTFOUND) {
-        q->r.result = LOOK_GONE;
+        q->r.result = READ_GONE;
     } else {
         failed(q);
     }
 }
 
-static void look_table_now(struct look_job *job, struct request *q)
+static void read_table_now(struct read_batch *job, struct request *q)
 {
     CLEANUP(fd_closep)
     int fd = dircache_open(&job->root->db, q->names, q->table_len, &q->err);
@@ -157,28 +157,28 @@ static void look_table_now(struct look_job *job, struct request *q)
     if (fd < 0) {
         no_dir(q, fd);
     } else {
-        q->r.result = LOOK_VALUE;
+        q->r.result = READ_VALUE;
     }
 }
 
-static void look_once(struct look_job *job, struct request *q)
+static void read_request(struct read_batch *job, struct request *q)
 {
     q->used_dir = false;
     if (q->is_table) {
-        look_table_now(job, q);
+        read_table_now(job, q);
         return;
     }
     int fd = dircache_fd(q->dir, &job->root->db, &q->err);
     if (fd < 0) {
         no_dir(q, fd);
     } else {
-        look_in(job, q, fd);
+        read_in(job, q, fd);
     }
     q->used_dir = fd >= 0;
 }
 
 /* The cached directory was another one: look through the one that is there. */
-static void look_again(struct look_job *job, struct request *q)
+static void read_again(struct read_batch *job, struct request *q)
 {
     const struct db *db = &job->root->db;
 
@@ -189,7 +189,7 @@ static void look_again(struct look_job *job, struct request *q)
             no_dir(q, fd);
             return;
         }
-        look_in(job, q, fd);
+        read_in(job, q, fd);
         char path[TABLE_PATH_BYTES];
         struct stat by_fd, by_name;
         table_path(q->names, q->table_len, path);
@@ -199,15 +199,15 @@ static void look_again(struct look_job *job, struct request *q)
             return;
         }
     }
-    q->r = (struct looked){.result = LOOK_CHANGING};
+    q->r = (struct read_answer){.result = READ_CHANGING};
 }
 
 /* Was a directory used, and is it still behind its name?  Each is asked once
  * per batch. */
-static void check_dirs(struct look_job *job)
+static void check_dirs(struct read_batch *job)
 {
-    const struct dircache_entry *asked[BATCH_LOOKS];
-    bool answer[BATCH_LOOKS];
+    const struct dircache_entry *asked[BATCH_READS];
+    bool answer[BATCH_READS];
     size_t n = 0;
 
     for (size_t i = 0; i < job->done; i++) {
@@ -224,7 +224,7 @@ static void check_dirs(struct look_job *job)
             answer[n++] = dircache_valid(q->dir, &job->root->db);
         }
         if (!answer[k]) {
-            look_again(job, q);
+            read_again(job, q);
         }
     }
 }
@@ -232,8 +232,8 @@ static void check_dirs(struct look_job *job)
 /* A writer holds its lock for some microseconds around the rename that told us
  * of the key, so it is often still there.  Waiting that long here costs less
  * than the way back to the core and its timer, whose step is 1 ms.  Not for an
- * empty file, whose look is dear (look_key() asks /proc/locks). */
-static void retry_busy(struct look_job *job)
+ * empty file, whose read is dear (value_read() asks /proc/locks). */
+static void retry_busy(struct read_batch *job)
 {
     static const int pause_us[] = {20, 40, 80};
 
@@ -241,14 +241,14 @@ static void retry_busy(struct look_job *job)
         size_t busy = 0;
         for (size_t i = 0; i < job->done; i++) {
             struct request *q = job->reqs[i];
-            if (q->r.result != LOOK_BUSY || q->r.look.stat.size == 0 ||
+            if (q->r.result != READ_BUSY || q->r.reading.stat.size == 0 ||
                 job->arena.len >= BATCH_BYTES) {
                 continue;
             }
             if (busy++ == 0) {
                 clock_sleep_ns(pause_us[k] * NS_PER_US);
             }
-            look_once(job, q);
+            read_request(job, q);
         }
         if (busy == 0) {
             return;
@@ -256,34 +256,34 @@ static void retry_busy(struct look_job *job)
     }
 }
 
-static void finish(struct look_job *job, struct holders *holders)
+static void finish(struct read_batch *job, struct holders *holders)
 {
     struct err err = {0};
     int rc = 1; /* not asked */
 
     for (size_t i = 0; i < job->done; i++) {
         struct request *q = job->reqs[i];
-        if (q->r.result == LOOK_GONE) {
+        if (q->r.result == READ_GONE) {
             if (rc > 0) {
                 rc = identity_check(&job->root->db, job->root->id, &err);
             }
             if (rc < 0) {
-                q->r.result = LOOK_ROOT_LOST;
+                q->r.result = READ_ROOT_LOST;
                 q->err = err;
                 q->r.err = &q->err;
             }
-        } else if (q->r.result == LOOK_BUSY) {
-            looks_find_holder(holders, &q->r);
-        } else if (q->r.result == LOOK_VALUE && !q->is_table) {
+        } else if (q->r.result == READ_BUSY) {
+            reader_find_holder(holders, &q->r);
+        } else if (q->r.result == READ_VALUE && !q->is_table) {
             q->r.value =
                 q->value_len > 0 ? job->arena.data + q->value_at : NULL;
             q->r.value_len = q->value_len;
-            looks_set_age(&q->r);
+            reader_set_age(&q->r);
         }
     }
 }
 
-void looks_work(struct look_job *job, struct holders *holders)
+void reader_work(struct read_batch *job, struct holders *holders)
 {
     buf_clear(&job->arena);
 
@@ -291,7 +291,7 @@ void looks_work(struct look_job *job, struct holders *holders)
         if (job->arena.len >= BATCH_BYTES) {
             break;
         }
-        look_once(job, job->reqs[job->done]);
+        read_request(job, job->reqs[job->done]);
     }
     retry_busy(job);
     check_dirs(job);

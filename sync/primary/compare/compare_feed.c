@@ -30,7 +30,7 @@ enum {
  * while are locked, or their disk is slow: they must not count for ever. */
 static size_t not_sent(const struct primary *p, const struct repl *r)
 {
-    size_t unread = r->unread > r->aside ? r->unread - r->aside : 0;
+    size_t unread = r->unread > r->stalled ? r->unread - r->stalled : 0;
 
     return r->ready_bytes / (r->pace.each + 1) +
            (p->now_ms - r->read_ms < UNREAD_MS ? unread : 0);

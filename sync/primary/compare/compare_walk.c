@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * reconcile_walk: from name hashes to names, in one walk for all comparisons
+ * compare_walk: from name hashes to names, in one walk for all comparisons
  * that wait for names.
  *
  * The index keeps no names, so what is missing on a replica is named by walking
@@ -11,7 +11,7 @@
  *
  * But nobody may hold it.  When some have kept others waiting for HOLD_MS (all
  * of them together, and an eighth of the time beyond that) they are passed by:
- * their names go to lists of their own (reconcile_feed.c), from which they are
+ * their names go to lists of their own (compare_feed.c), from which they are
  * served at their own pace, also when the walk is long over.  Who has emptied
  * its list is waited for again.  And as soon as somebody needs a walk who is no
  * member of this one, all are passed by: the walk runs through at the pace of
@@ -20,7 +20,7 @@
  * A name that a complete walk did not find belongs to a table that went away
  * as a whole, or to a key whose removal nobody was told of yet; its index entry
  * is removed, if it is still the one compared.  What the replica has under that
- * name is named by the next comparison, which is owed then. */
+ * name is named by the next comparison, which is due then. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,7 +100,7 @@ static bool others_come(struct primary *p)
     EACH_REPL(p, r) {
         const struct compare *c = compare_current(r);
         if (c != NULL && c->phase >= COMPARE_TOP &&
-            c->phase <= COMPARE_RESOLVING && c->phase != COMPARE_SETTLING &&
+            c->phase <= COMPARE_RESOLVING && c->phase != COMPARE_NEXT_ROUND &&
             p->now_ms - c->began_ms < GATHER_MS) {
             return true;
         }
@@ -244,7 +244,7 @@ static void stop_if_alone(struct primary *p)
     }
 }
 
-void walk_leave(struct primary *p, int replica)
+void walk_unsubscribe(struct primary *p, int replica)
 {
     struct walk *w = &p->walk;
     bool left = false;

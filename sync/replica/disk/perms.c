@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * dress: see dress.h. */
-#include "sync/replica/disk/dress.h"
+ * dress: see perms.h. */
+#include "sync/replica/disk/perms.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,19 +13,19 @@
 #include "store/base/sys.h"
 #include "store/layout/own_dir.h"
 
-static bool owner_differs(const struct dress *want, const struct stat *st)
+static bool owner_differs(const struct perms *want, const struct stat *st)
 {
     return (want->owner != (uid_t)-1 && want->owner != st->st_uid) ||
            (want->group != (gid_t)-1 && want->group != st->st_gid);
 }
 
-static bool mode_differs(const struct dress *want, const struct stat *st)
+static bool mode_differs(const struct perms *want, const struct stat *st)
 {
-    return want->mode != DRESS_MODE_STAYS &&
+    return want->mode != PERMS_MODE_STAYS &&
            (st->st_mode & 07777) != want->mode;
 }
 
-int dress_fd(int fd, const struct dress *want, struct stat *st)
+int perms_set(int fd, const struct perms *want, struct stat *st)
 {
     bool other = owner_differs(want, st), mode = mode_differs(want, st);
 
@@ -36,7 +36,7 @@ int dress_fd(int fd, const struct dress *want, struct stat *st)
         return -1;
     }
     /* A change of owner may have cost the setgid bit. */
-    if (want->mode != DRESS_MODE_STAYS && fchmod(fd, want->mode) != 0) {
+    if (want->mode != PERMS_MODE_STAYS && fchmod(fd, want->mode) != 0) {
         return -1;
     }
     return fstat(fd, st) == 0 ? 1 : -1;
@@ -61,7 +61,7 @@ static bool may_change(const struct stat *above, const struct stat *st)
             (S_ISDIR(st->st_mode) || st->st_nlink == 1));
 }
 
-static void note_unset(struct dresser *d, int sys, const char *table,
+static void note_unset(struct perms_pass *d, int sys, const char *table,
                        size_t table_len, const char *key, size_t key_len)
 {
     if (d->unset++ > 0) {
@@ -77,12 +77,12 @@ static void note_unset(struct dresser *d, int sys, const char *table,
     }
 }
 
-/* As dress_fd(), and that it took effect: the kernel drops a setgid bit in
+/* As perms_set(), and that it took effect: the kernel drops a setgid bit in
  * silence when the group is not one of ours. */
-static int set_now(const struct dresser *d, int fd, const struct stat *above,
-                   const struct dress *want, struct stat *st)
+static int set_now(const struct perms_pass *d, int fd, const struct stat *above,
+                   const struct perms *want, struct stat *st)
 {
-    if (d->looks) {
+    if (d->count_only) {
         errno = 0;
         return -1;
     }
@@ -90,7 +90,7 @@ static int set_now(const struct dresser *d, int fd, const struct stat *above,
         errno = EPERM;
         return -1;
     }
-    int rc = dress_fd(fd, want, st);
+    int rc = perms_set(fd, want, st);
     if (rc == 1 && (owner_differs(want, st) || mode_differs(want, st))) {
         errno = EPERM;
         return -1;
@@ -103,23 +103,23 @@ static uid_t owner(void)
     return geteuid() == 0 ? 0 : (uid_t)-1; /* nobody else can give it away */
 }
 
-static struct dress dir_want(const struct dresser *d, const struct stat *above,
-                             const struct stat *st)
+static struct perms dir_want(const struct perms_pass *d,
+                             const struct stat *above, const struct stat *st)
 {
     bool given =
         (st->st_mode & S_ISGID) != 0 || (above->st_mode & S_ISGID) == 0;
 
-    return (struct dress){.owner = owner(),
+    return (struct perms){.owner = owner(),
                           .group = d->modes.group != (gid_t)-1 ? d->modes.group
                                    : given                     ? (gid_t)-1
                                                                : above->st_gid,
                           .mode = d->modes.dir_mode};
 }
 
-void dresser_dir(void *arg, const char *path, size_t len, bool is_root,
-                 int dir_fd)
+void perms_pass_dir(void *arg, const char *path, size_t len, bool is_root,
+                    int dir_fd)
 {
-    struct dresser *d = arg;
+    struct perms_pass *d = arg;
     struct stat above;
 
     d->has_acl = has_acl(dir_fd, "system.posix_acl_default");
@@ -130,12 +130,12 @@ void dresser_dir(void *arg, const char *path, size_t len, bool is_root,
     if (is_root || fstatat(dir_fd, "..", &above, 0) != 0) {
         return;
     }
-    struct dress want = dir_want(d, &above, &d->dir);
+    struct perms want = dir_want(d, &above, &d->dir);
     if (!owner_differs(&want, &d->dir) && !mode_differs(&want, &d->dir)) {
         return;
     }
     if (d->has_acl || has_acl(dir_fd, "system.posix_acl_access")) {
-        want.mode = DRESS_MODE_STAYS;
+        want.mode = PERMS_MODE_STAYS;
     }
     int rc = set_now(d, dir_fd, &above, &want, &d->dir);
     if (rc < 0) {
@@ -144,14 +144,14 @@ void dresser_dir(void *arg, const char *path, size_t len, bool is_root,
     d->set += rc > 0;
 }
 
-static struct dress key_want(const struct dresser *d)
+static struct perms key_want(const struct perms_pass *d)
 {
-    return (struct dress){
+    return (struct perms){
         .owner = owner(),
         .group = d->modes.group != (gid_t)-1       ? d->modes.group
                  : (d->dir.st_mode & S_ISGID) != 0 ? d->dir.st_gid
                                                    : (gid_t)-1,
-        .mode = d->has_acl ? DRESS_MODE_STAYS : d->modes.file_mode};
+        .mode = d->has_acl ? PERMS_MODE_STAYS : d->modes.file_mode};
 }
 
 static bool is_same(const struct stat *a, const struct stat *b)
@@ -162,9 +162,9 @@ static bool is_same(const struct stat *a, const struct stat *b)
 }
 
 /* 1: set, *st is its stat now; 0: nothing to do, or it is another file by now,
- * which its writer dressed; -1 with errno. */
-static int set_key(const struct dresser *d, int dir_fd, const char *file,
-                   struct dress *want, struct stat *st)
+ * which its writer gave its modes; -1 with errno. */
+static int set_key(const struct perms_pass *d, int dir_fd, const char *file,
+                   struct perms *want, struct stat *st)
 {
     struct stat now;
     CLEANUP(fd_closep)
@@ -178,7 +178,7 @@ static int set_key(const struct dresser *d, int dir_fd, const char *file,
         return 0;
     }
     if (has_acl(fd, "system.posix_acl_access")) {
-        want->mode = DRESS_MODE_STAYS;
+        want->mode = PERMS_MODE_STAYS;
     }
     int rc = set_now(d, fd, &d->dir, want, &now);
     if (rc == 1 && is_same(&now, st)) {
@@ -187,12 +187,13 @@ static int set_key(const struct dresser *d, int dir_fd, const char *file,
     return rc;
 }
 
-bool dresser_key(void *arg, const char *table, size_t table_len,
-                 const char *key, size_t key_len, int dir_fd, struct stat *st)
+bool perms_pass_key(void *arg, const char *table, size_t table_len,
+                    const char *key, size_t key_len, int dir_fd,
+                    struct stat *st)
 {
-    struct dresser *d = arg;
+    struct perms_pass *d = arg;
     char file[KEY_FILE_BYTES];
-    struct dress want = key_want(d);
+    struct perms want = key_want(d);
 
     if (!owner_differs(&want, st) && !mode_differs(&want, st)) {
         return false;

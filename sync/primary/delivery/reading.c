@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * reads: see reads.h.
+ * reads: see reading.h.
  */
-#include "sync/primary/delivery/reads.h"
+#include "sync/primary/delivery/reading.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,9 +26,9 @@ void read_want(struct primary *p, struct record *rec)
         DL_DELETE2(p->retries, rec, retry_prev, retry_next);
         rec->retrying = false;
     }
-    if (rec->look_id == 0 && !rec->queued) {
+    if (rec->read_id == 0 && !rec->queued) {
         rec->queued = true;
-        DL_APPEND2(p->looks, rec, look_prev, look_next);
+        DL_APPEND2(p->reads, rec, read_prev, read_next);
     }
 }
 
@@ -43,7 +43,7 @@ void read_later(struct primary *p, struct record *rec, int64_t in_ms)
     if (rec->retry_ms < p->retry_ms) {
         p->retry_ms = rec->retry_ms;
     }
-    if (!rec->retrying && !rec->queued && rec->look_id == 0) {
+    if (!rec->retrying && !rec->queued && rec->read_id == 0) {
         rec->retrying = true;
         DL_APPEND2(p->retries, rec, retry_prev, retry_next);
     }
@@ -51,17 +51,17 @@ void read_later(struct primary *p, struct record *rec, int64_t in_ms)
 
 struct record *read_next(struct primary *p)
 {
-    if (p->lost || p->looks_active >= LOOKS_MAX) {
+    if (p->lost || p->reads_active >= READS_MAX) {
         return NULL;
     }
-    while (p->looks != NULL) {
-        struct record *rec = p->looks;
-        DL_DELETE2(p->looks, rec, look_prev, look_next);
+    while (p->reads != NULL) {
+        struct record *rec = p->reads;
+        DL_DELETE2(p->reads, rec, read_prev, read_next);
         rec->queued = false;
         if (flight_awaited(p, rec)) {
             rec->covers = rec->hints;
-            rec->look_news.seq = 0;
-            rec->look_why = rec->why;
+            rec->read_missed.seq = 0;
+            rec->read_why = rec->why;
             rec->why = HINT_REMOVED;
             return rec;
         }
@@ -73,29 +73,29 @@ struct record *read_next(struct primary *p)
 /* Whatever was read or is being read does not account for this hint. */
 void read_missed(struct primary *p, struct record *rec, int64_t now_us)
 {
-    struct news news = {p->log.tail_seq + 1, p->now_ms, now_us};
+    struct missed missed = {p->log.tail_seq + 1, p->now_ms, now_us};
     struct repl *r;
     bool used = false;
 
-    if (rec->look_id != 0 && rec->look_news.seq == 0) {
-        rec->look_news = news;
+    if (rec->read_id != 0 && rec->read_missed.seq == 0) {
+        rec->read_missed = missed;
         used = true;
     }
-    if (rec->content != CONTENT_UNKNOWN && rec->content_news.seq == 0) {
-        rec->content_news = news;
+    if (rec->content != CONTENT_UNKNOWN && rec->content_missed.seq == 0) {
+        rec->content_missed = missed;
         used = true;
     }
     EACH_REPL(p, r) {
         struct stream *s = &r->stream;
-        if (s->flight != NULL && s->flight->rec == rec && s->news.seq == 0) {
-            s->news = news;
+        if (s->flight != NULL && s->flight->rec == rec && s->missed.seq == 0) {
+            s->missed = missed;
             used = true;
         }
     }
     p->log.tail_seq += used ? 1 : 0;
 }
 
-/* The key is there, so its table is: a look that did not find the table may be
+/* The key is there, so its table is: a read that did not find the table may be
  * older than this one, and must not drop the key on a replica. */
 void read_found(struct primary *p, const struct record *key)
 {
@@ -106,7 +106,7 @@ void read_found(struct primary *p, const struct record *key)
                            index_name_table(index_key(p->ix), record_table(key),
                                             key->table_len));
     }
-    if (t != NULL && (t->look_id != 0 || t->content == CONTENT_NO_TABLE)) {
+    if (t != NULL && (t->read_id != 0 || t->content == CONTENT_NO_TABLE)) {
         t->hints++;
         read_missed(p, t, 0);
     }
@@ -120,42 +120,43 @@ void read_done(struct primary *p, struct record *rec)
         read_found(p, rec);
     }
     if (rec->content != CONTENT_LARGE) {
-        aside_still(p, rec); /* a large value is yet to be read */
+        stalled_still(p, rec); /* a large value is yet to be read */
     }
     rec->tries = 0;
     rec->blocked_ms = 0;
-    rec->left_ms = 0;
+    rec->moved_out_ms = 0;
     if (rec->unreadable) {
         rec->unreadable = false;
         p->log.unreadable--;
     }
     rec->content_covers = rec->covers;
-    rec->content_news = rec->look_news;
+    rec->content_missed = rec->read_missed;
 }
 
-/* The look told nothing: what was known before it counts for the next. */
+/* The read told nothing: what was known before it counts for the next. */
 void read_told_nothing(struct record *rec)
 {
     if (rec->hints == rec->covers) {
-        rec->why = rec->look_why;
+        rec->why = rec->read_why;
     }
 }
 
 void read_again(struct primary *p, struct record *rec, int64_t in_ms)
 {
     if (rec->hints != rec->covers) {
-        read_want(p, rec); /* there is news already */
+        read_want(p, rec); /* a hint came already */
         return;
     }
     read_told_nothing(rec);
     read_later(p, rec, in_ms);
 }
 
-void read_failed(struct primary *p, struct record *rec, const struct looked *l)
+void read_failed(struct primary *p, struct record *rec,
+                 const struct read_answer *l)
 {
     read_told_nothing(rec);
-    int64_t wait_ms = l->result == LOOK_ERROR ? ERROR_FIRST_MS : BUSY_FIRST_MS;
-    int64_t max_ms = l->result == LOOK_ERROR ? ERROR_MAX_MS : BUSY_MAX_MS;
+    int64_t wait_ms = l->result == READ_ERROR ? ERROR_FIRST_MS : BUSY_FIRST_MS;
+    int64_t max_ms = l->result == READ_ERROR ? ERROR_MAX_MS : BUSY_MAX_MS;
 
     for (int i = 0; i < rec->tries && wait_ms < max_ms; i++) {
         wait_ms *= 2;
@@ -163,7 +164,7 @@ void read_failed(struct primary *p, struct record *rec, const struct looked *l)
     if (rec->tries < 30) {
         rec->tries++;
     }
-    if (l->result == LOOK_ERROR) {
+    if (l->result == READ_ERROR) {
         if (!rec->unreadable) {
             rec->unreadable = true;
             p->log.unreadable++;
@@ -177,7 +178,7 @@ void read_failed(struct primary *p, struct record *rec, const struct looked *l)
         if (rec->tries == 1) {
             primary_log(p, -1, 4, p->unreadable_id, "%s", p->unreadable_text);
         }
-    } else if (l->result == LOOK_BUSY) {
+    } else if (l->result == READ_BUSY) {
         if (rec->blocked_ms == 0) {
             rec->blocked_ms = p->now_ms;
         }
@@ -185,10 +186,10 @@ void read_failed(struct primary *p, struct record *rec, const struct looked *l)
             rec->pid = l->pid;
             memcpy(rec->comm, l->comm, sizeof rec->comm);
         }
-    } else if (l->result == LOOK_CHANGING) {
-        aside_changed(p, rec);
+    } else if (l->result == READ_CHANGING) {
+        stalled_changed(p, rec);
     }
-    aside_note(p, rec);
+    stalled_note(p, rec);
     read_later(p, rec, wait_ms < max_ms ? wait_ms : max_ms);
 }
 

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
- * looks: see looks.h.
+ * looks: see reader.h.
  *
- * Happy path: looks_key() puts a request in the queue; looks_flush() takes up
- * to BATCH_LOOKS of them into a job, which is worked here when there are only a
+ * Happy path: reader_key() puts a request in the queue; reader_flush() takes up
+ * to BATCH_READS of them into a job, which is worked here when there are only a
  * few and the pool is idle, else on the pool; the answers are handed on and the
  * requests kept for reuse.
  * Failures: a job that grew too large in memory gives back what it did not get
  * to; when the pool takes no work the job is done here.
  */
-#include "agent/read/looks.h"
+#include "agent/read/reader.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
-#include "agent/read/looks_impl.h"
+#include "agent/read/reader_impl.h"
 
 enum {
     /* So few are done at once: a look at a warm file takes 8 us, the way to
      * the pool and back 20 to 50 us. */
-    INLINE_LOOKS = 8,
+    INLINE_READS = 8,
     JOBS_MAX = 4,
     SPARES_MAX = 256,
     DIRS_MAX = 256,
@@ -30,10 +30,10 @@ enum {
     COPY_MEMORY_BYTES = 64 << 20,
 };
 
-struct looks *looks_new(uv_loop_t *loop, const struct looks_events *events,
-                        void *arg)
+struct reader *reader_new(uv_loop_t *loop, const struct reader_events *events,
+                          void *arg)
 {
-    struct looks *l = calloc(1, sizeof *l);
+    struct reader *l = calloc(1, sizeof *l);
 
     if (l == NULL || uv_mutex_init(&l->holders.lock) != 0) {
         free(l);
@@ -50,19 +50,19 @@ struct looks *looks_new(uv_loop_t *loop, const struct looks_events *events,
     return l;
 }
 
-void looks_set_copies(struct looks *l, int dir_fd)
+void reader_set_copies(struct reader *l, int dir_fd)
 {
     l->copies.dir_fd = dir_fd;
 }
 
-void looks_set_root(struct looks *l, struct root *root)
+void reader_set_root(struct reader *l, struct root *root)
 {
     root_unref(l->root);
     l->root = root != NULL ? root_ref(root) : NULL;
     dircache_clear(&l->dirs);
 }
 
-static struct request *request_new(struct looks *l, uint64_t id)
+static struct request *request_new(struct reader *l, uint64_t id)
 {
     struct request *q = l->spare;
 
@@ -75,8 +75,9 @@ static struct request *request_new(struct looks *l, uint64_t id)
     if (q == NULL) {
         struct err err = {0};
         (void)err_set(&err, ERR_NOMEM, 0, "out of memory");
-        l->on.looked(l->arg, id,
-                     &(struct looked){.result = LOOK_ERROR, .err = &err});
+        l->on.key_read(
+            l->arg, id,
+            &(struct read_answer){.result = READ_ERROR, .err = &err});
         return NULL;
     }
     q->id = id;
@@ -85,7 +86,7 @@ static struct request *request_new(struct looks *l, uint64_t id)
     return q;
 }
 
-static void request_free(struct looks *l, struct request *q)
+static void request_free(struct reader *l, struct request *q)
 {
     if (l->spares == SPARES_MAX) {
         free(q);
@@ -96,7 +97,7 @@ static void request_free(struct looks *l, struct request *q)
     l->spares++;
 }
 
-static void enqueue(struct looks *l, struct request *q, struct bytes table,
+static void enqueue(struct reader *l, struct request *q, struct bytes table,
                     struct bytes key)
 {
     assert(table.len + key.len <= sizeof q->names);
@@ -112,8 +113,8 @@ static void enqueue(struct looks *l, struct request *q, struct bytes table,
     l->queued++;
 }
 
-void looks_key(struct looks *l, uint64_t id, struct bytes table,
-               struct bytes key, size_t inline_max)
+void reader_key(struct reader *l, uint64_t id, struct bytes table,
+                struct bytes key, size_t inline_max)
 {
     struct request *q = request_new(l, id);
 
@@ -126,7 +127,7 @@ void looks_key(struct looks *l, uint64_t id, struct bytes table,
     enqueue(l, q, table, key);
 }
 
-void looks_table(struct looks *l, uint64_t id, struct bytes table)
+void reader_table(struct reader *l, uint64_t id, struct bytes table)
 {
     struct request *q = request_new(l, id);
 
@@ -138,16 +139,16 @@ void looks_table(struct looks *l, uint64_t id, struct bytes table)
     enqueue(l, q, table, (struct bytes){0});
 }
 
-bool looks_busy(const struct looks *l)
+bool reader_busy(const struct reader *l)
 {
     return l->queued > 0 || l->jobs > 0;
 }
 
 /* --- jobs ---------------------------------------------------------------- */
 
-static struct look_job *job_take(struct looks *l)
+static struct read_batch *job_take(struct reader *l)
 {
-    struct look_job *job = l->idle;
+    struct read_batch *job = l->idle;
 
     if (job != NULL) {
         l->idle = job->next;
@@ -157,14 +158,14 @@ static struct look_job *job_take(struct looks *l)
     if (job == NULL) {
         return NULL;
     }
-    job->looks = l;
+    job->reader = l;
     job->root = root_ref(l->root);
     job->count = 0;
     job->work.data = job;
     return job;
 }
 
-static void job_give(struct looks *l, struct look_job *job)
+static void job_give(struct reader *l, struct read_batch *job)
 {
     root_unref(job->root);
     job->root = NULL;
@@ -176,7 +177,7 @@ static void job_give(struct looks *l, struct look_job *job)
 }
 
 /* Move requests from the queue's head into the job. */
-static void job_load(struct looks *l, struct look_job *job, size_t max)
+static void job_load(struct reader *l, struct read_batch *job, size_t max)
 {
     while (l->queue != NULL && job->count < max) {
         struct request *q = l->queue;
@@ -192,19 +193,19 @@ static void job_load(struct looks *l, struct look_job *job, size_t max)
     }
 }
 
-static void answer(struct looks *l, struct request *q)
+static void answer(struct reader *l, struct request *q)
 {
     if (l->freeing) {
         return;
     }
     if (q->is_table) {
-        l->on.looked_table(l->arg, q->id, q->r.result, q->r.err);
+        l->on.table_read(l->arg, q->id, q->r.result, q->r.err);
     } else {
-        l->on.looked(l->arg, q->id, &q->r);
+        l->on.key_read(l->arg, q->id, &q->r);
     }
 }
 
-static void job_finish(struct looks *l, struct look_job *job)
+static void job_finish(struct reader *l, struct read_batch *job)
 {
     for (size_t i = 0; i < job->done; i++) {
         struct request *q = job->reqs[i];
@@ -228,52 +229,52 @@ static void job_finish(struct looks *l, struct look_job *job)
 
 static void on_work(uv_work_t *work)
 {
-    struct look_job *job = work->data;
+    struct read_batch *job = work->data;
 
-    looks_work(job, &job->looks->holders);
+    reader_work(job, &job->reader->holders);
 }
 
 static void on_worked(uv_work_t *work, int status)
 {
-    struct look_job *job = work->data;
-    struct looks *l = job->looks;
+    struct read_batch *job = work->data;
+    struct reader *l = job->reader;
 
     (void)status; /* never cancelled */
     l->jobs--;
     job_finish(l, job);
     if (l->freeing) {
-        looks_try_free(l);
+        reader_try_free(l);
     } else {
-        looks_flush(l);
+        reader_flush(l);
     }
 }
 
-static void answer_lost(struct looks *l)
+static void answer_lost(struct reader *l)
 {
     while (l->queue != NULL) {
         struct request *q = l->queue;
         DL_DELETE(l->queue, q);
         l->queued--;
-        q->r = (struct looked){.result = LOOK_ROOT_LOST};
+        q->r = (struct read_answer){.result = READ_ROOT_LOST};
         answer(l, q);
         request_free(l, q);
     }
 }
 
 /* One job; false: nothing more can be begun now. */
-static bool begin_job(struct looks *l)
+static bool begin_job(struct reader *l)
 {
-    bool here = l->queued <= INLINE_LOOKS && l->jobs == 0;
+    bool here = l->queued <= INLINE_READS && l->jobs == 0;
 
     if (l->queued == 0 || (!here && l->jobs == JOBS_MAX)) {
         return false;
     }
-    struct look_job *job = job_take(l);
+    struct read_batch *job = job_take(l);
     if (job == NULL) {
         return false;
     }
     size_t half = (l->queued + 1) / 2;
-    job_load(l, job, half < 16 ? 16 : half < BATCH_LOOKS ? half : BATCH_LOOKS);
+    job_load(l, job, half < 16 ? 16 : half < BATCH_READS ? half : BATCH_READS);
     if (job->count == 0) {
         job_give(l, job);
         return false;
@@ -282,12 +283,12 @@ static bool begin_job(struct looks *l)
         l->jobs++;
         return true;
     }
-    looks_work(job, &l->holders);
+    reader_work(job, &l->holders);
     job_finish(l, job);
     return true;
 }
 
-void looks_flush(struct looks *l)
+void reader_flush(struct reader *l)
 {
     /* Answers may bring new requests and another flush: this loop sees them. */
     if (l->flushing) {
@@ -306,7 +307,7 @@ void looks_flush(struct looks *l)
 
 /* --- end ----------------------------------------------------------------- */
 
-void looks_try_free(struct looks *l)
+void reader_try_free(struct reader *l)
 {
     if (!l->freeing || l->jobs > 0 || l->streams_busy > 0) {
         return;
@@ -322,7 +323,7 @@ void looks_try_free(struct looks *l)
         free(q);
     }
     while (l->idle != NULL) {
-        struct look_job *job = l->idle;
+        struct read_batch *job = l->idle;
         l->idle = job->next;
         buf_deinit(&job->arena);
         buf_deinit(&job->scratch);
@@ -339,11 +340,11 @@ void looks_try_free(struct looks *l)
     }
 }
 
-void looks_free(struct looks *l, void (*freed)(void *arg), void *arg)
+void reader_free(struct reader *l, void (*freed)(void *arg), void *arg)
 {
     l->freeing = true;
     l->freed = freed;
     l->freed_arg = arg;
-    looks_streams_drop(l);
-    looks_try_free(l);
+    reader_streams_drop(l);
+    reader_try_free(l);
 }

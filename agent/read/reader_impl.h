@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * looks_impl: what looks.c (queue, batches, loop) and looks_work.c (what is
- * done on a worker) and looks_stream.c share.  Not for others.
+ * looks_impl: what reader.c (queue, batches, loop) and reader_work.c (what is
+ * done on a worker) and reader_stream.c share.  Not for others.
  */
 #pragma once
 
 #include "agent/read/dircache.h"
-#include "agent/read/looks.h"
+#include "agent/read/reader.h"
 #include "store/base/buf.h"
 #include "store/layout/copy.h"
 #include "store/layout/name.h"
 
 enum {
-    BATCH_LOOKS = 64,              /* looks per job on the pool */
+    BATCH_READS = 64,              /* reads per job on the pool */
     BATCH_BYTES = 4 * 1024 * 1024, /* values per job: then the rest waits */
     HOLDERS = 128,
 };
@@ -44,43 +44,43 @@ struct request {
     struct dircache_entry *dir; /* NULL for a table */
     bool used_dir;
     /* the answer */
-    struct looked r;
+    struct read_answer r;
     struct err err;
     size_t value_at, value_len; /* in the job's arena */
     uint8_t names[TABLE_MAX_BYTES + KEY_MAX_BYTES];
 };
 
-struct look_job {
-    struct look_job *next;
+struct read_batch {
+    struct read_batch *next;
     uv_work_t work;
-    struct looks *looks;
+    struct reader *reader;
     struct root *root;
-    struct request *reqs[BATCH_LOOKS];
+    struct request *reqs[BATCH_READS];
     size_t count;
     size_t done; /* answered; the others go back to the queue */
     struct buf arena, scratch;
 };
 
 /* On a worker (or, for few, on the loop): answer the job's requests. */
-void looks_work(struct look_job *job, struct holders *holders);
-/* `rc` of look_key() or large_open(), or LOOK_NOT_A_KEY where it is no evidence
- * that the key is gone. */
+void reader_work(struct read_batch *job, struct holders *holders);
+/* `rc` of value_read() or large_open(), or READ_NOT_A_KEY where it is no
+ * evidence that the key is gone. */
 int looks_evidence(int rc, int dir_fd, const void *key, size_t key_len);
 /* Look whether what was not found is really gone; turns the answer into
- * LOOK_ROOT_LOST when the root is not ours. */
-void looks_prove_gone(const struct root *root, struct looked *r,
-                      struct err *err);
-/* Fill in who holds the lock that made the look BUSY. */
-void looks_find_holder(struct holders *holders, struct looked *r);
+ * READ_ROOT_LOST when the root is not ours. */
+void reader_prove_gone(const struct root *root, struct read_answer *r,
+                       struct err *err);
+/* Fill in who holds the lock that made the read BUSY. */
+void reader_find_holder(struct holders *holders, struct read_answer *r);
 /* ... and the age of what was found. */
-void looks_set_age(struct looked *r);
+void reader_set_age(struct read_answer *r);
 
-/* A large value that is being read (looks_stream.c). */
+/* A large value that is being read (reader_stream.c). */
 struct large_stream;
 
-struct looks {
+struct reader {
     uv_loop_t *loop;
-    struct looks_events on;
+    struct reader_events on;
     void *arg;
     struct root *root;
     struct dircache dirs;
@@ -89,8 +89,8 @@ struct looks {
     struct request *queue; /* utlist DL */
     struct request *spare;
     size_t queued, spares;
-    struct look_job *idle; /* jobs to reuse */
-    size_t jobs;           /* on the pool */
+    struct read_batch *idle; /* jobs to reuse */
+    size_t jobs;             /* on the pool */
     bool flushing;
     struct large_stream *streams;
     size_t streams_busy;
@@ -98,5 +98,5 @@ struct looks {
     void (*freed)(void *arg);
     void *freed_arg;
 };
-void looks_try_free(struct looks *l);
-void looks_streams_drop(struct looks *l);
+void reader_try_free(struct reader *l);
+void reader_streams_drop(struct reader *l);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * compare: see compare.h.
+ * compare: see compare_data.h.
  */
-#include "sync/primary/compare/compare.h"
+#include "sync/primary/compare/compare_data.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,7 @@ struct compare *compare_current(struct repl *r)
 
 uint64_t compare_request(struct primary *p, const struct compare *c)
 {
-    return primary_id(p) | (c->looks ? WIRE_ID_VIEW : 0);
+    return primary_id(p) | (c->view ? WIRE_ID_VIEW : 0);
 }
 
 bool compare_copy_name(struct diff_name *out, struct bytes table,

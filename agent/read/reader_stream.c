@@ -9,8 +9,8 @@
  * No share lock outlives a job: what comes between two pieces is a turn of the
  * loop at best and a replica that takes nothing at worst, and no writer may
  * have to wait for these.  The end of the value is where it is validated.
- * Failures: what cannot be opened is answered like a look; a value that changed
- * while it was read ends with LOOK_CHANGING.  A stream closed while a job runs
+ * Failures: what cannot be opened is answered like a read; a value that changed
+ * while it was read ends with READ_CHANGING.  A stream closed while a job runs
  * is freed when the job is back.
  */
 #include <assert.h>
@@ -19,21 +19,21 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#include "agent/read/looks_impl.h"
+#include "agent/read/reader_impl.h"
 
 /* Writers often wait no longer than 10 ms for a lock. */
 enum { HOLD_MS = 5 };
 
 struct large_stream {
     struct large_stream *prev, *next;
-    struct looks *looks;
+    struct reader *reader;
     struct root *root;
     uint64_t id;
     int dir_fd;
     struct large *large;
     uv_work_t work;
     bool busy, closed, opening, copy;
-    struct looked r;
+    struct read_answer r;
     struct err err;
     uint8_t *data;
     size_t cap, want, got;
@@ -42,7 +42,7 @@ struct large_stream {
     uint8_t names[TABLE_MAX_BYTES + KEY_MAX_BYTES];
 };
 
-static void stream_free(struct looks *l, struct large_stream *s)
+static void stream_free(struct reader *l, struct large_stream *s)
 {
     DL_DELETE(l->streams, s);
     large_close(s->large);
@@ -54,7 +54,7 @@ static void stream_free(struct looks *l, struct large_stream *s)
     free(s);
 }
 
-static struct large_stream *find(struct looks *l, uint64_t id)
+static struct large_stream *find(struct reader *l, uint64_t id)
 {
     struct large_stream *s;
 
@@ -68,14 +68,14 @@ static struct large_stream *find(struct looks *l, uint64_t id)
 
 static void failed(struct large_stream *s)
 {
-    s->r = (struct looked){.result = LOOK_ERROR, .err = &s->err};
+    s->r = (struct read_answer){.result = READ_ERROR, .err = &s->err};
 }
 
 /* On a worker.  Without room for a copy the file is read, as at the first try.
  */
 static int copy_now(struct large_stream *s)
 {
-    int rc = large_copy(s->large, &s->looks->copies, &s->r.look, &s->err);
+    int rc = large_copy(s->large, &s->reader->copies, &s->r.reading, &s->err);
 
     if (rc > 0) {
         s->r.result = rc;
@@ -86,32 +86,32 @@ static int copy_now(struct large_stream *s)
 /* On a worker. */
 static void open_now(struct large_stream *s)
 {
-    s->r = (struct looked){0};
+    s->r = (struct read_answer){0};
     int rc = dircache_open(&s->root->db, s->names, s->table_len, &s->err);
     if (rc >= 0) {
         s->dir_fd = rc;
         rc = large_open(s->dir_fd, s->names + s->table_len, s->key_len, HOLD_MS,
-                        &s->large, &s->r.look, &s->err);
+                        &s->large, &s->r.reading, &s->err);
         if (rc > 0) {
             s->r.result = looks_evidence(rc, s->dir_fd, s->names + s->table_len,
                                          s->key_len);
         }
-        if (rc == LOOK_VALUE && s->copy) {
+        if (rc == READ_VALUE && s->copy) {
             rc = copy_now(s);
         }
     } else if (rc == ERR_NOTFOUND) {
-        s->r.result = LOOK_GONE;
+        s->r.result = READ_GONE;
         rc = 0;
     }
     if (rc < 0) {
         failed(s);
     }
-    looks_prove_gone(s->root, &s->r, &s->err);
-    if (s->r.result == LOOK_BUSY) {
-        looks_find_holder(&s->looks->holders, &s->r);
+    reader_prove_gone(s->root, &s->r, &s->err);
+    if (s->r.result == READ_BUSY) {
+        reader_find_holder(&s->reader->holders, &s->r);
     }
-    if (s->r.result == LOOK_VALUE) {
-        looks_set_age(&s->r);
+    if (s->r.result == READ_VALUE) {
+        reader_set_age(&s->r);
     }
 }
 
@@ -124,7 +124,7 @@ static bool is_zeros(const uint8_t *p, size_t n)
 static void read_now(struct large_stream *s)
 {
     s->got = 0;
-    s->r = (struct looked){0};
+    s->r = (struct read_answer){0};
     s->zeros = large_zeros(s->large, WIRE_ZEROS_MAX);
     if (s->zeros > 0) {
         return;
@@ -139,10 +139,10 @@ static void read_now(struct large_stream *s)
         return;
     }
     if (n == LARGE_CHANGED) {
-        s->r.result = LOOK_CHANGING;
+        s->r.result = READ_CHANGING;
         return;
     }
-    int rc = n < 0 ? (int)n : large_finish(s->large, &s->r.look, &s->err);
+    int rc = n < 0 ? (int)n : large_finish(s->large, &s->r.reading, &s->err);
     if (rc < 0) {
         failed(s);
     } else {
@@ -167,18 +167,18 @@ static void on_work(uv_work_t *work)
 static void on_worked(uv_work_t *work, int status)
 {
     struct large_stream *s = work->data;
-    struct looks *l = s->looks;
+    struct reader *l = s->reader;
 
     (void)status;
     l->streams_busy--;
     s->busy = false;
     if (s->closed) {
         stream_free(l, s);
-        looks_try_free(l);
+        reader_try_free(l);
         return;
     }
     /* The callback may close the stream: take what it needs first. */
-    struct looked r = s->r;
+    struct read_answer r = s->r;
     struct err err = s->err;
     if (r.err != NULL) {
         r.err = &err;
@@ -195,29 +195,30 @@ static void on_worked(uv_work_t *work, int status)
 
 static int submit(struct large_stream *s)
 {
-    int rc = uv_queue_work(s->looks->loop, &s->work, on_work, on_worked);
+    int rc = uv_queue_work(s->reader->loop, &s->work, on_work, on_worked);
 
     if (rc == 0) {
         s->busy = true;
-        s->looks->streams_busy++;
+        s->reader->streams_busy++;
     }
     return rc;
 }
 
 static const struct err no_memory = {.code = ERR_NOMEM, .msg = "out of memory"};
 
-static void open_failed(struct looks *l, uint64_t id)
+static void open_failed(struct reader *l, uint64_t id)
 {
     l->on.stream_opened(
-        l->arg, id, &(struct looked){.result = LOOK_ERROR, .err = &no_memory});
+        l->arg, id,
+        &(struct read_answer){.result = READ_ERROR, .err = &no_memory});
 }
 
-void looks_stream_open(struct looks *l, uint64_t id, struct bytes table,
-                       struct bytes key, bool copy)
+void reader_stream_open(struct reader *l, uint64_t id, struct bytes table,
+                        struct bytes key, bool copy)
 {
     if (l->root == NULL) {
         l->on.stream_opened(l->arg, id,
-                            &(struct looked){.result = LOOK_ROOT_LOST});
+                            &(struct read_answer){.result = READ_ROOT_LOST});
         return;
     }
     struct large_stream *s = calloc(1, sizeof *s);
@@ -226,7 +227,7 @@ void looks_stream_open(struct looks *l, uint64_t id, struct bytes table,
         return;
     }
     assert(table.len + key.len <= sizeof s->names);
-    s->looks = l;
+    s->reader = l;
     s->root = root_ref(l->root);
     s->id = id;
     s->dir_fd = -1;
@@ -248,10 +249,10 @@ void looks_stream_open(struct looks *l, uint64_t id, struct bytes table,
     }
 }
 
-void looks_stream_read(struct looks *l, uint64_t id, size_t bytes)
+void reader_stream_read(struct reader *l, uint64_t id, size_t bytes)
 {
     struct large_stream *s = find(l, id);
-    const struct looked lost = {.result = LOOK_ERROR, .err = &no_memory};
+    const struct read_answer lost = {.result = READ_ERROR, .err = &no_memory};
 
     if (s == NULL) {
         return; /* closed: nobody waits for an answer */
@@ -274,7 +275,7 @@ void looks_stream_read(struct looks *l, uint64_t id, size_t bytes)
     }
 }
 
-void looks_stream_close(struct looks *l, uint64_t id)
+void reader_stream_close(struct reader *l, uint64_t id)
 {
     struct large_stream *s = find(l, id);
 
@@ -288,7 +289,7 @@ void looks_stream_close(struct looks *l, uint64_t id)
     }
 }
 
-void looks_streams_drop(struct looks *l)
+void reader_streams_drop(struct reader *l)
 {
     struct large_stream *s, *next;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * watch_tell: what the watch tells its owner when something is over or cannot
- * be, and the fences that say when it is over. */
+ * be, and the markers that say when it is over. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 
 /* Tables that went are told children first: that is the order in which they can
  * be removed elsewhere. */
-void watch_tell_table(void *arg, struct wnode *n)
+void watch_notify_table(void *arg, struct wnode *n)
 {
     struct watch *w = arg;
 
@@ -23,30 +23,30 @@ void watch_tell_table(void *arg, struct wnode *n)
     }
 }
 
-uint64_t watch_fence(const struct watch *w)
+uint64_t watch_marker(const struct watch *w)
 {
     return w->tickets;
 }
 
-bool watch_fence_passed(const struct watch *w, uint64_t fence)
+bool watch_marker_passed(const struct watch *w, uint64_t marker)
 {
     const struct listing *l;
 
-    if (w->running != NULL && w->running->ticket <= fence) {
+    if (w->running != NULL && w->running->ticket <= marker) {
         return false;
     }
     DL_FOREACH(w->listings, l) {
-        if (l->ticket <= fence) {
+        if (l->ticket <= marker) {
             return false;
         }
     }
     return true;
 }
 
-void watch_tell_due(struct watch *w)
+void watch_notify_due(struct watch *w)
 {
     if (w->due_wall_ns == 0 || w->db == NULL || w->overflowed || w->left ||
-        !watch_fence_passed(w, w->due_fence)) {
+        !watch_marker_passed(w, w->due_marker)) {
         return;
     }
     int64_t wall_ns = w->due_wall_ns;
@@ -54,17 +54,17 @@ void watch_tell_due(struct watch *w)
     w->on.drained(w->arg, wall_ns);
 }
 
-void watch_tell_unseen(struct watch *w)
+void watch_notify_unseen(struct watch *w)
 {
     if (!w->left || w->db == NULL) {
         return;
     }
     w->left = false;
-    w->on.left(w->arg);
+    w->on.moved_out(w->arg);
 }
 
 /* Told when all directories have been found, so that the numbers are right. */
-void watch_tell_limit(struct watch *w)
+void watch_notify_limit(struct watch *w)
 {
     int sys = w->limit_sys;
 
@@ -92,7 +92,7 @@ void watch_tell_limit(struct watch *w)
     w->on.trouble(w->arg, &err);
 }
 
-void watch_tell_trouble(struct watch *w, int sys, const char *path)
+void watch_notify_trouble(struct watch *w, int sys, const char *path)
 {
     if (w->trouble_told) {
         return;

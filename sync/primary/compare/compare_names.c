@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * reconcile_names: from the differences of a comparison to their names, and to
+ * compare_names: from the differences of a comparison to their names, and to
  * repairs.
  *
  * What only the replica has is named by the replica (RESOLVE -> NAMES, in
  * chunks, because each costs it a walk), what the primary has by a walk here
- * (reconcile_walk.c).  A name is shown to the operator, or put in the change
+ * (compare_walk.c).  A name is shown to the operator, or put in the change
  * log for this one replica; then the comparison waits until all of that is
  * acknowledged (DRAINING).  What the replica has and cannot name is for another
  * comparison; until then nothing is claimed.  A name that was not asked for, or
@@ -22,22 +22,22 @@ enum {
 
 /* --- repairs and names --------------------------------------------------- */
 
-void reconcile_drain(struct primary *p, struct compare *c)
+void compare_drain(struct primary *p, struct compare *c)
 {
     if (!compare_repairs(c)) {
-        reconcile_finish(p, c);
+        compare_finish(p, c);
         return;
     }
     c->phase = COMPARE_DRAINING;
     c->barrier = p->log.tail_seq;
 }
 
-void reconcile_fed(struct primary *p, struct compare *c)
+void compare_fed(struct primary *p, struct compare *c)
 {
     if (c->walk_err.code == 0) {
-        reconcile_drain(p, c);
+        compare_drain(p, c);
     } else {
-        reconcile_fail(p, c, &c->walk_err);
+        compare_fail(p, c, &c->walk_err);
     }
 }
 
@@ -58,7 +58,7 @@ static void names_done(struct primary *p, struct compare *c, bool complete,
     }
     c->phase = COMPARE_FEEDING;
     if (feed_step(p, c)) {
-        reconcile_fed(p, c);
+        compare_fed(p, c);
     }
 }
 
@@ -69,10 +69,10 @@ void primary_walk_ended(struct primary *p, uint64_t id, bool complete,
     walk_finish(p, id, complete, err, names_done);
 }
 
-void reconcile_walk(struct primary *p, struct compare *c)
+void compare_walk(struct primary *p, struct compare *c)
 {
     if (c->result.missing + c->result.different == 0) {
-        reconcile_drain(p, c);
+        compare_drain(p, c);
         return;
     }
     c->phase = COMPARE_WALKING;
@@ -81,7 +81,7 @@ void reconcile_walk(struct primary *p, struct compare *c)
     (void)walk_step(p);
 }
 
-void reconcile_ask_names(struct primary *p, struct compare *c)
+void compare_ask_names(struct primary *p, struct compare *c)
 {
     struct repl *r = p->repl[c->replica];
     size_t end_at = c->resolve_at + RESOLVE_CHUNK;
@@ -102,7 +102,7 @@ void reconcile_ask_names(struct primary *p, struct compare *c)
 
 /* EXTRA names: which, in the order of the buckets.  All that may go, and of the
  * rest as many as people want to see. */
-void reconcile_name_diffs(struct primary *p, struct compare *c)
+void compare_name_diffs(struct primary *p, struct compare *c)
 {
     struct repl *r = p->repl[c->replica];
     size_t want = 0, seen = 0;
@@ -111,7 +111,7 @@ void reconcile_name_diffs(struct primary *p, struct compare *c)
     most = most > c->opt.names_max ? most : c->opt.names_max;
     c->resolve = calloc(c->diffs_count + 1, sizeof *c->resolve);
     if (c->resolve == NULL) {
-        reconcile_no_memory(p, c);
+        compare_no_memory(p, c);
         return;
     }
     for (size_t i = 0; i < c->diffs_count; i++) {
@@ -127,11 +127,11 @@ void reconcile_name_diffs(struct primary *p, struct compare *c)
     c->resolve_count = want;
     c->resolve_at = 0;
     if (want == 0) {
-        reconcile_walk(p, c);
+        compare_walk(p, c);
         return;
     }
     c->phase = COMPARE_RESOLVING;
-    reconcile_ask_names(p, c);
+    compare_ask_names(p, c);
 }
 
 /* The replica said all names of a chunk that it found.  What it left out may be
@@ -150,8 +150,8 @@ static void check_left_out(struct primary *p, struct repl *r, struct compare *c)
     }
 }
 
-int reconcile_names(struct primary *p, struct repl *r, struct wire_items *m,
-                    struct err *err)
+int compare_names(struct primary *p, struct repl *r, struct wire_items *m,
+                  struct err *err)
 {
     struct compare *c = compare_current(r);
     const struct index_key *k = index_key(p->ix);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * aside: keys that do not get on for long, and what may go on without them.
+ * stalled: keys that do not get on for long, and what may go on without them.
  *
  * A key that stays locked, that the agent has no permission to read, or that
  * changes each time while it is read, keeps its places in the log; so does one
  * that the replica refuses again and again (its disk is full, the file cannot
  * be replaced), or that a reader there holds a lock on.  Waiting for it in
  * order would stop every comparison and, with enough of them, fill the window.
- * So after a while its unsent flights stand *aside*: they keep their sequences,
+ * So after a while its unsent flights are *stalled*: they keep their sequences,
  * so the watermark does not pass them and no barrier is passed too early, but
  * the window does not count them and a comparison does not wait for them.
  *
@@ -35,41 +35,41 @@ static bool is_held_up(const struct primary *p, const struct record *rec)
             p->now_ms - rec->blocked_ms >= BUSY_BEFORE_MS);
 }
 
-bool aside_is_refused(const struct flight *f)
+bool stalled_is_refused(const struct flight *f)
 {
     return f->refusals >= REFUSALS_BEFORE;
 }
 
-static void put_aside(struct repl *r, struct flight *f)
+static void stall(struct repl *r, struct flight *f)
 {
-    if (!f->aside) {
-        f->aside = true;
-        r->aside++;
+    if (!f->stalled) {
+        f->stalled = true;
+        r->stalled++;
     }
 }
 
 /* With what waits for it: else the window fills with that. */
-static void put_aside_all(struct repl *r, struct flight *f)
+static void stall_all(struct repl *r, struct flight *f)
 {
-    put_aside(r, f);
+    stall(r, f);
     for (struct flight *o = f->rec->flights; o != NULL; o = o->rec_next) {
-        if (o->replica == r->id && o->state == FLIGHT_HELD) {
-            put_aside(r, o);
+        if (o->replica == r->id && o->state == FLIGHT_BEHIND) {
+            stall(r, o);
         }
     }
 }
 
-void aside_refused(struct repl *r, struct flight *f)
+void stalled_refused(struct repl *r, struct flight *f)
 {
-    if (aside_is_refused(f)) {
-        put_aside_all(r, f);
+    if (stalled_is_refused(f)) {
+        stall_all(r, f);
     }
 }
 
-void aside_blocked(const struct primary *p, struct repl *r, struct flight *f)
+void stalled_blocked(const struct primary *p, struct repl *r, struct flight *f)
 {
     if (f->blocked_ms != 0 && p->now_ms - f->blocked_ms >= BLOCKED_BEFORE_MS) {
-        put_aside_all(r, f);
+        stall_all(r, f);
     }
 }
 
@@ -90,64 +90,64 @@ static bool is_resting(const struct flight *f)
     return f->state == FLIGHT_BACKOFF && f->changed;
 }
 
-void aside_note(struct primary *p, struct record *rec)
+void stalled_note(struct primary *p, struct record *rec)
 {
     if (!is_held_up(p, rec)) {
         return;
     }
     for (struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
         bool waits = f->state == FLIGHT_WAIT || is_resting(f) ||
-                     (f->state == FLIGHT_HELD && !is_sent(rec, f->replica));
+                     (f->state == FLIGHT_BEHIND && !is_sent(rec, f->replica));
         if (waits) {
-            put_aside(p->repl[f->replica], f);
+            stall(p->repl[f->replica], f);
         }
     }
 }
 
-void aside_clear(struct repl *r, struct flight *f)
+void stalled_clear(struct repl *r, struct flight *f)
 {
-    if (f->aside) {
-        f->aside = false;
-        r->aside--;
+    if (f->stalled) {
+        f->stalled = false;
+        r->stalled--;
     }
 }
 
-void aside_end(struct repl *r, struct flight *f)
+void stalled_end(struct repl *r, struct flight *f)
 {
-    aside_clear(r, f);
+    stalled_clear(r, f);
     if (f->passed) {
         f->passed = false;
         r->passed--;
     }
 }
 
-/* It waits for an earlier flight of its key, which stands aside. */
-bool aside_waits(struct repl *r, struct flight *f)
+/* It waits for an earlier flight of its key, which is stalled. */
+bool stalled_waits(struct repl *r, struct flight *f)
 {
-    const struct flight *o = f->state == FLIGHT_HELD ? f->rec->flights : NULL;
+    const struct flight *o = f->state == FLIGHT_BEHIND ? f->rec->flights : NULL;
 
-    while (o != NULL && !(o->aside && o->replica == f->replica)) {
+    while (o != NULL && !(o->stalled && o->replica == f->replica)) {
         o = o->rec_next;
     }
     if (o != NULL) {
-        put_aside(r, f);
+        stall(r, f);
     }
     return o != NULL;
 }
 
-void aside_pass(struct repl *r, uint64_t barrier)
+void stalled_pass(struct repl *r, uint64_t barrier)
 {
     struct flight *f;
 
     DL_FOREACH(r->flights, f) {
-        if (f->aside && f->seq <= barrier && !f->passed) {
+        if (f->stalled && f->seq <= barrier && !f->passed) {
             f->passed = true;
             r->passed++;
         }
     }
 }
 
-void aside_changed(struct primary *p, struct record *rec)
+void stalled_changed(struct primary *p, struct record *rec)
 {
     if (rec->changed == 0) {
         rec->changed_ms = p->now_ms;
@@ -156,10 +156,10 @@ void aside_changed(struct primary *p, struct record *rec)
     if (rec->changed < UINT16_MAX) {
         rec->changed++;
     }
-    aside_note(p, rec);
+    stalled_note(p, rec);
 }
 
-void aside_still(struct primary *p, struct record *rec)
+void stalled_still(struct primary *p, struct record *rec)
 {
     if (rec->changed > 0) {
         DL_DELETE2(p->hot, rec, hot_prev, hot_next);

@@ -7,13 +7,13 @@
 #include <sys/xattr.h>
 
 #include "sync/index/scan.h"
-#include "sync/replica/disk/dress.h"
+#include "sync/replica/disk/perms.h"
 
 struct rig {
     struct fixture f;
     struct db db;
     struct index *ix;
-    struct dresser d;
+    struct perms_pass d;
     struct scan_result res;
 };
 
@@ -45,15 +45,15 @@ static int teardown(void **state)
 static void scan(struct rig *r, mode_t dir_mode, mode_t file_mode)
 {
     static uint16_t number;
-    const struct dresser fresh = {.modes = {.dir_mode = dir_mode,
-                                            .file_mode = file_mode,
-                                            .group = r->d.modes.group},
-                                  .looks = r->d.looks,
-                                  .hold_keys = r->d.hold_keys};
+    const struct perms_pass fresh = {.modes = {.dir_mode = dir_mode,
+                                               .file_mode = file_mode,
+                                               .group = r->d.modes.group},
+                                     .count_only = r->d.count_only,
+                                     .hold_keys = r->d.hold_keys};
     struct scan_options opt = {.scan = ++number,
-                               .dress_dir = dresser_dir,
-                               .dress_key = dresser_key,
-                               .dress_arg = &r->d};
+                               .perms_dir = perms_pass_dir,
+                               .perms_key = perms_pass_key,
+                               .perms_arg = &r->d};
     struct err err;
 
     r->d = fresh;
@@ -171,17 +171,17 @@ static void a_link_in_a_keys_place_is_not_followed(void **state)
     assert_int_equal(mode_of(r, "t.tbl/b.kv"), 0640);
     /* Put there after the scan's stat: what is opened then is looked at again.
      */
-    struct dresser d = {.modes = {02750, 0640, (gid_t)-1}};
+    struct perms_pass d = {.modes = {02750, 0640, (gid_t)-1}};
     struct stat st;
     assert_int_equal(fstatat(r->f.fd, "t.tbl/b.kv", &st, 0), 0);
     st.st_mode = S_IFREG | 0600;
     assert_int_equal(unlinkat(r->f.fd, "t.tbl/b.kv", 0), 0);
     assert_int_equal(symlinkat("../target", r->f.fd, "t.tbl/b.kv"), 0);
     int dir = openat(r->f.fd, "t.tbl", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_false(dresser_key(&d, "t", 1, "b", 1, dir, &st));
+    assert_false(perms_pass_key(&d, "t", 1, "b", 1, dir, &st));
     assert_int_equal(unlinkat(r->f.fd, "t.tbl/b.kv", 0), 0);
     assert_int_equal(renameat(r->f.fd, "target", r->f.fd, "t.tbl/b.kv"), 0);
-    assert_false(dresser_key(&d, "t", 1, "b", 1, dir, &st));
+    assert_false(perms_pass_key(&d, "t", 1, "b", 1, dir, &st));
     assert_int_equal(mode_of(r, "t.tbl/b.kv"), 0600);
     assert_int_equal(d.set + d.unset, 0);
     (void)close(dir);
@@ -192,7 +192,7 @@ static void who_only_looks_sets_nothing_and_counts(void **state)
     struct rig *r = *state;
 
     seed(r);
-    r->d.looks = true;
+    r->d.count_only = true;
     scan(r, 02750, 0640);
     assert_int_equal(r->d.set, 0);
     assert_int_equal(r->d.unset, 6);
@@ -280,14 +280,14 @@ static void root_leaves_what_others_may_have_put_there(void **state)
     assert_int_equal(unlinkat(r->f.fd, "t.tbl/a.kv", 0), 0);
     assert_int_equal(linkat(r->f.fd, "secret", r->f.fd, "t.tbl/a.kv", 0), 0);
     assert_int_equal(fchownat(r->f.fd, "t.tbl/b.kv", 65534, 65534, 0), 0);
-    struct dresser d = {.modes = {02750, 0640, (gid_t)-1}};
+    struct perms_pass d = {.modes = {02750, 0640, (gid_t)-1}};
     int dir = openat(r->f.fd, "t.tbl", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(fstat(dir, &d.dir), 0);
     struct stat st = stat_of(r, "t.tbl/a.kv");
-    assert_false(dresser_key(&d, "t", 1, "a", 1, dir, &st));
+    assert_false(perms_pass_key(&d, "t", 1, "a", 1, dir, &st));
     assert_int_equal(mode_of(r, "secret"), 0600);
     st = stat_of(r, "t.tbl/b.kv");
-    assert_true(dresser_key(&d, "t", 1, "b", 1, dir, &st));
+    assert_true(perms_pass_key(&d, "t", 1, "b", 1, dir, &st));
     assert_int_equal(d.unset, 1);
     assert_int_equal(d.sys, EPERM);
     assert_int_equal(d.key_len, 1);

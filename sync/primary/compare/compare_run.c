@@ -10,18 +10,18 @@
  * TOP and BUCKETS narrow 65,536 buckets down to those whose digests differ;
  * LISTING fetches their entries (name hash, value digest); what differs is a
  * *diff*.  RESOLVING asks the replica for the names of what only it has,
- * WALKING finds the names of what the primary has (reconcile_walk.c); each name
+ * WALKING finds the names of what the primary has (compare_walk.c); each name
  * goes into the change log for this replica alone, at once or, when it has
  * enough to do, later (FEEDING), and there the ordinary path looks at the key
  * and sends what is there.  So a comparison may be wrong about
  * a key that changes meanwhile, and still only true values are sent, and a
- * delete is sent only when the look proved that the key is gone.
+ * delete is sent only when the read proved that the key is gone.
  *
  * What must be certain (verify, dry run, and deletes beyond the brake) is found
  * in two rounds with a barrier between them: a difference counts when both
  * ends had the same two digests in both rounds.
  *
- * Failures: the link goes down -> an own comparison is dropped (another is owed
+ * Failures: the link goes down -> an own comparison is dropped (another is due
  * on connect), an operator's begins anew; the walk was not complete -> nothing
  * is concluded from what it did not find. */
 #include <assert.h>
@@ -71,18 +71,18 @@ static const char *phase_word(enum compare_phase phase)
 
 /* --- beginnings ---------------------------------------------------------- */
 
-/* What the index cannot tell because it stands aside gets a place in the
+/* What the index cannot tell because it is stalled gets a place in the
  * replica's log, too. */
-static void adopt_aside(struct primary *p, struct repl *r)
+static void adopt_stalled(struct primary *p, struct repl *r)
 {
     struct repl *own = p->repl[p->index_id];
     const struct flight *f;
 
-    if (own->aside == 0) {
+    if (own->stalled == 0) {
         return;
     }
     DL_FOREACH(own->flights, f) {
-        if (f->aside &&
+        if (f->stalled &&
             !changelog_add(&p->log, f->rec, repl_bit(r), p->now_ms, 0)) {
             due_now(p, r);
             return;
@@ -94,7 +94,7 @@ static void adopt_aside(struct primary *p, struct repl *r)
 /* Who only asks leaves the replica as it is. */
 static void ask_scan(struct primary *p, struct repl *r, struct compare *c)
 {
-    bool can = (r->features & WIRE_FEATURE_LOOK) != 0;
+    bool can = (r->features & WIRE_FEATURE_VIEW) != 0;
     struct err err;
 
     if (c->opt.mode == COMPARE_DRY_RUN && !can) {
@@ -103,7 +103,7 @@ static void ask_scan(struct primary *p, struct repl *r, struct compare *c)
                       "without taking up what it finds: update drover there",
                       r->version);
         err.id = DR_PROTOCOL;
-        reconcile_fail(p, c, &err);
+        compare_fail(p, c, &err);
         return;
     }
     if (!heard_may_scan(r)) {
@@ -112,18 +112,18 @@ static void ask_scan(struct primary *p, struct repl *r, struct compare *c)
                       "comparisons that were given up before it",
                       r->version, r->scans_open);
         err.id = DR_TIMED_OUT;
-        reconcile_fail(p, c, &err);
+        compare_fail(p, c, &err);
         return;
     }
-    c->looks = can && !compare_repairs(c);
+    c->view = can && !compare_repairs(c);
     c->phase = COMPARE_SCANNING;
     c->request = primary_id(p);
     struct wire_scan m = {.id = c->request};
     m.how = (uint8_t)((c->opt.content ? WIRE_SCAN_CONTENT : 0) |
-                      (c->looks ? WIRE_SCAN_LOOK : 0) |
-                      (c->looks && c->opt.mode == COMPARE_VERIFY &&
+                      (c->view ? WIRE_SCAN_VIEW : 0) |
+                      (c->view && c->opt.mode == COMPARE_VERIFY &&
                                (r->features & WIRE_FEATURE_MODES) != 0
-                           ? WIRE_SCAN_DRESS
+                           ? WIRE_SCAN_PERMS
                            : 0));
     wire_put_scan(&r->out, &m);
     r->scans_open++;
@@ -133,20 +133,20 @@ static void begin(struct primary *p, struct compare *c)
 {
     struct repl *r = p->repl[c->replica];
 
-    adopt_aside(p, r);
-    c->debts = r->debts;
+    adopt_stalled(p, r);
+    c->due_generation = r->due_generation;
     c->uncompared.max = c->opt.names_max > 0 ? c->opt.names_max : 1;
-    c->looks = false;
+    c->view = false;
     c->busy = 0;
     if (c->opt.scan || c->opt.content) {
         ask_scan(p, r, c);
         return;
     }
-    reconcile_narrow(p, c);
+    compare_narrow(p, c);
 }
 
-int reconcile_scanned(struct primary *p, struct repl *r,
-                      const struct wire_scan_done *m)
+int compare_scanned(struct primary *p, struct repl *r,
+                    const struct wire_scan_done *m)
 {
     struct compare *c = compare_current(r);
 
@@ -160,7 +160,7 @@ int reconcile_scanned(struct primary *p, struct repl *r,
     c->result.reread = m->result.reread;
     unread_heard(r, m->result.errors > c->busy ? m->result.errors - c->busy : 0,
                  m->result.first_error);
-    if ((r->features & WIRE_FEATURE_LOOK) != 0) {
+    if ((r->features & WIRE_FEATURE_VIEW) != 0) {
         /* More than were told by name. */
         if (c->uncompared.count < m->result.errors) {
             c->uncompared.count = m->result.errors;
@@ -173,15 +173,15 @@ int reconcile_scanned(struct primary *p, struct repl *r,
                       (int)m->result.first_error.len,
                       (const char *)m->result.first_error.p);
         err.id = DR_REPLICA_IO;
-        reconcile_fail(p, c, &err);
+        compare_fail(p, c, &err);
         return 0;
     }
-    reconcile_narrow(p, c);
+    compare_narrow(p, c);
     return 0;
 }
 
-void reconcile_unread(const struct primary *p, struct repl *r,
-                      const struct wire_unread *m)
+void compare_unread(const struct primary *p, struct repl *r,
+                    const struct wire_unread *m)
 {
     struct compare *c = compare_current(r);
     struct err why;
@@ -232,8 +232,8 @@ static void maybe_own(struct primary *p, struct repl *r)
         .scan = edited || r->compare_fails >= IN_VAIN,
         .content = edited && r->differs.depth == DIFFERS_CONTENT,
         .names_max = r->undone.suspect ? UNDONE_NAMES_MAX : 20};
-    bool now = edited || r->owed ||
-               (r->owed_soon &&
+    bool now = edited || r->due ||
+               (r->due_soon &&
                 (flight_quiet(p, r) || p->now_ms - r->owed_soon_ms >= SOON_MS));
 
     if (!now || p->now_ms < r->compare_after_ms) {
@@ -276,32 +276,32 @@ static void go_on(struct primary *p, struct repl *r, struct compare *c)
         if (may_begin(p, r, c)) {
             begin(p, c);
         }
-    } else if (c->phase == COMPARE_SETTLING &&
+    } else if (c->phase == COMPARE_NEXT_ROUND &&
                flight_reached(p, r, c->barrier) &&
                flight_reached(p, p->repl[p->index_id], c->barrier)) {
-        reconcile_list(p, c);
+        compare_list(p, c);
     } else if (c->phase == COMPARE_RESOLVING) {
         if (feed_step(p, c) && c->resolved && feed_room(p, r) > 0) {
             c->resolved = false;
             if (c->resolve_at < c->resolve_count) {
-                reconcile_ask_names(p, c);
+                compare_ask_names(p, c);
             } else {
-                reconcile_walk(p, c);
+                compare_walk(p, c);
             }
         }
     } else if (c->phase == COMPARE_WALKING) {
         (void)feed_step(p, c);
     } else if (c->phase == COMPARE_FEEDING) {
         if (feed_step(p, c)) {
-            reconcile_fed(p, c);
+            compare_fed(p, c);
         }
     } else if (c->phase == COMPARE_DRAINING &&
                flight_reached(p, r, c->barrier)) {
-        reconcile_finish(p, c);
+        compare_finish(p, c);
     }
 }
 
-void reconcile_step(struct primary *p, struct repl *r)
+void compare_step(struct primary *p, struct repl *r)
 {
     if (r->is_index || !may_compare(p, r)) {
         return;
@@ -317,17 +317,17 @@ void reconcile_step(struct primary *p, struct repl *r)
     }
 }
 
-void reconcile_connected(struct primary *p, struct repl *r)
+void compare_connected(struct primary *p, struct repl *r)
 {
-    r->owed = true;
-    r->debts++;
+    r->due = true;
+    r->due_generation++;
     r->compare_after_ms = 0;
     r->compare_fails = 0;
-    reconcile_step(p, r);
+    compare_step(p, r);
 }
 
-void reconcile_disconnected(struct primary *p, struct repl *r,
-                            const struct err *err)
+void compare_disconnected(struct primary *p, struct repl *r,
+                          const struct err *err)
 {
     struct compare *c, *next;
 
@@ -351,10 +351,10 @@ void reconcile_disconnected(struct primary *p, struct repl *r,
         c->phase = COMPARE_QUEUED;
         memset(&c->result, 0, sizeof c->result);
     }
-    r->owed = true;
+    r->due = true;
 }
 
-void reconcile_free_jobs(struct primary *p, struct repl *r)
+void compare_free_jobs(struct primary *p, struct repl *r)
 {
     (void)p;
     while (r->jobs != NULL) {
@@ -376,7 +376,7 @@ int64_t primary_compare(struct primary *p, int replica,
         return err_set(err, ERR_NOMEM, 0, "out of memory for a comparison");
     }
     int64_t id = (int64_t)c->id;
-    reconcile_step(p, r);
+    compare_step(p, r);
     return id;
 }
 
@@ -429,7 +429,7 @@ void primary_compare_free(struct primary *p, uint64_t id)
     struct repl *r = p->repl[c->replica];
     heard_give_back(p, r, c);
     if (c->phase == COMPARE_WALKING) {
-        walk_leave(p, c->replica);
+        walk_unsubscribe(p, c->replica);
     }
     if (compare_repairs(c) && c->phase >= COMPARE_RESOLVING &&
         c->phase < COMPARE_ENDED) {

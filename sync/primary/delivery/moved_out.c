@@ -4,9 +4,9 @@
  *
  * A table or a key that was moved away and linked back to its old name is still
  * there for every program on the primary, though not for us.  That takes two
- * system calls, and a look between them finds nothing.  So what was *moved* (a
+ * system calls, and a read between them finds nothing.  So what was *moved* (a
  * removal is what it seems) and is known to the index counts as gone only when
- * it is missing settle_ms later, too; and a look is what decides, made just
+ * it is missing settle_ms later, too; and a read is what decides, made just
  * before the delete is sent.
  *
  * And nothing but a name that leads nowhere (or to a directory with others
@@ -14,7 +14,7 @@
  * empty directory in a key's place is what a mount or a file is in a table's
  * (DR_COVERED, found by the shell): the key cannot be read, is tried again, and
  * stays on the replicas as it was.  Where nobody ever had a key or a table of
- * that name nothing is owed to anyone, as what is there is no mount; but a
+ * that name nobody lacks anything, as what is there is no mount; but a
  * comparison that found one on a replica gets the same answer, not a delete. */
 #include "sync/primary/primary_impl.h"
 
@@ -23,10 +23,10 @@
 #include "store/base/quote.h"
 #include "sync/errors/state.h"
 
-void leaving_note(struct record *rec, int64_t now_ms)
+void moved_out_note(struct record *rec, int64_t now_ms)
 {
-    if (rec->left_ms == 0) {
-        rec->left_ms = now_ms != 0 ? now_ms : 1;
+    if (rec->moved_out_ms == 0) {
+        rec->moved_out_ms = now_ms != 0 ? now_ms : 1;
     }
 }
 
@@ -37,11 +37,11 @@ static bool is_indexed(const struct primary *p, const struct record *rec)
     return index_get(p->ix, rec->name, &e);
 }
 
-bool leaving_is_doubtful(struct primary *p, struct record *rec)
+bool moved_out_is_unproven(struct primary *p, struct record *rec)
 {
-    int64_t wait_ms = rec->left_ms + p->config.settle_ms - p->now_ms;
+    int64_t wait_ms = rec->moved_out_ms + p->config.settle_ms - p->now_ms;
 
-    if (rec->left_ms == 0 || wait_ms <= 0 || !is_indexed(p, rec)) {
+    if (rec->moved_out_ms == 0 || wait_ms <= 0 || !is_indexed(p, rec)) {
         return false;
     }
     read_again(p, rec, wait_ms);
@@ -70,7 +70,7 @@ static bool is_nobodys(struct primary *p, struct record *rec)
 }
 
 void leaving_unread(struct primary *p, struct record *rec,
-                    const struct looked *l)
+                    const struct read_answer *l)
 {
     bool is_file =
         l->err != NULL && l->err->id == DR_COVERED && l->err->sys == ENOTDIR;
@@ -80,10 +80,10 @@ void leaving_unread(struct primary *p, struct record *rec,
     }
 }
 
-void leaving_covered(struct primary *p, struct record *rec)
+void moved_out_covered(struct primary *p, struct record *rec)
 {
     struct err err = {0};
-    struct looked l = {.result = LOOK_ERROR, .err = &err};
+    struct read_answer l = {.result = READ_ERROR, .err = &err};
 
     if (is_nobodys(p, rec)) {
         return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * compare: what a comparison knows: which replica's, what it found, and what it
- * keeps of that.  The steps are in reconcile.c and its like.
+ * keeps of that.  The steps are in compare_run.c and its like.
  */
 #pragma once
 

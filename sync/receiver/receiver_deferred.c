@@ -26,7 +26,7 @@ enum {
 
 static struct change **chain_of(struct receiver *r, struct digest name)
 {
-    return &r->chains[name.lo % ASIDE_CHAINS];
+    return &r->chains[name.lo % DEFERRED_CHAINS];
 }
 
 static void link_chain(struct receiver *r, struct change *c)
@@ -52,7 +52,7 @@ static void unlink_chain(struct receiver *r, struct change *c)
 
 static void back_off(struct receiver *r, struct change *c, bool at_once)
 {
-    int64_t most = (int64_t)r->aside_count * BACKOFF_PER_CHANGE_US;
+    int64_t most = (int64_t)r->deferred_count * BACKOFF_PER_CHANGE_US;
     int64_t now_us = r->commit_ms * US_PER_MS;
 
     most = most > BACKOFF_MAX_US ? most : BACKOFF_MAX_US;
@@ -64,24 +64,24 @@ static void back_off(struct receiver *r, struct change *c, bool at_once)
         c->backoff_us = c->backoff_us < most ? c->backoff_us : most;
         c->due_us = now_us + c->backoff_us;
     }
-    if (c->due_us < r->aside_due_us) {
-        r->aside_due_us = c->due_us;
+    if (c->due_us < r->deferred_due_us) {
+        r->deferred_due_us = c->due_us;
     }
 }
 
-bool aside_put(struct receiver *r, struct change *c, bool busy, bool at_once)
+bool deferred_put(struct receiver *r, struct change *c, bool busy, bool at_once)
 {
     (void)pthread_mutex_lock(&r->mutex);
     /* Half of what may be pending: the rest must find its way past. */
-    bool room =
-        c->aside || at_once || r->aside_count < (r->config.pending_max + 1) / 2;
-    if (room && !c->aside) {
-        if (r->aside == NULL) {
-            r->aside_due_us = INT64_MAX;
+    bool room = c->deferred || at_once ||
+                r->deferred_count < (r->config.pending_max + 1) / 2;
+    if (room && !c->deferred) {
+        if (r->deferred == NULL) {
+            r->deferred_due_us = INT64_MAX;
         }
-        c->aside = true;
-        r->aside_count++;
-        DL_APPEND(r->aside, c);
+        c->deferred = true;
+        r->deferred_count++;
+        DL_APPEND(r->deferred, c);
         link_chain(r, c);
     }
     if (room) {
@@ -97,12 +97,12 @@ bool aside_put(struct receiver *r, struct change *c, bool busy, bool at_once)
     return room;
 }
 
-void aside_remove(struct receiver *r, struct change *c)
+void deferred_remove(struct receiver *r, struct change *c)
 {
     (void)pthread_mutex_lock(&r->mutex);
-    c->aside = false;
-    r->aside_count--;
-    DL_DELETE(r->aside, c);
+    c->deferred = false;
+    r->deferred_count--;
+    DL_DELETE(r->deferred, c);
     unlink_chain(r, c);
     (void)pthread_mutex_unlock(&r->mutex);
 }
@@ -119,43 +119,43 @@ static bool waits_before(struct receiver *r, struct digest name,
     return false;
 }
 
-bool aside_conflict(struct receiver *r, const struct change *c)
+bool deferred_conflict(struct receiver *r, const struct change *c)
 {
-    return r->aside != NULL && (waits_before(r, c->name, c, true) ||
-                                waits_before(r, c->table_name, c, false));
+    return r->deferred != NULL && (waits_before(r, c->name, c, true) ||
+                                   waits_before(r, c->table_name, c, false));
 }
 
-void aside_supersede(struct receiver *r, struct change *drop)
+void deferred_supersede(struct receiver *r, struct change *drop)
 {
     struct change *c, *next;
 
-    DL_FOREACH_SAFE(r->aside, c, next) {
+    DL_FOREACH_SAFE(r->deferred, c, next) {
         if (c->type != WIRE_TABLE_DROP && c->order < drop->order &&
             digest_equal(c->table_name, drop->table_name)) {
-            aside_remove(r, c);
-            DL_APPEND(drop->riders, c);
+            deferred_remove(r, c);
+            DL_APPEND(drop->superseded, c);
         }
     }
 }
 
-size_t aside_take_due(struct receiver *r)
+size_t deferred_take_due(struct receiver *r)
 {
     int64_t now_us = r->commit_ms * US_PER_MS;
     int64_t next_us = INT64_MAX;
     struct change *c;
     size_t n = 0;
 
-    if (r->aside == NULL || r->aside_due_us > now_us) {
+    if (r->deferred == NULL || r->deferred_due_us > now_us) {
         return 0;
     }
-    DL_FOREACH(r->aside, c) {
+    DL_FOREACH(r->deferred, c) {
         if (c->due_us <= now_us && n < RETRIES_MAX) {
             r->due[n++] = c;
         } else if (c->due_us < next_us) {
             next_us = c->due_us;
         }
     }
-    r->aside_due_us = next_us;
+    r->deferred_due_us = next_us;
     return n;
 }
 
@@ -187,7 +187,7 @@ static void report(struct receiver *r, struct buf *out, int64_t now_ms,
 {
     struct change *c;
 
-    DL_FOREACH(r->aside, c) {
+    DL_FOREACH(r->deferred, c) {
         if (*n == REPORTS_MAX) {
             break;
         }
@@ -209,7 +209,7 @@ static void report(struct receiver *r, struct buf *out, int64_t now_ms,
 
 /* Those that were never reported come first, else with many of them the others
  * would take all the room each time. */
-void aside_report(struct receiver *r, struct buf *out, int64_t now_ms)
+void deferred_report(struct receiver *r, struct buf *out, int64_t now_ms)
 {
     int n = 0;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * sim_reign: handovers.  The primary dies and a replica is promoted, with what
+ * sim_term: handovers.  The primary dies and a replica is promoted, with what
  * it has at that moment; the old primary returns with its own database and its
  * own epoch, feeds whom it can, and goes again; in the end it is demoted and
  * takes the place of the replica that was promoted.
@@ -15,48 +15,48 @@
 
 static uint64_t below(struct sim *s, uint64_t limit)
 {
-    return prng_below(&s->reign_rnd, limit);
+    return prng_below(&s->term_rnd, limit);
 }
 
 struct world *world_of(const struct sim *s, const struct replica *r)
 {
-    return s->worlds[r->reign];
+    return s->worlds[r->term];
 }
 
 /* --- what a replica accepts (P10) ---------------------------------------- */
 
-void reign_seen(struct sim *s, struct replica *r)
+void term_seen(struct sim *s, struct replica *r)
 {
     const struct memstore *m = r->store;
-    int now = m->reign.origin[0] - 1;
+    int now = m->term.origin[0] - 1;
 
-    if (!m->has_id || now >= s->reigns || (now == r->reign && r->known)) {
+    if (!m->has_id || now >= s->terms || (now == r->term && r->known)) {
         return;
     }
-    if (r->known && s->worlds[now]->epoch <= s->worlds[r->reign]->epoch) {
+    if (r->known && s->worlds[now]->epoch <= s->worlds[r->term]->epoch) {
         sim_fail(s, 10,
-                 "replica %d went from reign %d (epoch %" PRIu64
-                 ") to reign %d (epoch %" PRIu64 ")",
-                 r->number, r->reign, s->worlds[r->reign]->epoch, now,
+                 "replica %d went from term %d (epoch %" PRIu64
+                 ") to term %d (epoch %" PRIu64 ")",
+                 r->number, r->term, s->worlds[r->term]->epoch, now,
                  s->worlds[now]->epoch);
     }
-    sim_note(s, "replica %d: follows reign %d, epoch %" PRIu64, r->number, now,
+    sim_note(s, "replica %d: follows term %d, epoch %" PRIu64, r->number, now,
              s->worlds[now]->epoch);
-    r->reign = now;
+    r->term = now;
     r->known = true;
     /* A time of the old primary's would be a claim about the new one. */
     r->fresh_ns = 0;
     for (int i = 0; i < ITEMS; i++) {
         struct seen *seen = &r->seen[i];
         seen->version = seen->sent = seen->acked = 0;
-        seen->inherited = s->reigns > 1;
+        seen->inherited = s->terms > 1;
     }
 }
 
-bool reign_left(struct sim *s, struct replica *r, int item, struct bytes value)
+bool term_left(struct sim *s, struct replica *r, int item, struct bytes value)
 {
-    for (int i = 0; i < s->reigns; i++) {
-        if (i != r->reign &&
+    for (int i = 0; i < s->terms; i++) {
+        if (i != r->term &&
             world_identify(&s->worlds[i]->items[item], value, 0) != NULL) {
             return true;
         }
@@ -86,15 +86,15 @@ static void promote(struct sim *s, struct replica *r)
     sim_note(s, "operator: replica %d is promoted", r->number);
     agent_stop(s);
     replica_crash(s, r, below(s, 3) == 0);
-    struct world *w = world_new(s, r->store->reign.epoch + 1);
+    struct world *w = world_new(s, r->store->term.epoch + 1);
     w->restless = s->world->restless;
     struct legacy l = {.s = s, .to = w};
     memstore_each(r->store, inherit, &l);
     w->began = w->version;
     w->complete_version = UINT64_MAX;
     r->away = r->store->is_primary = true;
-    s->deposed = s->world->reign;
-    s->newest = w->reign;
+    s->deposed = s->world->term;
+    s->newest = w->term;
     s->world = w;
     agent_start(s, false);
 }
@@ -108,8 +108,8 @@ static void demote(struct sim *s, struct replica *r)
     struct memstore *old = r->store;
     uint8_t value[VALUE_MAX];
 
-    sim_note(s, "operator: the primary of reign %d is demoted, as replica %d",
-             w->reign, r->number);
+    sim_note(s, "operator: the primary of term %d is demoted, as replica %d",
+             w->term, r->number);
     replica_crash(s, r, false);
     tap_reset(r);
     r->store = memstore_new();
@@ -117,9 +117,9 @@ static void demote(struct sim *s, struct replica *r)
     r->store->send_arg = old->send_arg;
     r->store->lawless = old->lawless;
     r->store->has_id = true;
-    r->store->reign = (struct reign){.epoch = w->epoch};
-    memset(r->store->reign.db_id, 7, sizeof r->store->reign.db_id);
-    memset(r->store->reign.origin, 0xff, sizeof r->store->reign.origin);
+    r->store->term = (struct term){.epoch = w->epoch};
+    memset(r->store->term.db_id, 7, sizeof r->store->term.db_id);
+    memset(r->store->term.origin, 0xff, sizeof r->store->term.origin);
     memstore_free(old);
     index_free(r->index);
     r->index = index_new();
@@ -134,7 +134,7 @@ static void demote(struct sim *s, struct replica *r)
         }
     }
     r->away = false;
-    r->reign = w->reign;
+    r->term = w->term;
     r->known = true;
     r->fresh_ns = r->equal_ns = 0;
     s->deposed = -1;
@@ -153,24 +153,24 @@ static struct replica *away(struct sim *s)
 }
 
 /* The other primary's agent runs instead of this one's. */
-static void change_agent(struct sim *s, int reign)
+static void change_agent(struct sim *s, int term)
 {
-    sim_note(s, "operator: the agent of reign %d runs", reign);
+    sim_note(s, "operator: the agent of term %d runs", term);
     agent_stop(s);
-    s->world = s->worlds[reign];
+    s->world = s->worlds[term];
     agent_start(s, false);
 }
 
-void reign_step(struct sim *s)
+void term_step(struct sim *s)
 {
     struct replica *place = away(s);
     struct replica *r = &s->replicas[below(s, (uint64_t)s->replicas_count)];
 
     if (place == NULL) {
-        if (s->reigns < REIGNS && r->known && r->reign == s->newest) {
+        if (s->terms < TERMS && r->known && r->term == s->newest) {
             promote(s, r);
         }
-    } else if (s->world->reign != s->newest) {
+    } else if (s->world->term != s->newest) {
         change_agent(s, s->newest);
     } else if (below(s, 3) != 0) {
         change_agent(s, s->deposed);
@@ -179,11 +179,11 @@ void reign_step(struct sim *s)
     }
 }
 
-void reign_end(struct sim *s)
+void term_end(struct sim *s)
 {
     struct replica *place = away(s);
 
-    if (s->world->reign != s->newest) {
+    if (s->world->term != s->newest) {
         change_agent(s, s->newest);
     }
     if (place != NULL) {

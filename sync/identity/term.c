@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * reign: see reign.h. */
-#include "sync/identity/reign.h"
+ * term: see term.h. */
+#include "sync/identity/term.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -14,7 +14,7 @@ static bool is_zero(const uint8_t *p, size_t n)
     return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
 }
 
-static int refuse_second(const struct reign *r, const char *what,
+static int refuse_second(const struct term *r, const char *what,
                          const char *then, struct err *err)
 {
     (void)err_set(err, ERR_REFUSED, 0,
@@ -28,7 +28,7 @@ static int refuse_second(const struct reign *r, const char *what,
 
 /* The epoch is the one we follow: is it the same primary's, and is this agent
  * not one whose time was over? */
-static int check_primary(const struct reign *r, const struct wire_hello *hello,
+static int check_primary(const struct term *r, const struct wire_hello *hello,
                          struct err *err)
 {
     const size_t n = sizeof r->origin;
@@ -40,7 +40,7 @@ static int check_primary(const struct reign *r, const struct wire_hello *hello,
                              "same database id,",
                              "", err);
     }
-    for (size_t i = 1; i < REIGN_AGENTS; i++) {
+    for (size_t i = 1; i < TERM_AGENTS; i++) {
         if (!is_zero(r->agents[i], sizeof r->agents[0]) &&
             memcmp(r->agents[i], hello->instance, sizeof r->agents[0]) == 0) {
             return refuse_second(r,
@@ -52,26 +52,26 @@ static int check_primary(const struct reign *r, const struct wire_hello *hello,
     return 0;
 }
 
-bool reign_is_near(uint64_t epoch, uint64_t next)
+bool term_is_near(uint64_t epoch, uint64_t next)
 {
-    return epoch == 0 ? next <= REIGN_FIRST_MAX
-                      : next <= epoch || next - epoch <= REIGN_JUMP_MAX;
+    return epoch == 0 ? next <= TERM_FIRST_MAX
+                      : next <= epoch || next - epoch <= TERM_JUMP_MAX;
 }
 
-static int refuse_jump(const struct reign *r, const struct wire_hello *hello,
+static int refuse_jump(const struct term *r, const struct wire_hello *hello,
                        struct err *err)
 {
     (void)err_set(err, ERR_REFUSED, 0,
                   "the agent has epoch %" PRIu64 ", this replica has followed "
                   "a primary with epoch %" PRIu64 " and takes at most %" PRIu64,
                   hello->epoch, r->epoch,
-                  r->epoch == 0 ? REIGN_FIRST_MAX : r->epoch + REIGN_JUMP_MAX);
+                  r->epoch == 0 ? TERM_FIRST_MAX : r->epoch + TERM_JUMP_MAX);
     err->id = DR_EPOCH_JUMP;
     return err->code;
 }
 
-int reign_check(const struct reign *r, const struct wire_hello *hello,
-                struct err *err)
+int term_check(const struct term *r, const struct wire_hello *hello,
+               struct err *err)
 {
     if (memcmp(r->db_id, hello->db_id, sizeof r->db_id) != 0) {
         char theirs[2 * sizeof hello->db_id + 1];
@@ -90,33 +90,33 @@ int reign_check(const struct reign *r, const struct wire_hello *hello,
         err->id = DR_OLD_EPOCH;
         return err->code;
     }
-    if (!reign_is_near(r->epoch, hello->epoch)) {
+    if (!term_is_near(r->epoch, hello->epoch)) {
         return refuse_jump(r, hello, err);
     }
     return hello->epoch == r->epoch ? check_primary(r, hello, err) : 0;
 }
 
-enum reign_change reign_follow(struct reign *r, const struct wire_hello *hello)
+enum term_change term_follow(struct term *r, const struct wire_hello *hello)
 {
     const size_t one = sizeof r->agents[0];
 
     if (r->epoch != hello->epoch ||
         memcmp(r->db_id, hello->db_id, sizeof r->db_id) != 0) {
-        *r = (struct reign){.epoch = hello->epoch};
+        *r = (struct term){.epoch = hello->epoch};
         memcpy(r->db_id, hello->db_id, sizeof r->db_id);
         memcpy(r->origin, hello->instance, sizeof r->origin);
         memcpy(r->agents[0], hello->instance, one);
-        return REIGN_NEW;
+        return TERM_NEW;
     }
     if (memcmp(r->agents[0], hello->instance, one) == 0) {
-        return REIGN_AS_IT_WAS;
+        return TERM_AS_IT_WAS;
     }
     if (is_zero(r->origin, sizeof r->origin)) {
         memcpy(r->origin, hello->instance, sizeof r->origin);
     }
     if (!is_zero(r->agents[0], one)) {
-        memmove(r->agents[1], r->agents[0], (REIGN_AGENTS - 1) * one);
+        memmove(r->agents[1], r->agents[0], (TERM_AGENTS - 1) * one);
     }
     memcpy(r->agents[0], hello->instance, one);
-    return REIGN_NEW_AGENT;
+    return TERM_NEW_AGENT;
 }

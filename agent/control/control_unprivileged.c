@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * control_strangers: see control_strangers.h. */
-#include "agent/control/control_strangers.h"
+ * control_strangers: see control_unprivileged.h. */
+#include "agent/control/control_unprivileged.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -20,11 +20,11 @@ enum {
 /* --- time ---------------------------------------------------------------- */
 
 /* The user's place, or the one that has been paid for longest. */
-static size_t place_of(const struct strangers *s, uid_t uid)
+static size_t place_of(const struct unprivileged *s, uid_t uid)
 {
     size_t oldest = 0;
 
-    for (size_t i = 0; i < STRANGERS_USERS; i++) {
+    for (size_t i = 0; i < UNPRIVILEGED_USERS; i++) {
         if (s->users[i].paid_ns != 0 && s->users[i].uid == uid) {
             return i;
         }
@@ -35,7 +35,7 @@ static size_t place_of(const struct strangers *s, uid_t uid)
     return oldest;
 }
 
-bool strangers_may(const struct strangers *s, uid_t uid, uint64_t now_ns)
+bool unprivileged_may(const struct unprivileged *s, uid_t uid, uint64_t now_ns)
 {
     size_t i = place_of(s, uid);
 
@@ -48,8 +48,8 @@ static void pay(uint64_t *paid_ns, uint64_t now_ns, uint64_t cost_ns)
     *paid_ns = (*paid_ns > now_ns ? *paid_ns : now_ns) + cost_ns;
 }
 
-void strangers_pay(struct strangers *s, uid_t uid, uint64_t now_ns,
-                   uint64_t took_ns)
+void unprivileged_pay(struct unprivileged *s, uid_t uid, uint64_t now_ns,
+                      uint64_t took_ns)
 {
     size_t i = place_of(s, uid);
 
@@ -118,7 +118,7 @@ static bool blunt(json_t *value)
     return ok;
 }
 
-json_t *strangers_view(json_t *answer)
+json_t *unprivileged_view(json_t *answer)
 {
     /* Parts of it may be others' too. */
     json_t *copy = json_deep_copy(answer);

@@ -145,7 +145,7 @@ static void settle(struct primary *p, struct compare *c)
     compare_keep_none(c);
     c->bucket_at = 0;
     c->barrier = p->log.tail_seq;
-    c->phase = COMPARE_SETTLING;
+    c->phase = COMPARE_NEXT_ROUND;
 }
 
 /* All listings of a round are in. */
@@ -176,10 +176,10 @@ static void round_done(struct primary *p, struct compare *c)
     c->result.replica_keys = r->replica_keys;
     brake_judge(p, c, braked);
     if (c->result.missing + c->result.extra + c->result.different == 0) {
-        reconcile_drain(p, c);
+        compare_drain(p, c);
         return;
     }
-    reconcile_name_diffs(p, c);
+    compare_name_diffs(p, c);
 }
 
 static bool add_diff(const struct primary *p, struct compare *c,
@@ -347,7 +347,7 @@ static bool ask_listing(struct primary *p, struct compare *c)
     return true;
 }
 
-void reconcile_list(struct primary *p, struct compare *c)
+void compare_list(struct primary *p, struct compare *c)
 {
     c->phase = COMPARE_LISTING;
     c->bucket_at = 0;
@@ -378,8 +378,8 @@ static bool keep_listed(struct compare *c, const struct digest item[2])
     return true;
 }
 
-int reconcile_listing(struct primary *p, struct repl *r, struct wire_items *m,
-                      struct err *err)
+int compare_listing(struct primary *p, struct repl *r, struct wire_items *m,
+                    struct err *err)
 {
     struct compare *c = compare_current(r);
     struct digest item[2];
@@ -395,7 +395,7 @@ int reconcile_listing(struct primary *p, struct repl *r, struct wire_items *m,
                            "LISTING holds entries that were not asked for");
         }
         if (!keep_listed(c, item)) {
-            reconcile_no_memory(p, c);
+            compare_no_memory(p, c);
             return 0;
         }
     }
@@ -403,7 +403,7 @@ int reconcile_listing(struct primary *p, struct repl *r, struct wire_items *m,
         return 0;
     }
     if (!merge_asked(p, c)) {
-        reconcile_no_memory(p, c);
+        compare_no_memory(p, c);
     } else if (!ask_listing(p, c)) {
         round_done(p, c);
     }
@@ -435,7 +435,7 @@ static void compare_top(struct primary *p, struct compare *c,
     struct digest *own = calloc(INDEX_NODES, sizeof *own);
 
     if (own == NULL) {
-        reconcile_no_memory(p, c);
+        compare_no_memory(p, c);
         return;
     }
     index_nodes(p->ix, own);
@@ -461,7 +461,7 @@ static void compare_buckets(struct primary *p, struct compare *c,
     struct digest *own = calloc(INDEX_NODES, sizeof *own);
 
     if (own == NULL) {
-        reconcile_no_memory(p, c);
+        compare_no_memory(p, c);
         return;
     }
     index_buckets(p->ix, m->node, own);
@@ -475,12 +475,11 @@ static void compare_buckets(struct primary *p, struct compare *c,
     c->nodes_left--;
     (void)ask_buckets(p, c);
     if (c->nodes_left == 0) {
-        reconcile_list(p, c);
+        compare_list(p, c);
     }
 }
 
-int reconcile_nodes(struct primary *p, struct repl *r,
-                    const struct wire_nodes *m)
+int compare_nodes(struct primary *p, struct repl *r, const struct wire_nodes *m)
 {
     struct compare *c = compare_current(r);
 
@@ -497,7 +496,7 @@ int reconcile_nodes(struct primary *p, struct repl *r,
     return 0;
 }
 
-void reconcile_narrow(struct primary *p, struct compare *c)
+void compare_narrow(struct primary *p, struct compare *c)
 {
     struct repl *r = p->repl[c->replica];
 
@@ -506,7 +505,7 @@ void reconcile_narrow(struct primary *p, struct compare *c)
     c->buckets_all = calloc(1, INDEX_BUCKETS / 8);
     c->asked = calloc(LIST_BATCH, sizeof *c->asked);
     if (c->buckets_todo == NULL || c->buckets_all == NULL || c->asked == NULL) {
-        reconcile_no_memory(p, c);
+        compare_no_memory(p, c);
         return;
     }
     brake_compared(r);

@@ -14,23 +14,23 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { STRANGERS_USERS = 64 };
+enum { UNPRIVILEGED_USERS = 64 };
 
-struct strangers {
+struct unprivileged {
     struct {
         uid_t uid;
         uint64_t paid_ns; /* when all its requests so far are paid for */
-    } users[STRANGERS_USERS];
+    } users[UNPRIVILEGED_USERS];
     uint64_t all_paid_ns;
 };
 
 /* May this user's next request run now? */
-bool strangers_may(const struct strangers *s, uid_t uid, uint64_t now_ns);
+bool unprivileged_may(const struct unprivileged *s, uid_t uid, uint64_t now_ns);
 /* It ran and took so long. */
-void strangers_pay(struct strangers *s, uid_t uid, uint64_t now_ns,
-                   uint64_t took_ns);
+void unprivileged_pay(struct unprivileged *s, uid_t uid, uint64_t now_ns,
+                      uint64_t took_ns);
 
 /* A copy of an answer without what names a table or key of the database: no
  * names, and of each error its number and what that means, not the text made
  * for this case.  Takes `answer`; NULL: no memory. */
-json_t *strangers_view(json_t *answer);
+json_t *unprivileged_view(json_t *answer);
