@@ -14,8 +14,8 @@
  * mirrors: sync/primary/session.c MISMATCHES_PROVE
  * mirrors: sync/primary/primary.c primary_passed primary_index_ready
  * mirrors: sync/primary/primary.c primary_index_stale primary_compare_soon
- * mirrors: sync/primary/primary_impl.h live_tail digests_known forgotten owed_soon
- * mirrors: sync/primary/primary_impl.h ping_tail blind debts mismatches passed */
+ * mirrors: sync/primary/primary_impl.h live_tail digests_known forgotten due_soon
+ * mirrors: sync/primary/primary_impl.h ping_tail lag_unknown due_generation mismatches passed */
 
 /* Frames.  SET and DELETE are one kind, told apart by the state. */
 mtype = { SET, PING, LIST, ACK, NAK, PONG, READY, LISTING };
