@@ -10,13 +10,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/config/config_target.h"
 #include "store/base/cleanup.h"
 #include "sync/link/known_hosts.h"
 #include "sync/link/sshkey.h"
+#include "sync/options/receive_options.h"
 #include "sync/primary/primary.h"
 
 /* --- what a file names --------------------------------------------------- */
@@ -56,6 +59,16 @@ static void probe_database(const struct config *c, struct config_probe *out)
                         "control-group = %s: no such group; make it (groupadd "
                         "--system %s) or leave the setting out",
                         c->control_group, c->control_group);
+    }
+    CLEANUP(freep) char *state = config_path_resolve(c->state_dir);
+    CLEANUP(freep) char *path = config_path_resolve(c->path);
+    if (state != NULL && path != NULL && config_path_is_below(state, path)) {
+        config_error_at(&out->warnings, c->file,
+                        config_line_of(&c->where, "database", "state-dir"),
+                        "state-dir",
+                        "state-dir = %s: lies in the database, and is lost "
+                        "with it; a directory beside it is better",
+                        c->state_dir);
     }
     if (access(c->state_dir, F_OK) == 0 &&
         faccessat(AT_FDCWD, c->state_dir, W_OK | X_OK, AT_EACCESS) != 0) {
@@ -144,6 +157,50 @@ static void probe_program(const struct config *c,
     }
 }
 
+/* As the receiver will read it, which is found here when it runs here. */
+static void probe_receive(const struct config *c,
+                          const struct config_replica *r,
+                          struct config_probe *out)
+{
+    struct receive_options options = {.dir = NULL};
+    struct err err = {0};
+    size_t n = 0;
+    char *const *words = config_target_receive(r->argv, &n);
+    CLEANUP(freep) char **copy = calloc(n + 1, sizeof *copy);
+
+    if (words == NULL || copy == NULL) {
+        return;
+    }
+    memcpy(copy, words, n * sizeof *copy);
+    if (receive_options_parse((int)n, copy, &options, &err) < 0) {
+        say(c, r, &out->warnings, "command", err.msg);
+    } else if (options.dir[0] != '/') {
+        char why[400];
+        (void)snprintf(why, sizeof why,
+                       "%.200s is taken from the agent's working directory; "
+                       "write the whole path",
+                       options.dir);
+        say(c, r, &out->warnings, "command", why);
+    }
+}
+
+/* Some accounts have a domain's name in theirs. */
+static void probe_user(const struct config *c, const struct config_replica *r,
+                       struct config_probe *out)
+{
+    const char *at = strrchr(r->user, '@');
+    bool is_host = at != NULL && strcasecmp(at + 1, r->host) == 0;
+    char why[400];
+
+    if (at != NULL) {
+        (void)snprintf(why, sizeof why,
+                       "%.200s is taken for the name of the account; the host "
+                       "is host = HOST",
+                       r->user);
+        say(c, r, is_host ? &out->warnings : &out->notes, "user", why);
+    }
+}
+
 void config_probe(const struct config *c, struct config_probe *out)
 {
     const size_t most = PRIMARY_REPLICAS_MAX - 1;
@@ -153,10 +210,12 @@ void config_probe(const struct config *c, struct config_probe *out)
         const struct config_replica *r = &c->replicas[i];
 
         if (r->kind == REPLICA_SSH) {
+            probe_user(c, r, out);
             probe_identity(c, r, out);
             probe_known_hosts(c, r, out);
         } else {
             probe_program(c, r, out);
+            probe_receive(c, r, out);
         }
     }
     if (c->replicas_count > most) {

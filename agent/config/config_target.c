@@ -10,10 +10,11 @@
 
 #include "agent/config/config_impl.h"
 #include "store/base/cleanup.h"
+#include "store/layout/name.h"
 
 /* --- paths --------------------------------------------------------------- */
 
-static bool is_below(const char *path, const char *dir)
+bool config_path_is_below(const char *path, const char *dir)
 {
     size_t len = strlen(dir);
 
@@ -23,7 +24,7 @@ static bool is_below(const char *path, const char *dir)
 
 bool config_path_overlaps(const char *a, const char *b)
 {
-    return is_below(a, b) || is_below(b, a);
+    return config_path_is_below(a, b) || config_path_is_below(b, a);
 }
 
 char *config_path_resolve(const char *path)
@@ -82,9 +83,9 @@ static bool runs_here(const char *program)
     return false;
 }
 
-const char *config_target_dir(char *const *argv)
+char *const *config_target_receive(char *const *argv, size_t *count_out)
 {
-    size_t i = 0;
+    size_t i = 0, n = 0;
 
     if (argv == NULL || argv[0] == NULL || !runs_here(argv[0])) {
         return NULL;
@@ -97,8 +98,21 @@ const char *config_target_dir(char *const *argv)
         strcmp(argv[i + 1], "receive") != 0) {
         return NULL;
     }
+    argv += i + 1;
+    while (argv[n] != NULL) {
+        n++;
+    }
+    *count_out = n;
+    return argv;
+}
+
+const char *config_target_dir(char *const *argv)
+{
     const char *last = NULL;
-    for (i += 2; argv[i] != NULL; i++) {
+    size_t n;
+
+    argv = config_target_receive(argv, &n);
+    for (size_t i = 1; argv != NULL && i < n; i++) {
         if (argv[i][0] == '/') {
             return argv[i];
         }
@@ -155,14 +169,49 @@ bool config_target_same(const struct config_replica *a,
 
 /* --- a file's ------------------------------------------------------------ */
 
+static char *resolved(const char *path)
+{
+    return path != NULL ? config_path_resolve(path) : NULL;
+}
+
+/* What is no database. */
+static void check_places(struct loader *l)
+{
+    const struct config *c = l->config;
+    CLEANUP(freep) char *path = resolved(c->path);
+    CLEANUP(freep) char *state = resolved(c->state_dir);
+    const char *last = path != NULL ? base_name(path) : "";
+
+    if (strcmp(last, META_DIR) == 0) {
+        config_error_at(l->errors, l->name,
+                        config_line_of(&c->where, "database", "path"), "path",
+                        "path = %s: a database's own " META_DIR
+                        " is none; name the directory that has it",
+                        c->path);
+    } else if (path != NULL && state != NULL && strcmp(state, path) == 0) {
+        config_error_at(
+            l->errors, l->name,
+            config_line_of(&c->where, "database", "state-dir"), "state-dir",
+            "state-dir = %s: that is the database itself", c->state_dir);
+    }
+}
+
 static void check_inside(struct loader *l, const struct config_replica *r)
 {
     const char *dir = config_target_dir(r->argv);
-    CLEANUP(freep) char *there = dir != NULL ? config_path_resolve(dir) : NULL;
-    CLEANUP(freep)
-    char *here =
-        l->config->path != NULL ? config_path_resolve(l->config->path) : NULL;
+    CLEANUP(freep) char *there = resolved(dir);
+    CLEANUP(freep) char *here = resolved(l->config->path);
+    CLEANUP(freep) char *state = resolved(l->config->state_dir);
 
+    if (there != NULL && state != NULL && config_path_is_below(state, there)) {
+        config_error_at(l->errors, l->name,
+                        config_line_of(&r->where, "replica", "command"),
+                        "command",
+                        "[replica %s]: command = ... %s: the agent's state "
+                        "lies there (state-dir); a replica needs a directory "
+                        "of its own",
+                        r->name, dir);
+    }
     if (there != NULL && here != NULL && config_path_overlaps(there, here)) {
         config_error_at(l->errors, l->name,
                         config_line_of(&r->where, "replica", "command"),
@@ -178,6 +227,7 @@ void config_check_targets(struct loader *l)
 {
     const struct config_replica *all = l->config->replicas;
 
+    check_places(l);
     for (size_t i = 0; i < l->config->replicas_count; i++) {
         check_inside(l, &all[i]);
         for (size_t j = 0; j < i; j++) {

@@ -4,6 +4,7 @@
  * what they do not know by themselves; these are the kinds of free text. */
 #include "agent/config/config_text.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "store/base/cleanup.h"
@@ -48,6 +49,11 @@ static int check_host(const char *text, struct err *err)
                       "port as port = NUMBER");
     }
     if (text[strspn(text, GOOD)] != '\0') {
+        return refuse(err, text, "neither a host's name nor its address");
+    }
+    struct in_addr address;
+    if (text[strspn(text, "0123456789.")] == '\0' && text[0] != '\0' &&
+        inet_aton(text, &address) == 0) {
         return refuse(err, text, "neither a host's name nor its address");
     }
     return colon != NULL && strchr(colon + 1, ':') == NULL

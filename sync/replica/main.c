@@ -3,7 +3,6 @@
  * main: the commands of drover-replica. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +11,7 @@
 #include "store/base/clock.h"
 #include "store/base/quote.h"
 #include "sync/errors/hint.h"
-#include "sync/replica/options.h"
+#include "sync/options/receive_options.h"
 #include "sync/replica/replica.h"
 
 enum { LOCK_TIMEOUT_DEFAULT_MS = 10000 };
@@ -71,87 +70,30 @@ static const char help_text[] =
     "synced, 75 try again, 76 protocol, 77 not permitted, 78 refused by this\n"
     "replica's identity.\n";
 
-enum receive_option {
-    OPT_GROUP = 256,
-    OPT_DIR_MODE,
-    OPT_FILE_MODE,
-    OPT_LOCK_TIMEOUT,
-    OPT_ON_LOCK_TIMEOUT,
-    OPT_TRASH_KEEP,
-    OPT_TRASH_MAX,
-    OPT_NO_SANDBOX,
-};
-
-static const struct option receive_options[] = {
-    {"group", required_argument, NULL, OPT_GROUP},
-    {"dir-mode", required_argument, NULL, OPT_DIR_MODE},
-    {"file-mode", required_argument, NULL, OPT_FILE_MODE},
-    {"lock-timeout", required_argument, NULL, OPT_LOCK_TIMEOUT},
-    {"on-lock-timeout", required_argument, NULL, OPT_ON_LOCK_TIMEOUT},
-    {"trash-keep", required_argument, NULL, OPT_TRASH_KEEP},
-    {"trash-max", required_argument, NULL, OPT_TRASH_MAX},
-    {"no-sandbox", no_argument, NULL, OPT_NO_SANDBOX},
-    {NULL, 0, NULL, 0},
-};
-
-static int set_option(struct replica_settings *set, int option, struct err *err)
-{
-    int64_t ns;
-    int rc;
-
-    switch (option) {
-    case OPT_GROUP:
-        return options_group(optarg, &set->modes.group, err);
-    case OPT_DIR_MODE:
-        return options_mode(optarg, 0700, &set->modes.dir_mode, err);
-    case OPT_FILE_MODE:
-        return options_mode(optarg, 0600, &set->modes.file_mode, err);
-    case OPT_LOCK_TIMEOUT:
-        rc = units_parse_duration(optarg, &ns, err);
-        if (rc == 0) {
-            set->lock_timeout_ms = ns / NS_PER_MS;
-        }
-        return rc;
-    case OPT_ON_LOCK_TIMEOUT:
-        return options_policy(optarg, &set->policy, err);
-    case OPT_TRASH_KEEP:
-        return units_parse_duration(optarg, &set->trash.keep_ns, err);
-    case OPT_TRASH_MAX:
-        return units_parse_size(optarg, &set->trash.max_bytes, err);
-    case OPT_NO_SANDBOX:
-        set->sandbox = false;
-        return 0;
-    default: /* getopt has said what is wrong */
-        return err_set(err, ERR_INVALID, 0, "see drover-replica --help");
-    }
-}
-
 int receive_main(int argc, char **argv)
 {
     struct err err = {0};
-    struct replica_settings set = {
-        .modes = {.dir_mode = META_DIR_MODE,
-                  .file_mode = META_FILE_MODE,
-                  .group = (gid_t)-1},
-        .policy = LOCK_POLICY_WAIT,
-        .lock_timeout_ms = LOCK_TIMEOUT_DEFAULT_MS,
-        .sandbox = true,
-        .trash = {.max_bytes = TRASH_MAX_DEFAULT},
-    };
-    int option;
+    struct receive_options o = {.group = (gid_t)-1,
+                                .dir_mode = META_DIR_MODE,
+                                .file_mode = META_FILE_MODE,
+                                .lock_timeout_ms = LOCK_TIMEOUT_DEFAULT_MS,
+                                .sandbox = true,
+                                .trash_max_bytes = TRASH_MAX_DEFAULT};
 
-    while ((option = getopt_long(argc, argv, "", receive_options, NULL)) !=
-           -1) {
-        if (set_option(&set, option, &err) != 0) {
-            replica_say_error(&err);
-            return EXIT_USAGE;
-        }
-    }
-    if (optind != argc - 1) {
-        replica_say("receive wants one directory; see drover-replica --help");
+    if (receive_options_parse(argc, argv, &o, &err) != 0) {
+        replica_say_error(&err);
         return EXIT_USAGE;
     }
-    set.dir = argv[optind];
+    const struct replica_settings set = {
+        .dir = o.dir,
+        .modes = {.dir_mode = o.dir_mode,
+                  .file_mode = o.file_mode,
+                  .group = o.group},
+        .policy = o.replace ? LOCK_POLICY_REPLACE : LOCK_POLICY_WAIT,
+        .lock_timeout_ms = o.lock_timeout_ms,
+        .sandbox = o.sandbox,
+        .trash = {.keep_ns = o.trash_keep_ns, .max_bytes = o.trash_max_bytes},
+    };
     replica_serves(set.dir);
 
     return receive_run(&set);

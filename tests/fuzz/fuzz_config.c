@@ -12,7 +12,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "agent/config/config.h"
-#include "sync/replica/options.h"
+#include "sync/options/receive_options.h"
 
 static void check_config(struct config *c, struct config_errors *errors)
 {
@@ -110,16 +110,16 @@ static void try_option(struct cur in)
 {
     char *text = fuzz_text(in.p, in.left);
     struct err err = {0};
-    enum lock_policy policy;
+    bool replace;
     mode_t mode;
 
-    if (options_mode(text, 0600, &mode, &err) == 0) {
+    if (receive_mode(text, 0600, &mode, &err) == 0) {
         must((mode & ~07777U) == 0 && (mode & 0600) == 0600);
     }
-    must(options_policy(text, &policy, &err) == 0 || err.code == ERR_INVALID);
+    must(receive_policy(text, &replace, &err) == 0 || err.code == ERR_INVALID);
     if (strspn(text, "0123456789 -+x") == strlen(text)) {
         gid_t gid; /* names are looked up outside of this program */
-        must(options_group(text, &gid, &err) == 0 || err.code == ERR_INVALID);
+        must(receive_group(text, &gid, &err) == 0 || err.code == ERR_INVALID);
     }
     free(text);
 }

@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 
 #include "store/base/clock.h"
+#include "sync/options/receive_options.h"
 #include "sync/replica/meta/meta.h"
-#include "sync/replica/options.h"
 
 static const struct meta_modes modes = {
     .dir_mode = META_DIR_MODE, .file_mode = META_FILE_MODE, .group = (gid_t)-1};
@@ -289,15 +289,15 @@ static void modes_are_octal_and_do_not_lock_the_receiver_out(void **state)
     struct fixture *f = *state;
     mode_t mode;
 
-    assert_int_equal(options_mode("0640", 0600, &mode, &f->err), 0);
+    assert_int_equal(receive_mode("0640", 0600, &mode, &f->err), 0);
     assert_int_equal(mode, 0640);
-    assert_int_equal(options_mode("2750", 0700, &mode, &f->err), 0);
+    assert_int_equal(receive_mode("2750", 0700, &mode, &f->err), 0);
     assert_int_equal(mode, 02750);
-    assert_int_equal(options_mode("0440", 0600, &mode, &f->err), ERR_INVALID);
-    assert_int_equal(options_mode("rw", 0600, &mode, &f->err), ERR_INVALID);
-    assert_int_equal(options_mode("0698", 0600, &mode, &f->err), ERR_INVALID);
-    assert_int_equal(options_mode("17777", 0600, &mode, &f->err), ERR_INVALID);
-    assert_int_equal(options_mode("", 0600, &mode, &f->err), ERR_INVALID);
+    assert_int_equal(receive_mode("0440", 0600, &mode, &f->err), ERR_INVALID);
+    assert_int_equal(receive_mode("rw", 0600, &mode, &f->err), ERR_INVALID);
+    assert_int_equal(receive_mode("0698", 0600, &mode, &f->err), ERR_INVALID);
+    assert_int_equal(receive_mode("17777", 0600, &mode, &f->err), ERR_INVALID);
+    assert_int_equal(receive_mode("", 0600, &mode, &f->err), ERR_INVALID);
 }
 
 static void groups_are_names_or_numbers(void **state)
@@ -305,15 +305,15 @@ static void groups_are_names_or_numbers(void **state)
     struct fixture *f = *state;
     gid_t gid = 5;
 
-    assert_int_equal(options_group("1234", &gid, &f->err), 0);
+    assert_int_equal(receive_group("1234", &gid, &f->err), 0);
     assert_int_equal(gid, 1234);
-    assert_int_equal(options_group("root", &gid, &f->err), 0);
+    assert_int_equal(receive_group("root", &gid, &f->err), 0);
     assert_int_equal(gid, 0);
-    assert_int_equal(options_group("no-such-group", &gid, &f->err),
+    assert_int_equal(receive_group("no-such-group", &gid, &f->err),
                      ERR_INVALID);
     assert_non_null(strstr(f->err.msg, "groupadd"));
-    assert_int_equal(options_group("4294967295", &gid, &f->err), ERR_INVALID);
-    assert_int_equal(options_group("", &gid, &f->err), ERR_INVALID);
+    assert_int_equal(receive_group("4294967295", &gid, &f->err), ERR_INVALID);
+    assert_int_equal(receive_group("", &gid, &f->err), ERR_INVALID);
 }
 
 static void refused_as_nested(struct fixture *f, const char *dir)
