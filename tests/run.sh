@@ -47,7 +47,7 @@ AT_ONCE=$((JOBS * 2))
 NOT_COUNTED='lint|valgrind|chaos|model|soak'
 UNCOUNTABLE='install_lib'
 # What runs on several threads: parts alone, and whole agents and receivers.
-TSAN_TESTS='^unit_.*(threads|share|control|command|looks|scans|watch|fresh|sync_group|disk|link)|'\
+TSAN_TESTS='^unit_.*(threads|share|control|command|reader|scans|watch|fresh|sync_group|disk|link)|'\
 '^e2e_(writers_(every_kind|readers)|tables_(huge_value|bursts)|operate_(edited|reload|terminated)|'\
 'faults_(agent_killed|lock_on_replica|overflow))_exec|^e2e_writers_every_kind_ssh'
 
@@ -264,7 +264,7 @@ suite_user() {
     rm -rf build/test-gcc/Testing
     install -d -o 65534 -g 65534 build/test-gcc/Testing
     AS="env HOME=/nonexistent $drop"
-    FILTER=${FILTER:-'^unit_'}
+    FILTER=${FILTER:-'^unit_|^integration_(kv|examples|install_lib)'}
     tests user build/test-gcc -LE lint
     FILTER=$GIVEN_FILTER
     AS=

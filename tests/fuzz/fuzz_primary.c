@@ -13,7 +13,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/plain_key.h"
-#include "tests/unit/primary_fixture.h"
+#include "tests/support/primary_fixture.h"
 
 enum { INPUT_MAX = 8192, SENT_MAX = 256 };
 

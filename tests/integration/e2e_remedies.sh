@@ -16,21 +16,21 @@ TARGETS='212 213 302 304 305 306 307 308 310 312 313 314 320 321 322 323 404'
 # And those that are proven where this says: a file of tests that has the number.
 elsewhere() {
     cat <<END
-101 unit/test_watch.c DR_WATCH_LIMIT: sysctls are the whole host's
-102 unit/test_watch.c DR_INSTANCE_LIMIT: the same
+101 unit/agent/watch/test_watch.c DR_WATCH_LIMIT: sysctls are the whole host's
+102 unit/agent/watch/test_watch.c DR_INSTANCE_LIMIT: the same
 103 integration/e2e_guard.sh 103
 105 integration/e2e_guard.sh DR-105
-106 unit/test_hint.c DR_STATE_DIR
+106 unit/sync/errors/test_hint.c DR_STATE_DIR
 109 integration/e2e_delete.sh 109
 110 integration/e2e_handover.sh DR-110
 214 integration/e2e_truth.sh DR-214
 303 integration/e2e_handover.sh 303
-311 unit/test_replica_session.c DR_EPOCH_JUMP
+311 unit/sync/replica/meta/test_session.c DR_EPOCH_JUMP
 403 integration/e2e_faults.sh 403
 501 integration/e2e_config.sh 501
-502 unit/test_control.c DR_NO_AGENT
+502 unit/agent/control/test_control.c DR_NO_AGENT
 503 integration/e2e_operate.sh DR-503
-504 unit/test_control.c DR_NO_SUCH_REPLICA
+504 unit/agent/control/test_control.c DR_NO_SUCH_REPLICA
 505 integration/e2e_verify.sh 505
 END
 }

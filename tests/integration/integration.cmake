@@ -145,3 +145,50 @@ add_dependencies(integration_evil_primary drover-replica)
 add_test(NAME integration_evil_primary COMMAND integration_evil_primary)
 set_tests_properties(integration_evil_primary PROPERTIES TIMEOUT 600
                      LABELS integration)
+
+# drover-kv, and the library as others use it.
+add_test(NAME integration_kv
+  COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/test_kv.sh $<TARGET_FILE:drover-kv>)
+set_tests_properties(integration_kv PROPERTIES TIMEOUT 300)
+# A sanitizer's run-time is not what others link, and cannot be traced.
+if(NOT DROVER_SANITIZE)
+  add_test(NAME integration_kv_faults
+    COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/test_kv_faults.sh
+            $<TARGET_FILE:drover-kv> $<TARGET_FILE:unit_store_layout_db>
+            $<TARGET_FILE:unit_store_layout_install>
+            $<TARGET_FILE:unit_store_lib_drover>)
+  add_test(NAME integration_examples
+    COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/test_examples.sh
+            $<TARGET_FILE:drover-kv> ${CMAKE_C_COMPILER} ${PROJECT_SOURCE_DIR}
+            ${PROJECT_BINARY_DIR}/store/libdrover.a)
+  add_test(NAME integration_install_lib
+    COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/test_install_lib.sh
+            ${CMAKE_BINARY_DIR} ${CMAKE_COMMAND} ${CMAKE_C_COMPILER})
+  set_tests_properties(integration_kv_faults integration_examples
+                       integration_install_lib
+                       PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+endif()
+
+# Links against a throwaway sshd; skipped, saying why, where none can be had.
+add_executable(integration_link_ssh ${CMAKE_CURRENT_LIST_DIR}/test_link_ssh.c)
+target_link_libraries(integration_link_ssh PRIVATE drover_link_support)
+# The test comes between two reads.
+drover_wrap(integration_link_ssh libssh2_channel_read_ex)
+add_test(NAME integration_link_ssh COMMAND integration_link_ssh)
+set_tests_properties(integration_link_ssh PROPERTIES TIMEOUT 900 ENVIRONMENT
+  "SSH_LAB=${CMAKE_CURRENT_LIST_DIR}/ssh_lab.sh")
+
+# The real drover-replica over pipes.
+add_executable(integration_replica ${CMAKE_CURRENT_LIST_DIR}/test_replica.c
+               ${CMAKE_CURRENT_LIST_DIR}/../support/replica_drive.c)
+target_compile_definitions(integration_replica PRIVATE
+                           DROVER_REPLICA_PROGRAM="$<TARGET_FILE:drover-replica>")
+target_link_libraries(integration_replica PRIVATE drover_replica
+                      PkgConfig::CMOCKA drover_flags)
+add_dependencies(integration_replica drover-replica)
+add_test(NAME integration_replica COMMAND integration_replica)
+set_tests_properties(integration_replica PROPERTIES TIMEOUT 600)
+add_test(NAME integration_replica_cli
+  COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/test_replica_cli.sh
+          $<TARGET_FILE:drover-replica>)
+set_tests_properties(integration_replica_cli PROPERTIES TIMEOUT 300)

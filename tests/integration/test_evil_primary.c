@@ -6,7 +6,7 @@
  * Nothing outside the replica's directory (nor in its metadata directory)
  * changes, memory stays bounded, and whatever it was at when the agent went,
  * no lock is held and nothing is staged afterwards. */
-#include "../unit/store_fixture.h"
+#include "tests/support/store_fixture.h"
 
 #include <dirent.h>
 #include <ftw.h>

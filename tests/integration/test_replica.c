@@ -2,7 +2,7 @@
  *
  * test_replica: the real `drover-replica receive` over pipes, driven with
  * frames as an agent makes them. */
-#include "../unit/store_fixture.h"
+#include "tests/support/store_fixture.h"
 
 #include <dirent.h>
 #include <sched.h>

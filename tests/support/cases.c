@@ -2,7 +2,7 @@
  *
  * cases: one case of a cmocka test by itself.
  *
- *     build/tests/unit_sync_scan 'changed_in_place_*'
+ *     build/tests/unit_sync_index_scan 'changed_in_place_*'
  *
  * runs the cases whose names match (`*` and `?` as in a shell); without an
  * argument all of them run.  Linked into every test that links cmocka; glibc
