@@ -162,6 +162,13 @@ static int refuse_new_id(struct cli *cli, const struct init *in)
     char hex[IDENTITY_HEX_BYTES];
 
     (void)hex_encode(hex, in->state.id, IDENTITY_BYTES);
+    if (known_is_empty(&in->db)) {
+        return cli_fail(cli, EX_CONFIG,
+                        "%s has neither an id nor a key, but an agent (its "
+                        "state is in %s) knows it as database %s: is its disk "
+                        "mounted? findmnt -T %s",
+                        dir, in->state.dir, hex, dir);
+    }
     return cli_fail(
         cli, EX_CONFIG,
         "%s has lost its id: an agent (its state is in %s) knows it "

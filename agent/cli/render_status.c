@@ -216,8 +216,11 @@ static void blocked_row(struct table *t, const json_t *b, const char *word)
         buf_printf(&where, ": changes while it is read, %" PRIu64 " tries",
                    tries);
     } else if (field_count(b, "pid", &pid) && pid > 0) {
+        const char *comm = field_text(b, "comm", "");
         buf_printf(&where, ": pid %" PRIu64 " %s", pid,
-                   field_text(b, "comm", ""));
+                   comm[0] != '\0' ? comm
+                                   : "has ended or is hidden (fuser -v FILE "
+                                     "tells who got the file from it)");
     } else {
         buf_printf(&where, ": holder unknown (fuser -v FILE may tell)");
     }

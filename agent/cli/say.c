@@ -3,6 +3,7 @@
  * say: what a command tells when it cannot do what it was asked, and the
  * loading of --config's or --db's file, which is told in the same way.
  */
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "agent/cli/render.h"
 #include "agent/config/config.h"
 #include "store/base/cleanup.h"
+#include "store/base/quote.h"
 #include "sync/errors/state.h"
 
 int cli_fail(struct cli *cli, int code, const char *fmt, ...)
@@ -100,6 +102,15 @@ int cli_fail_err(struct cli *cli, const struct err *err)
                        "drover@%.64s -n 20; a file with mistakes ends it: "
                        "drover --db %.64s check-config",
                        cli->db, cli->db, cli->db);
+        (void)json_object_set_new(error, "hint", json_string(hint));
+    } else if (err->id == DR_NO_AGENT && cli->config_file != NULL) {
+        char hint[2 * PATH_MAX];
+        const char *file = QUOTED(cli->config_file, strlen(cli->config_file));
+        (void)snprintf(hint, sizeof hint,
+                       "is it running? ps -C drover -o pid,args; start it: "
+                       "drover agent -c %s; a file with mistakes ends it: "
+                       "drover check-config %s",
+                       file, file);
         (void)json_object_set_new(error, "hint", json_string(hint));
     }
     cli_show_error(cli, error);

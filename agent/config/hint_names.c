@@ -73,6 +73,15 @@ static const char *instance_of(const struct config *c, char *out, size_t room)
     return out;
 }
 
+/* The shipped unit runs what lies there. */
+static bool is_of_unit(const struct config *c)
+{
+    static const char PLACE[] = "/etc/drover/";
+
+    return c->file != NULL && strncmp(c->file, PLACE, sizeof PLACE - 1) == 0 &&
+           strchr(c->file + sizeof PLACE - 1, '/') == NULL;
+}
+
 static const char *file_for(const struct known *k, int id)
 {
     if (id == DR_KEY_FILE || id == DR_RSA_KEY) {
@@ -125,8 +134,8 @@ static void of_replica(struct known *k, const struct config_replica *r, int id)
         of_ssh(k, r, id);
     } else {
         k->n.dir = word(&k->dir, config_target_dir(r->argv));
-        k->is_child = k->n.dir != NULL;
-        k->n.host = k->is_child ? "this host" : "its host";
+        k->is_child = true; /* or a script, which is run here as well */
+        k->n.host = k->n.dir != NULL ? "this host" : "its host";
         k->n.file = "~/.ssh/known_hosts";
         k->n.port = "22";
     }
@@ -260,7 +269,7 @@ json_t *hint_names_error(const struct err *err, const struct config *c,
 {
     CLEANUP(known_deinit) struct known k = {.ssh = SSH_LINE_NULL};
     json_t *error = object_error_or_null(err);
-    char out[HINT_ROOM], instance[256];
+    char out[HINT_ROOM], plain[HINT_ROOM], instance[256];
 
     if (!json_is_object(error)) {
         return error;
@@ -277,11 +286,14 @@ json_t *hint_names_error(const struct err *err, const struct config *c,
         k.n.dir =
             word(&k.dir, err->id == DR_STATE_DIR ? c->state_dir : c->path);
     }
-    if (err->id == DR_CONFIG) {
+    if (err->id == DR_CONFIG || err->id == DR_TWO_PRIMARIES) {
         k.n.file = word(&k.file, c->file);
     }
     if (k.is_child && strcmp(hint, dr_hint(err->id)) == 0) {
         hint = hint_of_child(err->id);
+    }
+    if (!is_of_unit(c)) {
+        hint = hint_without_unit(plain, hint);
     }
     fill(&k, out, hint);
     json_t *filled = json_string(out);

@@ -73,6 +73,14 @@ static void not_ours(struct daemon *d, const struct root *root,
         d->lost.err.id = DR_NOT_OUR_DATABASE;
         return;
     }
+    /* A disk that is not mounted looks like this: no word of a new start. */
+    if (known_is_empty(&root->db)) {
+        (void)err_set(&d->lost.err, ERR_GONE, 0,
+                      "%.300s; there is no key in it: is its disk mounted?",
+                      why->msg);
+        d->lost.err.id = DR_NOT_OUR_DATABASE;
+        return;
+    }
     (void)err_set(&d->lost.err, ERR_GONE, 0,
                   "%.300s; if this is a new database, remove %.200s/%s and "
                   "restart the agent",

@@ -126,6 +126,22 @@ struct known_keys known_count(const struct db *db, struct index *live,
     return s.keys;
 }
 
+static int on_any_key(void *arg, const char *table, size_t table_len,
+                      int dir_fd, const char *key, size_t key_len)
+{
+    (void)arg, (void)table, (void)table_len;
+    (void)dir_fd, (void)key, (void)key_len;
+    return 1;
+}
+
+bool known_is_empty(const struct db *db)
+{
+    static const struct walk_ops ops = {.key = on_any_key};
+    struct err err;
+
+    return walk_db(db, &ops, NULL, NULL, &err) == 0;
+}
+
 bool known_alike(const struct known_keys *k)
 {
     return k->known > k->sampled / 2;

@@ -41,5 +41,7 @@ enum { KNOWN_SAMPLE = 1000 };
  */
 struct known_keys known_count(const struct db *db, struct index *live,
                               int state_fd, const uint8_t id[IDENTITY_BYTES]);
+/* No key is there, as in a directory that its disk is not mounted on. */
+bool known_is_empty(const struct db *db);
 /* Most of them. */
 bool known_alike(const struct known_keys *k);

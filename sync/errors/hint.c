@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "sync/errors/state.h"
@@ -22,6 +23,11 @@
     "ls -ld DIR/TABLE.tbl; a link or a file: put the directory itself in its " \
     "place (stop its writers, rm the link or file, mv); what it had stays on " \
     "the replicas until then; to have it deleted there: rm the link or file"
+
+#define WHO_HAS_IT                                                             \
+    "as root: fuser -v DIR/TABLE.tbl/KEY.kv; a process that it started has "   \
+    "the file open still, and the lock with it; the key is sent as soon as "   \
+    "that lets go"
 
 /* `stage`: words of the message, NULL: any.  `sys`: 0: any. */
 static const struct {
@@ -101,6 +107,15 @@ static const struct {
      "pid,stat,wchan:32,args -C drover-replica; then ask again: drover verify "
      "REPLICA"},
     {DR_LAG, 0, "which is paused", "let it go on: drover resume REPLICA"},
+    {DR_BLOCKED, 0, "has ended or is hidden", WHO_HAS_IT},
+    {DR_LOCKED_THERE, 0, "has ended or is hidden",
+     "on HOST, as root: fuser -v DIR/TABLE.tbl/KEY.kv; a process that it "
+     "started has the file open still, and the lock with it; the value comes "
+     "into place when that lets go"},
+    {DR_COVERED, 0, "there or above it",
+     "what is mounted in the database? findmnt -rno TARGET | grep DIR/; take "
+     "it away: umount what that shows; what it hides is neither read nor "
+     "deleted meanwhile"},
     {DR_COVERED, 0, "is something else now", LINK_AWAY},
     {DR_COVERED, ENOTDIR, NULL, LINK_AWAY},
     {DR_COVERED, 0, "something else is in the table's place", LINK_AWAY},
@@ -126,10 +141,25 @@ static const struct {
      "what is there? on HOST: ls -la DIR; findmnt -R -T DIR; a link or a mount "
      "in a table's place, rights that were taken away? when it is put right: "
      "drover verify REPLICA"},
+    {DR_DIFFERENT, 0, "comparisons that repaired",
+     "which keys? drover verify REPLICA; on HOST: does another program write "
+     "there (lsof +D DIR), is something mounted in it (findmnt -rno TARGET | "
+     "grep DIR/), does its disk fail (dmesg | tail)?"},
+    {DR_REPLICA_IO, EACCES, NULL,
+     "on HOST, as the login user: ls -la DIR; what is there must belong to "
+     "that user, or be readable and writable for it; it is tried again by "
+     "itself"},
+    {DR_REPLICA_IO, EXDEV, NULL,
+     "something is mounted in the replica; on HOST: findmnt -rno TARGET | grep "
+     "DIR/; take it away: umount what that shows; it is tried again by "
+     "itself"},
     {DR_REPLICA_IO, EROFS, NULL,
      "a replica of the agent's own host? systemctl edit drover@NAME: "
      "[Service] ReadWritePaths=DIR; else on HOST: findmnt -T DIR; dmesg | "
      "tail; it is tried again by itself"},
+    {DR_INSTALL, EBUSY, NULL,
+     "something is mounted over it; on HOST: findmnt -rno TARGET | grep DIR/; "
+     "take it away: umount what that shows; it is tried again by itself"},
     {DR_INSTALL, EROFS, NULL,
      "a replica of the agent's own host? systemctl edit drover@NAME: "
      "[Service] ReadWritePaths=DIR; else on HOST: findmnt -T DIR; it is tried "
@@ -170,6 +200,35 @@ const char *hint_of_child(int id)
         }
     }
     return dr_hint(id);
+}
+
+/* What there is of systemctl in the texts above. */
+static const char *const of_unit[][2] = {
+    {"read-only for the unit? systemctl edit drover@NAME: [Service] "
+     "ReadWritePaths=DIR; else: ",
+     "mounted read-only? "},
+    {", outside the unit: drover init PRIMARY; or systemctl edit drover@NAME: "
+     "[Service] ReadWritePaths=PRIMARY",
+     ": drover init PRIMARY; mounted read-only? findmnt -T PRIMARY"},
+    {"a replica of the agent's own host? systemctl edit drover@NAME: [Service] "
+     "ReadWritePaths=DIR; else ",
+     ""},
+    {"systemctl restart drover@NAME", "start it again: drover agent -c FILE"},
+};
+
+char *hint_without_unit(char *out, const char *hint)
+{
+    (void)snprintf(out, HINT_ROOM, "%s", hint);
+    for (size_t i = 0; i < sizeof of_unit / sizeof *of_unit; i++) {
+        const char *from = of_unit[i][0], *to = of_unit[i][1];
+        char *at = strstr(out, from);
+        if (at != NULL) {
+            memmove(at + strlen(to), at + strlen(from),
+                    strlen(at + strlen(from)) + 1);
+            memcpy(at, to, strlen(to));
+        }
+    }
+    return out;
 }
 
 const char *hint_of(const struct err *err)

@@ -34,6 +34,10 @@ enum { HINT_ROOM = 4000 };
 const char *hint_of(const struct err *err);
 /* Of a number alone, where the receiver is a child of the agent. */
 const char *hint_of_child(int id);
+/* The same for an agent that no unit of systemd runs: `hint` with a command
+ * that starts this one in place of systemctl; to out[HINT_ROOM], which is
+ * returned. */
+char *hint_without_unit(char *out, const char *hint);
 /* The words of struct hint_names replaced.  Returns `out`. */
 char *hint_fill(char *out, size_t room, const char *hint,
                 const struct hint_names *names);

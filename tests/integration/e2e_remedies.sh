@@ -422,7 +422,7 @@ mend_306() {
     expect 0 ctl resume "$1"
     must_within "$WAIT" read_only "$1"
     provoked "$1" "$(status "$(of "$1" error.id)")"
-    hint_has "ReadWritePaths=$W/$1"
+    hint_has "findmnt -T $W/$1" # no unit runs this agent
     typed 'findmnt -T'
     mount -o remount,rw "$W/$1"
     expect 0 ctl reload

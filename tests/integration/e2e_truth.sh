@@ -189,6 +189,15 @@ away() {
     mv "$P" "$W/elsewhere"
     must_tell 'DR-104'
     wait_tells 'DR-104 '
+    # What looks like a disk that is not mounted is not to become a new database.
+    mkdir "$P"
+    must_tell 'DR-104 .* is its disk mounted'
+    out_lacks 'remove'
+    out_lacks 'drover init'
+    expect 78 "$DROVER" init --state "$W/state-agent" "$P"
+    out_has 'findmnt -T'
+    out_lacks 'init --id'
+    rmdir "$P"
     mv "$W/elsewhere" "$P"
     must_be_well
     expect 0 ctl wait

@@ -117,10 +117,19 @@ static void say_locked(const char *name, const char *where, int64_t for_ms,
                        const char comm[16], uint32_t pid, const char *more,
                        struct err *err)
 {
+    long long s = for_ms / 1000;
+
+    if (pid != 0 && comm[0] == '\0') {
+        (void)err_set(err, ERR_TIMEOUT, 0,
+                      "%s is locked on the %s for %lld s by a process that has "
+                      "ended or is hidden (pid %lu): who got the file from "
+                      "it?%s",
+                      name, where, s, (unsigned long)pid, more);
+        return;
+    }
     (void)err_set(err, ERR_TIMEOUT, 0,
                   "%s is locked on the %s for %lld s by %.20s (pid %lu)%s",
-                  name, where, (long long)(for_ms / 1000),
-                  comm[0] != '\0' ? comm : "an unknown process",
+                  name, where, s, comm[0] != '\0' ? comm : "an unknown process",
                   (unsigned long)pid, more);
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/quote.h"
 #include "store/base/rand.h"
 #include "store/base/sys.h"
 #include "sync/errors/state.h"
@@ -135,8 +136,9 @@ static int become_primary(struct meta *m, const uint8_t db_id[META_ID_BYTES],
 
 /* Ask as a newcomer: a receiver whose agent has fallen silent leaves.  By force
  * as a newcomer with a higher epoch, before which every receiver leaves. */
-static int take_over(struct session *s, const struct meta_ident *ident,
-                     bool force, struct err *err)
+static int take_over(const struct meta *m, struct session *s,
+                     const struct meta_ident *ident, bool force,
+                     struct err *err)
 {
     struct wire_hello hello = {.epoch = ident->epoch + (force ? 1 : 0),
                                .replica = bytes_of("promote", 7)};
@@ -152,12 +154,13 @@ static int take_over(struct session *s, const struct meta_ident *ident,
     struct err live = *err;
     (void)err_set(err, ERR_REFUSED, 0,
                   force ? "%.300s; it does not leave: is it stopped? end it, "
-                          "then promote again: kill -KILL PID"
+                          "then promote again: kill -KILL PID%s"
                         : "%.300s; its primary is still there: stop the "
                           "application and the agent on the primary's host "
                           "first; if that host cannot be reached: "
-                          "drover-replica promote --force DIR",
-                  live.msg);
+                          "drover-replica promote --force %s",
+                  live.msg,
+                  force ? "" : QUOTED(m->db.path, strlen(m->db.path)));
     err->id = DR_RECEIVER_BUSY;
     return err->code;
 }
@@ -208,8 +211,11 @@ static bool was_whole(const struct role_facts *f)
 }
 
 /* Not known to be a whole copy: say what may be known, and what leads on. */
-static int not_whole(const struct role_facts *f, struct err *err)
+static int not_whole(const struct meta *m, const struct role_facts *f,
+                     struct err *err)
 {
+    const char *dir = QUOTED(m->db.path, strlen(m->db.path));
+
     if (was_whole(f)) {
         return err_set(
             err, ERR_REFUSED, 0,
@@ -218,14 +224,14 @@ static int not_whole(const struct role_facts *f, struct err *err)
             "whole copy at sequence %" PRIu64 "; if other replicas show a time "
             "(drover-replica status DIR there), promote the one with the "
             "latest; if none does, this one: drover-replica promote --force "
-            "DIR",
-            f->ident.watermark);
+            "%.200s",
+            f->ident.watermark, dir);
     }
     return err_set(err, ERR_REFUSED, 0,
                    "it never was a whole copy of %s: keys are missing or of "
                    "different times; promote another replica, or this one "
-                   "as it is: drover-replica promote --force DIR",
-                   f->epoch > 1 ? "its present primary" : "its primary");
+                   "as it is: drover-replica promote --force %.200s",
+                   f->epoch > 1 ? "its present primary" : "its primary", dir);
 }
 
 static int promote_replica(struct meta *m, const struct role_promote *o,
@@ -249,7 +255,7 @@ static int promote_replica(struct meta *m, const struct role_promote *o,
     out->fresh_known =
         rc == 0 && out->fresh.fresh_ns > 0 && out->fresh.epoch == f.epoch;
     if (!out->fresh_known && !o->force) {
-        return not_whole(&f, err);
+        return not_whole(m, &f, err);
     }
     return become_primary(m, f.db_id, out, err);
 }
@@ -307,7 +313,7 @@ int role_promote(struct meta *m, const struct role_promote *o,
     }
     struct session s;
     session_init(&s, m->fd);
-    rc = take_over(&s, &f.ident, o->force, err);
+    rc = take_over(m, &s, &f.ident, o->force, err);
     if (rc == 0) {
         rc = promote_replica(m, o, out, err);
     }

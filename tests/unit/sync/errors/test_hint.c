@@ -83,6 +83,21 @@ static void a_hint_is_of_what_happened(void **state)
          NULL},
         {DR_REPLICA_IO, EIO, "a: Input/output error", "dmesg",
          "ReadWritePaths"},
+        {DR_REPLICA_IO, EACCES, "list t.tbl: Permission denied", "ls -la DIR",
+         "dmesg"},
+        {DR_REPLICA_IO, 0, "t.tbl: Invalid cross-device link", "umount",
+         "dmesg"},
+        {DR_INSTALL, EBUSY, "table t, key k", "umount", "remove"},
+        {DR_COVERED, EXDEV, "table p/q: something is mounted there or above it",
+         "findmnt -rno TARGET", "TABLE"},
+        {DR_BLOCKED, 0, "by a process that has ended or is hidden (pid 7)",
+         "fuser -v DIR/TABLE.tbl/KEY.kv", "ps -fp"},
+        {DR_LOCKED_THERE, 0, "by a process that has ended or is hidden (pid 7)",
+         "fuser -v DIR/TABLE.tbl/KEY.kv", "ps -fp"},
+        {DR_DIFFERENT, 0,
+         "it differs from the primary after 3 comparisons that repaired what "
+         "they found",
+         "lsof +D DIR", "drover resync"},
         {DR_LAG, 0, "replica a, which is paused: what it lacks",
          "drover resume", "slow"},
         {DR_STATE_DIR, EROFS, "s", "ReadWritePaths=DIR", NULL},
@@ -102,6 +117,36 @@ static void a_hint_is_of_what_happened(void **state)
             strstr(hint, ROWS[i].has) == NULL ||
             (ROWS[i].lacks != NULL && strstr(hint, ROWS[i].lacks) != NULL)) {
             fail_msg("DR-%d %s: %s", ROWS[i].id, ROWS[i].message, hint);
+        }
+    }
+}
+
+static void without_a_unit_nothing_is_of_one(void **state)
+{
+    static const struct {
+        int id, sys;
+        const char *message, *has;
+    } ROWS[] = {
+        {DR_STATE_DIR, EROFS, "s", "findmnt -T DIR"},
+        {DR_NO_IDENTITY, EROFS, "s", "drover init PRIMARY"},
+        {DR_REPLICA_DIR, EROFS, "s", "findmnt -T DIR"},
+        {DR_REPLICA_IO, EROFS, "s", "findmnt -T DIR"},
+        {DR_INSTALL, EROFS, "s", "findmnt -T DIR"},
+        {DR_TWO_PRIMARIES, 0, "stop one and restart it",
+         "drover agent -c FILE"},
+        {DR_LAG, 0, "s", "drover status"},
+    };
+    char out[HINT_ROOM];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        struct err err = {0};
+        (void)err_set(&err, ERR_IO, ROWS[i].sys, "%s", ROWS[i].message);
+        err.id = ROWS[i].id;
+        (void)hint_without_unit(out, hint_of(&err));
+        if (strstr(out, ROWS[i].has) == NULL ||
+            strstr(out, "systemctl") != NULL || strstr(out, "unit") != NULL) {
+            fail_msg("DR-%d: %s", ROWS[i].id, out);
         }
     }
 }
@@ -144,6 +189,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hint_is_of_what_happened),
+        cmocka_unit_test(without_a_unit_nothing_is_of_one),
         cmocka_unit_test(known_names_are_filled_in),
         cmocka_unit_test(a_child_has_no_network),
     };

@@ -198,7 +198,7 @@ static void a_copy_that_was_whole_is_not_told_to_go_elsewhere(void **state)
         assert_int_equal(promote(b, false, 0), ERR_REFUSED);
         assert_non_null(strstr(b->err.msg, "whole copy at sequence 7"));
         assert_non_null(strstr(b->err.msg, "drover-replica status DIR"));
-        assert_non_null(strstr(b->err.msg, "promote --force DIR"));
+        assert_non_null(strstr(b->err.msg, "promote --force /"));
         assert_null(strstr(b->err.msg, "never was"));
         put_text(b->meta_fd, "freshness", "");
     }
