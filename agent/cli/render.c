@@ -282,10 +282,16 @@ static void reasons(FILE *out, const json_t *list, uint64_t all,
 }
 
 /* What becomes of the differences. */
-static void compare_last_word(FILE *out, const char *mode, uint64_t wrong)
+static void compare_last_word(FILE *out, const char *mode, uint64_t wrong,
+                              bool held)
 {
     if (strcmp(mode, "dry-run") == 0) {
         (void)fputs("Nothing was changed. Run without --dry-run to do it.\n",
+                    out);
+    } else if (strcmp(mode, "verify") == 0 && wrong > 0 && held) {
+        (void)fputs("What differs is repaired by itself in some seconds, but "
+                    "for the deletes that the brake holds: these wait for "
+                    "drover approve.\n",
                     out);
     } else if (strcmp(mode, "verify") == 0 && wrong > 0) {
         (void)fputs(
@@ -311,9 +317,10 @@ void render_compared(FILE *out, const char *mode, const json_t *r,
     }
     if (json_is_true(json_object_get(r, "held"))) {
         (void)fprintf(out,
-                      "      The brake holds %s deletes. See which: "
+                      "      The brake holds %s delete%s. See which: "
                       "drover approve --dry-run ",
-                      COUNT_TEXT(count_of(r, "extra")));
+                      COUNT_TEXT(count_of(r, "held_deletes")),
+                      plural(count_of(r, "held_deletes")));
         render_clean(out, field_text(r, "name", "?"));
         (void)fputc('\n', out);
     }
@@ -329,16 +336,18 @@ void render_compare(FILE *out, const json_t *result, size_t names_max,
     const char *mode = field_text(result, "mode", "verify");
     const json_t *r;
     uint64_t wrong = 0;
+    bool held = false;
     size_t i;
 
     json_array_foreach(replicas, i, r) {
+        held = held || json_is_true(json_object_get(r, "held"));
         wrong += count_of(r, "missing") + count_of(r, "extra") +
                  count_of(r, "different");
         if (json_object_get(told, field_text(r, "name", "?")) == NULL) {
             render_compared(out, mode, r, names_max);
         }
     }
-    compare_last_word(out, mode, wrong);
+    compare_last_word(out, mode, wrong, held);
 }
 
 void render_wait(FILE *out, const json_t *result, size_t names_max)

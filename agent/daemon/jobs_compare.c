@@ -132,17 +132,30 @@ static void add_met(const struct job *j, struct job_target *t,
     t->last.different += added > unnamed ? added - unnamed : 0;
 }
 
+/* Deletes that wait for somebody, which no repair does. */
+static uint64_t held_there(const struct job *j, const struct job_target *t)
+{
+    const struct replica *r = replica_find(&j->daemon->replicas, t->name);
+    struct primary_held held;
+
+    return r != NULL &&
+                   primary_held(j->daemon->core, r->number, daemon_ms(), &held)
+               ? held.held
+               : 0;
+}
+
 json_t *compare_target_json(const struct job *j, const struct job_target *t,
                             bool end)
 {
     const struct compare_result *r = &t->last;
+    uint64_t held = held_there(j, t);
     const char *phase = t->done            ? "done"
                         : t->phase != NULL ? t->phase
                                            : "waiting";
     json_t *o =
         json_pack("{s:s, s:b, s:b, s:b, s:s, s:o}", "name", t->name, "done",
-                  t->done, "failed", t->failed, "held", r->held, "phase", phase,
-                  "error", job_error(j, t->name, &t->err));
+                  t->done, "failed", t->failed, "held", r->held || held > 0,
+                  "phase", phase, "error", job_error(j, t->name, &t->err));
 
     const struct {
         const char *name;
@@ -153,7 +166,7 @@ json_t *compare_target_json(const struct job *j, const struct job_target *t,
         {"different", r->different}, {"to_repair", r->to_repair},
         {"repaired", r->repaired},   {"reread", r->reread},
         {"modes_set", r->modes_set}, {"scan_keys", r->scan_keys},
-        {"unread", r->unread},
+        {"unread", r->unread},       {"held_deletes", held},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         (void)json_object_set_new(o, numbers[i].name,

@@ -348,6 +348,9 @@ brake_live() {
     write flockd-set "$P/u.tbl" live flows
     must_within "$WAIT" has_value "$W/r1/u.tbl/live.kv" flows
     must_within "$WAIT" has_token r1
+    expect 1 ctl verify r1
+    out_has 'The brake holds [0-9]* deletes. See which: drover approve --dry-run r1'
+    out_has 'these wait for drover approve'
     kept=$(keys_of "$W/r1")
     [ "$kept" -ge 800 ] || fail "only $kept of 1001 keys are left"
     stop_agent

@@ -132,6 +132,9 @@ void compare_finish(struct primary *p, struct compare *c)
 
     list_uncompared(p, c, compare_repairs(c) ? c->barrier : c->opt.barrier);
     if (compare_repairs(c)) {
+        if (r->last_error.id == DR_TIMED_OUT) { /* silent.c */
+            r->last_error = (struct err){0};
+        }
         stalled_pass(r, c->barrier);
         c->result.left = left;
         if (found && c->automatic) {

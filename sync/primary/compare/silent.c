@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * silent: an operator's comparison does not wait for a replica that answers
- * pings and nothing else; see heard.h.  Our own ones wait: nobody else does.
+ * silent: a comparison does not wait for a replica that answers pings and
+ * nothing else; see heard.h.  One of our own begins anew after a pause, and the
+ * reason is shown until one has ended well.
  */
 #include "sync/primary/compare/heard.h"
 
@@ -13,15 +14,14 @@ static struct compare *next_one(const struct primary *p, const struct repl *r)
 {
     struct compare *c = r->jobs;
 
-    while (c != NULL && (c->phase == COMPARE_ENDED || c->automatic ||
-                         p->now_ms - c->began_ms < SILENT_MS)) {
+    while (c != NULL &&
+           (c->phase == COMPARE_ENDED || p->now_ms - c->began_ms < SILENT_MS)) {
         c = c->next;
     }
     return c;
 }
 
-static void give_up_all(struct primary *p, const struct repl *r,
-                        int64_t silent_ms)
+static void give_up_all(struct primary *p, struct repl *r, int64_t silent_ms)
 {
     struct compare *c;
     struct err err;
@@ -31,6 +31,9 @@ static void give_up_all(struct primary *p, const struct repl *r,
                   (long long)(silent_ms / 1000));
     err.id = DR_TIMED_OUT;
     while ((c = next_one(p, r)) != NULL) {
+        if (c->automatic) {
+            r->last_error = err;
+        }
         compare_fail(p, c, &err);
     }
 }

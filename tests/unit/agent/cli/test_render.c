@@ -208,7 +208,7 @@ static void a_resync_tells_repairs_failures_and_the_brake(void **state)
            "\"missing\":1,\"repaired\":1,\"reread\":7},{\"name\":\"us\","
            "\"failed\":true,\"error\":{\"id\":209,\"text\":\"cut\",\"hint\":"
            "\"wait\"}},{\"name\":\"ap\",\"done\":true,\"held\":true,"
-           "\"extra\":500}]}",
+           "\"held_deletes\":500,\"extra\":500}]}",
            1,
            "eu: 1 difference: 1 missing, 0 extra, 0 different; 1 repaired; 7 "
            "values read there\n"
@@ -219,6 +219,15 @@ static void a_resync_tells_repairs_failures_and_the_brake(void **state)
            "repaired\n"
            "      The brake holds 500 deletes. See which: drover approve "
            "--dry-run ap\n");
+    /* It is not repaired by itself. */
+    expect("{\"mode\":\"verify\",\"replicas\":[{\"name\":\"ap\",\"done\":true,"
+           "\"held\":true,\"held_deletes\":1,\"extra\":1}]}",
+           1,
+           "ap: 1 difference: 0 missing, 1 extra, 0 different\n"
+           "      The brake holds 1 delete. See which: drover approve "
+           "--dry-run ap\n"
+           "What differs is repaired by itself in some seconds, but for the "
+           "deletes that the brake holds: these wait for drover approve.\n");
     expect("{\"mode\":\"dry-run\",\"replicas\":[]}", 1,
            "Nothing was changed. Run without --dry-run to do it.\n");
 }

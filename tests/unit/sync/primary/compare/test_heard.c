@@ -172,6 +172,36 @@ static void test_what_waits_behind_it_is_given_up_too(void **state)
     fx_free(f);
 }
 
+/* Nobody else ends one of our own: it is tried again, and the state says why.
+ */
+static void test_our_own_is_given_up_and_begun_anew(void **state)
+{
+    struct fx_peer *r;
+    struct fx *f = begin(&r);
+    struct replica_status st;
+
+    (void)state;
+    memstore_edit(r->store, "t", "x", "2", 1);
+    int64_t id = ask(f, r, true);
+    fx_beat(f, 1);
+    assert_int_equal(result_of(f, id)->different, 1);
+    primary_compare_free(f->p, (uint64_t)id);
+    f->no_scans = true; /* from here on: the repair's */
+    fx_beat(f, 60);
+    assert_string_equal(fx_there(r, "t", "x"), "2");
+    fx_beat(f, 10);
+    primary_status(f->p, r->replica, f->now_ms, &st);
+    assert_int_equal(st.last_error.id, DR_TIMED_OUT);
+    assert_non_null(strstr(st.last_error.msg, "no answer to the comparison"));
+    assert_true(r->store->scan_stopped);
+    f->no_scans = false;
+    fx_beat(f, 20);
+    assert_string_equal(fx_there(r, "t", "x"), "one");
+    primary_status(f->p, r->replica, f->now_ms, &st);
+    assert_int_equal(st.last_error.id, 0);
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +211,7 @@ int main(void)
         cmocka_unit_test(test_a_committer_that_hangs_is_not_waited_for),
         cmocka_unit_test(test_a_slow_primary_is_not_the_replicas_fault),
         cmocka_unit_test(test_what_waits_behind_it_is_given_up_too),
+        cmocka_unit_test(test_our_own_is_given_up_and_begun_anew),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
