@@ -187,9 +187,11 @@ static void compare_verdict(FILE *out, const char *mode, const json_t *r)
     } else if (!json_is_true(json_object_get(r, "done"))) {
         (void)fprintf(out, "not finished");
     } else if (wrong == 0) {
-        (void)fprintf(out, "%s, %s keys and tables compared",
+        uint64_t compared = count_of(r, "compared");
+        (void)fprintf(out, "%s, %s %s compared",
                       unread > 0 ? "no difference found" : "equal",
-                      COUNT_TEXT(count_of(r, "compared")));
+                      COUNT_TEXT(compared),
+                      compared == 1 ? "key or table" : "keys and tables");
     } else {
         (void)fprintf(out,
                       "%s difference%s: %s missing, %s extra, %s "
@@ -202,8 +204,9 @@ static void compare_verdict(FILE *out, const char *mode, const json_t *r)
                       COUNT_TEXT(count_of(r, "repaired")));
     }
     if (count_of(r, "reread") > 0) {
-        (void)fprintf(out, "; %s values read there",
-                      COUNT_TEXT(count_of(r, "reread")));
+        (void)fprintf(out, "; %s value%s read there",
+                      COUNT_TEXT(count_of(r, "reread")),
+                      plural(count_of(r, "reread")));
     }
     uint64_t modes = count_of(r, "modes_set");
     if (modes > 0) {
@@ -211,8 +214,7 @@ static void compare_verdict(FILE *out, const char *mode, const json_t *r)
                       COUNT_TEXT(modes), plural(modes));
     }
     if (unread > 0) {
-        (void)fprintf(out, "; %s key%s not compared", COUNT_TEXT(unread),
-                      plural(unread));
+        (void)fprintf(out, "; %s not compared", COUNT_TEXT(unread));
     }
     (void)fputc('\n', out);
 }
@@ -281,11 +283,34 @@ static void reasons(FILE *out, const json_t *list, uint64_t all,
     }
 }
 
-/* What becomes of the differences. */
-static void compare_last_word(FILE *out, const char *mode, uint64_t wrong,
-                              bool held)
+/* A change that the agent met while it looked, such as of a key written through
+ * a descriptor that is open still: it is sent like any other. */
+static bool is_any_repaired(const json_t *replicas)
 {
-    if (strcmp(mode, "dry-run") == 0) {
+    const json_t *r, *name;
+    size_t i, k;
+
+    json_array_foreach(replicas, i, r) {
+        json_array_foreach(json_object_get(r, "names"), k, name) {
+            if (json_is_true(json_object_get(name, "repaired"))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* What becomes of the differences. */
+static void compare_last_word(FILE *out, const char *mode,
+                              const json_t *replicas, uint64_t wrong, bool held)
+{
+    if (strcmp(mode, "dry-run") == 0 && is_any_repaired(replicas)) {
+        (void)fputs(
+            "Nothing was changed for this; what the agent found changed "
+            "here meanwhile was sent, as ever. Run without --dry-run "
+            "to do the rest.\n",
+            out);
+    } else if (strcmp(mode, "dry-run") == 0) {
         (void)fputs("Nothing was changed. Run without --dry-run to do it.\n",
                     out);
     } else if (strcmp(mode, "verify") == 0 && wrong > 0 && held) {
@@ -347,7 +372,7 @@ void render_compare(FILE *out, const json_t *result, size_t names_max,
             render_compared(out, mode, r, names_max);
         }
     }
-    compare_last_word(out, mode, wrong, held);
+    compare_last_word(out, mode, replicas, wrong, held);
 }
 
 void render_wait(FILE *out, const json_t *result, size_t names_max)
@@ -398,7 +423,7 @@ static void progress_of(struct buf *out, const json_t *r)
         buf_printf(out, " %s of %s", COUNT_TEXT(count_of(r, "repaired")),
                    COUNT_TEXT(to_repair));
     } else if (scanned > 0) {
-        buf_printf(out, " %s keys", COUNT_TEXT(scanned));
+        buf_printf(out, " %s key%s", COUNT_TEXT(scanned), plural(scanned));
     } else if (count_of(r, "pending_keys") > 0) {
         buf_printf(out, " %s pending", COUNT_TEXT(count_of(r, "pending_keys")));
     }

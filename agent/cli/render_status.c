@@ -56,13 +56,13 @@ static void head(FILE *out, const json_t *status)
     (void)fputs("  ", out);
     render_clean(out, field_text(db, "path", "?"));
     if (field_count(db, "keys", &n)) {
-        (void)fprintf(out, "   %s keys", COUNT_TEXT(n));
+        (void)fprintf(out, "   %s key%s", COUNT_TEXT(n), n == 1 ? "" : "s");
     }
     if (field_count(db, "bytes", &n)) {
         (void)fprintf(out, ", %s", BYTES_TEXT(n));
     }
     if (field_count(db, "tables", &n)) {
-        (void)fprintf(out, " in %s tables", COUNT_TEXT(n));
+        (void)fprintf(out, " in %s table%s", COUNT_TEXT(n), n == 1 ? "" : "s");
     }
     if (field_count(db, "epoch", &n)) {
         (void)fprintf(out, ", epoch %" PRIu64, n);
@@ -113,7 +113,8 @@ static void note_cell(char *out, const json_t *r)
 
     out[0] = '\0';
     if (field_count(r, "held_deletes", &held) && held > 0) {
-        (void)snprintf(out, CELL_BYTES, "%s deletes held", COUNT_TEXT(held));
+        (void)snprintf(out, CELL_BYTES, "%s delete%s held", COUNT_TEXT(held),
+                       held == 1 ? "" : "s");
     } else {
         (void)snprintf(out, CELL_BYTES, "%.60s", phase);
     }
@@ -284,7 +285,8 @@ static void blocked_keys(FILE *out, const json_t *status)
     table_print(&t, out, NULL);
     if (field_count(status, "blocked_count", &all) &&
         all > json_array_size(blocked)) {
-        (void)fprintf(out, "blocked  %s keys%s\n", COUNT_TEXT(all),
+        (void)fprintf(out, "blocked  %s key%s%s\n", COUNT_TEXT(all),
+                      all == 1 ? "" : "s",
                       json_array_size(blocked) > 0 ? " in all" : "");
     }
 }

@@ -209,9 +209,9 @@ static int on_ready(struct primary *p, struct repl *r, struct bytes body,
     unread_heard(r, m.errors, m.first_error);
     if (m.errors > 0) {
         primary_log(p, r->id, 4, DR_REPLICA_IO,
-                    "%llu keys cannot be read on the replica: %.*s",
-                    (unsigned long long)m.errors, (int)m.first_error.len,
-                    (const char *)m.first_error.p);
+                    "%llu key%s cannot be read on the replica: %.*s",
+                    (unsigned long long)m.errors, m.errors == 1 ? "" : "s",
+                    (int)m.first_error.len, (const char *)m.first_error.p);
     } else {
         differs_scanned(r);
     }

@@ -94,6 +94,9 @@ static void list_uncompared(struct primary *p, struct compare *c,
 
     uncompared_gather(p, r, barrier, u);
     c->result.unread = u->count;
+    /* Those that the index has are among what it counts. */
+    c->result.compared -=
+        u->count < c->result.compared ? u->count : c->result.compared;
     if (u->n == 0) {
         return;
     }

@@ -167,11 +167,11 @@ int compare_scanned(struct primary *p, struct repl *r,
         }
     } else if (m->result.errors > 0 && !compare_repairs(c)) {
         struct err err;
-        (void)err_set(&err, ERR_IO, 0,
-                      "%llu keys cannot be read on the replica: %.*s",
-                      (unsigned long long)m->result.errors,
-                      (int)m->result.first_error.len,
-                      (const char *)m->result.first_error.p);
+        (void)err_set(
+            &err, ERR_IO, 0, "%llu key%s cannot be read on the replica: %.*s",
+            (unsigned long long)m->result.errors,
+            m->result.errors == 1 ? "" : "s", (int)m->result.first_error.len,
+            (const char *)m->result.first_error.p);
         err.id = DR_REPLICA_IO;
         compare_fail(p, c, &err);
         return 0;

@@ -146,13 +146,13 @@ bool differs_describe(const struct primary *p, const struct repl *r,
                       "repaired what they found",
                       r->compare_fails);
     } else {
-        (void)err_set(
-            err, ERR_CORRUPT, 0,
-            "%llu keys or tables differ from the primary, found %lld s "
-            "ago%s%s",
-            (unsigned long long)d->count,
-            (long long)((p->now_ms - d->since_ms) / 1000),
-            d->example[0] != '\0' ? ", such as: " : "", d->example);
+        (void)err_set(err, ERR_CORRUPT, 0,
+                      "%llu %s from the primary, found %lld s ago%s%s",
+                      (unsigned long long)d->count,
+                      d->count == 1 ? "key or table differs"
+                                    : "keys or tables differ",
+                      (long long)((p->now_ms - d->since_ms) / 1000),
+                      d->example[0] != '\0' ? ", such as: " : "", d->example);
     }
     err->id = DR_DIFFERENT;
     return true;

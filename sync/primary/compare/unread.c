@@ -26,9 +26,9 @@ bool unread_describe(const struct repl *r, struct err *err)
     if (u->count == 0) {
         return false;
     }
-    (void)err_set(err, ERR_IO, 0,
-                  "%llu keys or tables cannot be read on the replica%s%s",
+    (void)err_set(err, ERR_IO, 0, "%llu %s cannot be read on the replica%s%s",
                   (unsigned long long)u->count,
+                  u->count == 1 ? "key or table" : "keys or tables",
                   u->why[0] != '\0' ? ", such as: " : "", u->why);
     err->id = DR_REPLICA_IO;
     return true;

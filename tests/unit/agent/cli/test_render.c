@@ -194,7 +194,7 @@ static void what_was_not_compared_is_listed_with_its_reason(void **state)
            "\"key\":\"\\u001b\",\"error\":{\"id\":0,\"text\":\"b\\u001b\"}}]}"
            "]}",
            1,
-           "eu: no difference found, 9 keys and tables compared; 3 keys not "
+           "eu: no difference found, 9 keys and tables compared; 3 not "
            "compared\n"
            "  not compared  table t key a: no\n"
            "  not compared  b\\x1b\n"
@@ -228,6 +228,15 @@ static void a_resync_tells_repairs_failures_and_the_brake(void **state)
            "--dry-run ap\n"
            "What differs is repaired by itself in some seconds, but for the "
            "deletes that the brake holds: these wait for drover approve.\n");
+    expect("{\"mode\":\"dry-run\",\"replicas\":[{\"name\":\"ap\",\"done\":true,"
+           "\"different\":1,\"names\":[{\"kind\":\"different\",\"table\":\"t\","
+           "\"key\":\"k\",\"repaired\":true}]}]}",
+           1,
+           "ap: 1 difference: 0 missing, 0 extra, 1 different\n"
+           "  different  t/k  (repaired meanwhile)\n"
+           "Nothing was changed for this; what the agent found changed here "
+           "meanwhile was sent, as ever. Run without --dry-run to do the "
+           "rest.\n");
     expect("{\"mode\":\"dry-run\",\"replicas\":[]}", 1,
            "Nothing was changed. Run without --dry-run to do it.\n");
 }

@@ -60,7 +60,7 @@ test_what_a_verify_found_is_a_state_until_it_is_repaired(void **state)
     memstore_edit(r->store, "t", "a", "2", 1);
     assert_int_equal(ask(f, r, COMPARE_VERIFY, true, false)->different, 1);
     assert_differs(f, r,
-                   "1 keys or tables differ from the primary, found 0 s "
+                   "1 key or table differs from the primary, found 0 s "
                    "ago, such as: table t key a has another value there");
     /* The digests are equal meanwhile: nothing is said to the index. */
     fx_beat(f, 3);
