@@ -26,7 +26,8 @@ static enum replica_state word_for_freshness(const struct repl *r)
     if (r->held > 0) {
         return REPLICA_HELD;
     }
-    return due_any(r) ? REPLICA_CATCHUP : REPLICA_STREAMING;
+    return due_any(r) || r->differs.count > 0 ? REPLICA_CATCHUP
+                                              : REPLICA_STREAMING;
 }
 
 void heartbeat_ping(struct primary *p, struct repl *r)
@@ -36,8 +37,9 @@ void heartbeat_ping(struct primary *p, struct repl *r)
         p->lost || !p->index_ready ? NULL : fresh_mark(p, r);
 
     /* "Fresh as of" needs a comparison since the connect: before it, the
-     * watermark says nothing about what happened while we were apart. */
-    if (mark != NULL && !due_any(r)) {
+     * watermark says nothing about what happened while we were apart.  Nor is
+     * a replica fresh that is known to differ, until that is repaired. */
+    if (mark != NULL && !due_any(r) && r->differs.count == 0) {
         m.fresh_ns = mark->wall_ns;
         m.seq = mark->tail;
         undone_ended(p, r);

@@ -98,6 +98,27 @@ static void test_what_a_dry_run_found_stays_until_it_is_repaired(void **state)
     fx_free(f);
 }
 
+/* "Fresh as of" would be a lie meanwhile, also to receivers of before. */
+static void test_what_differs_is_not_fresh_until_it_is_repaired(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_put(f, "t", "a", "1");
+    struct fx_peer *r = fx_real_equal(f);
+    fx_beat(f, 2);
+    assert_true(r->store->fresh_ns > 0);
+    memstore_edit(r->store, "t", "a", "2", 1);
+    assert_int_equal(ask(f, r, COMPARE_DRY_RUN, true, false)->different, 1);
+    int64_t then_ns = r->store->fresh_ns;
+    fx_beat(f, 20);
+    assert_int_equal(r->store->fresh_ns, then_ns);
+    (void)ask(f, r, COMPARE_REPAIR, true, false);
+    fx_beat(f, 2);
+    assert_true(r->store->fresh_ns > then_ns);
+    fx_free(f);
+}
+
 /* Somebody else repaired it: a read that finds nothing is proof. */
 static void test_a_verify_that_finds_nothing_ends_it(void **state)
 {
@@ -159,6 +180,7 @@ int main(void)
         cmocka_unit_test(
             test_what_a_verify_found_is_a_state_until_it_is_repaired),
         cmocka_unit_test(test_what_a_dry_run_found_stays_until_it_is_repaired),
+        cmocka_unit_test(test_what_differs_is_not_fresh_until_it_is_repaired),
         cmocka_unit_test(test_a_verify_that_finds_nothing_ends_it),
         cmocka_unit_test(test_what_both_ends_remember_ends_with_equal_digests),
         cmocka_unit_test(test_it_outlives_the_session),
