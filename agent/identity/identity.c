@@ -18,7 +18,6 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "agent/base/small_file.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
@@ -27,6 +26,7 @@
 #include "store/base/sys.h"
 #include "store/layout/name.h"
 #include "store/layout/own_dir.h"
+#include "store/layout/small_file.h"
 #include "sync/errors/state.h"
 
 enum { RECORD_MAX_BYTES = IDENTITY_PATH_BYTES };
@@ -72,7 +72,7 @@ static int read_id(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
         return err->code;
     }
     char text[128];
-    int n = small_read(meta, "id", text, sizeof text, err);
+    int n = small_read(meta, "id", text, sizeof text, NULL, err);
     if (n < 0) {
         return err_wrap(err, META_DIR);
     }
@@ -134,8 +134,9 @@ static int write_id(int meta, const uint8_t id[IDENTITY_BYTES], struct err *err)
 
     (void)hex_encode(text, id, IDENTITY_BYTES);
     text[IDENTITY_HEX_BYTES - 1] = '\n';
-    int rc =
-        small_write(meta, "id", text, IDENTITY_HEX_BYTES, 0644, false, err);
+    static const struct small_how how = {
+        .mode = 0644, .group = (gid_t)-1, .only_new = true, .durable = true};
+    int rc = small_write(meta, "id", text, IDENTITY_HEX_BYTES, &how, err);
     if (rc == 0) {
         make_claim_file(meta);
     }
@@ -181,14 +182,14 @@ static int write_epoch(int dir_fd, uint64_t epoch, mode_t mode, struct err *err)
     char text[32];
     int n = snprintf(text, sizeof text, "%llu\n", (unsigned long long)epoch);
 
-    return small_write(dir_fd, IDENTITY_EPOCH, text, (size_t)n, mode, true,
-                       err);
+    return small_write(dir_fd, IDENTITY_EPOCH, text, (size_t)n,
+                       SMALL_DURABLE(mode), err);
 }
 
 static int read_epoch(int dir_fd, uint64_t *epoch_out, struct err *err)
 {
     char text[64];
-    int n = small_read(dir_fd, IDENTITY_EPOCH, text, sizeof text, err);
+    int n = small_read(dir_fd, IDENTITY_EPOCH, text, sizeof text, NULL, err);
 
     if (n < 0) {
         return n;
@@ -375,7 +376,7 @@ int identity_recall_any(int state_fd, char path_out[IDENTITY_PATH_BYTES],
                         uint8_t id_out[IDENTITY_BYTES], struct err *err)
 {
     char text[RECORD_MAX_BYTES];
-    int n = small_read(state_fd, IDENTITY_RECORD, text, sizeof text, err);
+    int n = small_read(state_fd, IDENTITY_RECORD, text, sizeof text, NULL, err);
 
     if (n < 0) {
         return err_wrap(err, "state directory");
@@ -432,7 +433,7 @@ int identity_record(int state_fd, const char *path,
         return err_set(err, ERR_TOOBIG, 0, "the path %.80s... is too long",
                        path);
     }
-    int rc =
-        small_write(state_fd, IDENTITY_RECORD, b.data, b.len, 0600, true, err);
+    int rc = small_write(state_fd, IDENTITY_RECORD, b.data, b.len,
+                         SMALL_DURABLE(0600), err);
     return rc < 0 ? err_wrap(err, "state directory") : 0;
 }

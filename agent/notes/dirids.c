@@ -9,11 +9,11 @@
 #include <utlist.h>
 
 #include "agent/base/log.h"
-#include "agent/base/small_file.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/hex.h"
+#include "store/layout/small_file.h"
 
 enum {
     NOTE_MAX_BYTES = 128 * 1024,
@@ -72,8 +72,8 @@ static char *read_note(const struct dirids *s)
     struct err err = {0};
     char *text = malloc(NOTE_MAX_BYTES);
 
-    if (text != NULL &&
-        small_read(s->state_fd, DIRIDS_FILE, text, NOTE_MAX_BYTES, &err) < 0) {
+    if (text != NULL && small_read(s->state_fd, DIRIDS_FILE, text,
+                                   NOTE_MAX_BYTES, NULL, &err) < 0) {
         text[0] = '\0';
     }
     return text;
@@ -151,9 +151,8 @@ void dirids_note(struct dirids *s)
     }
     put_former(s, &b);
     int rc = b.bad ? err_set(&err, ERR_NOMEM, 0, "out of memory")
-                   : small_write(s->state_fd, DIRIDS_FILE,
-                                 b.data != NULL ? (const void *)b.data : "",
-                                 b.len, 0600, true, &err);
+                   : small_write(s->state_fd, DIRIDS_FILE, b.data, b.len,
+                                 SMALL_DURABLE(0600), &err);
     if (rc < 0) {
         log_event(LOG_WARN, "replicas_not_noted", NULL, DR_STATE_DIR,
                   "err=\"%s\"; after a restart of the agent an empty directory "

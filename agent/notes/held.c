@@ -18,12 +18,12 @@
 
 #include "agent/base/log.h"
 #include "agent/base/object.h"
-#include "agent/base/small_file.h"
 #include "agent/config/hint_names.h"
 #include "agent/notes/covered.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
+#include "store/layout/small_file.h"
 
 #define HELD_FILE "held"
 
@@ -46,9 +46,8 @@ void held_note(int state_fd, const struct replicas *all)
         }
     }
     int rc = b.bad ? err_set(&err, ERR_NOMEM, 0, "out of memory")
-                   : small_write(state_fd, HELD_FILE,
-                                 b.data != NULL ? (const void *)b.data : "",
-                                 b.len, 0600, true, &err);
+                   : small_write(state_fd, HELD_FILE, b.data, b.len,
+                                 SMALL_DURABLE(0600), &err);
     if (rc < 0) {
         log_event(LOG_WARN, "brake_not_noted", NULL, DR_STATE_DIR,
                   "err=\"%s\"; a restart of the agent would forget that "
@@ -64,7 +63,7 @@ void held_recall(int state_fd, const struct replica *r)
     char *next;
 
     if (text == NULL ||
-        small_read(state_fd, HELD_FILE, text, NOTE_MAX_BYTES, &err) < 0) {
+        small_read(state_fd, HELD_FILE, text, NOTE_MAX_BYTES, NULL, &err) < 0) {
         return;
     }
     for (char *line = text; *line != '\0'; line = next) {

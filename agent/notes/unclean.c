@@ -15,10 +15,10 @@
 
 #include "agent/base/log.h"
 #include "agent/base/object.h"
-#include "agent/base/small_file.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/hex.h"
+#include "store/layout/small_file.h"
 
 enum { NOTE_MAX_BYTES = 64 * 1024, HEX_BYTES = 2 * BOOT_ID_BYTES + 1 };
 
@@ -41,8 +41,8 @@ static void write_note(const struct unclean *u, bool running)
         }
     }
     int rc = b.bad ? err_set(&err, ERR_NOMEM, 0, "out of memory")
-                   : small_write(u->state_fd, RUNNING_FILE, b.data, b.len, 0600,
-                                 true, &err);
+                   : small_write(u->state_fd, RUNNING_FILE, b.data, b.len,
+                                 SMALL_DURABLE(0600), &err);
     if (rc < 0) {
         log_event(LOG_WARN, "running_not_noted", NULL, DR_STATE_DIR,
                   "err=\"%s\"; a power loss would go unnoticed", err.msg);
@@ -90,8 +90,8 @@ static void read_note(struct unclean *u)
     struct err err = {0};
     char *next;
 
-    if (text == NULL ||
-        small_read(u->state_fd, RUNNING_FILE, text, NOTE_MAX_BYTES, &err) < 0) {
+    if (text == NULL || small_read(u->state_fd, RUNNING_FILE, text,
+                                   NOTE_MAX_BYTES, NULL, &err) < 0) {
         return;
     }
     for (char *line = text; *line != '\0'; line = next) {

@@ -18,6 +18,7 @@
 #include "store/base/quote.h"
 #include "store/base/sys.h"
 #include "store/layout/fresh_age.h"
+#include "store/layout/small_file.h"
 #include "store/lib/drover_impl.h"
 
 _Static_assert((int)DROVER_E_IO == (int)ERR_IO &&
@@ -222,21 +223,18 @@ static int freshness_impl(const struct db *db, struct drover_freshness *out,
     struct drover_freshness f = {.time_ns = 0};
     struct stat st;
     char line[512];
-    CLEANUP(fd_closep)
-    int fd = sys_openat(db->root_fd, META_FRESHNESS,
-                        O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+    int n =
+        small_read(db->root_fd, META_FRESHNESS, line, sizeof line, &st, err);
 
-    if (fd < 0 && errno == ENOENT) {
+    if (n == ERR_NOTFOUND) {
         return err_set(err, ERR_NOTFOUND, 0,
                        "database %s is not a replica, or never caught up "
                        "with its primary",
                        QUOTED(db->path, strlen(db->path)));
     }
-    ssize_t n = fd < 0 ? -1 : sys_read(fd, line, sizeof line - 1);
-    if (n < 0 || fstat(fd, &st) < 0) {
-        return err_sys(err, errno, "read %s", META_FRESHNESS);
+    if (n < 0) {
+        return n;
     }
-    line[n] = '\0';
     if (!field(line, "db", f.db, sizeof f.db) ||
         !field(line, "state", f.state, sizeof f.state) ||
         !number_field(line, "epoch", &f.epoch) ||

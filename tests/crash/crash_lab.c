@@ -268,13 +268,12 @@ static void add_file(struct tree *t, const char *full, const char *shown)
     add_line(t, line);
 }
 
-/* Of writers of values, or of small files ("index.new", "id.tmp123"). */
+/* Of writers of values, or of small files ("index.new", "id.123.new"). */
 static bool is_temp(const char *name)
 {
     size_t n = strlen(name);
 
-    return name_is_temp(name) || strstr(name, ".tmp") != NULL ||
-           (n > 4 && strcmp(name + n - 4, ".new") == 0);
+    return name_is_temp(name) || (n > 4 && strcmp(name + n - 4, ".new") == 0);
 }
 
 /* What is left over is removed when it is old enough. */

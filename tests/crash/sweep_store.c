@@ -25,6 +25,7 @@
 #include "crash_lab.h"
 #include "store/base/cleanup.h"
 #include "store/layout/install.h"
+#include "store/layout/small_file.h"
 #include "store/lib/drover.h"
 #include "sync/index/index.h"
 #include "sync/replica/meta/meta.h"
@@ -488,7 +489,7 @@ static int write_ident(void)
 static int write_freshness(void)
 {
     CLEANUP(fd_closep) int state = open_below("state");
-    struct meta_write how = {
+    struct small_how how = {
         .mode = 0640, .group = (gid_t)-1, .set_mtime = true, .mtime_ns = 5};
     struct err e = {0};
 

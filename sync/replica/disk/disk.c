@@ -633,8 +633,8 @@ int disk_report_applied(struct disk *d, uint64_t *seen, struct err *err)
     char text[META_TEXT_MAX];
     int n = snprintf(text, sizeof text, "changes=%" PRIu64 " time=%jd\n", now,
                      (intmax_t)time(NULL));
-    struct meta_write how = {.mode = d->modes.file_mode,
-                             .group = d->modes.group};
+    struct small_how how = {.mode = d->modes.file_mode,
+                            .group = d->modes.group};
 
     return numbered(
         meta_replace(d->meta.fd, META_FILE_APPLIED, text, (size_t)n, &how, err),

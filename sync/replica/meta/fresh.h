@@ -26,7 +26,7 @@ enum { FRESH_RELAXED_S = 5 };
 struct fresh {
     int meta_fd; /* borrowed */
     int sync_fd; /* of our own: a file system tells an error once to each */
-    struct meta_write how;
+    struct small_how how;
     const atomic_uint_fast64_t *changes; /* grows with each change here */
     bool relaxed;
     pthread_mutex_t mutex;      /* guards what follows, and the file */

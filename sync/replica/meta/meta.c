@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * meta: see meta.h.  The temporary name of meta_replace() is the file's name
- * with ".new"; only the holder of the session lock writes the same file twice
- * at a time (takeover is the exception: it brings its own name).
+ * meta: see meta.h.  Only the holder of the session lock writes a file by
+ * meta_replace(), which has one temporary name per file (takeover is the
+ * exception: it brings its own name).
  */
 #include "sync/replica/meta/meta.h"
 
@@ -24,6 +24,7 @@
 #include "store/layout/fresh_age.h"
 #include "store/layout/newfile.h"
 #include "store/layout/own_dir.h"
+#include "store/layout/small_file.h"
 #include "store/layout/walk.h"
 #include "sync/replica/meta/inside.h"
 
@@ -242,110 +243,20 @@ void meta_sweep(int meta_fd)
     (void)closedir(dir);
 }
 
-/* Owner and group of META_DIR, for what root writes there. */
-static int give_like_dir(int fd, int meta_fd)
-{
-    struct stat dir, st;
-
-    if (fstat(meta_fd, &dir) != 0 || fstat(fd, &st) != 0) {
-        return errno;
-    }
-    if ((st.st_uid != dir.st_uid || st.st_gid != dir.st_gid) &&
-        fchown(fd, dir.st_uid, dir.st_gid) != 0) {
-        return errno;
-    }
-    return 0;
-}
-
-static int fill(int fd, int meta_fd, const void *text, size_t len,
-                const struct meta_write *how)
-{
-    int sys = sys_write_all(fd, text, len) == 0 ? 0 : errno;
-
-    if (sys == 0 && how->like_dir) {
-        sys = give_like_dir(fd, meta_fd);
-    }
-    if (sys != 0) {
-        return sys;
-    }
-    if (how->group != (gid_t)-1 && fchown(fd, (uid_t)-1, how->group) != 0) {
-        return errno;
-    }
-    if (fchmod(fd, how->mode) != 0) {
-        return errno;
-    }
-    if (how->set_mtime) {
-        struct timespec ts[2] = {
-            {.tv_nsec = UTIME_OMIT},
-            {.tv_sec = (time_t)(how->mtime_ns / NS_PER_S),
-             .tv_nsec = (long)(how->mtime_ns % NS_PER_S)},
-        };
-        if (futimens(fd, ts) != 0) {
-            return errno;
-        }
-    }
-    if ((how->durable || how->whole) && sys_fsync(fd) != 0) {
-        return errno;
-    }
-    return 0;
-}
-
 int meta_replace(int meta_fd, const char *file, const void *text, size_t len,
-                 const struct meta_write *how, struct err *err)
+                 const struct small_how *how, struct err *err)
 {
-    char temp[64];
-    int n = snprintf(temp, sizeof temp, "%s.new", file);
+    int rc = small_write(meta_fd, file, text, len, how, err);
 
-    assert(n > 0 && (size_t)n < sizeof temp);
-    (void)unlinkat(meta_fd, temp, 0);
-    struct newfile f;
-    if (newfile_open(&f, meta_fd, temp, 0600) != 0) {
-        return err_sys(err, errno, "create " META_DIR "/%s", temp);
-    }
-    int sys = fill(f.fd, meta_fd, text, len, how);
-    if (sys == 0 && newfile_place_over(&f, meta_fd, temp, file) != 0) {
-        sys = errno;
-    }
-    newfile_drop(&f, meta_fd, temp);
-    if (sys != 0) {
-        return err_sys(err, sys, "write " META_DIR "/%s", file);
-    }
-    if (how->durable && sys_fsync(meta_fd) != 0) {
-        return err_sys(err, errno, "sync " META_DIR);
-    }
-    return 0;
+    return rc < 0 ? err_wrap(err, META_DIR) : 0;
 }
 
 int meta_read(int meta_fd, const char *file, char *out, size_t room,
               struct stat *st_out, struct err *err)
 {
-    CLEANUP(fd_closep)
-    int fd = sys_openat(meta_fd, file,
-                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int rc = small_read(meta_fd, file, out, room, st_out, err);
 
-    if (fd < 0) {
-        return err_sys(err, errno, "open " META_DIR "/%s", file);
-    }
-    struct stat st;
-    if (fstat(fd, &st) != 0) {
-        return err_sys(err, errno, "stat " META_DIR "/%s", file);
-    }
-    if (!S_ISREG(st.st_mode)) {
-        return err_set(err, ERR_NOTTABLE, 0, META_DIR "/%s is no regular file",
-                       file);
-    }
-    ssize_t len = sys_read_full(fd, out, room);
-    if (len < 0) {
-        return err_sys(err, errno, "read " META_DIR "/%s", file);
-    }
-    if ((size_t)len == room) {
-        return err_set(err, ERR_CORRUPT, 0, META_DIR "/%s is too long", file);
-    }
-    out[len] = '\0';
-    if (st_out != NULL) {
-        *st_out = st;
-    }
-    return 0;
+    return rc < 0 ? err_wrap(err, META_DIR) : 0;
 }
 
 void meta_id_text(const uint8_t id[META_ID_BYTES], char out[META_ID_TEXT])

@@ -26,6 +26,7 @@
 
 #include "store/base/err.h"
 #include "store/layout/db.h"
+#include "store/layout/small_file.h"
 #include "sync/errors/state.h"
 #include "sync/wire/wire.h"
 
@@ -73,22 +74,9 @@ void meta_close(struct meta *m);
  * lock must be held.  What cannot be removed does no harm. */
 void meta_sweep(int meta_fd);
 
-/* How meta_replace() writes. */
-struct meta_write {
-    mode_t mode;
-    gid_t group;    /* (gid_t)-1: leave */
-    bool whole;     /* fsync the file: old or new after a power loss */
-    bool durable;   /* ... and META_DIR: new */
-    bool set_mtime; /* to mtime_ns */
-    bool like_dir; /* give it META_DIR's owner and group: root may be at work */
-    int64_t mtime_ns;
-};
-
-/* Replace a small file by rename. */
+/* small_write() and small_read(), with META_DIR in what they say. */
 int meta_replace(int meta_fd, const char *file, const void *text, size_t len,
-                 const struct meta_write *how, struct err *err) MUSTCHECK;
-/* Read a small file as text with NUL; *st_out may be NULL.  ERR_NOTFOUND,
- * ERR_CORRUPT (longer than `room` less one), ERR_NOTTABLE (a link), ... */
+                 const struct small_how *how, struct err *err) MUSTCHECK;
 int meta_read(int meta_fd, const char *file, char *out, size_t room,
               struct stat *st_out, struct err *err) MUSTCHECK;
 

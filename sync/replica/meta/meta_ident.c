@@ -79,7 +79,7 @@ static bool is_zero(const uint8_t *p, size_t n)
 }
 
 static int ident_write(int meta_fd, const struct meta_ident *ident,
-                       const struct meta_write *how, struct err *err)
+                       const struct small_how *how, struct err *err)
 {
     char hex[META_ID_TEXT], text[META_TEXT_MAX];
 
@@ -108,7 +108,7 @@ static int ident_write(int meta_fd, const struct meta_ident *ident,
 int meta_ident_write(int meta_fd, const struct meta_ident *ident,
                      const struct meta_modes *modes, struct err *err)
 {
-    struct meta_write how = {
+    struct small_how how = {
         .mode = modes->file_mode, .group = modes->group, .durable = true};
 
     return ident_write(meta_fd, ident, &how, err);
@@ -117,10 +117,10 @@ int meta_ident_write(int meta_fd, const struct meta_ident *ident,
 int meta_ident_write_as_owner(int meta_fd, const struct meta_ident *ident,
                               struct err *err)
 {
-    struct meta_write how = {.mode = META_FILE_MODE,
-                             .group = (gid_t)-1,
-                             .durable = true,
-                             .like_dir = true};
+    struct small_how how = {.mode = META_FILE_MODE,
+                            .group = (gid_t)-1,
+                            .durable = true,
+                            .like_dir = true};
 
     return ident_write(meta_fd, ident, &how, err);
 }

@@ -81,7 +81,7 @@ static int write_takeover(const struct session *s, const char *nonce,
     char temp[64];
     (void)snprintf(temp, sizeof temp, META_FILE_TAKEOVER "-%s", nonce);
     /* Root's request is for the receiver's user to read. */
-    struct meta_write how = {
+    struct small_how how = {
         .mode = 0600, .group = (gid_t)-1, .like_dir = geteuid() == 0};
     int rc = meta_replace(s->meta_fd, temp, text, (size_t)n, &how, err);
     if (rc != 0) {

@@ -21,7 +21,7 @@
 #include "sync/replica/disk/old_stage.h"
 #include "sync/replica/role/role.h"
 
-static const struct meta_write small = {
+static const struct small_how small = {
     .mode = 0644, .group = (gid_t)-1, .durable = true, .like_dir = true};
 
 /* --- what is not a primary's --------------------------------------------- */

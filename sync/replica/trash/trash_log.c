@@ -16,8 +16,7 @@
 #include "store/base/hash.h"
 #include "store/base/sys.h"
 #include "store/layout/own_dir.h"
-
-#define LOG_NEW TRASH_LOG ".new"
+#include "store/layout/small_file.h"
 
 enum {
     FIXED_BYTES = 8 + 8 + 8 + 1 + 2 + 1 + 8,
@@ -262,27 +261,6 @@ static int keep_record(void *arg, const struct trash_entry *e)
     return w->out.bad ? ERR_NOMEM : 0;
 }
 
-static int write_new(int dir_fd, const struct buf *b, struct err *err)
-{
-    (void)unlinkat(dir_fd, LOG_NEW, 0);
-    CLEANUP(fd_closep)
-    int fd = openat(dir_fd, LOG_NEW,
-                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-    if (fd < 0) {
-        return err_sys(err, errno, "create " LOG_NEW);
-    }
-    if (sys_write_all(fd, b->data, b->len) != 0) {
-        return err_sys(err, errno, "write " LOG_NEW);
-    }
-    if (sys_fsync(fd) != 0 ||
-        renameat(dir_fd, LOG_NEW, dir_fd, TRASH_LOG) != 0 ||
-        sys_fsync(dir_fd) != 0) {
-        return err_sys(err, errno, "replace " TRASH_LOG);
-    }
-    return 0;
-}
-
 int trash_log_rewrite(int dir_fd, uint64_t *records_out, struct err *err)
 {
     struct rewrite w = {BUF_NULL, 0};
@@ -292,7 +270,8 @@ int trash_log_rewrite(int dir_fd, uint64_t *records_out, struct err *err)
         (void)err_set(err, ERR_NOMEM, 0, "no memory to write " TRASH_LOG);
     }
     if (rc == 0) {
-        rc = write_new(dir_fd, &w.out, err);
+        rc = small_write(dir_fd, TRASH_LOG, w.out.data, w.out.len,
+                         SMALL_DURABLE(0600), err);
     }
     if (rc == 0) {
         *records_out = w.records;

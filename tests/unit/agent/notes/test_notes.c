@@ -14,11 +14,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "agent/base/small_file.h"
 #include "agent/notes/dirids.h"
 #include "agent/notes/held.h"
 #include "agent/notes/unclean.h"
 #include "store/base/clock.h"
+#include "store/layout/small_file.h"
 
 struct agent {
     uv_loop_t loop;
@@ -87,7 +87,7 @@ static const char *note(const char *file)
     static char text[4096];
     struct err err;
 
-    if (small_read(state_fd, file, text, sizeof text, &err) < 0) {
+    if (small_read(state_fd, file, text, sizeof text, NULL, &err) < 0) {
         text[0] = '\0';
     }
     return text;
@@ -97,8 +97,9 @@ static void write_note(const char *file, const char *text)
 {
     struct err err;
 
-    assert_int_equal(
-        small_write(state_fd, file, text, strlen(text), 0600, true, &err), 0);
+    assert_int_equal(small_write(state_fd, file, text, strlen(text),
+                                 SMALL_DURABLE(0600), &err),
+                     0);
 }
 
 /* --- dirids -------------------------------------------------------------- */

@@ -225,10 +225,10 @@ static void freshness_survives_writing_and_reading(void **state)
     struct fixture *f = *state;
     struct meta_freshness out, in = {.epoch = 3, .seq = 88};
     char text[META_TEXT_MAX];
-    struct meta_write how = {.mode = 0640,
-                             .group = (gid_t)-1,
-                             .set_mtime = true,
-                             .mtime_ns = INT64_C(1700000000123456789)};
+    struct small_how how = {.mode = 0640,
+                            .group = (gid_t)-1,
+                            .set_mtime = true,
+                            .mtime_ns = INT64_C(1700000000123456789)};
 
     memcpy(in.state, "streaming", sizeof "streaming");
     size_t len = meta_freshness_text(&in, text);

@@ -65,7 +65,7 @@ static int lock(struct session *s, struct wire_hello h, struct err *err)
 static bool asks(struct pair *p, struct wire_hello h, int64_t silent_ms)
 {
     char text[META_TEXT_MAX], db[META_ID_TEXT], instance[META_ID_TEXT];
-    struct meta_write how = {.mode = 0600, .group = (gid_t)-1};
+    struct small_how how = {.mode = 0600, .group = (gid_t)-1};
 
     assert_int_equal(lock(&p->newcomer, h, &p->f.err), ERR_REFUSED);
     assert_int_equal(p->f.err.id, DR_RECEIVER_BUSY);
