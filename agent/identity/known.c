@@ -3,13 +3,13 @@
  * known: see known.h. */
 #include "agent/identity/known.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/dir.h"
 #include "store/base/sys.h"
 #include "store/layout/walk.h"
 
@@ -47,7 +47,6 @@ bool known_find(const char *dir, const struct db *db, struct known_state *out)
 {
     CLEANUP(fd_closep)
     int fd = sys_open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool found = false;
 
     if (fd < 0) {
         return false;
@@ -56,19 +55,15 @@ bool known_find(const char *dir, const struct db *db, struct known_state *out)
     if (read_state(fd, ".", db, out)) {
         return true;
     }
-    DIR *list = fdopendir(TAKE_FD(fd));
-    if (list == NULL) {
-        return false;
-    }
-    for (const struct dirent *e; !found && (e = readdir(list)) != NULL;) {
+    CLEANUP(dir_end) struct dir list = dir_take(TAKE_FD(fd));
+    for (const struct dirent *e; (e = dir_next(&list)) != NULL;) {
         if (e->d_name[0] != '.' &&
-            read_state(dirfd(list), e->d_name, db, out)) {
+            read_state(dirfd(list.stream), e->d_name, db, out)) {
             (void)snprintf(out->dir, sizeof out->dir, "%s/%s", dir, e->d_name);
-            found = true;
+            return true;
         }
     }
-    (void)closedir(list);
-    return found;
+    return false;
 }
 
 /* --- keys ---------------------------------------------------------------- */

@@ -16,11 +16,10 @@
  */
 #pragma once
 
-#include <dirent.h>
-
 #include "agent/watch/watch.h"
 #include "agent/watch/watch_tree.h"
 #include "store/base/buf.h"
+#include "store/base/dir.h"
 
 /* Why a directory is listed, weakest first. */
 enum list_mode {
@@ -43,7 +42,7 @@ struct listing {
     unsigned parked;    /* times that its directory was not to be found */
     uint64_t parked_at; /* the drain in which that was, last */
     uint64_t number;    /* for wnode.seen; 0: not begun */
-    DIR *dir;
+    struct dir dir;
     bool at_end, failed;
     struct buf batch; /* kind byte, name, NUL; filled by list_read() */
     uv_work_t work;

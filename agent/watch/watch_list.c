@@ -25,6 +25,7 @@
 #include <utlist.h>
 
 #include "agent/watch/watch_impl.h"
+#include "store/base/dir.h"
 #include "store/layout/name.h"
 
 enum {
@@ -40,21 +41,11 @@ static int kind_of(const struct listing *l, const struct dirent *e)
 {
     size_t len;
 
-    if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) {
-        return 0;
-    }
-    unsigned char type = e->d_type;
-    if (type == DT_UNKNOWN) {
-        struct stat st;
-        if (fstatat(dirfd(l->dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-            return 0;
-        }
-        type = S_ISDIR(st.st_mode) ? DT_DIR : DT_REG;
-    }
+    unsigned char type = dir_type(dirfd(l->dir.stream), e->d_name, e->d_type);
     if (type == DT_DIR) {
         return KIND_DIR;
     }
-    if (l->with_keys && name_is_key(e->d_name, &len)) {
+    if (type != DT_UNKNOWN && l->with_keys && name_is_key(e->d_name, &len)) {
         return KIND_KEY;
     }
     return 0;
@@ -67,11 +58,10 @@ static size_t list_read(struct listing *l, size_t max)
     buf_clear(&l->batch);
     size_t i;
     for (i = 0; i < max && !l->at_end && !l->failed; i++) {
-        errno = 0;
-        const struct dirent *e = readdir(l->dir);
+        const struct dirent *e = dir_next(&l->dir);
         if (e == NULL) {
-            l->at_end = errno == 0;
-            l->failed = errno != 0;
+            l->at_end = l->dir.sys == 0;
+            l->failed = l->dir.sys != 0;
             break;
         }
         int kind = kind_of(l, e);
@@ -253,12 +243,9 @@ static enum begun list_begin(struct listing *l)
         l->at_end = !l->failed && watch_is_removed(l->node);
         return !l->failed && !l->at_end && list_park(l) ? PARKED : CANNOT;
     }
-    l->dir = fdopendir(fd);
-    l->failed = l->dir == NULL;
-    if (l->dir == NULL) {
-        (void)close(fd);
-    }
-    return l->dir != NULL ? BEGUN : CANNOT;
+    l->dir = dir_take(fd);
+    l->failed = l->dir.stream == NULL;
+    return l->failed ? CANNOT : BEGUN;
 }
 
 /* The first that need not wait for another reading of the queue. */

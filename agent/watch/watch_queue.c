@@ -6,12 +6,11 @@
 #include <utlist.h>
 
 #include "agent/watch/watch_impl.h"
+#include "store/base/dir.h"
 
 void list_free(struct listing *l)
 {
-    if (l->dir != NULL) {
-        (void)closedir(l->dir);
-    }
+    dir_end(&l->dir);
     buf_deinit(&l->batch);
     free(l);
 }

@@ -10,7 +10,6 @@
 #include "store/layout/db.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -19,6 +18,7 @@
 #include <sys/syscall.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/dir.h"
 #include "store/base/quote.h"
 #include "store/base/sys.h"
 #include "store/layout/own_dir.h"
@@ -418,22 +418,13 @@ int table_open(const struct db *db, const void *name, size_t len,
 /* The name of something in the directory; false when there is nothing. */
 static bool first_entry(int dir_fd, const char *name, char out[NAME_MAX + 1])
 {
-    bool found = false;
-    int fd = open_step(dir_fd, name);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    CLEANUP(dir_end) struct dir dir = dir_take(open_step(dir_fd, name));
+    const struct dirent *e = dir_next(&dir);
 
-    if (dir == NULL) {
-        fd_closep(&fd);
-        return false;
+    if (e != NULL) {
+        memcpy(out, e->d_name, strlen(e->d_name) + 1);
     }
-    for (struct dirent *e; !found && (e = readdir(dir)) != NULL;) {
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
-            memcpy(out, e->d_name, strlen(e->d_name) + 1);
-            found = true;
-        }
-    }
-    (void)closedir(dir);
-    return found;
+    return e != NULL;
 }
 
 static bool ends_in_table(const char *path)

@@ -9,7 +9,6 @@
  * root's may be another one than was made, but nothing is lost with it. */
 #include "store/layout/own_dir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/dir.h"
 #include "store/base/quote.h"
 #include "store/base/sys.h"
 
@@ -217,19 +217,9 @@ int own_dir_open_path(const char *path, bool create, struct err *err)
 
 static bool is_empty(int dir_fd)
 {
-    int fd = sys_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    bool empty = dir != NULL;
+    CLEANUP(dir_end) struct dir dir = dir_list(dir_fd, ".");
 
-    if (dir == NULL) {
-        fd_closep(&fd);
-        return false;
-    }
-    for (const struct dirent *e; empty && (e = readdir(dir)) != NULL;) {
-        empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
-    }
-    (void)closedir(dir);
-    return empty;
+    return dir_next(&dir) == NULL && dir.sys == 0;
 }
 
 bool own_dir_is_blank(int fd)

@@ -7,7 +7,6 @@
  */
 #include "store/layout/suspects.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/dir.h"
 #include "store/base/sys.h"
 #include "store/layout/name.h"
 #include "store/layout/placeholder.h"
@@ -35,33 +35,18 @@ struct search {
 static int each_key(struct search *s,
                     int (*fn)(struct search *s, const char *key, size_t len))
 {
-    struct err *err = &s->first;
-    struct err unused;
-    int fd = sys_openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    CLEANUP(dir_end) struct dir dir = dir_list(s->dir_fd, ".");
     int rc = 0;
 
-    err = err->code != 0 ? &unused : err;
-    if (dir == NULL) {
-        (void)err_sys(err, errno, "look for suspects");
-        fd_closep(&fd);
-        return 0;
-    }
-    for (;;) {
-        const struct dirent *e;
+    for (const struct dirent *e; rc == 0 && (e = dir_next(&dir)) != NULL;) {
         size_t len;
-        errno = 0;
-        if (rc != 0 || (e = readdir(dir)) == NULL) {
-            break;
-        }
         if (name_is_key(e->d_name, &len)) {
             rc = fn(s, e->d_name, len);
         }
     }
-    if (rc == 0 && errno != 0) {
-        (void)err_sys(err, errno, "look for suspects");
+    if (dir.sys != 0 && s->first.code == 0) {
+        (void)err_sys(&s->first, dir.sys, "look for suspects");
     }
-    (void)closedir(dir);
     return rc;
 }
 

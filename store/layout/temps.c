@@ -3,13 +3,13 @@
  * temps: see temps.h. */
 #include "store/layout/temps.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/dir.h"
 #include "store/base/sys.h"
 #include "store/layout/name.h"
 #include "store/layout/walk.h"
@@ -40,28 +40,16 @@ static int sweep_one(int dir_fd, const char *name, int64_t before_ns)
 
 int temps_sweep_table(int dir_fd, int64_t before_ns, struct err *err)
 {
-    int fd = sys_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    CLEANUP(dir_end) struct dir dir = dir_list(dir_fd, ".");
     int removed = 0;
 
-    if (dir == NULL) {
-        int sys = errno;
-        fd_closep(&fd);
-        return err_sys(err, sys, "look for temporaries");
-    }
-    for (;;) {
-        errno = 0;
-        const struct dirent *e = readdir(dir);
-        if (e == NULL) {
-            break;
-        }
+    for (const struct dirent *e; (e = dir_next(&dir)) != NULL;) {
         if (name_is_temp(e->d_name)) {
             removed += sweep_one(dir_fd, e->d_name, before_ns);
         }
     }
-    int sys = errno;
-    (void)closedir(dir);
-    return sys != 0 ? err_sys(err, sys, "look for temporaries") : removed;
+    return dir.sys != 0 ? err_sys(err, dir.sys, "look for temporaries")
+                        : removed;
 }
 
 struct sweep {

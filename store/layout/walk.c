@@ -9,7 +9,6 @@
 #include "store/layout/walk.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
+#include "store/base/dir.h"
 #include "store/base/quote.h"
 
 enum { ENTRIES_BYTES = 64 * 1024 };
@@ -81,21 +81,6 @@ static int report_end(struct walk *w, bool is_table, const struct err *why)
 }
 
 /* --- entries ------------------------------------------------------------- */
-
-/* The entry's type, asked for where the filesystem does not tell; DT_UNKNOWN
- * with errno when that fails. */
-static unsigned char type_of(int dir_fd, const struct dirent64 *e)
-{
-    struct stat st;
-
-    if (e->d_type != DT_UNKNOWN) {
-        return e->d_type;
-    }
-    if (fstatat(dir_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-        return DT_UNKNOWN;
-    }
-    return (unsigned char)IFTODT(st.st_mode);
-}
 
 static bool is_skipped(const struct place *at, const char *name)
 {
@@ -186,7 +171,7 @@ static int visit_entry(struct walk *w, struct place *at,
     if (is_skipped(at, e->d_name)) {
         return 0;
     }
-    switch (type_of(at->fd, e)) {
+    switch (dir_type(at->fd, e->d_name, e->d_type)) {
     case DT_REG:
         return visit_file(w, at, e->d_name);
     case DT_DIR:

@@ -5,7 +5,6 @@
  * Names are collected before the first is reported: no directory is open while
  * the caller's function runs, so that it may set, delete and drop freely, and
  * sorting costs nothing extra. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "store/base/buf.h"
+#include "store/base/dir.h"
 #include "store/base/quote.h"
 #include "store/base/sys.h"
 #include "store/layout/suspects.h"
@@ -121,41 +121,13 @@ typedef int (*entry_fn)(void *arg, int dir_fd, const struct dirent *e,
 /* Call `fn` for each entry besides "." and ".."; non-zero stops. */
 static int each_entry(int dir_fd, entry_fn fn, void *arg, struct err *err)
 {
-    int fd = sys_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    CLEANUP(dir_end) struct dir dir = dir_list(dir_fd, ".");
     int rc = 0;
 
-    if (dir == NULL) {
-        rc = err_sys(err, errno, "list the directory");
-        fd_closep(&fd);
-        return rc;
+    for (const struct dirent *e; rc == 0 && (e = dir_next(&dir)) != NULL;) {
+        rc = fn(arg, dir_fd, e, err);
     }
-    while (rc == 0) {
-        errno = 0;
-        const struct dirent *e = readdir(dir);
-        if (e == NULL) {
-            rc = errno != 0 ? err_sys(err, errno, "list the directory") : 0;
-            break;
-        }
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
-            rc = fn(arg, dir_fd, e, err);
-        }
-    }
-    (void)closedir(dir);
-    return rc;
-}
-
-static unsigned char type_of(int dir_fd, const struct dirent *e)
-{
-    struct stat st;
-
-    if (e->d_type != DT_UNKNOWN) {
-        return e->d_type;
-    }
-    if (fstatat(dir_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-        return DT_UNKNOWN;
-    }
-    return (unsigned char)IFTODT(st.st_mode);
+    return dir.sys != 0 ? err_sys(err, dir.sys, "list the directory") : rc;
 }
 
 struct key_search {
@@ -172,7 +144,7 @@ static int add_key(void *arg, int dir_fd, const struct dirent *e,
     if (!name_is_key(e->d_name, &len) || len < s->prefix.len ||
         (s->prefix.len > 0 &&
          memcmp(e->d_name, s->prefix.data, s->prefix.len) != 0) ||
-        type_of(dir_fd, e) != DT_REG) {
+        dir_type(dir_fd, e->d_name, e->d_type) != DT_REG) {
         return 0;
     }
     return names_add(s->names, e->d_name, len) ? 0 : no_memory(err);
@@ -382,7 +354,7 @@ static int check_entry(void *arg, int dir_fd, const struct dirent *e,
     size_t len;
 
     (void)arg;
-    if (type_of(dir_fd, e) == DT_REG &&
+    if (dir_type(dir_fd, e->d_name, e->d_type) == DT_REG &&
         (name_is_key(e->d_name, &len) || name_is_temp(e->d_name))) {
         return 0;
     }

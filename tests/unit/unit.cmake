@@ -64,7 +64,7 @@ function(drover_wrap name)
   target_link_options(${name} PRIVATE ${ARGN})
 endfunction()
 
-drover_unit(store/base buf clock digest err hash hex json_out quote rand sys units)
+drover_unit(store/base buf clock digest dir err hash hex json_out quote rand sys units)
 drover_unit(store/layout copy db fresh_age install lock name own_dir passed placeholder read share small_file startemp suspects temps value walk)
 drover_unit(store/lib drover)
 drover_unit(sync/errors hint state)
@@ -100,6 +100,7 @@ target_compile_definitions(unit_sync_wire_protocol_doc PRIVATE
 
 # Each call is interrupted, and moves a few bytes.
 drover_wrap(unit_store_base_sys read pread write pwrite fsync)
+drover_wrap(unit_store_base_dir readdir)
 # The test comes between an open and its lock.
 drover_wrap(unit_store_layout_value flock)
 drover_wrap(unit_store_layout_placeholder flock statx clock_real_ns clock_mono_ns

@@ -19,6 +19,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
+#include "store/base/dir.h"
 #include "store/base/quote.h"
 #include "store/base/sys.h"
 #include "store/layout/install.h"
@@ -84,10 +85,7 @@ int disk_keep_trash(struct disk *d, const struct trash_settings *set,
 
 static void drop_end(struct disk *d)
 {
-    if (d->drop.dir != NULL) {
-        (void)closedir(d->drop.dir);
-    }
-    d->drop.dir = NULL;
+    dir_end(&d->drop.dir);
     d->drop.busy = false;
 }
 
@@ -257,21 +255,19 @@ static int op_table_make(void *ctx, struct bytes table, struct err *err)
  * dropping a large table reads it once. */
 static int drop_begin(struct disk *d, struct bytes table, struct err *err)
 {
-    if (d->drop.dir != NULL && d->drop.len == table.len &&
+    if (d->drop.dir.stream != NULL && d->drop.len == table.len &&
         memcmp(d->drop.name, table.p, table.len) == 0) {
         return 0;
     }
     drop_end(d);
-    CLEANUP(fd_closep)
     int fd = table_open(&d->meta.db, table.p, table.len, NULL, NULL, err);
     if (fd < 0) {
         return fd;
     }
-    d->drop.dir = fdopendir(fd);
-    if (d->drop.dir == NULL) {
-        return err_sys(err, errno, "read the table");
+    d->drop.dir = dir_take(fd);
+    if (d->drop.dir.sys != 0) {
+        return err_sys(err, d->drop.dir.sys, "read the table");
     }
-    (void)TAKE_FD(fd);
     assert(table.len <= sizeof d->drop.name);
     memcpy(d->drop.name, table.p, table.len);
     d->drop.len = table.len;
@@ -285,17 +281,9 @@ static int drop_begin(struct disk *d, struct bytes table, struct err *err)
 static int drop_next(struct disk *d, bool force, char *key_out, size_t *key_len,
                      uint32_t *pid_out, char comm[16], struct err *err)
 {
-    int fd = dirfd(d->drop.dir);
+    int fd = dirfd(d->drop.dir.stream);
 
-    for (;;) {
-        errno = 0;
-        const struct dirent *e = readdir(d->drop.dir);
-        if (e == NULL && errno != 0) {
-            return err_sys(err, errno, "read the table");
-        }
-        if (e == NULL) {
-            break;
-        }
+    for (const struct dirent *e; (e = dir_next(&d->drop.dir)) != NULL;) {
         if (name_is_temp(e->d_name)) {
             if (unlinkat(fd, e->d_name, 0) != 0 && errno != ENOENT &&
                 errno != EISDIR) {
@@ -328,6 +316,9 @@ static int drop_next(struct disk *d, bool force, char *key_out, size_t *key_len,
         *key_len = len;
         changed(d);
         return TABLE_DROP_MORE;
+    }
+    if (d->drop.dir.sys != 0) {
+        return err_sys(err, d->drop.dir.sys, "read the table");
     }
     if (!d->drop.busy) {
         return TABLE_DROP_DONE;

@@ -10,10 +10,10 @@
  */
 #pragma once
 
-#include <dirent.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "store/base/dir.h"
 #include "sync/receiver/receiver.h"
 #include "sync/replica/disk/holders.h"
 #include "sync/replica/disk/stages.h"
@@ -44,7 +44,7 @@ struct disk {
     struct {
         char name[TABLE_MAX_BYTES];
         size_t len;
-        DIR *dir;            /* NULL: no table is being dropped */
+        struct dir dir;      /* none: no table is being dropped */
         bool busy;           /* a locked key was passed by */
         struct stat busy_st; /* the last such key */
     } drop;

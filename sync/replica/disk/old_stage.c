@@ -3,13 +3,14 @@
  * old_stage: see old_stage.h. */
 #include "sync/replica/disk/old_stage.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "store/base/cleanup.h"
+#include "store/base/dir.h"
 #include "store/base/sys.h"
 #include "store/layout/name.h"
 
@@ -24,33 +25,14 @@ static bool is_part(const char *name)
 static int each_entry(int at, const char *name,
                       int (*fn)(int fd, const char *name, void *arg), void *arg)
 {
-    int fd = sys_openat(at, name,
-                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
-
-    if (fd < 0) {
-        return errno;
-    }
-    DIR *dir = fdopendir(fd);
-    if (dir == NULL) {
-        int sys = errno;
-        (void)close(fd);
-        return sys;
-    }
+    CLEANUP(dir_end) struct dir dir = dir_list(at, name);
     int first = 0;
-    for (;;) {
-        errno = 0;
-        const struct dirent *e = readdir(dir);
-        if (e == NULL) {
-            first = first != 0 ? first : errno;
-            break;
-        }
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
-            int sys = fn(dirfd(dir), e->d_name, arg);
-            first = first != 0 ? first : sys;
-        }
+
+    for (const struct dirent *e; (e = dir_next(&dir)) != NULL;) {
+        int sys = fn(dirfd(dir.stream), e->d_name, arg);
+        first = first != 0 ? first : sys;
     }
-    (void)closedir(dir);
-    return first;
+    return first != 0 ? first : dir.sys;
 }
 
 static int sweep_one(int fd, const char *name, void *arg)

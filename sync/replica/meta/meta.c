@@ -7,7 +7,6 @@
 #include "sync/replica/meta/meta.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -19,6 +18,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
+#include "store/base/dir.h"
 #include "store/base/hex.h"
 #include "store/base/sys.h"
 #include "store/layout/fresh_age.h"
@@ -227,20 +227,13 @@ static bool is_left_over(int meta_fd, const char *name)
 
 void meta_sweep(int meta_fd)
 {
-    CLEANUP(fd_closep)
-    int fd = sys_openat(meta_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    CLEANUP(dir_end) struct dir dir = dir_list(meta_fd, ".");
 
-    if (dir == NULL) {
-        return;
-    }
-    (void)TAKE_FD(fd);
-    for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
+    for (const struct dirent *e; (e = dir_next(&dir)) != NULL;) {
         if (is_left_over(meta_fd, e->d_name)) {
             (void)unlinkat(meta_fd, e->d_name, 0);
         }
     }
-    (void)closedir(dir);
 }
 
 int meta_replace(int meta_fd, const char *file, const void *text, size_t len,

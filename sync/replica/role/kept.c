@@ -3,7 +3,6 @@
  * kept: see kept.h. */
 #include "sync/replica/role/kept.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/dir.h"
 #include "store/base/sys.h"
 #include "store/layout/walk.h"
 
@@ -55,17 +55,6 @@ static int open_dir(int at, const char *name)
 {
     return sys_openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
                       0);
-}
-
-static DIR *list(int dir_fd)
-{
-    int fd = open_dir(dir_fd, ".");
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-
-    if (dir == NULL) {
-        fd_closep(&fd);
-    }
-    return dir;
 }
 
 /* A regular file; -1 with errno. */
@@ -134,24 +123,12 @@ static int by_name(const void *a, const void *b)
     return d != 0 ? d : (x->len > y->len) - (x->len < y->len);
 }
 
-/* NULL at the end, or with an error in *rc: a list that broke off is none. */
-static const struct dirent *next_of(DIR *dir, int *rc, struct err *err)
-{
-    errno = 0;
-    const struct dirent *e = readdir(dir);
-    if (e == NULL && errno != 0) {
-        *rc = err_sys(err, errno, "list");
-    }
-    return e;
-}
-
 static int read_tables(struct kept *k, struct err *err)
 {
-    DIR *dir = list(k->fd);
-    int rc = dir == NULL ? err_sys(err, errno, "list") : 0;
+    CLEANUP(dir_end) struct dir dir = dir_list(k->fd, ".");
+    int rc = 0;
 
-    for (const struct dirent *e;
-         rc == 0 && (e = next_of(dir, &rc, err)) != NULL;) {
+    for (const struct dirent *e; rc == 0 && (e = dir_next(&dir)) != NULL;) {
         if (!is_number(e->d_name)) {
             continue;
         }
@@ -164,8 +141,8 @@ static int read_tables(struct kept *k, struct err *err)
         rc = read_name(k, t, err);
         k->count += rc == 0;
     }
-    if (dir != NULL) {
-        (void)closedir(dir);
+    if (dir.sys != 0) {
+        rc = err_sys(err, dir.sys, "list");
     }
     if (rc == 0 && k->count > 1) {
         qsort(k->tables, k->count, sizeof *k->tables, by_name);
@@ -261,23 +238,17 @@ static int each_as_database(struct kept *k, struct each *e)
 static int each_of_table(const struct kept *k, const struct kept_table *t,
                          const struct each *e)
 {
-    CLEANUP(fd_closep) int at = open_dir(k->fd, t->number);
-    DIR *dir = at >= 0 ? list(at) : NULL;
+    CLEANUP(dir_end) struct dir dir = dir_list(k->fd, t->number);
     size_t len;
     int rc = 0;
 
-    if (dir == NULL) {
-        return err_sys(e->err, errno, "list %s", t->number);
-    }
-    for (const struct dirent *d;
-         rc == 0 && (d = next_of(dir, &rc, e->err)) != NULL;) {
+    for (const struct dirent *d; rc == 0 && (d = dir_next(&dir)) != NULL;) {
         if (is_value(d->d_name, &len)) {
             rc = give(e, bytes_of(t->name, t->len), bytes_of(d->d_name, len),
-                      at, d->d_name);
+                      dirfd(dir.stream), d->d_name);
         }
     }
-    (void)closedir(dir);
-    return rc;
+    return dir.sys != 0 ? err_sys(e->err, dir.sys, "list %s", t->number) : rc;
 }
 
 int kept_each(struct kept *k, kept_fn fn, void *arg, struct err *err)

@@ -12,7 +12,6 @@
  * then it is for its maker alone.  Everything is reached through descriptors
  * that follow no link: root may be at work in a directory that belongs to
  * somebody else. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/dir.h"
 #include "store/base/sys.h"
 #include "store/layout/name.h"
 #include "store/layout/newfile.h"
@@ -49,29 +49,13 @@ static int remove_tree(int at, const char *name, int depth, struct err *err);
 
 static int remove_entries(int fd, int depth, struct err *err)
 {
-    DIR *dir = fdopendir(fd);
+    CLEANUP(dir_end) struct dir dir = dir_take(fd);
     int rc = 0;
 
-    if (dir == NULL) {
-        rc = err_sys(err, errno, "list");
-        (void)close(fd);
-        return rc;
+    for (const struct dirent *e; rc == 0 && (e = dir_next(&dir)) != NULL;) {
+        rc = remove_tree(dirfd(dir.stream), e->d_name, depth + 1, err);
     }
-    while (rc == 0) {
-        errno = 0;
-        const struct dirent *e = readdir(dir);
-        if (e == NULL) {
-            rc = errno != 0 ? err_sys(err, errno, "list") : 0;
-            break;
-        }
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) {
-            continue;
-        }
-        rc = remove_tree(dirfd(dir), e->d_name, depth + 1, err);
-    }
-    (void)closedir(dir);
-
-    return rc;
+    return dir.sys != 0 ? err_sys(err, dir.sys, "list") : rc;
 }
 
 static int remove_tree(int at, const char *name, int depth, struct err *err)
@@ -270,16 +254,9 @@ int role_kept_next(int meta_fd, uint64_t after, uint64_t *epoch_out,
                    struct err *err)
 {
     uint64_t best = 0;
-    int fd = open_dir(meta_fd, ".");
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    CLEANUP(dir_end) struct dir dir = dir_list(meta_fd, ".");
 
-    if (dir == NULL) {
-        int rc = err_sys(err, errno, "list " META_DIR);
-        fd_closep(&fd);
-        return rc;
-    }
-    errno = 0;
-    for (const struct dirent *e; (e = readdir(dir)) != NULL; errno = 0) {
+    for (const struct dirent *e; (e = dir_next(&dir)) != NULL;) {
         uint64_t epoch;
         char end;
         if (sscanf(e->d_name, META_KEPT "%" SCNu64 "%c", &epoch, &end) == 1 &&
@@ -287,11 +264,8 @@ int role_kept_next(int meta_fd, uint64_t after, uint64_t *epoch_out,
             best = epoch;
         }
     }
-    int rc = errno != 0 ? err_sys(err, errno, "list " META_DIR) : 0;
-
-    (void)closedir(dir);
-    if (rc < 0) {
-        return rc;
+    if (dir.sys != 0) {
+        return err_sys(err, dir.sys, "list " META_DIR);
     }
     if (best == 0) {
         return err_set(err, ERR_NOTFOUND, 0, "no values are kept");

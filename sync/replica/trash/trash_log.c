@@ -3,7 +3,6 @@
  * trash_log: see trash_log.h. */
 #include "sync/replica/trash/trash_log.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
+#include "store/base/dir.h"
 #include "store/base/hash.h"
 #include "store/base/sys.h"
 #include "store/layout/own_dir.h"
@@ -186,19 +186,13 @@ static int by_id(const void *a, const void *b)
 static int each_unnamed(int dir_fd, struct ids *seen, trash_fn fn, void *arg,
                         struct err *err)
 {
-    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    CLEANUP(dir_end) struct dir dir = dir_list(dir_fd, ".");
     int rc = 0;
 
-    if (dir == NULL) {
-        rc = err_sys(err, errno, "list " TRASH_DIR);
-        fd_closep(&fd);
-        return rc;
-    }
     if (seen->n > 1) {
         qsort(seen->id, seen->n, sizeof *seen->id, by_id);
     }
-    for (const struct dirent *e; rc == 0 && (e = readdir(dir)) != NULL;) {
+    for (const struct dirent *e; rc == 0 && (e = dir_next(&dir)) != NULL;) {
         struct trash_entry u = {.named = false};
         struct stat st;
         char *end = NULL;
@@ -213,8 +207,7 @@ static int each_unnamed(int dir_fd, struct ids *seen, trash_fn fn, void *arg,
         u.size = (uint64_t)st.st_size;
         rc = fn(arg, &u);
     }
-    (void)closedir(dir);
-    return rc;
+    return dir.sys != 0 ? err_sys(err, dir.sys, "list " TRASH_DIR) : rc;
 }
 
 int trash_each(int dir_fd, trash_fn fn, void *arg, struct err *err)
