@@ -27,7 +27,7 @@
 #include "agent/config/config_text.h"
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
-#include "store/layout/own_dir.h"
+#include "store/files/own_dir.h"
 
 static char *print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

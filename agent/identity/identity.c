@@ -24,9 +24,9 @@
 #include "store/base/hex.h"
 #include "store/base/rand.h"
 #include "store/base/sys.h"
+#include "store/files/own_dir.h"
+#include "store/files/small_file.h"
 #include "store/layout/name.h"
-#include "store/layout/own_dir.h"
-#include "store/layout/small_file.h"
 #include "sync/errors/state.h"
 
 enum { RECORD_MAX_BYTES = IDENTITY_PATH_BYTES };

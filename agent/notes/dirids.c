@@ -13,7 +13,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/hex.h"
-#include "store/layout/small_file.h"
+#include "store/files/small_file.h"
 
 enum {
     NOTE_MAX_BYTES = 128 * 1024,

@@ -23,7 +23,7 @@
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
-#include "store/layout/small_file.h"
+#include "store/files/small_file.h"
 
 #define HELD_FILE "held"
 

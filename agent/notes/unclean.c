@@ -18,7 +18,7 @@
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/hex.h"
-#include "store/layout/small_file.h"
+#include "store/files/small_file.h"
 
 enum { NOTE_MAX_BYTES = 64 * 1024, HEX_BYTES = 2 * BOOT_ID_BYTES + 1 };
 

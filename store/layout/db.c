@@ -21,7 +21,7 @@
 #include "store/base/dir.h"
 #include "store/base/quote.h"
 #include "store/base/sys.h"
-#include "store/layout/own_dir.h"
+#include "store/files/own_dir.h"
 
 enum {
     DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW,

@@ -134,23 +134,6 @@ static int take_target(int dir_fd, const char *file, bool force, int *fd_out,
                  : lock_target(dir_fd, file, fd_out, st_out, err);
 }
 
-/* Give `from` the name `to`, which must not exist.  0, or -1 with EEXIST when
- * it does. */
-int install_rename_new(int from_fd, const char *from, int to_fd, const char *to)
-{
-    if (renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) == 0) {
-        return 0;
-    }
-    if (errno != EINVAL && errno != ENOSYS) {
-        return -1;
-    }
-    /* A filesystem without it: link() refuses an existing name as well. */
-    if (linkat(from_fd, from, to_fd, to, 0) < 0) {
-        return -1;
-    }
-    return unlinkat(from_fd, from, 0) < 0 && errno != ENOENT ? -1 : 0;
-}
-
 /* One try: INSTALL_DONE, INSTALL_BUSY, ERR_*, or 0: look again. */
 static int install_once(struct newfile *staged, const char *temp, int dir_fd,
                         const char *file, unsigned how, struct stat *st,

@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 
 #include "store/base/err.h"
-#include "store/layout/newfile.h"
+#include "store/files/newfile.h"
 #include "store/layout/value.h"
 
 enum install_result {
@@ -59,10 +59,3 @@ typedef int (*install_remover)(void *arg, int dir_fd, const char *file,
 int install_remove_by(int dir_fd, const void *key, size_t key_len, bool force,
                       install_remover remover, void *arg, struct stat *st_out,
                       struct err *err) MUSTCHECK;
-
-/* Rename `from` to `to`, which must not exist yet: RENAME_NOREPLACE, or link
- * and unlink where the filesystem (or the kernel, or a filter of system calls)
- * lacks it.  Everything in the project that renames, but never over, comes
- * here.  0, or -1 with errno (EEXIST). */
-int install_rename_new(int from_fd, const char *from, int to_fd,
-                       const char *to) MUSTCHECK;

@@ -17,8 +17,8 @@
 #include "store/base/clock.h"
 #include "store/base/quote.h"
 #include "store/base/sys.h"
+#include "store/files/small_file.h"
 #include "store/layout/fresh_age.h"
-#include "store/layout/small_file.h"
 #include "store/lib/drover_impl.h"
 
 _Static_assert((int)DROVER_E_IO == (int)ERR_IO &&

@@ -29,6 +29,7 @@
 #include "store/base/quote.h"
 #include "store/base/rand.h"
 #include "store/base/sys.h"
+#include "store/files/newfile.h"
 #include "store/layout/install.h"
 #include "store/layout/lock.h"
 #include "store/layout/placeholder.h"
@@ -200,7 +201,7 @@ static int64_t left_ms(int64_t deadline_ns)
 
 static int place_new(struct drover_writer *w, const char *file, struct err *err)
 {
-    if (install_rename_new(w->dir_fd, w->temp, w->dir_fd, file) == 0) {
+    if (newfile_rename(w->dir_fd, w->temp, w->dir_fd, file) == 0) {
         return 0;
     }
     if (errno == EEXIST) {

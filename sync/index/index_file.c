@@ -30,7 +30,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/sys.h"
-#include "store/layout/newfile.h"
+#include "store/files/newfile.h"
 #include "sync/index/index.h"
 #include "sync/index/index_impl.h"
 

@@ -11,7 +11,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/sys.h"
-#include "store/layout/own_dir.h"
+#include "store/files/own_dir.h"
 
 static bool owner_differs(const struct perms *want, const struct stat *st)
 {

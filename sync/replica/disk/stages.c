@@ -19,8 +19,8 @@
 #include "store/base/quote.h"
 #include "store/base/rand.h"
 #include "store/base/sys.h"
+#include "store/files/newfile.h"
 #include "store/layout/install.h"
-#include "store/layout/newfile.h"
 #include "store/layout/placeholder.h"
 #include "sync/replica/disk/perms.h"
 

@@ -21,10 +21,10 @@
 #include "store/base/dir.h"
 #include "store/base/hex.h"
 #include "store/base/sys.h"
+#include "store/files/newfile.h"
+#include "store/files/own_dir.h"
+#include "store/files/small_file.h"
 #include "store/layout/fresh_age.h"
-#include "store/layout/newfile.h"
-#include "store/layout/own_dir.h"
-#include "store/layout/small_file.h"
 #include "store/layout/walk.h"
 #include "sync/replica/meta/inside.h"
 

@@ -25,8 +25,8 @@
 #include <sys/types.h>
 
 #include "store/base/err.h"
+#include "store/files/small_file.h"
 #include "store/layout/db.h"
-#include "store/layout/small_file.h"
 #include "sync/errors/state.h"
 #include "sync/wire/wire.h"
 

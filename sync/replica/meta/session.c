@@ -21,8 +21,8 @@
 #include "store/base/clock.h"
 #include "store/base/rand.h"
 #include "store/base/sys.h"
+#include "store/files/own_dir.h"
 #include "store/layout/lock.h"
-#include "store/layout/own_dir.h"
 #include "sync/identity/dirid.h"
 #include "sync/replica/meta/holder.h"
 

@@ -12,7 +12,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
 #include "store/base/sys.h"
-#include "store/layout/own_dir.h"
+#include "store/files/own_dir.h"
 
 enum { COPY_BYTES = 64 * 1024 };
 

@@ -16,8 +16,8 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/sys.h"
+#include "store/files/own_dir.h"
 #include "store/layout/lock.h"
-#include "store/layout/own_dir.h"
 
 static int read_id(int meta_fd, uint8_t out[META_ID_BYTES], struct err *err)
 {

@@ -17,8 +17,8 @@
 #include "store/base/clock.h"
 #include "store/base/sys.h"
 #include "store/base/units.h"
+#include "store/files/newfile.h"
 #include "store/layout/install.h"
-#include "store/layout/newfile.h"
 #include "sync/replica/trash/trash_log.h"
 
 enum { TELL_EVERY_S = 60, LOG_SPARE = 1000 };
@@ -213,7 +213,7 @@ static bool copy_in(const struct trash *t, int dir_fd, const char *file,
 static bool move_in(const struct trash *t, int dir_fd, const char *file,
                     const char *name, const struct stat *st)
 {
-    if (install_rename_new(dir_fd, file, t->dir_fd, name) == 0) {
+    if (newfile_rename(dir_fd, file, t->dir_fd, name) == 0) {
         hide(t, name, st);
         return true;
     }

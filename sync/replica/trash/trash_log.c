@@ -15,8 +15,8 @@
 #include "store/base/dir.h"
 #include "store/base/hash.h"
 #include "store/base/sys.h"
-#include "store/layout/own_dir.h"
-#include "store/layout/small_file.h"
+#include "store/files/own_dir.h"
+#include "store/files/small_file.h"
 
 enum {
     FIXED_BYTES = 8 + 8 + 8 + 1 + 2 + 1 + 8,

@@ -18,7 +18,7 @@
 #include "agent/notes/held.h"
 #include "agent/notes/unclean.h"
 #include "store/base/clock.h"
-#include "store/layout/small_file.h"
+#include "store/files/small_file.h"
 
 struct agent {
     uv_loop_t loop;

@@ -4,6 +4,7 @@
 #include "tests/support/store_fixture.h"
 
 #include "store/base/cleanup.h"
+#include "store/files/newfile.h"
 #include "store/layout/install.h"
 
 /* Of the file "stage". */
@@ -164,9 +165,9 @@ static void rename_new_refuses_an_existing_name(void **state)
 
     put_text(f->fd, "a", "1");
     put_text(f->fd, "b", "2");
-    assert_int_equal(install_rename_new(f->fd, "a", f->fd, "b"), -1);
+    assert_int_equal(newfile_rename(f->fd, "a", f->fd, "b"), -1);
     assert_int_equal(errno, EEXIST);
-    assert_int_equal(install_rename_new(f->fd, "a", f->fd, "c"), 0);
+    assert_int_equal(newfile_rename(f->fd, "a", f->fd, "c"), 0);
     assert_false(exists(f->fd, "a"));
     assert_file(f->fd, "b", "2");
 }

@@ -7,7 +7,7 @@
  * something in a directory he may not write to.  What he can: rename within a
  * directory of his whatever is in it, also root's.  So an empty directory of
  * root's may be another one than was made, but nothing is lost with it. */
-#include "store/layout/own_dir.h"
+#include "store/files/own_dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -251,7 +251,7 @@ bool own_dir_may_change(int at, const struct stat *st)
 }
 
 /* 0, -1 with errno. */
-static int apply_modes(int at, int fd, const struct own_dir *how, bool made)
+static int dress(int at, int fd, const struct own_dir *how, bool made)
 {
     struct stat st, above;
 
@@ -296,7 +296,7 @@ int own_dir_open(int at, const char *name, const struct own_dir *how,
                        name);
     }
     if ((made || (how->renew && own_dir_may_change(at, &st))) &&
-        apply_modes(at, fd, how, made) != 0) {
+        dress(at, fd, how, made) != 0) {
         return err_sys(err, errno, "give %s its owner and mode", name);
     }
     if (made_out != NULL) {

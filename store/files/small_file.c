@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * small_file: see small_file.h. */
-#include "store/layout/small_file.h"
+#include "store/files/small_file.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/sys.h"
-#include "store/layout/newfile.h"
+#include "store/files/newfile.h"
 
 int small_read(int dir_fd, const char *file, char *out, size_t room,
                struct stat *st_out, struct err *err)

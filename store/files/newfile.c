@@ -6,7 +6,7 @@
  * takes Linux 6.10 or CAP_DAC_READ_SEARCH, or by its name in /proc.  Which of
  * them works is asked once, with a link to ".", which exists: EEXIST says that
  * the way there was free. */
-#include "store/layout/newfile.h"
+#include "store/files/newfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,6 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/sys.h"
-#include "store/layout/install.h"
 
 enum { COPY_BYTES = 64 << 20 }; /* at most in one call */
 
@@ -101,10 +100,25 @@ int newfile_give_name(struct newfile *f, int dir_fd, const char *temp)
     return 0;
 }
 
+int newfile_rename(int from_fd, const char *from, int to_fd, const char *to)
+{
+    if (renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) == 0) {
+        return 0;
+    }
+    if (errno != EINVAL && errno != ENOSYS) {
+        return -1;
+    }
+    /* A filesystem without it: link() refuses an existing name as well. */
+    if (linkat(from_fd, from, to_fd, to, 0) < 0) {
+        return -1;
+    }
+    return unlinkat(from_fd, from, 0) < 0 && errno != ENOENT ? -1 : 0;
+}
+
 int newfile_place_new(struct newfile *f, int dir_fd, const char *temp,
                       const char *to)
 {
-    int rc = f->named ? install_rename_new(dir_fd, temp, dir_fd, to)
+    int rc = f->named ? newfile_rename(dir_fd, temp, dir_fd, to)
                       : link_to(f, dir_fd, to);
 
     f->named = f->named && rc != 0;

@@ -4,7 +4,7 @@
  * does meanwhile is tried by tests/confine/test_strangers.c. */
 #include "tests/support/store_fixture.h"
 
-#include "store/layout/own_dir.h"
+#include "store/files/own_dir.h"
 
 enum { OTHER = 54321, THIRD = 54322 };
 

@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 #include "store/base/err.h"
+#include "store/files/newfile.h"
 
 struct newfile {
     int fd;     /* open for reading and writing */
@@ -46,6 +47,13 @@ int newfile_place_new(struct newfile *f, int dir_fd, const char *temp,
  * temporary name then. */
 int newfile_place_over(struct newfile *f, int dir_fd, const char *temp,
                        const char *to) MUSTCHECK;
+
+/* Rename `from` to `to`, which must not exist yet: RENAME_NOREPLACE, or link
+ * and unlink where the filesystem (or the kernel, or a filter of system calls)
+ * lacks it.  Everything in the project that renames, but never over, comes
+ * here.  0, or -1 with errno (EEXIST). */
+int newfile_rename(int from_fd, const char *from, int to_fd,
+                   const char *to) MUSTCHECK;
 
 /* Make `to` hold what `from` does, with its holes.  0, or -1 with errno. */
 int newfile_copy(int from, int to) MUSTCHECK;

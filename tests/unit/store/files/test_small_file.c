@@ -3,7 +3,7 @@
  * Small files: whole, durable, and never two writers' mixture. */
 #include "tests/support/store_fixture.h"
 
-#include "store/layout/small_file.h"
+#include "store/files/small_file.h"
 
 static const struct small_how only_new = {
     .mode = 0600, .group = (gid_t)-1, .only_new = true, .durable = true};
