@@ -3,50 +3,28 @@
  * exchanged: see exchanged.h. */
 #include "agent/base/exchanged.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "store/base/cleanup.h"
-#include "store/base/sys.h"
+#include "store/base/dir.h"
 #include "store/layout/name.h"
-
-static bool is_dir(int dir_fd, const struct dirent *e)
-{
-    struct stat st;
-
-    if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) {
-        return false;
-    }
-    if (e->d_type != DT_UNKNOWN) {
-        return e->d_type == DT_DIR;
-    }
-    return fstatat(dir_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-           S_ISDIR(st.st_mode);
-}
 
 bool exchanged_for_key(int dir_fd, const char *file)
 {
-    CLEANUP(fd_closep)
-    int fd = sys_openat(dir_fd, file,
-                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
-    bool found = false;
+    CLEANUP(dir_end) struct dir dir = dir_list(dir_fd, file);
 
-    if (fd < 0) {
-        return errno == EACCES;
+    if (dir.stream == NULL) {
+        return dir.sys == EACCES || dir.sys == ENOMEM;
     }
-    DIR *dir = fdopendir(fd);
-    if (dir == NULL) {
-        return true;
+    for (const struct dirent *e; (e = dir_next(&dir)) != NULL;) {
+        if (dir_type(dirfd(dir.stream), e->d_name, e->d_type) == DT_DIR) {
+            return false;
+        }
     }
-    int own = TAKE_FD(fd);
-    for (struct dirent *e; !found && (e = readdir(dir)) != NULL;) {
-        found = is_dir(own, e);
-    }
-    (void)closedir(dir);
-    return !found;
+    return true;
 }
 
 /* Of the first part of the path that is no directory. */
