@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/base64.h"
+#include "store/base/buf.h"
+#include "store/base/cleanup.h"
 #include "store/base/quote.h"
 #include "sync/errors/hint.h"
 #include "sync/errors/state.h"
@@ -39,28 +42,11 @@ json_t *object_error_or_null(const struct err *err)
 
 static json_t *base64(struct bytes b)
 {
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *text = malloc(b.len / 3 * 4 + 5);
-    size_t at = 0;
+    CLEANUP(buf_deinit) struct buf text = BUF_NULL;
 
-    if (text == NULL) {
-        return NULL;
-    }
-    for (size_t i = 0; i < b.len; i += 3) {
-        size_t left = b.len - i;
-        unsigned v = (unsigned)b.p[i] << 16;
-        v |= left > 1 ? (unsigned)b.p[i + 1] << 8 : 0;
-        v |= left > 2 ? (unsigned)b.p[i + 2] : 0;
-        text[at++] = digits[v >> 18];
-        text[at++] = digits[v >> 12 & 63];
-        text[at++] = left > 1 ? digits[v >> 6 & 63] : '=';
-        text[at++] = left > 2 ? digits[v & 63] : '=';
-    }
-    json_t *s = json_stringn_nocheck(text, at);
-
-    free(text);
-    return s;
+    base64_encode(&text, b.p, b.len);
+    return text.bad ? NULL
+                    : json_stringn_nocheck((const char *)text.data, text.len);
 }
 
 void object_set_name(json_t *object, const char *field, struct bytes name)

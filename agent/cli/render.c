@@ -9,34 +9,11 @@
 #include <string.h>
 
 #include "agent/cli/render_field.h"
+#include "store/base/base64.h"
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
 
 /* --- names --------------------------------------------------------------- */
-
-static int digit_of(char c)
-{
-    static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop"
-                                 "qrstuvwxyz0123456789+/";
-    const char *at = c != '\0' ? strchr(DIGITS, c) : NULL;
-
-    return at != NULL ? (int)(at - DIGITS) : -1;
-}
-
-static void put_base64(struct buf *out, const char *text)
-{
-    unsigned bits = 0;
-    unsigned have = 0;
-
-    for (; digit_of(*text) >= 0; text++) {
-        bits = (bits << 6 | (unsigned)digit_of(*text)) & 0xFFFFFF;
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            buf_u8(out, (uint8_t)(bits >> have));
-        }
-    }
-}
 
 /* The bytes of "table" or "table_b64"; false when there is neither. */
 static bool put_bytes(struct buf *out, const json_t *object, const char *plain,
@@ -50,7 +27,8 @@ static bool put_bytes(struct buf *out, const json_t *object, const char *plain,
     }
     text = json_object_get(object, coded);
     if (json_is_string(text)) {
-        put_base64(out, json_string_value(text));
+        (void)base64_decode(out, json_string_value(text),
+                            json_string_length(text));
         return true;
     }
     return false;

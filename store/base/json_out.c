@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "store/base/base64.h"
 #include "store/base/quote.h"
 
 static void put_text(struct buf *b, const char *text)
@@ -60,24 +61,6 @@ static void put_string(struct buf *b, const uint8_t *p, size_t len)
         }
         p += n;
         len -= n;
-    }
-    buf_u8(b, '"');
-}
-
-static void put_base64(struct buf *b, const uint8_t *p, size_t len)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "abcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    buf_u8(b, '"');
-    for (size_t i = 0; i < len; i += 3) {
-        uint32_t v = (uint32_t)p[i] << 16;
-        v |= i + 1 < len ? (uint32_t)p[i + 1] << 8 : 0;
-        v |= i + 2 < len ? p[i + 2] : 0U;
-        char quad[4] = {digits[v >> 18], digits[v >> 12 & 63],
-                        i + 1 < len ? digits[v >> 6 & 63] : '=',
-                        i + 2 < len ? digits[v & 63] : '='};
-        buf_put(b, quad, sizeof quad);
     }
     buf_u8(b, '"');
 }
@@ -152,7 +135,8 @@ void json_bytes(struct json_out *j, const char *name, const void *bytes,
     put_string(j->buf, bytes, len);
     if (!quote_is_utf8(bytes, len)) {
         buf_u8(j->buf, ',');
-        buf_printf(j->buf, "\"%s_b64\":", name);
-        put_base64(j->buf, bytes, len);
+        buf_printf(j->buf, "\"%s_b64\":\"", name);
+        base64_encode(j->buf, bytes, len);
+        buf_u8(j->buf, '"');
     }
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/base64.h"
 #include "sync/errors/state.h"
 #include "sync/link/sshkey.h"
 
@@ -66,7 +67,7 @@ static int parse_line(struct known_line *line, char *text, const char *path,
     if (line->kind == KNOWN_PLAIN && strpbrk(line->hosts, "*?!") != NULL) {
         line->kind = KNOWN_PATTERN;
     }
-    if (!sshkey_base64_decode(line->key64, strlen(line->key64), &line->blob) ||
+    if (!base64_decode(&line->blob, line->key64, strlen(line->key64)) ||
         !sshkey_blob_is(line->blob.data, line->blob.len, line->type)) {
         return refuse_line(err, path, line->number,
                            "holds no valid key; correct or remove it");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * sshkey: base64, fingerprints and a look into private key files; see sshkey.h.
+ * sshkey: fingerprints and a look into private key files; see sshkey.h.
  */
 #include "sync/link/sshkey.h"
 
@@ -14,50 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/base/base64.h"
 #include "store/base/cleanup.h"
 #include "store/base/sys.h"
 #include "sync/errors/state.h"
 
-/* --- base64 and fingerprints --------------------------------------------- */
-
-static const char alphabet[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-static int base64_value(char c)
-{
-    const char *at = c != '\0' ? strchr(alphabet, c) : NULL;
-
-    return at != NULL ? (int)(at - alphabet) : -1;
-}
-
-bool sshkey_base64_decode(const char *text, size_t n, struct buf *out)
-{
-    uint32_t bits = 0;
-    unsigned have = 0, digits = 0, pads = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        char c = text[i];
-        if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
-            continue;
-        }
-        if (c == '=') {
-            pads++;
-            continue;
-        }
-        int v = base64_value(c);
-        if (v < 0 || pads > 0) {
-            return false;
-        }
-        bits = (bits << 6) | (uint32_t)v;
-        have += 6;
-        digits++;
-        if (have >= 8) {
-            have -= 8;
-            buf_u8(out, (uint8_t)(bits >> have));
-        }
-    }
-    return !out->bad && pads <= 2 && (digits + pads) % 4 == 0;
-}
+/* --- fingerprints -------------------------------------------------------- */
 
 void sshkey_fingerprint(const void *blob, size_t n,
                         char out[SSHKEY_FINGERPRINT_BYTES])
@@ -239,7 +201,7 @@ static int judge_body(struct sshkey *key, const char *text, bool openssh,
     const char *to = from != NULL ? strstr(from, "-----END ") : NULL;
     int rc;
 
-    if (to == NULL || !sshkey_base64_decode(from, (size_t)(to - from), &body)) {
+    if (to == NULL || !base64_decode(&body, from, (size_t)(to - from))) {
         rc = refuse(err, path, "is damaged: no END line, or not base64");
     } else if (openssh) {
         rc = judge_openssh(key, &body, path, err);
@@ -269,7 +231,7 @@ static int judge_public(struct sshkey *key, const char *text, const char *path,
     struct cur c, name;
 
     key->is_public = true;
-    if (!sshkey_base64_decode(body, strcspn(body, blanks), &key->blob)) {
+    if (!base64_decode(&key->blob, body, strcspn(body, blanks))) {
         return refuse(err, path, "is damaged: no public key in it");
     }
     c = cur_of(key->blob.data, key->blob.len);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * sshkey: what can be said about SSH keys without an SSH library: base64,
+ * sshkey: what can be said about SSH keys without an SSH library:
  * fingerprints, and whether a private key file can be used at all.
  *
  * The check happens before a connection is made, because the library's own
@@ -39,9 +39,6 @@ int sshkey_load(struct sshkey *key_out, const char *path,
                 struct err *err) MUSTCHECK;
 void sshkey_deinit(struct sshkey *key);
 
-/* Appends the decoded bytes; white space is skipped.  False: not base64, or
- * out of memory (out->bad). */
-bool sshkey_base64_decode(const char *text, size_t n, struct buf *out);
 /* "SHA256:..." as ssh-keygen -l shows it. */
 void sshkey_fingerprint(const void *blob, size_t n,
                         char out[SSHKEY_FINGERPRINT_BYTES]);

@@ -219,32 +219,6 @@ static void damaged_files_are_answered_not_crashed_on(void **state)
     }
 }
 
-static void base64_is_decoded_strictly(void **state)
-{
-    static const struct {
-        const char *text, *bytes; /* NULL: refused */
-    } rows[] = {
-        {"", ""},           {"Zg==", "f"},      {"Zm8=", "fo"},
-        {"Zm9v", "foo"},    {"Zm 9\nv", "foo"}, {"Zm9vYg==", "foob"},
-        {"Zg", NULL},       {"Zg=", NULL},      {"Z===", NULL},
-        {"Zm9v=Zg=", NULL}, {"Zm9-", NULL},     {"====", NULL},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct buf b = BUF_NULL;
-        bool ok = sshkey_base64_decode(rows[i].text, strlen(rows[i].text), &b);
-        if (ok != (rows[i].bytes != NULL)) {
-            fail_msg("\"%s\"", rows[i].text);
-        }
-        if (ok && rows[i].bytes[0] != '\0') {
-            assert_int_equal(b.len, strlen(rows[i].bytes));
-            assert_memory_equal(b.data, rows[i].bytes, strlen(rows[i].bytes));
-        }
-        buf_deinit(&b);
-    }
-}
-
 /* Makes dir/name with ssh-keygen; skips where there is none. */
 static void make_key(const char *name, const char *options)
 {
@@ -424,7 +398,6 @@ int main(void)
         cmocka_unit_test(files_that_are_no_text_files_are_refused),
         cmocka_unit_test(a_revoked_key_is_found_by_its_bytes),
         cmocka_unit_test(damaged_files_are_answered_not_crashed_on),
-        cmocka_unit_test(base64_is_decoded_strictly),
         cmocka_unit_test(a_fingerprint_is_the_one_ssh_keygen_shows),
         cmocka_unit_test(a_private_key_is_judged_by_what_it_holds),
         cmocka_unit_test(a_public_key_is_known_as_one),
