@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -24,6 +23,7 @@
 #include "agent/replica/left_out.h"
 #include "store/base/hex.h"
 #include "store/base/quote.h"
+#include "store/base/utc.h"
 #include "sync/errors/state.h"
 
 enum { BLOCKED_MAX = 20 };
@@ -58,17 +58,7 @@ static json_t *micros(int64_t us)
 
 static json_t *moment(int64_t wall_ns)
 {
-    char out[64], whole[32];
-    struct tm tm;
-    time_t seconds = (time_t)(wall_ns / NS_PER_S);
-
-    if (wall_ns <= 0 || gmtime_r(&seconds, &tm) == NULL) {
-        return json_null();
-    }
-    (void)strftime(whole, sizeof whole, "%Y-%m-%dT%H:%M:%S", &tm);
-    (void)snprintf(out, sizeof out, "%s.%03dZ", whole,
-                   (int)(wall_ns % NS_PER_S / NS_PER_MS));
-    return json_string(out);
+    return wall_ns <= 0 ? json_null() : json_string(UTC_TEXT(wall_ns));
 }
 
 static uint64_t resident_bytes(void)

@@ -12,9 +12,9 @@
 #include <uv.h>
 
 #include "agent/config/config.h"
-#include "agent/replica/backoff.h"
 #include "agent/replica/behind.h"
 #include "agent/replica/breaks.h"
+#include "store/base/backoff.h"
 #include "sync/primary/primary.h"
 
 struct attempt;

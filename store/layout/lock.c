@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/sysmacros.h>
 
+#include "store/base/backoff.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
@@ -67,10 +68,7 @@ static bool deadline_wait(struct deadline *p)
         pause = pause < left ? pause : left;
     }
     clock_sleep_ns(pause);
-    p->pause_ns *= 2;
-    if (p->pause_ns > PAUSE_MAX_US * NS_PER_US) {
-        p->pause_ns = PAUSE_MAX_US * NS_PER_US;
-    }
+    p->pause_ns = backoff_doubled(p->pause_ns, 1, PAUSE_MAX_US * NS_PER_US);
     return true;
 }
 

@@ -12,6 +12,7 @@
  */
 #include <string.h>
 
+#include "store/base/backoff.h"
 #include "sync/receiver/receiver_core.h"
 
 enum {
@@ -59,9 +60,9 @@ static void back_off(struct receiver *r, struct change *c, bool at_once)
     if (at_once) {
         c->due_us = now_us;
     } else {
-        c->backoff_us =
-            c->backoff_us == 0 ? BACKOFF_FIRST_US : c->backoff_us * 2;
-        c->backoff_us = c->backoff_us < most ? c->backoff_us : most;
+        c->backoff_us = c->backoff_us == 0
+                            ? BACKOFF_FIRST_US
+                            : backoff_doubled(c->backoff_us, 1, most);
         c->due_us = now_us + c->backoff_us;
     }
     if (c->due_us < r->deferred_due_us) {

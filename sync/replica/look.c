@@ -13,12 +13,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "store/base/buf.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
+#include "store/base/utc.h"
 #include "store/layout/fresh_age.h"
 #include "sync/replica/disk/stages.h"
 #include "sync/replica/meta/session.h"
@@ -153,21 +153,6 @@ static int gather(const struct meta *m, struct facts *f, struct err *err)
     return 0;
 }
 
-char *replica_utc(int64_t ns, char out[REPLICA_UTC_BYTES])
-{
-    struct tm tm;
-    time_t t = (time_t)(ns / NS_PER_S);
-    size_t n = 0;
-
-    if (gmtime_r(&t, &tm) != NULL) {
-        n = strftime(out, REPLICA_UTC_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
-    }
-    (void)snprintf(out + n, REPLICA_UTC_BYTES - n, ".%03dZ",
-                   (int)(ns % NS_PER_S / NS_PER_MS));
-
-    return out;
-}
-
 static void json_string(const char *s)
 {
     size_t n = strlen(s);
@@ -208,7 +193,7 @@ static void print_primary(const struct facts *f, bool json)
 
 static void print_text(const struct facts *f)
 {
-    char id[META_ID_TEXT] = "none yet", since[REPLICA_UTC_BYTES];
+    char id[META_ID_TEXT] = "none yet";
 
     if (f->known) {
         meta_id_text(f->ident.db_id, id);
@@ -225,7 +210,7 @@ static void print_text(const struct facts *f)
                          ? "unknown, for this host's clock was set back"
                          : DURATION_TEXT(f->fresh.age_ns),
                      f->fresh.age_ns == FRESH_AGE_UNKNOWN ? "" : " ago",
-                     replica_utc(f->fresh.fresh_ns, since));
+                     UTC_TEXT(f->fresh.fresh_ns));
     } else if (f->fresh_broken) {
         (void)printf("fresh      unknown: " META_DIR "/" META_FILE_FRESHNESS
                      " makes no sense; the primary's next heartbeat renews "
@@ -234,9 +219,9 @@ static void print_text(const struct facts *f)
         (void)printf("fresh      never synced\n");
     }
     if (f->live > 0) {
-        (void)replica_utc(f->holder.since_s * NS_PER_S, since);
         (void)printf("receiver   live: pid %d since %s (replica %s)\n",
-                     f->holder.pid, since, f->holder.replica);
+                     f->holder.pid, UTC_TEXT(f->holder.since_s * NS_PER_S),
+                     f->holder.replica);
     } else {
         (void)printf("receiver   %s\n", f->live == 0 ? "none" : "unknown");
     }

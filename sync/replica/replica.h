@@ -57,8 +57,5 @@ void replica_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void replica_hint(char *out, const struct err *err);
 /* The error, its number and what to do, on stderr. */
 void replica_say_error(const struct err *err);
-/* A time as 2026-11-21T06:46:23.936Z; returns `out`. */
-enum { REPLICA_UTC_BYTES = 40 };
-char *replica_utc(int64_t ns, char out[REPLICA_UTC_BYTES]);
 /* The exit code that fits a failure. */
 int replica_exit_of(const struct err *err);

@@ -15,6 +15,7 @@
 #include "store/base/clock.h"
 #include "store/base/quote.h"
 #include "store/base/units.h"
+#include "store/base/utc.h"
 #include "sync/replica/replica.h"
 #include "sync/replica/role/restore.h"
 #include "sync/replica/role/role.h"
@@ -67,8 +68,6 @@ static const char *group_name(gid_t gid, char room[32])
 /* What of the old primary is here, and what may be missing. */
 static void report_copy(const struct role_promoted *p)
 {
-    char when[REPLICA_UTC_BYTES];
-
     if (!p->fresh_known) {
         (void)printf("the copy  never was equal to its primary: keys may be "
                      "missing, others old\n");
@@ -77,8 +76,7 @@ static void report_copy(const struct role_promoted *p)
     (void)printf("the copy  has every change made on the old primary before %s "
                  "(its clock),\n"
                  "          up to sequence %" PRIu64 "; its state was %s\n",
-                 replica_utc(p->fresh.fresh_ns, when), p->fresh.seq,
-                 p->fresh.state);
+                 UTC_TEXT(p->fresh.fresh_ns), p->fresh.seq, p->fresh.state);
     if (strcmp(p->fresh.state, "held") == 0) {
         (void)printf("          deletes were held: keys that the old primary "
                      "had deleted are still here\n");

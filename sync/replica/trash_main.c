@@ -17,6 +17,7 @@
 #include "store/base/clock.h"
 #include "store/base/quote.h"
 #include "store/base/units.h"
+#include "store/base/utc.h"
 #include "sync/replica/replica.h"
 #include "sync/replica/role/restore.h"
 #include "sync/replica/trash/trash.h"
@@ -76,15 +77,13 @@ static int list_one(void *arg, const struct trash_entry *e)
 {
     struct choice *c = arg;
     CLEANUP(buf_deinit) struct buf name = BUF_NULL;
-    char utc[REPLICA_UTC_BYTES];
 
     if (!is_chosen(c, e)) {
         return 0;
     }
     put_name(&name, e);
     (void)printf("%016" PRIx64 "  %s  %10s  ", e->id,
-                 replica_utc(e->deleted_s * NS_PER_S, utc),
-                 BYTES_TEXT(e->size));
+                 UTC_TEXT(e->deleted_s * NS_PER_S), BYTES_TEXT(e->size));
     if (!name.bad && name.len > 0) {
         (void)fwrite(name.data, 1, name.len, stdout);
     }

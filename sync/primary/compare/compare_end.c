@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/base/backoff.h"
 #include "sync/primary/primary_impl.h"
 
 enum {
@@ -39,19 +40,15 @@ static void end(struct primary *p, struct compare *c)
 
 static void note_again(struct primary *p, struct repl *r, bool found)
 {
-    int64_t wait_ms = AGAIN_FIRST_MS;
-
     if (!found) {
         r->compare_fails = 0;
         r->compare_after_ms = p->now_ms;
         return;
     }
-    for (unsigned i = 0; i < r->compare_fails && wait_ms < AGAIN_MAX_MS; i++) {
-        wait_ms *= 2;
-    }
-    r->compare_fails++;
     r->compare_after_ms =
-        p->now_ms + (wait_ms < AGAIN_MAX_MS ? wait_ms : AGAIN_MAX_MS);
+        p->now_ms +
+        backoff_doubled(AGAIN_FIRST_MS, r->compare_fails, AGAIN_MAX_MS);
+    r->compare_fails++;
 }
 
 void compare_fail(struct primary *p, struct compare *c, const struct err *err)

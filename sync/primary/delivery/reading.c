@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/base/backoff.h"
 #include "sync/errors/state.h"
 #include "sync/primary/primary_impl.h"
 
@@ -155,12 +156,11 @@ void read_failed(struct primary *p, struct record *rec,
                  const struct read_answer *l)
 {
     read_told_nothing(rec);
-    int64_t wait_ms = l->result == READ_ERROR ? ERROR_FIRST_MS : BUSY_FIRST_MS;
-    int64_t max_ms = l->result == READ_ERROR ? ERROR_MAX_MS : BUSY_MAX_MS;
+    unsigned tries = (unsigned)rec->tries;
+    int64_t wait_ms = l->result == READ_ERROR
+                          ? backoff_doubled(ERROR_FIRST_MS, tries, ERROR_MAX_MS)
+                          : backoff_doubled(BUSY_FIRST_MS, tries, BUSY_MAX_MS);
 
-    for (int i = 0; i < rec->tries && wait_ms < max_ms; i++) {
-        wait_ms *= 2;
-    }
     if (rec->tries < 30) {
         rec->tries++;
     }
@@ -190,7 +190,7 @@ void read_failed(struct primary *p, struct record *rec,
         stalled_changed(p, rec);
     }
     stalled_note(p, rec);
-    read_later(p, rec, wait_ms < max_ms ? wait_ms : max_ms);
+    read_later(p, rec, wait_ms);
 }
 
 /* --- time ---------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/backoff.h"
 #include "store/base/quote.h"
 #include "sync/errors/state.h"
 #include "sync/primary/primary_impl.h"
@@ -110,11 +111,8 @@ void refused_end(struct repl *r, struct flight *f)
 int64_t refused_retry_ms(const struct primary *p, const struct repl *r,
                          const struct flight *f)
 {
-    int64_t wait_ms = REFUSED_FIRST_MS;
-
-    for (int i = 0; i < f->refusals && wait_ms < REFUSED_MAX_MS; i++) {
-        wait_ms *= 2;
-    }
+    int64_t wait_ms = backoff_doubled(REFUSED_FIRST_MS, (unsigned)f->refusals,
+                                      REFUSED_MAX_MS);
     int64_t turn_ms = (int64_t)r->refused * 1000 / REFUSED_PER_S;
     wait_ms = wait_ms > turn_ms ? wait_ms : turn_ms;
     int64_t at_ms = p->now_ms + wait_ms;

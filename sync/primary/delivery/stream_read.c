@@ -5,6 +5,7 @@
  */
 #include <assert.h>
 
+#include "store/base/backoff.h"
 #include "sync/primary/primary_impl.h"
 
 enum {
@@ -19,11 +20,8 @@ enum {
 static void rest(struct primary *p, struct flight *f, int64_t took_ms)
 {
     struct record *rec = f->rec;
-    int64_t wait_ms = REST_MIN_MS;
+    int64_t wait_ms = backoff_doubled(REST_MIN_MS, rec->changed, REST_MAX_MS);
 
-    for (unsigned i = 0; i < rec->changed && wait_ms < REST_MAX_MS; i++) {
-        wait_ms *= 2;
-    }
     f->changed = true;
     f->rest_ms = p->now_ms + (took_ms > wait_ms ? took_ms : wait_ms);
     if (f->rest_ms < p->retry_ms) {

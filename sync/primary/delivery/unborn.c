@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/backoff.h"
 #include "store/layout/startemp.h"
 #include "sync/primary/primary_impl.h"
 
@@ -178,8 +179,7 @@ static void take_out(struct primary *p, struct record *rec, struct unborn *u,
     if (u->next_ms < p->retry_ms) {
         p->retry_ms = u->next_ms;
     }
-    u->pause_ms =
-        u->pause_ms * 2 < PAUSE_MAX_MS ? u->pause_ms * 2 : PAUSE_MAX_MS;
+    u->pause_ms = backoff_doubled(u->pause_ms, 1, PAUSE_MAX_MS);
     rec->tries = 0;
     rec->blocked_ms = 0;
     sender_end_waiting(p, rec);

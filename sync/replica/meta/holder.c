@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "store/base/utc.h"
+
 /* A name from the wire, made fit for a line of text. */
 void holder_printable(struct bytes b, char *out, size_t room)
 {
@@ -113,7 +115,7 @@ static void describe(const struct session *s,
 int holder_refuse(const struct session *s, struct err *err)
 {
     struct session_holder holder;
-    char who[300], since[32] = "";
+    char who[300];
 
     holder_read(s->meta_fd, &holder);
     if (holder.pid != 0 &&
@@ -125,14 +127,10 @@ int holder_refuse(const struct session *s, struct err *err)
         (void)err_set(err, ERR_REFUSED, 0,
                       "another receiver is live on this replica");
     } else {
-        struct tm tm;
-        time_t t = (time_t)holder.since_s;
-        if (gmtime_r(&t, &tm) != NULL) {
-            (void)strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &tm);
-        }
         describe(s, &holder, who, sizeof who);
         (void)err_set(err, ERR_REFUSED, 0, "%s: pid %d since %s (replica %s)",
-                      who, holder.pid, since, holder.replica);
+                      who, holder.pid, UTC_SECOND(holder.since_s),
+                      holder.replica);
     }
     err->id = DR_RECEIVER_BUSY;
     return err->code;

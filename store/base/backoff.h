@@ -15,6 +15,10 @@
 
 #include "store/base/rand.h"
 
+/* `first` (above 0) doubled `times` times, at most `most`: for waits that need
+ * no spreading. */
+int64_t backoff_doubled(int64_t first, unsigned times, int64_t most);
+
 enum { BACKOFF_LASTING_MS = 60 * 1000 };
 
 struct backoff {

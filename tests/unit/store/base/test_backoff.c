@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * backoff: how delays grow, spread and begin anew. */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "agent/replica/backoff.h"
+#include "store/base/backoff.h"
 
 static void delays_double_within_a_quarter_until_the_limit(void **state)
 {
@@ -109,6 +110,16 @@ static void silly_limits_still_give_a_delay(void **state)
     }
 }
 
+static void doubling_ends_at_the_limit_without_overflow(void **state)
+{
+    (void)state;
+    assert_int_equal(backoff_doubled(100, 0, 30000), 100);
+    assert_int_equal(backoff_doubled(100, 3, 30000), 800);
+    assert_int_equal(backoff_doubled(100, 9, 30000), 30000);
+    assert_int_equal(backoff_doubled(100, UINT_MAX, INT64_MAX), INT64_MAX);
+    assert_int_equal(backoff_doubled(50, 1, 20), 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +129,7 @@ int main(void)
         cmocka_unit_test(operator_errors_wait_longest),
         cmocka_unit_test(only_lasting_success_is_success),
         cmocka_unit_test(refused_logins_are_minutes_apart),
+        cmocka_unit_test(doubling_ends_at_the_limit_without_overflow),
         cmocka_unit_test(silly_limits_still_give_a_delay),
     };
 

@@ -2,9 +2,17 @@
  *
  * backoff: see backoff.h.
  */
-#include "agent/replica/backoff.h"
+#include "store/base/backoff.h"
 
 enum { REFUSED_MS = 5 * 60 * 1000, REFUSED_MAX_MS = 30 * 60 * 1000 };
+
+int64_t backoff_doubled(int64_t first, unsigned times, int64_t most)
+{
+    for (; times > 0 && first < most; times--) {
+        first = first > most / 2 ? most : first * 2;
+    }
+    return first < most ? first : most;
+}
 
 struct backoff backoff_of(int64_t first_ms, int64_t max_ms, uint64_t seed)
 {
@@ -39,7 +47,7 @@ int64_t backoff_next_ms(struct backoff *b)
 {
     int64_t nominal_ms = b->next_ms;
 
-    b->next_ms = nominal_ms > b->max_ms / 2 ? b->max_ms : nominal_ms * 2;
+    b->next_ms = backoff_doubled(nominal_ms, 1, b->max_ms);
     return spread(b, nominal_ms);
 }
 
@@ -54,8 +62,7 @@ int64_t backoff_refused_ms(struct backoff *b)
 {
     int64_t nominal_ms = b->refused_ms > b->max_ms ? b->refused_ms : b->max_ms;
 
-    b->refused_ms =
-        b->refused_ms > REFUSED_MAX_MS / 2 ? REFUSED_MAX_MS : b->refused_ms * 2;
+    b->refused_ms = backoff_doubled(b->refused_ms, 1, REFUSED_MAX_MS);
     b->next_ms = b->max_ms;
     return nominal_ms +
            (int64_t)prng_below(&b->prng, (uint64_t)(nominal_ms / 4) + 1);
