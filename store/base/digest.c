@@ -15,6 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+int digest_compare(const void *a, const void *b)
+{
+    return digest_order(*(const struct digest *)a, *(const struct digest *)b);
+}
+
 struct digest digest_from_bytes(const uint8_t bytes[16])
 {
     uint64_t half[2];

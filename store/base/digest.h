@@ -30,6 +30,8 @@ static inline int digest_order(struct digest a, struct digest b)
     }
     return a.lo == b.lo ? 0 : a.lo < b.lo ? -1 : 1;
 }
+/* The same for qsort() and bsearch() of digests, or of what begins with one. */
+int digest_compare(const void *a, const void *b);
 /* From 16 bytes: two little-endian halves, the low one first. */
 struct digest digest_from_bytes(const uint8_t bytes[16]);
 

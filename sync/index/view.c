@@ -62,16 +62,10 @@ int view_add(struct view *v, const struct index_entry *was,
     return 0;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return digest_order(((const struct seen *)a)->name,
-                        ((const struct seen *)b)->name);
-}
-
 void view_close(struct view *v)
 {
     if (v->n > 0) {
-        qsort(v->seen, v->n, sizeof *v->seen, by_name);
+        qsort(v->seen, v->n, sizeof *v->seen, digest_compare);
     }
 }
 

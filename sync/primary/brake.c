@@ -269,16 +269,11 @@ void primary_brake_on(struct primary *p, int replica, uint64_t held,
 
 /* --- deletes seen while they happen -------------------------------------- */
 
-static int by_name(const void *a, const void *b)
-{
-    return digest_order(*(const struct digest *)a, *(const struct digest *)b);
-}
-
 static bool is_approved(const struct brake *b, struct digest name)
 {
     return b->approved_count > 0 &&
            bsearch(&name, b->approved, b->approved_count, sizeof name,
-                   by_name) != NULL;
+                   digest_compare) != NULL;
 }
 
 /* The database's loss cannot be judged now. */
@@ -421,9 +416,9 @@ static uint64_t token_of(const struct held_name *names, size_t n)
 static const struct held_name *find_name(const struct brake *b,
                                          struct digest name)
 {
-    return b->count == 0
-               ? NULL
-               : bsearch(&name, b->names, b->count, sizeof *b->names, by_name);
+    return b->count == 0 ? NULL
+                         : bsearch(&name, b->names, b->count, sizeof *b->names,
+                                   digest_compare);
 }
 
 /* The names that only the replica has, with the batch that first had them;

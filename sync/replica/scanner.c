@@ -333,19 +333,6 @@ struct names_run {
     struct err *err;
 };
 
-static int by_digest(const void *a, const void *b)
-{
-    const struct digest *x = a, *y = b;
-
-    if (x->hi != y->hi) {
-        return x->hi < y->hi ? -1 : 1;
-    }
-    if (x->lo != y->lo) {
-        return x->lo < y->lo ? -1 : 1;
-    }
-    return 0;
-}
-
 static bool is_stopped(const struct names_run *run)
 {
     return __atomic_load_n(&run->rv->scanner.stop_scan, __ATOMIC_RELAXED) != 0;
@@ -362,7 +349,7 @@ static bool wanted(void *arg, struct digest name)
         return true;
     }
     return bsearch(&name, run->job->names, run->job->n, sizeof name,
-                   by_digest) != NULL;
+                   digest_compare) != NULL;
 }
 
 static int hand_over(struct names_run *run, bool last)
@@ -419,7 +406,7 @@ static int run_names(struct receive *rv, const struct scanner_job *job,
 
     run->job = job;
     run->err = err;
-    qsort(job->names, job->n, sizeof *job->names, by_digest);
+    qsort(job->names, job->n, sizeof *job->names, digest_compare);
     bool complete;
     set_busy(rv, true, false, 0);
     int rc = scan_names(&rv->disk.meta.db, index_key(rv->index), wanted, found,

@@ -54,7 +54,7 @@ struct diff *compare_find(const struct compare *c, struct digest name)
 
     return c->diffs_count == 0 ? NULL
                                : bsearch(&want, c->diffs, c->diffs_count,
-                                         sizeof *c->diffs, compare_by_name);
+                                         sizeof *c->diffs, digest_compare);
 }
 
 uint64_t compare_beyond(const struct compare *c)
@@ -92,12 +92,6 @@ void compare_add_name(struct compare *c, enum diff_kind kind, bool is_table,
         name->is_table = is_table;
         c->names_count++;
     }
-}
-
-int compare_by_name(const void *a, const void *b)
-{
-    return digest_order(((const struct diff *)a)->name,
-                        ((const struct diff *)b)->name);
 }
 
 size_t compare_waiting(const struct compare *c)

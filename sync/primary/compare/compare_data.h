@@ -30,8 +30,6 @@ bool compare_copy_name(struct diff_name *out, struct bytes table,
 struct diff *compare_find(const struct compare *c, struct digest name);
 void compare_add_name(struct compare *c, enum diff_kind kind, bool is_table,
                       struct bytes table, struct bytes key);
-/* The order of diffs, for qsort() and bsearch(). */
-int compare_by_name(const void *a, const void *b);
 /* Bytes of names that wait for room in the log. */
 size_t compare_waiting(const struct compare *c);
 /* Forget what was found; its names; all of it. */

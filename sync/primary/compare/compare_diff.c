@@ -38,17 +38,6 @@ static void bit_set(uint8_t *map, unsigned i)
     map[i / 8] = (uint8_t)(map[i / 8] | (1u << (i % 8)));
 }
 
-static int by_first(const void *a, const void *b)
-{
-    return digest_order(*(const struct digest *)a, *(const struct digest *)b);
-}
-
-static int entry_order(const void *a, const void *b)
-{
-    return digest_order(((const struct index_entry *)a)->name,
-                        ((const struct index_entry *)b)->name);
-}
-
 /* --- rounds -------------------------------------------------------------- */
 
 static void count_diffs(struct compare *c)
@@ -80,10 +69,10 @@ static bool all_proven(struct compare *c)
 
     for (size_t i = 0; i < c->diffs_count; i++) {
         struct diff *d = &c->diffs[i];
-        const struct diff *was =
-            c->last_count == 0 ? NULL
-                               : bsearch(d, c->last, c->last_count,
-                                         sizeof *c->last, compare_by_name);
+        const struct diff *was = c->last_count == 0
+                                     ? NULL
+                                     : bsearch(d, c->last, c->last_count,
+                                               sizeof *c->last, digest_compare);
         d->rounds = 1;
         if (was != NULL && was->kind == d->kind &&
             digest_equal(was->here, d->here) &&
@@ -155,7 +144,7 @@ static void round_done(struct primary *p, struct compare *c)
     bool proven, braked;
 
     if (c->diffs_count > 0) {
-        qsort(c->diffs, c->diffs_count, sizeof *c->diffs, compare_by_name);
+        qsort(c->diffs, c->diffs_count, sizeof *c->diffs, digest_compare);
     }
     c->round++;
     if (!compare_repairs(c)) {
@@ -281,7 +270,7 @@ static bool merge_asked(struct primary *p, struct compare *c)
     bool ok = true;
 
     if (c->got_count > 0) {
-        qsort(c->got, c->got_count, sizeof *c->got, by_first);
+        qsort(c->got, c->got_count, sizeof *c->got, digest_compare);
     }
     for (unsigned k = 0; ok && k < c->asked_count; k++) {
         unsigned bucket = c->asked[k];
@@ -303,7 +292,7 @@ static bool merge_asked(struct primary *p, struct compare *c)
             }
         } else {
             if (n > 1) {
-                qsort(here, (size_t)n, sizeof *here, entry_order);
+                qsort(here, (size_t)n, sizeof *here, digest_compare);
             }
             ok = merge(p, c, here, (size_t)n,
                        (const struct digest(*)[2])(c->got + from), at - from);

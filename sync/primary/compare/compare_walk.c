@@ -34,11 +34,6 @@ enum {
     PASS_ROOM = 8192, /* names at a time when nobody is waited for */
 };
 
-static int order_names(const void *a, const void *b)
-{
-    return digest_order(*(const struct digest *)a, *(const struct digest *)b);
-}
-
 /* Position of a name in a member's list, -1 when it is not there. */
 static int64_t position(const struct walk_filter *f, size_t m,
                         struct digest name)
@@ -46,7 +41,7 @@ static int64_t position(const struct walk_filter *f, size_t m,
     const struct digest *at =
         f->names_count[m] == 0 ? NULL
                                : bsearch(&name, f->names[m], f->names_count[m],
-                                         sizeof name, order_names);
+                                         sizeof name, digest_compare);
 
     return at == NULL ? -1 : at - f->names[m];
 }

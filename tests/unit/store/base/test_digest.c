@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -69,9 +70,22 @@ static void values_that_xxh3_takes_for_one_are_two(void **state)
     assert_false(digest_equal(digest_of(a, sizeof a), digest_of(b, sizeof b)));
 }
 
+static void names_are_sorted_high_half_first(void **state)
+{
+    struct digest d[] = {{.lo = 1, .hi = 2}, {.lo = 9, .hi = 1}, {.lo = 2}};
+    struct digest want = {.lo = 9, .hi = 1};
+
+    (void)state;
+    qsort(d, 3, sizeof d[0], digest_compare);
+    assert_int_equal(d[0].lo, 2);
+    assert_int_equal(d[2].lo, 1);
+    assert_ptr_equal(bsearch(&want, d, 3, sizeof d[0], digest_compare), &d[1]);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_are_sorted_high_half_first),
         cmocka_unit_test(a_digest_is_the_head_of_a_sha_256),
         cmocka_unit_test(halves_are_little_endian),
         cmocka_unit_test(pieces_give_what_the_whole_gives),
