@@ -35,10 +35,10 @@ struct reader *reader_new(uv_loop_t *loop, const struct reader_events *events,
 {
     struct reader *l = calloc(1, sizeof *l);
 
-    if (l == NULL || uv_mutex_init(&l->holders.lock) != 0) {
-        free(l);
+    if (l == NULL) {
         return NULL;
     }
+    holders_init(&l->holders, 1);
     l->loop = loop;
 
     l->on = *events;
@@ -331,7 +331,7 @@ void reader_try_free(struct reader *l)
     }
     dircache_clear(&l->dirs);
     root_unref(l->root);
-    uv_mutex_destroy(&l->holders.lock);
+    holders_deinit(&l->holders);
     void (*freed)(void *arg) = l->freed;
     void *arg = l->freed_arg;
     free(l);

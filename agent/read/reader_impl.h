@@ -9,29 +9,12 @@
 #include "agent/read/reader.h"
 #include "store/base/buf.h"
 #include "store/layout/copy.h"
+#include "store/layout/holders.h"
 #include "store/layout/name.h"
 
 enum {
     BATCH_READS = 64,              /* reads per job on the pool */
     BATCH_BYTES = 4 * 1024 * 1024, /* values per job: then the rest waits */
-    HOLDERS = 128,
-};
-
-/* Who was found holding a lock, remembered for a second.  /proc/locks is read
- * whole each time and is as long as there are locks, so with thousands of keys
- * blocked, asking for each would take all of the pool's time: reading it is
- * rationed, and whoever gets no turn says nothing of the holder. */
-struct holder {
-    dev_t dev;
-    uint64_t ino;
-    int64_t seen_ns;
-    uint32_t pid;
-    char comm[16];
-};
-struct holders {
-    uv_mutex_t lock;
-    int64_t next_ns; /* no reading of /proc/locks before */
-    struct holder slots[HOLDERS];
 };
 
 /* One look, from the queue through a job to its answer. */

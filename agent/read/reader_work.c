@@ -16,13 +16,9 @@
 #include "agent/read/reader_impl.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
-#include "store/layout/lock.h"
+#include "store/layout/holders.h"
 
-enum {
-    RETRIES = 3,
-    HOLDERS_PAUSE_MS = 50, /* between readings of /proc/locks ... */
-    HOLDERS_SHARE = 20,    /* ... which take at most this part of the time */
-};
+enum { RETRIES = 3 };
 
 void reader_set_age(struct read_answer *r)
 {
@@ -33,55 +29,10 @@ void reader_set_age(struct read_answer *r)
     r->age_ms = (clock_real_ns() - newest_ns) / NS_PER_MS;
 }
 
-/* What is known of the holder; true: nothing, and it is our turn to ask. */
-static bool must_ask(struct holders *holders, struct holder *h, int64_t now_ns)
-{
-    const struct holder *slot =
-        &holders->slots[(h->ino ^ (uint64_t)h->dev) % HOLDERS];
-    bool ask = false;
-
-    uv_mutex_lock(&holders->lock);
-    if (slot->ino == h->ino && slot->dev == h->dev && slot->seen_ns != 0 &&
-        now_ns - slot->seen_ns < NS_PER_S) {
-        *h = *slot;
-    } else if (now_ns >= holders->next_ns) {
-        ask = true;
-        holders->next_ns = INT64_MAX; /* one at a time */
-    }
-    uv_mutex_unlock(&holders->lock);
-    return ask;
-}
-
-static void ask_holder(struct holders *holders, struct holder *h,
-                       int64_t began_ns)
-{
-    struct stat st = {.st_dev = h->dev, .st_ino = (ino_t)h->ino};
-    pid_t pid = lock_holder(&st, 1, h->comm);
-    int64_t now_ns = clock_mono_ns();
-    int64_t pause_ns = (now_ns - began_ns) * HOLDERS_SHARE;
-
-    if (pause_ns < HOLDERS_PAUSE_MS * NS_PER_MS) {
-        pause_ns = HOLDERS_PAUSE_MS * NS_PER_MS;
-    }
-    h->pid = pid > 0 ? (uint32_t)pid : 0;
-    h->seen_ns = now_ns;
-    uv_mutex_lock(&holders->lock);
-    holders->slots[(h->ino ^ (uint64_t)h->dev) % HOLDERS] = *h;
-    holders->next_ns = now_ns + pause_ns;
-    uv_mutex_unlock(&holders->lock);
-}
-
 void reader_find_holder(struct holders *holders, struct read_answer *r)
 {
-    struct holder h = {.dev = r->reading.dev, .ino = r->reading.stat.ino};
-    int64_t now_ns = clock_mono_ns();
-
-    if (must_ask(holders, &h, now_ns)) {
-        ask_holder(holders, &h, now_ns);
-    }
-    r->pid = h.pid;
-
-    memcpy(r->comm, h.comm, sizeof r->comm);
+    holders_find(holders, r->reading.dev, (ino_t)r->reading.stat.ino, &r->pid,
+                 r->comm);
 }
 
 void reader_prove_gone(const struct root *root, struct read_answer *r,

@@ -64,6 +64,7 @@ int disk_open(struct disk *d, const char *path, const struct meta_modes *modes,
         return rc;
     }
     tables_init(&d->tables, &d->meta.db, modes, d->sync);
+    holders_init(&d->holders, 0);
     session_init(&d->session, d->meta.fd);
     if (gethostname(d->host, sizeof d->host - 1) != 0) {
         d->host[0] = '\0';
@@ -92,6 +93,7 @@ static void drop_end(struct disk *d)
 void disk_close(struct disk *d)
 {
     drop_end(d);
+    holders_deinit(&d->holders);
     fresh_deinit(&d->fresh);
     tables_deinit(&d->tables);
     trash_close(&d->trash);
@@ -190,7 +192,7 @@ static int op_install(void *ctx, uint64_t stage, struct bytes table,
     keep_undone(d, t->fd, table, key);
     rc = stages_install(&d->stages, stage, t, key, how, &st, err);
     if (rc == INSTALL_BUSY) {
-        holders_find(&d->holders, &st, pid_out, comm);
+        holders_find(&d->holders, st.st_dev, st.st_ino, pid_out, comm);
         return rc;
     }
     if (rc != INSTALL_DONE) {
@@ -221,7 +223,7 @@ static int op_remove(void *ctx, struct bytes table, struct bytes key,
     keep_undone(d, t->fd, table, key);
     rc = trash_remove(&d->trash, t->fd, table, key, force, &st, err);
     if (rc == INSTALL_BUSY) {
-        holders_find(&d->holders, &st, pid_out, comm);
+        holders_find(&d->holders, st.st_dev, st.st_ino, pid_out, comm);
     }
     if (rc == INSTALL_DONE) {
         changed(d);
@@ -324,7 +326,8 @@ static int drop_next(struct disk *d, bool force, char *key_out, size_t *key_len,
         return TABLE_DROP_DONE;
     }
     *key_len = 0;
-    holders_find(&d->holders, &d->drop.busy_st, pid_out, comm);
+    holders_find(&d->holders, d->drop.busy_st.st_dev, d->drop.busy_st.st_ino,
+                 pid_out, comm);
     return TABLE_DROP_BUSY;
 }
 

@@ -14,8 +14,8 @@
 #include <stdint.h>
 
 #include "store/base/dir.h"
+#include "store/layout/holders.h"
 #include "sync/receiver/receiver.h"
-#include "sync/replica/disk/holders.h"
 #include "sync/replica/disk/stages.h"
 #include "sync/replica/disk/sync_group.h"
 #include "sync/replica/disk/tables.h"

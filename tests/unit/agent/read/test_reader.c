@@ -369,40 +369,6 @@ static void held_key_is_busy_and_names_its_holder(void **state)
     assert_int_equal(close(fd), 0);
 }
 
-/* /proc/locks is as long as there are locks: reading it for each busy key would
- * take all time there is. */
-static void holders_of_many_keys_are_asked_for_in_turns(void **state)
-{
-    struct bench *b = *state;
-
-    enum { KEYS = 200, PAUSE_MS = 50 };
-    int fds[KEYS];
-    for (int i = 0; i < KEYS; i++) {
-        char name[32];
-        (void)snprintf(name, sizeof name, "%d.kv", i);
-        put(b, name, "x");
-        fds[i] = openat(b->fd, name, O_RDWR | O_CLOEXEC);
-        assert_true(fds[i] >= 0);
-        assert_int_equal(flock(fds[i], LOCK_EX), 0);
-        (void)snprintf(name, sizeof name, "%d", i);
-        reader_key(b->reader, (uint64_t)i, text_bytes(""), text_bytes(name),
-                   64);
-    }
-    int64_t began_ns = clock_mono_ns();
-    settle(b);
-    int64_t turns = (clock_mono_ns() - began_ns) / (PAUSE_MS * NS_PER_MS) + 1;
-    int64_t named = 0;
-    assert_int_equal(b->count, KEYS);
-    for (size_t i = 0; i < b->count; i++) {
-        assert_int_equal(b->got[i].result, READ_BUSY);
-        named += b->got[i].pid != 0;
-    }
-    assert_true(named <= turns);
-    for (int i = 0; i < KEYS; i++) {
-        (void)close(fds[i]);
-    }
-}
-
 static void many_looks_give_each_its_own_value(void **state)
 {
     struct bench *b = *state;
@@ -622,7 +588,6 @@ int main(void)
         T(directory_in_a_keys_place_is_evidence_when_tables_need_it),
         T(unreadable_table_is_an_error_not_a_delete),
         T(held_key_is_busy_and_names_its_holder),
-        T(holders_of_many_keys_are_asked_for_in_turns),
         T(many_looks_give_each_its_own_value),
         T(values_beyond_a_jobs_memory_wait_their_turn),
         T(large_value_is_streamed_with_its_digest),
