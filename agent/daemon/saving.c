@@ -12,7 +12,7 @@
 #define INDEX_FILE IDENTITY_INDEX
 
 enum {
-    /* Older than that all of a save is trusted (INDEX_YOUNG_NS, and a margin).
+    /* Older than that all of a save is trusted (UNPROVEN_NS, and a margin).
      */
     SAVE_AGED_MS = 3000,
 };

@@ -17,6 +17,11 @@
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S INT64_C(1000000000)
 
+/* A file whose ctime is not older than the look at it by more than this may
+ * change again, bytes or names, without a change of its stat: file times move
+ * in steps of some milliseconds, and this is ample. */
+#define UNPROVEN_NS (2 * NS_PER_S)
+
 int64_t clock_mono_ns(void);
 int64_t clock_real_ns(void);
 /* The wall clock as the kernel gives it to files, some ms behind: no file made

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "store/base/clock.h"
 #include "store/base/quote.h"
 #include "store/base/sys.h"
 
@@ -43,7 +44,7 @@ int64_t read_quick(int fd, int64_t opened_ns, void *out, size_t room,
 
     if (n < 0 || fstat(fd, st) < 0 || n != st->st_size ||
         !S_ISREG(st->st_mode) || st->st_nlink == 0 ||
-        clock_of_timespec(st->st_ctim) >= opened_ns - READ_RACY_NS) {
+        clock_of_timespec(st->st_ctim) >= opened_ns - UNPROVEN_NS) {
         return -1;
     }
     return n;

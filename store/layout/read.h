@@ -23,10 +23,6 @@ bool read_same_version(const struct stat *a, const struct stat *b);
 int64_t read_full(int fd, void *out, size_t n, const char *file,
                   struct err *err) MUSTCHECK;
 
-/* Nothing about a file that was opened at `opened_ns` (by read_clock()) has
- * changed since before that, when its ctime is this much older: neither bytes
- * nor names.  File times move in steps of some milliseconds; this is ample. */
-#define READ_RACY_NS (2 * NS_PER_S)
 enum { READ_QUICK_BYTES = 16 * 1024 };
 
 /* The wall clock, cheaply, and never ahead of the one that file times have. */

@@ -393,7 +393,7 @@ int large_open(int dir_fd, const void *key, size_t key_len, int64_t hold_ms,
     l->locked = true;
     l->hold_ns = hold_ms * NS_PER_MS;
     l->locked_ns = clock_mono_ns();
-    l->racy = clock_real_ns() - clock_of_timespec(st.st_ctim) < READ_RACY_NS;
+    l->racy = clock_real_ns() - clock_of_timespec(st.st_ctim) < UNPROVEN_NS;
     l->st = st;
     l->digest = digest;
     memcpy(l->file, file, sizeof file);
@@ -662,7 +662,7 @@ static int copy_once(struct large *l, struct copy *c, struct err *err)
     if (fstat(l->fd, &l->st) < 0) {
         return fail(errno, "fstat", l->file, err);
     }
-    l->racy = clock_real_ns() - clock_of_timespec(l->st.st_ctim) < READ_RACY_NS;
+    l->racy = clock_real_ns() - clock_of_timespec(l->st.st_ctim) < UNPROVEN_NS;
     if ((uint64_t)l->st.st_size > copy_max(c)) {
         return READ_CHANGING;
     }

@@ -58,10 +58,6 @@ static inline struct vstat index_unproven(struct vstat stat)
     return (struct vstat){.ino = 0, .ctime_ns = 0, .size = stat.size};
 }
 
-/* A file whose ctime is not older than the look at it by more than this may
- * change again without a change of its stat: clocks tick in milliseconds. */
-#define INDEX_YOUNG_NS INT64_C(2000000000)
-
 /* The secret behind name hashes and leaves.  Both ends of a session have the
  * same; it is kept in the saved index, which its owner alone may read. */
 struct index_key {
@@ -185,7 +181,7 @@ struct index_ident {
 
 /* Write the index to dir_fd/file: temp, fsync, rename, fsync dir; versioned
  * and checksummed.  now_ns is CLOCK_REALTIME: an entry whose ctime is not older
- * than now by more than INDEX_YOUNG_NS is saved unproven, so that equal stats
+ * than now by more than UNPROVEN_NS is saved unproven, so that equal stats
  * never hide a change that came in the same clock tick.  Marks are not saved.
  *
  * Blocking, but the mutex is held for one bucket at a time, so a bucket is

@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/clock.h"
 #include "store/base/sys.h"
 #include "store/files/newfile.h"
 #include "sync/index/index.h"
@@ -190,7 +191,7 @@ static int save_to(struct index *ix, int fd, const char *file,
                       .file = file,
                       .sum = sum,
                       .io = io,
-                      .young_ns = now_ns - INDEX_YOUNG_NS};
+                      .young_ns = now_ns - UNPROVEN_NS};
 
     if (io == NULL || sum == NULL) {
         return err_set(err, ERR_NOMEM, 0, "save the index: out of memory");

@@ -99,7 +99,7 @@ typedef void (*scan_note_fn)(void *arg, enum scan_note note, const char *table,
  * One scan of an index at a time.  A table that could not be read completely
  * is told as SCAN_UNREADABLE with key NULL, and counted in counts.incomplete
  * alone; a new one as SCAN_CHANGED with key NULL.  A value whose ctime is not
- * older than the read by INDEX_YOUNG_NS gets an unproven entry, so the next
+ * older than the read by UNPROVEN_NS gets an unproven entry, so the next
  * scan reads it again. */
 int scan_run(const struct db *db, struct index *ix,
              const struct scan_options *opt, scan_note_fn note, void *arg,

@@ -205,7 +205,7 @@ static int report_value(struct scan *s, int dir_fd, const struct scan_name *at,
         digest_equal(was->digest, e.digest)) {
         e.durable = was->durable;
     }
-    if (reading->stat.ctime_ns >= now_ns - INDEX_YOUNG_NS) {
+    if (reading->stat.ctime_ns >= now_ns - UNPROVEN_NS) {
         e.stat = index_unproven(reading->stat);
     }
     if (s->opt->view != NULL) {

@@ -560,7 +560,7 @@ static int64_t save_time_s(struct scanner *s, bool worked, int64_t save_at_s)
     if (s->young) {
         s->young = false;
         s->saved_changes = UINT64_MAX; /* worth saving */
-        return now_s + INDEX_YOUNG_NS / NS_PER_S + 1;
+        return now_s + UNPROVEN_NS / NS_PER_S + 1;
     }
     return worked && s->saved_changes == UINT64_MAX ? now_s : save_at_s;
 }

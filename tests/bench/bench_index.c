@@ -245,7 +245,7 @@ static void bench_scans(const char *path, int dir_fd, uint64_t n)
     if (ix == NULL || db_open(&db, path, false, &err) < 0) {
         die("db_open", &err);
     }
-    clock_sleep_ns(INDEX_YOUNG_NS); /* else the first scan proves nothing */
+    clock_sleep_ns(UNPROVEN_NS); /* else the first scan proves nothing */
     bench_scan(&db, ix, 1, "scan, new");
     for (uint16_t round = 0; round < ROUNDS; round++) {
         bench_bare(dir_fd);

@@ -168,7 +168,7 @@ static void compare(const char *when)
 /* A file as young as the clock's step is not believed anyway. */
 static void grow_old(void)
 {
-    clock_sleep_ns(INDEX_YOUNG_NS + 500 * NS_PER_MS);
+    clock_sleep_ns(UNPROVEN_NS + 500 * NS_PER_MS);
 }
 
 /* How many values went back to what they were. */

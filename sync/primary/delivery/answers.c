@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/clock.h"
 #include "sync/primary/primary_impl.h"
 
 enum {
@@ -218,7 +219,7 @@ static bool may_be_same(struct primary *p, struct record *rec,
     }
     rec->digest = e.digest;
     return e.stat.ino == now->ino ||
-           l->reading.mtime_ns < now->ctime_ns - INDEX_YOUNG_NS;
+           l->reading.mtime_ns < now->ctime_ns - UNPROVEN_NS;
 }
 
 static void take_present(struct primary *p, struct record *rec,

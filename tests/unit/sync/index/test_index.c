@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/clock.h"
 #include "sync/index/index.h"
 #include "tests/support/plain_key.h"
 
@@ -583,8 +584,8 @@ static void young_entries_are_saved_unproven(void **state)
     struct index_entry old = entry_of(1, 1), edge = entry_of(2, 1);
     struct index_entry future = entry_of(3, 1), got;
 
-    old.stat.ctime_ns = now_ns - INDEX_YOUNG_NS - 1;
-    edge.stat.ctime_ns = now_ns - INDEX_YOUNG_NS;
+    old.stat.ctime_ns = now_ns - UNPROVEN_NS - 1;
+    edge.stat.ctime_ns = now_ns - UNPROVEN_NS;
     future.stat.ctime_ns = now_ns + 5;
     put(ix, old);
     put(ix, edge);
