@@ -104,8 +104,9 @@ static void meet(struct primary *p, struct brake *b, uint64_t keys)
 
 static bool has_caught_up(struct primary *p, struct repl *r)
 {
-    return r->session == SESSION_LIVE && r->digests_known && r->jobs == NULL &&
-           !due_any(r) && flight_reached(p, r, r->brake.established_tail);
+    return r->session.state == SESSION_LIVE && r->session.digests_known &&
+           r->compares.jobs == NULL && !due_any(r) &&
+           flight_reached(p, r, r->brake.established_tail);
 }
 
 static void count_established(struct primary *p, struct repl *r, uint64_t keys)
@@ -251,7 +252,7 @@ void brake_release(struct primary *p, struct repl *r)
     memset(b->tokens, 0, sizeof b->tokens);
     b->since_ms = 0;
     /* What was approved must not count against what comes now. */
-    b->most = b->most_before = r->replica_keys;
+    b->most = b->most_before = r->figures.keys;
     b->window_ms = p->now_ms;
     begin_established(p, b, index_established(p->ix));
     primary_log(p, r->id, 5, DR_NONE, "no deletes are held any more");
@@ -283,7 +284,7 @@ static enum brake_word asks_unsure(struct primary *p, struct repl *r,
     struct brake *b = &r->brake;
 
     /* What waits must not fill the window: sets flow. */
-    if (is_table && r->flights_count < p->config.window_changes / 2) {
+    if (is_table && r->flights.count < p->config.window_changes / 2) {
         return BRAKE_WAIT;
     }
     if (is_table || is_too_much(p, b->unsure + 1, most_keys(b))) {
@@ -312,7 +313,7 @@ static void log_loss(struct primary *p, const struct repl *r)
 static enum brake_word asks_moving(const struct primary *p,
                                    const struct repl *r)
 {
-    return r->flights_count < p->config.window_changes / 2 ? BRAKE_WAIT
+    return r->flights.count < p->config.window_changes / 2 ? BRAKE_WAIT
                                                            : BRAKE_FULL;
 }
 
@@ -332,7 +333,7 @@ enum brake_word brake_asks(struct primary *p, struct repl *r,
     bool gated = is_gated(p, f);
 
     if (!is_on(r)) {
-        if (!p->index_ready || !r->digests_known) {
+        if (!p->index_ready || !r->session.digests_known) {
             return asks_unsure(p, r, rec->is_table);
         }
         b->unsure = 0;
@@ -371,7 +372,7 @@ bool brake_trips(const struct primary *p, const struct compare *c)
     uint64_t extra = c->result.extra, lost = lost_keys(p, &r->brake);
     uint64_t keys = most_of(r->brake.established);
 
-    keys = keys < r->replica_keys ? keys : r->replica_keys;
+    keys = keys < r->figures.keys ? keys : r->figures.keys;
     lost = lost < extra ? lost : extra;
     uint64_t made_up = index_made_up(p->ix);
     made_up = made_up < c->went_replaced ? made_up : c->went_replaced;
@@ -521,7 +522,7 @@ void brake_judge(struct primary *p, struct compare *c, bool trips)
     if (b->shown != was && b->approved_count == 0) {
         primary_log(p, r->id, 4, DR_BRAKE,
                     "%" PRIu64 " of %" PRIu64 " keys would be deleted: held",
-                    c->result.extra, r->replica_keys);
+                    c->result.extra, r->figures.keys);
     }
 }
 
@@ -719,7 +720,7 @@ int brake_approve(struct primary *p, struct repl *r, uint64_t token,
     b->approved_count = n;
     *count_out = n;
     due_now(p, r);
-    r->compare_after_ms = p->now_ms;
+    r->compares.after_ms = p->now_ms;
     return 0;
 }
 
@@ -734,7 +735,7 @@ void brake_applied(struct primary *p, struct repl *r, const struct compare *c)
     b->approved = NULL;
     b->approved_count = 0;
     due_now(p, r);
-    r->compare_after_ms = p->now_ms;
+    r->compares.after_ms = p->now_ms;
 }
 
 bool brake_explains(const struct primary *p, const struct repl *r)
@@ -746,5 +747,6 @@ bool brake_explains(const struct primary *p, const struct repl *r)
     }
     root.lo ^= r->brake.leaves.lo;
     root.hi ^= r->brake.leaves.hi;
-    return is_on(r) && r->brake.count > 0 && digest_equal(root, r->root);
+    return is_on(r) && r->brake.count > 0 &&
+           digest_equal(root, r->heartbeat.root);
 }

@@ -8,32 +8,32 @@
 
 void due_now(struct primary *p, struct repl *r)
 {
-    r->due = true;
-    r->lag_unknown = true;
-    r->due_generation++;
+    r->due.now = true;
+    r->due.lag_unknown = true;
+    r->due.generation++;
     r->live_tail = p->log.tail_seq;
 }
 
 void due_soon(struct primary *p, struct repl *r)
 {
-    if (!r->due_soon) {
-        r->owed_soon_ms = p->now_ms;
+    if (!r->due.soon) {
+        r->due.soon_ms = p->now_ms;
     }
-    r->due_soon = true;
-    r->lag_unknown = true;
-    r->due_generation++;
+    r->due.soon = true;
+    r->due.lag_unknown = true;
+    r->due.generation++;
     r->live_tail = p->log.tail_seq;
 }
 
 bool due_any(const struct repl *r)
 {
-    return r->due || r->due_soon || r->lag_unknown || r->held > 0 ||
-           r->passed > 0;
+    return r->due.now || r->due.soon || r->due.lag_unknown || r->held > 0 ||
+           r->flights.passed > 0;
 }
 
-void due_paid(struct repl *r, unsigned due_generation)
+void due_paid(struct repl *r, unsigned generation)
 {
-    if (r->due_generation == due_generation) {
-        r->due = r->due_soon = r->lag_unknown = false;
+    if (r->due.generation == generation) {
+        r->due.now = r->due.soon = r->due.lag_unknown = false;
     }
 }

@@ -32,7 +32,7 @@ static enum replica_state word_for_freshness(const struct repl *r)
 
 void heartbeat_ping(struct primary *p, struct repl *r)
 {
-    struct wire_ping m = {.id = ++r->ping_id};
+    struct wire_ping m = {.id = ++r->heartbeat.ping_id};
     const struct mark *mark =
         p->lost || !p->index_ready ? NULL : fresh_mark(p, r);
 
@@ -45,24 +45,25 @@ void heartbeat_ping(struct primary *p, struct repl *r)
         undone_ended(p, r);
     }
     if (mark != NULL) {
-        r->ping_wall_ns = mark->wall_ns;
+        r->heartbeat.ping_wall_ns = mark->wall_ns;
     }
-    r->ping_generation = r->due_generation;
+    r->heartbeat.ping_generation = r->due.generation;
     m.state = (uint8_t)word_for_freshness(r);
-    r->ping_tail = flight_quiet(p, r) && mark != NULL ? p->log.tail_seq + 1 : 0;
-    wire_put_ping(&r->out, &m);
+    r->heartbeat.ping_tail =
+        flight_quiet(p, r) && mark != NULL ? p->log.tail_seq + 1 : 0;
+    wire_put_ping(&r->session.out, &m);
     pace_probed(&r->pace, m.id, session_at(r), p->now_ms);
-    r->next_ping_ms = p->now_ms + p->config.heartbeat_ms;
+    r->heartbeat.next_ms = p->now_ms + p->config.heartbeat_ms;
 }
 
 /* A ping that claims nothing, so that nothing is written for it. */
 uint64_t heartbeat_ping_now(struct primary *p, struct repl *r)
 {
-    struct wire_ping m = {.id = ++r->ping_id};
+    struct wire_ping m = {.id = ++r->heartbeat.ping_id};
 
     m.state = (uint8_t)word_for_freshness(r);
-    wire_put_ping(&r->out, &m);
-    r->ping_tail = 0; /* its answer is not the heartbeat's */
+    wire_put_ping(&r->session.out, &m);
+    r->heartbeat.ping_tail = 0; /* its answer is not the heartbeat's */
     pace_probed(&r->pace, m.id, session_at(r), p->now_ms);
     return m.id;
 }

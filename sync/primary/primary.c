@@ -52,14 +52,16 @@ static struct repl *new_repl(struct primary *p, const char *name)
         r->p = p;
         r->id = id;
         r->name = strdup(name);
-        r->latency_us = calloc(LATENCY_SAMPLES, sizeof *r->latency_us);
-        r->rx_ms = r->ack_ms = r->up_ms = -1;
-        wire_in_init(&r->in);
+        r->figures.latency_us =
+            calloc(LATENCY_SAMPLES, sizeof *r->figures.latency_us);
+        r->session.rx_ms = r->session.ack_ms = r->session.up_ms = -1;
+        wire_in_init(&r->session.in);
     }
-    if (r == NULL || id < 0 || r->name == NULL || r->latency_us == NULL) {
+    if (r == NULL || id < 0 || r->name == NULL ||
+        r->figures.latency_us == NULL) {
         if (r != NULL) {
             free(r->name);
-            free(r->latency_us);
+            free(r->figures.latency_us);
             free(r);
         }
         if (id >= 0) {
@@ -82,10 +84,10 @@ static void free_repl(struct primary *p, struct repl *r)
     sender_drop(p, r);
     changelog_unsubscribe(&p->log, r->id);
     p->repl[r->id] = NULL;
-    wire_in_deinit(&r->in);
-    buf_deinit(&r->out);
+    wire_in_deinit(&r->session.in);
+    buf_deinit(&r->session.out);
     undone_forget(r);
-    free(r->latency_us);
+    free(r->figures.latency_us);
     free(r->name);
     free(r);
 }
@@ -110,7 +112,7 @@ struct primary *primary_new(const struct primary_config *config,
         return NULL;
     }
     own->is_index = true;
-    own->session = SESSION_LIVE;
+    own->session.state = SESSION_LIVE;
     p->index_id = own->id;
     return p;
 }
@@ -175,8 +177,8 @@ int primary_replica_add(struct primary *p, const struct replica_options *o,
                        "no room for replica %s: at most %d, or out of memory",
                        o->name, PRIMARY_REPLICAS_MAX - 1);
     }
-    r->durability = (uint8_t)o->durability;
-    r->due = r->lag_unknown = true;
+    r->session.durability = (uint8_t)o->durability;
+    r->due.now = r->due.lag_unknown = true;
     r->forgotten = true; /* it starts with a comparison */
     return r->id;
 }
@@ -199,7 +201,7 @@ const struct dirid *primary_dirid(struct primary *p, int replica)
 
 void primary_set_paused(struct primary *p, int replica, bool paused)
 {
-    primary_repl(p, replica)->paused = paused;
+    primary_repl(p, replica)->session.paused = paused;
 }
 
 /* --- actions ------------------------------------------------------------- */
@@ -305,7 +307,7 @@ static void shorten_log(struct primary *p)
         changelog_forget(&p->log, slowest);
         sender_resend(p, r);
         due_now(p, r);
-        r->forgotten = r->session == SESSION_DOWN;
+        r->forgotten = r->session.state == SESSION_DOWN;
     }
 }
 
@@ -390,8 +392,8 @@ void primary_moved(struct primary *p, uint64_t id, int64_t now_ms)
 
 static bool is_waiting_for_all(const struct primary *p, const struct repl *r)
 {
-    return r->blank && r->session == SESSION_LIVE && !r->closing &&
-           feed_room(p, r) > 0;
+    return r->blank && r->session.state == SESSION_LIVE &&
+           !r->session.closing && feed_room(p, r) > 0;
 }
 
 static uint64_t log_room(const struct primary *p)
@@ -526,7 +528,8 @@ static void thin_marks(struct primary *p, int64_t now_ns)
 
     EACH_REPL(p, r) {
         uint64_t mark = flight_watermark(p, r);
-        passed = r->session == SESSION_LIVE && mark < passed ? mark : passed;
+        passed =
+            r->session.state == SESSION_LIVE && mark < passed ? mark : passed;
     }
     if (p->marks[1].tail <= passed) {
         drop_mark(p, 0);
@@ -631,7 +634,7 @@ bool primary_passed(struct primary *p, int replica, uint64_t barrier)
 {
     struct repl *r = primary_repl(p, replica);
 
-    return r->session == SESSION_LIVE && !due_any(r) && p->index_ready &&
+    return r->session.state == SESSION_LIVE && !due_any(r) && p->index_ready &&
            !p->lost && flight_watermark(p, r) >= barrier;
 }
 

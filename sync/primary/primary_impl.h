@@ -42,8 +42,8 @@
  * No two call each other, even by way of others.  Lowest first: actions, due,
  * changelog, gate, pace, refused, stalled, flights, reading, uncompared,
  * compare, heard, differs, undone, stuck, heartbeat, stream, sender, unborn,
- * leaving, brake, frames, stream_read, answers, reconcile_feed, _walk, _end,
- * silent, _names, _diff, reconcile, session, primary_status, primary.
+ * moved_out, brake, frames, stream_read, answers, compare_feed, _walk, _end,
+ * silent, _names, _diff, compare_run, session, primary_status, primary.
  */
 #pragma once
 
@@ -66,6 +66,7 @@
 #include "sync/primary/heartbeat.h"
 #include "sync/primary/pace.h"
 #include "sync/primary/primary.h"
+#include "sync/primary/session.h"
 #include "sync/primary/undone.h"
 
 enum {
@@ -424,100 +425,65 @@ void walk_free(struct primary *p);
 
 /* --- replicas and sessions (session.c) ----------------------------------- */
 
-enum session { SESSION_DOWN, SESSION_HELLO, SESSION_LIVE };
+/* Names on their way into the log (compare_feed.c). */
+struct feed {
+    int64_t began_ms; /* a share of repairs began ... */
+    unsigned count;   /* ... and has so many */
+    int64_t read_ms;  /* when the last of them was, or the first came */
+};
+
+/* The comparisons with this replica. */
+struct compares {
+    struct compare *jobs; /* oldest first */
+    int64_t after_ms;     /* not before this time (back-off) */
+    unsigned fails;       /* in a row that did not end in equal roots */
+    uint64_t remaining;   /* differences that the last one left for another,
+                             0: none */
+};
+
+/* What is shown of a replica, and decides nothing. */
+struct figures {
+    uint64_t acked, sent_bytes, received_bytes;
+    uint64_t keys, bytes, replaced; /* as it last said */
+    uint32_t *latency_us;           /* ring of LATENCY_SAMPLES */
+    size_t latency_at, latency_count;
+};
 
 struct repl {
     struct primary *p;
     int id;
     bool is_index; /* the index itself: takes every change, sends none */
     char *name;
-    uint8_t durability;
-    uint32_t features; /* of the session: both ends know them */
-    enum session session;
-    bool digests_known; /* READY came */
     bool forgotten;     /* it lost its places in the log while it was down:
                            no changes are kept for it until it is back */
     uint64_t live_tail; /* log tail when the session began or a place was
                            lost: comparisons wait until the index has seen
                            that */
-    bool paused;
-    bool failed;  /* the last end was permanent */
-    bool closing; /* ACT_LINK_CLOSE was issued */
-    bool ever_live;
-    bool initial;     /* it was empty when it first came */
-    bool blank;       /* it was empty when this session began */
-    bool due;         /* a comparison is due before it counts as equal */
-    bool due_soon;    /* the same, when quiet or after a while */
-    bool lag_unknown; /* what it lacks is not in the log: lag is unknown */
-    unsigned due_generation;    /* grows with each reason to compare anew */
-    int64_t owed_soon_ms;       /* since when */
+    bool initial;       /* it was empty when it first came */
+    bool blank;         /* it was empty when this session began */
+    uint64_t held;      /* deletes held by the brake, 0: it is off */
+    struct session session;
+    struct heartbeat heartbeat;
+    struct due due;
+    struct flights flights;
+    struct pace pace; /* what the link may hold */
+    struct stream stream;
+    struct compares compares;
+    struct feed feed;
     struct unread unread_there; /* what its scan could not read */
     struct differs differs;     /* what is known to differ */
     struct heard heard;
-    struct modes modes;  /* what readers there may not be able to read */
-    unsigned scans_open; /* asked for in this session, and not answered */
-    struct wire_in in;
-    struct buf out; /* whole frames, out_at bytes are sent */
-    size_t out_at;
-    /* flights */
-    struct flight *flights;        /* utlist DL, by sequence */
-    struct flight *flights_by_seq; /* uthash */
-    struct flight *ready, *large;  /* utlist DL */
-    size_t flights_count;
-    size_t stalled, passed;   /* of them */
-    size_t refused;           /* of them (refused.h) */
-    int64_t refused_again_ms; /* when all of these were tried again */
-    size_t timed;             /* of them, waiting for their retry_ms */
-    int64_t reached_ms;       /* when aside_reached() last said no */
-    size_t window_bytes;
-    size_t ready_bytes;
-    uint64_t last_abort_ping; /* the newest flight.abort_ping, 0: none is set */
-    bool starved;             /* flights wait unread: enough is ready */
-    size_t unread;            /* flights whose key is to be looked at */
-    int64_t fed_ms;   /* a share of repairs began (compare_feed.c) ... */
-    unsigned fed;     /* ... and has so many */
-    int64_t read_ms;  /* when the last of them was, or the first came */
-    struct pace pace; /* what the link may hold */
-    struct stream stream;
-    /* comparisons */
-    struct compare *jobs; /* oldest first */
-    uint64_t held;        /* deletes held by the brake, 0: it is off */
+    struct modes modes; /* what readers there may not be able to read */
     struct brake brake;
     struct undone undone;
     struct dirid dirid;
-    int64_t compare_after_ms; /* not before this time (back-off) */
-    unsigned compare_fails;   /* comparisons in a row that did not end in
-                                 equal roots */
-    uint64_t compare_left;    /* differences that the last one left for another,
-                                 0: none */
-    unsigned mismatches;      /* heartbeats in a row with other roots */
-    /* heartbeats */
-    int64_t next_ping_ms;
-    uint64_t ping_id;
-    uint64_t ping_tail; /* log tail at the ping + 1, 0: not quiet */
-    unsigned ping_generation;
-    int64_t ping_wall_ns;
-    int64_t up_ms, rx_ms, ack_ms;
-    int64_t equal_wall_ns;
-    struct digest root; /* as it last said */
-    uint64_t replica_keys, replica_bytes, replaced;
-    /* figures */
-    uint64_t acked, sent_bytes, received_bytes;
-    unsigned attempts;
-    struct err last_error;
-    char version[32];
-    char host[64];
-    int64_t notices_ms;    /* the window of NOTICE_WINDOW_MS began */
-    unsigned notices;      /* passed on in it */
-    uint64_t notices_held; /* left out since one was passed on */
-    uint32_t *latency_us;  /* ring of LATENCY_SAMPLES */
-    size_t latency_at, latency_count;
+    struct figures figures;
 };
 
 /* Bytes that were ever given to the link. */
 static inline uint64_t session_at(const struct repl *r)
 {
-    return r->sent_bytes + (r->out.len - r->out_at);
+    return r->figures.sent_bytes + (r->session.out.len - r->session.out_at);
 }
 /* It may be given more: what it holds takes no longer than it should. */
 static inline bool session_has_room(const struct repl *r)

@@ -14,15 +14,15 @@ enum { BLOCKED_SHOWN_AFTER_MS = 1000 };
 static enum replica_state state_of(const struct primary *p,
                                    const struct repl *r)
 {
-    if (r->paused) {
+    if (r->session.paused) {
         return REPLICA_PAUSED;
     }
-    if (r->session != SESSION_LIVE) {
-        if (r->failed) {
+    if (r->session.state != SESSION_LIVE) {
+        if (r->session.failed) {
             return REPLICA_FAILED;
         }
         /* A link that is up for the first time is no second attempt. */
-        return r->attempts > 0 ? REPLICA_RETRYING : REPLICA_CONNECTING;
+        return r->session.attempts > 0 ? REPLICA_RETRYING : REPLICA_CONNECTING;
     }
     if (r->held > 0) {
         return REPLICA_HELD;
@@ -41,15 +41,15 @@ static int64_t lag_of(struct primary *p, const struct repl *r, int64_t now_ms)
     const struct log_node *node = changelog_next(&p->log, r->id);
     int64_t oldest = INT64_MAX;
 
-    if (r->forgotten || r->lag_unknown || r->held > 0 || p->lost ||
+    if (r->forgotten || r->due.lag_unknown || r->held > 0 || p->lost ||
         !p->index_ready) {
         return -1;
     }
     if (node != NULL) {
         oldest = node->time_ms;
     }
-    if (r->flights != NULL && r->flights->time_ms < oldest) {
-        oldest = r->flights->time_ms;
+    if (r->flights.list != NULL && r->flights.list->time_ms < oldest) {
+        oldest = r->flights.list->time_ms;
     }
     if (oldest == INT64_MAX) {
         return 0;
@@ -67,13 +67,13 @@ static int by_value(const void *a, const void *b)
 static void latencies(const struct repl *r, struct replica_status *out)
 {
     uint32_t sorted[LATENCY_SAMPLES];
-    size_t n = r->latency_count;
+    size_t n = r->figures.latency_count;
 
     out->latency_p50_us = out->latency_p99_us = -1;
     if (n == 0) {
         return;
     }
-    memcpy(sorted, r->latency_us, n * sizeof *sorted);
+    memcpy(sorted, r->figures.latency_us, n * sizeof *sorted);
     qsort(sorted, n, sizeof *sorted, by_value);
     out->latency_p50_us = sorted[n / 2];
     out->latency_p99_us = sorted[n * 99 / 100];
@@ -87,31 +87,32 @@ void primary_status(struct primary *p, int replica, int64_t now_ms,
     memset(out, 0, sizeof *out);
     out->state = state_of(p, r);
     out->lag_ms = lag_of(p, r, now_ms);
-    out->pending_keys = p->log.pending[r->id] + r->flights_count;
-    out->pending_bytes = r->window_bytes;
-    out->ack_age_ms = r->ack_ms < 0 ? -1 : now_ms - r->ack_ms;
-    out->silence_ms = r->rx_ms < 0 ? -1 : now_ms - r->rx_ms;
-    out->equal_wall_ns = r->equal_wall_ns;
+    out->pending_keys = p->log.pending[r->id] + r->flights.count;
+    out->pending_bytes = r->flights.window_bytes;
+    out->ack_age_ms = r->session.ack_ms < 0 ? -1 : now_ms - r->session.ack_ms;
+    out->silence_ms = r->session.rx_ms < 0 ? -1 : now_ms - r->session.rx_ms;
+    out->equal_wall_ns = r->heartbeat.equal_wall_ns;
     out->watermark = flight_watermark(p, r);
-    out->acked_changes = r->acked;
-    out->sent_bytes = r->sent_bytes;
-    out->received_bytes = r->received_bytes;
-    out->replica_keys = r->replica_keys;
-    out->replica_bytes = r->replica_bytes;
-    out->replaced = r->replaced;
+    out->acked_changes = r->figures.acked;
+    out->sent_bytes = r->figures.sent_bytes;
+    out->received_bytes = r->figures.received_bytes;
+    out->replica_keys = r->figures.keys;
+    out->replica_bytes = r->figures.bytes;
+    out->replaced = r->figures.replaced;
     out->held_deletes = r->held;
-    out->attempts = r->attempts;
-    out->last_error = r->last_error;
+    out->attempts = r->session.attempts;
+    out->last_error = r->session.last_error;
     if (out->state == REPLICA_HELD) {
         (void)err_set(&out->last_error, ERR_REFUSED, 0,
                       "%" PRIu64 " deletes are held; the replica has %" PRIu64
                       " keys",
-                      r->held, r->replica_keys);
+                      r->held, r->figures.keys);
         out->last_error.id = DR_BRAKE;
     }
-    out->connected_ms = r->session == SESSION_LIVE ? now_ms - r->up_ms : -1;
-    memcpy(out->version, r->version, sizeof out->version);
-    memcpy(out->host, r->host, sizeof out->host);
+    out->connected_ms =
+        r->session.state == SESSION_LIVE ? now_ms - r->session.up_ms : -1;
+    memcpy(out->version, r->session.version, sizeof out->version);
+    memcpy(out->host, r->session.host, sizeof out->host);
     latencies(r, out);
 }
 
@@ -177,7 +178,7 @@ size_t primary_blocked(struct primary *p, int replica, int64_t now_ms,
         return all;
     }
     const struct flight *f;
-    DL_FOREACH(primary_repl(p, replica)->flights, f) {
+    DL_FOREACH(primary_repl(p, replica)->flights.list, f) {
         if (f->blocked_ms != 0 && f->state == FLIGHT_SENT) {
             all++;
             keep(out, &n, max,

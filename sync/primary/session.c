@@ -39,10 +39,10 @@ void session_close(struct primary *p, struct repl *r, const struct err *err,
                        .permanent = permanent,
                        .err = *err};
 
-    if (r->closing) {
+    if (r->session.closing) {
         return;
     }
-    r->closing = true;
+    r->session.closing = true;
     primary_act(p, &a);
 }
 
@@ -58,11 +58,11 @@ void primary_link_up(struct primary *p, int replica, int64_t now_ms)
         .epoch = p->config.epoch,
         .heartbeat_ms = (uint32_t)p->config.heartbeat_ms,
         .silence_ms = (uint32_t)p->config.silence_ms,
-        .durability = r->durability,
+        .durability = r->session.durability,
     };
 
     p->now_ms = now_ms;
-    assert(r->session == SESSION_DOWN);
+    assert(r->session.state == SESSION_DOWN);
     memcpy(hello.db_id, p->config.db_id, sizeof hello.db_id);
     memcpy(hello.instance, p->config.instance, sizeof hello.instance);
     memcpy(hello.key, index_key(p->ix), sizeof hello.key);
@@ -70,17 +70,17 @@ void primary_link_up(struct primary *p, int replica, int64_t now_ms)
     hello.version = (struct bytes){(const uint8_t *)p->config.version,
                                    strlen(p->config.version)};
     dirid_ask(&r->dirid, &hello);
-    wire_in_deinit(&r->in);
-    wire_in_init(&r->in);
-    buf_clear(&r->out);
-    r->out_at = 0;
+    wire_in_deinit(&r->session.in);
+    wire_in_init(&r->session.in);
+    buf_clear(&r->session.out);
+    r->session.out_at = 0;
     pace_begin(&r->pace, session_at(r), p->config.window_bytes,
                p->config.repair_room);
-    r->closing = false;
-    r->session = SESSION_HELLO;
-    r->up_ms = r->rx_ms = now_ms;
-    wire_put_magic(&r->out);
-    wire_put_hello(&r->out, &hello);
+    r->session.closing = false;
+    r->session.state = SESSION_HELLO;
+    r->session.up_ms = r->session.rx_ms = now_ms;
+    wire_put_magic(&r->session.out);
+    wire_put_hello(&r->session.out, &hello);
 }
 
 void primary_link_down(struct primary *p, int replica, const struct err *err,
@@ -95,22 +95,22 @@ void primary_link_down(struct primary *p, int replica, const struct err *err,
         lost.id = DR_LINK_LOST;
         err = &lost;
     }
-    if (r->session != SESSION_DOWN && err->id == DR_LINK_LOST &&
-        !r->in.greeted && r->in.noise.len > 0) {
+    if (r->session.state != SESSION_DOWN && err->id == DR_LINK_LOST &&
+        !r->session.in.greeted && r->session.in.noise.len > 0) {
         /* It spoke, but not as a receiver: a login shell that refuses. */
-        (void)wire_in_ended(&r->in, &lost);
+        (void)wire_in_ended(&r->session.in, &lost);
         err = &lost;
         permanent = true;
     }
-    r->session = SESSION_DOWN;
-    r->digests_known = r->blank = false;
-    r->closing = false;
-    r->failed = permanent;
-    r->ping_tail = 0;
-    r->last_error = *err;
-    r->attempts++;
-    buf_clear(&r->out);
-    r->out_at = 0;
+    r->session.state = SESSION_DOWN;
+    r->session.digests_known = r->blank = false;
+    r->session.closing = false;
+    r->session.failed = permanent;
+    r->heartbeat.ping_tail = 0;
+    r->session.last_error = *err;
+    r->session.attempts++;
+    buf_clear(&r->session.out);
+    r->session.out_at = 0;
     sender_rewind(p, r);
     compare_disconnected(p, r, err);
     walk_unsubscribe(p, r->id);
@@ -166,25 +166,25 @@ static int on_hello_ok(struct primary *p, struct repl *r, struct bytes body,
         session_close(p, r, err, true);
         return 0;
     }
-    r->features = ok.features & WIRE_FEATURES_ALL;
-    if ((r->features & WIRE_FEATURE_MODES) == 0) {
+    r->session.features = ok.features & WIRE_FEATURES_ALL;
+    if ((r->session.features & WIRE_FEATURE_MODES) == 0) {
         r->modes.unset = 0; /* not known */
     }
-    copy_text(r->version, sizeof r->version, ok.version);
-    copy_text(r->host, sizeof r->host, ok.host);
-    r->session = SESSION_LIVE;
-    r->scans_open = 0;
+    copy_text(r->session.version, sizeof r->session.version, ok.version);
+    copy_text(r->session.host, sizeof r->session.host, ok.host);
+    r->session.state = SESSION_LIVE;
+    r->session.scans_open = 0;
     heard_answer(p, r);
     r->forgotten = false;
     r->live_tail = p->log.tail_seq;
     r->initial = r->initial || ok.was_empty;
-    r->failed = false;
-    r->attempts = 0;
-    r->next_ping_ms = p->now_ms;
-    memset(&r->last_error, 0, sizeof r->last_error);
-    r->due = true;
+    r->session.failed = false;
+    r->session.attempts = 0;
+    r->heartbeat.next_ms = p->now_ms;
+    memset(&r->session.last_error, 0, sizeof r->session.last_error);
+    r->due.now = true;
     primary_log(p, r->id, 6, DR_NONE, "session open, receiver %s on %s",
-                r->version, r->host);
+                r->session.version, r->session.host);
     sender_resume(p, r);
     return 0;
 }
@@ -200,10 +200,10 @@ static int on_ready(struct primary *p, struct repl *r, struct bytes body,
     if (rc < 0) {
         return rc;
     }
-    r->digests_known = true;
+    r->session.digests_known = true;
     heard_answer(p, r);
-    r->root = m.root;
-    r->replica_keys = m.keys;
+    r->heartbeat.root = m.root;
+    r->figures.keys = m.keys;
     r->blank = r->initial && m.keys == 0;
     brake_count(p, r, m.keys, true);
     unread_heard(r, m.errors, m.first_error);
@@ -245,24 +245,26 @@ static int on_ack(struct primary *p, struct repl *r, struct bytes body,
  * ping went out, and nothing has changed since. */
 static void compare_roots(struct primary *p, struct repl *r)
 {
-    if (digest_equal(r->root, index_root(p->ix))) {
+    if (digest_equal(r->heartbeat.root, index_root(p->ix))) {
         struct action met = {.type = ACT_MET, .replica = r->id};
-        if (dirid_complete(&r->dirid, r->replica_keys)) {
+        if (dirid_complete(&r->dirid, r->figures.keys)) {
             primary_act(p, &met);
         }
         if (r->unread_there.count == 0) {
-            r->equal_wall_ns = r->ping_wall_ns;
+            r->heartbeat.equal_wall_ns = r->heartbeat.ping_wall_ns;
         }
-        r->mismatches = 0;
-        r->compare_fails = 0;
+        r->heartbeat.mismatches = 0;
+        r->compares.fails = 0;
         differs_equal(r);
         brake_release(p, r);
-        due_paid(r, r->ping_generation);
+        due_paid(r, r->heartbeat.ping_generation);
         return;
     }
-    r->mismatches = brake_explains(p, r) ? 0 : r->mismatches + 1;
+    r->heartbeat.mismatches =
+        brake_explains(p, r) ? 0 : r->heartbeat.mismatches + 1;
 
-    if (r->mismatches >= MISMATCHES_PROVE && !r->due && !r->due_soon) {
+    if (r->heartbeat.mismatches >= MISMATCHES_PROVE && !r->due.now &&
+        !r->due.soon) {
         due_soon(p, r);
     }
 }
@@ -280,18 +282,19 @@ static int on_pong(struct primary *p, struct repl *r, struct bytes body,
     heartbeat_probe(p, r); /* the window may have become smaller */
     sender_ponged(p, r, m.id);
     stream_ponged(p, r, m.id);
-    r->root = m.root;
-    r->replica_keys = m.keys;
+    r->heartbeat.root = m.root;
+    r->figures.keys = m.keys;
     brake_count(p, r, m.keys, false);
-    r->replica_bytes = m.bytes;
-    r->replaced = m.replaced;
+    r->figures.bytes = m.bytes;
+    r->figures.replaced = m.replaced;
     heard_pong(p, r, &m);
-    if (r->jobs != NULL && r->jobs->phase == COMPARE_SCANNING) {
-        r->jobs->result.scan_keys = m.scan_keys;
+    if (r->compares.jobs != NULL &&
+        r->compares.jobs->phase == COMPARE_SCANNING) {
+        r->compares.jobs->result.scan_keys = m.scan_keys;
     }
-    if (m.id == r->ping_id && r->ping_tail == p->log.tail_seq + 1 &&
-        !m.scanning && r->digests_known && p->index_ready &&
-        flight_quiet(p, r)) {
+    if (m.id == r->heartbeat.ping_id &&
+        r->heartbeat.ping_tail == p->log.tail_seq + 1 && !m.scanning &&
+        r->session.digests_known && p->index_ready && flight_quiet(p, r)) {
         compare_roots(p, r);
     }
     return 0;
@@ -356,8 +359,8 @@ static void note_waiting(struct repl *r, struct bytes text)
     copy_text(said, sizeof said, text);
     if (sscanf(said, "DR-%3d: %n", &id, &at) == 1 && at > 0 && id > 300 &&
         id < 400) {
-        (void)err_set(&r->last_error, ERR_REFUSED, 0, "%s", said + at);
-        r->last_error.id = id;
+        (void)err_set(&r->session.last_error, ERR_REFUSED, 0, "%s", said + at);
+        r->session.last_error.id = id;
     }
 }
 
@@ -372,23 +375,24 @@ static int on_notice(struct primary *p, struct repl *r, struct bytes body,
     if (rc < 0) {
         return rc;
     }
-    if (r->session == SESSION_HELLO) {
+    if (r->session.state == SESSION_HELLO) {
         note_waiting(r, text);
     }
-    if (r->notices == 0 || p->now_ms - r->notices_ms >= NOTICE_WINDOW_MS) {
-        r->notices_ms = p->now_ms;
-        r->notices = 0;
+    if (r->session.notices == 0 ||
+        p->now_ms - r->session.notices_ms >= NOTICE_WINDOW_MS) {
+        r->session.notices_ms = p->now_ms;
+        r->session.notices = 0;
     }
-    if (r->notices >= NOTICE_WINDOW_MAX) {
-        r->notices_held++;
+    if (r->session.notices >= NOTICE_WINDOW_MAX) {
+        r->session.notices_held++;
         return 0;
     }
-    r->notices++;
-    if (r->notices_held > 0) {
+    r->session.notices++;
+    if (r->session.notices_held > 0) {
         primary_log(p, r->id, 5, DR_NONE,
                     "receiver: %llu more notices were left out",
-                    (unsigned long long)r->notices_held);
-        r->notices_held = 0;
+                    (unsigned long long)r->session.notices_held);
+        r->session.notices_held = 0;
     }
     primary_log(p, r->id, 5, DR_NONE, "receiver: %.*s", (int)text.len,
                 (const char *)text.p);
@@ -473,12 +477,12 @@ static int on_frame(struct primary *p, struct repl *r, enum wire_type type,
     if (type == WIRE_ERROR) {
         return on_error(p, r, b, err);
     }
-    if (r->session == SESSION_HELLO && type != WIRE_HELLO_OK &&
+    if (r->session.state == SESSION_HELLO && type != WIRE_HELLO_OK &&
         type != WIRE_NOTICE) {
         return err_set(err, ERR_PROTO, 0, "%s came before HELLO_OK",
                        wire_type_name(type));
     }
-    if (r->session == SESSION_LIVE && type == WIRE_HELLO_OK) {
+    if (r->session.state == SESSION_LIVE && type == WIRE_HELLO_OK) {
         return err_set(err, ERR_PROTO, 0, "a second HELLO_OK came");
     }
     /* Types are the wire's numbers; the default is the point here. */
@@ -522,9 +526,9 @@ static int read_frames(struct primary *p, struct repl *r, struct err *err)
     struct bytes body;
     int rc;
 
-    while ((rc = wire_in_next(&r->in, &type, &body, err)) == 1) {
+    while ((rc = wire_in_next(&r->session.in, &type, &body, err)) == 1) {
         rc = on_frame(p, r, type, body, err);
-        if (rc < 0 || r->closing) {
+        if (rc < 0 || r->session.closing) {
             return rc;
         }
     }
@@ -538,18 +542,18 @@ void primary_input(struct primary *p, int replica, const void *data, size_t n,
     struct err err;
 
     p->now_ms = now_ms;
-    if (r->session == SESSION_DOWN || r->closing) {
+    if (r->session.state == SESSION_DOWN || r->session.closing) {
         return;
     }
-    r->rx_ms = now_ms;
-    r->received_bytes += n;
-    int rc = wire_in_add(&r->in, data, n, &err);
+    r->session.rx_ms = now_ms;
+    r->figures.received_bytes += n;
+    int rc = wire_in_add(&r->session.in, data, n, &err);
     if (rc == 0) {
         rc = read_frames(p, r, &err);
     }
     if (rc < 0) {
         if (err.id == 0) {
-            err.id = r->in.greeted ? DR_PROTOCOL : DR_NOISE;
+            err.id = r->session.in.greeted ? DR_PROTOCOL : DR_NOISE;
         }
         session_close(p, r, &err, err.id == DR_NOISE);
         return;
@@ -566,11 +570,12 @@ bool primary_wants_fill(struct primary *p, int replica)
 {
     struct repl *r = primary_repl(p, replica);
 
-    if (r->session == SESSION_DOWN || r->closing) {
+    if (r->session.state == SESSION_DOWN || r->session.closing) {
         return false;
     }
-    return r->out.len > r->out_at || (r->session == SESSION_LIVE && !p->lost &&
-                                      frames_ready(r) && session_has_room(r));
+    return r->session.out.len > r->session.out_at ||
+           (r->session.state == SESSION_LIVE && !p->lost && frames_ready(r) &&
+            session_has_room(r));
 }
 
 size_t primary_fill(struct primary *p, int replica, uint8_t *out, size_t room,
@@ -579,31 +584,31 @@ size_t primary_fill(struct primary *p, int replica, uint8_t *out, size_t room,
     struct repl *r = primary_repl(p, replica);
 
     p->now_ms = now_ms;
-    if (r->session == SESSION_DOWN || r->closing) {
+    if (r->session.state == SESSION_DOWN || r->session.closing) {
         return 0;
     }
-    if (r->session == SESSION_LIVE) {
+    if (r->session.state == SESSION_LIVE) {
         frames_produce(p, r, room > OUT_AHEAD ? room : OUT_AHEAD);
     }
-    if (r->out.bad) {
+    if (r->session.out.bad) {
         struct err err;
         (void)err_set(&err, ERR_NOMEM, 0, "out of memory for output");
         session_close(p, r, &err, false);
         return 0;
     }
-    size_t n = r->out.len - r->out_at;
+    size_t n = r->session.out.len - r->session.out_at;
     n = n < room ? n : room;
     if (n > 0) {
-        memcpy(out, r->out.data + r->out_at, n);
+        memcpy(out, r->session.out.data + r->session.out_at, n);
     }
-    r->out_at += n;
-    r->sent_bytes += n;
-    if (r->out_at == r->out.len) {
-        buf_clear(&r->out);
-        r->out_at = 0;
-    } else if (r->out_at > OUT_AHEAD) {
-        buf_drop(&r->out, r->out_at);
-        r->out_at = 0;
+    r->session.out_at += n;
+    r->figures.sent_bytes += n;
+    if (r->session.out_at == r->session.out.len) {
+        buf_clear(&r->session.out);
+        r->session.out_at = 0;
+    } else if (r->session.out_at > OUT_AHEAD) {
+        buf_drop(&r->session.out, r->session.out_at);
+        r->session.out_at = 0;
     }
     stream_more(p, r);
     sender_advance(p, r);
@@ -618,17 +623,18 @@ static int64_t silence_max_ms(const struct primary *p, const struct repl *r)
 {
     int64_t ms = p->config.silence_ms;
 
-    return r->session == SESSION_LIVE || ms > HELLO_MIN_MS ? ms : HELLO_MIN_MS;
+    return r->session.state == SESSION_LIVE || ms > HELLO_MIN_MS ? ms
+                                                                 : HELLO_MIN_MS;
 }
 
 int64_t session_tick(struct primary *p, struct repl *r)
 {
     struct err err;
 
-    if (r->session == SESSION_DOWN || r->closing) {
+    if (r->session.state == SESSION_DOWN || r->session.closing) {
         return INT64_MAX;
     }
-    int64_t silent_ms = p->now_ms - r->rx_ms;
+    int64_t silent_ms = p->now_ms - r->session.rx_ms;
     if (silent_ms >= silence_max_ms(p, r)) {
         (void)err_set(&err, ERR_CLOSED, 0,
                       "no word from the receiver for %lld s",
@@ -637,15 +643,15 @@ int64_t session_tick(struct primary *p, struct repl *r)
         session_close(p, r, &err, false);
         return INT64_MAX;
     }
-    if (r->session != SESSION_LIVE) {
-        return r->rx_ms + silence_max_ms(p, r);
+    if (r->session.state != SESSION_LIVE) {
+        return r->session.rx_ms + silence_max_ms(p, r);
     }
-    if (p->now_ms >= r->next_ping_ms) {
-        if (r->out.len - r->out_at < PING_BEHIND) {
+    if (p->now_ms >= r->heartbeat.next_ms) {
+        if (r->session.out.len - r->session.out_at < PING_BEHIND) {
             heartbeat_ping(p, r);
         } else {
-            r->next_ping_ms = p->now_ms + p->config.heartbeat_ms;
+            r->heartbeat.next_ms = p->now_ms + p->config.heartbeat_ms;
         }
     }
-    return r->next_ping_ms;
+    return r->heartbeat.next_ms;
 }

@@ -205,23 +205,25 @@ static void check_bounds(struct sim *s, const struct replica *r)
     const struct primary *p = s->agent.p;
     const struct repl *q = p->repl[r->id];
 
-    for (const struct flight *f = q->flights; f != NULL; f = f->next) {
+    for (const struct flight *f = q->flights.list; f != NULL; f = f->next) {
         if (f->next != NULL && f->next->seq <= f->seq) {
             sim_fail(s, 0, "flights of replica %d are out of order", r->number);
         }
     }
     /* What stands aside is outside the window: of each key one that was refused
      * and what it missed, which waits for it. */
-    if (q->flights_count - q->stalled > p->config.window_changes + ITEMS ||
-        q->stalled > 2 * ITEMS) {
+    if (q->flights.count - q->flights.stalled >
+            p->config.window_changes + ITEMS ||
+        q->flights.stalled > 2 * ITEMS) {
         sim_fail(
             s, 6,
             "replica %d: %zu flights, %zu of them aside, the window is %zu",
-            r->number, q->flights_count, q->stalled, p->config.window_changes);
+            r->number, q->flights.count, q->flights.stalled,
+            p->config.window_changes);
     }
-    if (q->out.len - q->out_at > ((size_t)1 << 20)) {
+    if (q->session.out.len - q->session.out_at > ((size_t)1 << 20)) {
         sim_fail(s, 6, "replica %d: %zu bytes of output", r->number,
-                 q->out.len - q->out_at);
+                 q->session.out.len - q->session.out_at);
     }
 }
 

@@ -16,7 +16,7 @@ bool compare_repairs(const struct compare *c)
 
 struct compare *compare_current(struct repl *r)
 {
-    struct compare *c = r->jobs;
+    struct compare *c = r->compares.jobs;
 
     while (c != NULL && c->phase == COMPARE_ENDED) {
         c = c->next;
@@ -146,7 +146,7 @@ void compare_free_names(struct compare *c)
 
 void compare_free_job(struct repl *r, struct compare *c)
 {
-    struct compare **at = &r->jobs;
+    struct compare **at = &r->compares.jobs;
 
     while (*at != c) {
         at = &(*at)->next;

@@ -162,7 +162,7 @@ static void round_done(struct primary *p, struct compare *c)
         count_diffs(c);
     }
     c->result.compared = index_count(p->ix) + index_tables(p->ix);
-    c->result.replica_keys = r->replica_keys;
+    c->result.replica_keys = r->figures.keys;
     brake_judge(p, c, braked);
     if (c->result.missing + c->result.extra + c->result.different == 0) {
         compare_drain(p, c);
@@ -282,7 +282,7 @@ static bool merge_asked(struct primary *p, struct compare *c)
         if (n < 0) {
             ok = false;
         } else if (at == from && compare_repairs(c) &&
-                   p->repl[c->replica]->compare_fails == 0) {
+                   p->repl[c->replica]->compares.fails == 0) {
             /* The replica has nothing there: every name of it is wanted.  That
              * spares the list of a first copy; but who compares in vain needs
              * the list, to find names that only the index has. */
@@ -309,7 +309,7 @@ static bool merge_asked(struct primary *p, struct compare *c)
 static unsigned list_batch(struct primary *p, const struct repl *r)
 {
     uint64_t here = index_count(p->ix) + index_tables(p->ix);
-    uint64_t keys = r->replica_keys > here ? r->replica_keys : here;
+    uint64_t keys = r->figures.keys > here ? r->figures.keys : here;
     uint64_t batch = GOT_MAX / 2 / (keys / INDEX_BUCKETS + 1);
 
     return batch > LIST_BATCH ? LIST_BATCH : batch > 1 ? (unsigned)batch : 1;
@@ -332,7 +332,8 @@ static bool ask_listing(struct primary *p, struct compare *c)
         return false;
     }
     c->request = compare_request(p, c);
-    wire_put_list(&r->out, c->request, c->asked, (uint16_t)c->asked_count);
+    wire_put_list(&r->session.out, c->request, c->asked,
+                  (uint16_t)c->asked_count);
     return true;
 }
 
@@ -412,7 +413,7 @@ static bool ask_buckets(struct primary *p, struct compare *c)
         return false;
     }
     struct wire_tree m = {.id = c->request, .node = (uint16_t)c->node_at};
-    wire_put_tree(&r->out, &m);
+    wire_put_tree(&r->session.out, &m);
     c->node_at++;
     c->nodes_left++;
     return true;
@@ -501,5 +502,5 @@ void compare_narrow(struct primary *p, struct compare *c)
     c->phase = COMPARE_TOP;
     c->request = compare_request(p, c);
     struct wire_tree m = {.id = c->request, .node = WIRE_TREE_TOP};
-    wire_put_tree(&r->out, &m);
+    wire_put_tree(&r->session.out, &m);
 }

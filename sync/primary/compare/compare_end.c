@@ -41,14 +41,14 @@ static void end(struct primary *p, struct compare *c)
 static void note_again(struct primary *p, struct repl *r, bool found)
 {
     if (!found) {
-        r->compare_fails = 0;
-        r->compare_after_ms = p->now_ms;
+        r->compares.fails = 0;
+        r->compares.after_ms = p->now_ms;
         return;
     }
-    r->compare_after_ms =
+    r->compares.after_ms =
         p->now_ms +
-        backoff_doubled(AGAIN_FIRST_MS, r->compare_fails, AGAIN_MAX_MS);
-    r->compare_fails++;
+        backoff_doubled(AGAIN_FIRST_MS, r->compares.fails, AGAIN_MAX_MS);
+    r->compares.fails++;
 }
 
 void compare_fail(struct primary *p, struct compare *c, const struct err *err)
@@ -64,7 +64,8 @@ void compare_fail(struct primary *p, struct compare *c, const struct err *err)
     differs_again(p, r, c);
     if (compare_repairs(c)) {
         note_again(p, r, true);
-        r->due = r->due || r->lag_unknown; /* what it was to settle is open */
+        r->due.now = r->due.now ||
+                     r->due.lag_unknown; /* what it was to settle is open */
     }
     if (c->automatic) {
         primary_log(p, r->id, 4, err->id, "comparison: %s", err->msg);
@@ -111,15 +112,15 @@ static void list_uncompared(struct primary *p, struct compare *c,
  * less left each time, else with back-off. */
 static void next_part(struct primary *p, struct repl *r, uint64_t left)
 {
-    bool less = r->compare_left == 0 || left < r->compare_left;
+    bool less = r->compares.remaining == 0 || left < r->compares.remaining;
 
     due_now(p, r);
     if (less) {
-        r->compare_after_ms = p->now_ms + AGAIN_FIRST_MS;
+        r->compares.after_ms = p->now_ms + AGAIN_FIRST_MS;
     } else {
         note_again(p, r, true);
     }
-    r->compare_left = left;
+    r->compares.remaining = left;
 }
 
 void compare_finish(struct primary *p, struct compare *c)
@@ -132,8 +133,8 @@ void compare_finish(struct primary *p, struct compare *c)
 
     list_uncompared(p, c, compare_repairs(c) ? c->barrier : c->opt.barrier);
     if (compare_repairs(c)) {
-        if (r->last_error.id == DR_TIMED_OUT) { /* silent.c */
-            r->last_error = (struct err){0};
+        if (r->session.last_error.id == DR_TIMED_OUT) { /* silent.c */
+            r->session.last_error = (struct err){0};
         }
         stalled_pass(r, c->barrier);
         c->result.left = left;
@@ -149,18 +150,18 @@ void compare_finish(struct primary *p, struct compare *c)
             next_part(p, r, left);
         } else {
             due_paid(r, c->due_generation);
-            r->compare_left = 0;
+            r->compares.remaining = 0;
             note_again(p, r, found);
         }
-        r->lag_unknown =
-            r->lag_unknown || res->held; /* until they are approved and done */
+        r->due.lag_unknown = r->due.lag_unknown ||
+                             res->held; /* until they are approved and done */
         r->initial = r->blank = false;
-        r->mismatches = 0;
+        r->heartbeat.mismatches = 0;
         c->result.repaired =
             res->to_repair -
             (res->unread < res->to_repair ? res->unread : res->to_repair);
         undone_count(r, c);
-        r->next_ping_ms = p->now_ms; /* prove it */
+        r->heartbeat.next_ms = p->now_ms; /* prove it */
         brake_applied(p, r, c);
     }
     differs_compared(p, r, c);

@@ -30,17 +30,19 @@ enum {
  * while are locked, or their disk is slow: they must not count for ever. */
 static size_t not_sent(const struct primary *p, const struct repl *r)
 {
-    size_t unread = r->unread > r->stalled ? r->unread - r->stalled : 0;
+    size_t unread = r->flights.unread > r->flights.stalled
+                        ? r->flights.unread - r->flights.stalled
+                        : 0;
 
-    return r->ready_bytes / (r->pace.each + 1) +
-           (p->now_ms - r->read_ms < UNREAD_MS ? unread : 0);
+    return r->flights.ready_bytes / (r->pace.each + 1) +
+           (p->now_ms - r->feed.read_ms < UNREAD_MS ? unread : 0);
 }
 
 static size_t share_left(const struct primary *p, const struct repl *r)
 {
-    bool anew = p->now_ms - r->fed_ms >= SHARE_MS;
+    bool anew = p->now_ms - r->feed.began_ms >= SHARE_MS;
 
-    return anew ? SHARE : r->fed < SHARE ? SHARE - r->fed : 0;
+    return anew ? SHARE : r->feed.count < SHARE ? SHARE - r->feed.count : 0;
 }
 
 size_t feed_room(const struct primary *p, const struct repl *r)
@@ -51,7 +53,7 @@ size_t feed_room(const struct primary *p, const struct repl *r)
     if (p->log.bytes >= p->config.log_max_bytes / 2) {
         most = most < LEAST ? most : LEAST; /* the other half is for changes */
     }
-    if (pace_is_open(&r->pace) || r->session != SESSION_LIVE) {
+    if (pace_is_open(&r->pace) || r->session.state != SESSION_LIVE) {
         return used < most ? most - used : 0;
     }
     size_t share = share_left(p, r);
@@ -63,11 +65,11 @@ size_t feed_room(const struct primary *p, const struct repl *r)
 
 void feed_fed(const struct primary *p, struct repl *r)
 {
-    if (p->now_ms - r->fed_ms >= SHARE_MS) {
-        r->fed_ms = p->now_ms;
-        r->fed = 0;
+    if (p->now_ms - r->feed.began_ms >= SHARE_MS) {
+        r->feed.began_ms = p->now_ms;
+        r->feed.count = 0;
     }
-    r->fed++;
+    r->feed.count++;
 }
 
 /* How much may wait for this comparison. */

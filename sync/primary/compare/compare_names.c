@@ -94,7 +94,8 @@ void compare_ask_names(struct primary *p, struct compare *c)
     while (c->resolve_at < end_at) {
         size_t n = end_at - c->resolve_at;
         n = n < RESOLVE_BATCH ? n : RESOLVE_BATCH;
-        wire_put_resolve(&r->out, c->request, c->resolve_at + n == end_at,
+        wire_put_resolve(&r->session.out, c->request,
+                         c->resolve_at + n == end_at,
                          c->resolve + c->resolve_at, (uint16_t)n);
         c->resolve_at += n;
     }

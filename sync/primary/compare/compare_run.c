@@ -43,7 +43,7 @@ static struct compare *add_job(struct primary *p, struct repl *r,
                                const struct compare_options *o)
 {
     struct compare *c = calloc(1, sizeof *c);
-    struct compare **at = &r->jobs;
+    struct compare **at = &r->compares.jobs;
 
     if (c == NULL) {
         return NULL;
@@ -78,10 +78,10 @@ static void adopt_stalled(struct primary *p, struct repl *r)
     struct repl *own = p->repl[p->index_id];
     const struct flight *f;
 
-    if (own->stalled == 0) {
+    if (own->flights.stalled == 0) {
         return;
     }
-    DL_FOREACH(own->flights, f) {
+    DL_FOREACH(own->flights.list, f) {
         if (f->stalled &&
             !changelog_add(&p->log, f->rec, repl_bit(r), p->now_ms, 0)) {
             due_now(p, r);
@@ -94,14 +94,14 @@ static void adopt_stalled(struct primary *p, struct repl *r)
 /* Who only asks leaves the replica as it is. */
 static void ask_scan(struct primary *p, struct repl *r, struct compare *c)
 {
-    bool can = (r->features & WIRE_FEATURE_VIEW) != 0;
+    bool can = (r->session.features & WIRE_FEATURE_VIEW) != 0;
     struct err err;
 
     if (c->opt.mode == COMPARE_DRY_RUN && !can) {
         (void)err_set(&err, ERR_PROTO, 0,
                       "the receiver (version %s) cannot look at its disk "
                       "without taking up what it finds: update drover there",
-                      r->version);
+                      r->session.version);
         err.id = DR_PROTOCOL;
         compare_fail(p, c, &err);
         return;
@@ -110,7 +110,7 @@ static void ask_scan(struct primary *p, struct repl *r, struct compare *c)
         (void)err_set(&err, ERR_TIMEOUT, 0,
                       "the receiver (version %s) still has %u scans of "
                       "comparisons that were given up before it",
-                      r->version, r->scans_open);
+                      r->session.version, r->session.scans_open);
         err.id = DR_TIMED_OUT;
         compare_fail(p, c, &err);
         return;
@@ -122,11 +122,11 @@ static void ask_scan(struct primary *p, struct repl *r, struct compare *c)
     m.how = (uint8_t)((c->opt.content ? WIRE_SCAN_CONTENT : 0) |
                       (c->view ? WIRE_SCAN_VIEW : 0) |
                       (c->view && c->opt.mode == COMPARE_VERIFY &&
-                               (r->features & WIRE_FEATURE_MODES) != 0
+                               (r->session.features & WIRE_FEATURE_MODES) != 0
                            ? WIRE_SCAN_PERMS
                            : 0));
-    wire_put_scan(&r->out, &m);
-    r->scans_open++;
+    wire_put_scan(&r->session.out, &m);
+    r->session.scans_open++;
 }
 
 static void begin(struct primary *p, struct compare *c)
@@ -134,7 +134,7 @@ static void begin(struct primary *p, struct compare *c)
     struct repl *r = p->repl[c->replica];
 
     adopt_stalled(p, r);
-    c->due_generation = r->due_generation;
+    c->due_generation = r->due.generation;
     c->uncompared.max = c->opt.names_max > 0 ? c->opt.names_max : 1;
     c->view = false;
     c->busy = 0;
@@ -150,17 +150,17 @@ int compare_scanned(struct primary *p, struct repl *r,
 {
     struct compare *c = compare_current(r);
 
-    r->scans_open -= r->scans_open > 0;
+    r->session.scans_open -= r->session.scans_open > 0;
     if (c == NULL || c->phase != COMPARE_SCANNING || m->id != c->request) {
         return 0;
     }
     heard_answer(p, r);
-    r->root = m->result.root;
-    r->replica_keys = m->result.keys;
+    r->heartbeat.root = m->result.root;
+    r->figures.keys = m->result.keys;
     c->result.reread = m->result.reread;
     unread_heard(r, m->result.errors > c->busy ? m->result.errors - c->busy : 0,
                  m->result.first_error);
-    if ((r->features & WIRE_FEATURE_VIEW) != 0) {
+    if ((r->session.features & WIRE_FEATURE_VIEW) != 0) {
         /* More than were told by name. */
         if (c->uncompared.count < m->result.errors) {
             c->uncompared.count = m->result.errors;
@@ -211,14 +211,14 @@ void compare_unread(const struct primary *p, struct repl *r,
 /* What an operator's comparison waits for may wait for our own. */
 static void first_in_turn(struct repl *r, struct compare *c)
 {
-    struct compare **at = &r->jobs;
+    struct compare **at = &r->compares.jobs;
 
     while (*at != c) {
         at = &(*at)->next;
     }
     *at = c->next;
-    c->next = r->jobs;
-    r->jobs = c;
+    c->next = r->compares.jobs;
+    r->compares.jobs = c;
 }
 
 /* Time for one of our own? */
@@ -229,14 +229,14 @@ static void maybe_own(struct primary *p, struct repl *r)
     bool edited = differs_due(p, r);
     const struct compare_options o = {
         .mode = COMPARE_REPAIR,
-        .scan = edited || r->compare_fails >= IN_VAIN,
+        .scan = edited || r->compares.fails >= IN_VAIN,
         .content = edited && r->differs.depth == DIFFERS_CONTENT,
         .names_max = r->undone.suspect ? UNDONE_NAMES_MAX : 20};
-    bool now = edited || r->due ||
-               (r->due_soon &&
-                (flight_quiet(p, r) || p->now_ms - r->owed_soon_ms >= SOON_MS));
+    bool now = edited || r->due.now ||
+               (r->due.soon &&
+                (flight_quiet(p, r) || p->now_ms - r->due.soon_ms >= SOON_MS));
 
-    if (!now || p->now_ms < r->compare_after_ms) {
+    if (!now || p->now_ms < r->compares.after_ms) {
         return;
     }
     struct compare *c = add_job(p, r, &o);
@@ -249,8 +249,8 @@ static void maybe_own(struct primary *p, struct repl *r)
 
 static bool may_compare(struct primary *p, struct repl *r)
 {
-    return r->session == SESSION_LIVE && !r->closing && r->digests_known &&
-           p->index_ready && !p->lost &&
+    return r->session.state == SESSION_LIVE && !r->session.closing &&
+           r->session.digests_known && p->index_ready && !p->lost &&
            flight_reached(p, p->repl[p->index_id], r->live_tail);
 }
 
@@ -319,10 +319,10 @@ void compare_step(struct primary *p, struct repl *r)
 
 void compare_connected(struct primary *p, struct repl *r)
 {
-    r->due = true;
-    r->due_generation++;
-    r->compare_after_ms = 0;
-    r->compare_fails = 0;
+    r->due.now = true;
+    r->due.generation++;
+    r->compares.after_ms = 0;
+    r->compares.fails = 0;
     compare_step(p, r);
 }
 
@@ -332,7 +332,7 @@ void compare_disconnected(struct primary *p, struct repl *r,
     struct compare *c, *next;
 
     (void)err;
-    for (c = r->jobs; c != NULL; c = next) {
+    for (c = r->compares.jobs; c != NULL; c = next) {
         next = c->next;
         if (c->phase == COMPARE_ENDED) {
             continue;
@@ -351,14 +351,14 @@ void compare_disconnected(struct primary *p, struct repl *r,
         c->phase = COMPARE_QUEUED;
         memset(&c->result, 0, sizeof c->result);
     }
-    r->due = true;
+    r->due.now = true;
 }
 
 void compare_free_jobs(struct primary *p, struct repl *r)
 {
     (void)p;
-    while (r->jobs != NULL) {
-        compare_free_job(r, r->jobs);
+    while (r->compares.jobs != NULL) {
+        compare_free_job(r, r->compares.jobs);
     }
 }
 
@@ -385,7 +385,7 @@ static struct compare *find_job(struct primary *p, uint64_t id)
     struct repl *r;
 
     EACH_REPL(p, r) {
-        for (struct compare *c = r->jobs; c != NULL; c = c->next) {
+        for (struct compare *c = r->compares.jobs; c != NULL; c = c->next) {
             if (c->id == id) {
                 return c;
             }
@@ -405,7 +405,7 @@ const struct compare_result *primary_compare_result(struct primary *p,
     const struct repl *r = p->repl[c->replica];
     c->result.phase = phase_word(c->phase);
     if (c->phase >= COMPARE_RESOLVING && c->phase <= COMPARE_DRAINING) {
-        uint64_t open = p->log.pending[r->id] + r->flights_count;
+        uint64_t open = p->log.pending[r->id] + r->flights.count;
         c->result.repaired =
             open < c->result.to_repair ? c->result.to_repair - open : 0;
     }

@@ -129,7 +129,7 @@ bool differs_due(const struct primary *p, const struct repl *r)
  * same. */
 static bool in_vain(const struct repl *r)
 {
-    return r->compare_fails > 0 && r->mismatches > 0;
+    return r->compares.fails > 0 && r->heartbeat.mismatches > 0;
 }
 
 bool differs_describe(const struct primary *p, const struct repl *r,
@@ -144,7 +144,7 @@ bool differs_describe(const struct primary *p, const struct repl *r,
         (void)err_set(err, ERR_CORRUPT, 0,
                       "it differs from the primary after %u comparisons that "
                       "repaired what they found",
-                      r->compare_fails);
+                      r->compares.fails);
     } else {
         (void)err_set(err, ERR_CORRUPT, 0,
                       "%llu %s from the primary, found %lld s ago%s%s",

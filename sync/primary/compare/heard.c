@@ -26,7 +26,7 @@ static enum awaits awaits(const struct primary *p, const struct repl *r,
         if (!p->index_ready || p->lost) {
             return AWAITS_NOTHING;
         }
-        return r->digests_known ? AWAITS_COMMIT : AWAITS_READY;
+        return r->session.digests_known ? AWAITS_COMMIT : AWAITS_READY;
     case COMPARE_NEXT_ROUND:
     case COMPARE_DRAINING:
     case COMPARE_FEEDING: /* into the log, as acknowledgements make room */
@@ -83,7 +83,7 @@ static bool has_unanswered(const struct repl *r)
 {
     const struct flight *f;
 
-    DL_FOREACH(r->flights, f) {
+    DL_FOREACH(r->flights.list, f) {
         if (f->state == FLIGHT_SENT && !f->stalled) {
             return true;
         }
@@ -103,8 +103,8 @@ bool heard_is_waited_for(const struct primary *p, struct repl *r)
 
 int64_t heard_since(const struct primary *p, struct repl *r)
 {
-    if (awaits_now(p, r) == AWAITS_NOTHING || r->session != SESSION_LIVE ||
-        r->closing) {
+    if (awaits_now(p, r) == AWAITS_NOTHING ||
+        r->session.state != SESSION_LIVE || r->session.closing) {
         r->heard.at_ms = p->now_ms;
         return INT64_MAX;
     }
@@ -116,14 +116,14 @@ void heard_give_back(struct primary *p, struct repl *r, const struct compare *c)
     bool open = c->phase == COMPARE_SCANNING ||
                 (c->phase == COMPARE_RESOLVING && !c->resolved);
 
-    if (open && r->session == SESSION_LIVE && !r->closing &&
-        (r->features & WIRE_FEATURE_NEWEST) != 0) {
-        wire_put_resolve(&r->out, primary_id(p), true, NULL, 0);
+    if (open && r->session.state == SESSION_LIVE && !r->session.closing &&
+        (r->session.features & WIRE_FEATURE_NEWEST) != 0) {
+        wire_put_resolve(&r->session.out, primary_id(p), true, NULL, 0);
     }
 }
 
 bool heard_may_scan(const struct repl *r)
 {
-    return (r->features & WIRE_FEATURE_NEWEST) != 0 ||
-           r->scans_open <= SCANS_OPEN_MAX;
+    return (r->session.features & WIRE_FEATURE_NEWEST) != 0 ||
+           r->session.scans_open <= SCANS_OPEN_MAX;
 }

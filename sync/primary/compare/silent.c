@@ -12,7 +12,7 @@ enum { SILENT_MS = 60 * 1000 };
 
 static struct compare *next_one(const struct primary *p, const struct repl *r)
 {
-    struct compare *c = r->jobs;
+    struct compare *c = r->compares.jobs;
 
     while (c != NULL &&
            (c->phase == COMPARE_ENDED || p->now_ms - c->began_ms < SILENT_MS)) {
@@ -32,7 +32,7 @@ static void give_up_all(struct primary *p, struct repl *r, int64_t silent_ms)
     err.id = DR_TIMED_OUT;
     while ((c = next_one(p, r)) != NULL) {
         if (c->automatic) {
-            r->last_error = err;
+            r->session.last_error = err;
         }
         compare_fail(p, c, &err);
     }

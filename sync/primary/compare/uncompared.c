@@ -194,7 +194,7 @@ static void gather(struct primary *p, const struct repl *r,
     const struct flight *f;
     const struct log_node *n;
 
-    DL_FOREACH(r->flights, f) {
+    DL_FOREACH(r->flights.list, f) {
         if (f == oldest(f->rec, r->id, barrier) &&
             (but == NULL || !is_open(f->rec, but->id, barrier))) {
             add(p, f->rec, f, out);

@@ -12,7 +12,7 @@
 
 static bool is_idle(const struct primary *p, const struct repl *r)
 {
-    return p->log.pending[r->id] == 0 && r->flights == NULL;
+    return p->log.pending[r->id] == 0 && r->flights.list == NULL;
 }
 
 bool flight_quiet(const struct primary *p, const struct repl *r)
@@ -31,8 +31,8 @@ uint64_t flight_watermark(const struct primary *p, const struct repl *r)
     if (node != NULL) {
         first = node->seq;
     }
-    if (r->flights != NULL && r->flights->seq < first) {
-        first = r->flights->seq;
+    if (r->flights.list != NULL && r->flights.list->seq < first) {
+        first = r->flights.list->seq;
     }
     return first - 1;
 }
@@ -44,19 +44,19 @@ bool flight_reached(struct primary *p, struct repl *r, uint64_t barrier)
     if (flight_watermark(p, r) >= barrier) {
         return true;
     }
-    if (r->stalled == 0 || (node != NULL && node->seq <= barrier)) {
+    if (r->flights.stalled == 0 || (node != NULL && node->seq <= barrier)) {
         return false;
     }
     /* This may be asked often, and the list be long. */
-    if (r->reached_ms == p->now_ms) {
+    if (r->flights.reached_ms == p->now_ms) {
         return false;
     }
-    DL_FOREACH(r->flights, f) {
+    DL_FOREACH(r->flights.list, f) {
         if (f->seq > barrier) {
             break;
         }
         if (!f->stalled && !stalled_waits(r, f)) {
-            r->reached_ms = p->now_ms;
+            r->flights.reached_ms = p->now_ms;
             return false;
         }
     }
@@ -74,7 +74,8 @@ bool flight_indexed(void *primary, uint64_t barrier)
 
 bool flight_live(const struct repl *r)
 {
-    return r->is_index || (r->session == SESSION_LIVE && !r->closing);
+    return r->is_index ||
+           (r->session.state == SESSION_LIVE && !r->session.closing);
 }
 
 bool flight_timed(const struct flight *f)
@@ -84,21 +85,21 @@ bool flight_timed(const struct flight *f)
 
 static void list_remove(struct repl *r, struct flight *f)
 {
-    r->timed -= flight_timed(f);
+    r->flights.timed -= flight_timed(f);
     if (f->state == FLIGHT_WAIT) {
-        r->unread--;
-        r->read_ms = r->p->now_ms;
+        r->flights.unread--;
+        r->feed.read_ms = r->p->now_ms;
     } else if (f->state == FLIGHT_READY) {
-        DL_DELETE2(r->ready, f, ready_prev, ready_next);
-        r->ready_bytes -= f->bytes;
-        r->window_bytes -= f->bytes;
+        DL_DELETE2(r->flights.ready, f, ready_prev, ready_next);
+        r->flights.ready_bytes -= f->bytes;
+        r->flights.window_bytes -= f->bytes;
         f->bytes = 0;
     } else if (f->state == FLIGHT_LARGE) {
         if (r->stream.flight != f) {
-            DL_DELETE2(r->large, f, ready_prev, ready_next);
+            DL_DELETE2(r->flights.large, f, ready_prev, ready_next);
         }
     } else if (f->state == FLIGHT_SENT) {
-        r->window_bytes -= f->bytes;
+        r->flights.window_bytes -= f->bytes;
         f->bytes = 0;
         f->blocked_ms = 0;
     }
@@ -148,41 +149,42 @@ void flight_set(struct primary *p, struct flight *f, enum flight_state s)
     }
     f->asked = false;
     f->state = (uint8_t)s;
-    r->timed += flight_timed(f);
-    if (s == FLIGHT_WAIT && r->unread++ == 0) {
-        r->read_ms = p->now_ms;
+    r->flights.timed += flight_timed(f);
+    if (s == FLIGHT_WAIT && r->flights.unread++ == 0) {
+        r->feed.read_ms = p->now_ms;
     }
     if (s == FLIGHT_READY) {
         f->bytes = f->rec->body_len + 64;
-        r->ready_bytes += f->bytes;
-        r->window_bytes += f->bytes;
-        DL_APPEND2(r->ready, f, ready_prev, ready_next);
+        r->flights.ready_bytes += f->bytes;
+        r->flights.window_bytes += f->bytes;
+        DL_APPEND2(r->flights.ready, f, ready_prev, ready_next);
     } else if (s == FLIGHT_LARGE) {
-        DL_APPEND2(r->large, f, ready_prev, ready_next);
+        DL_APPEND2(r->flights.large, f, ready_prev, ready_next);
     } else if (s == FLIGHT_SENT) {
         f->bytes = f->rec->body_len + 64;
-        r->window_bytes += f->bytes;
+        r->flights.window_bytes += f->bytes;
     }
     note_waiting(f->rec, f->replica);
 }
 
 void flight_link(struct repl *r, struct flight *f)
 {
-    struct flight *after = r->flights == NULL ? NULL : r->flights->prev;
+    struct flight *after =
+        r->flights.list == NULL ? NULL : r->flights.list->prev;
 
     f->replica = r->id;
     f->rec_next = f->rec->flights;
     f->rec->flights = f;
     while (after != NULL && after->seq > f->seq) {
-        after = after == r->flights ? NULL : after->prev;
+        after = after == r->flights.list ? NULL : after->prev;
     }
     if (after == NULL) {
-        DL_PREPEND(r->flights, f);
+        DL_PREPEND(r->flights.list, f);
     } else {
-        DL_APPEND_ELEM(r->flights, after, f);
+        DL_APPEND_ELEM(r->flights.list, after, f);
     }
-    r->flights_count++;
-    HASH_ADD(hh, r->flights_by_seq, seq, sizeof f->seq, f);
+    r->flights.count++;
+    HASH_ADD(hh, r->flights.by_seq, seq, sizeof f->seq, f);
 }
 
 void flight_unlink(struct primary *p, struct flight *f)
@@ -197,9 +199,9 @@ void flight_unlink(struct primary *p, struct flight *f)
         at = &(*at)->rec_next;
     }
     *at = f->rec_next;
-    DL_DELETE(r->flights, f);
-    HASH_DEL(r->flights_by_seq, f);
-    r->flights_count--;
+    DL_DELETE(r->flights.list, f);
+    HASH_DEL(r->flights.by_seq, f);
+    r->flights.count--;
     note_waiting(f->rec, f->replica);
 }
 
@@ -225,7 +227,7 @@ struct flight *flight_sent(struct repl *r, uint64_t seq)
 {
     struct flight *f = NULL;
 
-    HASH_FIND(hh, r->flights_by_seq, &seq, sizeof seq, f);
+    HASH_FIND(hh, r->flights.by_seq, &seq, sizeof seq, f);
     return f != NULL && f->state == FLIGHT_SENT ? f : NULL;
 }
 /* --- their records ------------------------------------------------------- */
@@ -264,8 +266,8 @@ bool flight_can_take(struct repl *r)
     if (!flight_live(r)) {
         return false;
     }
-    if (!r->is_index && r->ready_bytes >= FLIGHT_READY_MAX_BYTES) {
-        r->starved = true;
+    if (!r->is_index && r->flights.ready_bytes >= FLIGHT_READY_MAX_BYTES) {
+        r->flights.starved = true;
         return false;
     }
     return true;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct flight;
@@ -24,6 +25,24 @@ enum flight_state {
     FLIGHT_BEHIND,    /* an earlier flight of this key is not acknowledged */
     FLIGHT_BACKOFF,   /* refused by the replica; again at retry_ms */
     FLIGHT_SENT,
+};
+
+/* A replica's flights. */
+struct flights {
+    struct flight *list;          /* utlist DL, by sequence */
+    struct flight *by_seq;        /* uthash: those that were sent */
+    struct flight *ready, *large; /* utlist DL */
+    size_t count;
+    size_t stalled, passed;   /* of them */
+    size_t refused;           /* of them (refused.h) */
+    int64_t refused_again_ms; /* when all of these were tried again */
+    size_t timed;             /* of them, waiting for their retry_ms */
+    size_t unread;            /* of them, whose key is to be read */
+    int64_t reached_ms;       /* when flight_reached() last said no */
+    size_t window_bytes;
+    size_t ready_bytes;
+    uint64_t last_abort_ping; /* the newest flight.abort_ping, 0: none is set */
+    bool starved;             /* flights wait unread: enough is ready */
 };
 
 enum { FLIGHT_READY_MAX_BYTES = 1 << 20 }; /* waiting for one replica's turn */

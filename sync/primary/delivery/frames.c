@@ -17,11 +17,12 @@ static void feed(struct primary *p, struct repl *r)
 {
     struct flight *f;
 
-    if (!r->starved || r->ready_bytes >= FLIGHT_READY_MAX_BYTES / 2) {
+    if (!r->flights.starved ||
+        r->flights.ready_bytes >= FLIGHT_READY_MAX_BYTES / 2) {
         return;
     }
-    r->starved = false;
-    DL_FOREACH(r->flights, f) {
+    r->flights.starved = false;
+    DL_FOREACH(r->flights.list, f) {
         if (f->state == FLIGHT_WAIT && !f->rec->retrying) {
             read_want(p, f->rec);
         }
@@ -144,11 +145,11 @@ static void produce_one(struct primary *p, struct repl *r, struct flight *f)
         due_now(p, r); /* the table is back, but not those keys */
     }
     bool ask = may_ask(r, f);
-    size_t at = r->out.len;
-    put_frame(&r->out, f, ask);
+    size_t at = r->session.out.len;
+    put_frame(&r->session.out, f, ask);
     flight_set(p, f, FLIGHT_SENT);
     f->asked = ask;
-    pace_sent(&r->pace, r->out.len - at);
+    pace_sent(&r->pace, r->session.out.len - at);
     heartbeat_probe(p, r);
     if (stale) {
         sender_follow(p, r, rec, rec->content_missed, NULL);
@@ -158,14 +159,15 @@ static void produce_one(struct primary *p, struct repl *r, struct flight *f)
 
 bool frames_ready(const struct repl *r)
 {
-    return r->ready != NULL;
+    return r->flights.ready != NULL;
 }
 
 void frames_produce(struct primary *p, struct repl *r, size_t want)
 {
-    while (r->ready != NULL && r->out.len - r->out_at < want && !p->lost &&
+    while (r->flights.ready != NULL &&
+           r->session.out.len - r->session.out_at < want && !p->lost &&
            session_has_room(r)) {
-        produce_one(p, r, r->ready);
+        produce_one(p, r, r->flights.ready);
     }
     feed(p, r);
 }

@@ -84,7 +84,7 @@ void refused_note(struct primary *p, struct repl *r, struct flight *f,
     struct bytes what = without_names(f->rec, nak->text);
 
     if (f->refusals == 0) {
-        r->refused++;
+        r->flights.refused++;
         f->refusal.since_ms = p->now_ms;
     }
     if (f->refusals < UINT8_MAX) {
@@ -93,14 +93,14 @@ void refused_note(struct primary *p, struct repl *r, struct flight *f,
     f->refusal.sys = nak->sys;
     f->refusal.dr = dr_of(nak);
     free(f->refusal.what);
-    f->refusal.what = r->refused <= WHAT_MAX ? copy_of(what) : NULL;
+    f->refusal.what = r->flights.refused <= WHAT_MAX ? copy_of(what) : NULL;
 }
 
 void refused_end(struct repl *r, struct flight *f)
 {
     if (f->refusals > 0) {
         f->refusals = 0;
-        r->refused--;
+        r->flights.refused--;
     }
     free(f->refusal.what);
     f->refusal.what = NULL;
@@ -113,7 +113,7 @@ int64_t refused_retry_ms(const struct primary *p, const struct repl *r,
 {
     int64_t wait_ms = backoff_doubled(REFUSED_FIRST_MS, (unsigned)f->refusals,
                                       REFUSED_MAX_MS);
-    int64_t turn_ms = (int64_t)r->refused * 1000 / REFUSED_PER_S;
+    int64_t turn_ms = (int64_t)r->flights.refused * 1000 / REFUSED_PER_S;
     wait_ms = wait_ms > turn_ms ? wait_ms : turn_ms;
     int64_t at_ms = p->now_ms + wait_ms;
     return wait_ms < REFUSED_TOGETHER_MS
@@ -125,11 +125,11 @@ void refused_taken(struct primary *p, struct repl *r)
 {
     struct flight *f;
 
-    if (p->now_ms - r->refused_again_ms < REFUSED_AGAIN_MS) {
+    if (p->now_ms - r->flights.refused_again_ms < REFUSED_AGAIN_MS) {
         return;
     }
-    r->refused_again_ms = p->now_ms;
-    DL_FOREACH(r->flights, f) {
+    r->flights.refused_again_ms = p->now_ms;
+    DL_FOREACH(r->flights.list, f) {
         if (f->refusals > 0 && f->state == FLIGHT_BACKOFF &&
             f->retry_ms != INT64_MAX) {
             f->retry_ms = p->now_ms;
@@ -155,10 +155,10 @@ const struct flight *refused_oldest(const struct repl *r)
 {
     const struct flight *f, *oldest = NULL;
 
-    if (r->refused == 0) {
+    if (r->flights.refused == 0) {
         return NULL;
     }
-    DL_FOREACH(r->flights, f) {
+    DL_FOREACH(r->flights.list, f) {
         if (f->refusals > 0 &&
             (oldest == NULL ||
              f->refusal.since_ms < oldest->refusal.since_ms)) {
@@ -180,7 +180,7 @@ bool primary_refused(struct primary *p, int replica, int64_t now_ms,
         return false;
     }
     *out = (struct primary_refused){
-        .count = r->refused,
+        .count = r->flights.refused,
         .since_ms = now_ms - f->refusal.since_ms,
         .is_table = f->rec->is_table,
         .table = {(const uint8_t *)record_table(f->rec), f->rec->table_len},

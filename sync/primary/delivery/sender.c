@@ -236,7 +236,7 @@ void sender_resend(struct primary *p, struct repl *r)
 {
     struct flight *f;
 
-    DL_FOREACH(r->flights, f) {
+    DL_FOREACH(r->flights.list, f) {
         if (f->state == FLIGHT_BEHIND) {
             continue;
         }
@@ -291,12 +291,13 @@ static size_t flights_max(const struct primary *p)
 
 static bool has_room(struct primary *p, const struct repl *r)
 {
-    if (r->flights_count - r->stalled >= p->config.window_changes ||
-        r->flights_count >= flights_max(p) ||
-        r->window_bytes >= p->config.window_bytes) {
+    if (r->flights.count - r->flights.stalled >= p->config.window_changes ||
+        r->flights.count >= flights_max(p) ||
+        r->flights.window_bytes >= p->config.window_bytes) {
         return false;
     }
-    return p->log.body_bytes < p->config.cache_max_bytes || r->ready_bytes == 0;
+    return p->log.body_bytes < p->config.cache_max_bytes ||
+           r->flights.ready_bytes == 0;
 }
 
 void sender_advance(struct primary *p, struct repl *r)
@@ -396,16 +397,17 @@ static void note_latency(struct primary *p, struct repl *r,
                          const struct flight *f)
 {
     if (p->config.clock_us == NULL || f->time_us == 0 ||
-        r->latency_us == NULL) {
+        r->figures.latency_us == NULL) {
         return;
     }
     int64_t us = p->config.clock_us() - f->time_us;
-    r->latency_us[r->latency_at] = us < 0            ? 0
-                                   : us > UINT32_MAX ? UINT32_MAX
-                                                     : (uint32_t)us;
-    r->latency_at = (r->latency_at + 1) % LATENCY_SAMPLES;
-    if (r->latency_count < LATENCY_SAMPLES) {
-        r->latency_count++;
+    r->figures.latency_us[r->figures.latency_at] = us < 0 ? 0
+                                                   : us > UINT32_MAX
+                                                       ? UINT32_MAX
+                                                       : (uint32_t)us;
+    r->figures.latency_at = (r->figures.latency_at + 1) % LATENCY_SAMPLES;
+    if (r->figures.latency_count < LATENCY_SAMPLES) {
+        r->figures.latency_count++;
     }
 }
 
@@ -417,11 +419,11 @@ int sender_acked(struct primary *p, struct repl *r, uint64_t seq)
         return 0;
     }
     note_latency(p, r, f);
-    r->acked++;
-    r->ack_ms = p->now_ms;
+    r->figures.acked++;
+    r->session.ack_ms = p->now_ms;
     bool was_refused = f->refusals > 0;
     flight_end(p, f);
-    if (was_refused && r->refused > 0) {
+    if (was_refused && r->flights.refused > 0) {
         refused_taken(p, r);
     }
     return 1;
@@ -452,7 +454,7 @@ int sender_refused(struct primary *p, struct repl *r,
     }
     if (f == NULL) {
         /* The refusal of a large value that is still being streamed. */
-        HASH_FIND(hh, r->flights_by_seq, &nak->seq, sizeof nak->seq, f);
+        HASH_FIND(hh, r->flights.by_seq, &nak->seq, sizeof nak->seq, f);
         if (f != NULL && f->abort_ping != 0) {
             return 1; /* it crossed our abort */
         }
@@ -470,11 +472,12 @@ int sender_refused(struct primary *p, struct repl *r,
         stream_start(p, r); /* the next large value's turn */
     }
     stalled_refused(r, f);
-    (void)err_set(&r->last_error, ERR_IO, 0, "%.*s", (int)nak->text.len,
+    (void)err_set(&r->session.last_error, ERR_IO, 0, "%.*s", (int)nak->text.len,
                   (const char *)nak->text.p);
-    r->last_error.id = f->refusal.dr;
+    r->session.last_error.id = f->refusal.dr;
     if (f->refusals == 1) {
-        primary_log(p, r->id, 4, f->refusal.dr, "%s", r->last_error.msg);
+        primary_log(p, r->id, 4, f->refusal.dr, "%s",
+                    r->session.last_error.msg);
     }
     return 1;
 }
@@ -482,7 +485,7 @@ int sender_refused(struct primary *p, struct repl *r,
 void sender_abort_ping(struct primary *p, struct repl *r, struct flight *f)
 {
     heartbeat_ping(p, r);
-    f->abort_ping = r->last_abort_ping = r->ping_id;
+    f->abort_ping = r->flights.last_abort_ping = r->heartbeat.ping_id;
     flight_set(p, f, FLIGHT_BACKOFF);
     f->retry_ms = INT64_MAX;
 }
@@ -491,10 +494,10 @@ void sender_ponged(struct primary *p, struct repl *r, uint64_t ping)
 {
     struct flight *f;
 
-    if (r->last_abort_ping == 0) {
+    if (r->flights.last_abort_ping == 0) {
         return;
     }
-    DL_FOREACH(r->flights, f) {
+    DL_FOREACH(r->flights.list, f) {
         if (f->abort_ping == 0 || f->abort_ping > ping) {
             continue;
         }
@@ -509,8 +512,8 @@ void sender_ponged(struct primary *p, struct repl *r, uint64_t ping)
             read_want(p, f->rec);
         }
     }
-    if (ping >= r->last_abort_ping) {
-        r->last_abort_ping = 0;
+    if (ping >= r->flights.last_abort_ping) {
+        r->flights.last_abort_ping = 0;
     }
 }
 
@@ -544,8 +547,8 @@ void sender_rewind(struct primary *p, struct repl *r)
     struct flight *f;
 
     stream_drop(p, r);
-    r->last_abort_ping = 0;
-    DL_FOREACH(r->flights, f) {
+    r->flights.last_abort_ping = 0;
+    DL_FOREACH(r->flights.list, f) {
         f->rereads = 0;
         f->abort_ping = 0;
         f->changed = false;
@@ -566,8 +569,8 @@ void sender_rewind(struct primary *p, struct repl *r)
 void sender_drop(struct primary *p, struct repl *r)
 {
     sender_rewind(p, r);
-    while (r->flights != NULL) {
-        struct flight *f = r->flights;
+    while (r->flights.list != NULL) {
+        struct flight *f = r->flights.list;
         struct record *rec = f->rec;
         flight_unlink(p, f);
         free(f);
@@ -584,7 +587,7 @@ void sender_resume(struct primary *p, struct repl *r)
     if (!flight_live(r)) {
         return;
     }
-    DL_FOREACH_SAFE(r->flights, f, next) {
+    DL_FOREACH_SAFE(r->flights.list, f, next) {
         if (f->state == FLIGHT_WAIT) {
             if (flight_fresh(f->rec)) {
                 place(p, f);
@@ -605,10 +608,10 @@ static int64_t tick_flights(struct primary *p, struct repl *r)
     struct flight *f, *next;
     int64_t soonest = INT64_MAX;
 
-    if (r->timed == 0) {
+    if (r->flights.timed == 0) {
         return soonest;
     }
-    DL_FOREACH_SAFE(r->flights, f, next) {
+    DL_FOREACH_SAFE(r->flights.list, f, next) {
         if (!flight_timed(f)) {
             continue;
         }

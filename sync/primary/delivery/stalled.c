@@ -44,7 +44,7 @@ static void stall(struct repl *r, struct flight *f)
 {
     if (!f->stalled) {
         f->stalled = true;
-        r->stalled++;
+        r->flights.stalled++;
     }
 }
 
@@ -108,7 +108,7 @@ void stalled_clear(struct repl *r, struct flight *f)
 {
     if (f->stalled) {
         f->stalled = false;
-        r->stalled--;
+        r->flights.stalled--;
     }
 }
 
@@ -117,7 +117,7 @@ void stalled_end(struct repl *r, struct flight *f)
     stalled_clear(r, f);
     if (f->passed) {
         f->passed = false;
-        r->passed--;
+        r->flights.passed--;
     }
 }
 
@@ -139,10 +139,10 @@ void stalled_pass(struct repl *r, uint64_t barrier)
 {
     struct flight *f;
 
-    DL_FOREACH(r->flights, f) {
+    DL_FOREACH(r->flights.list, f) {
         if (f->stalled && f->seq <= barrier && !f->passed) {
             f->passed = true;
-            r->passed++;
+            r->flights.passed++;
         }
     }
 }

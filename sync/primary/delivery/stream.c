@@ -51,11 +51,11 @@ void stream_start(struct primary *p, struct repl *r)
 {
     struct stream *s = &r->stream;
 
-    if (s->state != STREAM_NONE || r->large == NULL || p->lost) {
+    if (s->state != STREAM_NONE || r->flights.large == NULL || p->lost) {
         return;
     }
-    s->flight = r->large;
-    DL_DELETE2(r->large, s->flight, ready_prev, ready_next);
+    s->flight = r->flights.large;
+    DL_DELETE2(r->flights.large, s->flight, ready_prev, ready_next);
     s->state = STREAM_OPENING;
     s->id = primary_id(p);
     s->begun = false;
@@ -88,7 +88,7 @@ void stream_drop(struct primary *p, struct repl *r)
     }
     /* Back on the list, so that leaving the state finds it there. */
     (void)stream_stop(p, r);
-    DL_APPEND2(r->large, f, ready_prev, ready_next);
+    DL_APPEND2(r->flights.large, f, ready_prev, ready_next);
     flight_set(p, f, FLIGHT_WAIT);
 }
 
@@ -136,7 +136,7 @@ void stream_more(struct primary *p, struct repl *r)
 {
     if (r->stream.state == STREAM_OPEN && !p->lost &&
         r->stream.waits_for == 0 && (r->is_index || session_has_room(r)) &&
-        r->out.len - r->out_at < AHEAD_BYTES) {
+        r->session.out.len - r->session.out_at < AHEAD_BYTES) {
         stream_read_on(p, r);
     }
 }

@@ -46,7 +46,7 @@ static void abort_stream(struct primary *p, struct repl *r,
 
     stream_drop(p, r);
     if (told) {
-        wire_put_set_abort(&r->out, f->seq);
+        wire_put_set_abort(&r->session.out, f->seq);
         sender_abort_ping(p, r, f);
     }
     changelog_know(&p->log, rec, CONTENT_UNKNOWN);
@@ -95,7 +95,7 @@ void primary_stream_opened(struct primary *p, uint64_t id,
         m.table =
             (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
         m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
-        wire_put_change(&r->out, WIRE_SET_BEGIN, &m);
+        wire_put_change(&r->session.out, WIRE_SET_BEGIN, &m);
     }
     r->stream.begun = true;
     r->stream.state = STREAM_OPEN;
@@ -164,7 +164,7 @@ static void finish(struct primary *p, struct repl *r,
     rec->size = l->reading.stat.size;
     p->values_read++;
     (void)stream_stop(p, r);
-    DL_APPEND2(r->large, f, ready_prev, ready_next);
+    DL_APPEND2(r->flights.large, f, ready_prev, ready_next);
     if (r->is_index) {
         flight_set(p, f, FLIGHT_WAIT);
         sender_answer_ask(p, rec, &read, l);
@@ -172,7 +172,7 @@ static void finish(struct primary *p, struct repl *r,
         stream_start(p, r);
         return;
     }
-    wire_put_set_end(&r->out, f->seq, l->reading.digest);
+    wire_put_set_end(&r->session.out, f->seq, l->reading.digest);
     flight_set(p, f, FLIGHT_SENT);
     if (!fresh) {
         changelog_know(&p->log, rec, CONTENT_UNKNOWN);
@@ -190,7 +190,8 @@ static void finish(struct primary *p, struct repl *r,
 
 static void let_others_in(struct primary *p, struct repl *r)
 {
-    frames_produce(p, r, r->out.len - r->out_at + BETWEEN_BYTES);
+    frames_produce(p, r,
+                   r->session.out.len - r->session.out_at + BETWEEN_BYTES);
 }
 
 static void took(struct primary *p, struct repl *r, uint64_t n)
@@ -221,7 +222,7 @@ void primary_stream_data(struct primary *p, uint64_t id, const void *data,
     assert(n <= WIRE_PIECE_MAX);
     if (!r->is_index) {
         let_others_in(p, r);
-        wire_put_piece(&r->out, r->stream.flight->seq, data, n);
+        wire_put_piece(&r->session.out, r->stream.flight->seq, data, n);
         heard_commit(p, r);
         heartbeat_probe(p, r);
     }
@@ -251,7 +252,7 @@ void primary_stream_zeros(struct primary *p, uint64_t id, uint64_t n,
     }
     if (!r->is_index) {
         let_others_in(p, r);
-        wire_put_zeros(&r->out, r->stream.flight->seq, n);
+        wire_put_zeros(&r->session.out, r->stream.flight->seq, n);
         heard_commit(p, r);
         heartbeat_probe(p, r);
         note_zeros(p, r, n);

@@ -80,7 +80,7 @@ int64_t stuck_for_ms(const struct primary *p, const struct flight *f)
 const struct flight *stuck_next(const struct repl *r,
                                 const struct flight *after)
 {
-    const struct flight *f = after != NULL ? after->next : r->flights;
+    const struct flight *f = after != NULL ? after->next : r->flights.list;
 
     while (f != NULL && stuck_why(f) == STUCK_NOT) {
         f = f->next;
@@ -188,8 +188,8 @@ bool stuck_lasts(const struct primary *p, const struct repl *r,
     }
     stuck_describe(p, f, 0, why_out);
     (void)err_wrap(why_out, "%llu change%s refused for %lld s, such as",
-                   (unsigned long long)r->refused,
-                   r->refused == 1 ? " is" : "s are",
+                   (unsigned long long)r->flights.refused,
+                   r->flights.refused == 1 ? " is" : "s are",
                    (long long)(stuck_for_ms(p, f) / 1000));
     return true;
 }
@@ -203,7 +203,7 @@ void stuck_say_oldest(struct primary *p, const struct repl *r, int64_t limit_ms,
     char name[NAME_BYTES];
 
     if (f == NULL || p->now_ms - f->time_ms <= limit_ms) {
-        f = r->flights;
+        f = r->flights.list;
     }
     if (f != NULL) {
         stuck_describe(p, f, 0, err);

@@ -550,8 +550,8 @@ static void test_one_who_takes_nothing_costs_bounded_memory(void **state)
             k->len = 4096;
             fx_hint(f, "t", key, HINT_COMMITTED);
         }
-        while (f->p->repl[b->replica]->flights != NULL) {
-            fx_ack(f, b, f->p->repl[b->replica]->flights->seq);
+        while (f->p->repl[b->replica]->flights.list != NULL) {
+            fx_ack(f, b, f->p->repl[b->replica]->flights.list->seq);
         }
         buf_clear(&b->heard);
         primary_counts(f->p, &n);
@@ -561,9 +561,9 @@ static void test_one_who_takes_nothing_costs_bounded_memory(void **state)
     a->up = true;
     fx_pump(f);
     for (int i = 0; i < 300; i++) { /* all of them arrive, once */
-        fx_ack(f, a, f->p->repl[a->replica]->flights->seq);
+        fx_ack(f, a, f->p->repl[a->replica]->flights.list->seq);
     }
-    assert_null(f->p->repl[a->replica]->flights);
+    assert_null(f->p->repl[a->replica]->flights.list);
     assert_int_equal(f->p->log.nodes, 0);
     assert_null(f->p->log.records);
     fx_free(f);

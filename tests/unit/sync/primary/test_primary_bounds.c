@@ -173,10 +173,11 @@ static struct fx_peer *list_one_extra(struct fx *f, const char *key)
     nodes[index_bucket(item[0][0]) % INDEX_NODES].lo ^= 1;
     wire_put_nodes(&r->say, r->tree_id, node, nodes);
     fx_pump(f);
-    wire_put_listing(&r->say, f->p->repl[r->replica]->jobs->request, true,
-                     (const struct digest(*)[2])item, 1);
+    wire_put_listing(&r->say, f->p->repl[r->replica]->compares.jobs->request,
+                     true, (const struct digest(*)[2])item, 1);
     fx_pump(f);
-    assert_int_equal(f->p->repl[r->replica]->jobs->phase, COMPARE_RESOLVING);
+    assert_int_equal(f->p->repl[r->replica]->compares.jobs->phase,
+                     COMPARE_RESOLVING);
     return r;
 }
 
@@ -189,7 +190,8 @@ static void say_name(struct fx *f, struct fx_peer *r, const char *key,
     m->name = index_name_key(&plain_key, "t", 1, key, strlen(key));
     m->table = bytes_of("t", 1);
     m->key = bytes_of(key, strlen(key));
-    wire_names_begin(&r->say, &out, f->p->repl[r->replica]->jobs->request);
+    wire_names_begin(&r->say, &out,
+                     f->p->repl[r->replica]->compares.jobs->request);
     assert_true(wire_names_add(&r->say, &out, m));
     wire_names_end(&r->say, &out, last);
     free(m);

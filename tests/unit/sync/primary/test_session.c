@@ -456,9 +456,9 @@ static void test_a_listing_of_what_was_not_asked_ends_the_session(void **state)
     }
     fx_pump(f);
     struct repl *q = f->p->repl[r->replica];
-    assert_non_null(q->jobs);
-    assert_int_equal(q->jobs->phase, COMPARE_LISTING);
-    wire_put_listing(&r->say, q->jobs->request, false,
+    assert_non_null(q->compares.jobs);
+    assert_int_equal(q->compares.jobs->phase, COMPARE_LISTING);
+    wire_put_listing(&r->say, q->compares.jobs->request, false,
                      (const struct digest(*)[2])item, 1);
     fx_pump(f);
     assert_true(f->closed[r->replica]);

@@ -318,7 +318,7 @@ static void test_repairs_of_an_unknown_link_are_few(void **state)
     const struct fx_peer *r = fx_add(f, 0, true);
     fx_up(f, &f->peers[0]);
     const struct repl *q = f->p->repl[r->replica];
-    size_t taken = q->flights_count + (size_t)f->p->log.pending[q->id];
+    size_t taken = q->flights.count + (size_t)f->p->log.pending[q->id];
     assert_true(taken > 0 && taken <= 3 * PACE_AHEAD_MIN);
     fx_free(f);
 }

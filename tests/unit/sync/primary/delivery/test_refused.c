@@ -177,11 +177,11 @@ static void test_what_waits_behind_a_refused_key_stands_aside(void **state)
     refuse(f, r, 1, ERR_NOSPACE, ENOSPC, "full");
     fx_wait(f, 150);
     fx_set(f, "t", "a", "2"); /* while it is under way again */
-    assert_int_equal(repl->flights_count, 2);
+    assert_int_equal(repl->flights.count, 2);
     refuse(f, r, 1, ERR_NOSPACE, ENOSPC, "full");
-    assert_int_equal(repl->stalled, repl->flights_count);
+    assert_int_equal(repl->flights.stalled, repl->flights.count);
     fx_set(f, "t", "a", "3");
-    assert_int_equal(repl->stalled, repl->flights_count);
+    assert_int_equal(repl->flights.stalled, repl->flights.count);
     fx_free(f);
 }
 
