@@ -375,8 +375,9 @@ bool brake_trips(const struct primary *p, const struct compare *c)
     keys = keys < r->figures.keys ? keys : r->figures.keys;
     lost = lost < extra ? lost : extra;
     uint64_t made_up = index_made_up(p->ix);
-    made_up = made_up < c->went_replaced ? made_up : c->went_replaced;
-    made_up += c->went_free;
+    made_up =
+        made_up < c->diffs.went_replaced ? made_up : c->diffs.went_replaced;
+    made_up += c->diffs.went_free;
     extra -= made_up < extra ? made_up : extra;
     extra = extra > lost ? extra : lost;
     return is_on(r) ? extra > 0 : is_too_much(p, extra, keys);
@@ -427,15 +428,15 @@ static const struct held_name *find_name(const struct brake *b,
 static struct held_name *collect(const struct brake *b, const struct compare *c,
                                  size_t *count_out, size_t *old_out)
 {
-    struct held_name *names = calloc(c->diffs_count + 1, sizeof *names);
+    struct held_name *names = calloc(c->diffs.count + 1, sizeof *names);
     size_t n = 0, old = 0;
 
-    for (size_t i = 0; names != NULL && i < c->diffs_count; i++) {
-        if (c->diffs[i].kind != DIFF_EXTRA) {
+    for (size_t i = 0; names != NULL && i < c->diffs.count; i++) {
+        if (c->diffs.list[i].kind != DIFF_EXTRA) {
             continue;
         }
-        const struct held_name *was = find_name(b, c->diffs[i].name);
-        names[n].name = c->diffs[i].name;
+        const struct held_name *was = find_name(b, c->diffs.list[i].name);
+        names[n].name = c->diffs.list[i].name;
         names[n++].shown = was != NULL ? was->shown : b->shown + 1;
         old += was != NULL;
     }
@@ -460,10 +461,11 @@ static void prune_approved(struct brake *b)
 static void sum_leaves(struct brake *b, const struct compare *c,
                        const struct index_key *k)
 {
-    b->leaves = c->beyond_leaves;
-    for (size_t i = 0; i < c->diffs_count; i++) {
-        if (c->diffs[i].kind == DIFF_EXTRA) {
-            index_mix_leaf(k, &b->leaves, c->diffs[i].name, c->diffs[i].there);
+    b->leaves = c->diffs.beyond_leaves;
+    for (size_t i = 0; i < c->diffs.count; i++) {
+        if (c->diffs.list[i].kind == DIFF_EXTRA) {
+            index_mix_leaf(k, &b->leaves, c->diffs.list[i].name,
+                           c->diffs.list[i].there);
         }
     }
 }

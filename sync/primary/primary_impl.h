@@ -286,23 +286,8 @@ enum compare_phase {
     COMPARE_ENDED,
 };
 
-struct compare {
-    struct compare *next; /* replica.jobs */
-    uint64_t id;
-    int replica;
-    bool automatic;   /* ours: on connect, or roots differ */
-    bool abandoned;   /* the caller freed it while it ran */
-    bool applies;     /* it does what was approved */
-    bool names_asked; /* of what is held */
-    struct compare_options opt;
-    enum compare_phase phase;
-    uint64_t request; /* id of the request whose answer is awaited */
-    unsigned round;
-    uint64_t barrier;        /* SETTLING, DRAINING */
-    unsigned due_generation; /* of the replica when it began */
-    uint64_t busy; /* what its scan could not read, for a lock or changes */
-    bool view;     /* at what the replica's scan found, beside its index */
-    int64_t began_ms;
+/* Which buckets differ, and what the replica has there (compare_diff.c). */
+struct narrowing {
     uint8_t nodes_todo[256]; /* node digests differ */
     unsigned nodes_left, node_at;
     uint8_t *buckets_todo; /* bitmap of INDEX_BUCKETS bits: differ */
@@ -312,8 +297,12 @@ struct compare {
     unsigned asked_count;
     struct digest (*got)[2]; /* their entries on the replica */
     size_t got_count, got_cap;
-    struct diff *diffs; /* sorted by name when complete */
-    size_t diffs_count, diffs_cap;
+};
+
+/* What differs. */
+struct diffs {
+    struct diff *list; /* sorted by name when complete */
+    size_t count, cap;
     size_t kept_max, kept_extra, kept_other; /* of each sort in it */
     uint64_t beyond[DIFF_VALUE + 1]; /* by kind: found, counted, not kept */
     struct digest beyond_leaves;     /* of DIFF_EXTRA among these */
@@ -322,21 +311,52 @@ struct compare {
     uint64_t went_free, went_replaced; /* of DIFF_EXTRA, kept or not, by
                                           index_end_of() */
     uint64_t whole_count;              /* entries in buckets_all */
+};
+
+/* Names of the primary, on their way into the log (compare_feed.c, _walk.c). */
+struct naming {
     bool walk_wanted;
     int64_t wanted_ms;  /* since when */
     struct buf waiting; /* found names that wait for room in the log, from
-                           waiting_at on (compare_feed.c) */
+                           waiting_at on */
     size_t waiting_at;
     uint64_t left_out;   /* ... and how many found no room there */
     struct err walk_err; /* the walk could not tell all names; code 0: it
                             could */
-    bool resolved;
-    struct digest *resolve; /* EXTRA, still to be resolved */
-    size_t resolve_count, resolve_at;
-    size_t names_left; /* of the running RESOLVE, not yet answered */
-    struct compare_result result;
+};
+
+/* Names that only the replica has (compare_names.c). */
+struct resolving {
+    bool done;
+    struct digest *list; /* EXTRA, still to be resolved */
+    size_t count, at;
+    size_t awaited; /* of the running RESOLVE, not yet answered */
+};
+
+struct compare {
+    struct compare *next; /* compares.jobs */
+    uint64_t id;
+    int replica;
+    bool automatic;   /* ours: on connect, or roots differ */
+    bool abandoned;   /* the caller freed it while it ran */
+    bool applies;     /* it does what was approved */
+    bool names_asked; /* of what is held */
+    bool view;        /* at what the replica's scan found, beside its index */
+    struct compare_options opt;
+    enum compare_phase phase;
+    uint64_t request; /* id of the request whose answer is awaited */
+    unsigned round;
+    uint64_t barrier;        /* NEXT_ROUND, DRAINING */
+    unsigned due_generation; /* of the replica when it began */
+    uint64_t busy; /* what its scan could not read, for a lock or changes */
+    int64_t began_ms;
+    struct narrowing narrow;
+    struct diffs diffs;
+    struct naming naming;
+    struct resolving resolve;
     struct uncompared uncompared;
-    struct diff_name *names;
+    struct compare_result result;
+    struct diff_name *names; /* of what differs, for people */
     size_t names_count, names_cap;
 };
 

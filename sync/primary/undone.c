@@ -46,8 +46,9 @@ void undone_count(struct repl *r, const struct compare *c)
         return;
     }
     /* What is left for another comparison is counted by that. */
-    u->different += c->result.different - c->beyond[DIFF_VALUE];
-    u->extra += c->result.held ? 0 : c->result.extra - c->beyond[DIFF_EXTRA];
+    u->different += c->result.different - c->diffs.beyond[DIFF_VALUE];
+    u->extra +=
+        c->result.held ? 0 : c->result.extra - c->diffs.beyond[DIFF_EXTRA];
     for (size_t i = 0; i < c->names_count; i++) {
         const struct diff_name *n = &c->names[i];
         if (n->kind == DIFF_VALUE ||

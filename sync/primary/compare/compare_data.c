@@ -52,23 +52,24 @@ struct diff *compare_find(const struct compare *c, struct digest name)
 {
     struct diff want = {.name = name};
 
-    return c->diffs_count == 0 ? NULL
-                               : bsearch(&want, c->diffs, c->diffs_count,
-                                         sizeof *c->diffs, digest_compare);
+    return c->diffs.count == 0
+               ? NULL
+               : bsearch(&want, c->diffs.list, c->diffs.count,
+                         sizeof *c->diffs.list, digest_compare);
 }
 
 uint64_t compare_beyond(const struct compare *c)
 {
-    return c->beyond[DIFF_MISSING] + c->beyond[DIFF_EXTRA] +
-           c->beyond[DIFF_VALUE];
+    return c->diffs.beyond[DIFF_MISSING] + c->diffs.beyond[DIFF_EXTRA] +
+           c->diffs.beyond[DIFF_VALUE];
 }
 
 void compare_keep_none(struct compare *c)
 {
-    c->kept_extra = c->kept_other = 0;
-    c->went_free = c->went_replaced = 0;
-    memset(c->beyond, 0, sizeof c->beyond);
-    memset(&c->beyond_leaves, 0, sizeof c->beyond_leaves);
+    c->diffs.kept_extra = c->diffs.kept_other = 0;
+    c->diffs.went_free = c->diffs.went_replaced = 0;
+    memset(c->diffs.beyond, 0, sizeof c->diffs.beyond);
+    memset(&c->diffs.beyond_leaves, 0, sizeof c->diffs.beyond_leaves);
 }
 
 void compare_add_name(struct compare *c, enum diff_kind kind, bool is_table,
@@ -96,40 +97,40 @@ void compare_add_name(struct compare *c, enum diff_kind kind, bool is_table,
 
 size_t compare_waiting(const struct compare *c)
 {
-    return c->waiting.len - c->waiting_at;
+    return c->naming.waiting.len - c->naming.waiting_at;
 }
 
 static void clear_waiting(struct primary *p, struct compare *c)
 {
     p->waiting_bytes -= compare_waiting(c);
-    buf_deinit(&c->waiting);
-    c->waiting_at = 0;
-    c->left_out = 0;
-    c->walk_err = (struct err){0};
+    buf_deinit(&c->naming.waiting);
+    c->naming.waiting_at = 0;
+    c->naming.left_out = 0;
+    c->naming.walk_err = (struct err){0};
 }
 
 void compare_clear(struct primary *p, struct compare *c)
 {
-    free(c->buckets_todo);
-    free(c->buckets_all);
-    free(c->asked);
-    free(c->got);
-    free(c->diffs);
-    free(c->last);
-    free(c->resolve);
-    c->buckets_todo = c->buckets_all = NULL;
-    c->asked = NULL;
-    c->got = NULL;
-    c->got_count = c->got_cap = 0;
-    c->diffs = c->last = NULL;
-    c->diffs_count = c->diffs_cap = c->last_count = 0;
-    c->resolve = NULL;
-    c->resolve_count = c->resolve_at = 0;
-    c->whole_count = 0;
+    free(c->narrow.buckets_todo);
+    free(c->narrow.buckets_all);
+    free(c->narrow.asked);
+    free(c->narrow.got);
+    free(c->diffs.list);
+    free(c->diffs.last);
+    free(c->resolve.list);
+    c->narrow.buckets_todo = c->narrow.buckets_all = NULL;
+    c->narrow.asked = NULL;
+    c->narrow.got = NULL;
+    c->narrow.got_count = c->narrow.got_cap = 0;
+    c->diffs.list = c->diffs.last = NULL;
+    c->diffs.count = c->diffs.cap = c->diffs.last_count = 0;
+    c->resolve.list = NULL;
+    c->resolve.count = c->resolve.at = 0;
+    c->diffs.whole_count = 0;
     clear_waiting(p, c);
     compare_keep_none(c);
     c->round = 0;
-    c->resolved = false;
+    c->resolve.done = false;
     c->applies = c->names_asked = false;
 }
 

@@ -42,11 +42,11 @@ static void bit_set(uint8_t *map, unsigned i)
 
 static void count_diffs(struct compare *c)
 {
-    c->result.missing = c->whole_count + c->beyond[DIFF_MISSING];
-    c->result.extra = c->beyond[DIFF_EXTRA];
-    c->result.different = c->beyond[DIFF_VALUE];
-    for (size_t i = 0; i < c->diffs_count; i++) {
-        switch ((enum diff_kind)c->diffs[i].kind) {
+    c->result.missing = c->diffs.whole_count + c->diffs.beyond[DIFF_MISSING];
+    c->result.extra = c->diffs.beyond[DIFF_EXTRA];
+    c->result.different = c->diffs.beyond[DIFF_VALUE];
+    for (size_t i = 0; i < c->diffs.count; i++) {
+        switch ((enum diff_kind)c->diffs.list[i].kind) {
         case DIFF_MISSING:
             c->result.missing++;
             break;
@@ -67,12 +67,13 @@ static bool all_proven(struct compare *c)
 {
     bool all = true;
 
-    for (size_t i = 0; i < c->diffs_count; i++) {
-        struct diff *d = &c->diffs[i];
-        const struct diff *was = c->last_count == 0
-                                     ? NULL
-                                     : bsearch(d, c->last, c->last_count,
-                                               sizeof *c->last, digest_compare);
+    for (size_t i = 0; i < c->diffs.count; i++) {
+        struct diff *d = &c->diffs.list[i];
+        const struct diff *was =
+            c->diffs.last_count == 0
+                ? NULL
+                : bsearch(d, c->diffs.last, c->diffs.last_count,
+                          sizeof *c->diffs.last, digest_compare);
         d->rounds = 1;
         if (was != NULL && was->kind == d->kind &&
             digest_equal(was->here, d->here) &&
@@ -90,12 +91,12 @@ static void drop_unread(struct primary *p, struct compare *c)
     const struct repl *r = p->repl[c->replica];
     size_t n = 0;
 
-    for (size_t i = 0; i < c->diffs_count; i++) {
-        if (!uncompared_has(p, r, c->opt.barrier, c->diffs[i].name)) {
-            c->diffs[n++] = c->diffs[i];
+    for (size_t i = 0; i < c->diffs.count; i++) {
+        if (!uncompared_has(p, r, c->opt.barrier, c->diffs.list[i].name)) {
+            c->diffs.list[n++] = c->diffs.list[i];
         }
     }
-    c->diffs_count = n;
+    c->diffs.count = n;
 }
 
 /* Keys that kept changing through all rounds are in motion, not different. */
@@ -103,12 +104,12 @@ static void drop_unproven(struct compare *c)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < c->diffs_count; i++) {
-        if (c->diffs[i].rounds >= NAME_ROUNDS) {
-            c->diffs[n++] = c->diffs[i];
+    for (size_t i = 0; i < c->diffs.count; i++) {
+        if (c->diffs.list[i].rounds >= NAME_ROUNDS) {
+            c->diffs.list[n++] = c->diffs.list[i];
         }
     }
-    c->diffs_count = n;
+    c->diffs.count = n;
 }
 
 static void settle(struct primary *p, struct compare *c)
@@ -116,23 +117,24 @@ static void settle(struct primary *p, struct compare *c)
     /* Look again where something differed; what was only counted may be
      * anywhere. */
     if (compare_beyond(c) == 0) {
-        memset(c->buckets_todo, 0, INDEX_BUCKETS / 8);
-        for (size_t i = 0; i < c->diffs_count; i++) {
-            bit_set(c->buckets_todo, index_bucket(c->diffs[i].name));
+        memset(c->narrow.buckets_todo, 0, INDEX_BUCKETS / 8);
+        for (size_t i = 0; i < c->diffs.count; i++) {
+            bit_set(c->narrow.buckets_todo,
+                    index_bucket(c->diffs.list[i].name));
         }
         for (unsigned b = 0; b < INDEX_BUCKETS / 8; b++) {
-            c->buckets_todo[b] |= c->buckets_all[b];
+            c->narrow.buckets_todo[b] |= c->narrow.buckets_all[b];
         }
     }
-    memset(c->buckets_all, 0, INDEX_BUCKETS / 8);
-    c->whole_count = 0;
-    free(c->last);
-    c->last = c->diffs;
-    c->last_count = c->diffs_count;
-    c->diffs = NULL;
-    c->diffs_count = c->diffs_cap = 0;
+    memset(c->narrow.buckets_all, 0, INDEX_BUCKETS / 8);
+    c->diffs.whole_count = 0;
+    free(c->diffs.last);
+    c->diffs.last = c->diffs.list;
+    c->diffs.last_count = c->diffs.count;
+    c->diffs.list = NULL;
+    c->diffs.count = c->diffs.cap = 0;
     compare_keep_none(c);
-    c->bucket_at = 0;
+    c->narrow.bucket_at = 0;
     c->barrier = p->log.tail_seq;
     c->phase = COMPARE_NEXT_ROUND;
 }
@@ -143,8 +145,9 @@ static void round_done(struct primary *p, struct compare *c)
     struct repl *r = p->repl[c->replica];
     bool proven, braked;
 
-    if (c->diffs_count > 0) {
-        qsort(c->diffs, c->diffs_count, sizeof *c->diffs, digest_compare);
+    if (c->diffs.count > 0) {
+        qsort(c->diffs.list, c->diffs.count, sizeof *c->diffs.list,
+              digest_compare);
     }
     c->round++;
     if (!compare_repairs(c)) {
@@ -175,30 +178,32 @@ static bool add_diff(const struct primary *p, struct compare *c,
                      enum diff_kind kind, bool is_table, struct digest name,
                      struct digest here, struct digest there)
 {
-    size_t *kept = kind == DIFF_EXTRA ? &c->kept_extra : &c->kept_other;
+    size_t *kept =
+        kind == DIFF_EXTRA ? &c->diffs.kept_extra : &c->diffs.kept_other;
 
-    if (*kept >= c->kept_max) {
-        c->beyond[kind]++;
+    if (*kept >= c->diffs.kept_max) {
+        c->diffs.beyond[kind]++;
         if (kind == DIFF_EXTRA) {
-            index_mix_leaf(index_key(p->ix), &c->beyond_leaves, name, there);
+            index_mix_leaf(index_key(p->ix), &c->diffs.beyond_leaves, name,
+                           there);
         }
         return true;
     }
     (*kept)++;
-    if (c->diffs_count == c->diffs_cap) {
-        size_t cap = c->diffs_cap ? c->diffs_cap * 2 : 256;
-        struct diff *diffs = realloc(c->diffs, cap * sizeof *diffs);
+    if (c->diffs.count == c->diffs.cap) {
+        size_t cap = c->diffs.cap ? c->diffs.cap * 2 : 256;
+        struct diff *diffs = realloc(c->diffs.list, cap * sizeof *diffs);
         if (diffs == NULL) {
             return false;
         }
-        c->diffs = diffs;
-        c->diffs_cap = cap;
+        c->diffs.list = diffs;
+        c->diffs.cap = cap;
     }
-    c->diffs[c->diffs_count++] = (struct diff){.name = name,
-                                               .here = here,
-                                               .there = there,
-                                               .kind = (uint8_t)kind,
-                                               .is_table = is_table};
+    c->diffs.list[c->diffs.count++] = (struct diff){.name = name,
+                                                    .here = here,
+                                                    .there = there,
+                                                    .kind = (uint8_t)kind,
+                                                    .is_table = is_table};
     return true;
 }
 
@@ -208,14 +213,14 @@ static bool add_extra(struct primary *p, struct compare *c,
                       const struct digest there[2])
 {
     const struct digest none = {0, 0};
-    size_t before = c->diffs_count;
+    size_t before = c->diffs.count;
     const struct record *rec = changelog_find(&p->log, there[0]);
     uint64_t bit = repl_bit(p->repl[c->replica]);
     bool moving = rec != NULL && (rec->pending & bit) != 0;
 
     enum age_end end = index_end_of(p->ix, there[0]);
-    c->went_free += end == AGE_FREE;
-    c->went_replaced += end == AGE_REPLACED_ONE;
+    c->diffs.went_free += end == AGE_FREE;
+    c->diffs.went_replaced += end == AGE_REPLACED_ONE;
     for (const struct flight *f = rec != NULL ? rec->flights : NULL; f != NULL;
          f = f->rec_next) {
         moving = moving || f->replica == c->replica;
@@ -223,8 +228,8 @@ static bool add_extra(struct primary *p, struct compare *c,
     if (!add_diff(p, c, DIFF_EXTRA, false, there[0], none, there[1])) {
         return false;
     }
-    if (c->diffs_count > before) {
-        c->diffs[before].moving = moving;
+    if (c->diffs.count > before) {
+        c->diffs.list[before].moving = moving;
     }
     return true;
 }
@@ -269,13 +274,15 @@ static bool merge_asked(struct primary *p, struct compare *c)
     struct err err;
     bool ok = true;
 
-    if (c->got_count > 0) {
-        qsort(c->got, c->got_count, sizeof *c->got, digest_compare);
+    if (c->narrow.got_count > 0) {
+        qsort(c->narrow.got, c->narrow.got_count, sizeof *c->narrow.got,
+              by_first);
     }
-    for (unsigned k = 0; ok && k < c->asked_count; k++) {
-        unsigned bucket = c->asked[k];
+    for (unsigned k = 0; ok && k < c->narrow.asked_count; k++) {
+        unsigned bucket = c->narrow.asked[k];
         size_t from = at;
-        while (at < c->got_count && index_bucket(c->got[at][0]) == bucket) {
+        while (at < c->narrow.got_count &&
+               index_bucket(c->narrow.got[at][0]) == bucket) {
             at++;
         }
         int n = index_list(p->ix, bucket, &here, &cap, &err);
@@ -287,19 +294,20 @@ static bool merge_asked(struct primary *p, struct compare *c)
              * spares the list of a first copy; but who compares in vain needs
              * the list, to find names that only the index has. */
             if (n > 0) {
-                bit_set(c->buckets_all, bucket);
-                c->whole_count += (uint64_t)n;
+                bit_set(c->narrow.buckets_all, bucket);
+                c->diffs.whole_count += (uint64_t)n;
             }
         } else {
             if (n > 1) {
                 qsort(here, (size_t)n, sizeof *here, digest_compare);
             }
             ok = merge(p, c, here, (size_t)n,
-                       (const struct digest(*)[2])(c->got + from), at - from);
+                       (const struct digest(*)[2])(c->narrow.got + from),
+                       at - from);
         }
     }
     free(here);
-    c->got_count = 0;
+    c->narrow.got_count = 0;
     return ok;
 }
 
@@ -321,26 +329,28 @@ static bool ask_listing(struct primary *p, struct compare *c)
     struct repl *r = p->repl[c->replica];
     unsigned batch = list_batch(p, r);
 
-    c->asked_count = 0;
-    while (c->bucket_at < INDEX_BUCKETS && c->asked_count < batch) {
-        if (bit_get(c->buckets_todo, c->bucket_at)) {
-            c->asked[c->asked_count++] = (uint16_t)c->bucket_at;
+    c->narrow.asked_count = 0;
+    while (c->narrow.bucket_at < INDEX_BUCKETS &&
+           c->narrow.asked_count < batch) {
+        if (bit_get(c->narrow.buckets_todo, c->narrow.bucket_at)) {
+            c->narrow.asked[c->narrow.asked_count++] =
+                (uint16_t)c->narrow.bucket_at;
         }
-        c->bucket_at++;
+        c->narrow.bucket_at++;
     }
-    if (c->asked_count == 0) {
+    if (c->narrow.asked_count == 0) {
         return false;
     }
     c->request = compare_request(p, c);
-    wire_put_list(&r->session.out, c->request, c->asked,
-                  (uint16_t)c->asked_count);
+    wire_put_list(&r->session.out, c->request, c->narrow.asked,
+                  (uint16_t)c->narrow.asked_count);
     return true;
 }
 
 void compare_list(struct primary *p, struct compare *c)
 {
     c->phase = COMPARE_LISTING;
-    c->bucket_at = 0;
+    c->narrow.bucket_at = 0;
     if (!ask_listing(p, c)) {
         round_done(p, c);
     }
@@ -348,23 +358,23 @@ void compare_list(struct primary *p, struct compare *c)
 
 static bool was_asked(const struct compare *c, struct digest name)
 {
-    return bit_get(c->buckets_todo, index_bucket(name)) &&
-           index_bucket(name) >= c->asked[0] &&
-           index_bucket(name) <= c->asked[c->asked_count - 1];
+    return bit_get(c->narrow.buckets_todo, index_bucket(name)) &&
+           index_bucket(name) >= c->narrow.asked[0] &&
+           index_bucket(name) <= c->narrow.asked[c->narrow.asked_count - 1];
 }
 
 static bool keep_listed(struct compare *c, const struct digest item[2])
 {
-    if (c->got_count == c->got_cap) {
-        size_t cap = c->got_cap ? c->got_cap * 2 : 1024;
-        void *got = realloc(c->got, cap * sizeof *c->got);
+    if (c->narrow.got_count == c->narrow.got_cap) {
+        size_t cap = c->narrow.got_cap ? c->narrow.got_cap * 2 : 1024;
+        void *got = realloc(c->narrow.got, cap * sizeof *c->narrow.got);
         if (got == NULL) {
             return false;
         }
-        c->got = got;
-        c->got_cap = cap;
+        c->narrow.got = got;
+        c->narrow.got_cap = cap;
     }
-    memcpy(c->got[c->got_count++], item, sizeof *c->got);
+    memcpy(c->narrow.got[c->narrow.got_count++], item, sizeof *c->narrow.got);
     return true;
 }
 
@@ -379,7 +389,8 @@ int compare_listing(struct primary *p, struct repl *r, struct wire_items *m,
     }
     heard_answer(p, r);
     while (wire_item_listing(m, &item[0], &item[1]) == 1) {
-        if (c->got_count >= (c->asked_count > 1 ? GOT_MAX : GOT_MAX_ONE) ||
+        if (c->narrow.got_count >=
+                (c->narrow.asked_count > 1 ? GOT_MAX : GOT_MAX_ONE) ||
             !was_asked(c, item[0])) {
             return err_set(err, ERR_PROTO, 0,
                            "LISTING holds entries that were not asked for");
@@ -406,16 +417,18 @@ static bool ask_buckets(struct primary *p, struct compare *c)
 {
     struct repl *r = p->repl[c->replica];
 
-    while (c->node_at < INDEX_NODES && !c->nodes_todo[c->node_at]) {
-        c->node_at++;
+    while (c->narrow.node_at < INDEX_NODES &&
+           !c->narrow.nodes_todo[c->narrow.node_at]) {
+        c->narrow.node_at++;
     }
-    if (c->node_at == INDEX_NODES) {
+    if (c->narrow.node_at == INDEX_NODES) {
         return false;
     }
-    struct wire_tree m = {.id = c->request, .node = (uint16_t)c->node_at};
+    struct wire_tree m = {.id = c->request,
+                          .node = (uint16_t)c->narrow.node_at};
     wire_put_tree(&r->session.out, &m);
-    c->node_at++;
-    c->nodes_left++;
+    c->narrow.node_at++;
+    c->narrow.nodes_left++;
     return true;
 }
 
@@ -430,17 +443,17 @@ static void compare_top(struct primary *p, struct compare *c,
     }
     index_nodes(p->ix, own);
     for (unsigned i = 0; i < INDEX_NODES; i++) {
-        c->nodes_todo[i] = !digest_equal(own[i], m->digests[i]);
+        c->narrow.nodes_todo[i] = !digest_equal(own[i], m->digests[i]);
     }
     free(own);
     c->phase = COMPARE_BUCKETS;
-    c->node_at = 0;
-    c->nodes_left = 0;
+    c->narrow.node_at = 0;
+    c->narrow.nodes_left = 0;
     c->request = compare_request(p, c);
-    while (c->nodes_left < 16 && ask_buckets(p, c)) {
+    while (c->narrow.nodes_left < 16 && ask_buckets(p, c)) {
         ;
     }
-    if (c->nodes_left == 0) {
+    if (c->narrow.nodes_left == 0) {
         round_done(p, c);
     }
 }
@@ -457,14 +470,15 @@ static void compare_buckets(struct primary *p, struct compare *c,
     index_buckets(p->ix, m->node, own);
     for (unsigned i = 0; i < INDEX_NODES; i++) {
         if (!digest_equal(own[i], m->digests[i])) {
-            bit_set(c->buckets_todo, (unsigned)m->node * INDEX_NODES + i);
+            bit_set(c->narrow.buckets_todo,
+                    (unsigned)m->node * INDEX_NODES + i);
         }
     }
     free(own);
-    c->nodes_todo[m->node] = 0;
-    c->nodes_left--;
+    c->narrow.nodes_todo[m->node] = 0;
+    c->narrow.nodes_left--;
     (void)ask_buckets(p, c);
-    if (c->nodes_left == 0) {
+    if (c->narrow.nodes_left == 0) {
         compare_list(p, c);
     }
 }
@@ -480,7 +494,7 @@ int compare_nodes(struct primary *p, struct repl *r, const struct wire_nodes *m)
     if (c->phase == COMPARE_TOP && m->node == WIRE_TREE_TOP) {
         compare_top(p, c, m);
     } else if (c->phase == COMPARE_BUCKETS && m->node < INDEX_NODES &&
-               m->node < c->node_at && c->nodes_todo[m->node]) {
+               m->node < c->narrow.node_at && c->narrow.nodes_todo[m->node]) {
         compare_buckets(p, c, m);
     }
     return 0;
@@ -490,11 +504,12 @@ void compare_narrow(struct primary *p, struct compare *c)
 {
     struct repl *r = p->repl[c->replica];
 
-    c->kept_max = p->config.diffs_max / 2;
-    c->buckets_todo = calloc(1, INDEX_BUCKETS / 8);
-    c->buckets_all = calloc(1, INDEX_BUCKETS / 8);
-    c->asked = calloc(LIST_BATCH, sizeof *c->asked);
-    if (c->buckets_todo == NULL || c->buckets_all == NULL || c->asked == NULL) {
+    c->diffs.kept_max = p->config.diffs_max / 2;
+    c->narrow.buckets_todo = calloc(1, INDEX_BUCKETS / 8);
+    c->narrow.buckets_all = calloc(1, INDEX_BUCKETS / 8);
+    c->narrow.asked = calloc(LIST_BATCH, sizeof *c->narrow.asked);
+    if (c->narrow.buckets_todo == NULL || c->narrow.buckets_all == NULL ||
+        c->narrow.asked == NULL) {
         compare_no_memory(p, c);
         return;
     }

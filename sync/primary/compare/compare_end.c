@@ -128,8 +128,8 @@ void compare_finish(struct primary *p, struct compare *c)
     struct repl *r = p->repl[c->replica];
     const struct compare_result *res = &c->result;
     bool found = res->missing + res->extra + res->different > 0;
-    uint64_t left = compare_beyond(c) + c->left_out -
-                    (res->held ? c->beyond[DIFF_EXTRA] : 0);
+    uint64_t left = compare_beyond(c) + c->naming.left_out -
+                    (res->held ? c->diffs.beyond[DIFF_EXTRA] : 0);
 
     list_uncompared(p, c, compare_repairs(c) ? c->barrier : c->opt.barrier);
     if (compare_repairs(c)) {

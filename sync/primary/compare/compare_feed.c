@@ -87,7 +87,7 @@ static bool put(struct primary *p, struct compare *c, bool is_table,
                 struct bytes table, struct bytes key)
 {
     size_t n = ENTRY_HEAD + table.len + key.len;
-    struct buf *b = &c->waiting;
+    struct buf *b = &c->naming.waiting;
 
     if (compare_waiting(c) + n > bound(p, c)) {
         return false;
@@ -127,14 +127,14 @@ void feed_name(struct primary *p, struct compare *c, bool is_table,
         repair(p, c, is_table, table, key);
         sender_advance(p, p->repl[c->replica]);
     } else if (!put(p, c, is_table, table, key)) {
-        c->left_out++;
+        c->naming.left_out++;
     }
 }
 
 static void take(struct primary *p, struct compare *c)
 {
-    struct cur cur =
-        cur_of(c->waiting.data + c->waiting_at, compare_waiting(c));
+    struct cur cur = cur_of(c->naming.waiting.data + c->naming.waiting_at,
+                            compare_waiting(c));
     size_t before = cur.left;
     bool is_table = cur_u8(&cur) != 0;
     size_t table_len = cur_u16(&cur);
@@ -143,7 +143,7 @@ static void take(struct primary *p, struct compare *c)
     struct bytes key = {cur_take(&cur, key_len), key_len};
 
     repair(p, c, is_table, table, key);
-    c->waiting_at += before - cur.left;
+    c->naming.waiting_at += before - cur.left;
     p->waiting_bytes -= before - cur.left;
 }
 
@@ -158,13 +158,14 @@ bool feed_step(struct primary *p, struct compare *c)
         sender_advance(p, r); /* that makes room again */
     }
     if (compare_waiting(c) == 0) {
-        buf_deinit(&c->waiting);
-        c->waiting_at = 0;
+        buf_deinit(&c->naming.waiting);
+        c->naming.waiting_at = 0;
         return true;
     }
-    if (c->waiting_at >= DROP_MIN && c->waiting_at >= c->waiting.len / 2) {
-        buf_drop(&c->waiting, c->waiting_at);
-        c->waiting_at = 0;
+    if (c->naming.waiting_at >= DROP_MIN &&
+        c->naming.waiting_at >= c->naming.waiting.len / 2) {
+        buf_drop(&c->naming.waiting, c->naming.waiting_at);
+        c->naming.waiting_at = 0;
     }
     return false;
 }

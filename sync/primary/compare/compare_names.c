@@ -34,10 +34,10 @@ void compare_drain(struct primary *p, struct compare *c)
 
 void compare_fed(struct primary *p, struct compare *c)
 {
-    if (c->walk_err.code == 0) {
+    if (c->naming.walk_err.code == 0) {
         compare_drain(p, c);
     } else {
-        compare_fail(p, c, &c->walk_err);
+        compare_fail(p, c, &c->naming.walk_err);
     }
 }
 
@@ -48,12 +48,12 @@ static void names_done(struct primary *p, struct compare *c, bool complete,
 {
     if (!complete && (err != NULL || compare_repairs(c))) {
         if (err != NULL && err->code != 0) {
-            c->walk_err = *err;
+            c->naming.walk_err = *err;
         } else {
-            (void)err_set(&c->walk_err, ERR_IO, 0,
+            (void)err_set(&c->naming.walk_err, ERR_IO, 0,
                           "not all tables could be read, so not all "
                           "differences have names");
-            c->walk_err.id = DR_UNREADABLE;
+            c->naming.walk_err.id = DR_UNREADABLE;
         }
     }
     c->phase = COMPARE_FEEDING;
@@ -76,28 +76,28 @@ void compare_walk(struct primary *p, struct compare *c)
         return;
     }
     c->phase = COMPARE_WALKING;
-    c->walk_wanted = true;
-    c->wanted_ms = p->now_ms;
+    c->naming.walk_wanted = true;
+    c->naming.wanted_ms = p->now_ms;
     (void)walk_step(p);
 }
 
 void compare_ask_names(struct primary *p, struct compare *c)
 {
     struct repl *r = p->repl[c->replica];
-    size_t end_at = c->resolve_at + RESOLVE_CHUNK;
+    size_t end_at = c->resolve.at + RESOLVE_CHUNK;
 
-    if (end_at > c->resolve_count) {
-        end_at = c->resolve_count;
+    if (end_at > c->resolve.count) {
+        end_at = c->resolve.count;
     }
     c->request = primary_id(p);
-    c->names_left = end_at - c->resolve_at;
-    while (c->resolve_at < end_at) {
-        size_t n = end_at - c->resolve_at;
+    c->resolve.awaited = end_at - c->resolve.at;
+    while (c->resolve.at < end_at) {
+        size_t n = end_at - c->resolve.at;
         n = n < RESOLVE_BATCH ? n : RESOLVE_BATCH;
         wire_put_resolve(&r->session.out, c->request,
-                         c->resolve_at + n == end_at,
-                         c->resolve + c->resolve_at, (uint16_t)n);
-        c->resolve_at += n;
+                         c->resolve.at + n == end_at,
+                         c->resolve.list + c->resolve.at, (uint16_t)n);
+        c->resolve.at += n;
     }
 }
 
@@ -110,23 +110,23 @@ void compare_name_diffs(struct primary *p, struct compare *c)
     size_t most = brake_ask_names(r, c);
 
     most = most > c->opt.names_max ? most : c->opt.names_max;
-    c->resolve = calloc(c->diffs_count + 1, sizeof *c->resolve);
-    if (c->resolve == NULL) {
+    c->resolve.list = calloc(c->diffs.count + 1, sizeof *c->resolve.list);
+    if (c->resolve.list == NULL) {
         compare_no_memory(p, c);
         return;
     }
-    for (size_t i = 0; i < c->diffs_count; i++) {
-        if (c->diffs[i].kind != DIFF_EXTRA) {
+    for (size_t i = 0; i < c->diffs.count; i++) {
+        if (c->diffs.list[i].kind != DIFF_EXTRA) {
             continue;
         }
-        bool goes =
-            compare_repairs(c) && brake_passes(p, c, c->diffs[i].name, false);
+        bool goes = compare_repairs(c) &&
+                    brake_passes(p, c, c->diffs.list[i].name, false);
         if (goes || seen++ < most) {
-            c->resolve[want++] = c->diffs[i].name;
+            c->resolve.list[want++] = c->diffs.list[i].name;
         }
     }
-    c->resolve_count = want;
-    c->resolve_at = 0;
+    c->resolve.count = want;
+    c->resolve.at = 0;
     if (want == 0) {
         compare_walk(p, c);
         return;
@@ -142,8 +142,8 @@ static void check_left_out(struct primary *p, struct repl *r, struct compare *c)
 {
     bool open = false;
 
-    for (size_t i = 0; i < c->resolve_at && c->names_left > 0; i++) {
-        const struct diff *d = compare_find(c, c->resolve[i]);
+    for (size_t i = 0; i < c->resolve.at && c->resolve.awaited > 0; i++) {
+        const struct diff *d = compare_find(c, c->resolve.list[i]);
         open = open || (d != NULL && !d->named && !d->moving);
     }
     if (open && compare_repairs(c)) {
@@ -169,13 +169,13 @@ int compare_names(struct primary *p, struct repl *r, struct wire_items *m,
             name.is_table ? index_name_table(k, name.table.p, name.table.len)
                           : index_name_key(k, name.table.p, name.table.len,
                                            name.key.p, name.key.len);
-        if (d == NULL || d->kind != DIFF_EXTRA || c->names_left == 0 ||
+        if (d == NULL || d->kind != DIFF_EXTRA || c->resolve.awaited == 0 ||
             !digest_equal(truth, name.name)) {
             return err_set(err, ERR_PROTO, 0,
                            "NAMES holds a name that was not asked for");
         }
         d->named = true;
-        c->names_left--;
+        c->resolve.awaited--;
         compare_add_name(c, DIFF_EXTRA, name.is_table, name.table, name.key);
         if (compare_repairs(c) &&
             brake_passes(p, c, name.name, name.is_table)) {
@@ -189,8 +189,8 @@ int compare_names(struct primary *p, struct repl *r, struct wire_items *m,
     }
     if (m->last) {
         check_left_out(p, r, c);
-        c->resolved = true;
-        if (c->resolve_at == c->resolve_count) {
+        c->resolve.done = true;
+        if (c->resolve.at == c->resolve.count) {
             brake_all_named(r, c);
         }
     }

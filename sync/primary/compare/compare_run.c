@@ -281,9 +281,9 @@ static void go_on(struct primary *p, struct repl *r, struct compare *c)
                flight_reached(p, p->repl[p->index_id], c->barrier)) {
         compare_list(p, c);
     } else if (c->phase == COMPARE_RESOLVING) {
-        if (feed_step(p, c) && c->resolved && feed_room(p, r) > 0) {
-            c->resolved = false;
-            if (c->resolve_at < c->resolve_count) {
+        if (feed_step(p, c) && c->resolve.done && feed_room(p, r) > 0) {
+            c->resolve.done = false;
+            if (c->resolve.at < c->resolve.count) {
                 compare_ask_names(p, c);
             } else {
                 compare_walk(p, c);

@@ -77,7 +77,7 @@ static bool is_waiting(struct repl *r)
 {
     const struct compare *c = compare_current(r);
 
-    return c != NULL && c->phase == COMPARE_WALKING && c->walk_wanted;
+    return c != NULL && c->phase == COMPARE_WALKING && c->naming.walk_wanted;
 }
 
 /* Somebody is about to need a walk: better one for both.  But whoever waits
@@ -88,7 +88,7 @@ static bool others_come(struct primary *p)
 
     EACH_REPL(p, r) {
         if (is_waiting(r) &&
-            p->now_ms - compare_current(r)->wanted_ms >= GATHER_MS) {
+            p->now_ms - compare_current(r)->naming.wanted_ms >= GATHER_MS) {
             return false;
         }
     }
@@ -121,8 +121,8 @@ static bool add_member(struct walk *w, struct repl *r, struct compare *c)
     struct walk_filter *f = w->filter;
     size_t m = f->members, n = 0;
     uint8_t *all = malloc(INDEX_BUCKETS / 8);
-    struct digest *names = calloc(c->diffs_count + 1, sizeof *names);
-    uint8_t *found = calloc(1, c->diffs_count / 8 + 1);
+    struct digest *names = calloc(c->diffs.count + 1, sizeof *names);
+    uint8_t *found = calloc(1, c->diffs.count / 8 + 1);
 
     if (all == NULL || names == NULL || found == NULL) {
         free(all);
@@ -130,10 +130,10 @@ static bool add_member(struct walk *w, struct repl *r, struct compare *c)
         free(found);
         return false;
     }
-    memcpy(all, c->buckets_all, INDEX_BUCKETS / 8);
-    for (size_t i = 0; i < c->diffs_count; i++) {
-        if (c->diffs[i].kind != DIFF_EXTRA) {
-            names[n++] = c->diffs[i].name; /* diffs are sorted */
+    memcpy(all, c->narrow.buckets_all, INDEX_BUCKETS / 8);
+    for (size_t i = 0; i < c->diffs.count; i++) {
+        if (c->diffs.list[i].kind != DIFF_EXTRA) {
+            names[n++] = c->diffs.list[i].name; /* diffs are sorted */
         }
     }
     f->buckets_all[m] = all;
@@ -142,7 +142,7 @@ static bool add_member(struct walk *w, struct repl *r, struct compare *c)
     w->members[m] = (struct walk_member){
         .replica = r->id, .compare = c->id, .found = found};
     f->members++;
-    c->walk_wanted = false;
+    c->naming.walk_wanted = false;
     return true;
 }
 
@@ -189,7 +189,7 @@ static size_t room_of(const struct primary *p, const struct compare *c)
     if (!compare_repairs(c)) {
         return PASS_ROOM;
     }
-    return c->waiting.len > 0 ? 0 : feed_room(p, p->repl[c->replica]);
+    return c->naming.waiting.len > 0 ? 0 : feed_room(p, p->repl[c->replica]);
 }
 
 static bool any_waits(struct primary *p)
@@ -406,7 +406,7 @@ static bool found_all(const struct walk_filter *f, size_t m,
             return false;
         }
     }
-    return c->whole_count == 0;
+    return c->diffs.whole_count == 0;
 }
 
 void walk_finish(struct primary *p, uint64_t id, bool complete,

@@ -37,7 +37,7 @@ static enum awaits awaits(const struct primary *p, const struct repl *r,
     case COMPARE_LISTING:
         return AWAITS_ANSWER;
     case COMPARE_RESOLVING:
-        return c->resolved ? AWAITS_COMMIT : AWAITS_ANSWER;
+        return c->resolve.done ? AWAITS_COMMIT : AWAITS_ANSWER;
     case COMPARE_WALKING:
     case COMPARE_ENDED:
         return AWAITS_NOTHING;
@@ -114,7 +114,7 @@ int64_t heard_since(const struct primary *p, struct repl *r)
 void heard_give_back(struct primary *p, struct repl *r, const struct compare *c)
 {
     bool open = c->phase == COMPARE_SCANNING ||
-                (c->phase == COMPARE_RESOLVING && !c->resolved);
+                (c->phase == COMPARE_RESOLVING && !c->resolve.done);
 
     if (open && r->session.state == SESSION_LIVE && !r->session.closing &&
         (r->session.features & WIRE_FEATURE_NEWEST) != 0) {
