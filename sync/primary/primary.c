@@ -134,7 +134,7 @@ void primary_free(struct primary *p)
         return;
     }
     HASH_ITER(hh, p->jobs, job, tmp) {
-        job->rec->read_id = 0;
+        job->rec->read.id = 0;
         HASH_DEL(p->jobs, job);
         free(job);
     }
@@ -259,7 +259,7 @@ static bool next_read(struct primary *p, struct action *out)
     job->id = primary_id(p);
     job->rec = rec;
     HASH_ADD(hh, p->jobs, id, sizeof job->id, job);
-    rec->read_id = job->id;
+    rec->read.id = job->id;
     p->reads_active++;
     *out = (struct action){
         .type = rec->is_table ? ACT_READ_TABLE : ACT_READ,

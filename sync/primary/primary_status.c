@@ -156,22 +156,24 @@ size_t primary_blocked(struct primary *p, int replica, int64_t now_ms,
 
     if (replica < 0) {
         const struct record *rec;
-        DL_FOREACH2(p->retries, rec, retry_next) {
-            int64_t waited_ms = now_ms - rec->blocked_ms;
-            if (rec->blocked_ms != 0 && waited_ms >= BLOCKED_SHOWN_AFTER_MS) {
+        DL_FOREACH2(p->retries, rec, read.retry_next) {
+            int64_t waited_ms = now_ms - rec->read.blocked_ms;
+            if (rec->read.blocked_ms != 0 &&
+                waited_ms >= BLOCKED_SHOWN_AFTER_MS) {
                 all++;
                 keep(out, &n, max,
-                     blocked_of(rec, true, waited_ms, rec->pid, rec->comm));
+                     blocked_of(rec, true, waited_ms, rec->read.pid,
+                                rec->read.comm));
             }
         }
-        DL_FOREACH2(p->hot, rec, hot_next) {
-            int64_t waited_ms = now_ms - rec->changed_ms;
+        DL_FOREACH2(p->hot, rec, read.hot_next) {
+            int64_t waited_ms = now_ms - rec->read.changed_ms;
             /* It counts at once, so it is named at once. */
-            if (rec->changed >= 2 && rec->blocked_ms == 0) {
+            if (rec->read.changed >= 2 && rec->read.blocked_ms == 0) {
                 all++;
                 struct blocked_key b =
-                    blocked_of(rec, true, waited_ms, 0, rec->comm);
-                b.changed = rec->changed;
+                    blocked_of(rec, true, waited_ms, 0, rec->read.comm);
+                b.changed = rec->read.changed;
                 keep(out, &n, max, b);
             }
         }
@@ -201,8 +203,8 @@ void primary_counts(struct primary *p, struct primary_counts *out)
     out->bytes_read = p->bytes_read;
     out->unreadable = p->log.unreadable;
     const struct record *rec;
-    DL_FOREACH2(p->hot, rec, hot_next) {
-        out->changing += rec->changed >= 2;
+    DL_FOREACH2(p->hot, rec, read.hot_next) {
+        out->changing += rec->read.changed >= 2;
     }
     if (out->unreadable > 0) {
         out->unreadable_id = p->unreadable_id;

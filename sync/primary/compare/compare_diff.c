@@ -276,7 +276,7 @@ static bool merge_asked(struct primary *p, struct compare *c)
 
     if (c->narrow.got_count > 0) {
         qsort(c->narrow.got, c->narrow.got_count, sizeof *c->narrow.got,
-              by_first);
+              digest_compare);
     }
     for (unsigned k = 0; ok && k < c->narrow.asked_count; k++) {
         unsigned bucket = c->narrow.asked[k];

@@ -31,16 +31,16 @@ enum {
 static bool is_same_empty(struct primary *p, struct record *rec,
                           const struct read_answer *l)
 {
-    if (rec->empty_ino == l->reading.stat.ino &&
-        rec->empty_ctime_ns == l->reading.stat.ctime_ns &&
-        rec->empty_hints == rec->covers) {
+    if (rec->empty.ino == l->reading.stat.ino &&
+        rec->empty.ctime_ns == l->reading.stat.ctime_ns &&
+        rec->empty.hints == rec->read.covers) {
         return true;
     }
-    rec->empty_ino = l->reading.stat.ino;
-    rec->empty_ctime_ns = l->reading.stat.ctime_ns;
-    rec->empty_hints = rec->covers;
-    rec->empty_drains = p->drains;
-    rec->empty_ms = p->now_ms;
+    rec->empty.ino = l->reading.stat.ino;
+    rec->empty.ctime_ns = l->reading.stat.ctime_ns;
+    rec->empty.hints = rec->read.covers;
+    rec->empty.drains = p->drains;
+    rec->empty.ms = p->now_ms;
     return false;
 }
 
@@ -57,15 +57,15 @@ static bool is_tentative(struct primary *p, struct record *rec,
         return false;
     }
     bool same = is_same_empty(p, rec, l);
-    int64_t known_ms = p->now_ms - rec->empty_ms;
+    int64_t known_ms = p->now_ms - rec->empty.ms;
     int64_t age_ms = l->age_ms > known_ms ? l->age_ms : known_ms;
     int64_t wait_ms = p->config.settle_ms - age_ms;
 
     if (wait_ms <= 0) {
         return false;
     }
-    if (rec->read_why == HINT_COMMITTED) {
-        if (same && rec->empty_drains < p->drains) {
+    if (rec->read.why == HINT_COMMITTED) {
+        if (same && rec->empty.drains < p->drains) {
             return false;
         }
         wait_ms = 0;
@@ -105,7 +105,7 @@ static bool is_known(struct primary *p, const struct record *rec,
 
     return index_get(p->ix, rec->name, &e) && !e.is_table &&
            digest_equal(e.digest, l->reading.digest) &&
-           (rec->same || !vstat_equal(e.stat, l->reading.stat));
+           (rec->content.same || !vstat_equal(e.stat, l->reading.stat));
 }
 
 static void take_value(struct primary *p, struct record *rec,
@@ -127,11 +127,11 @@ static void take_value(struct primary *p, struct record *rec,
     }
     changelog_know(&p->log, rec, CONTENT_UNKNOWN);
     changelog_know(&p->log, rec, CONTENT_VALUE);
-    rec->body = body.data;
-    rec->body_len = body.len;
-    rec->digest = l->reading.digest;
-    rec->size = l->value_len;
-    rec->same = is_known(p, rec, l);
+    rec->content.body = body.data;
+    rec->content.body_len = body.len;
+    rec->content.digest = l->reading.digest;
+    rec->content.size = l->value_len;
+    rec->content.same = is_known(p, rec, l);
     p->log.body_bytes += body.len;
     p->values_read++;
     p->bytes_read += l->value_len;
@@ -153,7 +153,7 @@ static struct record *job_done(struct primary *p, uint64_t id,
     *outdated_out = job->outdated;
     HASH_DEL(p->jobs, job);
     free(job);
-    rec->read_id = 0;
+    rec->read.id = 0;
     p->reads_active--;
     p->reads_done++;
     return rec;
@@ -213,22 +213,22 @@ static bool may_be_same(struct primary *p, struct record *rec,
     struct index_entry e;
     const struct vstat *now = &l->reading.stat;
 
-    if (rec->changed > 0 || !index_get(p->ix, rec->name, &e) || e.is_table ||
-        e.stat.size != now->size || vstat_equal(e.stat, *now)) {
+    if (rec->read.changed > 0 || !index_get(p->ix, rec->name, &e) ||
+        e.is_table || e.stat.size != now->size || vstat_equal(e.stat, *now)) {
         return false;
     }
-    rec->digest = e.digest;
+    rec->content.digest = e.digest;
     return e.stat.ino == now->ino ||
            l->reading.mtime_ns < now->ctime_ns - UNPROVEN_NS;
 }
 
 static void take_present(struct primary *p, struct record *rec,
-                         const struct read_answer *l, enum content content)
+                         const struct read_answer *l, enum content_kind content)
 {
     changelog_know(&p->log, rec, CONTENT_UNKNOWN);
     changelog_know(&p->log, rec, content);
-    rec->size = l->reading.stat.size;
-    rec->ask = content == CONTENT_LARGE && may_be_same(p, rec, l);
+    rec->content.size = l->reading.stat.size;
+    rec->content.ask = content == CONTENT_LARGE && may_be_same(p, rec, l);
     if (content == CONTENT_TABLE) {
         index_has(p, rec, l);
     }

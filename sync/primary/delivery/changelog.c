@@ -26,26 +26,28 @@ void changelog_init(struct changelog *log, const struct index *ix)
 }
 
 void changelog_know(struct changelog *log, struct record *rec,
-                    enum content content)
+                    enum content_kind content)
 {
-    if (rec->content == CONTENT_UNKNOWN && content != CONTENT_UNKNOWN) {
+    if (rec->content.kind == CONTENT_UNKNOWN && content != CONTENT_UNKNOWN) {
         DL_APPEND2(log->known, rec, known_prev, known_next);
-    } else if (rec->content != CONTENT_UNKNOWN && content == CONTENT_UNKNOWN) {
+    } else if (rec->content.kind != CONTENT_UNKNOWN &&
+               content == CONTENT_UNKNOWN) {
         DL_DELETE2(log->known, rec, known_prev, known_next);
-        log->body_bytes -= rec->body_len;
-        free(rec->body);
-        rec->body = NULL;
-        rec->body_len = 0;
+        log->body_bytes -= rec->content.body_len;
+        free(rec->content.body);
+        rec->content.body = NULL;
+        rec->content.body_len = 0;
     }
-    rec->content = (uint8_t)content;
+    rec->content.kind = (uint8_t)content;
 }
 
 static void free_record(struct changelog *log, struct record *rec)
 {
-    assert(rec->flights == NULL && rec->nodes == NULL && rec->changed == 0);
+    assert(rec->flights == NULL && rec->nodes == NULL &&
+           rec->read.changed == 0);
     changelog_know(log, rec, CONTENT_UNKNOWN);
     HASH_DEL(log->records, rec);
-    log->unreadable -= rec->unreadable ? 1 : 0;
+    log->unreadable -= rec->read.unreadable ? 1 : 0;
     log->tables -= rec->is_table ? 1 : 0;
     free(rec);
 }
@@ -266,8 +268,8 @@ bool changelog_take(struct changelog *log, int replica, struct taken *out)
 
 void changelog_release(struct changelog *log, struct record *rec)
 {
-    if (rec->nodes == NULL && rec->flights == NULL && rec->read_id == 0 &&
-        !rec->queued && !rec->retrying) {
+    if (rec->nodes == NULL && rec->flights == NULL && rec->read.id == 0 &&
+        !rec->read.queued && !rec->read.retrying) {
         free_record(log, rec);
     }
 }

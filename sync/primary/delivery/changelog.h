@@ -49,9 +49,9 @@ struct log_node {
     int64_t time_us; /* the same for latency figures, 0: not measured */
 };
 
-/* Content of a record, as last looked at. */
-enum content {
-    CONTENT_UNKNOWN = 0, /* must be looked at */
+/* What a record's key holds, as last read. */
+enum content_kind {
+    CONTENT_UNKNOWN = 0, /* must be read */
     CONTENT_VALUE,       /* body holds the encoded SET */
     CONTENT_LARGE,       /* to be streamed */
     CONTENT_SAME,        /* large, and its digest is what it was */
@@ -60,57 +60,70 @@ enum content {
     CONTENT_NO_TABLE,
 };
 
+struct content {
+    uint8_t kind;         /* enum content_kind */
+    bool ask;             /* LARGE, maybe the same: its digest first */
+    bool same;            /* it is what the index had for another stat */
+    uint64_t covers;      /* `hints` that it accounts for */
+    struct missed missed; /* since the read that gave it began */
+    uint8_t *body;        /* encoded SET, for CONTENT_VALUE */
+    size_t body_len;
+    struct digest digest; /* of the value; LARGE with `ask`: as it was */
+    uint64_t size;
+};
+
+/* How the reading of a record gets on (reading.c). */
+struct record_read {
+    uint64_t id;          /* the running read, 0 none */
+    uint64_t covers;      /* `hints` when it began */
+    struct missed missed; /* since it began */
+    uint8_t why;          /* record.why when it began */
+    uint8_t tries;        /* failed reads in a row */
+    uint16_t changed;     /* reads in a row under which it changed */
+    bool unreadable;      /* the last read was an error */
+    bool queued;          /* in the queue of reads */
+    bool retrying;        /* in the list of retries */
+    int64_t retry_ms;     /* read again at this time, 0: not waiting */
+    int64_t blocked_ms;   /* since when its lock is busy here, 0 not */
+    int64_t changed_ms;   /* since when it changes under each read, 0 not */
+    uint32_t pid;         /* who holds the lock */
+    char comm[16];
+    struct record *prev, *next;             /* primary.reads */
+    struct record *retry_prev, *retry_next; /* primary.retries */
+    struct record *hot_prev, *hot_next; /* primary.hot: `changed` is not 0 */
+};
+
+/* An empty file that a read found: a placeholder, or an empty value? */
+struct empty_found {
+    uint64_t ino;
+    int64_t ctime_ns;
+    uint64_t hints;  /* it was found with these hints ... */
+    uint64_t drains; /* ... after so many drains ... */
+    int64_t ms;      /* ... at this time for the first time */
+};
+
 struct record {
     UT_hash_handle hh; /* in changelog.records, by `name` */
     struct digest name;
     struct log_node *nodes;
-    struct flight *flights;    /* of all replicas; sender.c */
-    uint64_t pending;          /* union of the nodes' masks */
-    uint64_t waiting;          /* replicas with a flight that is not sent yet */
-    uint64_t hints;            /* number of hints ever */
-    uint64_t covers;           /* `hints` when the present read began */
-    uint64_t content_covers;   /* `hints` that the content accounts for */
-    struct missed read_missed; /* since the present read began */
-    struct missed
-        content_missed; /* since the read that gave the content began */
-    uint8_t *body;      /* encoded SET, for CONTENT_VALUE */
-    size_t body_len;
-    struct digest digest; /* of the value; LARGE with `ask`: as it was */
-    uint64_t size;
-    uint64_t read_id;   /* the running read, 0 none */
-    int64_t retry_ms;   /* look again at this time, 0: not waiting */
-    int64_t blocked_ms; /* since when its lock is busy here, 0 not */
-    int64_t changed_ms; /* since when it changes under each read, 0 not */
-    uint64_t empty_ino; /* an empty file that a read found ... */
-    int64_t empty_ctime_ns;
-    uint64_t empty_hints;  /* ... with these hints ... */
-    uint64_t empty_drains; /* ... after so many drains ... */
-    int64_t empty_ms;      /* ... at this time for the first time */
-    uint32_t pid;          /* who holds it */
-    char comm[16];
-    uint8_t content;  /* enum content */
-    uint8_t why;      /* the last enum hint since the last read began */
-    uint8_t read_why; /* `why` when the present read began */
-    uint8_t tries;    /* failed looks in a row */
-    uint16_t changed; /* reads in a row under which it changed */
+    struct flight *flights; /* of all replicas; sender.c */
+    uint64_t pending;       /* union of the nodes' masks */
+    uint64_t waiting;       /* replicas with a flight that is not sent yet */
+    uint64_t hints;         /* number of hints ever */
+    struct content content;
+    struct record_read read;
+    struct empty_found empty;
+    uint8_t why; /* the last enum hint since the last read began */
     bool is_table;
-    bool made;       /* see unborn_is_made() */
-    bool queued;     /* in the sender's read queue */
-    bool unreadable; /* the last read was an error */
-    bool ask;        /* LARGE, maybe the same: its digest first */
-    bool same;       /* its value is what the index had for another stat */
-    bool copies;     /* it changed under a stream: made from copies since */
-    bool moved;      /* hinted because its table moved away */
-    uint64_t gate;   /* the last one opened when it was hinted (gate.h) */
+    bool made;     /* see unborn_is_made() */
+    bool copies;   /* it changed under a stream: made from copies since */
+    bool moved;    /* hinted because its table moved away */
+    uint64_t gate; /* the last one opened when it was hinted (gate.h) */
     int64_t moved_out_ms; /* it was moved away at this time, and no read has
-                        settled what that means (moved_out.c); 0: no */
+                             told yet what that means (moved_out.c); 0: no */
+    struct record *known_prev, *known_next; /* changelog.known */
     uint16_t table_len;
     uint16_t key_len;
-    struct record *read_prev, *read_next;   /* sender's read queue */
-    struct record *retry_prev, *retry_next; /* sender's retry list */
-    struct record *known_prev, *known_next; /* changelog.known */
-    struct record *hot_prev, *hot_next;     /* sender's: `changed` is not 0 */
-    bool retrying;
     char names[]; /* table, then key; neither terminated */
 };
 
@@ -177,7 +190,7 @@ struct taken {
 bool changelog_take(struct changelog *log, int replica, struct taken *out);
 /* What the record's key holds; CONTENT_UNKNOWN frees the body. */
 void changelog_know(struct changelog *log, struct record *rec,
-                    enum content content);
+                    enum content_kind content);
 /* Free the record if nobody needs it any more. */
 void changelog_release(struct changelog *log, struct record *rec);
 /* The member with the most distant cursor among `mask`, -1: none pending. */

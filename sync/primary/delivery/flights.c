@@ -134,7 +134,7 @@ static bool stays_stalled(const struct flight *f, enum flight_state s)
     if (stalled_is_refused(f)) {
         return true; /* one more try says nothing yet */
     }
-    return f->changed && f->rec->changed > 1 &&
+    return f->changed && f->rec->read.changed > 1 &&
            (s == FLIGHT_WAIT || s == FLIGHT_LARGE || s == FLIGHT_PIGGYBACK ||
             s == FLIGHT_BACKOFF);
 }
@@ -154,14 +154,14 @@ void flight_set(struct primary *p, struct flight *f, enum flight_state s)
         r->feed.read_ms = p->now_ms;
     }
     if (s == FLIGHT_READY) {
-        f->bytes = f->rec->body_len + 64;
+        f->bytes = f->rec->content.body_len + 64;
         r->flights.ready_bytes += f->bytes;
         r->flights.window_bytes += f->bytes;
         DL_APPEND2(r->flights.ready, f, ready_prev, ready_next);
     } else if (s == FLIGHT_LARGE) {
         DL_APPEND2(r->flights.large, f, ready_prev, ready_next);
     } else if (s == FLIGHT_SENT) {
-        f->bytes = f->rec->body_len + 64;
+        f->bytes = f->rec->content.body_len + 64;
         r->flights.window_bytes += f->bytes;
     }
     note_waiting(f->rec, f->replica);
@@ -234,13 +234,14 @@ struct flight *flight_sent(struct repl *r, uint64_t seq)
 
 bool flight_fresh(const struct record *rec)
 {
-    return rec->content != CONTENT_UNKNOWN && rec->content_covers == rec->hints;
+    return rec->content.kind != CONTENT_UNKNOWN &&
+           rec->content.covers == rec->hints;
 }
 
 /* Forget the encoded value when no connected replica wants it any more. */
 void flight_trim(struct primary *p, struct record *rec)
 {
-    if (rec->content == CONTENT_UNKNOWN) {
+    if (rec->content.kind == CONTENT_UNKNOWN) {
         return;
     }
     for (const struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
@@ -293,13 +294,13 @@ void flight_release(struct primary *p, struct record *rec)
     if (rec->nodes != NULL) {
         return;
     }
-    if (rec->queued) {
-        DL_DELETE2(p->reads, rec, read_prev, read_next);
-        rec->queued = false;
+    if (rec->read.queued) {
+        DL_DELETE2(p->reads, rec, read.prev, read.next);
+        rec->read.queued = false;
     }
-    if (rec->retrying) {
-        DL_DELETE2(p->retries, rec, retry_prev, retry_next);
-        rec->retrying = false;
+    if (rec->read.retrying) {
+        DL_DELETE2(p->retries, rec, read.retry_prev, read.retry_next);
+        rec->read.retrying = false;
     }
     changelog_release(&p->log, rec);
 }

@@ -23,7 +23,7 @@ static void feed(struct primary *p, struct repl *r)
     }
     r->flights.starved = false;
     DL_FOREACH(r->flights.list, f) {
-        if (f->state == FLIGHT_WAIT && !f->rec->retrying) {
+        if (f->state == FLIGHT_WAIT && !f->rec->read.retrying) {
             read_want(p, f->rec);
         }
     }
@@ -32,15 +32,15 @@ static void feed(struct primary *p, struct repl *r)
 /* A digest is enough where the replica, as far as is known, has the value. */
 static bool may_ask(const struct repl *r, const struct flight *f)
 {
-    return f->rec->content == CONTENT_SAME ||
-           (f->rec->content == CONTENT_VALUE && f->rec->same && !f->whole &&
-            !r->blank && f->rec->size >= SAME_FROM_BYTES);
+    return f->rec->content.kind == CONTENT_SAME ||
+           (f->rec->content.kind == CONTENT_VALUE && f->rec->content.same &&
+            !f->whole && !r->blank && f->rec->content.size >= SAME_FROM_BYTES);
 }
 
 static void put_frame(struct buf *out, const struct flight *f, bool ask)
 {
     const struct record *rec = f->rec;
-    struct wire_change m = {.seq = f->seq, .digest = rec->digest};
+    struct wire_change m = {.seq = f->seq, .digest = rec->content.digest};
 
     m.table =
         (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
@@ -49,9 +49,10 @@ static void put_frame(struct buf *out, const struct flight *f, bool ask)
         wire_put_change(out, WIRE_SAME, &m);
         return;
     }
-    switch ((enum content)rec->content) {
+    switch ((enum content_kind)rec->content.kind) {
     case CONTENT_VALUE: {
-        struct buf body = {rec->body, rec->body_len, rec->body_len, false};
+        struct buf body = {rec->content.body, rec->content.body_len,
+                           rec->content.body_len, false};
         wire_put_set(out, f->seq, &body);
         break;
     }
@@ -99,7 +100,8 @@ static bool is_braked(struct primary *p, struct repl *r, struct flight *f,
 {
     struct record *rec = f->rec;
 
-    if (rec->content != CONTENT_GONE && rec->content != CONTENT_NO_TABLE) {
+    if (rec->content.kind != CONTENT_GONE &&
+        rec->content.kind != CONTENT_NO_TABLE) {
         return false;
     }
     enum brake_word word = brake_asks(p, r, f);
@@ -116,7 +118,7 @@ static bool is_braked(struct primary *p, struct repl *r, struct flight *f,
         due_soon(p, r);
     }
     if (stale) {
-        sender_follow(p, r, rec, rec->content_missed, f);
+        sender_follow(p, r, rec, rec->content.missed, f);
     }
     flight_end(p, f);
     return true;
@@ -129,10 +131,11 @@ static void produce_one(struct primary *p, struct repl *r, struct flight *f)
     bool stale = !flight_fresh(rec);
 
     /* A table's drop takes its keys along, so it must be the latest change. */
-    bool again = f->rereads < REREADS_MAX || rec->content == CONTENT_NO_TABLE;
+    bool again =
+        f->rereads < REREADS_MAX || rec->content.kind == CONTENT_NO_TABLE;
 
-    if (rec->content == CONTENT_UNKNOWN || rec->content == CONTENT_LARGE ||
-        (stale && again)) {
+    if (rec->content.kind == CONTENT_UNKNOWN ||
+        rec->content.kind == CONTENT_LARGE || (stale && again)) {
         f->rereads++;
         flight_set(p, f, FLIGHT_WAIT);
         read_want(p, rec);
@@ -141,7 +144,7 @@ static void produce_one(struct primary *p, struct repl *r, struct flight *f)
     if (is_braked(p, r, f, stale)) {
         return;
     }
-    if (f->took_keys && rec->content != CONTENT_NO_TABLE) {
+    if (f->took_keys && rec->content.kind != CONTENT_NO_TABLE) {
         due_now(p, r); /* the table is back, but not those keys */
     }
     bool ask = may_ask(r, f);
@@ -152,7 +155,7 @@ static void produce_one(struct primary *p, struct repl *r, struct flight *f)
     pace_sent(&r->pace, r->session.out.len - at);
     heartbeat_probe(p, r);
     if (stale) {
-        sender_follow(p, r, rec, rec->content_missed, NULL);
+        sender_follow(p, r, rec, rec->content.missed, NULL);
     }
     flight_trim(p, rec);
 }

@@ -23,30 +23,30 @@ enum {
 
 void read_want(struct primary *p, struct record *rec)
 {
-    if (rec->retrying) {
-        DL_DELETE2(p->retries, rec, retry_prev, retry_next);
-        rec->retrying = false;
+    if (rec->read.retrying) {
+        DL_DELETE2(p->retries, rec, read.retry_prev, read.retry_next);
+        rec->read.retrying = false;
     }
-    if (rec->read_id == 0 && !rec->queued) {
-        rec->queued = true;
-        DL_APPEND2(p->reads, rec, read_prev, read_next);
+    if (rec->read.id == 0 && !rec->read.queued) {
+        rec->read.queued = true;
+        DL_APPEND2(p->reads, rec, read.prev, read.next);
     }
 }
 
 void read_later(struct primary *p, struct record *rec, int64_t in_ms)
 {
-    rec->retry_ms = p->now_ms + in_ms;
+    rec->read.retry_ms = p->now_ms + in_ms;
     if (in_ms > TOGETHER_MS) {
         /* Each tick goes through all that wait. */
-        rec->retry_ms += TOGETHER_MS - 1;
-        rec->retry_ms -= rec->retry_ms % TOGETHER_MS;
+        rec->read.retry_ms += TOGETHER_MS - 1;
+        rec->read.retry_ms -= rec->read.retry_ms % TOGETHER_MS;
     }
-    if (rec->retry_ms < p->retry_ms) {
-        p->retry_ms = rec->retry_ms;
+    if (rec->read.retry_ms < p->retry_ms) {
+        p->retry_ms = rec->read.retry_ms;
     }
-    if (!rec->retrying && !rec->queued && rec->read_id == 0) {
-        rec->retrying = true;
-        DL_APPEND2(p->retries, rec, retry_prev, retry_next);
+    if (!rec->read.retrying && !rec->read.queued && rec->read.id == 0) {
+        rec->read.retrying = true;
+        DL_APPEND2(p->retries, rec, read.retry_prev, read.retry_next);
     }
 }
 
@@ -57,12 +57,12 @@ struct record *read_next(struct primary *p)
     }
     while (p->reads != NULL) {
         struct record *rec = p->reads;
-        DL_DELETE2(p->reads, rec, read_prev, read_next);
-        rec->queued = false;
+        DL_DELETE2(p->reads, rec, read.prev, read.next);
+        rec->read.queued = false;
         if (flight_awaited(p, rec)) {
-            rec->covers = rec->hints;
-            rec->read_missed.seq = 0;
-            rec->read_why = rec->why;
+            rec->read.covers = rec->hints;
+            rec->read.missed.seq = 0;
+            rec->read.why = rec->why;
             rec->why = HINT_REMOVED;
             return rec;
         }
@@ -78,12 +78,12 @@ void read_missed(struct primary *p, struct record *rec, int64_t now_us)
     struct repl *r;
     bool used = false;
 
-    if (rec->read_id != 0 && rec->read_missed.seq == 0) {
-        rec->read_missed = missed;
+    if (rec->read.id != 0 && rec->read.missed.seq == 0) {
+        rec->read.missed = missed;
         used = true;
     }
-    if (rec->content != CONTENT_UNKNOWN && rec->content_missed.seq == 0) {
-        rec->content_missed = missed;
+    if (rec->content.kind != CONTENT_UNKNOWN && rec->content.missed.seq == 0) {
+        rec->content.missed = missed;
         used = true;
     }
     EACH_REPL(p, r) {
@@ -107,7 +107,7 @@ void read_found(struct primary *p, const struct record *key)
                            index_name_table(index_key(p->ix), record_table(key),
                                             key->table_len));
     }
-    if (t != NULL && (t->read_id != 0 || t->content == CONTENT_NO_TABLE)) {
+    if (t != NULL && (t->read.id != 0 || t->content.kind == CONTENT_NO_TABLE)) {
         t->hints++;
         read_missed(p, t, 0);
     }
@@ -117,34 +117,35 @@ void read_found(struct primary *p, const struct record *key)
 
 void read_done(struct primary *p, struct record *rec)
 {
-    if (rec->content == CONTENT_VALUE || rec->content == CONTENT_LARGE) {
+    if (rec->content.kind == CONTENT_VALUE ||
+        rec->content.kind == CONTENT_LARGE) {
         read_found(p, rec);
     }
-    if (rec->content != CONTENT_LARGE) {
+    if (rec->content.kind != CONTENT_LARGE) {
         stalled_still(p, rec); /* a large value is yet to be read */
     }
-    rec->tries = 0;
-    rec->blocked_ms = 0;
+    rec->read.tries = 0;
+    rec->read.blocked_ms = 0;
     rec->moved_out_ms = 0;
-    if (rec->unreadable) {
-        rec->unreadable = false;
+    if (rec->read.unreadable) {
+        rec->read.unreadable = false;
         p->log.unreadable--;
     }
-    rec->content_covers = rec->covers;
-    rec->content_missed = rec->read_missed;
+    rec->content.covers = rec->read.covers;
+    rec->content.missed = rec->read.missed;
 }
 
 /* The read told nothing: what was known before it counts for the next. */
 void read_told_nothing(struct record *rec)
 {
-    if (rec->hints == rec->covers) {
-        rec->why = rec->read_why;
+    if (rec->hints == rec->read.covers) {
+        rec->why = rec->read.why;
     }
 }
 
 void read_again(struct primary *p, struct record *rec, int64_t in_ms)
 {
-    if (rec->hints != rec->covers) {
+    if (rec->hints != rec->read.covers) {
         read_want(p, rec); /* a hint came already */
         return;
     }
@@ -156,17 +157,17 @@ void read_failed(struct primary *p, struct record *rec,
                  const struct read_answer *l)
 {
     read_told_nothing(rec);
-    unsigned tries = (unsigned)rec->tries;
+    unsigned tries = (unsigned)rec->read.tries;
     int64_t wait_ms = l->result == READ_ERROR
                           ? backoff_doubled(ERROR_FIRST_MS, tries, ERROR_MAX_MS)
                           : backoff_doubled(BUSY_FIRST_MS, tries, BUSY_MAX_MS);
 
-    if (rec->tries < 30) {
-        rec->tries++;
+    if (rec->read.tries < 30) {
+        rec->read.tries++;
     }
     if (l->result == READ_ERROR) {
-        if (!rec->unreadable) {
-            rec->unreadable = true;
+        if (!rec->read.unreadable) {
+            rec->read.unreadable = true;
             p->log.unreadable++;
         }
         (void)snprintf(p->unreadable_text, sizeof p->unreadable_text, "%.*s",
@@ -175,16 +176,16 @@ void read_failed(struct primary *p, struct record *rec,
         p->unreadable_id = l->err != NULL && l->err->id != DR_NONE
                                ? l->err->id
                                : DR_UNREADABLE;
-        if (rec->tries == 1) {
+        if (rec->read.tries == 1) {
             primary_log(p, -1, 4, p->unreadable_id, "%s", p->unreadable_text);
         }
     } else if (l->result == READ_BUSY) {
-        if (rec->blocked_ms == 0) {
-            rec->blocked_ms = p->now_ms;
+        if (rec->read.blocked_ms == 0) {
+            rec->read.blocked_ms = p->now_ms;
         }
         if (l->pid != 0) {
-            rec->pid = l->pid;
-            memcpy(rec->comm, l->comm, sizeof rec->comm);
+            rec->read.pid = l->pid;
+            memcpy(rec->read.comm, l->comm, sizeof rec->read.comm);
         }
     } else if (l->result == READ_CHANGING) {
         stalled_changed(p, rec);
@@ -200,11 +201,11 @@ int64_t read_tick(struct primary *p)
     struct record *rec, *next;
     int64_t soonest = INT64_MAX;
 
-    DL_FOREACH_SAFE2(p->retries, rec, next, retry_next) {
-        if (rec->retry_ms <= p->now_ms) {
+    DL_FOREACH_SAFE2(p->retries, rec, next, read.retry_next) {
+        if (rec->read.retry_ms <= p->now_ms) {
             read_want(p, rec);
-        } else if (rec->retry_ms < soonest) {
-            soonest = rec->retry_ms;
+        } else if (rec->read.retry_ms < soonest) {
+            soonest = rec->read.retry_ms;
         }
     }
     return soonest;

@@ -57,7 +57,7 @@ static bool others_will_stream(struct primary *p, const struct flight *own)
 static bool waits_for_digest(struct primary *p, const struct repl *r,
                              const struct flight *f)
 {
-    if (!f->rec->ask || f->whole || r->blank) {
+    if (!f->rec->content.ask || f->whole || r->blank) {
         return false;
     }
     for (const struct flight *o = f->rec->flights; o != NULL; o = o->rec_next) {
@@ -74,9 +74,9 @@ static void place(struct primary *p, struct flight *f)
     struct repl *r = repl_of(p, f);
 
     if (r->is_index) {
-        if (f->rec->content != CONTENT_LARGE) {
-            sender_known(p, f, flight_fresh(f->rec), f->rec->content_missed);
-        } else if (!f->rec->ask && others_will_stream(p, f)) {
+        if (f->rec->content.kind != CONTENT_LARGE) {
+            sender_known(p, f, flight_fresh(f->rec), f->rec->content.missed);
+        } else if (!f->rec->content.ask && others_will_stream(p, f)) {
             flight_set(p, f, FLIGHT_PIGGYBACK);
             f->retry_ms = p->now_ms + PIGGYBACK_MAX_MS;
         } else {
@@ -85,14 +85,14 @@ static void place(struct primary *p, struct flight *f)
         }
         return;
     }
-    bool large = f->rec->content == CONTENT_LARGE ||
-                 (f->rec->content == CONTENT_SAME && f->whole);
+    bool large = f->rec->content.kind == CONTENT_LARGE ||
+                 (f->rec->content.kind == CONTENT_SAME && f->whole);
     if (!large) {
         flight_set(p, f, FLIGHT_READY);
     } else if (waits_for_digest(p, r, f)) {
         flight_set(p, f, FLIGHT_PIGGYBACK);
         f->retry_ms = p->now_ms + PIGGYBACK_MAX_MS +
-                      (int64_t)(f->rec->size / READ_BYTES_PER_MS);
+                      (int64_t)(f->rec->content.size / READ_BYTES_PER_MS);
     } else {
         flight_set(p, f, FLIGHT_LARGE);
         stream_start(p, r);
@@ -102,13 +102,14 @@ static void place(struct primary *p, struct flight *f)
 void sender_answer_ask(struct primary *p, struct record *rec,
                        const struct stream *read, const struct read_answer *l)
 {
-    if (rec->ask && l != NULL && digest_equal(rec->digest, l->reading.digest)) {
+    if (rec->content.ask && l != NULL &&
+        digest_equal(rec->content.digest, l->reading.digest)) {
         changelog_know(&p->log, rec, CONTENT_UNKNOWN);
         changelog_know(&p->log, rec, CONTENT_SAME);
-        rec->content_covers = read->covers;
-        rec->content_missed = read->missed;
+        rec->content.covers = read->covers;
+        rec->content.missed = read->missed;
     }
-    rec->ask = false;
+    rec->content.ask = false;
     for (struct flight *f = rec->flights; f != NULL; f = f->rec_next) {
         if (f->state == FLIGHT_PIGGYBACK && f->replica != p->index_id) {
             flight_set(p, f, FLIGHT_WAIT);
@@ -161,7 +162,7 @@ bool sender_hint(struct primary *p, struct record *rec, uint64_t mask,
     }
     read_missed(p, rec, now_us);
     refused_hinted(p, rec);
-    if (rec->retrying) {
+    if (rec->read.retrying) {
         read_want(p, rec);
     }
     return noted;
@@ -508,7 +509,7 @@ void sender_ponged(struct primary *p, struct repl *r, uint64_t ping)
             continue;
         }
         flight_set(p, f, FLIGHT_WAIT);
-        if (!f->rec->retrying) {
+        if (!f->rec->read.retrying) {
             read_want(p, f->rec);
         }
     }

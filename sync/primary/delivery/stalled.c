@@ -29,10 +29,10 @@ enum {
 
 static bool is_held_up(const struct primary *p, const struct record *rec)
 {
-    return rec->changed >= CHANGES_BEFORE ||
-           (rec->unreadable && rec->tries >= ERRORS_BEFORE) ||
-           (rec->blocked_ms != 0 &&
-            p->now_ms - rec->blocked_ms >= BUSY_BEFORE_MS);
+    return rec->read.changed >= CHANGES_BEFORE ||
+           (rec->read.unreadable && rec->read.tries >= ERRORS_BEFORE) ||
+           (rec->read.blocked_ms != 0 &&
+            p->now_ms - rec->read.blocked_ms >= BUSY_BEFORE_MS);
 }
 
 bool stalled_is_refused(const struct flight *f)
@@ -149,21 +149,21 @@ void stalled_pass(struct repl *r, uint64_t barrier)
 
 void stalled_changed(struct primary *p, struct record *rec)
 {
-    if (rec->changed == 0) {
-        rec->changed_ms = p->now_ms;
-        DL_APPEND2(p->hot, rec, hot_prev, hot_next);
+    if (rec->read.changed == 0) {
+        rec->read.changed_ms = p->now_ms;
+        DL_APPEND2(p->hot, rec, read.hot_prev, read.hot_next);
     }
-    if (rec->changed < UINT16_MAX) {
-        rec->changed++;
+    if (rec->read.changed < UINT16_MAX) {
+        rec->read.changed++;
     }
     stalled_note(p, rec);
 }
 
 void stalled_still(struct primary *p, struct record *rec)
 {
-    if (rec->changed > 0) {
-        DL_DELETE2(p->hot, rec, hot_prev, hot_next);
-        rec->changed = 0;
-        rec->changed_ms = 0;
+    if (rec->read.changed > 0) {
+        DL_DELETE2(p->hot, rec, read.hot_prev, read.hot_next);
+        rec->read.changed = 0;
+        rec->read.changed_ms = 0;
     }
 }

@@ -20,7 +20,7 @@ enum {
 static void rest(struct primary *p, struct flight *f, int64_t took_ms)
 {
     struct record *rec = f->rec;
-    int64_t wait_ms = backoff_doubled(REST_MIN_MS, rec->changed, REST_MAX_MS);
+    int64_t wait_ms = backoff_doubled(REST_MIN_MS, rec->read.changed, REST_MAX_MS);
 
     f->changed = true;
     f->rest_ms = p->now_ms + (took_ms > wait_ms ? took_ms : wait_ms);
@@ -161,7 +161,7 @@ static void finish(struct primary *p, struct repl *r,
     note_still(p, f);
     report_index(p, rec, l, fresh);
     read_found(p, rec);
-    rec->size = l->reading.stat.size;
+    rec->content.size = l->reading.stat.size;
     p->values_read++;
     (void)stream_stop(p, r);
     DL_APPEND2(r->flights.large, f, ready_prev, ready_next);

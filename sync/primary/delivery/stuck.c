@@ -38,13 +38,13 @@ static enum stuck why(const struct flight *f)
     if (f->state == FLIGHT_SENT || f->state == FLIGHT_READY) {
         return f->blocked_ms != 0 ? STUCK_LOCKED_THERE : STUCK_NOT;
     }
-    if (f->rec->changed >= CHANGES_BEFORE) {
+    if (f->rec->read.changed >= CHANGES_BEFORE) {
         return STUCK_CHANGING;
     }
-    if (f->rec->blocked_ms != 0) {
+    if (f->rec->read.blocked_ms != 0) {
         return STUCK_LOCKED_HERE;
     }
-    return f->rec->unreadable ? STUCK_UNREADABLE : STUCK_NOT;
+    return f->rec->read.unreadable ? STUCK_UNREADABLE : STUCK_NOT;
 }
 
 enum stuck stuck_why(const struct flight *f)
@@ -60,9 +60,9 @@ static int64_t since_ms(const struct flight *f)
     case STUCK_LOCKED_THERE:
         return f->blocked_ms;
     case STUCK_LOCKED_HERE:
-        return f->rec->blocked_ms;
+        return f->rec->read.blocked_ms;
     case STUCK_CHANGING:
-        return f->rec->changed_ms;
+        return f->rec->read.changed_ms;
     case STUCK_NOT:
     case STUCK_UNREADABLE:
         break;
@@ -155,13 +155,14 @@ void stuck_describe(const struct primary *p, const struct flight *flight,
         err->id = DR_LOCKED_THERE;
         return;
     case STUCK_LOCKED_HERE:
-        say_locked(name, "primary", for_ms, rec->comm, rec->pid, others, err);
+        say_locked(name, "primary", for_ms, rec->read.comm, rec->read.pid,
+                   others, err);
         err->id = DR_BLOCKED;
         return;
     case STUCK_CHANGING:
         (void)err_set(err, ERR_TIMEOUT, 0,
                       "%s changes while it is read, %u tries%s", name,
-                      (unsigned)rec->changed, others);
+                      (unsigned)rec->read.changed, others);
         err->id = DR_CHANGING;
         return;
     case STUCK_UNREADABLE:

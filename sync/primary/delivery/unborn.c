@@ -108,7 +108,7 @@ void unborn_free(struct primary *p)
 
 static bool nobody_waits(const struct record *rec)
 {
-    return rec->flights == NULL && rec->nodes == NULL && rec->read_id == 0;
+    return rec->flights == NULL && rec->nodes == NULL && rec->read.id == 0;
 }
 
 bool unborn_is_made(const struct primary *p, const struct record *rec,
@@ -180,8 +180,8 @@ static void take_out(struct primary *p, struct record *rec, struct unborn *u,
         p->retry_ms = u->next_ms;
     }
     u->pause_ms = backoff_doubled(u->pause_ms, 1, PAUSE_MAX_MS);
-    rec->tries = 0;
-    rec->blocked_ms = 0;
+    rec->read.tries = 0;
+    rec->read.blocked_ms = 0;
     sender_end_waiting(p, rec);
 }
 
