@@ -58,17 +58,18 @@ struct receiver *receiver_new(const struct receiver_config *config,
     r->ctx = ctx;
     r->ix = ix;
     r->life_ms = -1;
-    r->next_stage = 1;
+    r->input.next_stage = 1;
     (void)pthread_mutex_init(&r->mutex, NULL);
     (void)pthread_mutex_init(&r->send_mutex, NULL);
-    wire_in_init(&r->in);
-    r->in.peer = "a drover agent";
-    r->streams = calloc(r->config.streams_max, sizeof *r->streams);
-    r->items = calloc(WIRE_BATCH_MAX, sizeof *r->items);
-    r->stages = calloc(r->config.group_changes, sizeof *r->stages);
-    r->seqs = calloc(WIRE_BATCH_MAX, sizeof *r->seqs);
-    if (r->streams == NULL || r->items == NULL || r->stages == NULL ||
-        r->seqs == NULL) {
+    wire_in_init(&r->input.in);
+    r->input.in.peer = "a drover agent";
+    r->input.streams = calloc(r->config.streams_max, sizeof *r->input.streams);
+    r->input.items = calloc(WIRE_BATCH_MAX, sizeof *r->input.items);
+    r->commit.stages =
+        calloc(r->config.group_changes, sizeof *r->commit.stages);
+    r->commit.seqs = calloc(WIRE_BATCH_MAX, sizeof *r->commit.seqs);
+    if (r->input.streams == NULL || r->input.items == NULL ||
+        r->commit.stages == NULL || r->commit.seqs == NULL) {
         receiver_free(r);
         return NULL;
     }
@@ -89,22 +90,22 @@ void receiver_free(struct receiver *r)
     if (r == NULL) {
         return;
     }
-    if (r->streams != NULL) {
+    if (r->input.streams != NULL) {
         stage_close(r);
     }
     free_list(r, r->queue);
 
-    free_list(r, r->group);
-    free_list(r, r->done);
-    free_list(r, r->deferred);
+    free_list(r, r->commit.group);
+    free_list(r, r->commit.done);
+    free_list(r, r->deferred.list);
     query_close(r);
-    wire_in_deinit(&r->in);
-    buf_deinit(&r->out);
-    buf_deinit(&r->commit_out);
-    free(r->streams);
-    free(r->items);
-    free(r->stages);
-    free(r->seqs);
+    wire_in_deinit(&r->input.in);
+    buf_deinit(&r->input.out);
+    buf_deinit(&r->commit.out);
+    free(r->input.streams);
+    free(r->input.items);
+    free(r->commit.stages);
+    free(r->commit.seqs);
     (void)pthread_mutex_destroy(&r->mutex);
     (void)pthread_mutex_destroy(&r->send_mutex);
     free(r);
@@ -176,10 +177,10 @@ static int check_hello(struct receiver *r, const struct wire_hello *hello,
     if (r->ops->keep_undone == NULL) {
         ok->features &= ~(uint32_t)WIRE_FEATURE_KEEP;
     }
-    r->keeping = (ok->features & WIRE_FEATURE_KEEP) != 0;
+    r->input.keeping = (ok->features & WIRE_FEATURE_KEEP) != 0;
     r->views = (ok->features & WIRE_FEATURE_VIEW) != 0;
     r->tells_modes = (ok->features & WIRE_FEATURE_MODES) != 0;
-    if (r->keeping && r->ops->keep_undone(r->ctx, true, err) != 0) {
+    if (r->input.keeping && r->ops->keep_undone(r->ctx, true, err) != 0) {
         return err->code;
     }
     ok->version = bytes_of(r->config.version, strlen(r->config.version));
@@ -226,9 +227,9 @@ static int on_hello(struct receiver *r, struct bytes body, struct err *err)
     r->relaxed = hello.durability == WIRE_RELAXED;
     r->silence_ms = receiver_silence_ms(&hello);
     (void)pthread_mutex_unlock(&r->mutex);
-    wire_put_hello_ok(&r->out, &ok);
+    wire_put_hello_ok(&r->input.out, &ok);
     /* Before the scan, which may answer READY from another thread. */
-    rc = receiver_send(r, &r->out, err);
+    rc = receiver_send(r, &r->input.out, err);
     if (rc == 0) {
         query_scan_begin(r, 0, 0);
     }
@@ -337,7 +338,7 @@ static int take_frames(struct receiver *r, struct err *err)
     for (;;) {
         enum wire_type type;
         struct bytes body;
-        int rc = wire_in_next(&r->in, &type, &body, err);
+        int rc = wire_in_next(&r->input.in, &type, &body, err);
         if (rc < 0 && err->id == DR_NOISE) {
             err->id = DR_PROTOCOL; /* no login shell on this side */
         }
@@ -345,8 +346,8 @@ static int take_frames(struct receiver *r, struct err *err)
             return rc;
         }
         rc = on_frame(r, type, body, err);
-        if (rc == 0 && r->out.len >= SEND_AT_BYTES) {
-            rc = receiver_send(r, &r->out, err);
+        if (rc == 0 && r->input.out.len >= SEND_AT_BYTES) {
+            rc = receiver_send(r, &r->input.out, err);
         }
         if (rc != 0) {
             return rc;
@@ -377,14 +378,14 @@ int receiver_input(struct receiver *r, const void *p, size_t n, int64_t now_ms,
     if (!note_life(r, now_ms)) {
         return already_ended(err);
     }
-    r->input_ms = now_ms;
-    int rc = wire_in_add(&r->in, p, n, err);
+    r->input.now_ms = now_ms;
+    int rc = wire_in_add(&r->input.in, p, n, err);
     if (rc == 0) {
         rc = take_frames(r, err);
     }
-    if (r->out.len > 0) {
+    if (r->input.out.len > 0) {
         struct err other;
-        int sent = receiver_send(r, &r->out, rc < 0 ? &other : err);
+        int sent = receiver_send(r, &r->input.out, rc < 0 ? &other : err);
         rc = rc >= 0 && sent < 0 ? sent : rc;
     }
     if (rc < 0) {
@@ -412,7 +413,7 @@ bool receiver_full(struct receiver *r)
 bool receiver_has_work(struct receiver *r)
 {
     (void)pthread_mutex_lock(&r->mutex);
-    bool work = r->queue != NULL || r->deferred != NULL;
+    bool work = r->queue != NULL || r->deferred.list != NULL;
     (void)pthread_mutex_unlock(&r->mutex);
     return work;
 }

@@ -18,7 +18,7 @@
 static bool may_force(struct receiver *r, struct change *c)
 {
     return r->config.policy == LOCK_POLICY_REPLACE &&
-           r->commit_ms - c->since_ms >= r->config.lock_timeout_ms;
+           r->commit.now_ms - c->since_ms >= r->config.lock_timeout_ms;
 }
 
 static void note_replaced(struct receiver *r)
@@ -120,7 +120,7 @@ static int drop_step(struct receiver *r, struct change *c, bool force,
     int rc = r->ops->table_drop(r->ctx, change_table(c), force, key, &key_len,
                                 &pid, comm, err);
     if (rc == TABLE_DROP_MORE) {
-        r->touched = true;
+        r->commit.touched = true;
         index_remove(r->ix, index_name_key(index_key(r->ix), c->names,
                                            c->table_len, key, key_len));
     } else if (rc == TABLE_DROP_BUSY) {
@@ -134,7 +134,7 @@ static void cancel_applied(struct receiver *r, const struct change *drop)
 {
     struct change *c;
 
-    DL_FOREACH(r->done, c) {
+    DL_FOREACH(r->commit.done, c) {
         if (digest_equal(c->table_name, drop->table_name)) {
             index_remove(r->ix, c->name);
             c->dropped = true;
@@ -171,7 +171,7 @@ static int apply_drop(struct receiver *r, struct change *c, struct err *err)
 int apply_change(struct receiver *r, struct change *c, struct err *err)
 {
     if (c->since_ms < 0) {
-        c->since_ms = r->commit_ms;
+        c->since_ms = r->commit.now_ms;
     }
     if (c->same) {
         return apply_same(r, c, err);

@@ -32,7 +32,7 @@ static void put_nak(struct receiver *r, const struct change *c,
 {
     bool of_key = c->type == WIRE_SET || c->type == WIRE_DELETE;
 
-    receiver_nak(&r->commit_out, c->seq, change_table(c),
+    receiver_nak(&r->commit.out, c->seq, change_table(c),
                  of_key ? change_key(c) : bytes_of(NULL, 0), err);
 }
 
@@ -78,7 +78,7 @@ static void take_group(struct receiver *r)
             break;
         }
         DL_DELETE(r->queue, c);
-        DL_APPEND(r->group, c);
+        DL_APPEND(r->commit.group, c);
         r->queued_bytes -= size;
         bytes += size;
         n++;
@@ -91,10 +91,10 @@ static void refuse_staged(struct receiver *r, const struct err *err)
 {
     struct change *c, *next;
 
-    DL_FOREACH_SAFE(r->group, c, next) {
+    DL_FOREACH_SAFE(r->commit.group, c, next) {
         if (c->stage != 0) {
             c->stage = 0;
-            DL_DELETE(r->group, c);
+            DL_DELETE(r->commit.group, c);
             refuse(r, c, err);
         }
     }
@@ -106,10 +106,10 @@ static size_t staged_values(struct receiver *r)
     struct change *c;
     size_t n = 0;
 
-    DL_FOREACH(r->group, c) {
+    DL_FOREACH(r->commit.group, c) {
         if (c->stage != 0) {
             assert(n < r->config.group_changes);
-            r->stages[n++] = c->stage;
+            r->commit.stages[n++] = c->stage;
         }
     }
     return n;
@@ -143,7 +143,7 @@ static int settle(struct receiver *r, struct change *c, struct err *err)
     int rc = deferred_conflict(r, c) ? BEHIND : apply_change(r, c, err);
     bool waits = rc == BUSY || rc == BEHIND || rc == MORE;
 
-    r->touched |= c->changed;
+    r->commit.touched |= c->changed;
     if (waits && deferred_put(r, c, rc == BUSY, rc == MORE)) {
         return 0;
     }
@@ -154,7 +154,7 @@ static int settle(struct receiver *r, struct change *c, struct err *err)
         deferred_remove(r, c);
     }
     if (rc == APPLIED) {
-        DL_APPEND(r->done, c);
+        DL_APPEND(r->commit.done, c);
         return 0;
     }
     refuse(r, c, err);
@@ -167,7 +167,7 @@ static int retry_deferred(struct receiver *r, struct err *err)
     int rc = 0;
 
     for (size_t i = 0; i < n && rc == 0; i++) {
-        rc = settle(r, r->due[i], err);
+        rc = settle(r, r->commit.due[i], err);
     }
     return rc;
 }
@@ -176,9 +176,9 @@ static int apply_group(struct receiver *r, struct err *err)
 {
     int rc = 0;
 
-    while (r->group != NULL && rc == 0) {
-        struct change *c = r->group;
-        DL_DELETE(r->group, c);
+    while (r->commit.group != NULL && rc == 0) {
+        struct change *c = r->commit.group;
+        DL_DELETE(r->commit.group, c);
         if (c->type == WIRE_TABLE_DROP) {
             deferred_supersede(r, c);
         }
@@ -201,12 +201,12 @@ static void refuse_applied(struct receiver *r, const struct err *err)
 {
     struct change *c, *next;
 
-    DL_FOREACH_SAFE(r->done, c, next) {
+    DL_FOREACH_SAFE(r->commit.done, c, next) {
         /* What was the same may be so because of an earlier rename whose sync
          * failed, too. */
         if (c->changed || c->same) {
             forget(r, c);
-            DL_DELETE(r->done, c);
+            DL_DELETE(r->commit.done, c);
             refuse(r, c, err);
         }
     }
@@ -221,10 +221,11 @@ static int directories_failed(struct receiver *r, struct err *err)
 
 static int sync_directories(struct receiver *r, struct err *err)
 {
-    if (r->touched && !r->relaxed && r->ops->dirs_sync(r->ctx, err) != 0) {
+    if (r->commit.touched && !r->relaxed &&
+        r->ops->dirs_sync(r->ctx, err) != 0) {
         return directories_failed(r, err);
     }
-    r->touched = false;
+    r->commit.touched = false;
     return 0;
 }
 
@@ -235,15 +236,15 @@ static int sync_group(struct receiver *r, struct err *err)
     size_t n = r->relaxed ? 0 : staged_values(r);
     struct err dirs_err = {0};
 
-    if (n == 0 || !r->touched || r->ops->sync_both == NULL) {
+    if (n == 0 || !r->commit.touched || r->ops->sync_both == NULL) {
         int rc = sync_directories(r, err);
         if (rc == 0 && n > 0 &&
-            r->ops->stage_sync(r->ctx, r->stages, n, err) != 0) {
+            r->ops->stage_sync(r->ctx, r->commit.stages, n, err) != 0) {
             rc = values_failed(r, err);
         }
         return rc;
     }
-    int rc = r->ops->sync_both(r->ctx, r->stages, n, err, &dirs_err);
+    int rc = r->ops->sync_both(r->ctx, r->commit.stages, n, err, &dirs_err);
     if (rc != 0) {
         rc = values_failed(r, err);
     }
@@ -251,7 +252,7 @@ static int sync_group(struct receiver *r, struct err *err)
         *err = dirs_err;
         return directories_failed(r, err);
     }
-    r->touched = false;
+    r->commit.touched = false;
     return rc;
 }
 
@@ -282,7 +283,7 @@ static void report_index(struct receiver *r)
     struct digest table = {0, 0};
     struct change *c;
 
-    DL_FOREACH(r->done, c) {
+    DL_FOREACH(r->commit.done, c) {
         if (c->dropped) {
             continue;
         }
@@ -306,9 +307,9 @@ static void report_index(struct receiver *r)
 
 static void add_ack(struct receiver *r, size_t *n, uint64_t seq)
 {
-    r->seqs[(*n)++] = seq;
+    r->commit.seqs[(*n)++] = seq;
     if (*n == WIRE_BATCH_MAX) {
-        wire_put_ack(&r->commit_out, r->seqs, (uint16_t)*n);
+        wire_put_ack(&r->commit.out, r->commit.seqs, (uint16_t)*n);
         *n = 0;
     }
 }
@@ -320,23 +321,23 @@ static void acknowledge(struct receiver *r)
     struct change *c, *next, *older;
     size_t n = 0;
 
-    DL_FOREACH_SAFE(r->done, c, next) {
+    DL_FOREACH_SAFE(r->commit.done, c, next) {
         DL_FOREACH(c->superseded, older) {
             add_ack(r, &n, older->seq);
         }
         add_ack(r, &n, c->seq);
-        DL_DELETE(r->done, c);
+        DL_DELETE(r->commit.done, c);
         release(r, c);
     }
     if (n > 0) {
-        wire_put_ack(&r->commit_out, r->seqs, (uint16_t)n);
+        wire_put_ack(&r->commit.out, r->commit.seqs, (uint16_t)n);
     }
 }
 
 /* What is applied and durable. */
 static int answer(struct receiver *r, struct err *err)
 {
-    if (r->done == NULL) {
+    if (r->commit.done == NULL) {
         return 0;
     }
     int rc = receiver_sync_earlier(r, err);
@@ -379,7 +380,7 @@ static int commit_group(struct receiver *r, struct err *err)
         }
     }
     struct err other;
-    int sent = receiver_send(r, &r->commit_out, rc == 0 ? err : &other);
+    int sent = receiver_send(r, &r->commit.out, rc == 0 ? err : &other);
     return rc != 0 ? rc : sent;
 }
 
@@ -391,8 +392,8 @@ static int64_t next_ms(struct receiver *r)
     (void)pthread_mutex_lock(&r->mutex);
     if (r->queue != NULL) {
         ms = 0;
-    } else if (r->deferred != NULL) {
-        int64_t us = r->deferred_due_us - r->commit_ms * 1000;
+    } else if (r->deferred.list != NULL) {
+        int64_t us = r->deferred.due_us - r->commit.now_ms * 1000;
         ms = us <= 0 ? 0 : (us + 999) / 1000;
     }
     (void)pthread_mutex_unlock(&r->mutex);
@@ -408,7 +409,7 @@ int receiver_commit(struct receiver *r, int64_t now_ms, int64_t *again_ms_out,
     if (ended) {
         return err_set(err, ERR_CLOSED, 0, "the session has ended");
     }
-    r->commit_ms = now_ms;
+    r->commit.now_ms = now_ms;
     int rc = commit_group(r, err);
     if (rc != 0) {
         receiver_end(r, err);

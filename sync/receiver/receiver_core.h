@@ -76,48 +76,39 @@ struct resolve {
     size_t count, cap;
 };
 
-struct receiver {
-    struct receiver_config config;
-    const struct receiver_ops *ops;
-    void *ctx;
-    struct index *ix;
-
-    pthread_mutex_t send_mutex; /* whole frames, one sender at a time */
-    pthread_mutex_t mutex;      /* guards what follows */
-    bool ended;                 /* the session is over */
-    bool greeted;               /* HELLO_OK was sent */
-    bool relaxed;
-    bool views;       /* WIRE_FEATURE_VIEW: both know it */
-    bool tells_modes; /* WIRE_FEATURE_MODES: the same */
-    bool all_synced;  /* what earlier receivers left is durable */
-    int64_t silence_ms;
-    int64_t life_ms;         /* last sign of life of the agent, -1 none */
-    struct change *queue;    /* utlist DL */
-    uint64_t queued_bytes;   /* staged for changes in the queue */
-    size_t pending;          /* changes not yet answered */
-    size_t drops;            /* TABLE_DROPs among them */
-    struct change *deferred; /* utlist DL, by order */
+/* Changes that wait for a lock (receiver_deferred.c). */
+struct deferred {
+    struct change *list; /* utlist DL, by order */
     struct change *chains[DEFERRED_CHAINS];
-    size_t deferred_count;
-    int64_t deferred_due_us; /* the earliest due_us, or earlier */
-    uint64_t replaced;
-    bool scan_running;  /* scan_start() was called, no result yet */
-    bool scan_unwanted; /* something newer was asked: it is to end */
-    uint64_t scan_id;
-    bool scan_waits; /* scan_next is to be started then */
-    struct wire_scan scan_next;
+    size_t count;
+    int64_t due_us; /* the earliest due_us, or earlier */
+};
+
+/* Scans, one at a time (receiver_query.c). */
+struct scanning {
+    bool running;  /* scan_start() was called, no result yet */
+    bool unwanted; /* something newer was asked: it is to end */
+    uint64_t id;
+    bool waits; /* `next` is to be started then */
+    struct wire_scan next;
     struct view *view; /* what the last scan that only looked found, or NULL */
     bool progress_scanning;
     uint64_t progress_keys;
+};
+
+/* Hashes whose names are looked for, one walk at a time (receiver_query.c). */
+struct resolving {
     struct resolve *walk; /* names_start() was called for it, or NULL */
     bool walk_unwanted;
     struct resolve *asked; /* being collected, or waits for the walk; or NULL */
-    size_t resolve_names;  /* in both */
+    size_t names;          /* in both */
+};
 
-    /* input thread only */
+/* Of the thread that reads (receiver.c, receiver_stage.c): no lock. */
+struct input {
     struct wire_in in;
     struct buf out;
-    int64_t input_ms;
+    int64_t now_ms;
     uint64_t next_stage;
     uint64_t next_order;
     struct stream *streams; /* config.streams_max */
@@ -128,16 +119,46 @@ struct receiver {
     struct wire_change frame; /* the change being decoded */
     struct wire_list list;
     struct digest (*items)[2]; /* WIRE_BATCH_MAX of them */
+};
 
-    /* commit thread only */
-    struct buf commit_out;
-    int64_t commit_ms;
+/* Of the thread that commits (receiver_commit.c, receiver_apply.c): no lock. */
+struct commit {
+    struct buf out;
+    int64_t now_ms;
     struct change *group; /* utlist DL: taken, not yet tried */
     struct change *done;  /* utlist DL: applied, not yet answered */
     struct change *due[RETRIES_MAX];
     uint64_t *stages; /* config.group_changes */
     uint64_t *seqs;   /* WIRE_BATCH_MAX */
     bool touched;     /* directories wait for their sync */
+};
+
+struct receiver {
+    struct receiver_config config;
+    const struct receiver_ops *ops;
+    void *ctx;
+    struct index *ix;
+    struct input input;
+    struct commit commit;
+
+    pthread_mutex_t send_mutex; /* whole frames, one sender at a time */
+    pthread_mutex_t mutex;      /* guards what follows */
+    bool ended;                 /* the session is over */
+    bool greeted;               /* HELLO_OK was sent */
+    bool relaxed;
+    bool views;       /* WIRE_FEATURE_VIEW: both know it */
+    bool tells_modes; /* WIRE_FEATURE_MODES: the same */
+    bool all_synced;  /* what earlier receivers left is durable */
+    int64_t silence_ms;
+    int64_t life_ms;       /* last sign of life of the agent, -1 none */
+    struct change *queue;  /* utlist DL */
+    uint64_t queued_bytes; /* staged for changes in the queue */
+    size_t pending;        /* changes not yet answered */
+    size_t drops;          /* TABLE_DROPs among them */
+    uint64_t replaced;
+    struct deferred deferred;
+    struct scanning scan;
+    struct resolving resolve;
 };
 
 static inline struct bytes change_table(const struct change *c)

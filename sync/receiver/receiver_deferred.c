@@ -27,7 +27,7 @@ enum {
 
 static struct change **chain_of(struct receiver *r, struct digest name)
 {
-    return &r->chains[name.lo % DEFERRED_CHAINS];
+    return &r->deferred.chains[name.lo % DEFERRED_CHAINS];
 }
 
 static void link_chain(struct receiver *r, struct change *c)
@@ -53,8 +53,8 @@ static void unlink_chain(struct receiver *r, struct change *c)
 
 static void back_off(struct receiver *r, struct change *c, bool at_once)
 {
-    int64_t most = (int64_t)r->deferred_count * BACKOFF_PER_CHANGE_US;
-    int64_t now_us = r->commit_ms * US_PER_MS;
+    int64_t most = (int64_t)r->deferred.count * BACKOFF_PER_CHANGE_US;
+    int64_t now_us = r->commit.now_ms * US_PER_MS;
 
     most = most > BACKOFF_MAX_US ? most : BACKOFF_MAX_US;
     if (at_once) {
@@ -65,8 +65,8 @@ static void back_off(struct receiver *r, struct change *c, bool at_once)
                             : backoff_doubled(c->backoff_us, 1, most);
         c->due_us = now_us + c->backoff_us;
     }
-    if (c->due_us < r->deferred_due_us) {
-        r->deferred_due_us = c->due_us;
+    if (c->due_us < r->deferred.due_us) {
+        r->deferred.due_us = c->due_us;
     }
 }
 
@@ -75,14 +75,14 @@ bool deferred_put(struct receiver *r, struct change *c, bool busy, bool at_once)
     (void)pthread_mutex_lock(&r->mutex);
     /* Half of what may be pending: the rest must find its way past. */
     bool room = c->deferred || at_once ||
-                r->deferred_count < (r->config.pending_max + 1) / 2;
+                r->deferred.count < (r->config.pending_max + 1) / 2;
     if (room && !c->deferred) {
-        if (r->deferred == NULL) {
-            r->deferred_due_us = INT64_MAX;
+        if (r->deferred.list == NULL) {
+            r->deferred.due_us = INT64_MAX;
         }
         c->deferred = true;
-        r->deferred_count++;
-        DL_APPEND(r->deferred, c);
+        r->deferred.count++;
+        DL_APPEND(r->deferred.list, c);
         link_chain(r, c);
     }
     if (room) {
@@ -90,7 +90,7 @@ bool deferred_put(struct receiver *r, struct change *c, bool busy, bool at_once)
         if (busy || at_once) {
             c->behind_ms = -1;
         } else if (c->behind_ms < 0) {
-            c->behind_ms = r->commit_ms;
+            c->behind_ms = r->commit.now_ms;
         }
         back_off(r, c, at_once);
     }
@@ -102,8 +102,8 @@ void deferred_remove(struct receiver *r, struct change *c)
 {
     (void)pthread_mutex_lock(&r->mutex);
     c->deferred = false;
-    r->deferred_count--;
-    DL_DELETE(r->deferred, c);
+    r->deferred.count--;
+    DL_DELETE(r->deferred.list, c);
     unlink_chain(r, c);
     (void)pthread_mutex_unlock(&r->mutex);
 }
@@ -122,15 +122,16 @@ static bool waits_before(struct receiver *r, struct digest name,
 
 bool deferred_conflict(struct receiver *r, const struct change *c)
 {
-    return r->deferred != NULL && (waits_before(r, c->name, c, true) ||
-                                   waits_before(r, c->table_name, c, false));
+    return r->deferred.list != NULL &&
+           (waits_before(r, c->name, c, true) ||
+            waits_before(r, c->table_name, c, false));
 }
 
 void deferred_supersede(struct receiver *r, struct change *drop)
 {
     struct change *c, *next;
 
-    DL_FOREACH_SAFE(r->deferred, c, next) {
+    DL_FOREACH_SAFE(r->deferred.list, c, next) {
         if (c->type != WIRE_TABLE_DROP && c->order < drop->order &&
             digest_equal(c->table_name, drop->table_name)) {
             deferred_remove(r, c);
@@ -141,22 +142,22 @@ void deferred_supersede(struct receiver *r, struct change *drop)
 
 size_t deferred_take_due(struct receiver *r)
 {
-    int64_t now_us = r->commit_ms * US_PER_MS;
+    int64_t now_us = r->commit.now_ms * US_PER_MS;
     int64_t next_us = INT64_MAX;
     struct change *c;
     size_t n = 0;
 
-    if (r->deferred == NULL || r->deferred_due_us > now_us) {
+    if (r->deferred.list == NULL || r->deferred.due_us > now_us) {
         return 0;
     }
-    DL_FOREACH(r->deferred, c) {
+    DL_FOREACH(r->deferred.list, c) {
         if (c->due_us <= now_us && n < RETRIES_MAX) {
-            r->due[n++] = c;
+            r->commit.due[n++] = c;
         } else if (c->due_us < next_us) {
             next_us = c->due_us;
         }
     }
-    r->deferred_due_us = next_us;
+    r->deferred.due_us = next_us;
     return n;
 }
 
@@ -188,7 +189,7 @@ static void report(struct receiver *r, struct buf *out, int64_t now_ms,
 {
     struct change *c;
 
-    DL_FOREACH(r->deferred, c) {
+    DL_FOREACH(r->deferred.list, c) {
         if (*n == REPORTS_MAX) {
             break;
         }

@@ -33,11 +33,11 @@ static void write_freshness(struct receiver *r, const struct wire_ping *m)
     struct err err;
 
     if (r->ops->freshness(r->ctx, m->fresh_ns, m->seq, m->state, &err) == 0) {
-        r->fresh_failed = false;
-    } else if (!r->fresh_failed) {
-        r->fresh_failed = true;
+        r->input.fresh_failed = false;
+    } else if (!r->input.fresh_failed) {
+        r->input.fresh_failed = true;
         err_wrap(&err, "the freshness file cannot be written");
-        wire_put_notice(&r->out, err.msg);
+        wire_put_notice(&r->input.out, err.msg);
     }
 }
 
@@ -53,8 +53,8 @@ int query_ping(struct receiver *r, struct bytes body, struct err *err)
         write_freshness(r, &m);
     }
     /* The two ends were compared: what comes now is new. */
-    if (m.fresh_ns != 0 && r->keeping) {
-        r->keeping = false;
+    if (m.fresh_ns != 0 && r->input.keeping) {
+        r->input.keeping = false;
         rc = r->ops->keep_undone(r->ctx, false, err);
         if (rc != 0) {
             return rc;
@@ -68,19 +68,19 @@ int query_ping(struct receiver *r, struct bytes body, struct err *err)
     };
     (void)pthread_mutex_lock(&r->mutex);
     pong.replaced = r->replaced;
-    pong.waiting = r->deferred_count;
-    pong.scanning = r->scan_running || r->progress_scanning;
-    pong.scan_keys = r->progress_keys;
+    pong.waiting = r->deferred.count;
+    pong.scanning = r->scan.running || r->scan.progress_scanning;
+    pong.scan_keys = r->scan.progress_keys;
     (void)pthread_mutex_unlock(&r->mutex);
-    wire_put_pong(&r->out, &pong);
+    wire_put_pong(&r->input.out, &pong);
     return 0;
 }
 
 void receiver_progress(struct receiver *r, bool scanning, uint64_t keys)
 {
     (void)pthread_mutex_lock(&r->mutex);
-    r->progress_scanning = scanning;
-    r->progress_keys = keys;
+    r->scan.progress_scanning = scanning;
+    r->scan.progress_keys = keys;
     (void)pthread_mutex_unlock(&r->mutex);
 }
 
@@ -105,33 +105,33 @@ static void free_resolve(struct resolve *q)
 /* With the mutex held. */
 static void forget_asked(struct receiver *r)
 {
-    r->resolve_names -= r->asked->count;
-    free_resolve(r->asked);
-    r->asked = NULL;
+    r->resolve.names -= r->resolve.asked->count;
+    free_resolve(r->resolve.asked);
+    r->resolve.asked = NULL;
 }
 
 /* With the mutex held.  The scan at start (id 0) is nobody's question. */
 static struct ended end_earlier(struct receiver *r)
 {
     struct ended e = {
-        .scan_waited = r->scan_waits,
-        .scan_waited_id = r->scan_next.id,
-        .scan_runs = r->scan_running && r->scan_id != 0,
-        .scan_id = r->scan_id,
-        .names_waited = r->asked != NULL,
-        .names_run = r->walk != NULL,
+        .scan_waited = r->scan.waits,
+        .scan_waited_id = r->scan.next.id,
+        .scan_runs = r->scan.running && r->scan.id != 0,
+        .scan_id = r->scan.id,
+        .names_waited = r->resolve.asked != NULL,
+        .names_run = r->resolve.walk != NULL,
     };
 
     if (e.names_waited) {
-        e.names_waited_id = r->asked->id;
+        e.names_waited_id = r->resolve.asked->id;
         forget_asked(r);
     }
     if (e.names_run) {
-        e.names_id = r->walk->id;
+        e.names_id = r->resolve.walk->id;
     }
-    r->scan_waits = false;
-    r->scan_unwanted = r->scan_unwanted || e.scan_runs;
-    r->walk_unwanted = r->walk_unwanted || e.names_run;
+    r->scan.waits = false;
+    r->scan.unwanted = r->scan.unwanted || e.scan_runs;
+    r->resolve.walk_unwanted = r->resolve.walk_unwanted || e.names_run;
     return e;
 }
 
@@ -163,11 +163,11 @@ static void answer_ended(struct receiver *r, const struct ended *e)
                        .tables = index_tables(r->ix),
                        .errors = 1,
                        .first_error = bytes_of(why, sizeof why - 1)}};
-        wire_put_scan_done(&r->out, &m);
+        wire_put_scan_done(&r->input.out, &m);
     }
     if (e->names_waited) {
-        wire_names_begin(&r->out, &frame, e->names_waited_id);
-        wire_names_end(&r->out, &frame, true);
+        wire_names_begin(&r->input.out, &frame, e->names_waited_id);
+        wire_names_end(&r->input.out, &frame, true);
     }
     if (e->scan_runs) {
         stop_scan(r, e->scan_id);
@@ -183,15 +183,15 @@ void query_scan_begin(struct receiver *r, uint64_t id, unsigned how)
 {
     (void)pthread_mutex_lock(&r->mutex);
     struct ended ended = end_earlier(r);
-    bool start = !r->scan_running;
+    bool start = !r->scan.running;
     if (start) {
-        r->scan_running = true;
-        r->scan_unwanted = false;
-        r->scan_id = id;
-        r->progress_keys = 0;
+        r->scan.running = true;
+        r->scan.unwanted = false;
+        r->scan.id = id;
+        r->scan.progress_keys = 0;
     } else {
-        r->scan_waits = true;
-        r->scan_next = (struct wire_scan){id, (uint8_t)how};
+        r->scan.waits = true;
+        r->scan.next = (struct wire_scan){id, (uint8_t)how};
     }
     (void)pthread_mutex_unlock(&r->mutex);
     answer_ended(r, &ended);
@@ -221,15 +221,15 @@ int query_scan(struct receiver *r, struct bytes body, struct err *err)
 static bool next_scan(struct receiver *r, struct wire_scan *next_out)
 {
     (void)pthread_mutex_lock(&r->mutex);
-    bool more = r->scan_waits && !r->ended;
+    bool more = r->scan.waits && !r->ended;
     if (more) {
-        *next_out = r->scan_next;
-        r->scan_id = r->scan_next.id;
+        *next_out = r->scan.next;
+        r->scan.id = r->scan.next.id;
     }
-    r->scan_waits = r->scan_unwanted = false;
-    r->scan_running = more;
-    r->progress_scanning = false;
-    r->progress_keys = 0;
+    r->scan.waits = r->scan.unwanted = false;
+    r->scan.running = more;
+    r->scan.progress_scanning = false;
+    r->scan.progress_keys = 0;
     (void)pthread_mutex_unlock(&r->mutex);
     return more;
 }
@@ -256,7 +256,7 @@ static void start_next_scan(struct receiver *r, const struct wire_scan *next)
     r->ops->scan_start(r->ctx, next->id, next->how);
     (void)pthread_mutex_lock(&r->mutex);
     bool unwanted =
-        r->scan_running && r->scan_unwanted && r->scan_id == next->id;
+        r->scan.running && r->scan.unwanted && r->scan.id == next->id;
     (void)pthread_mutex_unlock(&r->mutex);
     if (unwanted) {
         stop_scan(r, next->id);
@@ -305,8 +305,8 @@ int receiver_viewed(struct receiver *r, uint64_t id,
                     struct err *err)
 {
     (void)pthread_mutex_lock(&r->mutex);
-    struct view *before = r->view;
-    r->view = view;
+    struct view *before = r->scan.view;
+    r->scan.view = view;
     (void)pthread_mutex_unlock(&r->mutex);
     view_free(before);
     return answer_scan(r, id, result, err);
@@ -341,7 +341,7 @@ void receiver_modes(struct receiver *r, const struct wire_modes *m)
 /* NULL: the index is asked for.  With the mutex held, as long as it is used. */
 static const struct view *view_for(const struct receiver *r, uint64_t id)
 {
-    return (id & WIRE_ID_VIEW) != 0 ? r->view : NULL;
+    return (id & WIRE_ID_VIEW) != 0 ? r->scan.view : NULL;
 }
 
 int query_tree(struct receiver *r, struct bytes body, struct err *err)
@@ -365,7 +365,7 @@ int query_tree(struct receiver *r, struct bytes body, struct err *err)
         index_buckets(r->ix, m.node, digests);
     }
     (void)pthread_mutex_unlock(&r->mutex);
-    wire_put_nodes(&r->out, m.id, m.node, digests);
+    wire_put_nodes(&r->input.out, m.id, m.node, digests);
     return 0;
 }
 
@@ -380,10 +380,10 @@ static int flush_listing(struct lister *l, bool last, struct err *err)
 {
     struct receiver *r = l->r;
 
-    wire_put_listing(&r->out, l->id, last, (const struct digest(*)[2])r->items,
-                     l->count);
+    wire_put_listing(&r->input.out, l->id, last,
+                     (const struct digest(*)[2])r->input.items, l->count);
     l->count = 0;
-    return receiver_send(r, &r->out, err);
+    return receiver_send(r, &r->input.out, err);
 }
 
 static int list_bucket(struct lister *l, const struct index_entry *e, int n,
@@ -395,8 +395,8 @@ static int list_bucket(struct lister *l, const struct index_entry *e, int n,
         if (l->count == WIRE_BATCH_MAX) {
             rc = flush_listing(l, false, err);
         }
-        l->r->items[l->count][0] = e[i].name;
-        l->r->items[l->count][1] = e[i].digest;
+        l->r->input.items[l->count][0] = e[i].name;
+        l->r->input.items[l->count][1] = e[i].digest;
         l->count++;
     }
     return rc;
@@ -407,15 +407,15 @@ int query_list(struct receiver *r, struct bytes body, struct err *err)
     struct index_entry *entries = NULL;
     size_t cap = 0;
 
-    int rc = wire_get_list(body, &r->list, err);
-    struct lister l = {.r = r, .id = r->list.id};
-    for (unsigned i = 0; rc == 0 && i < r->list.count; i++) {
+    int rc = wire_get_list(body, &r->input.list, err);
+    struct lister l = {.r = r, .id = r->input.list.id};
+    for (unsigned i = 0; rc == 0 && i < r->input.list.count; i++) {
         (void)pthread_mutex_lock(&r->mutex);
         const struct view *view = view_for(r, l.id);
-        int n = view != NULL ? view_list(view, r->ix, r->list.buckets[i],
+        int n = view != NULL ? view_list(view, r->ix, r->input.list.buckets[i],
                                          &entries, &cap, err)
-                             : index_list(r->ix, r->list.buckets[i], &entries,
-                                          &cap, err);
+                             : index_list(r->ix, r->input.list.buckets[i],
+                                          &entries, &cap, err);
         (void)pthread_mutex_unlock(&r->mutex);
         rc = n < 0 ? n : list_bucket(&l, entries, n, err);
     }
@@ -427,28 +427,29 @@ int query_list(struct receiver *r, struct bytes body, struct err *err)
 
 void query_close(struct receiver *r)
 {
-    free_resolve(r->walk);
-    free_resolve(r->asked);
-    r->walk = r->asked = NULL;
-    view_free(r->view);
-    r->view = NULL;
+    free_resolve(r->resolve.walk);
+    free_resolve(r->resolve.asked);
+    r->resolve.walk = r->resolve.asked = NULL;
+    view_free(r->scan.view);
+    r->scan.view = NULL;
 }
 
 /* The request being collected under this id, made if it is new. */
 static struct resolve *collect(struct receiver *r, uint64_t id,
                                struct ended *ended_out, struct err *err)
 {
-    if (r->asked != NULL && r->asked->id == id && !r->asked->complete) {
-        return r->asked;
+    if (r->resolve.asked != NULL && r->resolve.asked->id == id &&
+        !r->resolve.asked->complete) {
+        return r->resolve.asked;
     }
     *ended_out = end_earlier(r);
-    r->asked = calloc(1, sizeof *r->asked);
-    if (r->asked == NULL) {
+    r->resolve.asked = calloc(1, sizeof *r->resolve.asked);
+    if (r->resolve.asked == NULL) {
         err_set(err, ERR_NOMEM, 0, "no memory for names");
         return NULL;
     }
-    r->asked->id = id;
-    return r->asked;
+    r->resolve.asked->id = id;
+    return r->resolve.asked;
 }
 
 static int add_names(struct receiver *r, struct resolve *q,
@@ -456,7 +457,7 @@ static int add_names(struct receiver *r, struct resolve *q,
 {
     size_t want = q->count + m->count;
 
-    if (r->resolve_names + m->count > RESOLVE_NAMES_MAX) {
+    if (r->resolve.names + m->count > RESOLVE_NAMES_MAX) {
         return broken(err, "RESOLVE: more than a million names at once");
     }
     if (want > q->cap || q->names == NULL) {
@@ -469,7 +470,7 @@ static int add_names(struct receiver *r, struct resolve *q,
         q->names = names;
         q->cap = cap;
     }
-    r->resolve_names += m->count;
+    r->resolve.names += m->count;
     while (wire_item_resolve(m, &q->names[q->count]) > 0) {
         q->count++;
     }
@@ -481,14 +482,14 @@ static int add_names(struct receiver *r, struct resolve *q,
  * the mutex held; gives it up for the call. */
 static void start_walk(struct receiver *r)
 {
-    struct resolve *q = r->asked;
+    struct resolve *q = r->resolve.asked;
 
-    if (r->walk != NULL || r->ended || q == NULL || !q->complete) {
+    if (r->resolve.walk != NULL || r->ended || q == NULL || !q->complete) {
         return;
     }
-    r->walk = q;
-    r->asked = NULL;
-    r->walk_unwanted = false;
+    r->resolve.walk = q;
+    r->resolve.asked = NULL;
+    r->resolve.walk_unwanted = false;
     struct digest *names = q->names;
     q->names = NULL;
     uint64_t id = q->id;
@@ -497,7 +498,8 @@ static void start_walk(struct receiver *r)
     r->ops->names_start(r->ctx, id, names, count);
     (void)pthread_mutex_lock(&r->mutex);
     /* It may have been given up before it was started. */
-    if (r->walk != NULL && r->walk->id == id && r->walk_unwanted) {
+    if (r->resolve.walk != NULL && r->resolve.walk->id == id &&
+        r->resolve.walk_unwanted) {
         (void)pthread_mutex_unlock(&r->mutex);
         stop_walk(r, id);
         (void)pthread_mutex_lock(&r->mutex);
@@ -553,10 +555,10 @@ static size_t put_names(struct buf *out, uint64_t id,
 static void end_walk(struct receiver *r)
 {
     (void)pthread_mutex_lock(&r->mutex);
-    assert(r->walk != NULL);
-    r->resolve_names -= r->walk->count;
-    free_resolve(r->walk);
-    r->walk = NULL;
+    assert(r->resolve.walk != NULL);
+    r->resolve.names -= r->resolve.walk->count;
+    free_resolve(r->resolve.walk);
+    r->resolve.walk = NULL;
     start_walk(r);
     (void)pthread_mutex_unlock(&r->mutex);
 }

@@ -30,7 +30,7 @@ static struct change *change_new(struct receiver *r, enum wire_type type,
     }
     c->type = type;
     c->seq = m->seq;
-    c->order = r->next_order++;
+    c->order = r->input.next_order++;
     c->since_ms = c->behind_ms = c->reported_ms = -1;
     c->digest = m->digest;
     c->size = m->size;
@@ -79,7 +79,7 @@ static int refuse(struct receiver *r, const struct wire_change *m,
     if (receiver_fatal(err)) {
         return err->code;
     }
-    receiver_nak(&r->out, m->seq, m->table, m->key, err);
+    receiver_nak(&r->input.out, m->seq, m->table, m->key, err);
 
     return 0;
 }
@@ -110,7 +110,7 @@ static bool is_same(struct receiver *r, const struct change *c)
 static int stage_value(struct receiver *r, struct change *c, struct bytes value,
                        struct err *err)
 {
-    uint64_t stage = r->next_stage++;
+    uint64_t stage = r->input.next_stage++;
 
     int rc =
         r->ops->stage_begin(r->ctx, stage, change_table(c), value.len, err);
@@ -132,7 +132,7 @@ static int wrong_digest(struct err *err)
 
 int stage_set(struct receiver *r, struct bytes body, struct err *err)
 {
-    struct wire_change *m = &r->frame;
+    struct wire_change *m = &r->input.frame;
 
     int rc = wire_get_change(WIRE_SET, body, m, err);
     if (rc != 0) {
@@ -159,7 +159,7 @@ int stage_set(struct receiver *r, struct bytes body, struct err *err)
  * one, none, or one that may not be on disk yet), it is asked for whole. */
 int stage_same(struct receiver *r, struct bytes body, struct err *err)
 {
-    struct wire_change *m = &r->frame;
+    struct wire_change *m = &r->input.frame;
 
     int rc = wire_get_change(WIRE_SAME, body, m, err);
     if (rc != 0) {
@@ -185,7 +185,7 @@ int stage_same(struct receiver *r, struct bytes body, struct err *err)
 static struct stream *find_stream(struct receiver *r, uint64_t seq)
 {
     for (size_t i = 0; i < r->config.streams_max; i++) {
-        struct stream *s = &r->streams[i];
+        struct stream *s = &r->input.streams[i];
         if (s->change != NULL && s->change->seq == seq) {
             return s;
         }
@@ -196,8 +196,8 @@ static struct stream *find_stream(struct receiver *r, uint64_t seq)
 static struct stream *free_stream(struct receiver *r)
 {
     for (size_t i = 0; i < r->config.streams_max; i++) {
-        if (r->streams[i].change == NULL) {
-            return &r->streams[i];
+        if (r->input.streams[i].change == NULL) {
+            return &r->input.streams[i];
         }
     }
     return NULL;
@@ -206,8 +206,8 @@ static struct stream *free_stream(struct receiver *r)
 /* Remember a refused stream: frames of it may be on their way. */
 static void bury(struct receiver *r, uint64_t seq)
 {
-    r->dead[r->dead_at] = seq;
-    r->dead_at = (r->dead_at + 1) % DEAD_STREAMS;
+    r->input.dead[r->input.dead_at] = seq;
+    r->input.dead_at = (r->input.dead_at + 1) % DEAD_STREAMS;
 }
 
 /* 0 when frames of this unknown stream are to be ignored. */
@@ -215,7 +215,7 @@ static int check_dead(struct receiver *r, uint64_t seq, const char *frame,
                       struct err *err)
 {
     for (size_t i = 0; i < DEAD_STREAMS; i++) {
-        if (r->dead[i] == seq) {
+        if (r->input.dead[i] == seq) {
             return 0;
         }
     }
@@ -238,7 +238,7 @@ static void close_stream(struct receiver *r, struct stream *s)
 void stage_close(struct receiver *r)
 {
     for (size_t i = 0; i < r->config.streams_max; i++) {
-        close_stream(r, &r->streams[i]);
+        close_stream(r, &r->input.streams[i]);
     }
 }
 
@@ -250,7 +250,7 @@ static int fail_stream(struct receiver *r, struct stream *s, struct err *err)
     if (receiver_fatal(err)) {
         return err->code;
     }
-    receiver_nak(&r->out, c->seq, change_table(c), change_key(c), err);
+    receiver_nak(&r->input.out, c->seq, change_table(c), change_key(c), err);
     bury(r, c->seq);
     close_stream(r, s);
     return 0;
@@ -259,7 +259,7 @@ static int fail_stream(struct receiver *r, struct stream *s, struct err *err)
 static int open_stream(struct receiver *r, struct stream *s, struct err *err)
 {
     struct change *c = s->change;
-    uint64_t stage = r->next_stage++;
+    uint64_t stage = r->input.next_stage++;
 
     s->running = digest_stream_new();
     if (s->running == NULL) {
@@ -275,7 +275,7 @@ static int open_stream(struct receiver *r, struct stream *s, struct err *err)
 
 int stage_set_begin(struct receiver *r, struct bytes body, struct err *err)
 {
-    struct wire_change *m = &r->frame;
+    struct wire_change *m = &r->input.frame;
 
     int rc = wire_get_change(WIRE_SET_BEGIN, body, m, err);
     if (rc != 0) {
@@ -371,7 +371,7 @@ int stage_set_end(struct receiver *r, struct bytes body, struct err *err)
     s->change = NULL;
     close_stream(r, s);
     c->digest = m.digest;
-    c->order = r->next_order++; /* its place is that of its end */
+    c->order = r->input.next_order++; /* its place is that of its end */
     enqueue(r, c);
     return 0;
 }
@@ -397,7 +397,7 @@ int stage_set_abort(struct receiver *r, struct bytes body, struct err *err)
 int stage_other(struct receiver *r, enum wire_type type, struct bytes body,
                 struct err *err)
 {
-    struct wire_change *m = &r->frame;
+    struct wire_change *m = &r->input.frame;
 
     int rc = wire_get_change(type, body, m, err);
     if (rc != 0) {
