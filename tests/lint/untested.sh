@@ -36,7 +36,7 @@ while read -r f reason; do
     [ -n "$reason" ] || bad "$listed: no reason for $f"
 done <$listed
 # A test is where the room is that it tests.
-for t in $(git ls-files 'tests/unit/*/test_*.c'); do
+for t in $(c_files tests/unit | grep '/test_'); do
     room=${t#tests/unit/}
     [ -d "${room%/*}" ] || bad "$t: there is no room ${room%/*}"
 done
