@@ -14,8 +14,11 @@
  * mirrors: sync/primary/session.c MISMATCHES_PROVE
  * mirrors: sync/primary/primary.c primary_passed primary_index_ready
  * mirrors: sync/primary/primary.c primary_index_stale primary_compare_soon
- * mirrors: sync/primary/primary_impl.h live_tail digests_known forgotten due_soon
- * mirrors: sync/primary/primary_impl.h ping_tail lag_unknown due_generation mismatches passed */
+ * mirrors: sync/primary/primary_impl.h live_tail forgotten
+ * mirrors: sync/primary/session.h digests_known
+ * mirrors: sync/primary/due.h soon lag_unknown generation
+ * mirrors: sync/primary/heartbeat.h ping_tail ping_generation mismatches
+ * mirrors: sync/primary/delivery/flights.h passed */
 
 /* Frames.  SET and DELETE are one kind, told apart by the state. */
 mtype = { SET, PING, LIST, ACK, NAK, PONG, READY, LISTING };
