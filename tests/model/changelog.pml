@@ -9,7 +9,7 @@
  * for the hint: that *news* gets a sequence of its own.
  *
  * mirrors: sync/primary/delivery/changelog.h changelog_add changelog_take changelog_forget
- * mirrors: sync/primary/delivery/changelog.h content_missed read_missed tail_seq
+ * mirrors: sync/primary/delivery/changelog.h missed tail_seq
  * mirrors: sync/primary/primary.c shorten_log
  * mirrors: sync/primary/delivery/sender.c audience */
 
