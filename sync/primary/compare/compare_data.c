@@ -52,10 +52,9 @@ struct diff *compare_find(const struct compare *c, struct digest name)
 {
     struct diff want = {.name = name};
 
-    return c->diffs.count == 0
-               ? NULL
-               : bsearch(&want, c->diffs.list, c->diffs.count,
-                         sizeof *c->diffs.list, digest_compare);
+    return c->diffs.count == 0 ? NULL
+                               : bsearch(&want, c->diffs.list, c->diffs.count,
+                                         sizeof *c->diffs.list, digest_compare);
 }
 
 uint64_t compare_beyond(const struct compare *c)

@@ -20,7 +20,8 @@ enum {
 static void rest(struct primary *p, struct flight *f, int64_t took_ms)
 {
     struct record *rec = f->rec;
-    int64_t wait_ms = backoff_doubled(REST_MIN_MS, rec->read.changed, REST_MAX_MS);
+    int64_t wait_ms =
+        backoff_doubled(REST_MIN_MS, rec->read.changed, REST_MAX_MS);
 
     f->changed = true;
     f->rest_ms = p->now_ms + (took_ms > wait_ms ? took_ms : wait_ms);
