@@ -35,12 +35,11 @@ static struct {
         int64_t since_ns;
         unsigned passed, held;
     } recent[RECENT];
-} state = {
-    .lock = PTHREAD_MUTEX_INITIALIZER, .level = LOG_INFORM, .journal = -1};
+} state = {.lock = PTHREAD_MUTEX_INITIALIZER, .level = LOG_INFO, .journal = -1};
 
 static const char *const words[] = {
-    [LOG_ERROR] = "error", [LOG_WARN] = "warning", [LOG_NOTE] = "notice",
-    [LOG_INFORM] = "info", [LOG_TRACE] = "debug",
+    [LOG_ERR] = "error", [LOG_WARNING] = "warning", [LOG_NOTICE] = "notice",
+    [LOG_INFO] = "info", [LOG_DEBUG] = "debug",
 };
 
 void log_set_level(int level)
@@ -52,7 +51,7 @@ void log_set_level(int level)
 
 int log_level_of(const char *word)
 {
-    for (int i = LOG_ERROR; i <= LOG_TRACE; i++) {
+    for (int i = LOG_ERR; i <= LOG_DEBUG; i++) {
         if (strcmp(words[i], word) == 0) {
             return i;
         }
@@ -128,11 +127,11 @@ static size_t put_prefix(char *line, size_t room, int level)
 void log_event(int level, const char *event, const char *replica, int dr,
                const char *fmt, ...)
 {
-    if (level < LOG_ERROR) {
-        level = LOG_ERROR;
+    if (level < LOG_ERR) {
+        level = LOG_ERR;
     }
-    if (level > LOG_TRACE) {
-        level = LOG_TRACE;
+    if (level > LOG_DEBUG) {
+        level = LOG_DEBUG;
     }
     char line[LINE_BYTES];
     size_t at;
@@ -142,7 +141,7 @@ void log_event(int level, const char *event, const char *replica, int dr,
         state.journal = stderr_is_journal();
     }
     bool pass = level <= state.level &&
-                (level == LOG_TRACE || admit(event, replica, dr, &held));
+                (level == LOG_DEBUG || admit(event, replica, dr, &held));
     at = pass ? put_prefix(line, sizeof line, level) : 0;
     pthread_mutex_unlock(&state.lock);
     if (!pass) {

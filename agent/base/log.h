@@ -13,15 +13,9 @@
  */
 #pragma once
 
-enum log_level {
-    LOG_ERROR = 3,
-    LOG_WARN = 4,
-    LOG_NOTE = 5,
-    LOG_INFORM = 6,
-    LOG_TRACE = 7
-};
+#include <syslog.h> /* LOG_ERR to LOG_DEBUG */
 
-void log_set_level(int level);      /* default LOG_INFORM */
+void log_set_level(int level);      /* default LOG_INFO */
 int log_level_of(const char *word); /* "error".."debug"; -1: none of them */
 /* `event`: a short stable word; `replica` may be NULL; dr: DR number or 0. */
 void log_event(int level, const char *event, const char *replica, int dr,

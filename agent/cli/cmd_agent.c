@@ -3,6 +3,7 @@
  * cmd_agent: agent and init: the commands that work on a database themselves
  * instead of asking a running agent.
  */
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -45,7 +46,7 @@ static int probe(struct cli *cli, const struct config *c)
                        p.mistakes.lines[i]);
     }
     for (size_t i = 0; i < p.warnings.count; i++) {
-        log_event(LOG_WARN, "config", NULL, DR_CONFIG, "%s",
+        log_event(LOG_WARNING, "config", NULL, DR_CONFIG, "%s",
                   p.warnings.lines[i]);
     }
     return p.mistakes.count > 0 ? EX_CONFIG : 0;
@@ -83,9 +84,9 @@ int cmd_agent(struct cli *cli)
         }
         log_set_level(level);
     } else if (cli->verbose > 0) {
-        log_set_level(LOG_TRACE);
+        log_set_level(LOG_DEBUG);
     } else if (cli->quiet) {
-        log_set_level(LOG_WARN);
+        log_set_level(LOG_WARNING);
     }
     if (has_file == (cli->count > 0) || cli->count == 1) {
         return cli_fail(cli, EX_USAGE,
@@ -229,10 +230,10 @@ static void report_demoted_epoch(struct cli *cli, const struct init *in)
 
     if (in->epoch > 0) {
         (void)fprintf(cli->out,
-                      "Epoch %llu: the agent's state in %s has %llu, and this "
+                      "Epoch %" PRIu64 ": the agent's state in %s has %" PRIu64
+                      ", and this "
                       "is a new term to its replicas\n",
-                      (unsigned long long)in->epoch, in->state.dir,
-                      (unsigned long long)in->state.epoch);
+                      in->epoch, in->state.dir, in->state.epoch);
         return;
     }
     (void)fprintf(cli->out,

@@ -133,7 +133,7 @@ static void on_stop_signal(uv_signal_t *handle, int number)
 {
     struct daemon *d = handle->data;
 
-    log_event(LOG_NOTE, "stopping", NULL, 0, "%s",
+    log_event(LOG_NOTICE, "stopping", NULL, 0, "%s",
               number == SIGTERM ? "SIGTERM" : "SIGINT");
     stop(d, EXIT_GOOD);
 }
@@ -146,7 +146,7 @@ static void on_reload_signal(uv_signal_t *handle, int number)
 
     (void)number;
     if (daemon_reload(d, &changes, &err) < 0) {
-        log_event(LOG_ERROR, "reload_failed", NULL, err.id,
+        log_event(LOG_ERR, "reload_failed", NULL, err.id,
                   "err=\"%s\"; the old configuration stays", err.msg);
     }
     json_decref(changes);
@@ -285,7 +285,7 @@ static void report_ready(struct daemon *d)
     d->ready_told = true;
     summary(d, d->status_line, sizeof d->status_line);
     notify_ready(d->status_line);
-    log_event(LOG_NOTE, "ready", NULL, 0,
+    log_event(LOG_NOTICE, "ready", NULL, 0,
               "version=%s database=%s replicas=%zu socket=%s", DROVER_VERSION,
               d->config->path, d->config->replicas_count, d->config->socket);
 }
@@ -297,7 +297,7 @@ static void open_doors(struct daemon *d)
     int code = listen_control(d, &err);
 
     if (code != EXIT_GOOD) {
-        log_event(LOG_ERROR, "control", NULL, err.id, "err=\"%s\"", err.msg);
+        log_event(LOG_ERR, "control", NULL, err.id, "err=\"%s\"", err.msg);
         stop(d, code);
         return;
     }
@@ -330,7 +330,7 @@ static int start(struct daemon *d, struct err *err)
         daemon_root_start(d);
         return EXIT_GOOD;
     }
-    log_event(LOG_ERROR, "root_lost", NULL, d->lost.err.id,
+    log_event(LOG_ERR, "root_lost", NULL, d->lost.err.id,
               "err=\"%s\"; waiting for it", d->lost.err.msg);
 
     coverage_root_lost(&d->coverage);
@@ -415,7 +415,7 @@ static void on_stopper(uv_timer_t *timer)
     struct daemon *d = timer->data;
 
     if (d->stop.phase > STOP_BYES) {
-        log_event(LOG_WARN, "stop_forced", NULL, 0,
+        log_event(LOG_WARNING, "stop_forced", NULL, 0,
                   "something still hangs after %d s: ending without it",
                   STOP_MS / 1000);
         _exit(EXIT_BAD);
@@ -506,7 +506,7 @@ int daemon_run(struct config *config, const struct daemon_doors *doors)
     (void)signal(SIGPIPE, SIG_IGN);
     struct daemon *d = calloc(1, sizeof *d);
     if (d == NULL || uv_loop_init(&d->loop) != 0) {
-        log_event(LOG_ERROR, "start_failed", NULL, 0, "out of memory");
+        log_event(LOG_ERR, "start_failed", NULL, 0, "out of memory");
         free(d);
         config_free(config);
         return EXIT_BAD;
@@ -519,7 +519,7 @@ int daemon_run(struct config *config, const struct daemon_doors *doors)
     d->last_scan.took_ms = -1;
     int code = start(d, &err);
     if (code != EXIT_GOOD) {
-        log_event(LOG_ERROR, "start_failed", NULL, err.id, "err=\"%s\"%s%s",
+        log_event(LOG_ERR, "start_failed", NULL, err.id, "err=\"%s\"%s%s",
                   err.msg, err.id != 0 ? " hint=" : "",
                   err.id != 0 ? hint_of(&err) : "");
         d->stop.begun = true;

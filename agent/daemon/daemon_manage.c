@@ -4,6 +4,7 @@
  * (only what differs is touched), replicas paused, resumed and taken anew, held
  * deletes approved.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +86,7 @@ int daemon_anew(struct daemon *d, const char *const *replicas, size_t n,
     for (size_t i = 0; i < n; i++) {
         r = replica_find(&d->replicas, replicas[i]);
         primary_recall(d->core, r->number, &any);
-        log_event(LOG_NOTE, "anew", r->name, 0,
+        log_event(LOG_NOTICE, "anew", r->name, 0,
                   "by the operator: what its directory holds now is taken");
     }
     dirids_note(&d->dirids);
@@ -126,8 +127,8 @@ int daemon_approve(struct daemon *d, const char *replica, const char *token,
 
     daemon_dirty(d);
     if (rc >= 0) {
-        log_event(LOG_NOTE, "approved", r->name, 0, "deletes=%llu token=%s",
-                  (unsigned long long)*count_out,
+        log_event(LOG_NOTICE, "approved", r->name, 0,
+                  "deletes=%" PRIu64 " token=%s", *count_out,
                   token != NULL ? token : "newest");
     }
     return rc;
@@ -160,7 +161,7 @@ static void note(json_t *changes, const char *fmt, ...)
     (void)vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
     (void)json_array_append_new(changes, json_string_nocheck(line));
-    log_event(LOG_NOTE, "reload", NULL, 0, "%s", line);
+    log_event(LOG_NOTICE, "reload", NULL, 0, "%s", line);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -200,7 +201,7 @@ static void note_number(json_t *changes, const char *name, int64_t was,
                         int64_t now)
 {
     if (was != now) {
-        note(changes, "%s: %lld to %lld", name, (long long)was, (long long)now);
+        note(changes, "%s: %" PRId64 " to %" PRId64, name, was, now);
     }
 }
 
@@ -322,7 +323,7 @@ int daemon_reload(struct daemon *d, json_t **changes_out, struct err *err)
                       errors.count);
         err->id = DR_CONFIG;
         for (size_t i = 0; i < errors.count; i++) {
-            log_event(LOG_ERROR, "config", NULL, DR_CONFIG, "%s",
+            log_event(LOG_ERR, "config", NULL, DR_CONFIG, "%s",
                       errors.lines[i]);
         }
     } else if (!is_fixed(d->config, now, err)) {

@@ -65,7 +65,7 @@ static void on_overflow(void *arg)
 {
     struct daemon *d = daemon_of(arg);
 
-    log_event(LOG_WARN, "overflow", NULL, 0,
+    log_event(LOG_WARNING, "overflow", NULL, 0,
               "the inotify queue overflowed: scanning");
     /* The watch has begun to put its directories in order. */
     daemon_events_lost(d);
@@ -89,7 +89,7 @@ static void on_moved_out(void *arg)
     struct daemon *d = daemon_of(arg);
 
     if (!d->coverage.scan_due) {
-        log_event(LOG_INFORM, "moved", NULL, 0,
+        log_event(LOG_INFO, "moved", NULL, 0,
                   "a directory with tables was moved and cannot be followed: "
                   "scanning");
     }
@@ -142,8 +142,7 @@ static void on_trouble(void *arg, const struct err *err)
     struct daemon *d = arg;
 
     d->watch_err = *err;
-    log_event(LOG_ERROR, "watch_trouble", NULL, err->id, "err=\"%s\"",
-              err->msg);
+    log_event(LOG_ERR, "watch_trouble", NULL, err->id, "err=\"%s\"", err->msg);
 }
 
 const struct watch_events daemon_watch_events = {

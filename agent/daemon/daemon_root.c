@@ -12,6 +12,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "agent/base/log.h"
@@ -127,7 +128,7 @@ static int first_identity(struct daemon *d, struct root *root, bool known,
         return EXIT_BAD;
     }
     char hex[IDENTITY_HEX_BYTES];
-    log_event(LOG_NOTE, rc == IDENTITY_THERE ? "identity" : "identity_new",
+    log_event(LOG_NOTICE, rc == IDENTITY_THERE ? "identity" : "identity_new",
               NULL, 0, "database=%s id=%s", d->config->path,
               hex_encode(hex, id, sizeof id));
     return EXIT_GOOD;
@@ -158,7 +159,7 @@ static int read_term(struct daemon *d, struct root *root, struct err *err)
     /* For a database that loses it (known.h); without it somebody has to look.
      */
     if (identity_record_epoch(d->state_fd, d->self.epoch, err) < 0) {
-        log_event(LOG_WARN, "epoch_not_recorded", NULL, DR_STATE_DIR,
+        log_event(LOG_WARNING, "epoch_not_recorded", NULL, DR_STATE_DIR,
                   "err=\"%s\"", err->msg);
     }
     /* Held or not: what was read is of a primary. */
@@ -222,7 +223,7 @@ static void judge_filesystem(struct daemon *d)
                   "not seen at once, only by the periodic scan",
                   d->config->path, poor);
     d->poor_err.id = DR_POOR_FILESYSTEM;
-    log_event(LOG_WARN, "poor_filesystem", NULL, DR_POOR_FILESYSTEM, "%s",
+    log_event(LOG_WARNING, "poor_filesystem", NULL, DR_POOR_FILESYSTEM, "%s",
               d->poor_err.msg);
 }
 
@@ -253,13 +254,13 @@ void daemon_root_watched(struct daemon *d)
     struct watch_counts c;
 
     watch_counts(d->watch, &c);
-    log_event(LOG_INFORM, "watching", NULL, 0, "directories=%zu tables=%zu",
+    log_event(LOG_INFO, "watching", NULL, 0, "directories=%zu tables=%zu",
               c.watched, c.tables);
     struct coverage_back back = coverage_root_here(&d->coverage);
     d->lost.err = (struct err){0};
     if (back.was_missed) {
         primary_root_back(d->core, daemon_ms());
-        log_event(LOG_NOTE, "root_back", NULL, 0, "%s is back",
+        log_event(LOG_NOTICE, "root_back", NULL, 0, "%s is back",
                   d->config->path);
     }
     if (back.was_here) {
@@ -276,7 +277,7 @@ void daemon_root_lost(struct daemon *d, const struct err *why)
         return;
     }
     lost_because(d, why);
-    log_event(LOG_ERROR, "root_lost", NULL, d->lost.err.id,
+    log_event(LOG_ERR, "root_lost", NULL, d->lost.err.id,
               "err=\"%s\"; nothing is read or deleted until it is back",
               why->msg);
     coverage_root_lost(&d->coverage);
@@ -310,9 +311,9 @@ static void take_back(struct daemon *d, struct root *root)
         report_term(d);
     } else if (epoch != d->self.epoch ||
                memcmp(origin, d->self.origin, sizeof origin) != 0) {
-        log_event(LOG_NOTE, "epoch", NULL, 0,
-                  "the database's epoch is %llu now%s: restarting",
-                  (unsigned long long)d->self.epoch,
+        log_event(LOG_NOTICE, "epoch", NULL, 0,
+                  "the database's epoch is %" PRIu64 " now%s: restarting",
+                  d->self.epoch,
                   epoch == d->self.epoch ? ", in another directory than before"
                                          : "");
         d->life->stop(d, EXIT_BAD);
@@ -347,9 +348,8 @@ static bool is_new_term(struct daemon *d)
         epoch == d->self.epoch) {
         return false;
     }
-    log_event(LOG_NOTE, "epoch", NULL, 0,
-              "the database's epoch is %llu now: restarting",
-              (unsigned long long)epoch);
+    log_event(LOG_NOTICE, "epoch", NULL, 0,
+              "the database's epoch is %" PRIu64 " now: restarting", epoch);
 
     return true;
 }

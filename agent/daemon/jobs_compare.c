@@ -9,6 +9,7 @@
  * for DOWN_MS fails with its last error instead of holding up the job; the
  * others are not touched by that.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -361,10 +362,10 @@ static void expire(struct job *j, struct job_target *t)
         uncompared_free(&u);
     }
     bool down = t->compare == 0 && !has_session(&st) && st.last_error.code != 0;
-    (void)err_set(&err, ERR_TIMEOUT, 0, "not done within %lld s: %s%s%.300s",
-                  (long long)((daemon_ms() - j->began_ms) / 1000),
-                  target_stands(j, t), down ? ": " : "",
-                  down ? st.last_error.msg : "");
+    (void)err_set(&err, ERR_TIMEOUT, 0,
+                  "not done within %" PRId64 " s: %s%s%.300s",
+                  ((daemon_ms() - j->began_ms) / 1000), target_stands(j, t),
+                  down ? ": " : "", down ? st.last_error.msg : "");
     err.id = down && st.last_error.id != 0 ? st.last_error.id : DR_TIMED_OUT;
     target_fail(t, &err);
 }

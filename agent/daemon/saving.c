@@ -3,6 +3,7 @@
  * saving: the index, saved in the state directory so that the next start need
  * not read every value again.  What cannot be saved is tried again, and status
  * says so. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "agent/base/log.h"
@@ -41,7 +42,7 @@ static void on_saved(void *arg, int rc, const struct err *err)
         (void)err_wrap(&d->saved.err, "save the index in %s",
                        d->config->state_dir);
         d->saved.changes = UINT64_MAX; /* save it again */
-        log_event(LOG_WARN, "save_failed", NULL, DR_STATE_DIR, "err=\"%s\"",
+        log_event(LOG_WARNING, "save_failed", NULL, DR_STATE_DIR, "err=\"%s\"",
                   d->saved.err.msg);
     } else {
         d->saved.err = (struct err){0};
@@ -77,12 +78,12 @@ void daemon_load_index(struct daemon *d)
     int rc = index_load(d->ix, d->state_fd, INDEX_FILE, &ident, &err);
 
     if (rc == 0) {
-        log_event(LOG_INFORM, "index_loaded", NULL, 0, "keys=%llu",
-                  (unsigned long long)index_count(d->ix));
+        log_event(LOG_INFO, "index_loaded", NULL, 0, "keys=%" PRIu64,
+                  index_count(d->ix));
         d->saved.changes = index_changes(d->ix);
         d->saved.aged = true;
     } else if (rc != ERR_NOTFOUND) {
-        log_event(LOG_NOTE, "index_not_used", NULL, 0,
+        log_event(LOG_NOTICE, "index_not_used", NULL, 0,
                   "err=\"%s\"; every value is read again", err.msg);
     }
 }

@@ -4,8 +4,10 @@
  * told of them.
  */
 #include "agent/base/log.h"
+
 #include "agent/daemon/daemon_impl.h"
 #include "sync/errors/state.h"
+#include <inttypes.h>
 
 bool daemon_sees_all(const struct daemon *d)
 {
@@ -52,7 +54,7 @@ void daemon_mounts_changed(void *arg)
     if (d->coverage.root == ROOT_LOST) {
         return; /* all is looked at when it is back */
     }
-    log_event(LOG_NOTE, "mounts", NULL, 0,
+    log_event(LOG_NOTICE, "mounts", NULL, 0,
               "something was mounted in %s, or is no more: scanning",
               d->config->path);
     daemon_index_stale(d);
@@ -72,24 +74,21 @@ static void log_scan(const struct scan_report *r, uint64_t unread)
     const struct scan_result *s = &r->result;
 
     if (r->rc < 0) {
-        log_event(LOG_WARN, "scan_failed", NULL, r->err.id, "err=\"%s\"",
+        log_event(LOG_WARNING, "scan_failed", NULL, r->err.id, "err=\"%s\"",
                   r->err.msg);
         return;
     }
-    log_event(LOG_INFORM, "scan", NULL, 0,
-              "keys=%llu tables=%llu read=%llu changed=%llu vanished=%llu "
-              "left=%llu busy=%llu errors=%llu took=\"%s\"",
-              (unsigned long long)s->counts.keys,
-              (unsigned long long)s->counts.tables,
-              (unsigned long long)s->reread, (unsigned long long)s->changed,
-              (unsigned long long)s->vanished, (unsigned long long)s->left,
-              (unsigned long long)s->busy, (unsigned long long)s->errors,
-              DURATION_TEXT(r->took_ms * NS_PER_MS));
+    log_event(
+        LOG_INFO, "scan", NULL, 0,
+        "keys=%" PRIu64 " tables=%" PRIu64 " read=%" PRIu64 " changed=%" PRIu64
+        " vanished=%" PRIu64 " "
+        "left=%" PRIu64 " busy=%" PRIu64 " errors=%" PRIu64 " took=\"%s\"",
+        s->counts.keys, s->counts.tables, s->reread, s->changed, s->vanished,
+        s->left, s->busy, s->errors, DURATION_TEXT(r->took_ms * NS_PER_MS));
     if (s->errors > 0 || s->counts.incomplete != unread) {
-        log_event(LOG_WARN, "scan_unreadable", NULL, dr_of_scan(s),
-                  "keys=%llu tables=%llu err=\"%s\"",
-                  (unsigned long long)s->errors,
-                  (unsigned long long)s->counts.incomplete, s->first_error);
+        log_event(LOG_WARNING, "scan_unreadable", NULL, dr_of_scan(s),
+                  "keys=%" PRIu64 " tables=%" PRIu64 " err=\"%s\"", s->errors,
+                  s->counts.incomplete, s->first_error);
     }
 }
 
@@ -98,9 +97,10 @@ static void note_unread(struct daemon *d, const struct scan_result *s)
     d->unread_err = (struct err){0};
     if (s->counts.incomplete > 0) {
         (void)err_set(&d->unread_err, ERR_PERM, 0,
-                      "%llu tables or directories of the database cannot be "
+                      "%" PRIu64
+                      " tables or directories of the database cannot be "
                       "read: %.300s",
-                      (unsigned long long)s->counts.incomplete, s->first_error);
+                      s->counts.incomplete, s->first_error);
         d->unread_err.id = dr_of_scan(s);
     }
 }

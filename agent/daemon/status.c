@@ -11,6 +11,7 @@
  */
 #include "agent/daemon/status.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -328,13 +329,13 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
     }
     status_add_ignored(d, with_keys, list);
     if (p.unreadable > 0) {
-        (void)err_set(&err, ERR_PERM, 0, "%s%llu %s cannot be read%s%s",
+        (void)err_set(&err, ERR_PERM, 0, "%s%" PRIu64 " %s cannot be read%s%s",
                       p.unreadable_id == DR_COVERED
                           ? "something else is in a table's place: "
                       : p.unreadable_id == DR_PASSED_OVER
                           ? "something else is in a key's place: "
                           : "",
-                      (unsigned long long)p.unreadable,
+                      p.unreadable,
                       p.unreadable == 1 ? "key or table" : "keys or tables",
                       with_keys && p.unreadable_text[0] != '\0' ? ": " : "",
                       with_keys ? p.unreadable_text : "");

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,7 +181,7 @@ static int make_id(const struct db *db, uint8_t id_out[IDENTITY_BYTES],
 static int write_epoch(int dir_fd, uint64_t epoch, mode_t mode, struct err *err)
 {
     char text[32];
-    int n = snprintf(text, sizeof text, "%llu\n", (unsigned long long)epoch);
+    int n = snprintf(text, sizeof text, "%" PRIu64 "\n", epoch);
 
     return small_write(dir_fd, IDENTITY_EPOCH, text, (size_t)n,
                        SMALL_DURABLE(mode), err);

@@ -5,6 +5,7 @@
 #include "agent/notes/covered.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -89,9 +90,10 @@ static bool say(const struct primary_held *held, const char *path, int id,
 {
     *out = (struct err){0};
     (void)err_set(out, ERR_NOTTABLE, 0,
-                  "%llu deletes are held, but %s is something else now, and "
+                  "%" PRIu64
+                  " deletes are held, but %s is something else now, and "
                   "no evidence of a removal: what was there is not deleted",
-                  (unsigned long long)held->held, QUOTED(path, strlen(path)));
+                  held->held, QUOTED(path, strlen(path)));
     out->id = id;
     return true;
 }

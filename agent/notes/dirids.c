@@ -154,7 +154,7 @@ void dirids_note(struct dirids *s)
                    : small_write(s->state_fd, DIRIDS_FILE, b.data, b.len,
                                  SMALL_DURABLE(0600), &err);
     if (rc < 0) {
-        log_event(LOG_WARN, "replicas_not_noted", NULL, DR_STATE_DIR,
+        log_event(LOG_WARNING, "replicas_not_noted", NULL, DR_STATE_DIR,
                   "err=\"%s\"; after a restart of the agent an empty directory "
                   "in a replica's place would be filled",
                   err.msg);

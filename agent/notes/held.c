@@ -49,7 +49,7 @@ void held_note(int state_fd, const struct replicas *all)
                    : small_write(state_fd, HELD_FILE, b.data, b.len,
                                  SMALL_DURABLE(0600), &err);
     if (rc < 0) {
-        log_event(LOG_WARN, "brake_not_noted", NULL, DR_STATE_DIR,
+        log_event(LOG_WARNING, "brake_not_noted", NULL, DR_STATE_DIR,
                   "err=\"%s\"; a restart of the agent would forget that "
                   "deletes are held",
                   err.msg);

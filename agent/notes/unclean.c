@@ -44,7 +44,7 @@ static void write_note(const struct unclean *u, bool running)
                    : small_write(u->state_fd, RUNNING_FILE, b.data, b.len,
                                  SMALL_DURABLE(0600), &err);
     if (rc < 0) {
-        log_event(LOG_WARN, "running_not_noted", NULL, DR_STATE_DIR,
+        log_event(LOG_WARNING, "running_not_noted", NULL, DR_STATE_DIR,
                   "err=\"%s\"; a power loss would go unnoticed", err.msg);
     }
 }
@@ -75,7 +75,7 @@ static void suspect_all(struct unclean *u)
     struct replica *r;
 
     u->was = true;
-    log_event(LOG_WARN, "unclean_start", NULL, 0,
+    log_event(LOG_WARNING, "unclean_start", NULL, 0,
               "the host went down while the agent ran: the database may have "
               "lost its last changes; what replicas have more of is kept aside "
               "there");
@@ -181,10 +181,10 @@ bool unclean_warning(const struct replica *r, struct err *out)
     }
     (void)err_set(out, ERR_CORRUPT, 0,
                   "after an unclean stop of this host, replica %s was ahead: "
-                  "%llu keys removed there that are not here any more, %llu "
+                  "%" PRIu64
+                  " keys removed there that are not here any more, %" PRIu64 " "
                   "replaced by what is here",
-                  r->name, (unsigned long long)u.extra,
-                  (unsigned long long)u.different);
+                  r->name, u.extra, u.different);
     out->id = DR_UNDONE;
     return true;
 }

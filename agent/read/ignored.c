@@ -3,6 +3,7 @@
  * ignored: see ignored.h. */
 #include "agent/read/ignored.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,15 +187,17 @@ bool ignored_warning(const struct ignored *g, uint64_t keys, bool with_names,
     if (seen != NULL) {
         example(seen, with_names, such, sizeof such);
         (void)err_set(out, ERR_NOTTABLE, 0,
-                      "%llu of the database's entries are on no replica, "
+                      "%" PRIu64
+                      " of the database's entries are on no replica, "
                       "though programs here read through them%s",
-                      (unsigned long long)g->now.seen, such);
+                      g->now.seen, such);
     } else if (keys == 0 && g->now.count > 0) {
         example(&g->now.places[0], with_names, such, sizeof such);
         (void)err_set(out, ERR_NOTTABLE, 0,
-                      "nothing is replicated: none of the %llu files here is "
+                      "nothing is replicated: none of the %" PRIu64
+                      " files here is "
                       "a key (NAME.kv, in the root or in a NAME.tbl)%s",
-                      (unsigned long long)g->now.count, such);
+                      g->now.count, such);
     } else {
         return false;
     }

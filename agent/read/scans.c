@@ -73,7 +73,7 @@ void scans_set_root(struct scans *s, struct root *root)
     s->root = root != NULL ? root_ref(root) : NULL;
     if (root == NULL) {
         /* What runs would end with ERR_GONE anyway. */
-        __atomic_store_n(&s->stop, 1, __ATOMIC_RELAXED);
+        atomic_store_explicit(&s->stop, 1, memory_order_relaxed);
     }
 }
 
@@ -374,7 +374,9 @@ bool scans_waiting(const struct scans *s)
 
 uint64_t scans_progress(const struct scans *s)
 {
-    return s->scanning ? __atomic_load_n(&s->keys_done, __ATOMIC_RELAXED) : 0;
+    return s->scanning
+               ? atomic_load_explicit(&s->keys_done, memory_order_relaxed)
+               : 0;
 }
 
 static void scan_ended(struct scans *s)
@@ -498,7 +500,7 @@ void scans_free(struct scans *s, void (*freed)(void *arg), void *arg)
     s->freeing = true;
     s->freed = freed;
     s->freed_arg = arg;
-    __atomic_store_n(&s->stop, 1, __ATOMIC_RELAXED);
+    atomic_store_explicit(&s->stop, 1, memory_order_relaxed);
     if (s->walk != NULL) {
         scans_walk_stop(s, s->walk->id);
     }

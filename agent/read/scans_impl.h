@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "agent/read/scans.h"
 #include "store/base/buf.h"
 
@@ -59,8 +61,8 @@ struct scans {
     bool lost_answer; /* waiters get report without a scan */
     bool first;
     uint16_t number;
-    volatile int stop;
-    volatile uint64_t keys_done;
+    atomic_int stop;
+    atomic_uint_fast64_t keys_done;
     uv_thread_t thread;
     struct root *scan_root;
     struct scan_report report;

@@ -71,7 +71,7 @@ static bool is_there(const struct replica *r)
 
 static void caught_up(struct replica *r, int64_t now_ms)
 {
-    log_event(LOG_NOTE, "keeps_up", r->name, 0, "again, after %s",
+    log_event(LOG_NOTICE, "keeps_up", r->name, 0, "again, after %s",
               DURATION_TEXT((now_ms - r->behind.since_ms) * NS_PER_MS));
     r->behind = (struct behind){0};
 }
@@ -93,7 +93,8 @@ void behind_second(struct replica *r, bool index_ready)
     }
     if (b->id != why.id || now_ms - b->logged_ms >= BEHIND_LOG_MS) {
         b->logged_ms = now_ms;
-        log_event(LOG_WARN, "behind", r->name, why.id, "err=\"%s\"", why.msg);
+        log_event(LOG_WARNING, "behind", r->name, why.id, "err=\"%s\"",
+                  why.msg);
     }
     b->id = why.id;
 }

@@ -16,8 +16,7 @@ void left_out_add(struct replicas *all, const struct config_replica *c,
 {
     all->left_out_err = *why;
     all->left_out_err.id = DR_CONFIG;
-    log_event(LOG_ERROR, "left_out", c->name, DR_CONFIG, "err=\"%s\"",
-              why->msg);
+    log_event(LOG_ERR, "left_out", c->name, DR_CONFIG, "err=\"%s\"", why->msg);
 }
 
 static bool is_left_out(const struct replicas *all,

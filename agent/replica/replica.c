@@ -122,7 +122,7 @@ static void ended(struct replica *r, const struct err *err, bool permanent)
     called(r->all);
     int64_t ms = schedule(r, err, permanent);
     if (ms > 0) {
-        log_event(permanent ? LOG_ERROR : LOG_WARN,
+        log_event(permanent ? LOG_ERR : LOG_WARNING,
                   was_up ? "link_down" : "connect_failed", r->name, err->id,
                   "err=\"%s\" next_try=\"%s\"", err->msg,
                   DURATION_TEXT(ms * NS_PER_MS));
@@ -144,7 +144,7 @@ static void on_up(void *arg, const char *what)
     r->up = true;
     r->up_ms = clock_mono_ms();
     r->acked_at_up = st.acked_changes;
-    log_event(LOG_INFORM, "link_up", r->name, 0, "link=\"%s\"", what);
+    log_event(LOG_INFO, "link_up", r->name, 0, "link=\"%s\"", what);
     primary_link_up(r->all->core, r->number, clock_mono_ms());
     called(r->all);
 }
@@ -201,7 +201,7 @@ static void on_stderr_line(void *arg, const char *line, size_t len)
     char text[600];
 
     if (a->replica != NULL) {
-        log_event(LOG_NOTE, "receiver_says", a->replica->name, 0, "\"%s\"",
+        log_event(LOG_NOTICE, "receiver_says", a->replica->name, 0, "\"%s\"",
                   quote_log(text, sizeof text, line, len));
     }
 }
@@ -286,7 +286,7 @@ static void begin(struct replica *r)
     }
     r->attempt = a;
     all->links++;
-    log_event(LOG_TRACE, "connecting", r->name, 0, "%s",
+    log_event(LOG_DEBUG, "connecting", r->name, 0, "%s",
               link_describe(a->link));
     link_start(a->link);
 }
@@ -425,7 +425,7 @@ void replica_pause(struct replica *r, bool paused)
     }
     r->paused = paused;
     primary_set_paused(r->all->core, r->number, paused);
-    log_event(LOG_NOTE, paused ? "paused" : "resumed", r->name, 0,
+    log_event(LOG_NOTICE, paused ? "paused" : "resumed", r->name, 0,
               "by the operator");
     restart(r);
 }
@@ -462,7 +462,7 @@ void replica_second(struct replica *r, bool index_ready)
     }
     behind_second(r, index_ready);
     if (!r->shown_any || st.state != r->shown) {
-        log_event(LOG_NOTE, "state", r->name, st.last_error.id, "%s -> %s",
+        log_event(LOG_NOTICE, "state", r->name, st.last_error.id, "%s -> %s",
                   r->shown_any ? replica_state_word(r->shown) : "start",
                   replica_state_word(st.state));
     }

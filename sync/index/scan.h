@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -24,11 +25,11 @@ struct scan_options {
     int64_t settle_ms; /* an empty file younger than this is reported as
                           doubtful and not indexed (0: trust empty files) */
     /* Set by another thread to stop the scan (ERR_CLOSED); may be NULL. */
-    const volatile int *stop;
+    const atomic_int *stop;
     /* Counts for progress, updated as the scan goes: keys, and one more now
      * and then in a long value and where keys are walked over once more; may
      * be NULL. */
-    volatile uint64_t *keys_done;
+    atomic_uint_fast64_t *keys_done;
     /* Asked before a key is read that the index does not have: true, and the
      * caller looks at it instead.  May block for a while; may be NULL. */
     bool (*skip)(void *arg, const char *table, size_t table_len,

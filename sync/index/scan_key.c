@@ -58,7 +58,7 @@ void scan_keep_error(struct scan *s, const struct err *why)
 int scan_check_stop(const struct scan *s)
 {
     if (s->opt->stop != NULL &&
-        __atomic_load_n(s->opt->stop, __ATOMIC_RELAXED) != 0) {
+        atomic_load_explicit(s->opt->stop, memory_order_relaxed) != 0) {
         return err_set(s->err, ERR_CLOSED, 0, "the scan was stopped");
     }
     return 0;
@@ -67,7 +67,7 @@ int scan_check_stop(const struct scan *s)
 void scan_got_on(const struct scan *s, uint64_t n)
 {
     if (s->opt->keys_done != NULL) {
-        __atomic_fetch_add(s->opt->keys_done, n, __ATOMIC_RELAXED);
+        atomic_fetch_add_explicit(s->opt->keys_done, n, memory_order_relaxed);
     }
 }
 

@@ -55,7 +55,7 @@ void primary_log(struct primary *p, int replica, int level, int dr,
 void primary_root_lost(struct primary *p, const char *why)
 {
     if (!p->lost) {
-        primary_log(p, -1, 3, DR_NOT_OUR_DATABASE, "%s", why);
+        primary_log(p, -1, LOG_ERR, DR_NOT_OUR_DATABASE, "%s", why);
     }
     p->lost = true;
     (void)snprintf(p->lost_why, sizeof p->lost_why, "%.*s",

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <syslog.h> /* levels */
 
 struct action;
 struct primary;

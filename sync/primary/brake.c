@@ -255,7 +255,7 @@ void brake_release(struct primary *p, struct repl *r)
     b->most = b->most_before = r->figures.keys;
     b->window_ms = p->now_ms;
     begin_established(p, b, index_established(p->ix));
-    primary_log(p, r->id, 5, DR_NONE, "no deletes are held any more");
+    primary_log(p, r->id, LOG_NOTICE, DR_NONE, "no deletes are held any more");
     tell_shell(p, r);
 }
 
@@ -302,7 +302,7 @@ static bool is_loss(const struct primary *p, const struct brake *b)
 
 static void log_loss(struct primary *p, const struct repl *r)
 {
-    primary_log(p, r->id, 4, DR_BRAKE,
+    primary_log(p, r->id, LOG_WARNING, DR_BRAKE,
                 "%" PRIu64 " of %" PRIu64 " keys went within a minute or two: "
                 "further deletes are held",
                 lost_keys(p, &r->brake), most_keys(&r->brake));
@@ -515,14 +515,14 @@ void brake_judge(struct primary *p, struct compare *c, bool trips)
     engage(p, r);
     if (!show(b, c, index_key(p->ix))) {
         forget_batch(b);
-        primary_log(p, r->id, 3, DR_BRAKE,
+        primary_log(p, r->id, LOG_ERR, DR_BRAKE,
                     "out of memory for what the brake holds");
     }
     c->applies = b->approved_count > 0;
     c->result.held = b->approved_count < c->result.extra;
     r->held = c->result.extra + b->withheld;
     if (b->shown != was && b->approved_count == 0) {
-        primary_log(p, r->id, 4, DR_BRAKE,
+        primary_log(p, r->id, LOG_WARNING, DR_BRAKE,
                     "%" PRIu64 " of %" PRIu64 " keys would be deleted: held",
                     c->result.extra, r->figures.keys);
     }

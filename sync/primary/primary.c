@@ -5,6 +5,7 @@
 #include "sync/primary/primary.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -300,10 +301,11 @@ static void shorten_log(struct primary *p)
             return;
         }
         struct repl *r = p->repl[slowest];
-        primary_log(p, slowest, 5, DR_NONE,
-                    "%llu changes behind: the log is full, it will be compared "
+        primary_log(p, slowest, LOG_NOTICE, DR_NONE,
+                    "%" PRIu64
+                    " changes behind: the log is full, it will be compared "
                     "instead",
-                    (unsigned long long)p->log.pending[slowest]);
+                    p->log.pending[slowest]);
         changelog_forget(&p->log, slowest);
         sender_resend(p, r);
         due_now(p, r);
@@ -498,7 +500,7 @@ void primary_root_back(struct primary *p, int64_t now_ms)
         return;
     }
     p->lost = false;
-    primary_log(p, -1, 5, DR_NONE, "the database is back");
+    primary_log(p, -1, LOG_NOTICE, DR_NONE, "the database is back");
     EACH_REPL(p, r) {
         due_now(p, r);
         sender_resume(p, r);

@@ -161,7 +161,7 @@ struct action {
     bool copy;      /* STREAM_OPEN: it changed while it was read where it
                        is; read it into a copy first, if there is room */
     bool permanent; /* LINK_CLOSE: needs the operator */
-    int level;      /* LOG: syslog priority 3 err .. 7 debug */
+    int level;      /* LOG: LOG_ERR .. LOG_DEBUG of <syslog.h> */
     struct err err; /* LINK_CLOSE, LOG (err.msg, err.id) */
 };
 

@@ -237,9 +237,8 @@ bool primary_keeps_up(struct primary *p, int replica, int64_t lag_limit_ms,
         return false;
     }
     stuck_say_oldest(p, r, lag_limit_ms, why_out);
-    (void)err_wrap(why_out, "%lld s behind, %llu change%s pending, such as",
-                   (long long)(st.lag_ms / 1000),
-                   (unsigned long long)st.pending_keys,
-                   st.pending_keys == 1 ? "" : "s");
+    (void)err_wrap(
+        why_out, "%" PRId64 " s behind, %" PRIu64 " change%s pending, such as",
+        (st.lag_ms / 1000), st.pending_keys, st.pending_keys == 1 ? "" : "s");
     return false;
 }

@@ -12,6 +12,7 @@
  * Nothing a replica sends can make this end hang, grow or claim more than it
  * can prove. */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,7 +184,7 @@ static int on_hello_ok(struct primary *p, struct repl *r, struct bytes body,
     r->heartbeat.next_ms = p->now_ms;
     memset(&r->session.last_error, 0, sizeof r->session.last_error);
     r->due.now = true;
-    primary_log(p, r->id, 6, DR_NONE, "session open, receiver %s on %s",
+    primary_log(p, r->id, LOG_INFO, DR_NONE, "session open, receiver %s on %s",
                 r->session.version, r->session.host);
     sender_resume(p, r);
     return 0;
@@ -208,10 +209,10 @@ static int on_ready(struct primary *p, struct repl *r, struct bytes body,
     brake_count(p, r, m.keys, true);
     unread_heard(r, m.errors, m.first_error);
     if (m.errors > 0) {
-        primary_log(p, r->id, 4, DR_REPLICA_IO,
-                    "%llu key%s cannot be read on the replica: %.*s",
-                    (unsigned long long)m.errors, m.errors == 1 ? "" : "s",
-                    (int)m.first_error.len, (const char *)m.first_error.p);
+        primary_log(p, r->id, LOG_WARNING, DR_REPLICA_IO,
+                    "%" PRIu64 " key%s cannot be read on the replica: %.*s",
+                    m.errors, m.errors == 1 ? "" : "s", (int)m.first_error.len,
+                    (const char *)m.first_error.p);
     } else {
         differs_scanned(r);
     }
@@ -233,9 +234,10 @@ static int on_ack(struct primary *p, struct repl *r, struct bytes body,
     while (wire_item_ack(&m, &seq) == 1) {
         if (sender_acked(p, r, seq) == 0) {
             return err_set(err, ERR_PROTO, 0,
-                           "the receiver acknowledged change %llu, which was "
+                           "the receiver acknowledged change %" PRIu64
+                           ", which was "
                            "not in flight",
-                           (unsigned long long)seq);
+                           seq);
         }
     }
     return 0;
@@ -312,9 +314,10 @@ static int on_nak(struct primary *p, struct repl *r, struct bytes body,
     heard_commit(p, r);
     if (sender_refused(p, r, &m) == 0) {
         return err_set(err, ERR_PROTO, 0,
-                       "the receiver refused change %llu, which was not in "
+                       "the receiver refused change %" PRIu64
+                       ", which was not in "
                        "flight",
-                       (unsigned long long)m.seq);
+                       m.seq);
     }
     return 0;
 }
@@ -389,12 +392,12 @@ static int on_notice(struct primary *p, struct repl *r, struct bytes body,
     }
     r->session.notices++;
     if (r->session.notices_held > 0) {
-        primary_log(p, r->id, 5, DR_NONE,
-                    "receiver: %llu more notices were left out",
-                    (unsigned long long)r->session.notices_held);
+        primary_log(p, r->id, LOG_NOTICE, DR_NONE,
+                    "receiver: %" PRIu64 " more notices were left out",
+                    r->session.notices_held);
         r->session.notices_held = 0;
     }
-    primary_log(p, r->id, 5, DR_NONE, "receiver: %.*s", (int)text.len,
+    primary_log(p, r->id, LOG_NOTICE, DR_NONE, "receiver: %.*s", (int)text.len,
                 (const char *)text.p);
     return 0;
 }
@@ -637,8 +640,8 @@ int64_t session_tick(struct primary *p, struct repl *r)
     int64_t silent_ms = p->now_ms - r->session.rx_ms;
     if (silent_ms >= silence_max_ms(p, r)) {
         (void)err_set(&err, ERR_CLOSED, 0,
-                      "no word from the receiver for %lld s",
-                      (long long)(silent_ms / 1000));
+                      "no word from the receiver for %" PRId64 " s",
+                      (silent_ms / 1000));
         err.id = DR_LINK_LOST;
         session_close(p, r, &err, false);
         return INT64_MAX;

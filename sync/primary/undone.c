@@ -4,6 +4,7 @@
  */
 #include "sync/primary/undone.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,12 +69,12 @@ void undone_ended(struct primary *p, struct repl *r)
     }
     u->suspect = false;
     if (u->extra + u->different > 0) {
-        primary_log(p, r->id, 4, DR_UNDONE,
-                    "after an unclean stop of the primary: %llu keys removed "
-                    "that it did not have any more, %llu replaced by what it "
-                    "has; the old values are kept on the replica",
-                    (unsigned long long)u->extra,
-                    (unsigned long long)u->different);
+        primary_log(
+            p, r->id, LOG_WARNING, DR_UNDONE,
+            "after an unclean stop of the primary: %" PRIu64 " keys removed "
+            "that it did not have any more, %" PRIu64 " replaced by what it "
+            "has; the old values are kept on the replica",
+            u->extra, u->different);
     }
     primary_act(p, &a);
 }

@@ -79,8 +79,9 @@ void scanner_report(struct scanner *s, struct receive *rv)
 {
     pthread_mutex_lock(&s->progress_mutex);
     if (s->busy) {
-        receiver_progress(rv->core, s->scanning,
-                          __atomic_load_n(&s->keys_done, __ATOMIC_RELAXED));
+        receiver_progress(
+            rv->core, s->scanning,
+            atomic_load_explicit(&s->keys_done, memory_order_relaxed));
     }
     pthread_mutex_unlock(&s->progress_mutex);
 }
@@ -335,7 +336,8 @@ struct names_run {
 
 static bool is_stopped(const struct names_run *run)
 {
-    return __atomic_load_n(&run->rv->scanner.stop_scan, __ATOMIC_RELAXED) != 0;
+    return atomic_load_explicit(&run->rv->scanner.stop_scan,
+                                memory_order_relaxed) != 0;
 }
 
 /* A stop is found(): it ends the walk. */
@@ -344,7 +346,7 @@ static bool wanted(void *arg, struct digest name)
     const struct names_run *run = arg;
     struct scanner *s = &run->rv->scanner;
 
-    __atomic_fetch_add(&s->keys_done, 1, __ATOMIC_RELAXED);
+    atomic_fetch_add_explicit(&s->keys_done, 1, memory_order_relaxed);
     if (is_stopped(run)) {
         return true;
     }
@@ -495,8 +497,9 @@ static struct scanner_job *next_job(struct scanner *s, int64_t save_at_s)
     struct scanner_job *job = s->stop ? NULL : s->jobs;
     if (job != NULL) {
         s->jobs = job->next;
-        __atomic_store_n(&s->keys_done, 0, __ATOMIC_RELAXED);
-        __atomic_store_n(&s->stop_scan, job->given_up, __ATOMIC_RELAXED);
+        atomic_store_explicit(&s->keys_done, 0, memory_order_relaxed);
+        atomic_store_explicit(&s->stop_scan, job->given_up,
+                              memory_order_relaxed);
     }
     s->running = job;
     pthread_mutex_unlock(&s->mutex);
@@ -507,7 +510,7 @@ static void job_done(struct scanner *s, struct scanner_job *job)
 {
     pthread_mutex_lock(&s->mutex);
     s->running = NULL;
-    __atomic_store_n(&s->stop_scan, s->stop, __ATOMIC_RELAXED);
+    atomic_store_explicit(&s->stop_scan, s->stop, memory_order_relaxed);
     pthread_mutex_unlock(&s->mutex);
     job_free(job);
 }
@@ -650,7 +653,7 @@ void scanner_give_up(struct scanner *s, bool names, uint64_t id)
     pthread_mutex_lock(&s->mutex);
     if (s->running != NULL && is_it(s->running, names, id)) {
         s->running->given_up = true;
-        __atomic_store_n(&s->stop_scan, 1, __ATOMIC_RELAXED);
+        atomic_store_explicit(&s->stop_scan, 1, memory_order_relaxed);
     }
     for (struct scanner_job *job = s->jobs; job != NULL; job = job->next) {
         job->given_up = job->given_up || is_it(job, names, id);
@@ -686,7 +689,7 @@ void scanner_stop(struct scanner *s)
 {
     pthread_mutex_lock(&s->mutex);
     s->stop = true;
-    __atomic_store_n(&s->stop_scan, 1, __ATOMIC_RELAXED);
+    atomic_store_explicit(&s->stop_scan, 1, memory_order_relaxed);
     pthread_cond_signal(&s->wake);
     pthread_mutex_unlock(&s->mutex);
     if (s->started) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,11 +29,11 @@ struct scanner {
     struct scanner_job *jobs;    /* oldest first */
     struct scanner_job *running; /* not in `jobs` any more, or NULL */
     bool stop;
-    volatile int stop_scan;         /* as scan_run() wants it */
+    atomic_int stop_scan;           /* as scan_run() wants it */
     pthread_mutex_t progress_mutex; /* what the core was told last is true */
     bool busy;                      /* under progress_mutex: a job runs ... */
     bool scanning;                  /* ... and is a scan */
-    volatile uint64_t keys_done;    /* by the running job */
+    atomic_uint_fast64_t keys_done; /* by the running job */
     uint16_t last_scan;
     struct index_ident
         ident;              /* its boot is set before the sandbox is entered */

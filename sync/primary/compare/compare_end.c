@@ -6,6 +6,7 @@
  * of the replica counts from here on (due.h, differs.h, undone.h, brake.h), and
  * when the next one may begin.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -68,7 +69,7 @@ void compare_fail(struct primary *p, struct compare *c, const struct err *err)
                      r->due.lag_unknown; /* what it was to settle is open */
     }
     if (c->automatic) {
-        primary_log(p, r->id, 4, err->id, "comparison: %s", err->msg);
+        primary_log(p, r->id, LOG_WARNING, err->id, "comparison: %s", err->msg);
     }
     end(p, c);
 }
@@ -102,8 +103,8 @@ static void list_uncompared(struct primary *p, struct compare *c,
     uncompared_err(&u->keys[0], err);
     if (u->count > 1) {
         size_t at = strlen(err->msg);
-        (void)snprintf(more, sizeof more, ", and %llu more keys",
-                       (unsigned long long)(u->count - 1));
+        (void)snprintf(more, sizeof more, ", and %" PRIu64 " more keys",
+                       (u->count - 1));
         (void)snprintf(err->msg + at, sizeof err->msg - at, "%s", more);
     }
 }
@@ -139,11 +140,10 @@ void compare_finish(struct primary *p, struct compare *c)
         stalled_pass(r, c->barrier);
         c->result.left = left;
         if (found && c->automatic) {
-            primary_log(p, r->id, 5, DR_NONE,
-                        "compared: %llu missing, %llu extra, %llu different%s",
-                        (unsigned long long)res->missing,
-                        (unsigned long long)res->extra,
-                        (unsigned long long)res->different,
+            primary_log(p, r->id, LOG_NOTICE, DR_NONE,
+                        "compared: %" PRIu64 " missing, %" PRIu64
+                        " extra, %" PRIu64 " different%s",
+                        res->missing, res->extra, res->different,
                         res->held ? " (deletes held by the brake)" : "");
         }
         if (left > 0) {

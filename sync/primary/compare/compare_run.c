@@ -25,6 +25,7 @@
  * on connect), an operator's begins anew; the walk was not complete -> nothing
  * is concluded from what it did not find. */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,11 +168,11 @@ int compare_scanned(struct primary *p, struct repl *r,
         }
     } else if (m->result.errors > 0 && !compare_repairs(c)) {
         struct err err;
-        (void)err_set(
-            &err, ERR_IO, 0, "%llu key%s cannot be read on the replica: %.*s",
-            (unsigned long long)m->result.errors,
-            m->result.errors == 1 ? "" : "s", (int)m->result.first_error.len,
-            (const char *)m->result.first_error.p);
+        (void)err_set(&err, ERR_IO, 0,
+                      "%" PRIu64 " key%s cannot be read on the replica: %.*s",
+                      m->result.errors, m->result.errors == 1 ? "" : "s",
+                      (int)m->result.first_error.len,
+                      (const char *)m->result.first_error.p);
         err.id = DR_REPLICA_IO;
         compare_fail(p, c, &err);
         return 0;

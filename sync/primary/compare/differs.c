@@ -4,6 +4,7 @@
  */
 #include "sync/primary/compare/differs.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "store/base/quote.h"
@@ -60,13 +61,12 @@ static void found(struct primary *p, struct repl *r, const struct compare *c)
     name_example(d, c);
     if (c->opt.mode == COMPARE_VERIFY && c->view) {
         d->repair_ms = p->now_ms + REPAIR_MS;
-        primary_log(
-            p, r->id, 4, DR_NONE,
-            "verify: %llu missing, %llu extra, %llu different: repaired "
-            "in %d s unless it is paused",
-            (unsigned long long)c->result.missing,
-            (unsigned long long)c->result.extra,
-            (unsigned long long)c->result.different, REPAIR_MS / 1000);
+        primary_log(p, r->id, LOG_WARNING, DR_NONE,
+                    "verify: %" PRIu64 " missing, %" PRIu64 " extra, %" PRIu64
+                    " different: repaired "
+                    "in %d s unless it is paused",
+                    c->result.missing, c->result.extra, c->result.different,
+                    REPAIR_MS / 1000);
     }
 }
 
@@ -146,13 +146,13 @@ bool differs_describe(const struct primary *p, const struct repl *r,
                       "repaired what they found",
                       r->compares.fails);
     } else {
-        (void)err_set(err, ERR_CORRUPT, 0,
-                      "%llu %s from the primary, found %lld s ago%s%s",
-                      (unsigned long long)d->count,
-                      d->count == 1 ? "key or table differs"
-                                    : "keys or tables differ",
-                      (long long)((p->now_ms - d->since_ms) / 1000),
-                      d->example[0] != '\0' ? ", such as: " : "", d->example);
+        (void)err_set(
+            err, ERR_CORRUPT, 0,
+            "%" PRIu64 " %s from the primary, found %" PRId64 " s ago%s%s",
+            d->count,
+            d->count == 1 ? "key or table differs" : "keys or tables differ",
+            ((p->now_ms - d->since_ms) / 1000),
+            d->example[0] != '\0' ? ", such as: " : "", d->example);
     }
     err->id = DR_DIFFERENT;
     return true;

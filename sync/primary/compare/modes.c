@@ -4,6 +4,7 @@
  */
 #include "sync/primary/compare/modes.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "store/base/quote.h"
@@ -41,9 +42,9 @@ bool modes_describe(const struct repl *r, struct err *err)
     }
     (void)err_set(
         err, ERR_PERM, 0,
-        "%llu file%s not of the owner, group or mode of the receiver's "
+        "%" PRIu64 " file%s not of the owner, group or mode of the receiver's "
         "settings, such as: table %s%s%s: %.100s",
-        (unsigned long long)m->unset, m->unset == 1 ? " is" : "s are",
+        m->unset, m->unset == 1 ? " is" : "s are",
         QUOTED_TABLE(m->table, m->table_len), m->is_table ? "" : " key ",
         m->is_table ? "" : QUOTED(m->key, m->key_len),
         m->sys != 0 ? strerror(m->sys) : "to be set by a verify or resync");

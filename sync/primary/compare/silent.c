@@ -6,6 +6,8 @@
  */
 #include "sync/primary/compare/heard.h"
 
+#include <inttypes.h>
+
 #include "sync/primary/primary_impl.h"
 
 enum { SILENT_MS = 60 * 1000 };
@@ -27,8 +29,8 @@ static void give_up_all(struct primary *p, struct repl *r, int64_t silent_ms)
     struct err err;
 
     (void)err_set(&err, ERR_TIMEOUT, 0,
-                  "not compared: no answer to the comparison for %lld s",
-                  (long long)(silent_ms / 1000));
+                  "not compared: no answer to the comparison for %" PRId64 " s",
+                  (silent_ms / 1000));
     err.id = DR_TIMED_OUT;
     while ((c = next_one(p, r)) != NULL) {
         if (c->automatic) {

@@ -4,6 +4,7 @@
  */
 #include "sync/primary/compare/unread.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "sync/errors/state.h"
@@ -26,8 +27,8 @@ bool unread_describe(const struct repl *r, struct err *err)
     if (u->count == 0) {
         return false;
     }
-    (void)err_set(err, ERR_IO, 0, "%llu %s cannot be read on the replica%s%s",
-                  (unsigned long long)u->count,
+    (void)err_set(err, ERR_IO, 0,
+                  "%" PRIu64 " %s cannot be read on the replica%s%s", u->count,
                   u->count == 1 ? "key or table" : "keys or tables",
                   u->why[0] != '\0' ? ", such as: " : "", u->why);
     err->id = DR_REPLICA_IO;

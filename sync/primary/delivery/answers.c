@@ -91,7 +91,7 @@ static void index_has(struct primary *p, struct record *rec,
                                   rec->table_len);
     }
     if (index_put(p->ix, &e, &err) < 0) {
-        primary_log(p, -1, 3, DR_NONE, "%s", err.msg);
+        primary_log(p, -1, LOG_ERR, DR_NONE, "%s", err.msg);
     }
 }
 

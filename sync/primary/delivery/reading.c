@@ -177,7 +177,8 @@ void read_failed(struct primary *p, struct record *rec,
                                ? l->err->id
                                : DR_UNREADABLE;
         if (rec->read.tries == 1) {
-            primary_log(p, -1, 4, p->unreadable_id, "%s", p->unreadable_text);
+            primary_log(p, -1, LOG_WARNING, p->unreadable_id, "%s",
+                        p->unreadable_text);
         }
     } else if (l->result == READ_BUSY) {
         if (rec->read.blocked_ms == 0) {

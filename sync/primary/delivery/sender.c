@@ -477,7 +477,7 @@ int sender_refused(struct primary *p, struct repl *r,
                   (const char *)nak->text.p);
     r->session.last_error.id = f->refusal.dr;
     if (f->refusals == 1) {
-        primary_log(p, r->id, 4, f->refusal.dr, "%s",
+        primary_log(p, r->id, LOG_WARNING, f->refusal.dr, "%s",
                     r->session.last_error.msg);
     }
     return 1;

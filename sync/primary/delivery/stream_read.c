@@ -123,7 +123,7 @@ static void report_index(struct primary *p, const struct record *rec,
         return;
     }
     if (index_put(p->ix, &e, &err) < 0) {
-        primary_log(p, -1, 3, DR_NONE, "%s", err.msg);
+        primary_log(p, -1, LOG_ERR, DR_NONE, "%s", err.msg);
     }
 }
 

@@ -4,6 +4,7 @@
  */
 #include "sync/primary/delivery/stuck.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "store/base/quote.h"
@@ -107,8 +108,7 @@ static const char *more_of(char out[64], uint64_t more)
 {
     out[0] = '\0';
     if (more > 0) {
-        (void)snprintf(out, 64, ", and %llu more like it",
-                       (unsigned long long)more);
+        (void)snprintf(out, 64, ", and %" PRIu64 " more like it", more);
     }
     return out;
 }
@@ -117,18 +117,20 @@ static void say_locked(const char *name, const char *where, int64_t for_ms,
                        const char comm[16], uint32_t pid, const char *more,
                        struct err *err)
 {
-    long long s = for_ms / 1000;
+    int64_t s = for_ms / 1000;
 
     if (pid != 0 && comm[0] == '\0') {
         (void)err_set(err, ERR_TIMEOUT, 0,
-                      "%s is locked on the %s for %lld s by a process that has "
+                      "%s is locked on the %s for %" PRId64
+                      " s by a process that has "
                       "ended or is hidden (pid %lu): who got the file from "
                       "it?%s",
                       name, where, s, (unsigned long)pid, more);
         return;
     }
     (void)err_set(err, ERR_TIMEOUT, 0,
-                  "%s is locked on the %s for %lld s by %.20s (pid %lu)%s",
+                  "%s is locked on the %s for %" PRId64
+                  " s by %.20s (pid %lu)%s",
                   name, where, s, comm[0] != '\0' ? comm : "an unknown process",
                   (unsigned long)pid, more);
 }
@@ -172,8 +174,9 @@ void stuck_describe(const struct primary *p, const struct flight *flight,
     case STUCK_NOT:
         break;
     }
-    (void)err_set(err, ERR_TIMEOUT, 0, "%s is not acknowledged for %lld s%s",
-                  name, (long long)(for_ms / 1000), others);
+    (void)err_set(err, ERR_TIMEOUT, 0,
+                  "%s is not acknowledged for %" PRId64 " s%s", name,
+                  (for_ms / 1000), others);
     err->id = DR_LAG;
 }
 
@@ -188,10 +191,10 @@ bool stuck_lasts(const struct primary *p, const struct repl *r,
         return false;
     }
     stuck_describe(p, f, 0, why_out);
-    (void)err_wrap(why_out, "%llu change%s refused for %lld s, such as",
-                   (unsigned long long)r->flights.refused,
-                   r->flights.refused == 1 ? " is" : "s are",
-                   (long long)(stuck_for_ms(p, f) / 1000));
+    (void)err_wrap(
+        why_out, "%" PRIu64 " change%s refused for %" PRId64 " s, such as",
+        r->flights.refused, r->flights.refused == 1 ? " is" : "s are",
+        (stuck_for_ms(p, f) / 1000));
     return true;
 }
 

@@ -24,7 +24,7 @@ static int setup(void **state)
     (void)fflush(stderr);
     b->saved = dup(STDERR_FILENO);
     assert_true(dup2(b->fd, STDERR_FILENO) >= 0);
-    log_set_level(LOG_INFORM);
+    log_set_level(LOG_INFO);
     *state = b;
     return 0;
 }
@@ -63,7 +63,7 @@ static unsigned lines(const char *p)
 
 static void line_has_level_event_replica_and_number(void **state)
 {
-    log_event(LOG_WARN, "test_form", "eu-1", 203, "err=\"%s\"", "no");
+    log_event(LOG_WARNING, "test_form", "eu-1", 203, "err=\"%s\"", "no");
     const char *p = text(*state);
     assert_non_null(
         strstr(p, " warning  test_form replica=eu-1 DR-203 err=\"no\"\n"));
@@ -71,19 +71,19 @@ static void line_has_level_event_replica_and_number(void **state)
 
 static void levels_above_the_limit_are_silent(void **state)
 {
-    log_event(LOG_TRACE, "test_level", NULL, 0, "x");
+    log_event(LOG_DEBUG, "test_level", NULL, 0, "x");
     assert_int_equal(lines(text(*state)), 0);
-    log_set_level(LOG_TRACE);
-    log_event(LOG_TRACE, "test_level", NULL, 0, "x");
+    log_set_level(LOG_DEBUG);
+    log_event(LOG_DEBUG, "test_level", NULL, 0, "x");
     assert_int_equal(lines(text(*state)), 1);
-    assert_int_equal(log_level_of("debug"), LOG_TRACE);
-    assert_int_equal(log_level_of("error"), LOG_ERROR);
+    assert_int_equal(log_level_of("debug"), LOG_DEBUG);
+    assert_int_equal(log_level_of("error"), LOG_ERR);
     assert_int_equal(log_level_of("loud"), -1);
 }
 
 static void what_others_wrote_cannot_forge_a_line(void **state)
 {
-    log_event(LOG_ERROR, "test_forge", NULL, 0, "%s", "a\n<0>b\033[2Jc\x7f");
+    log_event(LOG_ERR, "test_forge", NULL, 0, "%s", "a\n<0>b\033[2Jc\x7f");
     const char *p = text(*state);
     assert_int_equal(lines(p), 1);
     assert_null(strchr(p, 033));
@@ -94,7 +94,7 @@ static void what_others_wrote_cannot_steer_a_terminal(void **state)
 {
     /* C1 controls and marks that turn the line's direction around, in UTF-8 and
      * as bytes that are no UTF-8; letters stay. */
-    log_event(LOG_ERROR, "test_steer", NULL, 0, "%s",
+    log_event(LOG_ERR, "test_steer", NULL, 0, "%s",
               "a\xc2\x9b"
               "b\xe2\x80\xae"
               "c\x9b"
@@ -108,7 +108,7 @@ static void long_text_is_cut_not_split(void **state)
 
     memset(big, 'x', sizeof big);
     big[sizeof big - 1] = '\0';
-    log_event(LOG_ERROR, "test_long", NULL, 0, "%s", big);
+    log_event(LOG_ERR, "test_long", NULL, 0, "%s", big);
     const char *p = text(*state);
     assert_int_equal(lines(p), 1);
     assert_true(strlen(p) < 2200);
@@ -117,14 +117,14 @@ static void long_text_is_cut_not_split(void **state)
 static void flood_of_one_event_is_held_back_others_pass(void **state)
 {
     for (int i = 0; i < 1000; i++) {
-        log_event(LOG_WARN, "test_flood", "a", 0, "%d", i);
+        log_event(LOG_WARNING, "test_flood", "a", 0, "%d", i);
     }
     unsigned n = lines(text(*state));
 
     assert_in_range(n, 1, 20);
-    log_event(LOG_WARN, "test_flood", "b", 0, "another replica");
-    log_event(LOG_WARN, "test_flood2", "a", 0, "another event");
-    log_event(LOG_WARN, "test_flood", "a", 401, "another number");
+    log_event(LOG_WARNING, "test_flood", "b", 0, "another replica");
+    log_event(LOG_WARNING, "test_flood2", "a", 0, "another event");
+    log_event(LOG_WARNING, "test_flood", "a", 401, "another number");
     assert_int_equal(lines(text(*state)), n + 3);
 }
 

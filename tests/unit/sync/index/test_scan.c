@@ -9,6 +9,7 @@
 #include "tests/support/store_fixture.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
@@ -260,7 +261,7 @@ static void first_scan_indexes_every_key_and_table(void **state)
 static void unchanged_keys_are_not_read_again(void **state)
 {
     struct world *w = *state;
-    uint64_t done = 0;
+    atomic_uint_fast64_t done = 0;
 
     begin_scanned(w);
     struct digest root = index_root(w->ix);
@@ -731,7 +732,7 @@ static void lost_root_deletes_nothing(void **state)
     assert_int_equal(w->result.vanished, 1);
 }
 
-static volatile int stop_flag;
+static atomic_int stop_flag;
 
 static void stop_now(int rc)
 {
