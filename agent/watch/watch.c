@@ -229,11 +229,6 @@ void watch_stop(struct watch *w)
     w->db = NULL;
 }
 
-bool watch_started(const struct watch *w)
-{
-    return w->db != NULL;
-}
-
 void watch_free(struct watch *w, void (*freed)(void *arg), void *arg)
 {
     watch_stop(w);

@@ -82,7 +82,6 @@ int watch_start(struct watch *w, const struct db *db,
                 struct err *err) MUSTCHECK;
 /* Forget everything; watch_start() may follow. */
 void watch_stop(struct watch *w);
-bool watch_started(const struct watch *w);
 /* `freed` is called when the last handle is closed. */
 void watch_free(struct watch *w, void (*freed)(void *arg), void *arg);
 

@@ -31,11 +31,6 @@ void view_free(struct view *v)
     }
 }
 
-size_t view_count(const struct view *v)
-{
-    return v->n;
-}
-
 int view_add(struct view *v, const struct index_entry *was,
              const struct index_entry *now, struct err *err)
 {

@@ -31,7 +31,6 @@ int view_add(struct view *v, const struct index_entry *was,
              const struct index_entry *now, struct err *err) MUSTCHECK;
 /* All is added. */
 void view_close(struct view *v);
-size_t view_count(const struct view *v);
 
 /* As index_nodes(), index_buckets(), index_list(). */
 void view_nodes(const struct view *v, struct index *ix,

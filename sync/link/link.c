@@ -23,17 +23,6 @@ void link_kick(struct link *l)
     }
 }
 
-void link_pause_input(struct link *l, bool paused)
-{
-    if (l->paused == paused || l->ended || l->closing) {
-        return;
-    }
-    l->paused = paused;
-    if (l->started) {
-        l->kind->pause_input(l);
-    }
-}
-
 void link_close(struct link *l)
 {
     if (!l->closing) {

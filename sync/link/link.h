@@ -85,8 +85,6 @@ struct link *link_exec_new(uv_loop_t *loop, const char *const *argv,
 void link_start(struct link *l);
 /* There may be bytes to fill. */
 void link_kick(struct link *l);
-/* Stop reading from the receiver for a while (owner's memory is short). */
-void link_pause_input(struct link *l, bool paused);
 /* End it: no callback but `closed` follows. */
 void link_close(struct link *l);
 /* "ssh user@host:port" or the command; borrowed. */

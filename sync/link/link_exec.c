@@ -163,9 +163,6 @@ static void note_end(struct link_exec *l)
     }
     if (l->exited && l->out_ended && l->err_ended) {
         finish(l);
-    } else if (l->base.paused && !l->out_ended) {
-        /* The owner reads on when it can; what the pipe holds is not lost. */
-        (void)uv_timer_stop(&l->timer);
     } else if (uv_now(l->loop) - l->since_ms < LINGER_MAX_MS) {
         /* Each sign of life (any call of this) gives it time again. */
         (void)uv_timer_start(&l->timer, on_linger, LINGER_MS, 0);
@@ -349,23 +346,6 @@ static void on_stderr(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
     }
 }
 
-static void exec_pause_input(struct link *base)
-{
-    struct link_exec *l = (struct link_exec *)base;
-
-    if (!l->up || l->out_ended) {
-        return;
-    }
-    if (base->paused) {
-        (void)uv_read_stop((uv_stream_t *)&l->child_out);
-    } else {
-        (void)uv_read_start((uv_stream_t *)&l->child_out, on_room, on_input);
-    }
-    if (l->ending) {
-        note_end(l); /* stops or starts the clock; never calls finish() here */
-    }
-}
-
 /* --- starting the child -------------------------------------------------- */
 
 static void finish_close(struct link_exec *l);
@@ -519,9 +499,7 @@ static void start(struct link_exec *l)
         return;
     }
     l->up = true;
-    if (!l->base.paused) {
-        (void)uv_read_start((uv_stream_t *)&l->child_out, on_room, on_input);
-    }
+    (void)uv_read_start((uv_stream_t *)&l->child_out, on_room, on_input);
     (void)uv_read_start((uv_stream_t *)&l->child_err, on_room, on_stderr);
     (void)snprintf(what, sizeof what, "child %d", (int)l->pid);
     link_notify_up(&l->base, what);
@@ -600,7 +578,6 @@ static void exec_kick(struct link *base)
 static const struct link_kind exec_kind = {
     .start = exec_start,
     .kick = exec_kick,
-    .pause_input = exec_pause_input,
     .close = exec_close,
 };
 

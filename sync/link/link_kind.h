@@ -18,7 +18,6 @@ enum { LINK_LINE_BYTES = 512 };
 struct link_kind {
     void (*start)(struct link *l);
     void (*kick)(struct link *l);
-    void (*pause_input)(struct link *l); /* l->paused has changed */
     void (*close)(struct link *l);
 };
 
@@ -30,7 +29,6 @@ struct link {
     bool started;
     bool ended;   /* `down` was called */
     bool closing; /* link_close() was called */
-    bool paused;  /* link_pause_input() */
     size_t line_len;
     char line[LINK_LINE_BYTES];
     char last_line[LINK_LINE_BYTES + 1]; /* printable; "" when there was none */

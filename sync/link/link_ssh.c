@@ -706,24 +706,16 @@ static void drain_one(struct link_ssh *l, int stream, ssize_t *last_out)
         } else {
             link_notify_input(&l->base, l->input, (size_t)n);
         }
-        if (l->base.paused) {
-            return;
-        }
     }
 }
 
-/* Stderr shares the channel's window and is read even when input is paused;
-
- * that also keeps re-keys and window updates moving, and what arrives for
- * stdout meanwhile is bounded by the window (2 MiB). */
+/* Both streams share the channel's window. */
 static enum step drain(struct link_ssh *l)
 {
     ssize_t out = LIBSSH2_ERROR_EAGAIN, errs = LIBSSH2_ERROR_EAGAIN;
     uint64_t before = l->received;
 
-    if (!l->base.paused) {
-        drain_one(l, 0, &out);
-    }
+    drain_one(l, 0, &out);
     drain_one(l, SSH_EXTENDED_DATA_STDERR, &errs);
     if (l->base.closing) {
         return STEP_WAIT;
@@ -736,9 +728,6 @@ static enum step drain(struct link_ssh *l)
     }
     if (libssh2_channel_eof(l->channel) == 1) {
         return link_ssh_enter(l, ST_GOODBYE);
-    }
-    if (l->base.paused) {
-        return STEP_WAIT; /* an end counts when its data has been taken */
     }
     if (out != 0 && out != LIBSSH2_ERROR_EAGAIN) {
         return settle(l, out, ST_STREAM);

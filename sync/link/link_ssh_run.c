@@ -128,7 +128,7 @@ static void arm(struct link_ssh *l)
     if (l->state == ST_CONNECT) {
         events = UV_WRITABLE;
     } else if (sock_ended(l->sock, &sys)) {
-        events = 0; /* paused: the rest is in libssh2's queue */
+        events = 0; /* the rest is in libssh2's queue */
     } else if (sock_waiting(l->sock) > 0) {
         events |= UV_WRITABLE;
     }
@@ -223,17 +223,6 @@ static void ssh_kick(struct link *base)
     }
 }
 
-static void ssh_pause_input(struct link *base)
-{
-    struct link_ssh *l = (struct link_ssh *)base;
-
-    if (!base->paused && l->state == ST_STREAM && !l->running) {
-        wake(l);
-    } else {
-        l->kicked = true;
-    }
-}
-
 static void ssh_close(struct link *base)
 {
     struct link_ssh *l = (struct link_ssh *)base;
@@ -255,6 +244,5 @@ static void ssh_close(struct link *base)
 const struct link_kind link_ssh_kind = {
     .start = ssh_start,
     .kick = ssh_kick,
-    .pause_input = ssh_pause_input,
     .close = ssh_close,
 };

@@ -424,36 +424,6 @@ static void an_answer_that_comes_between_two_reads_is_not_left(void **state)
     peer_deinit(&p);
 }
 
-static void on_unpause(uv_timer_t *t)
-{
-    struct kicker *k = t->data;
-
-    assert_int_equal(k->peer->got, 0);
-    link_pause_input(k->peer->link, false);
-    uv_timer_stop(t);
-}
-
-static void paused_input_waits_and_loses_nothing(void **state)
-{
-    struct plan plan;
-    struct peer p;
-    struct kicker k = {.peer = &p};
-
-    need_lab(state);
-    plan_init(&plan, &plain);
-    plan.config.command = "head -c 5000000 /dev/zero; echo x >&2; exit 4";
-    ssh_init(&p, &plan);
-    uv_timer_init(&p.loop, &k.timer);
-    k.timer.data = &k;
-    uv_timer_start(&k.timer, on_unpause, 2000, 0);
-    p.also_close = (uv_handle_t *)&k.timer;
-    link_pause_input(p.link, true);
-    peer_start(&p);
-    assert_int_equal(p.got, 5000000);
-    assert_says(&p, "exit status 4");
-    peer_deinit(&p);
-}
-
 static void input_and_stderr_before_an_exit_are_delivered_whole(void **state)
 {
     struct plan plan;
@@ -1363,7 +1333,6 @@ int main(void)
         T(bulk_survives_rekeying_with_small_socket_buffers),
         T(a_kick_on_an_idle_link_sends_at_once),
         T(an_answer_that_comes_between_two_reads_is_not_left),
-        T(paused_input_waits_and_loses_nothing),
         T(input_and_stderr_before_an_exit_are_delivered_whole),
         T(a_receiver_that_reads_no_more_ends_the_link),
         T(noise_before_the_protocol_arrives_as_it_is),

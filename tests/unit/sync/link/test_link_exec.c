@@ -304,33 +304,6 @@ the_child_inherits_three_descriptors_and_default_signals(void **state)
     peer_deinit(&p);
 }
 
-static void on_unpause(uv_timer_t *t)
-{
-    struct peer *p = t->data;
-
-    assert_int_equal(p->got, 0);
-    assert_int_equal(p->downs, 0);
-    link_pause_input(p->link, false);
-    uv_close((uv_handle_t *)t, NULL);
-}
-
-static void paused_input_waits_even_when_the_child_is_gone(void **state)
-{
-    (void)state;
-    struct peer p;
-    uv_timer_t t;
-
-    exec_init_sh(&p, "echo all is said");
-    uv_timer_init(&p.loop, &t);
-    t.data = &p;
-    uv_timer_start(&t, on_unpause, 1500, 0);
-    link_pause_input(p.link, true);
-    peer_start(&p);
-    assert_int_equal(p.got, strlen("all is said\n"));
-    assert_int_equal(p.downs, 1);
-    peer_deinit(&p);
-}
-
 static void close_before_start_only_closes(void **state)
 {
     (void)state;
@@ -421,7 +394,6 @@ int main(void)
         cmocka_unit_test(grandchildren_get_sigterm),
         cmocka_unit_test(
             the_child_inherits_three_descriptors_and_default_signals),
-        cmocka_unit_test(paused_input_waits_even_when_the_child_is_gone),
         cmocka_unit_test(close_before_start_only_closes),
         cmocka_unit_test(close_right_after_start_only_closes),
         cmocka_unit_test(close_inside_any_callback_is_the_last_word),
