@@ -184,6 +184,7 @@ struct sent {
     enum wire_type type;
     bool ended;       /* the whole value was sent */
     uint64_t version; /* see sim_tap.c */
+    unsigned edits;   /* of the item, when it was sent */
     struct buf value; /* a large one, as far as it was sent */
 };
 
@@ -194,7 +195,9 @@ struct seen {
     uint64_t version; /* visible; or proven passed, when it is absent */
     uint64_t sent, acked;
     bool planted;   /* edited by hand and not yet repaired */
-    bool edited;    /* the same, and nothing was acknowledged since */
+    bool edited;    /* the same, and nothing that was sent since was
+                       acknowledged */
+    unsigned edits; /* by hand */
     bool inherited; /* may still have what an older term has left */
     unsigned locks;
 };

@@ -144,6 +144,7 @@ static void mark(struct replica *r, const bool planted[ITEMS])
     for (int i = 0; i < ITEMS; i++) {
         if (planted[i]) {
             r->seen[i].planted = r->seen[i].edited = true;
+            r->seen[i].edits++;
             r->seen[i].stat = (struct vstat){0, 0, 0};
         }
     }

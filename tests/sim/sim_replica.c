@@ -459,8 +459,10 @@ void replica_edit(struct sim *s, struct replica *r)
         memstore_edit(r->store, it->table_name, it->key, "edited", 6);
         r->seen[it->table].planted = r->seen[it->table].edited =
             true; /* the table may be new, too */
+        r->seen[it->table].edits++;
     }
     r->seen[i].planted = r->seen[i].edited = true;
+    r->seen[i].edits++;
     r->seen[i].stat = (struct vstat){0, 0, 0};
 }
 

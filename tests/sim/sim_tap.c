@@ -64,8 +64,11 @@ static struct sent *add_sent(struct sim *s, struct replica *r,
         assert(r->sents != NULL);
     }
     struct sent *t = &r->sents[r->sents_count++];
-    *t = (struct sent){
-        .seq = m->seq, .item = item, .type = type, .value = BUF_NULL};
+    *t = (struct sent){.seq = m->seq,
+                       .item = item,
+                       .type = type,
+                       .edits = r->seen[item].edits,
+                       .value = BUF_NULL};
     return t;
 }
 
@@ -260,7 +263,10 @@ static void on_ack(struct sim *s, struct replica *r, struct bytes body)
         bool is_set = t->type != WIRE_DELETE && t->type != WIRE_TABLE_DROP;
         sim_note(s, "from %d: ACK #%" PRIu64 " %s", r->number, seq,
                  world_name(it));
-        r->seen[t->item].edited = false;
+        /* What was sent before an edit may be gone by that. */
+        if (t->edits == r->seen[t->item].edits) {
+            r->seen[t->item].edited = false;
+        }
         check_durable(s, r, world_of(s, r), t->item, t->version, is_set, 4,
                       "acknowledged");
         if (t->version > r->seen[t->item].acked) {
