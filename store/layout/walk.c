@@ -406,3 +406,49 @@ int walk_db(const struct db *db, const struct walk_ops *ops, void *arg,
     }
     return rc;
 }
+
+static int depth_of(const char *path)
+{
+    int depth = path[0] != '\0';
+
+    for (; *path != '\0'; path++) {
+        depth += *path == '/';
+    }
+    return depth;
+}
+
+int walk_below(const struct db *db, const char *path, size_t len, bool is_table,
+               const struct walk_ops *ops, void *arg,
+               struct walk_counts *counts_out, struct err *err)
+{
+    struct walk w = {.db = db, .ops = ops, .arg = arg, .err = err};
+
+    /* A plain directory's path obeys the same rules as a table's name. */
+    int rc = table_check(path, len, err);
+    if (rc == 0) {
+        rc = check_root(db, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    if (len > 0 && is_table) {
+        table_path(path, len, w.path);
+    } else if (len > 0) {
+        memcpy(w.path, path, len);
+        w.path[len] = '\0';
+    }
+    w.path_len = strlen(w.path);
+    CLEANUP(fd_closep) int fd = db_open_dir(db, len > 0 ? w.path : ".");
+    if (fd < 0 && errno == DB_OTHER) {
+        return err_set(err, ERR_NOTTABLE, 0, "%s: another database lies there",
+                       QUOTED_TABLE(w.path, w.path_len));
+    }
+    if (fd < 0) {
+        return err_sys(err, errno, "open %s", QUOTED_TABLE(w.path, w.path_len));
+    }
+    rc = run(&w, fd, is_table || len == 0, depth_of(w.path));
+    if (counts_out != NULL) {
+        *counts_out = w.counts;
+    }
+    return rc;
+}

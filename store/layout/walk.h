@@ -71,3 +71,10 @@ struct walk_counts {
  * ERR_GONE when the root is not the one that was opened, ERR_NOMEM. */
 int walk_db(const struct db *db, const struct walk_ops *ops, void *arg,
             struct walk_counts *counts_out, struct err *err) MUSTCHECK;
+
+/* The same for one directory and what lies below it: `path` is a table name
+ * (is_table; "" for all) or a plain directory's path relative to the root.
+ * Also ERR_NOTFOUND, ERR_NOTTABLE, ERR_PERM when it cannot be opened. */
+int walk_below(const struct db *db, const char *path, size_t len, bool is_table,
+               const struct walk_ops *ops, void *arg,
+               struct walk_counts *counts_out, struct err *err) MUSTCHECK;

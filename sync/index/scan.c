@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/clock.h"
 #include "store/base/quote.h"
 #include "sync/index/scan_impl.h"
 
@@ -184,6 +185,19 @@ static int put_table(struct scan *s, const struct scan_name *at, int dir_fd)
     return 0;
 }
 
+static void tell_dir(const struct scan *s, const char *path, int dir_fd)
+{
+    if (s->opt->dir != NULL) {
+        s->opt->dir(s->opt->dir_arg, path, dir_fd);
+    }
+}
+
+static bool is_table_left(const struct scan *s, const char *table, size_t len)
+{
+    return s->opt->skip != NULL && s->opt->skip_changed &&
+           s->opt->skip(s->opt->skip_arg, table, len, NULL, 0);
+}
+
 static int on_table_begin(void *arg, const char *table, size_t len, int dir_fd)
 {
     struct scan *s = arg;
@@ -197,13 +211,18 @@ static int on_table_begin(void *arg, const char *table, size_t len, int dir_fd)
     if (rc < 0) {
         return rc;
     }
+    char path[TABLE_PATH_BYTES];
+    table_path(table, len, path);
     s->dir_fd = dir_fd;
+    tell_dir(s, len > 0 ? path : "", dir_fd);
     perms_dir(s, table, len, len == 0, dir_fd);
     if (index_get(s->ix, at.name, &was)) {
         index_mark(s->ix, at.name, s->opt->scan);
         return 0;
     }
-    return s->second_walk ? 0 : put_table(s, &at, dir_fd);
+    return s->second_walk || is_table_left(s, table, len)
+               ? 0
+               : put_table(s, &at, dir_fd);
 }
 
 /* What was found in a directory that is not behind the table's name any more
@@ -239,6 +258,7 @@ static int on_table_end(void *arg, const char *table, size_t len, bool complete,
 
 static int on_plain_dir(void *arg, const char *path, int dir_fd)
 {
+    tell_dir(arg, path, dir_fd);
     perms_dir(arg, path, strlen(path), false, dir_fd);
     return 0;
 }
@@ -386,6 +406,93 @@ int scan_run(const struct db *db, struct index *ix,
     index_scan_begin(ix, opt->scan);
     int rc = run(s);
     index_scan_end(ix);
+    buf_deinit(&s->value);
+    buf_deinit(&s->busy);
+    return rc;
+}
+
+/* --- one name ------------------------------------------------------------ */
+
+static int open_of(const struct db *db, const struct scan_name *at)
+{
+    struct err ignored;
+
+    return table_open(db, at->table, at->table_len, NULL, NULL, &ignored);
+}
+
+/* The key's stat; false: there is no such file. */
+static bool stat_of(int dir_fd, const struct scan_name *at, struct vstat *out)
+{
+    char file[KEY_FILE_BYTES];
+    struct stat st;
+
+    key_file(at->key, at->key_len, file);
+    if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(st.st_mode)) {
+        return false;
+    }
+    *out = vstat_of(&st);
+    return true;
+}
+
+bool scan_is_known(const struct db *db, struct index *ix,
+                   const struct scan_name *at, bool written,
+                   struct vstat *now_out)
+{
+    CLEANUP(fd_closep) int fd = open_of(db, at);
+    struct index_entry e;
+
+    *now_out = (struct vstat){0, 0, 0};
+    bool there = fd >= 0 && (at->key == NULL || stat_of(fd, at, now_out));
+    if (index_get(ix, at->name, &e) != there) {
+        return false;
+    }
+    return !there || at->key == NULL ||
+           (vstat_equal(*now_out, e.stat) &&
+            !(written && now_out->ctime_ns >= clock_real_ns() - UNPROVEN_NS));
+}
+
+static int settle_one(struct scan *s, int dir_fd, const struct scan_name *at)
+{
+    struct index_entry was;
+    struct vstat stat;
+
+    bool had = index_get(s->ix, at->name, &was);
+    int rc =
+        dir_fd >= 0 ? on_table_begin(s, at->table, at->table_len, dir_fd) : 0;
+    if (rc == 0 && dir_fd >= 0 && at->key != NULL) {
+        rc = on_key(s, at->table, at->table_len, dir_fd, at->key, at->key_len);
+    }
+    if (rc == 0) {
+        rc = flush_batch(s, at->table, at->table_len);
+    }
+    bool there = dir_fd >= 0 && (at->key == NULL || stat_of(dir_fd, at, &stat));
+    if (rc == 0 && had && (!there || s->out->errors > 0)) {
+        index_remove_if(s->ix, &was);
+        s->out->vanished++;
+    }
+    return rc;
+}
+
+int scan_one(const struct db *db, struct index *ix,
+             const struct scan_options *opt, const struct scan_name *at,
+             struct scan_result *out, struct err *err)
+{
+    CLEANUP(fd_closep) int fd = open_of(db, at);
+    CLEANUP(freep) struct scan *s = calloc(1, sizeof *s);
+
+    *out = (struct scan_result){.reread = 0};
+    if (s == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "out of memory in a scan");
+    }
+    *s = (struct scan){.db = db,
+                       .ix = ix,
+                       .opt = opt,
+                       .out = out,
+                       .err = err,
+                       .last_chance = true,
+                       .dir_fd = fd};
+    int rc = settle_one(s, fd, at);
     buf_deinit(&s->value);
     buf_deinit(&s->busy);
     return rc;

@@ -19,6 +19,15 @@
 #include "store/layout/walk.h"
 #include "sync/index/index.h"
 
+/* A key, or a table when `key` is NULL.  Borrowed. */
+struct scan_name {
+    struct digest name;
+    const char *table;
+    size_t table_len;
+    const char *key;
+    size_t key_len;
+};
+
 struct scan_options {
     bool content;      /* read every value, whatever its stat says */
     uint16_t scan;     /* this scan's number, for index_scan_begin() */
@@ -39,6 +48,12 @@ struct scan_options {
      * that it is gone.  (On a replica, where nobody but us is to put anything,
      * it is: the table is sent anew, and refused with the reason.) */
     bool files_cover;
+    bool skip_changed; /* asked also before one whose stat is another, and
+                           (key NULL) before a table that it does not have */
+    /* Told of each directory before it is listed, by its path below the root
+     * ("" for that).  May be NULL. */
+    void (*dir)(void *arg, const char *path, int dir_fd);
+    void *dir_arg;
     /* Gets what the walk passes over; may be NULL. */
     struct passed *passed;
     /* Owners, groups and modes may be set as the scan goes.  perms_dir is told
@@ -105,6 +120,20 @@ typedef void (*scan_note_fn)(void *arg, enum scan_note note, const char *table,
 int scan_run(const struct db *db, struct index *ix,
              const struct scan_options *opt, scan_note_fn note, void *arg,
              struct scan_result *out, struct err *err) MUSTCHECK;
+
+/* The same for one key, or (key NULL) for the existence of one table: its entry
+ * goes (vanished) when there is none, and also when what is there cannot be
+ * read (errors) or is no value: it may be anything by now.  0, ERR_NOMEM or
+ * ERR_CLOSED.  Not beside a scan of the same index. */
+int scan_one(const struct db *db, struct index *ix,
+             const struct scan_options *opt, const struct scan_name *at,
+             struct scan_result *out, struct err *err) MUSTCHECK;
+/* Is it as the index says?  Not if it was just `written`, and so young that its
+ * stat need not show that.  *now_out is its stat (zeros: it is not there).
+ * Reads nothing; may run beside anything. */
+bool scan_is_known(const struct db *db, struct index *ix,
+                   const struct scan_name *at, bool written,
+                   struct vstat *now_out);
 
 /* Put the entries of `from` into `to`, whose key is another: a walk hashes each
  * name it meets with both keys.  What `to` has already is newer and stays;

@@ -17,15 +17,6 @@
 /* Keys looked up in the index at once. */
 enum { SCAN_BATCH = 64 };
 
-/* A key, or a table when `key` is NULL.  Borrowed. */
-struct scan_name {
-    struct digest name;
-    const char *table;
-    size_t table_len;
-    const char *key;
-    size_t key_len;
-};
-
 struct scan {
     const struct db *db;
     struct index *ix;

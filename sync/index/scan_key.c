@@ -246,6 +246,13 @@ static int put_off(struct scan *s, const struct scan_name *at)
     return 0;
 }
 
+static bool is_left(const struct scan *s, bool had, const struct scan_name *at)
+{
+    return s->opt->skip != NULL && (!had || s->opt->skip_changed) &&
+           s->opt->skip(s->opt->skip_arg, at->table, at->table_len, at->key,
+                        at->key_len);
+}
+
 int scan_key_update(struct scan *s, int dir_fd, const struct scan_name *at,
                     const struct vstat *seen)
 {
@@ -256,10 +263,9 @@ int scan_key_update(struct scan *s, int dir_fd, const struct scan_name *at,
     bool had = index_get(s->ix, at->name, &entry);
     const struct index_entry *was = had ? &entry : NULL;
     int64_t now_ns = clock_real_ns();
-    if (!had && s->opt->skip != NULL &&
-        s->opt->skip(s->opt->skip_arg, at->table, at->table_len, at->key,
-                     at->key_len)) {
+    if (is_left(s, had, at)) {
         s->out->left++;
+        index_mark(s->ix, at->name, s->opt->scan);
         return 0;
     }
     /* Not even read: our share lock could make the writer that is about to

@@ -348,6 +348,7 @@ struct compare {
     unsigned round;
     uint64_t barrier;        /* NEXT_ROUND, DRAINING */
     unsigned due_generation; /* of the replica when it began */
+    uint64_t edits;          /* told by it when it began (differs.h) */
     uint64_t busy; /* what its scan could not read, for a lock or changes */
     int64_t began_ms;
     struct narrowing narrow;

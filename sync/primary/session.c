@@ -54,7 +54,7 @@ void primary_link_up(struct primary *p, int replica, int64_t now_ms)
         .proto_min = WIRE_PROTO_MIN,
         .proto_max = WIRE_PROTO_MAX,
         .features = WIRE_FEATURE_VIEW | WIRE_FEATURE_NEWEST |
-                    WIRE_FEATURE_MODES |
+                    WIRE_FEATURE_MODES | WIRE_FEATURE_EDITS |
                     (r->undone.suspect ? WIRE_FEATURE_KEEP : 0),
         .epoch = p->config.epoch,
         .heartbeat_ms = (uint32_t)p->config.heartbeat_ms,
@@ -262,8 +262,9 @@ static void compare_roots(struct primary *p, struct repl *r)
         due_paid(r, r->heartbeat.ping_generation);
         return;
     }
-    r->heartbeat.mismatches =
-        brake_explains(p, r) ? 0 : r->heartbeat.mismatches + 1;
+    r->heartbeat.mismatches = brake_explains(p, r) || differs_waits(r)
+                                  ? 0
+                                  : r->heartbeat.mismatches + 1;
 
     if (r->heartbeat.mismatches >= MISMATCHES_PROVE && !r->due.now &&
         !r->due.soon) {
@@ -464,6 +465,18 @@ static int on_modes(const struct primary *p, struct repl *r, struct bytes body,
     return rc;
 }
 
+static int on_edited(struct primary *p, struct repl *r, struct bytes body,
+                     struct err *err)
+{
+    struct wire_edited m;
+    int rc = wire_get_edited(body, &m, err);
+
+    if (rc == 0) {
+        differs_edited(p, r, &m);
+    }
+    return rc;
+}
+
 static int on_bye(struct primary *p, struct repl *r)
 {
     struct err bye;
@@ -508,6 +521,8 @@ static int on_frame(struct primary *p, struct repl *r, enum wire_type type,
         return on_unread(p, r, b, err);
     case WIRE_MODES:
         return on_modes(p, r, b, err);
+    case WIRE_EDITED:
+        return on_edited(p, r, b, err);
     case WIRE_NODES:
         return on_nodes(p, r, b, err);
     case WIRE_LISTING:

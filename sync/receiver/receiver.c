@@ -180,6 +180,7 @@ static int check_hello(struct receiver *r, const struct wire_hello *hello,
     r->input.keeping = (ok->features & WIRE_FEATURE_KEEP) != 0;
     r->views = (ok->features & WIRE_FEATURE_VIEW) != 0;
     r->tells_modes = (ok->features & WIRE_FEATURE_MODES) != 0;
+    r->tells_edits = (ok->features & WIRE_FEATURE_EDITS) != 0;
     if (r->input.keeping && r->ops->keep_undone(r->ctx, true, err) != 0) {
         return err->code;
     }
@@ -328,6 +329,7 @@ static int on_frame(struct receiver *r, enum wire_type type, struct bytes body,
     case WIRE_NOTICE:
     case WIRE_UNREAD:
     case WIRE_MODES:
+    case WIRE_EDITED:
         return unexpected(type, "a frame that only receivers send", err);
     }
     return unexpected(type, "not a frame of this protocol", err);

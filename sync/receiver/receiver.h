@@ -184,6 +184,10 @@ void receiver_unread(struct receiver *r, const struct wire_unread *m);
 /* What the scan that ends now (id 0: the one at start, or one of our own) set,
  * and could not set, of owners, groups and modes. */
 void receiver_modes(struct receiver *r, const struct wire_modes *m);
+/* Somebody else changed these on the disk, and the index has it.  Whatever was
+ * read for that is made durable first, as after a scan (`reread`). */
+int receiver_edited(struct receiver *r, uint64_t reread,
+                    const struct wire_edited *m, struct err *err) MUSTCHECK;
 /* The names found for a RESOLVE; each call sends some, the last has last=true.
  */
 int receiver_named(struct receiver *r, uint64_t id,

@@ -336,6 +336,26 @@ void receiver_modes(struct receiver *r, const struct wire_modes *m)
     }
 }
 
+int receiver_edited(struct receiver *r, uint64_t reread,
+                    const struct wire_edited *m, struct err *err)
+{
+    struct buf b = BUF_NULL;
+
+    if (sync_found(r, 1, reread, err) != 0) {
+        return err->code;
+    }
+    if (!r->tells_edits || m->count == 0) {
+        return 0;
+    }
+    wire_put_edited(&b, m);
+    int rc = receiver_send(r, &b, err);
+    buf_deinit(&b);
+    if (rc < 0) {
+        receiver_end(r, err);
+    }
+    return rc;
+}
+
 /* --- digests and listings ------------------------------------------------ */
 
 /* NULL: the index is asked for.  With the mutex held, as long as it is used. */

@@ -7,8 +7,8 @@
  * runs receiver_commit() whenever there is work, so a group forms of what
  * came in while the one before was made durable; a change that comes alone is
  * committed at once, without a timer in between.  The scanner (scanner.c) keeps
- * the index true; the watcher (watcher.c) looks whether this receiver must
- * leave.
+ * the index true; edits (edits.c) tells it what others do to the database; the
+ * watcher (watcher.c) looks whether this receiver must leave.
  *
  * End: stdin's end, BYE or a signal stop the reader; the committer finishes
  * what was received whole; index and watermark are saved.  Values not
@@ -88,7 +88,9 @@ static void *committer(void *arg)
     while (wait_for_work(rv, due_ms)) {
         bool last = draining(rv);
         int64_t again_ms = -1, now = receive_now_ms();
+        atomic_fetch_add(&rv->commits_begun, 1);
         int rc = receiver_commit(rv->core, now, &again_ms, &err);
+        atomic_fetch_add(&rv->commits_done, 1);
         if (rc == 0 && now >= tick_ms) {
             rc = receiver_tick(rv->core, now, &err);
             tick_ms = now + TICK_MS;
@@ -357,6 +359,9 @@ static int start_threads(struct receive *rv, struct err *err)
     if (sys == 0) {
         sys = scanner_start(&rv->scanner, rv);
     }
+    if (sys == 0) {
+        sys = edits_start(rv->edits, rv);
+    }
     if (sys != 0) {
         return err_sys(err, sys, "start a thread");
     }
@@ -368,6 +373,7 @@ static void join_threads(struct receive *rv)
     if (rv->started > 0) {
         (void)pthread_join(rv->committer, NULL);
     }
+    edits_stop(rv->edits);
     scanner_stop(&rv->scanner);
     fresh_deinit(&rv->disk.fresh); /* it may sync once more */
     if (rv->started > 1) {
@@ -466,6 +472,7 @@ static void deinit(struct receive *rv)
     fd_closep(&rv->wake_fd);
     fd_closep(&rv->signal_fd);
     scanner_deinit(&rv->scanner);
+    edits_free(rv->edits);
     pthread_cond_destroy(&rv->watch_wake);
     pthread_cond_destroy(&rv->changed);
     pthread_mutex_destroy(&rv->watch_mutex);
@@ -539,8 +546,10 @@ int receive_run(const struct replica_settings *settings)
         return receive_refuse(&err);
     }
     init(rv);
+    rv->edits = edits_new();
     int rc = open_disk(rv, settings, &err);
     if (rc != 0) {
+        edits_free(rv->edits);
         buf_deinit(&rv->first);
         free(rv);
         return receive_refuse(&err);

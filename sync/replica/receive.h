@@ -13,6 +13,7 @@
 #include "sync/index/index.h"
 #include "sync/receiver/receiver.h"
 #include "sync/replica/disk/disk.h"
+#include "sync/replica/edits.h"
 #include "sync/replica/replica.h"
 #include "sync/replica/scanner.h"
 
@@ -23,6 +24,8 @@ struct receive {
     struct receiver *core;
     struct index *index;
     struct scanner scanner;
+    struct edits *edits; /* NULL: nothing is watched */
+    atomic_uint_fast64_t commits_begun, commits_done;
     struct buf first; /* the input that was read before (first.h) */
 
     pthread_mutex_t out_mutex;      /* one frame at a time to stdout */

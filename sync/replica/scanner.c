@@ -30,7 +30,7 @@ enum {
     PERMS_EVERY_S = 3,  /* looks whether what was left may have its modes */
 };
 
-enum job_kind { JOB_SCAN, JOB_NAMES };
+enum job_kind { JOB_SCAN, JOB_NAMES, JOB_EDITS };
 
 struct scanner_job {
     enum job_kind kind;
@@ -39,12 +39,14 @@ struct scanner_job {
     unsigned how;         /* WIRE_SCAN_* */
     struct digest *names; /* sorted; owned */
     size_t n;
+    struct edits_job *edits; /* owned */
     struct scanner_job *next;
 };
 
 static void job_free(struct scanner_job *job)
 {
     free(job->names);
+    edits_job_free(job->edits);
     free(job);
 }
 
@@ -131,8 +133,8 @@ static int keep_in_view(void *arg, const struct index_entry *was,
 /* A value from before is told by its ctime while what the primary undoes is
  * kept aside (trash_link()): then keys stay as they are, and have their turn
  * later. */
-static void perms_begin(const struct receive *rv, unsigned how,
-                        struct perms_pass *d, struct scan_options *opt)
+void scanner_perms_begin(const struct receive *rv, unsigned how,
+                         struct perms_pass *d, struct scan_options *opt)
 {
     d->modes = rv->disk.modes;
     d->count_only = (how & WIRE_SCAN_VIEW) != 0 && (how & WIRE_SCAN_PERMS) == 0;
@@ -154,8 +156,8 @@ static void say_unset(const struct perms_pass *d)
         d->is_table ? "" : QUOTED(d->key, d->key_len), why);
 }
 
-static void perms_end(struct receive *rv, uint64_t id,
-                      const struct perms_pass *d)
+void scanner_perms_end(struct receive *rv, uint64_t id,
+                       const struct perms_pass *d)
 {
     struct scanner *s = &rv->scanner;
     struct wire_modes m = {.id = id,
@@ -174,6 +176,7 @@ static void perms_end(struct receive *rv, uint64_t id,
         say_unset(d);
     }
     s->perms_due = d->held > 0;
+    s->modes_unset = d->unset > 0;
     s->young = s->young || d->set > 0;
     receiver_modes(rv->core, &m);
 }
@@ -194,11 +197,11 @@ static int perms_held(struct receive *rv, struct err *err)
     struct scan_options opt = {
         .scan = ++s->last_scan, .stop = &s->stop_scan, .view = see_nothing};
 
-    perms_begin(rv, 0, &d, &opt);
+    scanner_perms_begin(rv, 0, &d, &opt);
     int rc =
         scan_run(&rv->disk.meta.db, rv->index, &opt, NULL, NULL, &result, err);
     if (rc == 0) {
-        perms_end(rv, 0, &d);
+        scanner_perms_end(rv, 0, &d);
     }
     return rc;
 }
@@ -283,6 +286,15 @@ static int answer_scan(struct receive *rv, const struct scanner_job *job,
     return receiver_scanned(rv->core, job->id, &ready, err);
 }
 
+/* The index has its key, and takes what is found. */
+static void begin_edits(const struct receive *rv, bool takes)
+{
+    edits_indexed(rv->edits);
+    if (takes) {
+        edits_scanned(rv->edits);
+    }
+}
+
 static int run_scan(struct receive *rv, const struct scanner_job *job,
                     struct err *err)
 {
@@ -294,6 +306,8 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
         .stop = &s->stop_scan,
         .keys_done = &s->keys_done,
         .unread = report_unread,
+        .dir = edits_dir,
+        .dir_arg = rv->edits,
     };
     struct scan_run run = {.rv = rv, .id = job->id};
     struct perms_pass perms = {.set = 0};
@@ -306,7 +320,8 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
             return err_set(err, ERR_NOMEM, 0, "no memory for a scan");
         }
     }
-    perms_begin(rv, job->how, &perms, &opt);
+    scanner_perms_begin(rv, job->how, &perms, &opt);
+    begin_edits(rv, opt.view == NULL);
     set_busy(rv, true, true, 0);
     int rc = take_over_prior(rv, err);
     if (rc == 0) {
@@ -315,7 +330,7 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
     }
     set_busy(rv, false, false, result.counts.keys);
     if (rc == 0) {
-        perms_end(rv, job->id, &perms);
+        scanner_perms_end(rv, job->id, &perms);
         return answer_scan(rv, job, &result, run.view, err);
     }
     view_free(run.view);
@@ -425,6 +440,17 @@ static int run_names(struct receive *rv, const struct scanner_job *job,
     }
     buf_deinit(&run->text);
     free(run);
+    return rc;
+}
+
+/* --- edits by others ----------------------------------------------------- */
+
+static int run_edits(struct receive *rv, const struct scanner_job *job,
+                     struct err *err)
+{
+    set_busy(rv, true, true, 0);
+    int rc = edits_run(rv, job->edits, err);
+    set_busy(rv, false, false, 0);
     return rc;
 }
 
@@ -544,8 +570,9 @@ static int work(struct receive *rv, struct scanner_job *job, struct err *err)
     int rc = 0;
 
     if (job != NULL) {
-        rc = job->kind == JOB_SCAN ? run_scan(rv, job, err)
-                                   : run_names(rv, job, err);
+        rc = job->kind == JOB_SCAN    ? run_scan(rv, job, err)
+             : job->kind == JOB_NAMES ? run_names(rv, job, err)
+                                      : run_edits(rv, job, err);
         job_done(&rv->scanner, job);
     } else if (rv->scanner.perms_due &&
                atomic_load(&rv->disk.undo_since_ns) == 0) {
@@ -640,6 +667,19 @@ void scanner_names(struct scanner *s, struct receive *rv, uint64_t id,
     job->names = names;
 
     job->n = n;
+    add_job(s, job);
+}
+
+void scanner_edits(struct scanner *s, struct receive *rv,
+                   struct edits_job *edits)
+{
+    struct scanner_job *job = job_new(rv, JOB_EDITS, 0);
+
+    if (job == NULL) {
+        edits_job_free(edits);
+        return;
+    }
+    job->edits = edits;
     add_job(s, job);
 }
 

@@ -20,6 +20,9 @@
 
 struct receive;
 struct scanner_job;
+struct edits_job;
+struct perms_pass;
+struct scan_options;
 
 struct scanner {
     pthread_t thread;
@@ -39,6 +42,7 @@ struct scanner {
         ident;              /* its boot is set before the sandbox is entered */
     uint64_t saved_changes; /* disk's counter at the last save */
     bool perms_due;         /* modes were left until nothing is undone */
+    bool modes_unset;       /* told of some that could not be set */
     bool young;             /* ctimes are: not the time to save them */
     struct index *prior;    /* what was saved under another key, or NULL */
 };
@@ -60,6 +64,15 @@ void scanner_scan(struct scanner *s, struct receive *rv, uint64_t id,
                   unsigned how);
 void scanner_names(struct scanner *s, struct receive *rv, uint64_t id,
                    struct digest *names, size_t n); /* takes names (malloc) */
+/* A scan sets owners, groups and modes (`how`: WIRE_SCAN_*), and tells of it
+ * afterwards.  Scanner's thread. */
+void scanner_perms_begin(const struct receive *rv, unsigned how,
+                         struct perms_pass *d, struct scan_options *opt);
+void scanner_perms_end(struct receive *rv, uint64_t id,
+                       const struct perms_pass *d);
+/* Takes the job, which nobody asked for: it is given to edits_run(). */
+void scanner_edits(struct scanner *s, struct receive *rv,
+                   struct edits_job *edits);
 /* Nobody waits for that scan, or search for names, any more: it ends soon, and
  * is answered as what was not done. */
 void scanner_give_up(struct scanner *s, bool names, uint64_t id);

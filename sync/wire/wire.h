@@ -63,8 +63,12 @@ enum {
     /* What a scan set and could not set of owners, groups and modes is told
      * with MODES. */
     WIRE_FEATURE_MODES = 8,
+    /* What the receiver notices of edits made on its host is told with EDITED.
+     */
+    WIRE_FEATURE_EDITS = 16,
     WIRE_FEATURES_ALL = WIRE_FEATURE_KEEP | WIRE_FEATURE_VIEW |
-                        WIRE_FEATURE_NEWEST | WIRE_FEATURE_MODES,
+                        WIRE_FEATURE_NEWEST | WIRE_FEATURE_MODES |
+                        WIRE_FEATURE_EDITS,
 };
 
 /* Every frame: its name and its number; below 32 the agent sends it, from 32 on
@@ -101,7 +105,8 @@ enum {
     X(NAMES, 41)   /* part of the answer to RESOLVE */                         \
     X(NOTICE, 42)  /* text for the agent's log */                              \
     X(UNREAD, 43)  /* a scan could not read this key or table */               \
-    X(MODES, 44)   /* owners, groups and modes that a scan met */
+    X(MODES, 44)   /* owners, groups and modes that a scan met */              \
+    X(EDITED, 45)  /* changed on the replica, not by the agent */
 
 #define WIRE_FRAME_NUMBER(name, number) WIRE_##name = number,
 enum wire_type { WIRE_FRAMES(WIRE_FRAME_NUMBER) };
@@ -251,6 +256,23 @@ struct wire_unread {
     char scratch[TABLE_MAX_BYTES];
 };
 
+/* What was done by hand; the receiver's index has it already. */
+enum wire_edit {
+    WIRE_EDIT_CHANGED = 0, /* has another value, or is something else */
+    WIRE_EDIT_ADDED,
+    WIRE_EDIT_REMOVED,
+    WIRE_EDIT_UNREAD,  /* cannot be read any more */
+    WIRE_EDIT_UNNAMED, /* the names are not known */
+};
+struct wire_edited {
+    uint64_t count; /* keys and tables, such as: */
+    uint8_t how;    /* enum wire_edit */
+    uint8_t is_table;
+    struct bytes table;
+    struct bytes key;
+    char scratch[TABLE_MAX_BYTES];
+};
+
 /* node < 256: the 256 bucket digests below it; WIRE_TREE_TOP: the 256 nodes. */
 enum { WIRE_TREE_TOP = 0xffff };
 struct wire_tree {
@@ -355,6 +377,7 @@ void wire_put_blocked(struct buf *out, const struct wire_blocked *m);
 void wire_put_notice(struct buf *out, const char *text);
 void wire_put_unread(struct buf *out, const struct wire_unread *m);
 void wire_put_modes(struct buf *out, const struct wire_modes *m);
+void wire_put_edited(struct buf *out, const struct wire_edited *m);
 void wire_put_error(struct buf *out, const struct wire_error *m);
 void wire_put_bye(struct buf *out);
 
@@ -438,6 +461,8 @@ int wire_get_unread(struct bytes b, struct wire_unread *m,
                     struct err *err) MUSTCHECK;
 int wire_get_modes(struct bytes b, struct wire_modes *m,
                    struct err *err) MUSTCHECK;
+int wire_get_edited(struct bytes b, struct wire_edited *m,
+                    struct err *err) MUSTCHECK;
 int wire_get_notice(struct bytes b, struct bytes *text,
                     struct err *err) MUSTCHECK;
 int wire_get_error(struct bytes b, struct wire_error *m,

@@ -561,6 +561,21 @@ int wire_get_modes(struct bytes b, struct wire_modes *m, struct err *err)
     return get_end(&g);
 }
 
+int wire_get_edited(struct bytes b, struct wire_edited *m, struct err *err)
+{
+    struct get g = get_of(WIRE_EDITED, b, err);
+
+    m->count = cur_u64(&g.c);
+    m->how = cur_u8(&g.c);
+    if (m->how > WIRE_EDIT_UNNAMED) {
+        wrong(&g, "an unknown kind of edit");
+    }
+    m->is_table = get_flag(&g);
+    m->table = get_table(&g, m->scratch);
+    m->key = m->is_table ? bytes_of(NULL, 0) : get_key(&g);
+    return get_end(&g);
+}
+
 int wire_get_notice(struct bytes b, struct bytes *text, struct err *err)
 {
     struct get g = get_of(WIRE_NOTICE, b, err);

@@ -441,6 +441,20 @@ void wire_put_modes(struct buf *out, const struct wire_modes *m)
     frame_end(out, start);
 }
 
+void wire_put_edited(struct buf *out, const struct wire_edited *m)
+{
+    size_t start = frame_begin(out, WIRE_EDITED);
+
+    buf_u64(out, m->count);
+    buf_u8(out, m->how);
+    buf_u8(out, m->is_table);
+    put_table(out, m->table);
+    if (!m->is_table) {
+        put_key(out, m->key);
+    }
+    frame_end(out, start);
+}
+
 void wire_put_notice(struct buf *out, const char *text)
 {
     size_t start = frame_begin(out, WIRE_NOTICE);

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -99,6 +100,7 @@ static int setup(void **state)
     scene.victim = start_victim();
     scene.terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     scene.pipe_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    scene.inotify = inotify_init1(IN_CLOEXEC);
     abi = syscall(444 /* landlock_create_ruleset */, NULL, (size_t)0, 1);
     abi = abi < 0 ? 0 : abi;
     return 0;

@@ -319,6 +319,12 @@ static int watch_outside(const struct scene *s)
     return fd < 0 ? REFUSED : judge(inotify_add_watch(fd, s->outside, IN_OPEN));
 }
 
+/* With the descriptor that the receiver has. */
+static int watch_readers_outside(const struct scene *s)
+{
+    return judge(inotify_add_watch(s->inotify, s->outside, IN_OPEN));
+}
+
 static int size_of_disks(const struct scene *s)
 {
     struct statfs fs;
@@ -929,6 +935,7 @@ const struct try tries[] = {
     MAYBE(list_attributes_outside, FILTER),
     T(read_a_link, FILTER_LAST),
     T(watch_outside, FILTER),
+    T(watch_readers_outside, FILTER),
     T(size_of_disks, FILTER),
     MAYBE(open_by_handle, LANDLOCK | FILTER),
     T(read_passwd, LANDLOCK),

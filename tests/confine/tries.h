@@ -16,6 +16,7 @@ struct scene {
     pid_t victim; /* another process of the same user */
     int terminal; /* a pseudo terminal, or -1 */
     int pipe_fd;  /* can be written to */
+    int inotify;  /* as the receiver has one */
 };
 
 /* What alone is enough to refuse it. */

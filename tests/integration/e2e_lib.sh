@@ -197,6 +197,15 @@ add_replica() {
         [ -z "${REPLICA_EXTRA:-}" ] || echo "$REPLICA_EXTRA"
     } >>"$conf"
 }
+# The same, with a receiver that has no inotify: what is done to the replica by
+# hand is not noticed before somebody looks.
+unwatched="env LD_PRELOAD=$E2E_BIN/no_inotify.so ASAN_OPTIONS=verify_asan_link_order=0"
+add_unwatched() {
+    receive=$DROVER_REPLICA
+    DROVER_REPLICA="$unwatched $receive"
+    add_replica "$@"
+    DROVER_REPLICA=$receive
+}
 
 # start_agent [NAME]: its pid to $agent_pid.
 start_agent() {

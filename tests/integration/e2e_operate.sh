@@ -58,8 +58,8 @@ edited() {
     write fill "$P/t.tbl" 0 300 200
     write fill "$P" 0 50 200
     begin_config
-    add_replica r1
-    add_replica r2
+    add_unwatched r1
+    add_unwatched r2
     start_agent
     must_be r1 streaming
     proven r1 r2

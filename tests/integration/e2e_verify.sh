@@ -101,7 +101,7 @@ edited() {
     table t.tbl
     write fill "$P/t.tbl" 0 20 100
     begin_config
-    add_replica r1
+    add_unwatched r1
     start_agent
     must_be r1 streaming
     proven r1
@@ -180,7 +180,7 @@ modes() {
     mkdir "$W/r1"
     chown 65534:65534 "$W/r1"
     begin_config
-    printf '[replica r1]\ncommand = %s %s receive %s\n' "$as" "$DROVER_REPLICA" "$W/r1" >>"$conf"
+    printf '[replica r1]\ncommand = %s %s receive %s\n' "$as" "$unwatched $DROVER_REPLICA" "$W/r1" >>"$conf"
     start_agent
     must_be r1 streaming
     proven r1

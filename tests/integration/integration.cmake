@@ -29,6 +29,12 @@ target_sources(e2e_writer PRIVATE ${e2e_support}/e2e_value.c
                ${e2e_support}/e2e_calls.c)
 target_link_libraries(e2e_writer PRIVATE PkgConfig::XXHASH)
 
+# Preloaded into receivers.
+add_library(no_inotify MODULE ${e2e_support}/no_inotify.c)
+target_link_libraries(no_inotify PRIVATE drover_flags)
+set_target_properties(no_inotify PROPERTIES PREFIX "" SUFFIX ".so"
+  LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/e2e)
+
 # A sanitized agent is slower and larger.
 set(e2e_seconds 150)
 set(e2e_environment
@@ -88,6 +94,7 @@ drover_e2e(faults LINKS ssh SCENARIOS small_buffers)
 drover_e2e(remedies LINKS ssh SCENARIOS hardened refusing forced logins sleeping)
 drover_e2e(remedies LINKS exec ONCE SCENARIOS every_number targets database copied)
 drover_e2e(truth LINKS exec SCENARIOS refused denied behind away flapping)
+drover_e2e(edits LINKS exec SCENARIOS values tables others quiet paused unwatched)
 drover_e2e(hot LINKS exec SCENARIOS appended never_still)
 drover_e2e(hot LINKS exec ONCE SCENARIOS replaced sparse touched)
 drover_e2e(guard LINKS exec ssh SCENARIOS two_agents root_lost brake brake_live)

@@ -228,6 +228,8 @@ struct replica {
     bool hung;        /* it answers, but commits nothing */
     bool refuses;     /* its disk does, for long */
     unsigned slow;    /* percent of its turns it misses */
+    int edit;         /* the receiver is to notice it then, ... */
+    int64_t edit_us;  /* ... 0: nothing */
     struct wire_in tap_up, tap_down;
     struct sent *sents;
     size_t sents_count, sents_cap;

@@ -130,6 +130,7 @@ static void end_receiver(struct replica *r)
     r->receiver = NULL;
     r->eof_us = 0;
     r->commit_us = -1;
+    r->edit_us = 0; /* the next one's first scan finds it */
     r->store->scan_wanted = r->store->names_wanted = false;
     free(r->store->names);
     r->store->names = NULL;
@@ -325,6 +326,22 @@ static bool tick(struct sim *s, struct replica *r)
     return true;
 }
 
+/* The receiver notices what was done by hand. */
+static int notice(struct sim *s, struct replica *r, struct err *err)
+{
+    const struct item *it = &s->world->items[r->edit];
+    struct wire_edited m = {
+        .count = 1,
+        .table = bytes_of(it->table_name, strlen(it->table_name)),
+        .key = bytes_of(it->key, strlen(it->key))};
+
+    sim_note(s, "receiver %d: notices an edit of %s", r->number,
+             world_name(it));
+    r->edit_us = 0;
+    memstore_scan(r->store, r->index);
+    return receiver_edited(r->receiver, 1, &m, err);
+}
+
 static bool answer(struct sim *s, struct replica *r)
 {
     struct err err;
@@ -345,6 +362,8 @@ static bool answer(struct sim *s, struct replica *r)
     } else if (r->store->names_wanted) {
         rc = memstore_names_answer(r->store, r->receiver,
                                    1 + (size_t)sim_below(s, 20), &err);
+    } else if (r->edit_us != 0 && r->edit_us <= s->now_us) {
+        rc = notice(s, r, &err);
     } else {
         return false;
     }
@@ -464,6 +483,11 @@ void replica_edit(struct sim *s, struct replica *r)
     r->seen[i].planted = r->seen[i].edited = true;
     r->seen[i].edits++;
     r->seen[i].stat = (struct vstat){0, 0, 0};
+    /* Every second one is noticed, within seconds. */
+    if (r->receiver != NULL && s->now_us % 2 == 0) {
+        r->edit = i;
+        r->edit_us = s->now_us + 1 + s->now_us % 3000000;
+    }
 }
 
 void replica_lock(struct sim *s, struct replica *r)

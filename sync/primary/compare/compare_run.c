@@ -136,6 +136,7 @@ static void begin(struct primary *p, struct compare *c)
 
     adopt_stalled(p, r);
     c->due_generation = r->due.generation;
+    c->edits = r->differs.heard;
     c->uncompared.max = c->opt.names_max > 0 ? c->opt.names_max : 1;
     c->view = false;
     c->busy = 0;
@@ -230,7 +231,8 @@ static void maybe_own(struct primary *p, struct repl *r)
     bool edited = differs_due(p, r);
     const struct compare_options o = {
         .mode = COMPARE_REPAIR,
-        .scan = edited || r->compares.fails >= IN_VAIN,
+        .scan = (edited && r->differs.depth > DIFFERS_RECORDED) ||
+                r->compares.fails >= IN_VAIN,
         .content = edited && r->differs.depth == DIFFERS_CONTENT,
         .names_max = r->undone.suspect ? UNDONE_NAMES_MAX : 20};
     bool now = edited || r->due.now ||

@@ -14,6 +14,8 @@
 enum {
     REPAIR_MS = 5000, /* after it was found: an operator may pause before */
     AGAIN_MS = 60000, /* after a repair that could not look at everything */
+    EDITS_QUICK = 16, /* so many repairs of edits come as soon, ... */
+    EDITS_SLOW_MS = 60000, /* ... then one in such a time */
 };
 
 static enum differs_depth depth_of(const struct compare *c)
@@ -54,8 +56,9 @@ static void found(struct primary *p, struct repl *r, const struct compare *c)
     struct differs *d = &r->differs;
 
     if (d->count == 0) {
-        *d = (struct differs){.since_ms = p->now_ms};
+        d->since_ms = p->now_ms;
     }
+    d->by_hand = false;
     d->count = count_of(&c->result);
     d->depth = depth_of(c) > d->depth ? depth_of(c) : d->depth;
     name_example(d, c);
@@ -72,8 +75,88 @@ static void found(struct primary *p, struct repl *r, const struct compare *c)
 
 static void clear(struct differs *d)
 {
-    *d = (struct differs){.count = 0};
+    *d = (struct differs){
+        .edits = d->edits, .edit_ms = d->edit_ms, .heard = d->heard};
 }
+
+/* --- edits ------------------------------------------------------------------
+ */
+
+static int64_t edit_wait_ms(struct differs *d, int64_t now_ms)
+{
+    int64_t back = (now_ms - d->edit_ms) / EDITS_SLOW_MS;
+
+    if (back >= d->edits) {
+        d->edits = 0;
+        d->edit_ms = now_ms;
+    } else {
+        d->edits -= (unsigned)back;
+        d->edit_ms += back * EDITS_SLOW_MS;
+    }
+    if (d->edits >= EDITS_QUICK) {
+        return EDITS_SLOW_MS;
+    }
+    d->edits++;
+    return REPAIR_MS;
+}
+
+static void name_edit(struct differs *d, const struct wire_edited *m)
+{
+    static const char *const HOW[] = {[WIRE_EDIT_CHANGED] = "was changed there",
+                                      [WIRE_EDIT_ADDED] = "was added there",
+                                      [WIRE_EDIT_REMOVED] = "was removed there",
+                                      [WIRE_EDIT_UNREAD] =
+                                          "cannot be read there any more"};
+
+    if (m->how != WIRE_EDIT_UNNAMED) {
+        (void)snprintf(d->example, sizeof d->example, "table %s%s%s %s",
+                       QUOTED_TABLE((const char *)m->table.p, m->table.len),
+                       m->is_table ? "" : " key ",
+                       m->is_table ? "" : QUOTED(m->key.p, m->key.len),
+                       HOW[m->how]);
+    }
+}
+
+/* What is known already has its time, and its log line: a receiver may say
+ * this at any rate. */
+void differs_edited(struct primary *p, struct repl *r,
+                    const struct wire_edited *m)
+{
+    struct differs *d = &r->differs;
+    bool waits = d->repair_ms != 0;
+
+    if (m->count == 0) {
+        return;
+    }
+    d->heard++;
+    r->heartbeat.ping_tail = 0; /* its answer may have been made before */
+    if (d->count == 0) {
+        d->since_ms = p->now_ms;
+        d->by_hand = true;
+    }
+    d->count += d->count < UINT64_MAX - m->count ? m->count : 0;
+    if (d->example[0] == '\0') {
+        name_edit(d, m);
+    }
+    if (waits) {
+        return;
+    }
+    int64_t wait_ms = edit_wait_ms(d, p->now_ms);
+    d->repair_ms = p->now_ms + wait_ms;
+    primary_log(p, r->id, 4, DR_DIFFERENT,
+                "changed on the replica, not by the primary: %s; repaired in "
+                "%lld s unless it is paused",
+                d->example[0] != '\0' ? d->example : "names are not known",
+                (long long)(wait_ms / 1000));
+}
+
+bool differs_waits(const struct repl *r)
+{
+    return r->differs.by_hand && r->differs.repair_ms != 0;
+}
+
+/* --- comparisons ------------------------------------------------------------
+ */
 
 void differs_compared(struct primary *p, struct repl *r,
                       const struct compare *c)
@@ -84,7 +167,9 @@ void differs_compared(struct primary *p, struct repl *r,
     if (!compare_repairs(c) && count_of(&c->result) > 0) {
         found(p, r, c);
     } else if (looked && c->result.unread == 0 && c->result.left == 0) {
-        clear(d);
+        if (c->edits == d->heard) { /* else there was one meanwhile */
+            clear(d);
+        }
     } else if (looked && compare_repairs(c) && d->count > 0 &&
                d->depth > DIFFERS_RECORDED) {
         /* The key in question may be among those. */
@@ -97,7 +182,7 @@ void differs_again(const struct primary *p, struct repl *r,
 {
     struct differs *d = &r->differs;
 
-    if (compare_repairs(c) && c->opt.scan && d->count > 0 &&
+    if (compare_repairs(c) && (c->opt.scan || d->by_hand) && d->count > 0 &&
         d->repair_ms == 0) {
         d->repair_ms = p->now_ms + REPAIR_MS;
     }
@@ -145,6 +230,13 @@ bool differs_describe(const struct primary *p, const struct repl *r,
                       "it differs from the primary after %u comparisons that "
                       "repaired what they found",
                       r->compares.fails);
+    } else if (d->by_hand) {
+        (void)err_set(err, ERR_CORRUPT, 0,
+                      "changed on the replica, not by the primary: %llu edit%s "
+                      "of keys or tables, the first %lld s ago%s%s",
+                      (unsigned long long)d->count, d->count == 1 ? "" : "s",
+                      (long long)((p->now_ms - d->since_ms) / 1000),
+                      d->example[0] != '\0' ? ", such as: " : "", d->example);
     } else {
         (void)err_set(
             err, ERR_CORRUPT, 0,

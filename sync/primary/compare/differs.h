@@ -11,6 +11,11 @@
  *
  * What was found by a look at the replica's disk is not in its index, so
  * digests that are equal prove nothing about it.
+ *
+ * A receiver also tells of edits as it notices them (EDITED); these are in its
+ * index, so a comparison of what both ends remember repairs them, and equal
+ * digests end the state.  Who edits over and over has it repaired ever more
+ * seldom: a comparison costs the primary a walk.
  */
 #pragma once
 
@@ -18,6 +23,7 @@
 #include <stdint.h>
 
 #include "store/base/err.h"
+#include "sync/wire/wire.h"
 
 struct compare;
 struct primary;
@@ -34,10 +40,14 @@ enum { DIFFERS_NAME_BYTES = 256 };
 
 struct differs {
     uint64_t count; /* keys and tables, 0: none are known */
+    bool by_hand;   /* ... and the receiver saw them being changed */
     int64_t since_ms;
     enum differs_depth depth;
     int64_t repair_ms; /* then the replica scans and is repaired; 0: not */
     char example[DIFFERS_NAME_BYTES]; /* "": it has no name */
+    unsigned edits;                   /* repairs of edits lately ... */
+    int64_t edit_ms; /* ... of which one is forgotten each minute from here */
+    uint64_t heard;  /* words of the receiver */
 };
 
 /* A comparison has ended, and did not fail. */
@@ -46,6 +56,11 @@ void differs_compared(struct primary *p, struct repl *r,
 /* A comparison that was to repair what was found came to no end. */
 void differs_again(const struct primary *p, struct repl *r,
                    const struct compare *c);
+/* The receiver's word. */
+void differs_edited(struct primary *p, struct repl *r,
+                    const struct wire_edited *m);
+/* Digests that differ have their reason, and their repair its time. */
+bool differs_waits(const struct repl *r);
 /* Digests of both ends are equal, with nothing on its way. */
 void differs_equal(struct repl *r);
 /* A session begins: its receiver has scanned, so its digests tell of all that a

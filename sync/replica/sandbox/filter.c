@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -98,6 +99,7 @@ static const int ALLOWED[] = {
     SYS_gettimeofday,
     SYS_restart_syscall,
     SYS_eventfd2,
+    SYS_inotify_rm_watch,
     /* memory */
     SYS_munmap,
     SYS_mremap,
@@ -145,6 +147,12 @@ enum {
                  CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID,
 };
 
+/* The mask of sync/replica/edits/edit_watch.c. */
+enum {
+    EDITS = IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_MOVED_FROM |
+            IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ONLYDIR | IN_EXCL_UNLINK,
+};
+
 static const struct checked CHECKED[] = {
     /* No memory from which new instructions could be run. */
     {SYS_mmap, 2, PROT_EXEC, 0},
@@ -161,6 +169,8 @@ static const struct checked CHECKED[] = {
     /* Limits may be read. */
     {SYS_prlimit64, 2, UINT64_MAX, 0},
     {SYS_prctl, 0, UINT32_MAX, PR_SET_NAME},
+    /* What changes in a directory, and not who reads there. */
+    {SYS_inotify_add_watch, 2, UINT32_MAX, EDITS},
     {SYS_fcntl, 1, UINT32_MAX, F_GETFD},
     {SYS_fcntl, 1, UINT32_MAX, F_SETFD},
     {SYS_fcntl, 1, UINT32_MAX, F_GETFL},

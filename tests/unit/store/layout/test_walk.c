@@ -371,6 +371,35 @@ static void another_database_in_a_known_tables_place_is_incomplete(void **state)
     assert_string_equal((char *)s.text.data, "+ - !a ");
     assert_int_equal(c.incomplete, 1);
     assert_int_equal(c.others, 2);
+    assert_int_equal(walk_below(&db, "a", 1, true, &ops, &s, &c, &f->err),
+                     ERR_NOTTABLE);
+    buf_deinit(&s.text);
+    db_close(&db);
+}
+
+static void walk_below_begins_at_a_table_or_plain_directory(void **state)
+{
+    struct fixture *f = *state;
+    struct story s = {.text = BUF_NULL};
+    struct walk_counts c;
+    struct db db;
+
+    make_dir(f, "p");
+    make_dir(f, "p/t.tbl");
+    put_text(f->fd, "p/t.tbl/k.kv", "");
+    make_dir(f, "p/t.tbl/u.tbl");
+    make_dir(f, "other.tbl");
+    assert_int_equal(db_open(&db, f->path, false, &f->err), 0);
+    assert_int_equal(walk_below(&db, "p/t", 3, true, &OPS, &s, &c, &f->err), 0);
+    assert_int_equal(walk_below(&db, "p", 1, false, &OPS, &s, &c, &f->err), 0);
+    buf_u8(&s.text, 0);
+    assert_string_equal((char *)s.text.data,
+                        "+p/t k -p/t +p/t.tbl/u -p/t.tbl/u "
+                        "(p) +p/t k -p/t +p/t.tbl/u -p/t.tbl/u ");
+    assert_int_equal(walk_below(&db, "no", 2, true, &OPS, &s, &c, &f->err),
+                     ERR_NOTFOUND);
+    assert_int_equal(walk_below(&db, "..", 2, false, &OPS, &s, &c, &f->err),
+                     ERR_BADTABLE);
     buf_deinit(&s.text);
     db_close(&db);
 }
@@ -390,6 +419,7 @@ int main(void)
         FIXTURE_TEST(what_is_in_a_known_tables_place_is_incomplete),
         FIXTURE_TEST(another_database_below_is_not_entered),
         FIXTURE_TEST(another_database_in_a_known_tables_place_is_incomplete),
+        FIXTURE_TEST(walk_below_begins_at_a_table_or_plain_directory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1005,6 +1005,161 @@ static void names_of_a_lost_root_are_not_complete(void **state)
     assert_false(complete);
 }
 
+/* --- one name ------------------------------------------------------------ */
+
+static void one(struct world *w, const char *table, const char *key)
+{
+    struct scan_name at = {.table = table,
+                           .table_len = strlen(table),
+                           .key = key,
+                           .key_len = key != NULL ? strlen(key) : 0};
+
+    at.name = key != NULL
+                  ? index_name_key(&plain_key, at.table, at.table_len, at.key,
+                                   at.key_len)
+                  : index_name_table(&plain_key, at.table, at.table_len);
+    w->rc = scan_one(&w->db, w->ix, &w->opt, &at, &w->result, &w->f.err);
+    assert_int_equal(w->rc, 0);
+}
+
+static bool known(struct world *w, const char *key, bool written)
+{
+    struct scan_name at = {
+        .table = "t", .table_len = 1, .key = key, .key_len = strlen(key)};
+    struct vstat now;
+
+    at.name = index_name_key(&plain_key, "t", 1, key, at.key_len);
+    return scan_is_known(&w->db, w->ix, &at, written, &now);
+}
+
+static void one_key_is_settled_alone(void **state)
+{
+    struct world *w = *state;
+
+    make_table(w, "t.tbl");
+    put_text(w->f.fd, "t.tbl/a.kv", "1");
+    put_text(w->f.fd, "t.tbl/b.kv", "1");
+    time_passes();
+    scan(w);
+    assert_true(known(w, "a", false) && known(w, "absent", false));
+    put_text(w->f.fd, "t.tbl/a.kv", "another");
+    put_text(w->f.fd, "t.tbl/b.kv", "another");
+    assert_false(known(w, "a", false));
+    one(w, "t", "a");
+    assert_int_equal(w->result.changed, 1);
+    assert_value(w, "t", "a", "another");
+    assert_value(w, "t", "b", "1");
+    one(w, "t", "a");
+    assert_int_equal(w->result.changed + w->result.vanished, 0);
+    assert_int_equal(unlinkat(w->f.fd, "t.tbl/a.kv", 0), 0);
+    assert_false(known(w, "a", false));
+    one(w, "t", "a");
+    assert_int_equal(w->result.vanished, 1);
+    assert_false(has(w, "t", "a"));
+    one(w, "t", "a");
+    assert_int_equal(w->result.vanished, 0);
+}
+
+/* A write in the same tick of the clock leaves the stat as it is. */
+static void a_young_stat_proves_nothing_of_what_was_written(void **state)
+{
+    struct world *w = *state;
+
+    make_table(w, "t.tbl");
+    put_text(w->f.fd, "t.tbl/a.kv", "1");
+    time_passes();
+    scan(w);
+    assert_true(known(w, "a", true));
+    time_offset_ns = 0;
+    assert_true(known(w, "a", false));
+    assert_false(known(w, "a", true));
+}
+
+static void what_is_no_value_any_more_has_no_entry(void **state)
+{
+    struct world *w = *state;
+
+    make_table(w, "t.tbl");
+    put_text(w->f.fd, "t.tbl/a.kv", "1");
+    put_text(w->f.fd, "t.tbl/b.kv", "1");
+    time_passes();
+    scan(w);
+    assert_int_equal(unlinkat(w->f.fd, "t.tbl/a.kv", 0), 0);
+    assert_int_equal(symlinkat("b.kv", w->f.fd, "t.tbl/a.kv"), 0);
+    assert_int_equal(unlinkat(w->f.fd, "t.tbl/b.kv", 0), 0);
+    make_table(w, "t.tbl/b.kv");
+    one(w, "t", "a");
+    one(w, "t", "b");
+    assert_false(has(w, "t", "a") || has(w, "t", "b"));
+    assert_true(known(w, "a", false) && known(w, "b", false));
+}
+
+static void a_table_alone_comes_and_goes(void **state)
+{
+    struct world *w = *state;
+
+    scan(w);
+    make_table(w, "t.tbl");
+    put_text(w->f.fd, "t.tbl/a.kv", "1");
+    one(w, "t", NULL);
+    assert_int_equal(w->result.changed, 1);
+    assert_int_equal(index_tables(w->ix), 2);
+    assert_false(has(w, "t", "a"));
+    assert_int_equal(renameat(w->f.fd, "t.tbl", w->f.fd, "away"), 0);
+    one(w, "t", NULL);
+    assert_int_equal(w->result.vanished, 1);
+    assert_int_equal(index_tables(w->ix), 1);
+}
+
+static void a_locked_key_is_busy_alone(void **state)
+{
+    struct world *w = *state;
+
+    make_table(w, "t.tbl");
+    put_text(w->f.fd, "t.tbl/a.kv", "1");
+    time_passes();
+    scan(w);
+    put_text(w->f.fd, "t.tbl/a.kv", "another");
+    int fd = openat(w->f.fd, "t.tbl/a.kv", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    one(w, "t", "a");
+    assert_int_equal(w->result.busy, 1);
+    assert_value(w, "t", "a", "1");
+    (void)close(fd);
+    one(w, "t", "a");
+    assert_value(w, "t", "a", "another");
+}
+
+static bool leave_all(void *arg, const char *table, size_t table_len,
+                      const char *key, size_t key_len)
+{
+    (void)arg, (void)table, (void)table_len, (void)key, (void)key_len;
+    return true;
+}
+
+/* They are told, not read, and not swept. */
+static void what_changed_may_be_left_unread(void **state)
+{
+    struct world *w = *state;
+
+    make_table(w, "t.tbl");
+    put_text(w->f.fd, "t.tbl/a.kv", "1");
+    time_passes();
+    scan(w);
+    put_text(w->f.fd, "t.tbl/a.kv", "another");
+    put_text(w->f.fd, "t.tbl/b.kv", "new");
+    make_table(w, "u.tbl");
+    w->opt.skip = leave_all;
+    w->opt.skip_changed = true;
+    scan(w);
+    assert_int_equal(w->rc, 0);
+    assert_int_equal(w->result.left, 2);
+    assert_int_equal(w->result.reread + w->result.vanished, 0);
+    assert_value(w, "t", "a", "1");
+    assert_false(has(w, "t", "b"));
+    assert_int_equal(index_tables(w->ix), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1036,6 +1191,12 @@ int main(void)
         WORLD_TEST(key_deleted_during_the_read_does_not_come_back),
         WORLD_TEST(key_put_while_the_scan_runs_is_not_swept),
         WORLD_TEST(a_key_that_is_new_may_be_left_unread),
+        WORLD_TEST(what_changed_may_be_left_unread),
+        WORLD_TEST(one_key_is_settled_alone),
+        WORLD_TEST(a_young_stat_proves_nothing_of_what_was_written),
+        WORLD_TEST(what_is_no_value_any_more_has_no_entry),
+        WORLD_TEST(a_table_alone_comes_and_goes),
+        WORLD_TEST(a_locked_key_is_busy_alone),
         WORLD_TEST(scans_beside_a_writer_leave_the_truth),
         WORLD_TEST(names_are_found_by_their_hashes),
         WORLD_TEST(names_of_a_lost_root_are_not_complete),

@@ -174,6 +174,112 @@ static void test_it_outlives_the_session(void **state)
     fx_free(f);
 }
 
+/* Somebody changes a key on the replica, and its receiver notices. */
+static void edit(struct fx *f, struct fx_peer *r, const char *key,
+                 const char *value)
+{
+    struct wire_edited m = {.count = 1,
+                            .how = WIRE_EDIT_CHANGED,
+                            .table = bytes_of("t", 1),
+                            .key = bytes_of(key, strlen(key))};
+    struct index_entry e = {
+        .name = index_name_key(&plain_key, "t", 1, key, strlen(key)),
+        .digest = digest_of(value, strlen(value)),
+        .stat = {.ino = 999, .ctime_ns = f->now_ms, .size = strlen(value)}};
+    struct err err;
+
+    memstore_edit(r->store, "t", key, value, strlen(value));
+    assert_int_equal(index_put(r->index, &e, &err), 0);
+    assert_int_equal(receiver_edited(r->receiver, 1, &m, &err), 0);
+    fx_pump(f);
+}
+
+static void test_an_edit_that_the_receiver_tells_is_repaired(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_put(f, "t", "a", "1");
+    struct fx_peer *r = fx_real_equal(f);
+    edit(f, r, "a", "2");
+    assert_differs(f, r,
+                   "changed on the replica, not by the primary: 1 edit of keys "
+                   "or tables, the first 0 s ago, such as: table t key a was "
+                   "changed there");
+    /* Long enough for an operator to pause it, however the digests differ. */
+    fx_beat(f, 4);
+    assert_string_equal(fx_there(r, "t", "a"), "2");
+    assert_differs(f, r, "table t key a");
+    fx_beat(f, 3);
+    assert_string_equal(fx_there(r, "t", "a"), "1");
+    assert_keeps_up(f, r);
+    fx_free(f);
+}
+
+/* Undone by its author: equal digests end it, and nothing is compared. */
+static void test_an_edit_that_is_taken_back_ends_it(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_put(f, "t", "a", "1");
+    struct fx_peer *r = fx_real_equal(f);
+    edit(f, r, "a", "2");
+    edit(f, r, "a", "1");
+    assert_differs(f, r, "2 edits");
+    fx_beat(f, 2);
+    assert_keeps_up(f, r);
+    fx_free(f);
+}
+
+/* One that comes while the repair of another is under way is not forgotten with
+ * that. */
+static void test_an_edit_beside_a_repair_has_its_own(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_put(f, "t", "a", "1");
+    fx_put(f, "t", "b", "1");
+    struct fx_peer *r = fx_real_equal(f);
+    edit(f, r, "a", "2");
+    r->hung = true;
+    fx_beat(f, 6);
+    edit(f, r, "b", "2");
+    r->hung = false;
+    fx_beat(f, 1);
+    assert_string_equal(fx_there(r, "t", "a"), "1");
+    assert_differs(f, r, "changed on the replica");
+    fx_beat(f, 8);
+    assert_string_equal(fx_there(r, "t", "b"), "1");
+    assert_keeps_up(f, r);
+    fx_free(f);
+}
+
+/* Over and over: the comparisons become few, the log lines too, and it is
+ * repaired in the end. */
+static void test_who_edits_all_the_time_costs_little(void **state)
+{
+    struct fx *f = fx_new();
+    char value[8];
+
+    (void)state;
+    fx_put(f, "t", "a", "1");
+    struct fx_peer *r = fx_real_equal(f);
+    unsigned walks = f->walks, logs = f->logs;
+    for (int i = 0; i < 1200; i++) {
+        (void)snprintf(value, sizeof value, "e%d", i);
+        edit(f, r, "a", value);
+        fx_beat(f, 1);
+    }
+    assert_in_range(f->walks - walks, 16, 16 + 1200 / 60 + 20);
+    assert_in_range(f->logs - logs, 16, 3 * (16 + 1200 / 60 + 20));
+    fx_beat(f, 70);
+    assert_string_equal(fx_there(r, "t", "a"), "1");
+    assert_keeps_up(f, r);
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +290,10 @@ int main(void)
         cmocka_unit_test(test_a_verify_that_finds_nothing_ends_it),
         cmocka_unit_test(test_what_both_ends_remember_ends_with_equal_digests),
         cmocka_unit_test(test_it_outlives_the_session),
+        cmocka_unit_test(test_an_edit_that_the_receiver_tells_is_repaired),
+        cmocka_unit_test(test_an_edit_that_is_taken_back_ends_it),
+        cmocka_unit_test(test_an_edit_beside_a_repair_has_its_own),
+        cmocka_unit_test(test_who_edits_all_the_time_costs_little),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * edit_names: see edit_names.h.
+ */
+#include "sync/replica/edits/edit_names.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct edit_name *edit_names_add(struct edit_names *n, const char *table,
+                                 size_t table_len, const char *key,
+                                 size_t key_len)
+{
+    char text[TABLE_MAX_BYTES + 1 + KEY_MAX_BYTES];
+    size_t len = table_len + 1 + key_len;
+    struct edit_name *name;
+
+    if (table_len > TABLE_MAX_BYTES || key_len > KEY_MAX_BYTES) {
+        return NULL;
+    }
+    memcpy(text, table, table_len);
+    text[table_len] = key != NULL ? 'k' : 't';
+    if (key_len > 0) {
+        memcpy(text + table_len + 1, key, key_len);
+    }
+    HASH_FIND(hh, n->all, text, len, name);
+    if (name != NULL || HASH_COUNT(n->all) >= EDIT_NAMES_MAX) {
+        return name;
+    }
+    name = calloc(1, sizeof *name + len);
+    if (name == NULL) {
+        return NULL;
+    }
+    name->is_table = key == NULL;
+    name->table_len = table_len;
+    name->key_len = key_len;
+    memcpy(name->text, text, len);
+    HASH_ADD(hh, n->all, text, len, name);
+    if (!map_added(name)) {
+        free(name);
+        return NULL;
+    }
+    return name;
+}
+
+void edit_names_take(struct edit_names *n, struct edit_name *name)
+{
+    HASH_DEL(n->all, name);
+}
+
+void edit_names_drop(struct edit_names *n, struct edit_name *name)
+{
+    edit_names_take(n, name);
+    free(name);
+}
+
+void edit_names_clear(struct edit_names *n)
+{
+    struct edit_name *name, *next;
+
+    HASH_ITER(hh, n->all, name, next) {
+        edit_names_drop(n, name);
+    }
+}
+
+enum edit_verdict edit_names_judge(struct edit_name *name, bool known,
+                                   struct vstat now, uint64_t begun,
+                                   uint64_t told)
+{
+    if (known && !name->force) {
+        return EDIT_OURS;
+    }
+    if (!name->suspect || !vstat_equal(name->stat, now)) {
+        name->suspect = true;
+        name->stat = now;
+        name->commit = begun;
+        return EDIT_WAIT;
+    }
+    return told >= name->commit ? EDIT_FOREIGN : EDIT_WAIT;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * edit_names: the names that events told of and that are not yet settled, each
+ * once; bounded.
+ *
+ * Most are the receiver's own doing: what it installs is on the disk some time
+ * before it is in the index.  So a name whose file is not as the index says is
+ * only *suspect*, until every commit that was under way when it was first seen
+ * so has told the index, and the file is still the same.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/base/map.h"
+#include "store/layout/name.h"
+#include "store/layout/value.h"
+
+enum { EDIT_NAMES_MAX = 8192 };
+
+struct edit_name {
+    UT_hash_handle hh;
+    bool written; /* the stat need not show it */
+    bool force;   /* whatever the index says: rights may have changed */
+    bool suspect;
+    struct vstat stat; /* when it became suspect */
+    uint64_t commit;   /* the last one begun by then */
+    struct edit_name *next;
+    bool is_table;
+    size_t table_len, key_len;
+    char text[]; /* table, NUL, key */
+};
+
+struct edit_names {
+    struct edit_name *all;
+};
+
+/* The one of this name, new or not; key NULL: of the table.  NULL: there are
+ * too many, or no memory. */
+struct edit_name *edit_names_add(struct edit_names *n, const char *table,
+                                 size_t table_len, const char *key,
+                                 size_t key_len);
+void edit_names_drop(struct edit_names *n, struct edit_name *name);
+/* Out of the set; the caller frees it. */
+void edit_names_take(struct edit_names *n, struct edit_name *name);
+void edit_names_clear(struct edit_names *n);
+
+/* What a look at it says.  `known`: it is as the index says.  `begun`: the last
+ * commit that began before the read; `told`: of all up to this one the index
+ * has heard. */
+enum edit_verdict {
+    EDIT_OURS = 1, /* forget it */
+    EDIT_WAIT,     /* look again */
+    EDIT_FOREIGN,
+};
+enum edit_verdict edit_names_judge(struct edit_name *name, bool known,
+                                   struct vstat now, uint64_t begun,
+                                   uint64_t told);
