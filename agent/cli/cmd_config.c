@@ -22,9 +22,16 @@ static void config_freep(struct config **c)
 
 static int list_settings(struct cli *cli)
 {
+    static const char *const WHEN[] = {
+        [SETTING_LIVE] = "live",
+        [SETTING_RECONNECT] = "reconnect",
+        [SETTING_RESTART] = "restart",
+    };
+
     for (const struct setting *s = CONFIG_SETTINGS; s->name != NULL; s++) {
-        (void)fprintf(cli->out, "%s\t%s\t%s\t%s\n", s->section, s->name,
-                      s->preset[0] != '\0' ? s->preset : "-", s->help);
+        (void)fprintf(cli->out, "%s\t%s\t%s\t%s\t%s\n", s->section, s->name,
+                      s->preset[0] != '\0' ? s->preset : "-", s->help,
+                      WHEN[s->when]);
     }
     return 0;
 }

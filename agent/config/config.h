@@ -108,10 +108,18 @@ enum setting_type {
     SETTING_RELAXED,  /* durable or relaxed, to bool */
 };
 
+/* When a running agent applies a change of it. */
+enum setting_when {
+    SETTING_LIVE,      /* at once */
+    SETTING_RECONNECT, /* the replica is connected anew */
+    SETTING_RESTART,   /* never: a reload that changes it is refused */
+};
+
 struct setting {
     const char *section; /* "database" or "replica" */
     const char *name;
     enum setting_type type;
+    enum setting_when when;
     size_t offset;      /* in struct config or struct config_replica */
     uint64_t min, max;  /* in the unit of what is stored */
     const char *preset; /* default, as it would be written; "": none */
@@ -125,6 +133,15 @@ const struct setting *config_setting(const char *section, const char *name);
  * text.  `dir` is where relative paths start. */
 int config_set(const struct setting *s, void *object, const char *text,
                const char *dir, struct err *err) MUSTCHECK;
+/* Do two objects have the same value of it? */
+bool config_setting_equal(const struct setting *s, const void *a,
+                          const void *b);
+/* The value in the object, as it would be written (text in quotes); returns
+ * `out`. */
+const char *config_setting_text(const struct setting *s, const void *object,
+                                char *out, size_t room);
+/* NULL is a text, too. */
+bool config_same_text(const char *a, const char *b);
 
 /* Split into words as a shell would: blanks, '...', "..." and backslash; no
  * expansion of any kind.  A NULL-terminated vector for config_free_words(). */

@@ -170,7 +170,7 @@ const struct config_replica *config_replica(const struct config *c,
     return NULL;
 }
 
-static bool same_text(const char *a, const char *b)
+bool config_same_text(const char *a, const char *b)
 {
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
@@ -178,16 +178,14 @@ static bool same_text(const char *a, const char *b)
 bool config_replica_equal(const struct config_replica *a,
                           const struct config_replica *b)
 {
-    return a->kind == b->kind && a->port == b->port &&
-           a->connect_timeout_ms == b->connect_timeout_ms &&
-           a->login_timeout_ms == b->login_timeout_ms &&
-           a->sndbuf_bytes == b->sndbuf_bytes &&
-           a->rcvbuf_bytes == b->rcvbuf_bytes && a->relaxed == b->relaxed &&
-           a->paused == b->paused && same_text(a->name, b->name) &&
-           same_text(a->host, b->host) && same_text(a->user, b->user) &&
-           same_text(a->identity, b->identity) &&
-           same_text(a->known_hosts, b->known_hosts) &&
-           same_text(a->path, b->path) && same_text(a->command, b->command);
+    bool same = a->kind == b->kind && config_same_text(a->name, b->name);
+
+    for (const struct setting *s = CONFIG_SETTINGS; same && s->name != NULL;
+         s++) {
+        same =
+            strcmp(s->section, "replica") != 0 || config_setting_equal(s, a, b);
+    }
+    return same;
 }
 
 /* --- what is made from it ------------------------------------------------ */

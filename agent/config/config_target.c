@@ -121,11 +121,6 @@ const char *config_target_dir(char *const *argv)
     return last;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 static bool same_words(char *const *a, char *const *b)
 {
     size_t i = 0;
@@ -141,7 +136,7 @@ static bool same_dir(const char *a, const char *b)
     CLEANUP(freep) char *whole_a = config_path_resolve(a);
     CLEANUP(freep) char *whole_b = config_path_resolve(b);
 
-    return whole_a != NULL && same_text(whole_a, whole_b);
+    return whole_a != NULL && config_same_text(whole_a, whole_b);
 }
 
 bool config_target_same(const struct config_replica *a,
@@ -154,9 +149,10 @@ bool config_target_same(const struct config_replica *a,
         /* A key of its own may mean a forced command of its own. */
         return a->host != NULL && b->host != NULL &&
                strcasecmp(a->host, b->host) == 0 && a->port == b->port &&
-               same_text(a->user, b->user) && same_text(a->path, b->path) &&
-               same_text(a->identity, b->identity) &&
-               same_text(a->command, b->command);
+               config_same_text(a->user, b->user) &&
+               config_same_text(a->path, b->path) &&
+               config_same_text(a->identity, b->identity) &&
+               config_same_text(a->command, b->command);
     }
     if (a->argv == NULL || b->argv == NULL) {
         return false;

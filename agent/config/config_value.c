@@ -16,16 +16,30 @@
 #include "store/base/clock.h"
 #include "store/base/quote.h"
 
-#define DATABASE_ROW(name, type, field, min, max, preset, help)                \
-    {"database", name,  SETTING_##type, offsetof(struct config, field),        \
-     (min),      (max), preset,         help},
-#define REPLICA_ROW(name, type, field, min, max, preset, help)                 \
-    {"replica", name,  SETTING_##type, offsetof(struct config_replica, field), \
-     (min),     (max), preset,         help},
+#define DATABASE_ROW(name, type, when, field, min, max, preset, help)          \
+    {"database",                                                               \
+     name,                                                                     \
+     SETTING_##type,                                                           \
+     SETTING_##when,                                                           \
+     offsetof(struct config, field),                                           \
+     (min),                                                                    \
+     (max),                                                                    \
+     preset,                                                                   \
+     help},
+#define REPLICA_ROW(name, type, when, field, min, max, preset, help)           \
+    {"replica",                                                                \
+     name,                                                                     \
+     SETTING_##type,                                                           \
+     SETTING_##when,                                                           \
+     offsetof(struct config_replica, field),                                   \
+     (min),                                                                    \
+     (max),                                                                    \
+     preset,                                                                   \
+     help},
 
 const struct setting CONFIG_SETTINGS[] = {
     CONFIG_DATABASE_SETTINGS(DATABASE_ROW) CONFIG_REPLICA_SETTINGS(REPLICA_ROW){
-        NULL, NULL, SETTING_TEXT, 0, 0, 0, NULL, NULL},
+        NULL, NULL, SETTING_TEXT, SETTING_LIVE, 0, 0, 0, NULL, NULL},
 };
 
 const struct setting *config_setting(const char *section, const char *name)
@@ -263,4 +277,82 @@ int config_set(const struct setting *s, void *object, const char *text,
         return set_number(s, field, text, err);
     }
     return err_set(err, ERR_INVALID, 0, "unknown kind of setting");
+}
+
+/* --- values as text ------------------------------------------------------ */
+
+/* A number in the unit of what is stored. */
+static uint64_t number_of(const struct setting *s, const void *field)
+{
+    switch (s->type) {
+    case SETTING_DURATION:
+        return (uint64_t) * (const int64_t *)field;
+    case SETTING_SIZE:
+    case SETTING_COUNT:
+        return *(const uint64_t *)field;
+    case SETTING_BUFFER:
+        return (uint64_t) * (const int *)field;
+    case SETTING_PERCENT:
+        return *(const unsigned *)field;
+    case SETTING_PORT:
+        return *(const uint16_t *)field;
+    case SETTING_BOOL:
+    case SETTING_RELAXED:
+        return *(const bool *)field;
+    case SETTING_TEXT:
+    case SETTING_PATH:
+    case SETTING_FAR_PATH:
+    case SETTING_HOST:
+    case SETTING_ACCOUNT:
+    case SETTING_COMMAND:
+    case SETTING_NAME:
+        break;
+    }
+    return 0;
+}
+
+static bool is_text(const struct setting *s)
+{
+    switch (s->type) {
+    case SETTING_TEXT:
+    case SETTING_PATH:
+    case SETTING_FAR_PATH:
+    case SETTING_HOST:
+    case SETTING_ACCOUNT:
+    case SETTING_COMMAND:
+    case SETTING_NAME:
+        return true;
+    case SETTING_DURATION:
+    case SETTING_SIZE:
+    case SETTING_BUFFER:
+    case SETTING_COUNT:
+    case SETTING_PERCENT:
+    case SETTING_PORT:
+    case SETTING_BOOL:
+    case SETTING_RELAXED:
+        break;
+    }
+    return false;
+}
+
+bool config_setting_equal(const struct setting *s, const void *a, const void *b)
+{
+    const void *x = (const char *)a + s->offset;
+    const void *y = (const char *)b + s->offset;
+
+    return is_text(s) ? config_same_text(*(char *const *)x, *(char *const *)y)
+                      : number_of(s, x) == number_of(s, y);
+}
+
+const char *config_setting_text(const struct setting *s, const void *object,
+                                char *out, size_t room)
+{
+    const void *field = (const char *)object + s->offset;
+
+    if (is_text(s)) {
+        const char *text = *(char *const *)field;
+        (void)snprintf(out, room, "\"%s\"", text != NULL ? text : "");
+        return out;
+    }
+    return limit_text(out, room, s, number_of(s, field));
 }

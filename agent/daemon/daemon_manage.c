@@ -164,69 +164,33 @@ static void note(json_t *changes, const char *fmt, ...)
     log_event(LOG_NOTICE, "reload", NULL, 0, "%s", line);
 }
 
-static bool same_text(const char *a, const char *b)
+/* Note what differs of the database's own settings; false: one of them cannot
+ * change while the agent runs. */
+static bool note_settings(json_t *changes, const struct config *was,
+                          const struct config *now, struct err *err)
 {
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
+    char before[300], after[300];
 
-/* What a running agent cannot change. */
-static bool is_fixed(const struct config *was, const struct config *now,
-                     struct err *err)
-{
-    const struct {
-        const char *name, *was, *now;
-    } fixed[] = {
-        {"path", was->path, now->path},
-        {"state-dir", was->state_dir, now->state_dir},
-        {"socket", was->socket, now->socket},
-        {"name", was->name, now->name},
-        {"control-group", was->control_group, now->control_group},
-    };
-    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
-        if (same_text(fixed[i].was, fixed[i].now)) {
+    for (const struct setting *s = CONFIG_SETTINGS; s->name != NULL; s++) {
+        if (strcmp(s->section, "database") != 0 ||
+            config_setting_equal(s, was, now)) {
             continue;
         }
-        (void)err_set(err, ERR_INVALID, 0,
-                      "%s changed from \"%s\" to \"%s\": that needs a restart; "
-                      "nothing was applied",
-                      fixed[i].name, fixed[i].was != NULL ? fixed[i].was : "",
-                      fixed[i].now != NULL ? fixed[i].now : "");
-        err->id = DR_CONFIG;
-        return false;
+        (void)config_setting_text(s, was, before, sizeof before);
+        (void)config_setting_text(s, now, after, sizeof after);
+        if (s->when == SETTING_RESTART) {
+            (void)err_set(err, ERR_INVALID, 0,
+                          "%s changed from %s to %s: that needs a restart; "
+                          "nothing was applied",
+                          s->name, before, after);
+            err->id = DR_CONFIG;
+            return false;
+        }
+        if (changes != NULL) {
+            note(changes, "%s: %s to %s", s->name, before, after);
+        }
     }
     return true;
-}
-
-static void note_number(json_t *changes, const char *name, int64_t was,
-                        int64_t now)
-{
-    if (was != now) {
-        note(changes, "%s: %" PRId64 " to %" PRId64, name, was, now);
-    }
-}
-
-static void note_limits(json_t *changes, const struct config *was,
-                        const struct config *now)
-{
-    note_number(changes, "lock-timeout (ms)", was->lock_timeout_ms,
-                now->lock_timeout_ms);
-    note_number(changes, "settle (ms)", was->settle_ms, now->settle_ms);
-    note_number(changes, "rescan (ms)", was->rescan_ms, now->rescan_ms);
-    note_number(changes, "heartbeat (ms)", was->heartbeat_ms,
-                now->heartbeat_ms);
-    note_number(changes, "silence (ms)", was->silence_ms, now->silence_ms);
-    note_number(changes, "backoff-max (ms)", was->backoff_max_ms,
-                now->backoff_max_ms);
-    note_number(changes, "max-delete (percent)", was->max_delete_percent,
-                now->max_delete_percent);
-    note_number(changes, "max-delete-keys", (int64_t)was->max_delete_keys,
-                (int64_t)now->max_delete_keys);
-    note_number(changes, "log-max-changes", (int64_t)was->log_max_changes,
-                (int64_t)now->log_max_changes);
-    note_number(changes, "log-max-bytes", (int64_t)was->log_max_bytes,
-                (int64_t)now->log_max_bytes);
-    note_number(changes, "cache-max (bytes)", (int64_t)was->cache_max_bytes,
-                (int64_t)now->cache_max_bytes);
 }
 
 static void apply_limits(struct daemon *d, const struct config *was)
@@ -292,7 +256,9 @@ static void apply(struct daemon *d, struct config *now, json_t *changes)
     struct config *was = d->config;
     struct replica *r, *next;
 
-    note_limits(changes, was, now);
+    struct err none = {0};
+
+    (void)note_settings(changes, was, now, &none);
     d->config = now;
     d->replicas.config = now;
     apply_limits(d, was);
@@ -326,7 +292,7 @@ int daemon_reload(struct daemon *d, json_t **changes_out, struct err *err)
             log_event(LOG_ERR, "config", NULL, DR_CONFIG, "%s",
                       errors.lines[i]);
         }
-    } else if (!is_fixed(d->config, now, err)) {
+    } else if (!note_settings(NULL, d->config, now, err)) {
         config_free(now);
         now = NULL;
     }

@@ -24,4 +24,14 @@ if [ "$want" != "$have" ]; then
     diff "$tmp/program" "$tmp/manual" || :
     rm -rf "$tmp"
 fi
+# What needs a restart is said so, and nothing else.
+want=$("$drover" check-config --list-settings | awk -F '\t' '$5 == "restart" { print $2 }' | sort)
+have=$(awk '
+    /^\.Sh /              { on = $2 == "RELOADING" }
+    on && /^A change of/  { list = 1 }
+    on && /^needs a rest/ { list = 0 }
+    on && list && /^\.Cm / { for (i = 2; i <= NF; i++) if ($i != ",") print $i }
+' $page | sort)
+[ "$want" = "$have" ] ||
+    bad "$page, RELOADING: a restart is needed for $(echo $want), not for $(echo $have)"
 verdict

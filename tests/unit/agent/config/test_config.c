@@ -494,6 +494,69 @@ static void the_nearest_word_is_suggested_only_when_near(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* Two values of its type; the second is another one. */
+static const char *sample(const struct setting *s, bool second)
+{
+    switch (s->type) {
+    case SETTING_DURATION:
+        return second ? "31s" : "30s";
+    case SETTING_SIZE:
+    case SETTING_BUFFER:
+        return second ? "2M" : "1M";
+    case SETTING_PERCENT:
+        return second ? "31%" : "30%";
+    case SETTING_COUNT:
+        return second ? "5001" : "5000";
+    case SETTING_PORT:
+        return second ? "23" : "22";
+    case SETTING_BOOL:
+        return second ? "yes" : "no";
+    case SETTING_RELAXED:
+        return second ? "relaxed" : "durable";
+    case SETTING_TEXT:
+    case SETTING_PATH:
+    case SETTING_FAR_PATH:
+    case SETTING_HOST:
+    case SETTING_ACCOUNT:
+    case SETTING_COMMAND:
+    case SETTING_NAME:
+        break;
+    }
+    return second ? "b" : "a";
+}
+
+/* A setting that is forgotten where settings are compared would be changed in
+ * the file and not in the agent, without a word. */
+static void a_change_of_any_setting_is_seen(void **state)
+{
+    (void)state;
+
+    for (const struct setting *s = CONFIG_SETTINGS; s->name != NULL; s++) {
+        union {
+            struct config config;
+            struct config_replica replica;
+        } a = {0}, b = {0};
+        struct err err;
+        char before[300], after[300];
+
+        assert_int_equal(config_set(s, &a, sample(s, false), "/", &err), 0);
+        assert_int_equal(config_set(s, &b, sample(s, false), "/", &err), 0);
+        assert_true(config_setting_equal(s, &a, &b));
+        assert_int_equal(config_set(s, &b, sample(s, true), "/", &err), 0);
+        assert_false(config_setting_equal(s, &a, &b));
+        (void)config_setting_text(s, &a, before, sizeof before);
+        (void)config_setting_text(s, &b, after, sizeof after);
+        assert_string_not_equal(before, after);
+        if (strcmp(s->section, "replica") == 0) {
+            assert_false(config_replica_equal(&a.replica, &b.replica));
+        }
+        if (before[0] == '"') {
+            free(*(void **)(void *)((char *)&a + s->offset));
+            free(*(void **)(void *)((char *)&b + s->offset));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -516,6 +579,7 @@ int main(void)
         TEST(adhoc_names_never_clash),
         TEST(adhoc_places_depend_on_the_path_alone),
         TEST(a_socket_path_that_cannot_be_bound_is_refused),
+        cmocka_unit_test(a_change_of_any_setting_is_seen),
         cmocka_unit_test(the_nearest_word_is_suggested_only_when_near),
     };
 
