@@ -43,8 +43,8 @@ int cmd_approve(struct cli *cli)
                         json_object_get(result, "held"));
         } else {
             (void)field_count(result, "count", &count);
-            (void)fprintf(cli->out, "%s: %s deletes are let through\n",
-                          cli->words[0], COUNT_TEXT(count));
+            (void)fprintf(cli->out, "%s: %s deletes released\n", cli->words[0],
+                          COUNT_TEXT(count));
         }
     }
     json_decref(result);

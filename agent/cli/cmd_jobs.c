@@ -108,10 +108,10 @@ static int resync_anew(struct cli *cli)
 
     if (cli->dry_run || cli->content) {
         return cli_fail(cli, EX_USAGE,
-                        "--anew excludes --dry-run and --content");
+                        "--anew cannot be used with --dry-run or --content");
     }
     if (cli->count == 0) {
-        return cli_fail(cli, EX_USAGE, "--anew wants a replica's name");
+        return cli_fail(cli, EX_USAGE, "--anew needs a replica's name");
     }
     json_t *request = cli_request_of(cli, "resync");
     (void)json_object_set_new(request, "anew", json_true());

@@ -130,7 +130,7 @@ static int watch_terminal(struct cli *cli, int64_t every_ns)
     struct termios raw;
 
     if (tcgetattr(STDIN_FILENO, &was) != 0) {
-        return cli_fail(cli, EX_USAGE, "--watch: stdin is no terminal");
+        return cli_fail(cli, EX_USAGE, "--watch: stdin is not a terminal");
     }
     raw = was;
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);

@@ -29,34 +29,33 @@ const struct command COMMANDS[] = {
      "  $ drover status --watch\n"
      "  $ drover --db orders status --json\n",
      0, 0, cmd_status},
-    {"resync", "[REPLICA...]", "compare with replicas and repair them",
+    {"resync", "[REPLICA...]", "compare with the replicas and repair them",
      "dry-run,content,anew,timeout",
      "  $ drover resync\n"
      "  $ drover resync eu-1 --dry-run\n"
      "  $ drover resync --content\n"
      "  $ drover resync --anew eu-1\n",
      0, CLI_WORDS_MAX, cmd_resync},
-    {"verify", "[REPLICA...]", "compare with replicas, change nothing",
+    {"verify", "[REPLICA...]", "compare with the replicas, change nothing",
      "content,recorded,timeout",
      "  $ drover verify\n"
      "  $ drover verify eu-1 --content\n",
      0, CLI_WORDS_MAX, cmd_verify},
     {"wait", "[REPLICA...]",
-     "wait until replicas have every change made before now", "timeout",
+     "wait until the replicas have every change made so far", "timeout",
      "  $ drover wait --timeout 30s\n"
      "  $ drover wait eu-1 && ssh eu-1 start-job\n",
      0, CLI_WORDS_MAX, cmd_wait},
-    {"init", "DIR", "give a database the id that replicas know it by",
-     "id,state",
+    {"init", "DIR", "create the database's id (run once)", "id,state",
      "  $ drover init /srv/orders\n"
      "  $ drover init --id 0f3c86d91d5d4c6f9e54a1f0c2b7e8e1 /srv/orders\n",
      1, 1, cmd_init},
-    {"approve", "REPLICA [TOKEN]",
-     "let the deletes that the brake holds and showed through", "dry-run",
+    {"approve", "REPLICA [TOKEN]", "release deletes that the brake is holding",
+     "dry-run",
      "  $ drover approve eu-1 --dry-run\n"
      "  $ drover approve eu-1 5d41402abc4b\n",
      1, 2, cmd_approve},
-    {"pause", "[REPLICA...]", "send nothing to replicas until resume", "",
+    {"pause", "[REPLICA...]", "send nothing to the replicas until resume", "",
      "  $ drover pause eu-1\n", 0, CLI_WORDS_MAX, cmd_pause},
     {"resume", "[REPLICA...]", "end a pause", "", "  $ drover resume eu-1\n", 0,
      CLI_WORDS_MAX, cmd_resume},
@@ -65,7 +64,7 @@ const struct command COMMANDS[] = {
      "  $ drover check-config /etc/drover/orders.conf\n"
      "  $ drover --db orders check-config\n",
      0, 1, cmd_check_config},
-    {"reload", "", "let the agent read its configuration again", "",
+    {"reload", "", "apply the changed configuration", "",
      "  $ drover --db orders reload\n", 0, 0, cmd_reload},
     {"version", "", "print the version, and the running agent's", "",
      "  $ drover version\n", 0, 0, cmd_version},
@@ -132,11 +131,11 @@ static const struct option_row {
     {{"watch", optional_argument, NULL, OPT_WATCH},
      false,
      "--watch[=TIME]",
-     "show again every TIME (1s) until q or Ctrl-C"},
+     "refresh every TIME (default 1s); q or Ctrl-C quits"},
     {{"dry-run", no_argument, NULL, OPT_DRY_RUN},
      false,
      "-n, --dry-run",
-     "only tell what would be done"},
+     "show what would be done, change nothing"},
     {{"content", no_argument, NULL, OPT_CONTENT},
      false,
      "--content",
@@ -144,7 +143,7 @@ static const struct option_row {
     {{"anew", no_argument, NULL, OPT_ANEW},
      false,
      "--anew",
-     "take the replica's directory as it is now, also an empty one"},
+     "accept the replica's directory as it is now, even if empty"},
     {{"recorded", no_argument, NULL, OPT_RECORDED},
      false,
      "--recorded",
@@ -287,7 +286,7 @@ static int bad_option(struct cli *cli, const struct command *command, int c,
         return cli_fail(cli, EX_USAGE, "%s needs an argument", word);
     }
     if (strncmp(word, "--", 2) != 0) {
-        return cli_fail(cli, EX_USAGE, "unknown option -%c; see: drover help",
+        return cli_fail(cli, EX_USAGE, "unknown option -%c; see drover help",
                         optopt != 0 ? optopt : '?');
     }
     (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="),
@@ -301,10 +300,10 @@ static int bad_option(struct cli *cli, const struct command *command, int c,
     names[n] = NULL;
     const char *near = suggest_nearest(name, names);
     if (near != NULL) {
-        return cli_fail(cli, EX_USAGE, "unknown option --%s; do you mean --%s?",
-                        name, near);
+        return cli_fail(cli, EX_USAGE,
+                        "unknown option --%s; did you mean --%s?", name, near);
     }
-    return cli_fail(cli, EX_USAGE, "unknown option --%s; see: drover help %s",
+    return cli_fail(cli, EX_USAGE, "unknown option --%s; see drover help %s",
                     name, command != NULL ? command->name : "");
 }
 
@@ -365,7 +364,7 @@ static int check_options(struct cli *cli)
     }
     cli->live = stream_is_terminal(cli->err) && !dumb;
     if (cli->config_file != NULL && cli->db != NULL) {
-        return cli_fail(cli, EX_USAGE, "--config and --db exclude each other");
+        return cli_fail(cli, EX_USAGE, "use --config or --db, not both");
     }
     return 0;
 }
@@ -420,7 +419,7 @@ int cmd_help(struct cli *cli)
         cli->count > 0 ? command_find(cli->words[0]) : NULL;
 
     if (cli->count > 0 && only == NULL) {
-        return cli_fail(cli, EX_USAGE, "there is no command %s",
+        return cli_fail(cli, EX_USAGE, "unknown command %s; see drover help",
                         QUOTED(cli->words[0], strlen(cli->words[0])));
     }
     command_help(cli, only);
@@ -456,11 +455,10 @@ static int unknown_command(struct cli *cli, const char *name)
     const char *near = command_suggest(name);
 
     if (near != NULL) {
-        return cli_fail(cli, EX_USAGE,
-                        "there is no command %s; do you mean %s?",
+        return cli_fail(cli, EX_USAGE, "unknown command %s; did you mean %s?",
                         QUOTED(name, strlen(name)), near);
     }
-    return cli_fail(cli, EX_USAGE, "there is no command %s; see: drover help",
+    return cli_fail(cli, EX_USAGE, "unknown command %s; see drover help",
                     QUOTED(name, strlen(name)));
 }
 

@@ -132,7 +132,7 @@ void render_held(FILE *out, const char *replica, const json_t *held)
         return;
     }
     (void)fprintf(out,
-                  "Nothing was changed. To let exactly these through: "
+                  "Nothing was changed. To release exactly these: "
                   "drover approve %s ",
                   replica);
     render_clean(out, token);

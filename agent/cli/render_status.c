@@ -8,7 +8,7 @@
  *     refused  users/bob  41 s  on us-1: write a staged value: No space ...
  *     blocked  users/alice  41 s  on primary: pid 8123 billing
  *     writing  users/a1234567b  9 s  on primary: pid 8123 billing
- *     ignored  3, such as users.tbl/notes.txt: its name is no key's
+ *     ignored  3, such as users.tbl/notes.txt: its name is not a key's
  *     us-1: DR-202 ...
  *           HINT: ...
  */
@@ -221,9 +221,9 @@ static void blocked_row(struct table *t, const json_t *b, const char *word)
         buf_printf(&where, ": pid %" PRIu64 " %s", pid,
                    comm[0] != '\0' ? comm
                                    : "has ended or is hidden (fuser -v FILE "
-                                     "tells who got the file from it)");
+                                     "shows who inherited the file)");
     } else {
-        buf_printf(&where, ": holder unknown (fuser -v FILE may tell)");
+        buf_printf(&where, ": holder unknown (fuser -v FILE may show it)");
     }
     buf_u8(&where, '\0');
     if (name.bad || where.bad) {

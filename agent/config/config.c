@@ -73,7 +73,7 @@ static void begin_replica(struct loader *l, const char *name)
     for (size_t i = 0; i < l->config->replicas_count; i++) {
         if (strcmp(l->config->replicas[i].name, name) == 0) {
             COMPLAIN(l, l->line,
-                     "[replica %s] is there twice, first at line %u", name,
+                     "[replica %s] is defined twice, first at line %u", name,
                      l->config->replicas[i].where.head);
             return;
         }
@@ -94,7 +94,7 @@ static void begin_section(struct loader *l, char *text)
 
     if (strcmp(text, "database") == 0) {
         if (l->seen_database) {
-            COMPLAIN(l, l->line, "%s", "[database] is there twice");
+            COMPLAIN(l, l->line, "%s", "[database] is defined twice");
         }
         l->seen_database = true;
         l->config->where.head = l->line;
@@ -115,7 +115,7 @@ static void begin_section(struct loader *l, char *text)
     text[word] = '\0';
     const char *near = suggest_nearest(text, KNOWN);
     COMPLAIN(l, l->line, "unknown section [%s]%s%s%s", text,
-             near != NULL ? "; do you mean [" : "", near != NULL ? near : "",
+             near != NULL ? "; did you mean [" : "", near != NULL ? near : "",
              near == NULL                   ? ""
              : strcmp(near, "replica") == 0 ? " NAME]?"
                                             : "]?");
@@ -146,7 +146,7 @@ static void complain_unknown(struct loader *l, const char *section,
     }
     const char *near = suggest_nearest(name, names);
     COMPLAIN(l, l->line, "unknown setting %s%s%s%s", QUOTED(name, strlen(name)),
-             near != NULL ? "; do you mean " : "", near != NULL ? near : "",
+             near != NULL ? "; did you mean " : "", near != NULL ? near : "",
              near != NULL ? "?" : "");
 }
 
@@ -208,7 +208,7 @@ static int on_setting(void *arg, const char *section, const char *name,
     l->expects_setting = false;
     switch (l->where) {
     case IN_NOTHING:
-        COMPLAIN(l, l->line, "%s stands before any [section]",
+        COMPLAIN(l, l->line, "%s appears before the first [section]",
                  QUOTED(name, strlen(name)));
         break;
     case IN_DATABASE:
@@ -335,7 +335,7 @@ static FILE *open_file(const char *file, struct config_errors *errors)
         return NULL;
     }
     if (fstat(fileno(f), &st) != 0 || S_ISDIR(st.st_mode)) {
-        config_error_add(errors, "%s: is a folder, not a file", file);
+        config_error_add(errors, "%s: is a directory, not a file", file);
         (void)fclose(f);
         return NULL;
     }

@@ -349,8 +349,8 @@ static int add_target(struct config *c, const char *target, struct err *err)
         rc = target_local(c, r, target, err);
     } else if (strchr(target, ':') == NULL) {
         rc = err_set(err, ERR_INVALID, 0,
-                     "neither HOST:PATH nor a folder; for a folder here write "
-                     "./%s",
+                     "neither HOST:PATH nor a directory; for a directory on "
+                     "this host write ./%s",
                      target);
     } else {
         rc = target_ssh(c, r, target, err);
@@ -368,7 +368,7 @@ static int set_database(struct config *c, const char *dir, struct err *err)
         return err_sys(err, errno, "%s", dir);
     }
     if (!S_ISDIR(st.st_mode)) {
-        return err_set(err, ERR_INVALID, 0, "%s: not a folder", dir);
+        return err_set(err, ERR_INVALID, 0, "%s: not a directory", dir);
     }
     /* Through no link that root must not follow. */
     CLEANUP(fd_closep) int fd = own_dir_open_path(dir, false, err);
@@ -408,7 +408,7 @@ struct config *config_adhoc(const char *dir, const char *const *targets,
     if (strlen(c->socket) > 107) {
         config_error_add(errors,
                          "%s: longer than the 107 bytes that a socket's path "
-                         "may have; set XDG_RUNTIME_DIR to a shorter folder",
+                         "may have; set XDG_RUNTIME_DIR to a shorter path",
                          c->socket);
     }
     if (errors->count != before) {

@@ -51,7 +51,7 @@ static void finish_database(struct loader *l)
     struct config *c = l->config;
 
     if (!l->seen_database) {
-        config_error_add(l->errors, "%s: there is no [database] section",
+        config_error_add(l->errors, "%s: the [database] section is missing",
                          l->name);
     } else if (c->path == NULL && !is_set(&c->where, "database", "path")) {
         config_error_at(l->errors, l->name, c->where.head, "path",
@@ -112,8 +112,8 @@ static void check_exec(struct loader *l, const struct config_replica *r,
                r->sndbuf_bytes != 0 || r->rcvbuf_bytes != 0) {
         COMPLAIN(l, line,
                  "[replica %s]: host is missing: path, port, user, identity, "
-                 "known-hosts, sndbuf and rcvbuf mean nothing to a command "
-                 "that runs here",
+                 "known-hosts, sndbuf and rcvbuf have no effect "
+                 "without host",
                  r->name);
     }
     free(plain.user);

@@ -41,13 +41,13 @@
     X("heartbeat", DURATION, LIVE, heartbeat_ms, 50, MS_H, "1s",               \
       "time between heartbeats")                                               \
     X("silence", DURATION, LIVE, silence_ms, 150, 24 * MS_H, "15s",            \
-      "a replica that is silent for so long is connected again")               \
+      "reconnect to a replica that was silent for this long")                  \
     X("backoff-max", DURATION, LIVE, backoff_max_ms, 100, 24 * MS_H, "1m",     \
-      "longest pause between two attempts to connect")                         \
+      "maximum reconnect delay")                                               \
     X("max-delete", PERCENT, LIVE, max_delete_percent, 0, 100, "20%",          \
       "the brake: more deletes than this part of a replica's keys are held")   \
     X("max-delete-keys", COUNT, LIVE, max_delete_keys, 0, UINT64_MAX, "100",   \
-      "the brake lets so many deletes through whatever their part")            \
+      "up to this many deletes are never held")                                \
     X("log-max-changes", COUNT, LIVE, log_max_changes, 1000,                   \
       UINT64_C(1) << 32, "1000000",                                            \
       "changes remembered for replicas that are behind")                       \
@@ -78,7 +78,7 @@
       "20s", "for each step of the SSH login")                                 \
     X("durability", RELAXED, RECONNECT, relaxed, 0, 0, "durable",              \
       "durable: acknowledged changes survive power loss; relaxed: not")        \
-    X("paused", BOOL, RECONNECT, paused, 0, 0, "no", "begin paused")           \
+    X("paused", BOOL, RECONNECT, paused, 0, 0, "no", "start paused")           \
     X("sndbuf", BUFFER, RECONNECT, sndbuf_bytes, 0, 64 * 1024 * 1024, "0",     \
       "socket send buffer; 0 is the kernel's choice")                          \
     X("rcvbuf", BUFFER, RECONNECT, rcvbuf_bytes, 0, 64 * 1024 * 1024, "0",     \

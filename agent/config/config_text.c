@@ -214,9 +214,7 @@ static int check_quotes(enum setting_type type, const char *text,
             ? quote_mark(text) > 1 || text[0] == '`' || is_quoted_whole(text)
             : quote_mark(text) > 0 || (text[0] != '/' && ends_with_quote(text));
 
-    return wrong ? refuse(err, text,
-                          "a value has no quotes around it: write it as it is")
-                 : 0;
+    return wrong ? refuse(err, text, "write the value without quotes") : 0;
 }
 
 int config_check_line(enum setting_type type, const char *text, struct err *err)
@@ -226,9 +224,9 @@ int config_check_line(enum setting_type type, const char *text, struct err *err)
     if (has_comment(type, text)) {
         return refuse(err, text,
                       type == SETTING_COMMAND
-                          ? "comments stand on lines of their own; a word of "
-                            "the command that begins so is quoted"
-                          : "comments stand on lines of their own");
+                          ? "comments must be on lines of their own; quote "
+                            "a word of the command that begins so"
+                          : "comments must be on lines of their own");
     }
     if (!is_free(type)) {
         return 0;
@@ -238,7 +236,7 @@ int config_check_line(enum setting_type type, const char *text, struct err *err)
     }
     if (type != SETTING_COMMAND && len > 0 &&
         (text[len - 1] == ';' || text[len - 1] == ',')) {
-        return refuse(err, text, "nothing stands behind a value");
+        return refuse(err, text, "nothing may follow a value");
     }
     return check_quotes(type, text, err);
 }

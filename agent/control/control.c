@@ -121,8 +121,8 @@ static int remove_left_over(const char *path, struct err *err)
         return errno == ENOENT ? 0 : err_sys(err, errno, "stat %s", path);
     }
     if (!S_ISSOCK(st.st_mode)) {
-        return err_set(err, ERR_EXISTS, 0, "%s is in the way and is no socket",
-                       path);
+        return err_set(err, ERR_EXISTS, 0,
+                       "%s is in the way and is not a socket", path);
     }
     return unlink(path) == 0 ? 0 : err_sys(err, errno, "unlink %s", path);
 }

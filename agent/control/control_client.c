@@ -207,7 +207,8 @@ static int take_line(const char *line, size_t len, control_progress_fn progress,
     json_t *object = json_loadb(line, len, 0, &why);
 
     if (object == NULL) {
-        return err_set(err, ERR_PROTO, 0, "what answers is no agent: %s",
+        return err_set(err, ERR_PROTO, 0,
+                       "the answer did not come from a drover agent: %s",
                        why.text);
     }
     const json_t *shown = json_object_get(object, "progress");

@@ -71,7 +71,7 @@ static int read_names(const json_t *request, struct names *out, struct err *err)
     }
     if (!json_is_array(list) || json_array_size(list) > NAMES_MAX) {
         return err_set(err, ERR_INVALID, 0,
-                       "\"replicas\" is no list of at most %d names",
+                       "\"replicas\" is not a list of at most %d names",
                        NAMES_MAX);
     }
     json_array_foreach(list, i, name) {
@@ -99,7 +99,7 @@ static int read_timeout(const json_t *request, int64_t *ms_out, struct err *err)
         return 0;
     }
     if (!json_is_integer(timeout)) {
-        return err_set(err, ERR_INVALID, 0, "\"timeout_ms\" is no number");
+        return err_set(err, ERR_INVALID, 0, "\"timeout_ms\" is not a number");
     }
     *ms_out = json_integer_value(timeout);
     return 0;
@@ -164,7 +164,7 @@ static int run_compare(struct client *cl, const json_t *request,
     }
     if (rc == 0 && how.content && how.recorded) {
         rc = err_set(err, ERR_INVALID, 0,
-                     "\"content\" and \"recorded\" exclude each other");
+                     "use \"content\" or \"recorded\", not both");
     }
     if (rc < 0) {
         return rc;
@@ -181,7 +181,7 @@ static int run_anew(struct client *cl, const json_t *request, struct err *err)
     int rc = read_names(request, &names, err);
 
     if (rc == 0 && names.count == 0) {
-        rc = err_set(err, ERR_INVALID, 0, "--anew wants a replica's name");
+        rc = err_set(err, ERR_INVALID, 0, "--anew needs a replica's name");
     }
     if (rc == 0) {
         rc = daemon_anew(cl->control->daemon, names.list, names.count, err);
@@ -352,7 +352,7 @@ void request_run(struct client *cl, const char *line, size_t len)
     int rc;
 
     if (request == NULL) {
-        rc = err_set(&err, ERR_INVALID, 0, "the request is no JSON: %s",
+        rc = err_set(&err, ERR_INVALID, 0, "the request is not JSON: %s",
                      why.text);
     } else {
         rc = run_request(cl, request, &err);

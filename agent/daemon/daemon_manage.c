@@ -117,10 +117,11 @@ int daemon_approve(struct daemon *d, const char *replica, const char *token,
         return err->code;
     }
     if (token != NULL && !read_token(token, &number)) {
-        return err_set(err, ERR_INVALID, 0,
-                       "\"%.40s\" is no token: it has %d hexadecimal digits, "
-                       "and \"drover status\" shows it",
-                       token, HELD_TOKEN_BYTES - 1);
+        return err_set(
+            err, ERR_INVALID, 0,
+            "\"%.40s\" is not a token: one has %d hexadecimal digits, "
+            "and \"drover status\" shows it",
+            token, HELD_TOKEN_BYTES - 1);
     }
     int rc = primary_approve(d->core, r->number, number, daemon_ms(), count_out,
                              err);
@@ -221,7 +222,7 @@ static void apply_old(struct daemon *d, struct replica *r, json_t *changes)
         }
         replica_remove(r);
     } else if (!config_replica_equal(r->config, now)) {
-        note(changes, "%s: changed, connecting anew", r->name);
+        note(changes, "%s: changed, reconnecting", r->name);
         replica_reconfigure(r, now);
     } else {
         replica_retry(r, now);

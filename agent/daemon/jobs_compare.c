@@ -363,7 +363,7 @@ static void expire(struct job *j, struct job_target *t)
     }
     bool down = t->compare == 0 && !has_session(&st) && st.last_error.code != 0;
     (void)err_set(&err, ERR_TIMEOUT, 0,
-                  "not done within %" PRId64 " s: %s%s%.300s",
+                  "timed out after %" PRId64 " s: %s%s%.300s",
                   ((daemon_ms() - j->began_ms) / 1000), target_stands(j, t),
                   down ? ": " : "", down ? st.last_error.msg : "");
     err.id = down && st.last_error.id != 0 ? st.last_error.id : DR_TIMED_OUT;

@@ -55,7 +55,7 @@ void daemon_mounts_changed(void *arg)
         return; /* all is looked at when it is back */
     }
     log_event(LOG_NOTICE, "mounts", NULL, 0,
-              "something was mounted in %s, or is no more: scanning",
+              "something was mounted or unmounted in %s: scanning",
               d->config->path);
     daemon_index_stale(d);
     daemon_rescan(d, true);

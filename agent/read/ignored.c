@@ -189,7 +189,7 @@ bool ignored_warning(const struct ignored *g, uint64_t keys, bool with_names,
         (void)err_set(out, ERR_NOTTABLE, 0,
                       "%" PRIu64
                       " of the database's entries are on no replica, "
-                      "though programs here read through them%s",
+                      "but programs here read through them%s",
                       g->now.seen, such);
     } else if (keys == 0 && g->now.count > 0) {
         example(&g->now.places[0], with_names, such, sizeof such);

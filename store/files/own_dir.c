@@ -344,11 +344,12 @@ static int judge_file(int dir_fd, int fd, const char *name, struct err *err)
         is_exposed(dir_fd) &&
         (st.st_nlink > 1 || (st.st_uid != 0 && st.st_uid != dir.st_uid));
     if (!S_ISREG(st.st_mode) || strange) {
-        return err_set(err, ERR_REFUSED, 0,
-                       "%s is not ours: it is no regular file, or has a second "
-                       "name or an owner of its own; look at it, then remove "
-                       "it",
-                       name);
+        return err_set(
+            err, ERR_REFUSED, 0,
+            "%s is not ours: it is not a regular file, or has a second "
+            "name or an owner of its own; look at it, then remove "
+            "it",
+            name);
     }
     if ((st.st_mode & 07777) != 0600 && own_dir_may_change(dir_fd, &st) &&
         fchmod(fd, 0600) != 0 && errno != EPERM) {

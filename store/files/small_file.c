@@ -28,7 +28,7 @@ int small_read(int dir_fd, const char *file, char *out, size_t room,
         return err_sys(err, errno, "open %s", file);
     }
     if (!S_ISREG(st.st_mode)) {
-        return err_set(err, ERR_NOTTABLE, 0, "%s is no regular file", file);
+        return err_set(err, ERR_NOTTABLE, 0, "%s is not a regular file", file);
     }
     ssize_t len = sys_read_full(fd, out, room);
     if (len < 0) {

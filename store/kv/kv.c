@@ -52,7 +52,7 @@ int kv_fail_usage(const char *fmt, ...)
     va_start(ap, fmt);
     (void)vfprintf(stderr, fmt, ap);
     va_end(ap);
-    (void)fputs("\nTry: drover-kv --help\n", stderr);
+    (void)fputs("; see drover-kv --help\n", stderr);
     return KV_USAGE;
 }
 

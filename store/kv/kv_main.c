@@ -40,10 +40,10 @@ static const struct command COMMANDS[] = {
     {"each", "", "list keys and values", 0, 0, false, kv_each},
     {"tables", "", "list the tables; '' is the root table", 0, 0, false,
      kv_tables},
-    {"mktable", "TABLE", "make a table; an existing one is fine", 1, 1, true,
+    {"mktable", "TABLE", "create a table; an existing one is fine", 1, 1, true,
      kv_mktable},
     {"drop", "TABLE", "delete a table with all its keys", 1, 1, true, kv_drop},
-    {"sweep", "", "remove what killed writers left, list what may be", 0, 0,
+    {"sweep", "", "remove killed writers' temporary files, list suspects", 0, 0,
      true, kv_sweep},
 };
 
@@ -75,7 +75,7 @@ static const char HELP_TAIL[] =
     "  -0, --null           names raw, each ended by NUL, not shell-quoted\n"
     "  -j, --json           one JSON object per line; a value or key that is\n"
     "                       not UTF-8 also as value_b64, key_b64\n"
-    "  -C, --create         make the database if it is missing\n"
+    "  -C, --create         create the database if it is missing\n"
     "  -f, --force          write even though the database is a replica\n"
     "  -h, --help           this text\n"
     "  -V, --version        the version\n"
@@ -252,12 +252,12 @@ static int open_db(struct line *line)
     }
     int status = kv_fail(&err);
     if (rc == DROVER_E_READONLY) {
-        (void)fputs("HINT: --force writes to the replica all the same\n",
+        (void)fputs("      HINT: --force writes to the replica anyway\n",
                     stderr);
     }
     if (rc == DROVER_E_NOTFOUND) {
         if (line->command->writes) {
-            (void)fputs("HINT: --create makes the database\n", stderr);
+            (void)fputs("      HINT: --create creates the database\n", stderr);
         }
         return KV_NO_DB;
     }

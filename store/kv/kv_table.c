@@ -34,7 +34,7 @@ static void say_suspect(const struct kv *kv, struct buf *line,
     buf_printf(line, "%s: a key, or what a killed writer of key ",
                QUOTED(key.data, key.len));
     buf_printf(line, "%s left in table ", QUOTED(of.data, of.len));
-    buf_printf(line, "%s; if nobody knows it: drover-kv ",
+    buf_printf(line, "%s; if nothing needs it: drover-kv ",
                QUOTED_TABLE(table.data, table.len));
     quote_shell_buf(line, kv->path, strlen(kv->path));
     buf_printf(line, " delete --table ");

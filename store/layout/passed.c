@@ -82,9 +82,9 @@ const char *passed_word(enum passed_why why)
 {
     switch (why) {
     case PASSED_NO_KEY:
-        return "its name is no key's";
+        return "its name is not a key's";
     case PASSED_NO_TABLE:
-        return "its directory is no table (NAME.tbl)";
+        return "its directory is not a table (NAME.tbl)";
     case PASSED_SPECIAL:
         return "no regular file";
     case PASSED_LINK:

@@ -133,9 +133,10 @@ static int check_links(int dir_fd, const char *file, const struct stat *st,
                ? 0
                : err_set(err, ERR_PERM, 0,
                          "%s is one of %ju names of a file of user %ju's, in a "
-                         "directory of user %ju's: not read, for who made the "
-                         "link may not be allowed to read it either (a copy "
-                         "would do)",
+                         "directory of user %ju's: not read, because whoever "
+                         "made the "
+                         "link may not be allowed to read it (make a copy "
+                         "instead)",
                          QUOTED(file, strlen(file)), (uintmax_t)st->st_nlink,
                          (uintmax_t)st->st_uid, (uintmax_t)dir.st_uid);
 }

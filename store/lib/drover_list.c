@@ -358,7 +358,7 @@ static int check_entry(void *arg, int dir_fd, const struct dirent *e,
         (name_is_key(e->d_name, &len) || name_is_temp(e->d_name))) {
         return 0;
     }
-    return err_set(err, ERR_EXISTS, 0, "it contains %s, which is no key",
+    return err_set(err, ERR_EXISTS, 0, "it contains %s, which is not a key",
                    QUOTED(e->d_name, strlen(e->d_name)));
 }
 

@@ -38,7 +38,7 @@ static const struct {
     {DR_NOT_OUR_DATABASE, 0, "drover init --id", NULL},
     {DR_HANDSHAKE, 0, "no algorithms in common", OTHER_CLIENT},
     {DR_HANDSHAKE, 0, "channel",
-     "on HOST: sshd -T | grep -i maxsessions (0 lets nobody in, and each "
+     "on HOST: sshd -T | grep -i maxsessions (0 allows no session; each "
      "replica over one connection needs one); journalctl -u ssh -n 20"},
     {DR_HANDSHAKE, 0, "closed the connection", TOO_MANY},
     {DR_HANDSHAKE, 0, "the connection broke", TOO_MANY},
@@ -50,7 +50,7 @@ static const struct {
     {DR_RSA_KEY, 0, "ssh-keygen", NULL},
     {DR_KEY_FILE, 0, "ssh-keygen", NULL},
     {DR_AUTH, 0, "journalctl -u ssh",
-     "when that is put right, it need not wait for the next try: drover "
+     "once that is fixed, to retry at once: drover "
      "reload"},
     {DR_AUTH, 0, "authenticationmethods", NULL},
     {DR_NO_RECEIVER, 0, "exit status 64",
@@ -83,12 +83,12 @@ static const struct {
      "on HOST: journalctl -n 50 | grep -i -E 'oom|drover-replica'; it is "
      "started again by itself"},
     {DR_NOISE, 0, "account is currently not available",
-     "the account's shell lets nobody in; on HOST: usermod -s /bin/sh USER "
+     "the account's shell refuses logins; on HOST: usermod -s /bin/sh USER "
      "(restrict,command=\"...\" in its authorized_keys allows the receiver "
      "alone); then: drover reload"},
     {DR_LINK_LOST, 0, "child ",
      "it is started again by itself; if it repeats: the message has its last "
-     "words; run its command by hand, as the agent's user"},
+     "output; run its command by hand, as the agent's user"},
     {DR_LINK_LOST, 0, "exit status",
      "the command there ended by itself: it must be drover-replica receive "
      "DIR; see command=\"...\" of authorized_keys on HOST, and run it there "
@@ -106,7 +106,7 @@ static const struct {
      "its disk hangs, or its receiver is stopped? on HOST: dmesg | tail; ps -o "
      "pid,stat,wchan:32,args -C drover-replica; then ask again: drover verify "
      "REPLICA"},
-    {DR_LAG, 0, "which is paused", "let it go on: drover resume REPLICA"},
+    {DR_LAG, 0, "which is paused", "resume it: drover resume REPLICA"},
     {DR_BLOCKED, 0, "has ended or is hidden", WHO_HAS_IT},
     {DR_LOCKED_THERE, 0, "has ended or is hidden",
      "on HOST, as root: fuser -v DIR/TABLE.tbl/KEY.kv; a process that it "
@@ -139,7 +139,7 @@ static const struct {
      "findmnt -T DIR"},
     {DR_REPLICA_IO, 0, "cannot be read on the replica",
      "what is there? on HOST: ls -la DIR; findmnt -R -T DIR; a link or a mount "
-     "in a table's place, rights that were taken away? when it is put right: "
+     "in a table's place, permissions that were removed? once it is fixed: "
      "drover verify REPLICA"},
     {DR_DIFFERENT, 0, "comparisons that repaired",
      "which keys? drover verify REPLICA; on HOST: does another program write "

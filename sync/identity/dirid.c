@@ -68,12 +68,12 @@ void dirid_explain(const struct dirid *d, const char *name, struct err *err)
     (void)snprintf(there, sizeof there, "%.199s", err->msg);
     if (err->id == DR_REPLICA_BLANK) {
         say_what_it_was(d, name, "is empty now: is its disk mounted?", there,
-                        "to fill it anew", err);
+                        "to fill it again", err);
     } else if (err->id == DR_REPLICA_OTHER) {
         say_what_it_was(d, name,
                         "another directory is there now: is the right disk "
                         "mounted, is the target right?",
-                        there, "to take this one from now on", err);
+                        there, "to use this one from now on", err);
     }
 }
 

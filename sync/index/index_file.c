@@ -257,7 +257,7 @@ static int corrupt(const struct loader *l, struct err *err, const char *why)
 {
     return err_set(err, ERR_CORRUPT, 0,
                    "the index file %s is not used: %s; all values are read "
-                   "anew",
+                   "again",
                    l->file, why);
 }
 

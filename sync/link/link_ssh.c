@@ -68,7 +68,7 @@ static enum step fail_auth(struct link_ssh *l)
         "the server refused %s%s.  Causes: the public key is not in this "
         "user's authorized_keys; its from= does not allow this host; "
         "the account is locked; or file modes there are too open.  "
-        "This tells, on the replica: journalctl -u ssh -n 20",
+        "To see which, run on the replica: journalctl -u ssh -n 20",
         l->config.identity != NULL ? l->config.identity : "the agent's keys",
         many);
 }
@@ -83,8 +83,8 @@ static enum step fail_half_way(struct link_ssh *l)
     }
     return link_ssh_fail(
         l, ERR_REFUSED, 0, DR_AUTH, PERMANENT,
-        "the server knows %s, but it wants a second factor as well, which "
-        "nobody here can give.  This tells, on the replica: sshd -T -C "
+        "the server knows %s, but it also asks for a second factor, which "
+        "the agent cannot give.  To see it, run on the replica: sshd -T -C "
         "user=%s | grep authenticationmethods",
         l->config.identity != NULL ? l->config.identity : "the agent's key",
         l->config.user);
@@ -411,8 +411,9 @@ static enum step fail_changed(struct link_ssh *l, const struct host_key_type *t,
     return link_ssh_fail(
         l, ERR_REFUSED, 0, DR_HOST_KEY_CHANGED, PERMANENT,
         "HOST KEY CHANGED: the host presents %s %s, but %s line %u has "
-        "%s.  Either the replica was reinstalled or somebody stands in "
-        "between.  Compare ssh-keygen -lf /etc/ssh/ssh_host_%s_key.pub "
+        "%s.  Either the replica was reinstalled or someone may be "
+        "intercepting the connection.  Compare ssh-keygen -lf "
+        "/etc/ssh/ssh_host_%s_key.pub "
         "on the replica; only if it shows the first one, replace that "
         "line",
         t->name, l->fingerprint, l->config.known_hosts,

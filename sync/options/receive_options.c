@@ -132,11 +132,11 @@ static int set_option(struct receive_options *o, int option, const char *word,
         return 0;
     case ':':
         return err_set(err, ERR_INVALID, 0,
-                       "%s wants a value; see drover-replica --help",
+                       "%s needs a value; see drover-replica --help",
                        QUOTED(word, strlen(word)));
     default:
         return err_set(err, ERR_INVALID, 0,
-                       "receive has no option %s; see drover-replica --help",
+                       "receive: unknown option %s; see drover-replica --help",
                        QUOTED(word, strlen(word)));
     }
 }
@@ -158,7 +158,7 @@ int receive_options_parse(int argc, char **argv, struct receive_options *out,
     if (optind != argc - 1) {
         return err_set(
             err, ERR_INVALID, 0,
-            "receive wants one directory; see drover-replica --help");
+            "receive needs exactly one directory; see drover-replica --help");
     }
     out->dir = argv[optind];
 

@@ -105,7 +105,7 @@ int fresh_main(int argc, char **argv)
         }
     }
     if (optind != argc - 1 || max_age_ns < 0) {
-        return usage("fresh wants a directory and --max-age, such as 10s");
+        return usage("fresh needs a directory and --max-age, such as 10s");
     }
     const char *dir = argv[optind];
     struct meta m;
@@ -299,7 +299,7 @@ int status_main(int argc, char **argv)
         json = true;
     }
     if (optind != argc - 1) {
-        return usage("status wants one directory");
+        return usage("status needs exactly one directory");
     }
     struct err err = {0};
     struct facts f = {.dir = argv[optind]};
@@ -370,7 +370,7 @@ int adopt_main(int argc, char **argv)
     struct err err = {0};
 
     if (argc != 3) {
-        return usage("adopt wants a directory and a database id");
+        return usage("adopt needs a directory and a database id");
     }
     if (!meta_id_parse(argv[2], id)) {
         return usage("a database id has 32 hexadecimal digits");

@@ -39,7 +39,7 @@ static const char help_text[] =
     "    --on-lock-timeout P   wait: keep waiting (default); replace: put the\n"
     "                          value in place anyway, readers keep the old "
     "one\n"
-    "    --trash-keep D        keep deleted values so long, off by default\n"
+    "    --trash-keep D        keep deleted values for this long (off)\n"
     "    --trash-max SIZE      ... and no more of them than this (1G)\n"
     "    --no-sandbox          run without Landlock and seccomp\n"
     "  fresh DIR --max-age D exit 0 fresh, 1 stale, 69 never synced\n"
@@ -48,22 +48,20 @@ static const char help_text[] =
     "                        the database with this id (drover status shows "
     "it)\n"
     "  promote DIR           make it the primary, with the next epoch\n"
-    "    --force               though a receiver is live, or it is no whole "
-    "copy\n"
-    "    --epoch N             this epoch, also of a directory that is "
-    "primary\n"
-    "  demote DIR            make a primary a replica; keeps its values aside\n"
-    "    --discard             keep none\n"
-    "  kept DIR              list kept values that the new primary has not\n"
-    "    --restore OUT         copy them to OUT, a new directory, as a "
-    "database\n"
+    "    --force               even if a receiver is connected or the copy\n"
+    "                        is incomplete\n"
+    "    --epoch N             begin this epoch, also on a primary\n"
+    "  demote DIR            make a primary a replica; keeps its values\n"
+    "    --discard             do not keep the old values\n"
+    "  kept DIR              list kept values the new primary does not have\n"
+    "    --restore OUT         copy them to OUT, a new directory, as a DB\n"
     "    --remove              remove what was kept\n"
     "  trash list DIR        deleted values that are kept (--trash-keep)\n"
-    "  trash restore DIR OUT copy them to OUT, a new directory, as a database\n"
+    "  trash restore DIR OUT copy them to OUT, a new directory, as a DB\n"
     "  trash empty DIR       remove them\n"
     "    --table T, --key K, --id ID   only these\n"
-    "  undone list|restore|empty   the same of values that a primary undid\n"
-    "                        after it had lost its last changes\n"
+    "  undone list|restore|empty   the same for values that a primary\n"
+    "                        undid after it had lost its last changes\n"
     "  version, --help\n"
     "\n"
     "Exit codes: 0 good, 1 bad answer, 64 usage, 69 unavailable or never\n"
@@ -160,6 +158,6 @@ int main(int argc, char **argv)
         }
         return code;
     }
-    replica_say("there is no command %s; see drover-replica --help", argv[1]);
+    replica_say("unknown command %s; see drover-replica --help", argv[1]);
     return EXIT_USAGE;
 }

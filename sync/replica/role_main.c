@@ -189,11 +189,11 @@ int promote_main(int argc, char **argv)
         } else if (option != 'e') {
             return usage("promote takes DIR, --force and --epoch N");
         } else if (parse_epoch(optarg, &o.epoch) != 0) {
-            return usage("--epoch wants a number above 0");
+            return usage("--epoch needs a number above 0");
         }
     }
     if (optind != argc - 1) {
-        return usage("promote wants one directory");
+        return usage("promote needs exactly one directory");
     }
     return promote(argv[optind], &o);
 }
@@ -277,7 +277,8 @@ static const char *one_flag(int argc, char **argv, const char *command,
         *set = true;
     }
     if (optind != argc - 1) {
-        (void)snprintf(text, sizeof text, "%s wants one directory", command);
+        (void)snprintf(text, sizeof text, "%s needs exactly one directory",
+                       command);
         (void)usage(text);
         return NULL;
     }
@@ -445,7 +446,8 @@ int kept_main(int argc, char **argv)
         }
     }
     if (optind != argc - 1 || (job.remove && job.out != NULL)) {
-        return usage("kept wants one directory, and --remove or --restore OUT");
+        return usage(
+            "kept needs exactly one directory, and --remove or --restore OUT");
     }
     return kept(argv[optind], &job);
 }

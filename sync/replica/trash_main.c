@@ -237,18 +237,18 @@ static int values_main(const char *name, int argc, char **argv)
     bool restores = strcmp(what, "restore") == 0;
 
     if (!restores && strcmp(what, "list") != 0 && strcmp(what, "empty") != 0) {
-        return usage(&c, "say list, restore or empty");
+        return usage(&c, "the subcommand must be list, restore or empty");
     }
     if (!read_options(argc - 1, argv + 1, &c)) {
-        return usage(&c, "an option or its value is not understood");
+        return usage(&c, "invalid option or value");
     }
     char **words = argv + 1 + optind;
     int count = argc - 1 - optind;
     if (count != (restores ? 2 : 1)) {
         return usage(&c, restores
-                             ? "restore wants the replica's directory and one "
+                             ? "restore needs the replica's directory and one "
                                "for the values"
-                             : "name the replica's directory");
+                             : "needs exactly one directory");
     }
     CLEANUP(fd_closep) int fd = open_trash(words[0], name, &err);
     if (fd == ERR_NOTFOUND) {

@@ -702,7 +702,7 @@ let_through() (
     ! exits_with 0 || exit 0
     provoked r1 401
     typed 'drover approve --dry-run'
-    hint=$(sed -n 's/^.*let exactly these through: //p' "$W/out")
+    hint=$(sed -n 's/^.*release exactly these: //p' "$W/out")
     [ -n "$hint" ] && typed 'drover approve r1'
     exits_with 0
 )

@@ -50,7 +50,7 @@ live() {
     converged r1
     write flockd-set "$P/again.tbl" live-again "value"
 
-    # A table becomes no table, and a folder a table.
+    # A table becomes no table, and a directory a table.
     mv "$P/empty.tbl" "$P/empty.old"
     mkdir "$P/new"
     write fill "$P/new" 0 10 50
@@ -62,7 +62,7 @@ live() {
     is "$(keys_of "$W/r1")" 0 "the number of keys"
     is "$("$E2E_BIN/e2e_tree" list "$W/r1" | wc -l)" 0 "the number of tables"
     expect 1 ctl verify # whose other files are none of flockd's
-    out_has "DR-112.*empty.old.*no table"
+    out_has "DR-112.*empty.old.*not a table"
     rm -r "$P/empty.old"
     proven r1
     is "$(status database.overflows)" 0 overflows

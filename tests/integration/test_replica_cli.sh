@@ -52,13 +52,13 @@ is 64 "fresh" fresh
 is 64 "10s" fresh "$tmp"
 is 64 "soon" fresh --max-age soon "$tmp"
 is 64 "fresh takes" fresh --colour red "$tmp"
-is 64 "status wants" status
+is 64 "status needs" status
 is 64 "status takes" status --colour "$tmp"
-is 64 "adopt wants" adopt "$tmp"
+is 64 "adopt needs" adopt "$tmp"
 is 64 "32 hexadecimal digits" adopt "$tmp" 0123
 is 64 "promote" promote
 is 64 "promote takes" promote --colour "$tmp"
-is 64 "demote wants" demote
+is 64 "demote needs" demote
 is 64 "demote takes" demote --colour "$tmp"
 is 64 "kept" kept
 is 64 "kept takes" kept --colour "$tmp"

@@ -131,7 +131,8 @@ static int read_log(int dir_fd, struct buf *out, struct err *err)
     }
     if (!S_ISREG(st.st_mode) || st.st_size > LOG_MAX_BYTES) {
         return err_set(err, ERR_CORRUPT, 0,
-                       TRASH_LOG " is no regular file, or larger than any log");
+                       TRASH_LOG
+                       " is not a regular file, or larger than any log");
     }
     if (!buf_reserve(out, (size_t)st.st_size + 1)) {
         return err_set(err, ERR_NOMEM, 0, "no memory to read " TRASH_LOG);

@@ -242,11 +242,11 @@ static void mistyped_words_get_a_suggestion_and_code_64(void **state)
     struct fix *f = *state;
 
     assert_int_equal(RUN("resinc"), EX_USAGE);
-    assert_has(f->err, "do you mean resync?");
+    assert_has(f->err, "did you mean resync?");
     assert_int_equal(RUN("frobnicate"), EX_USAGE);
     assert_has(f->err, "drover help");
     assert_int_equal(RUN("status", "--wach"), EX_USAGE);
-    assert_has(f->err, "do you mean --watch?");
+    assert_has(f->err, "did you mean --watch?");
     assert_int_equal(RUN("verify", "--dry-run"), EX_USAGE);
     assert_int_equal(RUN("-z", "status"), EX_USAGE);
     assert_has(f->err, "-z");
@@ -432,7 +432,7 @@ static void check_config_tells_all_mistakes_with_code_78(void **state)
     assert_has(f->out, "checked as user ");
     assert_int_equal(RUN("--db", "bad", "check-config"), EX_CONFIG);
     assert_has(f->err, "DR-501");
-    assert_has(f->err, "bad.conf:2: unknown setting pth; do you mean path?");
+    assert_has(f->err, "bad.conf:2: unknown setting pth; did you mean path?");
     assert_has(f->err, "bad.conf:3: settle");
     assert_int_equal(RUN("check-config", "/nonexistent.conf"), EX_CONFIG);
     assert_int_equal(RUN("--db", "bad", "check-config", "--json"), EX_CONFIG);

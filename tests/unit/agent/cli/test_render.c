@@ -259,7 +259,7 @@ static void what_is_held_tells_how_much_where_and_what_to_type(void **state)
            "  delete  'users/al ice'\n"
            "  delete  table old\n"
            "  and 1,198 more\n"
-           "Nothing was changed. To let exactly these through: drover approve "
+           "Nothing was changed. To release exactly these: drover approve "
            "eu 5d41402abc4b\n");
     expect("{\"held\":{\"count\":7,\"shown\":0,\"token\":null,"
            "\"since_s\":1}}",

@@ -260,19 +260,20 @@ static void all_mistakes_are_told_in_one_run(void **state)
             "host =\n"                /* 19 */
             "[replica eu]\n"          /* 20 */
             "[database\n");           /* 21 */
-    assert_complains(f, "orders.conf:1: stray stands before any [section]");
-    assert_complains(f, ":3: unknown setting lock-timout; do you mean "
+    assert_complains(f,
+                     "orders.conf:1: stray appears before the first [section]");
+    assert_complains(f, ":3: unknown setting lock-timout; did you mean "
                         "lock-timeout?");
     assert_complains(f, ":4: settle = 10: a duration needs a unit");
     assert_complains(f, ":5: rescan = ");
-    assert_complains(f, "comments stand on lines of their own");
+    assert_complains(f, "comments must be on lines of their own");
     assert_complains(f, ":6: max-delete = 120%: must be from 0% to 100%");
     assert_complains(f, ":7: max-delete is set twice, first at line 6");
     assert_complains(f, ":8: cache = big");
     assert_complains(f, ":9: port belongs in [replica NAME], not in "
                         "[database]");
     assert_complains(f, ":10: neither a [section]");
-    assert_complains(f, ":11: unknown section [databse]; do you mean "
+    assert_complains(f, ":11: unknown section [databse]; did you mean "
                         "[database]?");
     assert_complains(f, ":13: [replica] needs a name");
     assert_complains(f, ":14: [replica a/b]");
@@ -280,7 +281,7 @@ static void all_mistakes_are_told_in_one_run(void **state)
     assert_complains(f, ":17: paused = maybe: write yes or no");
     assert_complains(f, ":18: durability = yes: write relaxed or durable");
     assert_complains(f, ":19: host has no value");
-    assert_complains(f, ":20: [replica eu] is there twice, first at line 15");
+    assert_complains(f, ":20: [replica eu] is defined twice, first at line 15");
     assert_complains(f, ":21: a section is written [name], alone");
     assert_complains(f, "[database] needs path");
     for (size_t i = 0; i < f->errors.count; i++) {
@@ -339,7 +340,7 @@ static void a_missing_file_is_told_with_its_reason(void **state)
     assert_complains(f, "orders.conf: No such file or directory");
     config_errors_deinit(&f->errors);
     f->config = config_load(f->dir, &f->errors);
-    assert_complains(f, "is a folder");
+    assert_complains(f, "is a directory");
 }
 
 static void replicas_are_equal_only_in_every_field(void **state)
