@@ -156,8 +156,8 @@ DROVER_API void drover_close(struct drover *db);
 
 /* --- tables -------------------------------------------------------------- */
 
-/* Make a table; missing directories above it too.  1 made, 0 it was there.
- * (Setting a key makes its table by itself.)
+/* Create a table and missing directories above it.  1 created, 0 it existed.
+ * (Setting a key creates its table.)
  * Errors: BADTABLE, NOTTABLE, READONLY, PERM, NOSPACE. */
 DROVER_API DROVER_CHECK int drover_table_create(struct drover *db,
                                                 struct drover_bytes table,
@@ -170,8 +170,8 @@ DROVER_API DROVER_CHECK int drover_table_has(struct drover *db,
 
 /* Delete all keys of a table, each under its exclusive lock, and then the
  * table.  1 dropped, 0 there was none.  Tables nested in its directory are
- * never dropped along: DROVER_E_EXISTS, before anything is deleted.  The root
- * table cannot be dropped (INVALID).  After another failure part of the keys
+ * never dropped with it: DROVER_E_EXISTS, before anything is deleted.  The root
+ * table cannot be dropped (INVALID).  After any other failure some of the keys
  * may be gone.  Errors also: TIMEOUT, READONLY, PERM. */
 DROVER_API DROVER_CHECK int drover_table_drop(struct drover *db,
                                               struct drover_bytes table,
@@ -179,27 +179,27 @@ DROVER_API DROVER_CHECK int drover_table_drop(struct drover *db,
                                               struct drover_error *err);
 
 /* Remove the temporary files that killed writers left in any table: those older
- * than a minute whose lock nobody holds.  They are never seen as keys and cost
- * only space.  Returns how many were removed.  What may not be removed stays;
+ * than a minute that are not locked.  They are never seen as keys and cost only
+ * space.  Returns how many were removed.  What may not be removed stays;
  * an error is a directory that could not be read, after the others were
  * swept.  Errors: READONLY, PERM, GONE, NOMEM. */
 DROVER_API DROVER_CHECK int64_t drover_sweep(struct drover *db,
                                              struct drover_error *err);
 
-/* A key `key` that may be none: what a killed writer of the key `of` left.
+/* A key `key` that may not be one, but what a killed writer of `of` left.
  * Borrowed for the call; a result other than 0 ends the search and is returned
  * by it (use positive values). */
 typedef int (*drover_suspect_fn)(void *arg, struct drover_bytes table,
                                  struct drover_bytes key,
                                  struct drover_bytes of);
 
-/* Call `fn` for every key of any table that may be a temporary of flockd's: of
- * a key with '*' in its name these are named like keys (of "a*b" like
- * "a1234567b"), and when their writer was killed nothing tells the one from the
- * other.  They are keys for every reader, and nothing removes them but
- * drover_delete() by somebody who knows.  Told are those that lie beside such a
- * key, are not locked by a writer, and of which nothing shows that they came by
- * a rename.  0 at the end.  Errors: GONE, PERM, NOMEM, as drover_tables(). */
+/* Call `fn` for every key of any table that may be a temporary file of
+ * flockd's: for a key with '*' in its name these are named like keys (for "a*b"
+ * like "a1234567b"), and once their writer was killed the two cannot be
+ * distinguished.  They are keys to every reader, and only drover_delete(), by
+ * someone who knows, removes them.  Reported are those that lie beside such a
+ * key, are not locked by a writer, and do not show signs of a rename.  0 at the
+ * end.  Errors: GONE, PERM, NOMEM, as drover_tables(). */
 DROVER_API DROVER_CHECK int drover_suspects(struct drover *db,
                                             drover_suspect_fn fn, void *arg,
                                             struct drover_error *err);
@@ -297,8 +297,8 @@ DROVER_API void drover_read_close(struct drover_reader *reader);
 
 /* All of these write a new file beside the key's, sync it, and rename it over
  * the key's under the exclusive lock; readers see the old value or the new
- * one, whole, and after a crash the same is true.  A missing table is made,
- * but not by update and delete. */
+ * one, whole, and after a crash the same is true.  A missing table is created,
+ * except by update and delete. */
 
 /* Set a key, whether it exists or not.
  * Errors: TIMEOUT, BADKEY, BADTABLE, NOTTABLE, NOSPACE, PERM, READONLY. */
@@ -308,7 +308,7 @@ drover_set(struct drover *db, struct drover_bytes table,
            int64_t timeout_ms, struct drover_error *err);
 
 /* Set a key that does not exist; else DROVER_E_EXISTS.  Of several callers
- * exactly one succeeds, and nobody ever sees the key without its value.
+ * exactly one succeeds, and no reader ever sees the key without its value.
  * Waits for no lock. */
 DROVER_API DROVER_CHECK int drover_create(struct drover *db,
                                           struct drover_bytes table,
