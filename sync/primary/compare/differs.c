@@ -143,11 +143,11 @@ void differs_edited(struct primary *p, struct repl *r,
     }
     int64_t wait_ms = edit_wait_ms(d, p->now_ms);
     d->repair_ms = p->now_ms + wait_ms;
-    primary_log(p, r->id, 4, DR_DIFFERENT,
+    primary_log(p, r->id, LOG_WARNING, DR_DIFFERENT,
                 "changed on the replica, not by the primary: %s; repaired in "
-                "%lld s unless it is paused",
+                "%" PRId64 " s unless it is paused",
                 d->example[0] != '\0' ? d->example : "names are not known",
-                (long long)(wait_ms / 1000));
+                wait_ms / 1000);
 }
 
 bool differs_waits(const struct repl *r)
@@ -232,10 +232,11 @@ bool differs_describe(const struct primary *p, const struct repl *r,
                       r->compares.fails);
     } else if (d->by_hand) {
         (void)err_set(err, ERR_CORRUPT, 0,
-                      "changed on the replica, not by the primary: %llu edit%s "
-                      "of keys or tables, the first %lld s ago%s%s",
-                      (unsigned long long)d->count, d->count == 1 ? "" : "s",
-                      (long long)((p->now_ms - d->since_ms) / 1000),
+                      "changed on the replica, not by the primary: %" PRIu64
+                      " edit%s of keys or tables, the first %" PRId64
+                      " s ago%s%s",
+                      d->count, d->count == 1 ? "" : "s",
+                      (p->now_ms - d->since_ms) / 1000,
                       d->example[0] != '\0' ? ", such as: " : "", d->example);
     } else {
         (void)err_set(
