@@ -29,6 +29,7 @@
 
 enum {
     ROUND_MS = 100,       /* events are gathered for so long */
+    BUSY_TRIES = 3,       /* rounds in which a changed key cannot be read */
     CALM_MS = 1000,       /* how often it is asked whether our own work rests */
     CALM_CHANGES = 500,   /* ... which it does with fewer changes than these */
     RESTLESS_MS = 30000,  /* so long a scan waits for rest */
@@ -151,7 +152,8 @@ static struct scan_name name_of(const struct edit_name *name,
 }
 
 /* It was locked, or still changes: later. */
-static void put_back(struct edits *e, const struct scan_name *at)
+static void put_back(struct edits *e, const struct scan_name *at,
+                     unsigned tries)
 {
     pthread_mutex_lock(&e->mutex);
     struct edit_name *name = edit_names_add(&e->left, at->table, at->table_len,
@@ -160,8 +162,27 @@ static void put_back(struct edits *e, const struct scan_name *at)
         atomic_store(&e->lost, true);
     } else {
         name->written = true;
+        name->tries = tries;
     }
     pthread_mutex_unlock(&e->mutex);
+}
+
+/* Somebody else changed it, and it cannot be read: it is locked, or goes on
+ * changing.  After a few tries nothing is claimed of it any more, so that the
+ * replica lacks it until it is installed anew. */
+static void on_busy(struct edits_run *run, const struct edit_name *name,
+                    const struct scan_name *at, const struct index_entry *was)
+{
+    unsigned tries = name->tries < BUSY_TRIES ? name->tries + 1 : BUSY_TRIES;
+
+    put_back(run->e, at, tries);
+    if (tries == BUSY_TRIES && (was != NULL || name->tries < BUSY_TRIES)) {
+        note_edit(run, was != NULL ? WIRE_EDIT_CHANGED : WIRE_EDIT_ADDED,
+                  at->table, at->table_len, at->key, at->key_len);
+    }
+    if (tries == BUSY_TRIES && was != NULL) {
+        index_remove_if(run->rv->index, was);
+    }
 }
 
 static int settle(struct edits_run *run, const struct edit_name *name,
@@ -185,7 +206,7 @@ static int settle(struct edits_run *run, const struct edit_name *name,
     }
     run->reread += res.reread;
     if (res.busy > 0) {
-        put_back(run->e, &at);
+        on_busy(run, name, &at, had ? &was : NULL);
     } else if (res.vanished > 0) {
         note_edit(run, res.errors > 0 ? WIRE_EDIT_UNREAD : WIRE_EDIT_REMOVED,
                   at.table, at.table_len, at.key, at.key_len);
@@ -462,6 +483,7 @@ static void take_left(struct edits *e)
                 n->is_table ? NULL : n->text + n->table_len + 1, n->key_len);
         if (name != NULL) {
             name->written = name->written || n->written;
+            name->tries = n->tries > name->tries ? n->tries : name->tries;
         }
         edit_names_drop(&e->left, n);
     }

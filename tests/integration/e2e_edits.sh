@@ -152,6 +152,25 @@ quiet() {
     expect_json 0 ctl status --json
 }
 
+# What cannot be read, because its editor has it locked, is told all the same,
+# and repaired when the lock is gone.
+locked() {
+    begin
+    (
+        exec 9<>"$f"
+        flock -x 9
+        printf edited >&9
+        : >"$W/locked"
+        until [ -e "$W/unlock" ]; do :; done
+    ) &
+    editor=$!
+    until_ok "$WAIT" test -e "$W/locked"
+    must_within "$WAIT" told_of 'DR-402 replica r1: .*table t key k-000001'
+    : >"$W/unlock"
+    wait "$editor"
+    must_within "$WAIT" well_and_same
+}
+
 # Told by JSON, paused in time, and kept then.
 paused() {
     begin

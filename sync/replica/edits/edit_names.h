@@ -22,8 +22,9 @@ enum { EDIT_NAMES_MAX = 8192 };
 
 struct edit_name {
     UT_hash_handle hh;
-    bool written; /* the stat need not show it */
-    bool force;   /* whatever the index says: rights may have changed */
+    bool written;   /* the stat need not show it */
+    bool force;     /* whatever the index says: rights may have changed */
+    unsigned tries; /* it was locked, or changed under the read, so often */
     bool suspect;
     struct vstat stat; /* when it became suspect */
     uint64_t commit;   /* the last one begun by then */
