@@ -516,9 +516,9 @@ static struct edits_job *judge_all(struct edits *e)
     HASH_ITER(hh, e->names.all, n, next) {
         struct scan_name at = name_of(n, rv->index);
         struct vstat now;
-        uint64_t begun = atomic_load(&rv->commits_begun);
         bool known =
             scan_is_known(&rv->disk.meta.db, rv->index, &at, n->written, &now);
+        uint64_t begun = atomic_load(&rv->commits_begun);
         enum edit_verdict v = edit_names_judge(n, known, now, begun, told);
         if (v == EDIT_OURS) {
             edit_names_drop(&e->names, n);

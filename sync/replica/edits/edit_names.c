@@ -70,11 +70,13 @@ enum edit_verdict edit_names_judge(struct edit_name *name, bool known,
     if (known && !name->force) {
         return EDIT_OURS;
     }
-    if (!name->suspect || !vstat_equal(name->stat, now)) {
+    bool changed = !vstat_equal(name->stat, now);
+    if (!name->suspect || (changed && begun != name->commit)) {
         name->suspect = true;
         name->stat = now;
         name->commit = begun;
         return EDIT_WAIT;
     }
+    name->stat = now; /* no commit of ours began: that was somebody else */
     return told >= name->commit ? EDIT_FOREIGN : EDIT_WAIT;
 }

@@ -6,7 +6,8 @@
  * Most are the receiver's own doing: what it installs is on the disk some time
  * before it is in the index.  So a name whose file is not as the index says is
  * only *suspect*, until every commit that was under way when it was first seen
- * so has told the index, and the file is still the same.
+ * so has told the index, and the file is still the same or was changed while no
+ * other commit began.
  */
 #pragma once
 
@@ -49,8 +50,8 @@ void edit_names_take(struct edit_names *n, struct edit_name *name);
 void edit_names_clear(struct edit_names *n);
 
 /* What a look at it says.  `known`: it is as the index says.  `begun`: the last
- * commit that began before the read; `told`: of all up to this one the index
- * has heard. */
+ * commit that may have made what was read; `told`: of all up to this one the
+ * index has heard. */
 enum edit_verdict {
     EDIT_OURS = 1, /* forget it */
     EDIT_WAIT,     /* look again */

@@ -75,6 +75,22 @@ static void another_file_is_another_suspicion(void **state)
     edit_names_clear(&n);
 }
 
+/* Who edits it all the time is noticed all the same. */
+static void what_changes_while_no_commit_begins_is_foreign(void **state)
+{
+    struct edit_names n = {NULL};
+    struct edit_name *a = key(&n, "a");
+
+    (void)state;
+    assert_int_equal(edit_names_judge(a, false, one, 5, 5), EDIT_WAIT);
+    assert_int_equal(edit_names_judge(a, false, two, 5, 5), EDIT_FOREIGN);
+    struct edit_name *b = key(&n, "b");
+    assert_int_equal(edit_names_judge(b, false, one, 5, 4), EDIT_WAIT);
+    assert_int_equal(edit_names_judge(b, false, two, 5, 4), EDIT_WAIT);
+    assert_int_equal(edit_names_judge(b, false, one, 5, 5), EDIT_FOREIGN);
+    edit_names_clear(&n);
+}
+
 /* Rights are not in the index; but its table may be on its way there. */
 static void what_is_forced_is_settled_all_the_same(void **state)
 {
@@ -118,6 +134,7 @@ int main(void)
         cmocka_unit_test(a_commit_under_way_is_waited_for),
         cmocka_unit_test(what_no_commit_explains_is_foreign),
         cmocka_unit_test(another_file_is_another_suspicion),
+        cmocka_unit_test(what_changes_while_no_commit_begins_is_foreign),
         cmocka_unit_test(what_is_forced_is_settled_all_the_same),
         cmocka_unit_test(each_name_is_there_once_and_not_too_many),
     };
