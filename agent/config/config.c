@@ -17,6 +17,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ini.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,9 +28,11 @@
 #include "agent/config/config_text.h"
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
+#include "store/base/sys.h"
 
 enum {
     LINE_BYTES = 4096, /* longest line, its end included */
+    FILE_BYTES = 1 << 20,
 };
 
 /* --- sections ------------------------------------------------------------ */
@@ -325,21 +328,53 @@ static char *dir_of_file(const char *file)
     return full;
 }
 
-static FILE *open_file(const char *file, struct config_errors *errors)
+/* What a file is that is none; NULL: it is one. */
+static const char *what_else(mode_t mode)
 {
-    struct stat st;
-    FILE *f = fopen(file, "re");
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        return NULL;
+    case S_IFDIR:
+        return "a directory";
+    case S_IFIFO:
+        return "a FIFO";
+    default:
+        return "a device";
+    }
+}
 
-    if (f == NULL) {
+/* The file's text, to the new *out.  A FIFO, a device or a file without end
+ * would hold up the agent for good. */
+static ssize_t read_text(const char *file, char **out,
+                         struct config_errors *errors)
+{
+    CLEANUP(fd_closep)
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+
+    *out = NULL;
+    if (fd < 0 || fstat(fd, &st) != 0) {
         config_error_add(errors, "%s: %s", file, strerror(errno));
-        return NULL;
+        return -1;
     }
-    if (fstat(fileno(f), &st) != 0 || S_ISDIR(st.st_mode)) {
-        config_error_add(errors, "%s: is a directory, not a file", file);
-        (void)fclose(f);
-        return NULL;
+    const char *what = what_else(st.st_mode);
+    if (what != NULL) {
+        config_error_add(errors, "%s: is %s, not a file", file, what);
+        return -1;
     }
-    return f;
+    ssize_t len = -1;
+    *out = malloc(FILE_BYTES + 1);
+    if (*out != NULL && st.st_size <= FILE_BYTES) {
+        len = sys_read_full(fd, *out, FILE_BYTES + 1);
+    }
+    if (st.st_size > FILE_BYTES || len > FILE_BYTES) {
+        config_error_add(errors, "%s: is longer than 1 MiB", file);
+        return -1;
+    }
+    if (len < 0) {
+        config_error_add(errors, "%s: %s", file, strerror(errno));
+    }
+    return len;
 }
 
 struct config *config_load(const char *file, struct config_errors *errors)
@@ -347,9 +382,15 @@ struct config *config_load(const char *file, struct config_errors *errors)
     struct err err = {0};
     size_t before = errors->count;
     struct loader l = {.name = file, .errors = errors};
+    CLEANUP(freep) char *text = NULL;
+    ssize_t len = read_text(file, &text, errors);
 
-    l.file = open_file(file, errors);
+    if (len < 0) {
+        return NULL;
+    }
+    l.file = fmemopen(text, (size_t)len, "r");
     if (l.file == NULL) {
+        config_error_add(errors, "%s: %s", file, strerror(errno));
         return NULL;
     }
     l.dir = dir_of_file(file);

@@ -343,6 +343,51 @@ static void a_missing_file_is_told_with_its_reason(void **state)
     assert_complains(f, "is a directory");
 }
 
+/* None of them ends, or answers, in the time that a daemon has. */
+static void only_a_regular_file_of_a_configurations_size_is_read(void **state)
+{
+    struct fix *f = *state;
+
+    assert_int_equal(mkfifo(f->file, 0600), 0);
+    f->config = config_load(f->file, &f->errors);
+    assert_complains(f, "orders.conf: is a FIFO, not a file");
+    config_errors_deinit(&f->errors);
+
+    assert_int_equal(unlink(f->file), 0);
+    assert_int_equal(symlink("/dev/zero", f->file), 0);
+    f->config = config_load(f->file, &f->errors);
+    assert_complains(f, "orders.conf: is a device, not a file");
+    config_errors_deinit(&f->errors);
+
+    assert_int_equal(unlink(f->file), 0);
+    load_good(f, "[database]\npath = /srv/orders\n");
+    assert_int_equal(truncate(f->file, (off_t)3 << 30), 0);
+    config_free(f->config);
+    f->config = config_load(f->file, &f->errors);
+    assert_complains(f, "orders.conf: is longer than 1 MiB");
+}
+
+static void a_link_to_a_file_is_followed(void **state)
+{
+    struct fix *f = *state;
+    char other[200];
+
+    load_good(f, "[database]\npath = /srv/orders\n");
+    (void)snprintf(other, sizeof other, "%s/other", f->dir);
+    assert_int_equal(rename(f->file, other), 0);
+    assert_int_equal(symlink("other", f->file), 0);
+    config_free(f->config);
+    f->config = config_load(f->file, &f->errors);
+    assert_int_equal(unlink(other), 0);
+    assert_non_null(f->config);
+}
+
+static void an_empty_file_lacks_its_database(void **state)
+{
+    load(*state, "");
+    assert_complains(*state, "the [database] section is missing");
+}
+
 static void replicas_are_equal_only_in_every_field(void **state)
 {
     struct fix *f = *state;
@@ -574,6 +619,9 @@ int main(void)
         TEST(an_exec_replica_refuses_what_needs_a_host),
         TEST(settings_that_contradict_are_refused),
         TEST(a_missing_file_is_told_with_its_reason),
+        TEST(only_a_regular_file_of_a_configurations_size_is_read),
+        TEST(a_link_to_a_file_is_followed),
+        TEST(an_empty_file_lacks_its_database),
         TEST(replicas_are_equal_only_in_every_field),
         TEST(adhoc_targets_are_told_apart),
         TEST(adhoc_mistakes_say_what_to_write),
