@@ -156,7 +156,7 @@ static void say(const struct primary *p, const struct record *rec,
                   unread ? "cannot be read on the primary"
                          : "is on its way and not acknowledged",
                   own ? ": " : "", own ? p->unreadable_text : "");
-    err->id = unread ? p->unreadable_id : 0;
+    err->id = unread ? rec->read.unreadable : 0;
 }
 
 /* `f`: NULL when it is still in the log. */

@@ -47,7 +47,7 @@ static void free_record(struct changelog *log, struct record *rec)
            rec->read.changed == 0);
     changelog_know(log, rec, CONTENT_UNKNOWN);
     HASH_DEL(log->records, rec);
-    log->unreadable -= rec->read.unreadable ? 1 : 0;
+    log->unreadable -= rec->read.unreadable != 0 ? 1 : 0;
     log->tables -= rec->is_table ? 1 : 0;
     free(rec);
 }

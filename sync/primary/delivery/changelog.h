@@ -80,13 +80,13 @@ struct record_read {
     uint8_t why;          /* record.why when it began */
     uint8_t tries;        /* failed reads in a row */
     uint16_t changed;     /* reads in a row under which it changed */
-    bool unreadable;      /* the last read was an error */
-    bool queued;          /* in the queue of reads */
-    bool retrying;        /* in the list of retries */
-    int64_t retry_ms;     /* read again at this time, 0: not waiting */
-    int64_t blocked_ms;   /* since when its lock is busy here, 0 not */
-    int64_t changed_ms;   /* since when it changes under each read, 0 not */
-    uint32_t pid;         /* who holds the lock */
+    uint16_t unreadable; /* the last read was this error (DR), 0: it was none */
+    bool queued;         /* in the queue of reads */
+    bool retrying;       /* in the list of retries */
+    int64_t retry_ms;    /* read again at this time, 0: not waiting */
+    int64_t blocked_ms;  /* since when its lock is busy here, 0 not */
+    int64_t changed_ms;  /* since when it changes under each read, 0 not */
+    uint32_t pid;        /* who holds the lock */
     char comm[16];
     struct record *prev, *next;             /* primary.reads */
     struct record *retry_prev, *retry_next; /* primary.retries */

@@ -127,8 +127,8 @@ void read_done(struct primary *p, struct record *rec)
     rec->read.tries = 0;
     rec->read.blocked_ms = 0;
     rec->moved_out_ms = 0;
-    if (rec->read.unreadable) {
-        rec->read.unreadable = false;
+    if (rec->read.unreadable != 0) {
+        rec->read.unreadable = 0;
         p->log.unreadable--;
     }
     rec->content.covers = rec->read.covers;
@@ -166,16 +166,14 @@ void read_failed(struct primary *p, struct record *rec,
         rec->read.tries++;
     }
     if (l->result == READ_ERROR) {
-        if (!rec->read.unreadable) {
-            rec->read.unreadable = true;
-            p->log.unreadable++;
-        }
         (void)snprintf(p->unreadable_text, sizeof p->unreadable_text, "%.*s",
                        (int)sizeof p->unreadable_text - 1,
                        l->err != NULL ? l->err->msg : "unreadable");
         p->unreadable_id = l->err != NULL && l->err->id != DR_NONE
                                ? l->err->id
                                : DR_UNREADABLE;
+        p->log.unreadable += rec->read.unreadable == 0 ? 1 : 0;
+        rec->read.unreadable = (uint16_t)p->unreadable_id;
         if (rec->read.tries == 1) {
             primary_log(p, -1, LOG_WARNING, p->unreadable_id, "%s",
                         p->unreadable_text);

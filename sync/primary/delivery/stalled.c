@@ -30,7 +30,7 @@ enum {
 static bool is_held_up(const struct primary *p, const struct record *rec)
 {
     return rec->read.changed >= CHANGES_BEFORE ||
-           (rec->read.unreadable && rec->read.tries >= ERRORS_BEFORE) ||
+           (rec->read.unreadable != 0 && rec->read.tries >= ERRORS_BEFORE) ||
            (rec->read.blocked_ms != 0 &&
             p->now_ms - rec->read.blocked_ms >= BUSY_BEFORE_MS);
 }

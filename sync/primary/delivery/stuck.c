@@ -45,7 +45,7 @@ static enum stuck why(const struct flight *f)
     if (f->rec->read.blocked_ms != 0) {
         return STUCK_LOCKED_HERE;
     }
-    return f->rec->read.unreadable ? STUCK_UNREADABLE : STUCK_NOT;
+    return f->rec->read.unreadable != 0 ? STUCK_UNREADABLE : STUCK_NOT;
 }
 
 enum stuck stuck_why(const struct flight *f)

@@ -135,6 +135,29 @@ static void test_an_unreadable_key_is_listed(void **state)
     ask_all(forbid, UNCOMPARED_UNREADABLE, true);
 }
 
+/* The last one that could not be read says nothing of the others. */
+static void test_an_unreadable_keys_number_is_its_own(void **state)
+{
+    struct fx *f = fx_new();
+    struct fx_peer *r = begin(f, forbid);
+
+    (void)state;
+    fx_beat(f, 2);
+    fx_put(f, "u", "k", "one");
+    fx_key(f, true, "u", NULL)->odd = true;
+    fx_hint(f, "u", "k", HINT_COMMITTED);
+    fx_beat(f, 2);
+    struct uncompared u = {.max = 9};
+    primary_uncompared(f->p, r->replica, primary_tail(f->p), f->now_ms, &u);
+    assert_int_equal(u.n, 2);
+    for (size_t i = 0; i < u.n; i++) {
+        bool is_odd = u.keys[i].table.p[0] == 'u';
+        assert_int_equal(u.keys[i].id, is_odd ? DR_COVERED : DR_UNREADABLE);
+    }
+    uncompared_free(&u);
+    fx_free(f);
+}
+
 static void never_still(struct fx *f, struct fx_peer *r)
 {
     (void)r;
@@ -234,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_a_key_locked_by_a_reader_there_is_listed),
         cmocka_unit_test(test_a_key_locked_here_is_listed),
         cmocka_unit_test(test_an_unreadable_key_is_listed),
+        cmocka_unit_test(test_an_unreadable_keys_number_is_its_own),
         cmocka_unit_test(test_a_key_that_never_holds_still_is_listed),
         cmocka_unit_test(test_what_is_on_its_way_is_not_equal),
         cmocka_unit_test(test_a_window_full_of_refused_keys_holds_up_nothing),
