@@ -28,14 +28,15 @@ struct known {
     struct ssh_line ssh;
     bool is_child; /* the receiver runs on this host */
     char *remote_dir;
-    struct buf dir, primary, file, known, table, key;
+    struct buf dir, primary, file, known, table, key, covered;
+    bool is_path; /* the table is named by its directory, or a plain one is */
     char pid[NUMBER_BYTES], epoch[NUMBER_BYTES];
 };
 
 static void known_deinit(struct known *k)
 {
-    struct buf *const all[] = {&k->dir,   &k->primary, &k->file,
-                               &k->known, &k->table,   &k->key};
+    struct buf *const all[] = {&k->dir,   &k->primary, &k->file,   &k->known,
+                               &k->table, &k->key,     &k->covered};
 
     ssh_line_deinit(&k->ssh);
     free(k->remote_dir);
@@ -173,6 +174,11 @@ static size_t name_length(const char *at)
 static const char *find_name(struct buf *b, const char *text, const char *what)
 {
     const char *at = strstr(text, what);
+
+    /* "1 key or table cannot be read" names none. */
+    while (at != NULL && strncmp(at, "table cannot", 12) == 0) {
+        at = strstr(at + 1, what);
+    }
     size_t len = at != NULL ? name_length(at + strlen(what)) : 0;
 
     buf_clear(b);
@@ -219,6 +225,27 @@ static const char *find_path(struct buf *b, const char *text)
     return b->bad ? NULL : (const char *)b->data;
 }
 
+/* The directory with something mounted over it, as a word of the shell: a
+ * table's or a plain one. */
+static const char *find_place(struct buf *b, const char *text)
+{
+    const char *end = strstr(text, ": something is mounted there"), *at = end;
+
+    if (at == NULL || at == text) {
+        return NULL;
+    }
+    bool quoted = at[-1] == '\'';
+    at -= quoted ? 1 : 0;
+    while (at > text && at[-1] != (quoted ? '\'' : ' ')) {
+        at--;
+    }
+    at -= quoted && at > text ? 1 : 0;
+    buf_clear(b);
+    buf_put(b, at, (size_t)(end - at));
+    buf_u8(b, 0);
+    return b->bad ? NULL : (const char *)b->data;
+}
+
 static void of_message(struct known *k, const char *text)
 {
     k->n.pid = find_number(k->pid, text, "pid ");
@@ -228,20 +255,32 @@ static void of_message(struct known *k, const char *text)
     if (k->n.table == NULL) {
         k->n.table = find_path(&k->table, text);
     }
+    const char *place = find_place(&k->covered, text);
+    if (place != NULL) {
+        k->n.table = place;
+        k->is_path = true;
+    }
 }
 
 /* --- putting in ---------------------------------------------------------- */
 
-/* The root table's directory is the database's own. */
-static void drop_root(struct known *k, char *hint)
+static void cut(char *hint, const char *what, size_t keep)
 {
-    static const char TABLE[] = "/TABLE.tbl";
-
-    if (k->n.table == NULL || strcmp(k->n.table, "(root)") != 0) {
-        return;
+    for (char *at; (at = strstr(hint, what)) != NULL;) {
+        const char *rest = at + strlen(what);
+        memmove(at + keep, rest, strlen(rest) + 1);
     }
-    for (char *at; (at = strstr(hint, TABLE)) != NULL;) {
-        memmove(at, at + sizeof TABLE - 1, strlen(at + sizeof TABLE - 1) + 1);
+}
+
+/* The root table's directory is the database's own; a path is whole. */
+static void cut_table(const struct known *k, char *hint)
+{
+    static const char DIR[] = "/TABLE";
+
+    if (k->is_path) {
+        cut(hint, "/TABLE.tbl", sizeof DIR - 1);
+    } else if (k->n.table != NULL && strcmp(k->n.table, "(root)") == 0) {
+        cut(hint, "/TABLE.tbl", 0);
     }
 }
 
@@ -255,7 +294,7 @@ static void fill(struct known *k, char *out, const char *hint)
         template, sizeof template, "%s%s%s", hint,
         k->n.dir == NULL && strstr(hint, "DIR") != NULL ? DIR_IS : "",
         k->n.table == NULL && strstr(hint, "TABLE") != NULL ? TABLE_IS : "");
-    drop_root(k, template);
+    cut_table(k, template);
     (void)hint_fill(out, HINT_ROOM, template, &k->n);
 }
 

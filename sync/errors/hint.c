@@ -24,6 +24,11 @@
     "place (stop its writers, rm the link or file, mv); what it had stays on " \
     "the replicas until then; to have it deleted there: rm the link or file"
 
+#define IN_IT                                                                  \
+    "what is mounted in the database? findmnt -rno TARGET | grep DIR/; take "  \
+    "it away: umount what that shows; what it hides is neither read nor "      \
+    "deleted meanwhile"
+
 #define WHO_HAS_IT                                                             \
     "as root: fuser -v DIR/TABLE.tbl/KEY.kv; a process that it started has "   \
     "the file open still, and the lock with it; the key is sent as soon as "   \
@@ -112,10 +117,8 @@ static const struct {
      "on HOST, as root: fuser -v DIR/TABLE.tbl/KEY.kv; a process that it "
      "started has the file open still, and the lock with it; the value comes "
      "into place when that lets go"},
-    {DR_COVERED, 0, "there or above it",
-     "what is mounted in the database? findmnt -rno TARGET | grep DIR/; take "
-     "it away: umount what that shows; what it hides is neither read nor "
-     "deleted meanwhile"},
+    {DR_COVERED, 0, "table (root)", IN_IT}, /* never umount DIR itself */
+    {DR_COVERED, 0, "there or above it", IN_IT},
     {DR_COVERED, 0, "is something else now", LINK_AWAY},
     {DR_COVERED, ENOTDIR, NULL, LINK_AWAY},
     {DR_COVERED, 0, "something else is in the table's place", LINK_AWAY},
