@@ -85,7 +85,8 @@ static void log_scan(const struct scan_report *r, uint64_t unread)
         "left=%" PRIu64 " busy=%" PRIu64 " errors=%" PRIu64 " took=\"%s\"",
         s->counts.keys, s->counts.tables, s->reread, s->changed, s->vanished,
         s->left, s->busy, s->errors, DURATION_TEXT(r->took_ms * NS_PER_MS));
-    if (s->errors > 0 || s->counts.incomplete != unread) {
+    if (s->errors > 0 ||
+        (s->counts.incomplete > 0 && s->counts.incomplete != unread)) {
         log_event(LOG_WARNING, "scan_unreadable", NULL, dr_of_scan(s),
                   "keys=%" PRIu64 " tables=%" PRIu64 " err=\"%s\"", s->errors,
                   s->counts.incomplete, s->first_error);
@@ -114,6 +115,8 @@ static void go_on(struct daemon *d, const struct coverage_next *next,
     }
     note_unread(d, s);
     if (next->readable) {
+        log_event(LOG_NOTICE, "scan_readable", NULL, 0,
+                  "all tables and directories can be read again");
         watch_resync(d->watch);
     }
     if (next->ready) {

@@ -205,6 +205,10 @@ unreadable_at_start() {
     write flockd-set "$P/t.tbl" live "flows"
     proven r1
     status_is healthy true || fail "the agent is not healthy again"
+    grep -q 'scan_readable' "$W/agent.log" || fail "the log does not say that all is readable again"
+    if grep 'scan_unreadable.*keys=0 tables=0' "$W/agent.log"; then
+        fail "the log warns of nothing"
+    fi
 }
 
 # What cannot be read is not gone.
