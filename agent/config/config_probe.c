@@ -157,6 +157,23 @@ static void probe_program(const struct config *c,
     }
 }
 
+/* drover-replica is run, but not as a receiver. */
+static void probe_subcommand(const struct config *c,
+                             const struct config_replica *r,
+                             struct config_probe *out)
+{
+    char *const *words = config_target_receiver(r->argv);
+    char why[400];
+
+    if (words != NULL) {
+        (void)snprintf(why, sizeof why,
+                       "drover-replica %.200s takes no changes; write "
+                       "drover-replica receive FOLDER",
+                       words[1] != NULL ? words[1] : "alone");
+        say(c, r, &out->warnings, "command", why);
+    }
+}
+
 /* As the receiver will read it, which is found here when it runs here. */
 static void probe_receive(const struct config *c,
                           const struct config_replica *r,
@@ -168,6 +185,9 @@ static void probe_receive(const struct config *c,
     char *const *words = config_target_receive(r->argv, &n);
     CLEANUP(freep) char **copy = calloc(n + 1, sizeof *copy);
 
+    if (words == NULL) {
+        probe_subcommand(c, r, out);
+    }
     if (words == NULL || copy == NULL) {
         return;
     }

@@ -83,22 +83,34 @@ static bool runs_here(const char *program)
     return false;
 }
 
-char *const *config_target_receive(char *const *argv, size_t *count_out)
+char *const *config_target_receiver(char *const *argv)
 {
-    size_t i = 0, n = 0;
+    char *const *found = NULL;
 
     if (argv == NULL || argv[0] == NULL || !runs_here(argv[0])) {
         return NULL;
     }
-    while (argv[i] != NULL &&
-           strcmp(base_name(argv[i]), "drover-replica") != 0) {
-        i++;
+    for (; *argv != NULL; argv++) {
+        if (strcmp(base_name(*argv), "drover-replica") != 0) {
+            continue;
+        }
+        found = argv;
+        if (argv[1] != NULL && strcmp(argv[1], "receive") == 0) {
+            break; /* before it: an account of this name */
+        }
     }
-    if (argv[i] == NULL || argv[i + 1] == NULL ||
-        strcmp(argv[i + 1], "receive") != 0) {
+    return found;
+}
+
+char *const *config_target_receive(char *const *argv, size_t *count_out)
+{
+    size_t n = 0;
+
+    argv = config_target_receiver(argv);
+    if (argv == NULL || argv[1] == NULL || strcmp(argv[1], "receive") != 0) {
         return NULL;
     }
-    argv += i + 1;
+    argv++;
     while (argv[n] != NULL) {
         n++;
     }

@@ -12,6 +12,8 @@
 /* The directory that a command which runs here gives to drover-replica receive:
  * borrowed from argv, or NULL when it cannot be told. */
 const char *config_target_dir(char *const *argv);
+/* Where drover-replica is among the words of such a command; NULL: nowhere. */
+char *const *config_target_receiver(char *const *argv);
 /* Where the words of such a command become "receive ...", how many they are in
  * *count_out; NULL: it is another one. */
 char *const *config_target_receive(char *const *argv, size_t *count_out);

@@ -160,6 +160,10 @@ int receive_options_parse(int argc, char **argv, struct receive_options *out,
             err, ERR_INVALID, 0,
             "receive needs exactly one directory; see drover-replica --help");
     }
+    if (argv[optind][0] == '\0') {
+        return err_set(err, ERR_INVALID, 0,
+                       "receive: the directory is empty text");
+    }
     out->dir = argv[optind];
 
     return 0;
