@@ -32,7 +32,7 @@ static struct holder *slot_of(struct holders *h, dev_t dev, ino_t ino)
 /* What is known; true: too old or nothing, and it is our turn to ask. */
 static bool must_ask(struct holders *h, struct holder *out, int64_t now_ns)
 {
-    bool ask = false;
+    bool due = false;
 
     pthread_mutex_lock(&h->mutex);
     const struct holder *slot = slot_of(h, out->dev, out->ino);
@@ -41,11 +41,11 @@ static bool must_ask(struct holders *h, struct holder *out, int64_t now_ns)
     }
     if ((out->seen_ns == 0 || now_ns - out->seen_ns >= KEEP_NS) &&
         now_ns >= h->next_ns) {
-        ask = true;
+        due = true;
         h->next_ns = INT64_MAX; /* one at a time */
     }
     pthread_mutex_unlock(&h->mutex);
-    return ask;
+    return due;
 }
 
 static void ask(struct holders *h, struct holder *out, int64_t began_ns)

@@ -225,7 +225,7 @@ char *hint_without_unit(char *out, const char *hint)
     for (size_t i = 0; i < sizeof of_unit / sizeof *of_unit; i++) {
         const char *from = of_unit[i][0], *to = of_unit[i][1];
         char *at = strstr(out, from);
-        if (at != NULL) {
+        if (at != NULL && strlen(out) - strlen(from) + strlen(to) < HINT_ROOM) {
             memmove(at + strlen(to), at + strlen(from),
                     strlen(at + strlen(from)) + 1);
             memcpy(at, to, strlen(to));

@@ -496,10 +496,10 @@ static void take_left(struct edits *e)
  * of those before it, and of its own when nothing waits behind it. */
 static uint64_t told_commit(struct receive *rv)
 {
-    bool work = receiver_has_work(rv->core);
+    bool busy = receiver_has_work(rv->core);
     uint64_t done = atomic_load(&rv->commits_done);
 
-    if (!work && atomic_load(&rv->commits_begun) == done) {
+    if (!busy && atomic_load(&rv->commits_begun) == done) {
         return done;
     }
     return done > 0 ? done - 1 : 0;

@@ -18,7 +18,9 @@ struct edit_name *edit_names_add(struct edit_names *n, const char *table,
     if (table_len > TABLE_MAX_BYTES || key_len > KEY_MAX_BYTES) {
         return NULL;
     }
-    memcpy(text, table, table_len);
+    if (table_len > 0) {
+        memcpy(text, table, table_len);
+    }
     text[table_len] = key != NULL ? 'k' : 't';
     if (key_len > 0) {
         memcpy(text + table_len + 1, key, key_len);
