@@ -55,7 +55,7 @@ refused() {
 
     must_tell 'DR-305 replica full: 1 change is refused for .*, such as: table (root) key large: .*No space left'
     must_tell '^refused  *large  .* on full: .*No space left'
-    must_tell "HINT: make room on this host: df -h $W/full;"
+    must_tell "HINT: free space on this host: df -h $W/full;"
     is "$(status "$(of full state)")" streaming "its state"
     is "$(status "$(of full refused.errno)")" 28 "the system's error"
     is "$(status "$(of full refused.key)")" large "the key"
@@ -87,7 +87,7 @@ denied() {
     write flockd-set "$P/t.tbl" k 1
     write flockd-set "$P/u.tbl" k 1
     begin_config
-    add_replica r1
+    add_unwatched r1 # else the mode is set again at once
     start_agent
     must_be r1 streaming
     proven r1
