@@ -36,14 +36,14 @@ set_target_properties(no_inotify PROPERTIES PREFIX "" SUFFIX ".so"
   LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/e2e)
 
 # A sanitized agent is slower and larger.
-set(e2e_seconds 150)
+set(e2e_seconds 300)
 set(e2e_environment
   DROVER=$<TARGET_FILE:drover>
   DROVER_REPLICA=$<TARGET_FILE:drover-replica>
   DROVER_KV=$<TARGET_FILE:drover-kv>
   E2E_BIN=${CMAKE_BINARY_DIR}/tests/e2e)
 if(DROVER_SANITIZE)
-  set(e2e_seconds 400)
+  set(e2e_seconds 600)
   list(APPEND e2e_environment E2E_WAIT=180 E2E_HUGE_BYTES=200000000
        E2E_PEAK_MIB=1000 E2E_SANITIZED=1)
 elseif(DROVER_COVERAGE)
