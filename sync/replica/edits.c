@@ -167,14 +167,31 @@ static void put_back(struct edits *e, const struct scan_name *at,
     pthread_mutex_unlock(&e->mutex);
 }
 
-/* Somebody else changed it, and it cannot be read: it is locked, or goes on
- * changing.  After a few tries nothing is claimed of it any more, so that the
- * replica lacks it until it is installed anew. */
+/* Does its stat show that it is not what the index has?  A lock alone changes
+ * nothing, and an entry that a scan made of a young file proves nothing. */
+static bool shows_change(const struct edits_run *run,
+                         const struct scan_name *at,
+                         const struct index_entry *was)
+{
+    struct vstat now;
+
+    return was == NULL || (!scan_is_known(&run->rv->disk.meta.db,
+                                          run->rv->index, at, false, &now) &&
+                           (was->stat.ino != 0 || was->stat.size != now.size));
+}
+
+/* It cannot be read: it is locked, or goes on changing.  When its stat shows
+ * for a few tries that somebody changed it, nothing is claimed of it any more,
+ * so that the replica lacks it until it is installed anew. */
 static void on_busy(struct edits_run *run, const struct edit_name *name,
                     const struct scan_name *at, const struct index_entry *was)
 {
     unsigned tries = name->tries < BUSY_TRIES ? name->tries + 1 : BUSY_TRIES;
 
+    if (!shows_change(run, at, was)) {
+        put_back(run->e, at, 0);
+        return;
+    }
     put_back(run->e, at, tries);
     if (tries == BUSY_TRIES && (was != NULL || name->tries < BUSY_TRIES)) {
         note_edit(run, was != NULL ? WIRE_EDIT_CHANGED : WIRE_EDIT_ADDED,

@@ -700,6 +700,7 @@ mend_401() {
 # What was not shown yet is held on, so look again.
 let_through() (
     ! exits_with 0 || exit 0
+    status_is "$(of r1 state)" held || exit 1 # what was approved is on its way
     provoked r1 401
     typed 'drover approve --dry-run'
     hint=$(sed -n 's/^.*release exactly these: //p' "$W/out")
