@@ -37,6 +37,9 @@ enum {
     SCAN_REST_TIMES = 50, /* ... and so many times as long as one took */
 };
 
+/* A second or two of reading. */
+#define READ_MAX_BYTES (UINT64_C(4) << 30)
+
 struct edits {
     struct edit_watch *watch;
     struct receive *rv;
@@ -202,6 +205,33 @@ static void on_busy(struct edits_run *run, const struct edit_name *name,
     }
 }
 
+/* A file that is too large to be read at once, for what the agent asks would
+ * wait behind it: it is taken for another value.  > 0: it is. */
+static int take_unread(struct edits_run *run, const struct edit_name *name,
+                       const struct scan_name *at,
+                       const struct index_entry *was, struct err *err)
+{
+    static const char UNREAD[] = "changed by others and not read";
+    struct index_entry e = {.name = at->name,
+                            .digest = digest_of(UNREAD, sizeof UNREAD),
+                            .scan = run->rv->scanner.last_scan};
+    struct vstat now;
+
+    if (at->key == NULL ||
+        scan_is_known(&run->rv->disk.meta.db, run->rv->index, at, name->written,
+                      &now) ||
+        now.size < READ_MAX_BYTES) {
+        return 0;
+    }
+    e.stat = index_unproven(now);
+    int rc = index_put_if(run->rv->index, was, &e, err);
+    if (rc > 0) {
+        note_edit(run, was != NULL ? WIRE_EDIT_CHANGED : WIRE_EDIT_ADDED,
+                  at->table, at->table_len, at->key, at->key_len);
+    }
+    return rc < 0 ? rc : 1;
+}
+
 static int settle(struct edits_run *run, const struct edit_name *name,
                   struct err *err)
 {
@@ -217,7 +247,11 @@ static int settle(struct edits_run *run, const struct edit_name *name,
 
     scanner_perms_begin(rv, 0, &run->perms, &opt);
     bool had = index_get(rv->index, at.name, &was);
-    int rc = scan_one(&rv->disk.meta.db, rv->index, &opt, &at, &res, err);
+    int rc = take_unread(run, name, &at, had ? &was : NULL, err);
+    if (rc != 0) {
+        return rc < 0 ? rc : 0;
+    }
+    rc = scan_one(&rv->disk.meta.db, rv->index, &opt, &at, &res, err);
     if (rc != 0) {
         return rc;
     }

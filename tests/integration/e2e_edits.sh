@@ -66,6 +66,7 @@ values() {
     edit 'table t key k-000005 was changed there' renamed_over "$T/k-000005.kv" other
     edit 'table t key k-000006 was removed there' rm "$T/k-000006.kv"
     edit 'table t key foreign was added there' put "$T/foreign.kv" 1
+    edit 'table t key huge was added there' truncate -s 1T "$T/huge.kv" # it is not read
     edit 'table t key twin was added there' hard_link "$T/k-000007.kv" "$T/twin.kv"
     edit 'table t key k-000008 was removed there' mv "$T/k-000008.kv" "$W/away"
     edit 'table (root) key k-000000 was changed there' put "$W/r1/k-000000.kv" 1
