@@ -22,7 +22,7 @@ struct edit_name *edit_names_add(struct edit_names *n, const char *table,
         memcpy(text, table, table_len);
     }
     text[table_len] = key != NULL ? 'k' : 't';
-    if (key_len > 0) {
+    if (key != NULL && key_len > 0) {
         memcpy(text + table_len + 1, key, key_len);
     }
     HASH_FIND(hh, n->all, text, len, name);
