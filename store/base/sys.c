@@ -75,12 +75,20 @@ ssize_t sys_pread_full(int fd, void *out, size_t n, off_t at)
     return rc < 0 ? -1 : (ssize_t)got;
 }
 
+/* A write of nothing is no error to the kernel, and would be repeated without
+ * end. */
+static int no_progress(ssize_t rc)
+{
+    errno = rc == 0 ? EIO : errno;
+    return -1;
+}
+
 int sys_write_all(int fd, const void *p, size_t n)
 {
     for (const char *at = p; n > 0;) {
         ssize_t rc = UNINTERRUPTED(write(fd, at, n));
-        if (rc < 0) {
-            return -1;
+        if (rc <= 0) {
+            return no_progress(rc);
         }
         at += rc;
         n -= (size_t)rc;
@@ -92,8 +100,8 @@ int sys_pwrite_all(int fd, const void *p, size_t n, off_t at)
 {
     for (const char *from = p; n > 0;) {
         ssize_t rc = UNINTERRUPTED(pwrite(fd, from, n, at));
-        if (rc < 0) {
-            return -1;
+        if (rc <= 0) {
+            return no_progress(rc);
         }
         from += rc;
         at += rc;

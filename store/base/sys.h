@@ -20,8 +20,6 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include "store/base/sys.h"
-
 int sys_open(const char *path, int flags);
 /* `mode` is used with O_CREAT only. */
 int sys_openat(int dir_fd, const char *path, int flags, mode_t mode);

@@ -13,6 +13,7 @@ enum { PIECE = 3 };
 
 static unsigned calls; /* every second one is interrupted */
 static int broken;     /* this errno instead */
+static bool idle;      /* a write writes nothing */
 
 static bool fails(void)
 {
@@ -50,14 +51,14 @@ ssize_t __wrap_write(int fd, const void *p, size_t n)
     if (fd <= STDERR_FILENO) {
         return __real_write(fd, p, n);
     }
-    return fails() ? -1 : __real_write(fd, p, some(n));
+    return idle ? 0 : fails() ? -1 : __real_write(fd, p, some(n));
 }
 
 ssize_t __real_pwrite(int fd, const void *p, size_t n, off_t at);
 ssize_t __wrap_pwrite(int fd, const void *p, size_t n, off_t at);
 ssize_t __wrap_pwrite(int fd, const void *p, size_t n, off_t at)
 {
-    return fails() ? -1 : __real_pwrite(fd, p, some(n), at);
+    return idle ? 0 : fails() ? -1 : __real_pwrite(fd, p, some(n), at);
 }
 
 int __real_fsync(int fd);
@@ -106,6 +107,21 @@ static void a_failure_is_one(void **s)
     broken = 0;
 }
 
+static void a_write_that_gets_nowhere_ends(void **s)
+{
+    CLEANUP(fd_closep) int fd = memfd_create("sys", MFD_CLOEXEC);
+
+    (void)s;
+    idle = true;
+    errno = 0;
+    assert_int_equal(sys_write_all(fd, "abc", 3), -1);
+    assert_int_equal(errno, EIO);
+    errno = 0;
+    assert_int_equal(sys_pwrite_all(fd, "abc", 3, 0), -1);
+    assert_int_equal(errno, EIO);
+    idle = false;
+}
+
 static void a_lock_that_another_holds_is_not_waited_for(void **s)
 {
     struct fixture *f = *s;
@@ -128,6 +144,7 @@ int main(void)
         cmocka_unit_test(
             all_is_written_and_read_through_signals_and_small_pieces),
         cmocka_unit_test(a_failure_is_one),
+        cmocka_unit_test(a_write_that_gets_nowhere_ends),
         cmocka_unit_test_setup_teardown(
             a_lock_that_another_holds_is_not_waited_for, fixture_setup,
             fixture_teardown),
