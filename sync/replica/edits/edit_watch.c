@@ -245,7 +245,8 @@ static bool event_of(struct edit_watch *w, const struct inotify_event *e,
     }
     if ((e->mask & (IN_IGNORED | IN_UNMOUNT)) != 0) {
         forget(w, d);
-        return false;
+        /* What a mount has hidden comes to light. */
+        return (e->mask & IN_UNMOUNT) != 0;
     }
     if (is_noisy(w, d)) {
         unwatch(w, d);

@@ -5,7 +5,9 @@
  */
 #include "tests/support/store_fixture.h"
 
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 
 #include "store/base/cleanup.h"
 #include "sync/replica/edits/edit_watch.h"
@@ -180,6 +182,29 @@ static void a_directory_that_moves_is_forgotten(void **state)
     assert_told(w, "key other/n.tbl k; ");
 }
 
+/* What was mounted over a table goes, and the table comes to light. */
+static void an_unmount_is_told(void **state)
+{
+    struct world *w = *state;
+    char path[300];
+
+    (void)snprintf(path, sizeof path, "%s/t.tbl", w->f.path);
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", path, "tmpfs", 0, "size=64k") != 0) {
+        print_message("SKIP: nothing can be mounted here\n");
+        skip();
+    }
+    /* The fixture's descriptor is of the mounts before. */
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(edit_watch_add(w->w, "t.tbl", fd), 0);
+    (void)close(fd);
+    assert_told(w, "");
+    assert_int_equal(umount(path), 0);
+    assert_told(w, "lost; ");
+}
+
 static void what_is_no_key_is_not_told(void **state)
 {
     struct world *w = *state;
@@ -228,6 +253,7 @@ int main(void)
         TEST(each_way_of_a_name_is_told),
         TEST(directories_are_told),
         TEST(a_directory_that_moves_is_forgotten),
+        TEST(an_unmount_is_told),
         TEST(what_is_no_key_is_not_told),
         TEST(too_much_in_one_directory_costs_its_watch),
     };
