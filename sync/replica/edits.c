@@ -174,13 +174,12 @@ static void put_back(struct edits *e, const struct scan_name *at,
  * nothing, and an entry that a scan made of a young file proves nothing. */
 static bool shows_change(const struct edits_run *run,
                          const struct scan_name *at,
-                         const struct index_entry *was)
+                         const struct index_entry *was, struct vstat *now_out)
 {
-    struct vstat now;
-
-    return was == NULL || (!scan_is_known(&run->rv->disk.meta.db,
-                                          run->rv->index, at, false, &now) &&
-                           (was->stat.ino != 0 || was->stat.size != now.size));
+    return !scan_is_known(&run->rv->disk.meta.db, run->rv->index, at, false,
+                          now_out) &&
+           (was == NULL || was->stat.ino != 0 ||
+            was->stat.size != now_out->size);
 }
 
 /* It cannot be read: it is locked, or goes on changing.  When its stat shows
@@ -190,8 +189,9 @@ static void on_busy(struct edits_run *run, const struct edit_name *name,
                     const struct scan_name *at, const struct index_entry *was)
 {
     unsigned tries = name->tries < BUSY_TRIES ? name->tries + 1 : BUSY_TRIES;
+    struct vstat now;
 
-    if (!shows_change(run, at, was)) {
+    if (!shows_change(run, at, was, &now)) {
         put_back(run->e, at, 0);
         return;
     }
@@ -207,8 +207,7 @@ static void on_busy(struct edits_run *run, const struct edit_name *name,
 
 /* A file that is too large to be read at once, for what the agent asks would
  * wait behind it: it is taken for another value.  > 0: it is. */
-static int take_unread(struct edits_run *run, const struct edit_name *name,
-                       const struct scan_name *at,
+static int take_unread(struct edits_run *run, const struct scan_name *at,
                        const struct index_entry *was, struct err *err)
 {
     static const char UNREAD[] = "changed by others and not read";
@@ -217,9 +216,7 @@ static int take_unread(struct edits_run *run, const struct edit_name *name,
                             .scan = run->rv->scanner.last_scan};
     struct vstat now;
 
-    if (at->key == NULL ||
-        scan_is_known(&run->rv->disk.meta.db, run->rv->index, at, name->written,
-                      &now) ||
+    if (at->key == NULL || !shows_change(run, at, was, &now) ||
         now.size < READ_MAX_BYTES) {
         return 0;
     }
@@ -247,7 +244,7 @@ static int settle(struct edits_run *run, const struct edit_name *name,
 
     scanner_perms_begin(rv, 0, &run->perms, &opt);
     bool had = index_get(rv->index, at.name, &was);
-    int rc = take_unread(run, name, &at, had ? &was : NULL, err);
+    int rc = take_unread(run, &at, had ? &was : NULL, err);
     if (rc != 0) {
         return rc < 0 ? rc : 0;
     }
