@@ -52,6 +52,7 @@ static const struct {
     {DR_HOST_KEY_UNKNOWN, 0, "ssh-keyscan", NULL},
     {DR_KNOWN_HOSTS, 0, "ssh-keyscan", NULL},
     {DR_KNOWN_HOSTS, 0, "has REVOKED", NULL},
+    {DR_PROTOCOL, 0, "before an agent said hello", NULL},
     {DR_RSA_KEY, 0, "ssh-keygen", NULL},
     {DR_KEY_FILE, 0, "ssh-keygen", NULL},
     {DR_AUTH, 0, "journalctl -u ssh",
