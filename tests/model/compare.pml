@@ -10,7 +10,7 @@
  * the index is swept.  One that it finds may reach the log any time later
  * (compare_feed.c): the walk comes to each key by itself, at any time.
  *
- * mirrors: sync/primary/compare/compare_data.c may_compare maybe_own go_on compare_disconnected
+ * mirrors: sync/primary/compare/compare_run.c may_compare maybe_own go_on compare_disconnected
  * mirrors: sync/primary/due.c due_now due_soon due_any due_paid
  * mirrors: sync/primary/compare/compare_end.c compare_finish
  * mirrors: sync/primary/compare/compare_diff.c compare_listing merge_asked round_done

@@ -11,7 +11,7 @@
  *
  * mirrors: sync/primary/delivery/stalled.c stalled_note stalled_pass
  * mirrors: sync/primary/delivery/flights.c flight_reached flight_due_before flight_watermark flight_quiet
- * mirrors: sync/primary/compare/compare_data.c adopt_stalled
+ * mirrors: sync/primary/compare/compare_run.c adopt_stalled
  * mirrors: sync/primary/delivery/stalled.c stalled_clear stalled_end is_held_up */
 
 /* Everything up to w is acknowledged but what is stalled. */
