@@ -25,6 +25,11 @@ int sys_openat(int dir_fd, const char *path, int flags, mode_t mode)
     return UNINTERRUPTED(openat(dir_fd, path, flags, mode));
 }
 
+int sys_open_file(int dir_fd, const char *name)
+{
+    return sys_openat(dir_fd, name, SYS_FILE_FLAGS, 0);
+}
+
 int sys_fsync(int fd)
 {
     return UNINTERRUPTED(fsync(fd));
@@ -43,6 +48,11 @@ int sys_ftruncate(int fd, off_t size)
 int sys_flock(int fd, int kind)
 {
     return UNINTERRUPTED(flock(fd, kind | LOCK_NB));
+}
+
+bool sys_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
 }
 
 ssize_t sys_read(int fd, void *out, size_t room)

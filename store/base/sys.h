@@ -14,20 +14,29 @@
 #pragma once
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 int sys_open(const char *path, int flags);
 /* `mode` is used with O_CREAT only. */
 int sys_openat(int dir_fd, const char *path, int flags, mode_t mode);
+/* Open what should be a regular file, for reading, whatever has its name by
+ * now: a link is not followed (ELOOP), a FIFO does not stop us. */
+enum { SYS_FILE_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC };
+int sys_open_file(int dir_fd, const char *name);
 int sys_fsync(int fd);
 int sys_syncfs(int fd);
 int sys_ftruncate(int fd, off_t size);
 /* flock() without waiting: EWOULDBLOCK when another holds it. */
 int sys_flock(int fd, int kind);
+
+/* Are they of one file? */
+bool sys_same_file(const struct stat *a, const struct stat *b);
 
 /* Some bytes; 0 at the end. */
 ssize_t sys_read(int fd, void *out, size_t room);

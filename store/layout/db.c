@@ -78,12 +78,16 @@ void db_close(struct db *db)
     db->path = NULL;
 }
 
-bool db_root_is_same(const struct db *db)
+bool db_is_at(const struct db *db, const char *path)
 {
     struct stat st;
 
-    return stat(db->path, &st) == 0 && st.st_dev == db->dev &&
-           st.st_ino == db->ino;
+    return stat(path, &st) == 0 && st.st_dev == db->dev && st.st_ino == db->ino;
+}
+
+bool db_root_is_same(const struct db *db)
+{
+    return db_is_at(db, db->path);
 }
 
 bool db_is_mounted(const struct db *db, int fd, const struct stat *st)
@@ -239,8 +243,7 @@ int db_open_file(const struct db *db, const char *path)
         errno = DB_OTHER;
         return -1;
     }
-    return open_beneath(db->root_fd, path,
-                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    return open_beneath(db->root_fd, path, SYS_FILE_FLAGS);
 }
 
 /* A regular file stands where `path` needs a directory: seen, so there is no

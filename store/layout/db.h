@@ -50,6 +50,8 @@ void db_close(struct db *db);
 /* True while db->path still leads to the directory that was opened: false
  * after an unmount, a mount over it, a move or a removal. */
 bool db_root_is_same(const struct db *db);
+/* Does `path` lead there? */
+bool db_is_at(const struct db *db, const char *path);
 
 /* Is the open directory `fd` on another mount than the root?  Not so a
  * subvolume (btrfs), which has a device number of its own and is a directory

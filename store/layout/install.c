@@ -14,24 +14,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
-#include "store/base/sys.h"
+#include "store/layout/lock.h"
 #include "store/layout/name.h"
 
 enum { RACE_TRIES = 100 };
-
-/* What is under the key's name. */
-enum target {
-    TARGET_LOCKED = 1, /* our exclusive lock is on it */
-    TARGET_NONE,
-    TARGET_BUSY,
-    TARGET_MOVED, /* replaced while we looked: look again */
-    TARGET_DIR,   /* a directory: there is no such key, nor room for one */
-};
 
 static int fail(int sys, const char *what, const char *file, struct err *err)
 {
@@ -45,25 +35,8 @@ static int not_a_file(const char *file, struct err *err)
                    QUOTED(file, strlen(file)));
 }
 
-/* What is no file: a directory proves that there is no key. */
-static int odd_target(const char *file, const struct stat *st, struct err *err)
-{
-    return S_ISDIR(st->st_mode) ? TARGET_DIR : not_a_file(file, err);
-}
-
-/* Does the name lead to the inode of `st`? */
-static int check_name(int dir_fd, const char *file, const struct stat *st,
-                      struct err *err)
-{
-    struct stat named;
-
-    if (fstatat(dir_fd, file, &named, AT_SYMLINK_NOFOLLOW) < 0) {
-        return errno == ENOENT ? TARGET_MOVED : fail(errno, "stat", file, err);
-    }
-    return named.st_ino == st->st_ino && named.st_dev == st->st_dev
-               ? TARGET_LOCKED
-               : TARGET_MOVED;
-}
+/* What is under the key's name is an enum lock_result: LOCK_DIRECTORY is no
+ * key, and leaves no room for one. */
 
 /* Without a lock: only see that it is a file. */
 static int see_target(int dir_fd, const char *file, struct stat *st_out,
@@ -72,59 +45,37 @@ static int see_target(int dir_fd, const char *file, struct stat *st_out,
     struct stat st;
 
     if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-        return errno == ENOENT ? TARGET_NONE : fail(errno, "stat", file, err);
+        return errno == ENOENT ? LOCK_ABSENT : fail(errno, "stat", file, err);
     }
     if (!S_ISREG(st.st_mode)) {
-        return odd_target(file, &st, err);
+        return S_ISDIR(st.st_mode) ? LOCK_DIRECTORY : not_a_file(file, err);
     }
     *st_out = st;
-    return TARGET_LOCKED;
+    return LOCK_GRANTED;
 }
 
-/* Lock what is there.  *fd_out holds the lock when TARGET_LOCKED. */
+/* Lock what is there.  *fd_out holds the lock when LOCK_GRANTED. */
 static int lock_target(int dir_fd, const char *file, int *fd_out,
                        struct stat *st_out, struct err *err)
 {
+    CLEANUP(fd_closep) int fd = -1;
     struct stat st;
-    CLEANUP(fd_closep)
-    int fd = sys_openat(dir_fd, file,
-                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
 
-    if (fd < 0) {
-        switch (errno) {
-        case ENOENT:
-            return TARGET_NONE;
-        case EACCES:
-            /* Another user's edit: its readers keep the inode they have. */
-            return see_target(dir_fd, file, st_out, err);
-        case ELOOP:
-        case ENXIO:
-        case ENODEV:
-            return not_a_file(file, err);
-        default:
-            return fail(errno, "open", file, err);
-        }
+    int rc = lock_file(dir_fd, file, 0, &fd, err);
+    if (rc == ERR_PERM && err->sys == EACCES) {
+        /* Another user's edit: its readers keep the inode they have. */
+        return see_target(dir_fd, file, st_out, err);
     }
-    bool granted = sys_flock(fd, LOCK_EX) == 0;
-    if (!granted && errno != EWOULDBLOCK) {
-        return fail(errno, "flock", file, err);
+    if (rc == 0) {
+        rc = lock_try(dir_fd, file, fd, LOCK_EXCLUSIVE, &st, err);
     }
-    if (fstat(fd, &st) < 0) {
-        return fail(errno, "fstat", file, err);
+    if (rc == LOCK_GRANTED || rc == LOCK_BUSY) {
+        *st_out = st;
     }
-    if (!S_ISREG(st.st_mode)) {
-        return odd_target(file, &st, err);
+    if (rc == LOCK_GRANTED) {
+        *fd_out = TAKE_FD(fd);
     }
-    int rc = check_name(dir_fd, file, &st, err);
-    if (rc != TARGET_LOCKED) {
-        return rc;
-    }
-    *st_out = st;
-    if (!granted) {
-        return TARGET_BUSY;
-    }
-    *fd_out = TAKE_FD(fd);
-    return TARGET_LOCKED;
+    return rc == LOCK_NOT_A_FILE ? not_a_file(file, err) : rc;
 }
 
 static int take_target(int dir_fd, const char *file, bool force, int *fd_out,
@@ -141,23 +92,23 @@ static int install_once(struct newfile *staged, const char *temp, int dir_fd,
 {
     CLEANUP(fd_closep) int lock_fd = -1;
     int rc = (how & INSTALL_NEW) != 0
-                 ? TARGET_NONE
+                 ? LOCK_ABSENT
                  : take_target(dir_fd, file, (how & INSTALL_FORCE) != 0,
                                &lock_fd, st, err);
 
     if (rc < 0) {
         return rc;
     }
-    if (rc == TARGET_BUSY) {
+    if (rc == LOCK_BUSY) {
         return INSTALL_BUSY;
     }
-    if (rc == TARGET_MOVED) {
+    if (rc == LOCK_STALE) {
         return 0;
     }
-    if (rc == TARGET_DIR) {
+    if (rc == LOCK_DIRECTORY) {
         return not_a_file(file, err);
     }
-    if (rc == TARGET_NONE) {
+    if (rc == LOCK_ABSENT) {
         rc = newfile_place_new(staged, dir_fd, temp, file);
         if (rc < 0 && errno == EEXIST) {
             return 0;
@@ -228,13 +179,13 @@ int install_remove_by(int dir_fd, const void *key, size_t key_len, bool force,
         if (rc < 0) {
             return rc;
         }
-        if (rc == TARGET_NONE || rc == TARGET_DIR) {
+        if (rc == LOCK_ABSENT || rc == LOCK_DIRECTORY) {
             return INSTALL_ABSENT;
         }
-        if (rc == TARGET_BUSY) {
+        if (rc == LOCK_BUSY) {
             break;
         }
-        if (rc == TARGET_MOVED) {
+        if (rc == LOCK_STALE) {
             continue;
         }
         if (remover(arg, dir_fd, file, &st) < 0) {

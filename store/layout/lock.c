@@ -28,13 +28,89 @@ enum {
     STALE_MAX = 100,
 };
 
-/* What one attempt on one inode led to. */
-enum grant {
-    GRANT_YES = 1,
-    GRANT_BUSY,  /* somebody else has a conflicting lock */
-    GRANT_STALE, /* the name leads to another inode by now */
-    GRANT_EMPTY, /* a placeholder: its lock was not asked for */
-};
+/* --- one try ------------------------------------------------------------- */
+
+static int sys_failed(const char *what, const char *file, struct err *err)
+{
+    return err_sys(err, errno, "%s %s", what, QUOTED(file, strlen(file)));
+}
+
+/* `rc`, with its words. */
+static int not_a_file(int rc, int sys, const char *file, struct err *err)
+{
+    (void)err_set(err, ERR_NOTTABLE, sys, "%s: not a regular file",
+                  QUOTED(file, strlen(file)));
+    return rc;
+}
+
+int lock_file(int dir_fd, const char *file, int more_flags, int *fd_out,
+              struct err *err)
+{
+    int fd = sys_openat(dir_fd, file, SYS_FILE_FLAGS | more_flags, 0);
+
+    if (fd >= 0) {
+        *fd_out = fd;
+        return 0;
+    }
+    int rc = sys_failed("open", file, err);
+    switch (err->sys) {
+    case ENOENT:
+        return LOCK_ABSENT;
+    case ELOOP: /* a symbolic link */
+        return LOCK_NOT_A_FILE;
+    case ENXIO: /* a socket */
+    case ENODEV:
+        return not_a_file(LOCK_NOT_A_FILE, err->sys, file, err);
+    default:
+        return rc;
+    }
+}
+
+int lock_ask(int fd, const char *file, enum lock_kind kind, struct err *err)
+{
+    if (sys_flock(fd, kind == LOCK_SHARE ? LOCK_SH : LOCK_EX) == 0) {
+        return LOCK_GRANTED;
+    }
+    return errno == EWOULDBLOCK ? LOCK_BUSY : sys_failed("flock", file, err);
+}
+
+/* `rc`, if the name still leads to the inode of `st`. */
+static int check_name(int dir_fd, const char *file, const struct stat *st,
+                      int rc, struct err *err)
+{
+    struct stat named;
+
+    if (fstatat(dir_fd, file, &named, AT_SYMLINK_NOFOLLOW) < 0) {
+        return errno == ENOENT ? LOCK_STALE : sys_failed("stat", file, err);
+    }
+    return sys_same_file(&named, st) ? rc : LOCK_STALE;
+}
+
+int lock_identify(int dir_fd, const char *file, int fd, int rc, struct stat *st,
+                  struct err *err)
+{
+    if (rc < 0) {
+        return rc;
+    }
+    if (fstat(fd, st) < 0) {
+        return sys_failed("fstat", file, err);
+    }
+    if (!S_ISREG(st->st_mode)) {
+        return not_a_file(S_ISDIR(st->st_mode) ? LOCK_DIRECTORY
+                                               : LOCK_NOT_A_FILE,
+                          0, file, err);
+    }
+    return check_name(dir_fd, file, st, rc, err);
+}
+
+int lock_try(int dir_fd, const char *file, int fd, enum lock_kind kind,
+             struct stat *st, struct err *err)
+{
+    return lock_identify(dir_fd, file, fd, lock_ask(fd, file, kind, err), st,
+                         err);
+}
+
+/* --- until the time is up ------------------------------------------------ */
 
 /* Waiting: when it ends, and the next pause. */
 struct deadline {
@@ -72,66 +148,16 @@ static bool deadline_wait(struct deadline *p)
     return true;
 }
 
-static int open_file(int dir_fd, const char *file, struct err *err)
-{
-    int fd = sys_openat(dir_fd, file,
-                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
-
-    if (fd < 0 && (errno == ENXIO || errno == ENODEV)) {
-        return err_set(err, ERR_NOTTABLE, errno, "%s: not a regular file",
-                       QUOTED(file, strlen(file)));
-    }
-    if (fd < 0) {
-        return err_sys(err, errno, "open %s", QUOTED(file, strlen(file)));
-    }
-    return fd;
-}
-
-/* Does the name still lead to the inode of `st`?  `yes` if so. */
-static int check_name(int dir_fd, const char *file, const struct stat *st,
-                      enum grant yes, struct err *err)
-{
-    struct stat named;
-
-    if (fstatat(dir_fd, file, &named, AT_SYMLINK_NOFOLLOW) < 0) {
-        return errno == ENOENT
-                   ? GRANT_STALE
-                   : err_sys(err, errno, "stat %s", QUOTED(file, strlen(file)));
-    }
-    return named.st_ino == st->st_ino && named.st_dev == st->st_dev
-               ? (int)yes
-               : GRANT_STALE;
-}
-
-/* Try the lock, and see whether `fd` is still what the name leads to. */
-static int try_grant(int dir_fd, const char *file, int fd, enum lock_kind kind,
-                     struct stat *st, struct err *err)
-{
-    bool granted = sys_flock(fd, kind == LOCK_SHARE ? LOCK_SH : LOCK_EX) == 0;
-
-    if (!granted && errno != EWOULDBLOCK) {
-        return err_sys(err, errno, "flock %s", QUOTED(file, strlen(file)));
-    }
-    if (fstat(fd, st) < 0) {
-        return err_sys(err, errno, "fstat %s", QUOTED(file, strlen(file)));
-    }
-    if (!S_ISREG(st->st_mode)) {
-        return err_set(err, ERR_NOTTABLE, 0, "%s: not a regular file",
-                       QUOTED(file, strlen(file)));
-    }
-    return check_name(dir_fd, file, st, granted ? GRANT_YES : GRANT_BUSY, err);
-}
-
-/* try_grant(), but for a share lock not on a placeholder, as long as it may be
+/* lock_try(), but for a share lock not on a placeholder, as long as it may be
  * one: until `aged_ns`, for the wall clock may be set meanwhile. */
 static int try_aged(int dir_fd, const char *file, int fd, enum lock_kind kind,
                     int64_t aged_ns, struct stat *st, struct err *err)
 {
     if (kind == LOCK_SHARE && fstat(fd, st) == 0 && placeholder_is(fd, st) &&
         clock_mono_ns() < aged_ns) {
-        return check_name(dir_fd, file, st, GRANT_EMPTY, err);
+        return check_name(dir_fd, file, st, LOCK_EMPTY, err);
     }
-    return try_grant(dir_fd, file, fd, kind, st, err);
+    return lock_try(dir_fd, file, fd, kind, st, err);
 }
 
 /* The message names the holder, if somebody waited at all: a caller that only
@@ -158,7 +184,7 @@ static int timed_out(const char *file, enum lock_kind kind, int64_t timeout_ms,
 static int gave_up(int rc, const char *file, enum lock_kind kind,
                    int64_t timeout_ms, const struct stat *st, struct err *err)
 {
-    if (rc != GRANT_EMPTY) {
+    if (rc != LOCK_EMPTY) {
         return timed_out(file, kind, timeout_ms, st, err);
     }
     return err_set(err, ERR_NOTFOUND, ENOENT,
@@ -178,20 +204,19 @@ int lock_open(int dir_fd, const char *file, enum lock_kind kind,
     assert(timeout_ms >= LOCK_FOREVER);
     for (;;) {
         if (fd < 0) {
-            fd = open_file(dir_fd, file, err);
-            if (fd < 0) {
-                return fd;
+            if (lock_file(dir_fd, file, 0, &fd, err) != 0) {
+                return err->code;
             }
             aged_ns = clock_mono_ns() + PLACEHOLDER_NS;
         }
         int rc = try_aged(dir_fd, file, fd, kind, aged_ns, &st, err);
-        if (rc < 0) {
-            return rc;
-        }
-        if (rc == GRANT_YES) {
+        if (rc == LOCK_GRANTED) {
             break;
         }
-        if (rc == GRANT_STALE) {
+        if (rc < 0 || rc >= LOCK_ABSENT) {
+            return err->code;
+        }
+        if (rc == LOCK_STALE) {
             /* The file was replaced; its successor is most likely free. */
             fd_closep(&fd);
             if (++stale < STALE_MAX) {
@@ -207,6 +232,8 @@ int lock_open(int dir_fd, const char *file, enum lock_kind kind,
     }
     return TAKE_FD(fd);
 }
+
+/* --- who has it ---------------------------------------------------------- */
 
 /* One line of /proc/locks, as far as it matters. */
 struct lock_line {

@@ -24,6 +24,41 @@
 enum { LOCK_FOREVER = -1 };
 enum lock_kind { LOCK_SHARE, LOCK_EXCLUSIVE };
 
+/* --- one try ------------------------------------------------------------- */
+
+/* What it led to.  From LOCK_ABSENT on *err says what is in the way. */
+enum lock_result {
+    LOCK_GRANTED = 1,
+    LOCK_BUSY,       /* somebody else has a conflicting lock */
+    LOCK_STALE,      /* the name leads to another inode by now, or to none */
+    LOCK_EMPTY,      /* a placeholder, whose lock was not asked for */
+    LOCK_ABSENT,     /* nothing has the name */
+    LOCK_DIRECTORY,  /* which proves that no file has it */
+    LOCK_NOT_A_FILE, /* a link, a socket...: proves nothing */
+};
+
+/* Open for a try: never O_CREAT (whoever only looks makes no ghost), no way out
+ * of the table, and a FIFO must not stop us; `more_flags`: of open().  0,
+ * LOCK_ABSENT, LOCK_NOT_A_FILE, ERR_*. */
+int lock_file(int dir_fd, const char *file, int more_flags, int *fd_out,
+              struct err *err) MUSTCHECK;
+
+/* Ask for the lock, without waiting; LOCK_SHARE is for callers that saw that it
+ * is no placeholder.  LOCK_GRANTED, LOCK_BUSY, ERR_*. */
+int lock_ask(int fd, const char *file, enum lock_kind kind,
+             struct err *err) MUSTCHECK;
+
+/* See that `fd` is what the name leads to: `rc` as it was, with *st set.  Only
+ * what this proves makes a lock one on the key. */
+int lock_identify(int dir_fd, const char *file, int fd, int rc, struct stat *st,
+                  struct err *err) MUSTCHECK;
+
+/* The last two: an enum lock_result, or ERR_*. */
+int lock_try(int dir_fd, const char *file, int fd, enum lock_kind kind,
+             struct stat *st, struct err *err) MUSTCHECK;
+
+/* --- until the time is up ------------------------------------------------ */
+
 /* Open `file` in `dir_fd` (O_RDONLY, never O_CREAT, O_NOFOLLOW, O_NONBLOCK)
  * and lock it.  Returns the locked descriptor, which the caller closes to
  * unlock; *st_out (may be NULL) is its fstat.  Failures: ERR_NOTFOUND (no such

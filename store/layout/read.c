@@ -12,12 +12,6 @@
 #include "store/base/quote.h"
 #include "store/base/sys.h"
 
-/* Linux reads at most a page less than 2 GiB by one call. */
-bool read_same_inode(const struct stat *a, const struct stat *b)
-{
-    return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
-}
-
 static bool same_time(struct timespec a, struct timespec b)
 {
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;

@@ -15,7 +15,6 @@
 #include "store/base/clock.h"
 #include "store/base/err.h"
 
-bool read_same_inode(const struct stat *a, const struct stat *b);
 /* Size, mtime and ctime are equal. */
 bool read_same_version(const struct stat *a, const struct stat *b);
 

@@ -69,10 +69,8 @@ static bool is_there(int dir_fd, const char *key, size_t len)
 /* As far as its stat and its lock tell. */
 static bool is_left(int dir_fd, const char *file)
 {
+    CLEANUP(fd_closep) int fd = sys_open_file(dir_fd, file);
     struct stat st;
-    CLEANUP(fd_closep)
-    int fd = sys_openat(dir_fd, file,
-                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
 
     return fd >= 0 && fstat(fd, &st) == 0 && startemp_file(&st) &&
            !placeholder_is(fd, &st) && sys_flock(fd, LOCK_SH) == 0;

@@ -3,38 +3,27 @@
  * temps: see temps.h. */
 #include "store/layout/temps.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
 #include "store/base/dir.h"
 #include "store/base/sys.h"
+#include "store/layout/lock.h"
 #include "store/layout/name.h"
 #include "store/layout/walk.h"
 
-/* Has its writer gone?  The name must still lead to what was locked: it might
- * be a new writer's by now. */
-static bool is_left(int dir_fd, const char *name, int fd, int64_t before_ns)
-{
-    struct stat mine, named;
-
-    if (sys_flock(fd, LOCK_EX) < 0 || fstat(fd, &mine) < 0 ||
-        fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
-        mine.st_ino != named.st_ino || mine.st_dev != named.st_dev) {
-        return false;
-    }
-    return S_ISREG(mine.st_mode) && clock_of_timespec(mine.st_mtim) < before_ns;
-}
-
+/* Only with its lock, for its writer may live; and the name might be a new
+ * writer's by now. */
 static int sweep_one(int dir_fd, const char *name, int64_t before_ns)
 {
-    CLEANUP(fd_closep)
-    int fd = sys_openat(dir_fd, name,
-                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    CLEANUP(fd_closep) int fd = sys_open_file(dir_fd, name);
+    struct err ignored;
+    struct stat st;
 
-    return fd >= 0 && is_left(dir_fd, name, fd, before_ns) &&
+    return fd >= 0 &&
+           lock_try(dir_fd, name, fd, LOCK_EXCLUSIVE, &st, &ignored) ==
+               LOCK_GRANTED &&
+           clock_of_timespec(st.st_mtim) < before_ns &&
            unlinkat(dir_fd, name, 0) == 0;
 }
 

@@ -3,16 +3,27 @@
  * value: see value.h.
  *
  * The order of calls in value_read() is the whole point, and each is there for
- * a reason: openat   never O_CREAT (a read makes no ghost), O_NOFOLLOW (no way
- * out of the table), O_NONBLOCK (a FIFO must not stop us) fstat    a
- * placeholder is not locked (read_placeholder()) flock    share lock, never
- * waiting read     a small value, at a venture fstat    a ctime older than the
- * read by 2 s proves that neither the bytes nor the name changed since before
- * the open: done (read_quick()) and only for a value that is younger, or
- * larger: fstat    what we hold fstatat  what the name leads to: an unequal
- * inode was replaced before we had the lock, and its lock protects nothing read
- * exactly the size seen fstat    unequal size, mtime or ctime: somebody writes
- * without locking and last close    unlocks
+ * a reason (lock.h has the steps):
+ *
+ *     openat   never O_CREAT (a read makes no ghost), O_NOFOLLOW (no way out of
+ *              the table), O_NONBLOCK (a FIFO must not stop us)
+ *     fstat    a placeholder is not locked (read_placeholder())
+ *     flock    share lock, never waiting
+ *     read     a small value, at a venture
+ *     fstat    a ctime older than the read by 2 s proves that neither the bytes
+ *              nor the name changed since before the open: done (read_quick())
+ *
+ * and only for a value that is younger, or larger:
+ *
+ *     fstat    what we hold
+ *     fstatat  what the name leads to: an unequal inode was replaced before we
+ *              had the lock, and its lock protects nothing
+ *     read     exactly the size seen
+ *     fstat    unequal size, mtime or ctime: somebody writes without locking
+ *
+ * and last
+ *
+ *     close    unlocks
  */
 #include "store/layout/value.h"
 
@@ -66,52 +77,35 @@ static int fail(int sys, const char *what, const char *file, struct err *err)
     return err_sys(err, sys, "%s %s", what, QUOTED(file, strlen(file)));
 }
 
-/* Share lock without waiting.  1 granted, 0 busy, ERR_*. */
-static int try_share(int fd, const char *file, struct err *err)
+/* What a try for the lock led to, for a reader: a directory is seen to be no
+ * key, and may hold tables. */
+static int reading_of(int rc)
 {
-    if (sys_flock(fd, LOCK_SH) == 0) {
-        return 1;
-    }
-    return errno == EWOULDBLOCK ? 0 : fail(errno, "flock", file, err);
+    static const int results[] = {
+        [LOCK_GRANTED] = READ_VALUE,       [LOCK_BUSY] = READ_BUSY,
+        [LOCK_STALE] = READ_CHANGING,      [LOCK_EMPTY] = READ_CHANGING,
+        [LOCK_ABSENT] = READ_GONE,         [LOCK_DIRECTORY] = READ_GONE,
+        [LOCK_NOT_A_FILE] = READ_NOT_A_KEY};
+
+    return rc > 0 ? results[rc] : rc;
 }
 
 /* Without a new access time where we may: with it each new value's first read
  * would be a write to its inode.  Only the owner may; who was refused once is
  * not likely to own the next file. */
-static int open_quietly(int dir_fd, const char *file)
+static int open_quietly(int dir_fd, const char *file, int *fd_out,
+                        struct err *err)
 {
     static atomic_bool refused;
-    const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
 
     if (!atomic_load_explicit(&refused, memory_order_relaxed)) {
-        int fd = sys_openat(dir_fd, file, flags | O_NOATIME, 0);
-        if (fd >= 0 || errno != EPERM) {
-            return fd;
+        int rc = lock_file(dir_fd, file, O_NOATIME, fd_out, err);
+        if (rc != ERR_PERM || err->sys != EPERM) {
+            return rc;
         }
         atomic_store_explicit(&refused, true, memory_order_relaxed);
     }
-    return sys_openat(dir_fd, file, flags, 0);
-}
-
-/* Open the key's file.  Whether the name still leads to it is not known yet. */
-static int open_key(int dir_fd, const char *file, int *fd_out, struct err *err)
-{
-    CLEANUP(fd_closep) int fd = open_quietly(dir_fd, file);
-
-    if (fd < 0) {
-        switch (errno) {
-        case ENOENT:
-            return READ_GONE;
-        case ELOOP: /* a symbolic link */
-        case ENXIO: /* a socket */
-        case ENODEV:
-            return READ_NOT_A_KEY;
-        default:
-            return fail(errno, "open", file, err);
-        }
-    }
-    *fd_out = TAKE_FD(fd);
-    return READ_VALUE;
+    return lock_file(dir_fd, file, 0, fd_out, err);
 }
 
 /* Where fs.protected_hardlinks is 0 whoever may write to a table can give a
@@ -141,69 +135,39 @@ static int check_links(int dir_fd, const char *file, const struct stat *st,
                          (uintmax_t)st->st_uid, (uintmax_t)dir.st_uid);
 }
 
-/* The same, and its share lock.  READ_BUSY: it is open, but not locked.  A
- * placeholder is nothing to read in pieces: READ_CHANGING. */
-static int open_share(int dir_fd, const char *file, int *fd_out,
-                      struct err *err)
+/* Open the key's file, with *st its stat.  Whether the name still leads to it
+ * is not known yet.  LOCK_EMPTY: a placeholder is open.  0, an enum
+ * lock_result, ERR_*. */
+static int open_key(int dir_fd, const char *file, int *fd_out, struct stat *st,
+                    struct err *err)
 {
-    CLEANUP(fd_closep) int fd = -1;
-    struct stat st;
+    int rc = open_quietly(dir_fd, file, fd_out, err);
 
-    int rc = open_key(dir_fd, file, &fd, err);
-    if (rc != READ_VALUE) {
+    if (rc != 0) {
         return rc;
     }
-    if (fstat(fd, &st) != 0) {
+    if (fstat(*fd_out, st) != 0) {
         return fail(errno, "stat", file, err);
     }
-    rc = check_links(dir_fd, file, &st, err);
-    if (rc < 0) {
-        return rc;
-    }
-    if (placeholder_is(fd, &st)) {
-        return READ_CHANGING;
-    }
-    int granted = try_share(fd, file, err);
-    if (granted < 0) {
-        return granted;
-    }
-    *fd_out = TAKE_FD(fd);
-    return granted ? READ_VALUE : READ_BUSY;
+    rc = check_links(dir_fd, file, st, err);
+    return rc == 0 && placeholder_is(*fd_out, st) ? LOCK_EMPTY : rc;
 }
 
-/* See that `fd` is what the name leads to: `rc` as it was, with *st set. */
-static int identify(int dir_fd, const char *file, int fd, int rc,
-                    struct stat *st, struct err *err)
-{
-    struct stat named;
-
-    if (fstat(fd, st) < 0) {
-        return fail(errno, "fstat", file, err);
-    }
-    if (!S_ISREG(st->st_mode)) {
-        /* A directory is seen to be no key, and may hold tables. */
-        return S_ISDIR(st->st_mode) ? READ_GONE : READ_NOT_A_KEY;
-    }
-    if (fstatat(dir_fd, file, &named, AT_SYMLINK_NOFOLLOW) < 0) {
-        return errno == ENOENT ? READ_CHANGING : fail(errno, "stat", file, err);
-    }
-    return read_same_inode(st, &named) ? rc : READ_CHANGING;
-}
-
-/* Both, once.  *fd_out is set for READ_VALUE only. */
+/* With its share lock, once.  *fd_out is set for READ_VALUE only.  A
+ * placeholder is nothing to read in pieces: READ_CHANGING. */
 static int open_once(int dir_fd, const char *file, int *fd_out, struct stat *st,
                      struct err *err)
 {
     CLEANUP(fd_closep) int fd = -1;
 
-    int rc = open_share(dir_fd, file, &fd, err);
-    if (rc == READ_VALUE || rc == READ_BUSY) {
-        rc = identify(dir_fd, file, fd, rc, st, err);
+    int rc = open_key(dir_fd, file, &fd, st, err);
+    if (rc == 0) {
+        rc = lock_try(dir_fd, file, fd, LOCK_SHARE, st, err);
     }
-    if (rc == READ_VALUE) {
+    if (rc == LOCK_GRANTED) {
         *fd_out = TAKE_FD(fd);
     }
-    return rc;
+    return reading_of(rc);
 }
 
 /* open_once() until it is settled. */
@@ -231,13 +195,13 @@ static int settle(int *fd, const struct stat *st, const struct buf *value,
 }
 
 /* The careful way: identify, read, see that nothing moved. */
-static int read_slowly(int dir_fd, const char *file, int *fd, int rc,
+static int read_slowly(int dir_fd, const char *file, int *fd, int lock,
                        size_t inline_max, struct buf *value,
                        struct reading *out, struct err *err)
 {
     struct stat st;
 
-    rc = identify(dir_fd, file, *fd, rc, &st, err);
+    int rc = reading_of(lock_identify(dir_fd, file, *fd, lock, &st, err));
     if (rc != READ_VALUE && rc != READ_BUSY) {
         return rc;
     }
@@ -266,8 +230,8 @@ static int read_placeholder(int dir_fd, const char *file, int *fd,
     char comm[16];
     struct stat st;
 
-    int rc = lock_holder(seen, true, comm) > 0 ? READ_BUSY : READ_VALUE;
-    rc = identify(dir_fd, file, *fd, rc, &st, err);
+    int lock = lock_holder(seen, true, comm) > 0 ? LOCK_BUSY : LOCK_GRANTED;
+    int rc = reading_of(lock_identify(dir_fd, file, *fd, lock, &st, err));
     if (rc == READ_BUSY) {
         fill_reading(&st, out);
     }
@@ -284,26 +248,15 @@ static int read_once(int dir_fd, const char *file, size_t inline_max,
     CLEANUP(fd_closep) int fd = -1;
     struct stat st;
 
-    int rc = open_key(dir_fd, file, &fd, err);
-    if (rc != READ_VALUE) {
-        return rc;
-    }
-    if (fstat(fd, &st) != 0) {
-        return fail(errno, "stat", file, err);
-    }
-    rc = check_links(dir_fd, file, &st, err);
-    if (rc < 0) {
-        return rc;
-    }
-    if (placeholder_is(fd, &st)) {
+    int rc = open_key(dir_fd, file, &fd, &st, err);
+    if (rc == LOCK_EMPTY) {
         return read_placeholder(dir_fd, file, &fd, &st, value, out, err);
     }
-    int granted = try_share(fd, file, err);
-    if (granted < 0) {
-        return granted;
+    if (rc != 0) {
+        return reading_of(rc);
     }
-    rc = granted ? READ_VALUE : READ_BUSY;
-    if (granted && buf_reserve(value, READ_QUICK_BYTES)) {
+    int lock = lock_ask(fd, file, LOCK_SHARE, err);
+    if (lock == LOCK_GRANTED && buf_reserve(value, READ_QUICK_BYTES)) {
         int64_t n =
             read_quick(fd, opened_ns, value->data, READ_QUICK_BYTES, &st);
         if (n >= 0 && (uint64_t)n <= inline_max) {
@@ -311,7 +264,7 @@ static int read_once(int dir_fd, const char *file, size_t inline_max,
             return settle(&fd, &st, value, out);
         }
     }
-    return read_slowly(dir_fd, file, &fd, rc, inline_max, value, out, err);
+    return read_slowly(dir_fd, file, &fd, lock, inline_max, value, out, err);
 }
 
 int value_read(int dir_fd, const void *key, size_t key_len, size_t inline_max,
@@ -501,7 +454,7 @@ static int is_unchanged(struct large *l, struct err *err)
     if (!found && errno != ENOENT) {
         return fail(errno, "stat", l->file, err);
     }
-    l->replaced = !found || !read_same_inode(&named, &l->st);
+    l->replaced = !found || !sys_same_file(&named, &l->st);
     if (fstat(l->fd, &now) < 0) {
         return fail(errno, "fstat", l->file, err);
     }
@@ -509,20 +462,23 @@ static int is_unchanged(struct large *l, struct err *err)
 }
 
 /* Share the lock again, which a writer may have for a moment: it has it while
- * it renames over this very file.  1 granted, 0 not, ERR_*. */
+ * it renames over this very file.  READ_VALUE; READ_CHANGING: not to be had;
+ * ERR_*. */
 static int lock_again(struct large *l, struct err *err)
 {
-    int granted = l->locked ? 1 : try_share(l->fd, l->file, err);
-
-    for (int us = 50; granted == 0 && us < LOCK_AGAIN_MAX_US; us *= 2) {
-        clock_sleep_ns(us * NS_PER_US);
-        granted = try_share(l->fd, l->file, err);
+    if (l->locked) {
+        return READ_VALUE;
     }
-    if (granted > 0 && !l->locked) {
+    int rc = lock_ask(l->fd, l->file, LOCK_SHARE, err);
+    for (int us = 50; rc == LOCK_BUSY && us < LOCK_AGAIN_MAX_US; us *= 2) {
+        clock_sleep_ns(us * NS_PER_US);
+        rc = lock_ask(l->fd, l->file, LOCK_SHARE, err);
+    }
+    if (rc == LOCK_GRANTED) {
         l->locked = true;
         l->locked_ns = clock_mono_ns();
     }
-    return granted;
+    return rc == LOCK_BUSY ? READ_CHANGING : reading_of(rc);
 }
 
 /* Read all again; READ_VALUE when it gives the same digest. */
@@ -572,10 +528,9 @@ static int validate(struct large *l, struct err *err)
 {
     /* With the lock in hand no writer that locks is in the middle of it. */
     int rc = lock_again(l, err);
-    if (rc <= 0) {
-        return rc < 0 ? rc : READ_CHANGING;
+    if (rc == READ_VALUE) {
+        rc = is_unchanged(l, err);
     }
-    rc = is_unchanged(l, err);
     if (rc == READ_VALUE && needs_second_pass(l)) {
         rc = second_pass(l, err);
         if (rc == READ_VALUE) {
@@ -656,8 +611,8 @@ static int copy_once(struct large *l, struct copy *c, struct err *err)
 {
     int rc = lock_again(l, err);
 
-    if (rc <= 0) {
-        return rc < 0 ? rc : READ_CHANGING;
+    if (rc != READ_VALUE) {
+        return rc;
     }
     l->was_unlocked = false;
     if (fstat(l->fd, &l->st) < 0) {
@@ -670,7 +625,9 @@ static int copy_once(struct large *l, struct copy *c, struct err *err)
     rc = fill_copy(l, c, err);
     if (rc == READ_VALUE) {
         rc = lock_again(l, err);
-        rc = rc < 0 ? rc : rc == 0 ? READ_CHANGING : is_unchanged(l, err);
+    }
+    if (rc == READ_VALUE) {
+        rc = is_unchanged(l, err);
     }
     if (rc == READ_VALUE && needs_second_pass(l)) {
         rc = compare_copy(l, c, err);

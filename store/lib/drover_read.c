@@ -50,12 +50,15 @@ static void file_path(struct drover_bytes table, struct drover_bytes key,
 static int open_fast(const struct db *db, const char *path)
 {
     CLEANUP(fd_closep) int fd = db_open_file(db, path);
+    struct err ignored;
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0 || placeholder_is(fd, &st)) {
         return -1;
     }
-    return sys_flock(fd, LOCK_SH) < 0 ? -1 : TAKE_FD(fd);
+    return lock_ask(fd, path, LOCK_SHARE, &ignored) == LOCK_GRANTED
+               ? TAKE_FD(fd)
+               : -1;
 }
 
 /* A small value that nobody touched lately: its length, or -1. */
@@ -80,16 +83,14 @@ static int open_verified(const struct db *db, struct drover_bytes table,
                          struct drover_bytes key, struct stat *st)
 {
     char path[FILE_PATH_BYTES];
-    struct stat named;
+    struct err ignored;
 
     file_path(table, key, path);
     CLEANUP(fd_closep) int fd = open_fast(db, path);
-    if (fd < 0 || fstat(fd, st) < 0 || !S_ISREG(st->st_mode) ||
-        fstatat(db->root_fd, path, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
-        !read_same_inode(st, &named)) {
-        return -1;
-    }
-    return TAKE_FD(fd);
+    return fd >= 0 && lock_identify(db->root_fd, path, fd, LOCK_GRANTED, st,
+                                    &ignored) == LOCK_GRANTED
+               ? TAKE_FD(fd)
+               : -1;
 }
 
 /* A share-locked descriptor of the key's file, its stat, or ERR_*. */

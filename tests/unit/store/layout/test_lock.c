@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <sys/wait.h>
 
+#include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/layout/lock.h"
 
@@ -70,6 +71,55 @@ static void only_regular_files_are_locked(void **state)
             lock_open(f->fd, names[i], LOCK_SHARE, 0, NULL, &f->err),
             ERR_NOTTABLE);
     }
+}
+
+static int try_once(struct fixture *f, const char *file)
+{
+    CLEANUP(fd_closep) int fd = -1;
+    struct stat st;
+    int rc = lock_file(f->fd, file, 0, &fd, &f->err);
+
+    return rc != 0 ? rc
+                   : lock_try(f->fd, file, fd, LOCK_EXCLUSIVE, &st, &f->err);
+}
+
+static void one_try_says_what_is_in_the_way(void **state)
+{
+    struct fixture *f = *state;
+
+    put_text(f->fd, "k.kv", "v");
+    assert_int_equal(mkdirat(f->fd, "dir.kv", 0755), 0);
+    assert_int_equal(mkfifoat(f->fd, "fifo.kv", 0600), 0);
+    assert_int_equal(symlinkat("k.kv", f->fd, "link.kv"), 0);
+    assert_int_equal(try_once(f, "k.kv"), LOCK_GRANTED);
+    int held = hold_lock(f->fd, "k.kv", LOCK_SH);
+    assert_int_equal(try_once(f, "k.kv"), LOCK_BUSY);
+    (void)close(held);
+    assert_int_equal(try_once(f, "none.kv"), LOCK_ABSENT);
+    assert_int_equal(f->err.code, ERR_NOTFOUND);
+    assert_int_equal(try_once(f, "dir.kv"), LOCK_DIRECTORY);
+    assert_int_equal(f->err.code, ERR_NOTTABLE);
+    assert_int_equal(try_once(f, "fifo.kv"), LOCK_NOT_A_FILE);
+    assert_int_equal(f->err.code, ERR_NOTTABLE);
+    assert_int_equal(try_once(f, "link.kv"), LOCK_NOT_A_FILE);
+    assert_int_equal(f->err.code, ERR_NOTTABLE);
+}
+
+static void one_try_does_not_take_another_file_for_the_key(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP(fd_closep) int fd = -1;
+    struct stat st;
+
+    put_text(f->fd, "k.kv", "old");
+    put_text(f->fd, "new", "new");
+    assert_int_equal(lock_file(f->fd, "k.kv", 0, &fd, &f->err), 0);
+    assert_int_equal(renameat(f->fd, "new", f->fd, "k.kv"), 0);
+    assert_int_equal(lock_try(f->fd, "k.kv", fd, LOCK_SHARE, &st, &f->err),
+                     LOCK_STALE);
+    assert_int_equal(unlinkat(f->fd, "k.kv", 0), 0);
+    assert_int_equal(lock_try(f->fd, "k.kv", fd, LOCK_SHARE, &st, &f->err),
+                     LOCK_STALE);
 }
 
 struct waiter {
@@ -233,6 +283,8 @@ int main(void)
         FIXTURE_TEST(a_deadline_is_waited_for_and_kept),
         FIXTURE_TEST(a_missing_key_is_not_made),
         FIXTURE_TEST(only_regular_files_are_locked),
+        FIXTURE_TEST(one_try_says_what_is_in_the_way),
+        FIXTURE_TEST(one_try_does_not_take_another_file_for_the_key),
         FIXTURE_TEST(a_waiter_follows_the_name_to_the_new_inode),
         FIXTURE_TEST(a_waiter_learns_that_the_key_was_removed),
         FIXTURE_TEST(a_lock_on_a_replaced_inode_is_not_believed),
