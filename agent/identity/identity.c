@@ -341,8 +341,7 @@ int identity_hold(const struct db *db, struct err *err)
     if (meta < 0) {
         return meta;
     }
-    int fd = sys_openat(meta, "id",
-                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_open_file(meta, "id");
     return fd < 0 ? err_sys(err, errno, META_DIR "/id") : hold(fd, "id", err);
 }
 

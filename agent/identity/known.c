@@ -18,11 +18,7 @@
 /* Is what was recorded at that path this very directory, or was it? */
 static bool is_of(const struct db *db, const char *path)
 {
-    struct stat st;
-
-    return strcmp(path, db->path) == 0 ||
-           (stat(path, &st) == 0 && st.st_dev == db->dev &&
-            st.st_ino == db->ino);
+    return strcmp(path, db->path) == 0 || db_is_at(db, path);
 }
 
 static bool read_state(int at, const char *name, const struct db *db,

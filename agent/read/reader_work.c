@@ -16,6 +16,7 @@
 #include "agent/read/reader_impl.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
+#include "store/base/sys.h"
 #include "store/layout/holders.h"
 
 enum { RETRIES = 3 };
@@ -146,7 +147,7 @@ static void read_again(struct read_batch *job, struct request *q)
         table_path(q->names, q->table_len, path);
         if (fstat(fd, &by_fd) == 0 &&
             fstatat(db->root_fd, path, &by_name, AT_SYMLINK_NOFOLLOW) == 0 &&
-            by_fd.st_ino == by_name.st_ino && by_fd.st_dev == by_name.st_dev) {
+            sys_same_file(&by_fd, &by_name)) {
             return;
         }
     }

@@ -19,8 +19,7 @@ int small_read(int dir_fd, const char *file, char *out, size_t room,
                struct stat *st_out, struct err *err)
 {
     CLEANUP(fd_closep)
-    int fd = sys_openat(dir_fd, file,
-                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_open_file(dir_fd, file);
     struct stat st;
 
     assert(room <= INT_MAX);

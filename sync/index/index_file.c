@@ -510,8 +510,7 @@ int index_load(struct index *ix, int dir_fd, const char *file,
                const struct index_ident *ident, struct err *err)
 {
     CLEANUP(fd_closep)
-    int fd = sys_openat(dir_fd, file,
-                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_open_file(dir_fd, file);
 
     if (fd < 0) {
         return err_sys(err, errno, "open the index file %s", file);

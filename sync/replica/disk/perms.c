@@ -168,8 +168,7 @@ static int set_key(const struct perms_pass *d, int dir_fd, const char *file,
 {
     struct stat now;
     CLEANUP(fd_closep)
-    int fd = sys_openat(dir_fd, file,
-                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_open_file(dir_fd, file);
 
     if (fd < 0) {
         return errno == ENOENT || errno == ELOOP ? 0 : -1;

@@ -13,6 +13,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/hash.h"
+#include "store/base/sys.h"
 
 void tables_init(struct tables *t, const struct db *db,
                  const struct meta_modes *modes, struct sync_group *sync)
@@ -135,8 +136,7 @@ static bool still_there(struct tables *t, struct tables_one *o)
     CLEANUP(fd_closep)
     int fd = table_open(t->db, o->name, o->len, NULL, NULL, &ignored);
     o->opened_ns = now;
-    return fd >= 0 && fstat(fd, &named) == 0 && named.st_ino == mine.st_ino &&
-           named.st_dev == mine.st_dev;
+    return fd >= 0 && fstat(fd, &named) == 0 && sys_same_file(&named, &mine);
 }
 
 /* Bytes of the extended attribute; 0: it has none. */

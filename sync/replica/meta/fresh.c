@@ -67,8 +67,7 @@ static bool set_time(const struct fresh *f, int64_t mtime_ns)
 
     /* Not by name: the sandbox lets us set times of open files only. */
     CLEANUP(fd_closep)
-    int fd = sys_openat(f->meta_fd, META_FILE_FRESHNESS,
-                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_open_file(f->meta_fd, META_FILE_FRESHNESS);
     return fd >= 0 && futimens(fd, ts) == 0;
 }
 

@@ -61,8 +61,7 @@ int inside_check(int dir_fd, bool itself, const char *path, struct err *err)
         return 0; /* nobody may look that way: nothing is known */
     }
     /* The root of all is its own parent. */
-    bool is_top =
-        !itself && st.st_ino == below.st_ino && st.st_dev == below.st_dev;
+    bool is_top = !itself && sys_same_file(&st, &below);
     for (int i = 0; !is_top && i < LEVELS_MAX; i++) {
         if (is_database(fd)) {
             return refuse(fd, path, err);
@@ -74,7 +73,7 @@ int inside_check(int dir_fd, bool itself, const char *path, struct err *err)
         if (up < 0 || fstat(up, &st) != 0) {
             return 0;
         }
-        is_top = st.st_ino == below.st_ino && st.st_dev == below.st_dev;
+        is_top = sys_same_file(&st, &below);
     }
     return 0;
 }

@@ -57,7 +57,7 @@ static int try_lock(struct session *s, struct err *err)
         if (fstat(fd, &mine) == 0 &&
             fstatat(s->meta_fd, META_FILE_LOCK, &named, AT_SYMLINK_NOFOLLOW) ==
                 0 &&
-            mine.st_ino == named.st_ino && mine.st_dev == named.st_dev) {
+            sys_same_file(&mine, &named)) {
             s->lock_fd = TAKE_FD(fd);
             return 1;
         }
@@ -410,8 +410,7 @@ int session_live(int meta_fd, struct session_holder *out, struct err *err)
     if (pid == 0) {
         /* Released, or hidden by a pid namespace: a try tells. */
         CLEANUP(fd_closep)
-        int fd = sys_openat(meta_fd, META_FILE_LOCK,
-                            O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+        int fd = sys_open_file(meta_fd, META_FILE_LOCK);
         if (fd < 0) {
             if (errno == EACCES) {
                 return 0; /* /proc/locks said: nobody */

@@ -61,8 +61,7 @@ static int open_dir(int at, const char *name)
 static int open_value(int dir_fd, const char *file)
 {
     CLEANUP(fd_closep)
-    int fd = sys_openat(dir_fd, file,
-                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_open_file(dir_fd, file);
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) != 0) {

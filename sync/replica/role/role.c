@@ -183,8 +183,7 @@ static int hold_id(const struct meta *m, struct role_hold *h, struct err *err)
     struct stat st, meta, root;
     char comm[16] = "";
 
-    h->id_fd = sys_openat(m->fd, META_FILE_PRIMARY,
-                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    h->id_fd = sys_open_file(m->fd, META_FILE_PRIMARY);
     if (h->id_fd < 0 || fstat(h->id_fd, &st) != 0 || fstat(m->fd, &meta) != 0 ||
         fstat(m->db.root_fd, &root) != 0) {
         return err_sys(err, errno, "open " META_DIR "/" META_FILE_PRIMARY);

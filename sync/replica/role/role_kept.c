@@ -141,8 +141,7 @@ static int on_table(void *arg, const char *table, size_t len, int dir_fd)
  * outside. 0, or -1 with errno. */
 static int copy_kept(int dir_fd, const char *file, int to_fd, const char *to)
 {
-    const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    CLEANUP(fd_closep) int fd = sys_openat(dir_fd, file, flags, 0);
+    CLEANUP(fd_closep) int fd = sys_open_file(dir_fd, file);
     struct newfile f;
     struct stat st;
 
@@ -318,12 +317,11 @@ static int same_as_now(const struct compare *c, struct bytes table,
     }
     key_file(key.p, key.len, file);
     CLEANUP(fd_closep)
-    int fd = sys_openat(dir, file,
-                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    int fd = sys_open_file(dir, file);
     if (fd < 0 || fstat(fd, &now) != 0 || fstat(kept_fd, &was) != 0) {
         return err_sys(c->err, errno, "open a value");
     }
-    if (was.st_ino == now.st_ino && was.st_dev == now.st_dev) {
+    if (sys_same_file(&was, &now)) {
         return 1;
     }
     return S_ISREG(now.st_mode) && was.st_size == now.st_size

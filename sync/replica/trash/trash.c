@@ -181,12 +181,11 @@ static void hide(const struct trash *t, const char *name,
                  const struct stat *was)
 {
     CLEANUP(fd_closep)
-    int fd =
-        openat(t->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = sys_open_file(t->dir_fd, name);
     struct stat st;
 
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == was->st_ino &&
-        st.st_dev == was->st_dev && st.st_nlink == 1) {
+    if (fd >= 0 && fstat(fd, &st) == 0 && sys_same_file(&st, was) &&
+        st.st_nlink == 1) {
         (void)fchmod(fd, 0600);
     }
 }
@@ -196,8 +195,7 @@ static bool copy_in(const struct trash *t, int dir_fd, const char *file,
                     const char *name)
 {
     CLEANUP(fd_closep)
-    int fd =
-        openat(dir_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = sys_open_file(dir_fd, file);
     struct newfile f;
 
     if (fd < 0 || newfile_open(&f, t->dir_fd, name, 0600) < 0) {
@@ -225,8 +223,7 @@ static bool move_in(const struct trash *t, int dir_fd, const char *file,
 static bool touch_ctime(int dir_fd, const char *file)
 {
     CLEANUP(fd_closep)
-    int fd =
-        openat(dir_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = sys_open_file(dir_fd, file);
     struct stat st;
 
     return fd >= 0 && fstat(fd, &st) == 0 &&

@@ -119,8 +119,7 @@ int trash_log_open(int dir_fd, struct err *err)
 static int read_log(int dir_fd, struct buf *out, struct err *err)
 {
     CLEANUP(fd_closep)
-    int fd = openat(dir_fd, TRASH_LOG,
-                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = sys_open_file(dir_fd, TRASH_LOG);
     struct stat st;
 
     if (fd < 0) {
