@@ -49,11 +49,31 @@ struct digest index_name_table(const struct index_key *k, const void *table,
     return hash_keyed(&k->names, table, table_len);
 }
 
+uint16_t index_tag_of(struct digest table_name)
+{
+    return (uint16_t)(table_name.lo % UINT16_MAX + 1);
+}
+
 uint16_t index_table_tag(const struct index_key *k, const void *table,
                          size_t table_len)
 {
-    return (uint16_t)(index_name_table(k, table, table_len).lo % UINT16_MAX +
-                      1);
+    return index_tag_of(index_name_table(k, table, table_len));
+}
+
+uint16_t index_top_tag(const struct index_key *k, const char *path)
+{
+    size_t len = strcspn(path, "/");
+
+    return len > 0 ? index_table_tag(k, path, len) : 0;
+}
+
+uint16_t index_top_of(const struct index_key *k, const void *table,
+                      size_t table_len)
+{
+    char path[TABLE_PATH_BYTES];
+
+    table_path(table, table_len, path);
+    return table_len > 0 ? index_top_tag(k, path) : 0;
 }
 
 /* --- sums ---------------------------------------------------------------- */
@@ -290,7 +310,8 @@ static int no_memory(struct err *err)
 static int put_at(struct index *ix, struct bucket *b, size_t at, bool found,
                   const struct index_entry *e, struct err *err)
 {
-    struct age_key age = {e->name, 0, e->table};
+    struct age_key age = {e->name, 0, e->is_table ? 0 : e->table};
+    uint16_t table = e->table;
 
     if (!found) {
         if (b->len == b->cap &&
@@ -303,7 +324,7 @@ static int put_at(struct index *ix, struct bucket *b, size_t at, bool found,
         age.stamp = age_come(&ix->ages, &age);
     } else {
         age.stamp = b->entries[at].stamp;
-        age.table = e->table != 0 ? e->table : b->entries[at].table;
+        table = e->table != 0 ? e->table : b->entries[at].table;
         account(ix, &b->entries[at], false);
     }
     if (!found || !same_version(&b->entries[at], e)) {
@@ -311,7 +332,7 @@ static int put_at(struct index *ix, struct bucket *b, size_t at, bool found,
     }
     b->entries[at] = *e;
     b->entries[at].stamp = age.stamp;
-    b->entries[at].table = age.table;
+    b->entries[at].table = table;
     if (ix->scanning) {
         b->entries[at].scan = ix->scan;
     }
@@ -351,7 +372,7 @@ int index_put_if(struct index *ix, const struct index_entry *was,
 
 static void account_gone(struct index *ix, const struct index_entry *e)
 {
-    const struct age_key age = {e->name, e->stamp, e->table};
+    const struct age_key age = {e->name, e->stamp, e->is_table ? 0 : e->table};
 
     account(ix, e, false);
     age_go(&ix->ages, &age);
@@ -399,6 +420,18 @@ void index_mark(struct index *ix, struct digest name, uint16_t scan)
     struct index_entry *e = find(ix, name);
     if (e != NULL) {
         e->scan = scan;
+    }
+    unlock(ix);
+}
+
+void index_mark_table(struct index *ix, struct digest name, uint16_t scan,
+                      uint16_t top)
+{
+    lock(ix);
+    struct index_entry *e = find(ix, name);
+    if (e != NULL) {
+        e->scan = scan;
+        e->table = top;
     }
     unlock(ix);
 }

@@ -48,7 +48,8 @@ struct index_entry {
     uint8_t durable; /* on a replica: the file with this stat was installed and
                         synced, not found by a scan */
     uint16_t stamp;  /* the index' own, see index_age(); a put keeps it */
-    uint16_t table;  /* of a key: index_table_tag(), 0: not known */
+    uint16_t table;  /* of a key: index_table_tag(), of a table:
+                        index_top_of(); 0: not known */
 };
 
 /* `stat` made to match no file: inode and ctime are zero; the size stays, for
@@ -76,6 +77,13 @@ struct digest index_name_table(const struct index_key *k, const void *table,
  * 65,535 times. */
 uint16_t index_table_tag(const struct index_key *k, const void *table,
                          size_t table_len);
+/* The same, from index_name_table(). */
+uint16_t index_tag_of(struct digest table_name);
+/* The first directory of a path below the root ("": 0), or on the way to a
+ * table, about. */
+uint16_t index_top_tag(const struct index_key *k, const char *path);
+uint16_t index_top_of(const struct index_key *k, const void *table,
+                      size_t table_len);
 static inline unsigned index_bucket(struct digest name)
 {
     return (unsigned)(name.hi >> 48);
@@ -112,6 +120,9 @@ void index_remove(struct index *ix, struct digest name);
 void index_remove_if(struct index *ix, const struct index_entry *was);
 /* Note that scan number `scan` saw the entry. */
 void index_mark(struct index *ix, struct digest name, uint16_t scan);
+/* ... and where that table is: index_top_of(). */
+void index_mark_table(struct index *ix, struct digest name, uint16_t scan,
+                      uint16_t top);
 
 /* A scan begins: afterwards no entry is marked with `scan`, and until
  * index_scan_end() whatever is put is marked with it: a key that was set after

@@ -9,8 +9,9 @@
  *              device, u64 root inode, i64 time of the save (ns), boot id
  *              (16 bytes), u64 mount, i64 write-back time (ns; see boot.h), key
  *              (32 bytes)
- *     records  57 bytes each, names ascending: name (lo, hi), digest (lo, hi),
- *              inode, ctime (ns), size, and a byte: 1 table, 2 durable
+ *     records  59 bytes each, names ascending: name (lo, hi), digest (lo, hi),
+ *              inode, ctime (ns), size, a byte: 1 table, 2 durable; u16 table
+ *              (see struct index_entry), which version 2 had not
  *     trailer  u64 number of records, digest (lo, hi) of all before it
  *
  * It is a cache: whatever looks wrong with it (ERR_CORRUPT) costs time, never
@@ -36,10 +37,12 @@
 #include "sync/index/index_impl.h"
 
 enum {
-    VERSION = 2,
+    VERSION = 3,
+    VERSION_UNTAGGED = 2, /* is loaded, too */
     HEADER_BYTES =
         8 + 4 + 4 + 16 + 8 + 8 + 8 + BOOT_ID_BYTES + 8 + 8 + INDEX_KEY_BYTES,
-    RECORD_BYTES = 7 * 8 + 1,
+    TAG_BYTES = 2,
+    RECORD_BYTES = 7 * 8 + 1 + TAG_BYTES,
     COUNT_BYTES = 8,
     SUM_BYTES = 16,
     TRAILER_BYTES = COUNT_BYTES + SUM_BYTES,
@@ -133,6 +136,8 @@ static int save_entry(struct saver *s, const struct index_entry *e,
     put_u64(&p, stat.size);
     *p = (uint8_t)((e->is_table ? KIND_TABLE : 0) |
                    (e->durable ? KIND_DURABLE : 0));
+    p[1] = (uint8_t)e->table;
+    p[2] = (uint8_t)(e->table >> 8);
     s->used += RECORD_BYTES;
     s->records++;
     return 0;
@@ -245,6 +250,7 @@ struct loader {
     size_t used;   /* bytes in io */
     size_t at;     /* of them taken */
     uint64_t left; /* bytes of the file not read yet */
+    size_t record_bytes;
     struct index *ix;
     const struct boot *boot; /* this one */
     int64_t unproven_ns;     /* stats from this ctime on are not believed */
@@ -326,9 +332,12 @@ static int load_header(struct loader *l, struct index_ident *ident_out,
         return corrupt(l, err, "it is something else");
     }
     p += sizeof magic;
-    if (take_u64(&p) != VERSION) {
+    uint64_t version = take_u64(&p);
+    if (version != VERSION && version != VERSION_UNTAGGED) {
         return corrupt(l, err, "another version of drover wrote it");
     }
+    l->record_bytes =
+        version == VERSION ? RECORD_BYTES : RECORD_BYTES - TAG_BYTES;
     memcpy(ident_out->db_id, p, sizeof ident_out->db_id);
     p += sizeof ident_out->db_id;
     ident_out->root_dev = take_u64(&p);
@@ -405,6 +414,9 @@ static int load_record(struct loader *l, const uint8_t *p, struct err *err)
     if (*p > (KIND_TABLE | KIND_DURABLE)) {
         return corrupt(l, err, "a record is neither key nor table");
     }
+    if (l->record_bytes == RECORD_BYTES) {
+        e.table = (uint16_t)(p[1] | p[2] << 8);
+    }
     if (e.stat.ctime_ns >= l->unproven_ns) {
         e.stat = index_unproven(e.stat);
     }
@@ -420,9 +432,9 @@ static int load_records(struct loader *l, uint64_t records, struct err *err)
     while (records > 0) {
         size_t n = records < BATCH ? (size_t)records : BATCH;
         const uint8_t *p;
-        int rc = take_summed(l, n * RECORD_BYTES, &p, err);
+        int rc = take_summed(l, n * l->record_bytes, &p, err);
         for (size_t i = 0; i < n && rc == 0; i++) {
-            rc = load_record(l, p + i * RECORD_BYTES, err);
+            rc = load_record(l, p + i * l->record_bytes, err);
         }
         if (rc < 0) {
             return rc;
@@ -492,16 +504,17 @@ static int load_from(struct loader *l, const struct index_ident *ident,
         return corrupt(l, err, "it is too short");
     }
     uint64_t body = size - HEADER_BYTES - TRAILER_BYTES;
-    if (body % RECORD_BYTES != 0) {
-        return corrupt(l, err, "it was cut off");
-    }
     l->left = size;
     int rc = load_header(l, &got, err);
-    if (rc == 0) {
-        rc = load_records(l, body / RECORD_BYTES, err);
+    if (rc < 0) {
+        return rc;
     }
+    if (body % l->record_bytes != 0) {
+        return corrupt(l, err, "it was cut off");
+    }
+    rc = load_records(l, body / l->record_bytes, err);
     if (rc == 0) {
-        rc = load_trailer(l, body / RECORD_BYTES, err);
+        rc = load_trailer(l, body / l->record_bytes, err);
     }
     return rc == 0 ? check_ident(l, &got, ident, err) : rc;
 }

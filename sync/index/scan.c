@@ -9,8 +9,9 @@
  *   3. if entries are left that nobody saw, a second walk looks for their
  * names: on some filesystems a name is missed by a listing when it is replaced
  *      by a rename meanwhile
- *   4. if all of that was complete and the root is still the same, what is not
- *      marked has vanished, and is removed from the index
+ *   4. if the root is still the same, what is not marked has vanished, and is
+ *      removed from the index, but for what may lie in or below a directory
+ *      that could not be listed (seen.h)
  *
  * What is put into the index by others while this runs counts as seen
  * (index_scan_begin()), so a key created behind the walk's back stays.
@@ -160,11 +161,18 @@ static int on_key(void *arg, const char *table, size_t table_len, int dir_fd,
 
 /* --- tables -------------------------------------------------------------- */
 
+static uint16_t top_of(const struct scan *s, const struct scan_name *at)
+{
+    return index_top_of(index_key(s->ix), at->table, at->table_len);
+}
+
 /* A table is its existence: its entry has no digest and no stat. */
 static int put_table(struct scan *s, const struct scan_name *at, int dir_fd)
 {
-    struct index_entry e = {
-        .name = at->name, .scan = s->opt->scan, .is_table = 1};
+    struct index_entry e = {.name = at->name,
+                            .scan = s->opt->scan,
+                            .is_table = 1,
+                            .table = top_of(s, at)};
     struct stat st;
 
     if (s->opt->view != NULL) {
@@ -217,7 +225,7 @@ static int on_table_begin(void *arg, const char *table, size_t len, int dir_fd)
     tell_dir(s, len > 0 ? path : "", dir_fd);
     perms_dir(s, table, len, len == 0, dir_fd);
     if (index_get(s->ix, at.name, &was)) {
-        index_mark(s->ix, at.name, s->opt->scan);
+        index_mark_table(s->ix, at.name, s->opt->scan, top_of(s, &at));
         return 0;
     }
     return s->second_walk || is_table_left(s, table, len)
@@ -244,10 +252,13 @@ static int on_table_end(void *arg, const char *table, size_t len, bool complete,
     struct scan *s = arg;
 
     int rc = flush_batch(s, table, len);
+    seen_table(&s->seen, index_key(s->ix), table, len, complete);
     if (rc == 0 && complete && has_moved(s, table, len)) {
         s->out->moved++;
     }
-    if (rc == 0 && !complete) {
+    /* What the first walk could not list is told once. */
+    if (rc == 0 && !complete &&
+        (!s->second_walk || s->out->counts.incomplete == 0)) {
         struct scan_name at = {.table = table, .table_len = len};
         scan_keep_error(s, why);
         scan_report(s, SCAN_UNREADABLE, &at);
@@ -266,8 +277,10 @@ static int on_plain_dir(void *arg, const char *path, int dir_fd)
 static int on_plain_incomplete(void *arg, const char *path,
                                const struct err *why)
 {
-    (void)path;
-    scan_keep_error(arg, why);
+    struct scan *s = arg;
+
+    seen_dir_covered(&s->seen, index_key(s->ix), path);
+    scan_keep_error(s, why);
     return 0;
 }
 
@@ -303,32 +316,6 @@ static const struct walk_ops ops = {.passed = on_passed,
 /* --- what has vanished -----------------------------------------------------
  */
 
-static bool count_only(void *arg, const struct index_entry *e)
-{
-    (void)e;
-    ++*(uint64_t *)arg;
-    return false;
-}
-
-static bool count_and_remove(void *arg, const struct index_entry *e)
-{
-    (void)e;
-    ++*(uint64_t *)arg;
-    return true;
-}
-
-/* Only told: it stays. */
-static bool look_at_gone(void *arg, const struct index_entry *e)
-{
-    struct scan *s = arg;
-
-    s->out->vanished++;
-    if (s->view_rc == 0) {
-        s->view_rc = s->opt->view(s->opt->view_arg, e, NULL, s->err);
-    }
-    return false;
-}
-
 static int check_root(const struct scan *s)
 {
     if (db_root_is_same(s->db)) {
@@ -340,31 +327,65 @@ static int check_root(const struct scan *s)
                    QUOTED(s->db->path, strlen(s->db->path)));
 }
 
-/* Remove entries that two complete walks did not find. */
+/* After the first walk it is counted; after the second it goes, or is told. */
+static bool gone(struct scan *s, const struct index_entry *e)
+{
+    if (!s->second_walk) {
+        s->unseen++;
+        return false;
+    }
+    s->out->vanished++;
+    if (s->opt->view == NULL) {
+        return true;
+    }
+    if (s->view_rc == 0) {
+        s->view_rc = s->opt->view(s->opt->view_arg, e, NULL, s->err);
+    }
+    return false;
+}
+
+static bool on_unseen_table(void *arg, const struct index_entry *e)
+{
+    struct scan *s = arg;
+
+    return e->is_table && seen_table_gone(&s->seen, e) && gone(s, e);
+}
+
+static bool on_unseen_key(void *arg, const struct index_entry *e)
+{
+    struct scan *s = arg;
+
+    return !e->is_table && seen_key_gone(&s->seen, e) && gone(s, e);
+}
+
+static void sweep_unseen(struct scan *s)
+{
+    index_sweep(s->ix, s->opt->scan, on_unseen_table, s);
+    index_sweep(s->ix, s->opt->scan, on_unseen_key, s);
+}
+
+/* Remove entries that two walks did not find, but for those that may lie behind
+ * what could not be listed. */
 static int sweep(struct scan *s)
 {
     struct walk_counts again;
-    uint64_t unseen = 0;
 
-    index_sweep(s->ix, s->opt->scan, count_only, &unseen);
-    if (unseen == 0) {
+    sweep_unseen(s);
+    if (s->unseen == 0) {
         return 0;
     }
     s->second_walk = true;
+    seen_again(&s->seen);
     int rc = walk_db(s->db, &ops, s, &again, s->err);
-    if (rc == 0 && again.incomplete > 0) {
-        s->out->counts.incomplete += again.incomplete;
-        return 0;
+    if (rc == 0 && s->out->counts.incomplete == 0) {
+        s->out->counts.incomplete = again.incomplete;
     }
     if (rc == 0) {
         rc = check_root(s);
     }
     if (rc == 0) {
-        if (s->opt->view != NULL) {
-            index_sweep(s->ix, s->opt->scan, look_at_gone, s);
-            return s->view_rc;
-        }
-        index_sweep(s->ix, s->opt->scan, count_and_remove, &s->out->vanished);
+        sweep_unseen(s);
+        rc = s->view_rc;
     }
     return rc;
 }
@@ -379,7 +400,7 @@ static int run(struct scan *s)
     if (rc == 0) {
         rc = check_root(s);
     }
-    if (rc == 0 && s->out->counts.incomplete == 0) {
+    if (rc == 0) {
         rc = sweep(s);
     }
     return rc;

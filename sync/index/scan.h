@@ -107,9 +107,9 @@ enum scan_note {
 typedef void (*scan_note_fn)(void *arg, enum scan_note note, const char *table,
                              size_t table_len, const char *key, size_t key_len);
 
-/* Entries of keys and tables that were not seen are removed from the index
- * only when every table was read completely (the index does not know which
- * table a key belongs to), twice; else they stay.  0, or ERR_GONE (root lost:
+/* Entries of keys and tables that two walks did not see are removed from the
+ * index, but for those that may lie in or below a directory that could not be
+ * listed (seen.h): they stay.  0, or ERR_GONE (root lost:
  * the index is not touched by removal), ERR_NOMEM, ERR_CLOSED (stopped).
  *
  * One scan of an index at a time.  A table that could not be read completely

@@ -13,6 +13,7 @@
 #include "store/layout/db.h"
 #include "store/layout/name.h"
 #include "sync/index/scan.h"
+#include "sync/index/seen.h"
 
 /* Keys looked up in the index at once. */
 enum { SCAN_BATCH = 64 };
@@ -31,6 +32,8 @@ struct scan {
     int view_rc;          /* of opt->view, from a sweep */
     bool second_walk;     /* only entries not marked yet are of interest */
     uint64_t passed_over; /* by the second walk */
+    uint64_t unseen;      /* entries that the first found to be gone */
+    struct seen seen;     /* by the last walk, and covered in any */
 
     int dir_fd; /* of the table being walked */
     size_t batched;

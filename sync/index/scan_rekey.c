@@ -34,6 +34,8 @@ static int on_found(void *arg, struct digest name, bool is_table,
     }
     e.name = is_table ? index_name_table(to, table, table_len)
                       : index_name_key(to, table, table_len, key, key_len);
+    e.table = is_table ? index_top_of(to, table, table_len)
+                       : index_table_tag(to, table, table_len);
     int rc = index_put_if(k->to, NULL, &e, k->err);
     return rc < 0 ? rc : 0;
 }

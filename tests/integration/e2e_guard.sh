@@ -239,12 +239,81 @@ unreadable() {
     [ $code = 1 ] || fail "($code) a verify that could not read a table says that all is equal"
     is "$(find "$W/r1/t.tbl" -name '*.kv' | wc -l)" 100 "the keys of the unreadable table"
     [ -e "$W/r1/u.tbl/k-000007.kv" ] || fail "an unreadable key was deleted"
+    must_within "$WAIT" test ! -e "$W/r1/u.tbl/k-000001.kv"
     chmod 755 "$P/t.tbl"
     chmod 644 "$P/u.tbl/k-000007.kv"
-    expect 0 ctl resync
+    must_within "$WAIT" ctl resync # the key is tried again within seconds
     must_be r1 streaming
     proven r1
     is "$(keys_of "$W/r1")" 300 "the replica's keys"
+}
+
+# What was removed while no agent ran goes, keys and whole tables, though
+# something covers a table; what is covered stays, and both are said.
+cover() { # NAME-OF-HOW: of t.tbl and of the directory a
+    case $1 in
+    link) mv "$P/t.tbl" "$P/a" "$W/aside" && ln -s "$W/aside/t.tbl" "$P/t.tbl" && ln -s "$W/aside/a" "$P/a" ;;
+    file) mv "$P/t.tbl" "$W/aside" && echo none >"$P/t.tbl" ;;
+    mount) mount --bind "$W/empty" "$P/t.tbl" && mount --bind "$W/empty" "$P/a" ;;
+    esac
+}
+uncover() {
+    case $1 in
+    link) rm "$P/t.tbl" "$P/a" && mv "$W/aside/t.tbl" "$W/aside/a" "$P" ;;
+    file) rm "$P/t.tbl" && mv "$W/aside/t.tbl" "$P" ;;
+    mount) umount "$P/t.tbl" && umount "$P/a" ;;
+    esac
+}
+holds() { [ "$(status "$(of r1 held.count)")" -ge "$1" ]; }
+gone_beside_covered() {
+    mkdir "$W/aside" "$W/empty"
+    for t in t u a/b; do
+        table "$t.tbl"
+        write fill "$P/$t.tbl" 0 60 40
+    done
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    ways="link file mount"
+    [ "$(id -u)" = 0 ] && mount --bind "$W/empty" "$W/aside" 2>/dev/null && umount "$W/aside" || ways="link file"
+    n=0
+    for how in $ways; do
+        table "gone-$how.tbl"
+        write flockd-set "$P/gone-$how.tbl" k 1
+        converged r1
+        stop_agent
+        cover "$how" || fail "cannot cover by a $how"
+        write flockd-delete "$P/u.tbl" "k-00000$n"
+        rm -r "$P/gone-$how.tbl"
+        start_agent
+        must_within "$WAIT" test ! -e "$W/r1/u.tbl/k-00000$n.kv"
+        must_within "$WAIT" test ! -e "$W/r1/gone-$how.tbl"
+        must_within "$WAIT" status_is "warnings[id=108].id" 108
+        expect 1 ctl status
+        expect 1 ctl verify
+        out_has DR-108
+        for t in t a/b; do
+            is "$(find "$W/r1/$t.tbl" -name '*.kv' | wc -l)" 60 "the keys of $t behind a $how"
+        done
+        # More than the brake allows: held, and said.
+        stop_agent
+        mkdir "$W/kept"
+        mv "$P"/u.tbl/k-00003?.kv "$P"/u.tbl/k-00004?.kv "$W/kept"
+        sed -i '/^max-delete/d; s/^settle/max-delete-keys = 5\nmax-delete = 5%\nsettle/' "$conf"
+        start_agent
+        must_within "$WAIT" holds 20
+        expect 1 ctl status
+        out_has "deletes"
+        is "$(find "$W/r1/u.tbl" -name '*.kv' | wc -l)" $((59 - n)) "the keys of u"
+        mv "$W/kept"/* "$P/u.tbl"
+        rmdir "$W/kept"
+        uncover "$how"
+        n=$((n + 1))
+        expect 0 ctl resync
+        must_be r1 streaming
+        proven r1
+    done
 }
 
 # --- the brake ----------------------------------------------------------------------------

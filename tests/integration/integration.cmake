@@ -100,6 +100,7 @@ drover_e2e(hot LINKS exec ONCE SCENARIOS replaced sparse touched)
 drover_e2e(guard LINKS exec ssh SCENARIOS two_agents root_lost brake brake_live)
 drover_e2e(guard LINKS exec
            SCENARIOS other_database root_unmounted unreadable unreadable_at_start
+                     gone_beside_covered
                      brake_off identity metadata_lost)
 drover_e2e(brake LINKS exec SCENARIOS renamed_away after_a_restart)
 drover_e2e(brake LINKS exec ONCE

@@ -86,6 +86,8 @@ static void index_has(struct primary *p, struct record *rec,
     if (rec->is_table) {
         memset(&e.digest, 0, sizeof e.digest);
         memset(&e.stat, 0, sizeof e.stat);
+        e.table =
+            index_top_of(index_key(p->ix), record_table(rec), rec->table_len);
     } else {
         e.table = index_table_tag(index_key(p->ix), record_table(rec),
                                   rec->table_len);
