@@ -491,7 +491,7 @@ struct primary_counts {
     uint64_t cache_bytes;
     uint64_t reads, values_read, bytes_read;
     uint64_t unreadable;       /* keys that cannot be read now */
-    char unreadable_text[256]; /* of the last one, and its number: */
+    char unreadable_text[256]; /* of one of them, and its number: */
     int unreadable_id;
     uint64_t changing; /* keys that changed under the last two reads */
     bool lost;

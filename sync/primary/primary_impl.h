@@ -560,8 +560,8 @@ struct primary {
     size_t marks_count;
     uint64_t drains; /* calls of primary_drained() */
     uint64_t reads_done, values_read, bytes_read;
+    struct digest unreadable_name; /* whose text that is */
     char unreadable_text[256];
-    int unreadable_id; /* DR_UNREADABLE, DR_COVERED, ... */
     uint64_t seed;
 };
 

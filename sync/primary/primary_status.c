@@ -206,10 +206,12 @@ void primary_counts(struct primary *p, struct primary_counts *out)
     DL_FOREACH2(p->hot, rec, read.hot_next) {
         out->changing += rec->read.changed >= 2;
     }
-    if (out->unreadable > 0) {
-        out->unreadable_id = p->unreadable_id;
-        memcpy(out->unreadable_text, p->unreadable_text,
-               sizeof out->unreadable_text);
+    struct err unread;
+    if (stuck_any_unread(p, &unread)) {
+        out->unreadable_id = unread.id;
+        (void)snprintf(out->unreadable_text, sizeof out->unreadable_text,
+                       "%.*s", (int)sizeof out->unreadable_text - 1,
+                       unread.msg);
     }
     out->lost = p->lost;
     memcpy(out->lost_why, p->lost_why, sizeof out->lost_why);

@@ -141,22 +141,15 @@ static void set_why(struct uncompared_key *k, enum stuck why)
     k->on_primary = WHYS[why].on_primary;
 }
 
-/* For what has no sentence of its own.  Of keys that cannot be read the core
- * keeps one text, which is this key's only when there is one such key. */
-static void say(const struct primary *p, const struct record *rec,
-                enum stuck why, struct err *err)
+/* For what waits for its turn. */
+static void say(const struct record *rec, struct err *err)
 {
     const char *table = QUOTED_TABLE(record_table(rec), rec->table_len);
     const char *key = QUOTED(record_key(rec), rec->key_len);
-    bool unread = why == STUCK_UNREADABLE,
-         own = unread && p->log.unreadable < 2;
 
-    (void)err_set(err, ERR_TIMEOUT, 0, "table %s%s%s %s%s%.200s", table,
-                  rec->is_table ? "" : " key ", rec->is_table ? "" : key,
-                  unread ? "cannot be read on the primary"
-                         : "is on its way and not acknowledged",
-                  own ? ": " : "", own ? p->unreadable_text : "");
-    err->id = unread ? rec->read.unreadable : 0;
+    (void)err_set(err, ERR_TIMEOUT, 0,
+                  "table %s%s%s is on its way and not acknowledged", table,
+                  rec->is_table ? "" : " key ", rec->is_table ? "" : key);
 }
 
 /* `f`: NULL when it is still in the log. */
@@ -175,8 +168,8 @@ static void add(const struct primary *p, const struct record *rec,
         return;
     }
     set_why(&k, why);
-    if (why == STUCK_NOT || why == STUCK_UNREADABLE) {
-        say(p, rec, why, &said);
+    if (why == STUCK_NOT) {
+        say(rec, &said);
     } else {
         stuck_describe(p, f, 0, &said);
     }

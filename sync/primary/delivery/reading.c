@@ -169,13 +169,13 @@ void read_failed(struct primary *p, struct record *rec,
         (void)snprintf(p->unreadable_text, sizeof p->unreadable_text, "%.*s",
                        (int)sizeof p->unreadable_text - 1,
                        l->err != NULL ? l->err->msg : "unreadable");
-        p->unreadable_id = l->err != NULL && l->err->id != DR_NONE
-                               ? l->err->id
-                               : DR_UNREADABLE;
+        p->unreadable_name = rec->name;
         p->log.unreadable += rec->read.unreadable == 0 ? 1 : 0;
-        rec->read.unreadable = (uint16_t)p->unreadable_id;
+        rec->read.unreadable =
+            (uint16_t)(l->err != NULL && l->err->id != DR_NONE ? l->err->id
+                                                               : DR_UNREADABLE);
         if (rec->read.tries == 1) {
-            primary_log(p, -1, LOG_WARNING, p->unreadable_id, "%s",
+            primary_log(p, -1, LOG_WARNING, rec->read.unreadable, "%s",
                         p->unreadable_text);
         }
     } else if (l->result == READ_BUSY) {

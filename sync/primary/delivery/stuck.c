@@ -135,6 +135,61 @@ static void say_locked(const char *name, const char *where, int64_t for_ms,
                   (unsigned long)pid, more);
 }
 
+/* The core keeps the words of one read that failed. */
+static bool has_words(const struct primary *p, const struct record *rec)
+{
+    return digest_equal(p->unreadable_name, rec->name);
+}
+
+static void say_unread(const struct primary *p, const struct record *rec,
+                       const char *more, struct err *err)
+{
+    char name[NAME_BYTES];
+    bool own = has_words(p, rec);
+
+    (void)err_set(err, ERR_PERM, 0,
+                  "%s cannot be read on the primary%s%.200s%s",
+                  name_of(name, rec), own ? ": " : "",
+                  own ? p->unreadable_text : "", more);
+    err->id = rec->read.unreadable;
+}
+
+/* Any one of these. */
+static const struct record *unread_one(struct primary *p)
+{
+    const struct record *last = changelog_find(&p->log, p->unreadable_name);
+    const struct flight *f;
+    struct repl *r;
+
+    if (last != NULL && last->read.unreadable != 0) {
+        return last;
+    }
+    EACH_REPL(p, r) {
+        DL_FOREACH(r->flights.list, f) {
+            if (f->rec->read.unreadable != 0) {
+                return f->rec;
+            }
+        }
+    }
+    return NULL;
+}
+
+bool stuck_any_unread(struct primary *p, struct err *err)
+{
+    const struct record *rec = p->log.unreadable > 0 ? unread_one(p) : NULL;
+
+    if (rec == NULL) {
+        return false;
+    }
+    if (has_words(p, rec)) {
+        (void)err_set(err, ERR_PERM, 0, "%s", p->unreadable_text);
+        err->id = rec->read.unreadable;
+    } else {
+        say_unread(p, rec, "", err);
+    }
+    return true;
+}
+
 void stuck_describe(const struct primary *p, const struct flight *flight,
                     uint64_t more, struct err *err)
 {
@@ -168,8 +223,7 @@ void stuck_describe(const struct primary *p, const struct flight *flight,
         err->id = DR_CHANGING;
         return;
     case STUCK_UNREADABLE:
-        (void)err_set(err, ERR_PERM, 0, "%s%s", p->unreadable_text, others);
-        err->id = p->unreadable_id;
+        say_unread(p, rec, others, err);
         return;
     case STUCK_NOT:
         break;

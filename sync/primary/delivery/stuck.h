@@ -43,6 +43,9 @@ const struct flight *stuck_next(const struct repl *r,
  * `more`: so many others are like it. */
 void stuck_describe(const struct primary *p, const struct flight *f,
                     uint64_t more, struct err *err);
+/* One of all keys that cannot be read, in the words of the read if these are
+ * known, with its number; false: there is none. */
+bool stuck_any_unread(struct primary *p, struct err *err);
 /* Something waits for so long that the replica does not keep up; what, in a
  * sentence. */
 bool stuck_lasts(const struct primary *p, const struct repl *r,

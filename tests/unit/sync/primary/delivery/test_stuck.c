@@ -92,12 +92,57 @@ static void test_what_waits_for_somebody_can_be_gone_through(void **state)
     fx_free(f);
 }
 
+/* Each in its own words, whichever was read last, and none of one that is
+ * readable again. */
+static void test_no_key_has_the_words_of_another(void **state)
+{
+    struct fx *f = fx_new();
+    struct primary_counts c;
+    struct err err;
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    fx_put(f, "t", "one", "1")->unreadable = true;
+    fx_hint(f, "t", "one", HINT_COMMITTED);
+    fx_put(f, "t", "two", "1")->unreadable = true;
+    fx_hint(f, "t", "two", HINT_COMMITTED);
+    const struct repl *repl = f->p->repl[r->replica];
+    const struct flight *at = stuck_next(repl, NULL);
+    assert_non_null(at);
+    stuck_describe(f->p, at, 0, &err);
+    assert_string_equal(err.msg,
+                        "table t key one cannot be read on the primary");
+    at = stuck_next(repl, at);
+    assert_non_null(at);
+    stuck_describe(f->p, at, 0, &err);
+    assert_string_equal(err.msg,
+                        "table t key two cannot be read on the primary: "
+                        "t/two: permission denied");
+    primary_counts(f->p, &c);
+    assert_string_equal(c.unreadable_text, "t/two: permission denied");
+
+    fx_put(f, "t", "two", "1")->unreadable = false;
+    fx_hint(f, "t", "two", HINT_COMMITTED);
+    primary_counts(f->p, &c);
+    assert_int_equal(c.unreadable, 1);
+    assert_int_equal(c.unreadable_id, DR_UNREADABLE);
+    assert_string_equal(c.unreadable_text,
+                        "table t key one cannot be read on the primary");
+    at = stuck_next(repl, NULL);
+    stuck_describe(f->p, at, 0, &err);
+    assert_string_equal(err.msg,
+                        "table t key one cannot be read on the primary");
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_never_acknowledged_is_named),
         cmocka_unit_test(test_a_lock_on_either_side_is_named),
         cmocka_unit_test(test_what_waits_for_somebody_can_be_gone_through),
+        cmocka_unit_test(test_no_key_has_the_words_of_another),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
