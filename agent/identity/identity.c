@@ -34,8 +34,7 @@ enum { RECORD_MAX_BYTES = IDENTITY_PATH_BYTES };
 
 static int meta_open(const struct db *db, struct err *err)
 {
-    int fd = sys_openat(db->root_fd, META_DIR,
-                        O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
+    int fd = sys_open_dir(db->root_fd, META_DIR);
 
     if (fd < 0) {
         return err_sys(err, errno, META_DIR);

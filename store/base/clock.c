@@ -31,6 +31,15 @@ int64_t clock_of_files_ns(void)
     return now_of(CLOCK_REALTIME_COARSE);
 }
 
+int64_t clock_deadline_ns(int64_t timeout_ms)
+{
+    int64_t now = clock_mono_ns();
+
+    return timeout_ms < 0 || timeout_ms > (INT64_MAX - now) / NS_PER_MS
+               ? INT64_MAX
+               : now + timeout_ms * NS_PER_MS;
+}
+
 void clock_sleep_ns(int64_t ns)
 {
     struct timespec left = {.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};

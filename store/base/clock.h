@@ -27,6 +27,9 @@ int64_t clock_real_ns(void);
 /* The wall clock as the kernel gives it to files, some ms behind: no file made
  * after the call has an earlier time, but when the clock is set back. */
 int64_t clock_of_files_ns(void);
+/* When `timeout_ms` from now is over, by the monotonic clock; for a negative
+ * one never: INT64_MAX. */
+int64_t clock_deadline_ns(int64_t timeout_ms);
 /* Sleep at least `ns`, through signals. */
 void clock_sleep_ns(int64_t ns);
 

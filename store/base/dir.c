@@ -13,8 +13,7 @@
 
 struct dir dir_list(int at, const char *name)
 {
-    return dir_take(sys_openat(
-        at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0));
+    return dir_take(sys_open_dir(at, name));
 }
 
 struct dir dir_take(int fd)

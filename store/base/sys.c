@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#include "store/base/clock.h"
+
 /* The value of `call`, when no signal interrupts it. */
 #define UNINTERRUPTED(call)                                                    \
     __extension__({                                                            \
@@ -30,6 +32,11 @@ int sys_open_file(int dir_fd, const char *name)
     return sys_openat(dir_fd, name, SYS_FILE_FLAGS, 0);
 }
 
+int sys_open_dir(int dir_fd, const char *name)
+{
+    return sys_openat(dir_fd, name, SYS_DIR_FLAGS, 0);
+}
+
 int sys_fsync(int fd)
 {
     return UNINTERRUPTED(fsync(fd));
@@ -48,6 +55,16 @@ int sys_ftruncate(int fd, off_t size)
 int sys_flock(int fd, int kind)
 {
     return UNINTERRUPTED(flock(fd, kind | LOCK_NB));
+}
+
+int sys_set_mtime(int fd, int64_t ns)
+{
+    struct timespec ts[2] = {
+        {.tv_nsec = UTIME_OMIT},
+        {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)},
+    };
+
+    return futimens(fd, ts);
 }
 
 bool sys_same_file(const struct stat *a, const struct stat *b)

@@ -29,12 +29,17 @@ int sys_openat(int dir_fd, const char *path, int flags, mode_t mode);
  * now: a link is not followed (ELOOP), a FIFO does not stop us. */
 enum { SYS_FILE_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC };
 int sys_open_file(int dir_fd, const char *name);
+/* A directory, to look inside and to sync; a link is not followed. */
+enum { SYS_DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
+int sys_open_dir(int dir_fd, const char *name);
 int sys_fsync(int fd);
 int sys_syncfs(int fd);
 int sys_ftruncate(int fd, off_t size);
 /* flock() without waiting: EWOULDBLOCK when another holds it. */
 int sys_flock(int fd, int kind);
 
+/* The access time stays. */
+int sys_set_mtime(int fd, int64_t ns);
 /* Are they of one file? */
 bool sys_same_file(const struct stat *a, const struct stat *b);
 

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
-#include "store/base/clock.h"
 #include "store/base/sys.h"
 #include "store/files/newfile.h"
 
@@ -56,16 +55,6 @@ static int give_like_dir(int fd, int dir_fd)
                : fchown(fd, dir.st_uid, dir.st_gid);
 }
 
-static int set_mtime(int fd, int64_t ns)
-{
-    struct timespec ts[2] = {
-        {.tv_nsec = UTIME_OMIT},
-        {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)},
-    };
-
-    return futimens(fd, ts);
-}
-
 static int fill(int fd, int dir_fd, const void *text, size_t len,
                 const struct small_how *how)
 {
@@ -73,7 +62,7 @@ static int fill(int fd, int dir_fd, const void *text, size_t len,
         (how->like_dir && give_like_dir(fd, dir_fd) != 0) ||
         (how->group != (gid_t)-1 && fchown(fd, (uid_t)-1, how->group) != 0) ||
         fchmod(fd, how->mode) != 0 ||
-        (how->set_mtime && set_mtime(fd, how->mtime_ns) != 0)) {
+        (how->set_mtime && sys_set_mtime(fd, how->mtime_ns) != 0)) {
         return -1;
     }
     return how->durable || how->whole ? sys_fsync(fd) : 0;

@@ -24,7 +24,6 @@
 #include "store/files/own_dir.h"
 
 enum {
-    DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW,
     /* Tries before giving up on a directory that others keep removing. */
     RACE_TRIES = 20,
 };
@@ -140,7 +139,7 @@ static bool is_mounted(int fd)
 
 static int open_step(int dir_fd, const char *name)
 {
-    int fd = sys_openat(dir_fd, name, DIR_FLAGS, 0);
+    int fd = sys_open_dir(dir_fd, name);
 
     if (fd >= 0 && strcmp(name, ".") != 0 && is_mounted(fd)) {
         (void)close(fd);
@@ -172,7 +171,7 @@ static int if_not_other(int fd)
 
 int db_open_step(int dir_fd, const char *name)
 {
-    int fd = open_beneath(dir_fd, name, DIR_FLAGS);
+    int fd = open_beneath(dir_fd, name, SYS_DIR_FLAGS);
 
     if (fd < 0 && (errno == ENOSYS || errno == EPERM)) {
         fd = open_step(dir_fd, name);
@@ -221,7 +220,7 @@ static int open_by_steps(int root_fd, const char *path)
 
 int db_open_dir(const struct db *db, const char *path)
 {
-    int fd = open_beneath(db->root_fd, path, DIR_FLAGS);
+    int fd = open_beneath(db->root_fd, path, SYS_DIR_FLAGS);
 
     if (fd < 0 && (errno == ENOSYS || errno == EPERM)) {
         fd = open_by_steps(db->root_fd, path);

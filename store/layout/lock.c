@@ -114,36 +114,19 @@ int lock_try(int dir_fd, const char *file, int fd, enum lock_kind kind,
 
 /* Waiting: when it ends, and the next pause. */
 struct deadline {
-    int64_t until_ns; /* monotonic; -1: for ever */
+    int64_t until_ns; /* clock_deadline_ns() */
     int64_t pause_ns;
 };
-
-static struct deadline deadline_of(int64_t timeout_ms)
-{
-    struct deadline p = {.until_ns = -1, .pause_ns = PAUSE_MIN_US * NS_PER_US};
-
-    if (timeout_ms >= 0) {
-        int64_t now = clock_mono_ns();
-        p.until_ns = timeout_ms > (INT64_MAX - now) / NS_PER_MS
-                         ? INT64_MAX
-                         : now + timeout_ms * NS_PER_MS;
-    }
-    return p;
-}
 
 /* Sleep a little longer than last time; false when the time is up. */
 static bool deadline_wait(struct deadline *p)
 {
-    int64_t pause = p->pause_ns;
+    int64_t left = p->until_ns - clock_mono_ns();
 
-    if (p->until_ns >= 0) {
-        int64_t left = p->until_ns - clock_mono_ns();
-        if (left <= 0) {
-            return false;
-        }
-        pause = pause < left ? pause : left;
+    if (left <= 0) {
+        return false;
     }
-    clock_sleep_ns(pause);
+    clock_sleep_ns(p->pause_ns < left ? p->pause_ns : left);
     p->pause_ns = backoff_doubled(p->pause_ns, 1, PAUSE_MAX_US * NS_PER_US);
     return true;
 }
@@ -196,7 +179,8 @@ int lock_open(int dir_fd, const char *file, enum lock_kind kind,
               int64_t timeout_ms, struct stat *st_out, struct err *err)
 {
     CLEANUP(fd_closep) int fd = -1;
-    struct deadline deadline = deadline_of(timeout_ms);
+    struct deadline deadline = {.until_ns = clock_deadline_ns(timeout_ms),
+                                .pause_ns = PAUSE_MIN_US * NS_PER_US};
     int64_t aged_ns = 0; /* of the file that is open */
     struct stat st;
     int stale = 0;

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <sys/types.h>
 
+#include "store/base/sys.h"
+
 /* As far as its stat tells. */
 static bool may_be(const struct stat *st)
 {
@@ -44,10 +46,5 @@ bool placeholder_is_at(int dir_fd, const char *file, const struct stat *st)
 
 void placeholder_disown(int fd)
 {
-    struct timespec ts[2] = {{.tv_nsec = UTIME_OMIT}};
-
-    int64_t before_ns = clock_real_ns() - PLACEHOLDER_NS;
-    ts[1] = (struct timespec){.tv_sec = before_ns / NS_PER_S,
-                              .tv_nsec = before_ns % NS_PER_S};
-    (void)futimens(fd, ts);
+    (void)sys_set_mtime(fd, clock_real_ns() - PLACEHOLDER_NS);
 }

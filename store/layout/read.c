@@ -23,14 +23,6 @@ bool read_same_version(const struct stat *a, const struct stat *b)
            same_time(a->st_ctim, b->st_ctim);
 }
 
-int64_t read_clock(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_REALTIME_COARSE, &t);
-    return clock_of_timespec(t);
-}
-
 int64_t read_quick(int fd, int64_t opened_ns, void *out, size_t room,
                    struct stat *st)
 {

@@ -24,9 +24,6 @@ int64_t read_full(int fd, void *out, size_t n, const char *file,
 
 enum { READ_QUICK_BYTES = 16 * 1024 };
 
-/* The wall clock, cheaply, and never ahead of the one that file times have. */
-int64_t read_clock(void);
-
 /* Read a small value that nobody touched lately, with no more calls than one
  * read and one fstat: an old ctime proves at once that the bytes are of one
  * version and that the name the file was opened by still leads to it (renaming

@@ -244,7 +244,7 @@ static int read_placeholder(int dir_fd, const char *file, int *fd,
 static int read_once(int dir_fd, const char *file, size_t inline_max,
                      struct buf *value, struct reading *out, struct err *err)
 {
-    int64_t opened_ns = read_clock();
+    int64_t opened_ns = clock_of_files_ns();
     CLEANUP(fd_closep) int fd = -1;
     struct stat st;
 

@@ -66,7 +66,7 @@ static int64_t get_fast(const struct db *db, struct drover_bytes table,
                         struct drover_bytes key, void *out, size_t room)
 {
     char path[FILE_PATH_BYTES];
-    int64_t opened_ns = read_clock();
+    int64_t opened_ns = clock_of_files_ns();
     struct stat st;
 
     file_path(table, key, path);

@@ -178,17 +178,6 @@ static int append(struct drover_writer *w, const void *data, size_t len,
 
 /* --- commit -------------------------------------------------------------- */
 
-static int64_t deadline_of(int64_t timeout_ms)
-{
-    int64_t now = clock_mono_ns();
-
-    if (timeout_ms == DROVER_FOREVER ||
-        timeout_ms > (INT64_MAX - now) / NS_PER_MS) {
-        return INT64_MAX;
-    }
-    return now + timeout_ms * NS_PER_MS;
-}
-
 static int64_t left_ms(int64_t deadline_ns)
 {
     if (deadline_ns == INT64_MAX) {
@@ -233,7 +222,7 @@ static int place_over(struct drover_writer *w, const char *file,
 static int place_any(struct drover_writer *w, const char *file,
                      int64_t timeout_ms, struct err *err)
 {
-    int64_t deadline = deadline_of(timeout_ms);
+    int64_t deadline = clock_deadline_ns(timeout_ms);
 
     for (;;) {
         int rc = place_over(w, file, left_ms(deadline), err);

@@ -8,7 +8,6 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,15 +25,15 @@ void sshkey_fingerprint(const void *blob, size_t n,
 {
     static const char prefix[] = "SHA256:";
     unsigned char hash[SHA256_DIGEST_LENGTH];
-    unsigned char digits[4 * ((SHA256_DIGEST_LENGTH + 2) / 3) + 1];
+    CLEANUP(buf_deinit) struct buf digits = BUF_NULL;
 
     (void)SHA256(blob, n, hash);
-    int len = EVP_EncodeBlock(digits, hash, sizeof hash);
-    while (len > 0 && digits[len - 1] == '=') {
-        len--; /* OpenSSH shows none */
+    base64_encode(&digits, hash, sizeof hash);
+    while (digits.len > 0 && digits.data[digits.len - 1] == '=') {
+        digits.len--; /* OpenSSH shows none */
     }
-    (void)snprintf(out, SSHKEY_FINGERPRINT_BYTES, "%s%.*s", prefix, len,
-                   (const char *)digits);
+    (void)snprintf(out, SSHKEY_FINGERPRINT_BYTES, "%s%.*s", prefix,
+                   (int)digits.len, (const char *)digits.data);
 }
 
 /* SSH's strings: a 32-bit big-endian length and that many bytes. */

@@ -343,7 +343,7 @@ static int scan_all(struct edits_run *run, struct err *err)
                                .skip_changed = true,
                                .dir = edits_dir,
                                .dir_arg = e};
-    int64_t began_ms = receive_now_ms();
+    int64_t began_ms = clock_mono_ms();
     uint64_t begun = atomic_load(&rv->commits_begun);
 
     scanner_perms_begin(rv, 0, &run->perms, &opt);
@@ -355,8 +355,8 @@ static int scan_all(struct edits_run *run, struct err *err)
         note_vanished(run, res.vanished, begun);
         scanner_perms_end(rv, 0, &run->perms);
     }
-    atomic_store(&e->scan_ended_ms, receive_now_ms());
-    atomic_store(&e->scan_took_ms, receive_now_ms() - began_ms);
+    atomic_store(&e->scan_ended_ms, clock_mono_ms());
+    atomic_store(&e->scan_took_ms, clock_mono_ms() - began_ms);
     return rc;
 }
 
@@ -633,7 +633,7 @@ static void work(struct edits *e)
     }
     take_left(e);
     struct edits_job *job = judge_all(e);
-    if (job == NULL && scan_is_due(e, receive_now_ms())) {
+    if (job == NULL && scan_is_due(e, clock_mono_ms())) {
         job = calloc(1, sizeof *job);
         if (job != NULL) {
             job->scan = true;

@@ -164,8 +164,7 @@ static int check_blank(const char *dir, const struct wire_hello *hello,
     if (rc < 0) {
         return 0;
     }
-    m.fd = sys_openat(m.db.root_fd, META_DIR,
-                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+    m.fd = sys_open_dir(m.db.root_fd, META_DIR);
     rc = m.fd >= 0 ? check_primary(&m, hello, err) : 0;
     if (rc == 0) {
         rc = inside_check(m.db.root_fd, false, dir, err);

@@ -16,11 +16,6 @@
 
 enum { LINGER_MS = 2000 /* for the agent to read a refusal */ };
 
-int64_t receive_now_ms(void)
-{
-    return clock_mono_ns() / NS_PER_MS;
-}
-
 static int write_stdout(const void *p, size_t n, struct err *err)
 {
     const uint8_t *at = p;
@@ -84,9 +79,9 @@ int receive_refuse(const struct err *err)
 {
     replica_say_error(err);
     receive_send_error(err, true);
-    int64_t until = receive_now_ms() + LINGER_MS;
+    int64_t until = clock_mono_ms() + LINGER_MS;
     for (;;) {
-        int64_t left = until - receive_now_ms();
+        int64_t left = until - clock_mono_ms();
         struct pollfd pfd = {.fd = STDIN_FILENO, .events = POLLIN};
         char junk[4096];
         if (left <= 0 || poll(&pfd, 1, (int)left) <= 0) {

@@ -44,7 +44,7 @@ enum {
 static bool wait_for_work(struct receive *rv, int64_t due_ms)
 {
     pthread_mutex_lock(&rv->mutex);
-    while (!rv->work && !rv->stop && !rv->drain && receive_now_ms() < due_ms) {
+    while (!rv->work && !rv->stop && !rv->drain && clock_mono_ms() < due_ms) {
         struct timespec ts = {
             .tv_sec = (time_t)(due_ms / 1000),
             .tv_nsec = (long)(due_ms % 1000) * (long)NS_PER_MS,
@@ -83,11 +83,11 @@ static void *committer(void *arg)
 {
     struct receive *rv = arg;
     struct err err = {0};
-    int64_t tick_ms = receive_now_ms() + TICK_MS, due_ms = tick_ms;
+    int64_t tick_ms = clock_mono_ms() + TICK_MS, due_ms = tick_ms;
 
     while (wait_for_work(rv, due_ms)) {
         bool last = draining(rv);
-        int64_t again_ms = -1, now = receive_now_ms();
+        int64_t again_ms = -1, now = clock_mono_ms();
         atomic_fetch_add(&rv->commits_begun, 1);
         int rc = receiver_commit(rv->core, now, &again_ms, &err);
         atomic_fetch_add(&rv->commits_done, 1);
@@ -105,7 +105,7 @@ static void *committer(void *arg)
             break;
         }
         due_ms = tick_ms;
-        now = receive_now_ms();
+        now = clock_mono_ms();
         if (again_ms >= 0 && now + again_ms < due_ms) {
             due_ms = now + again_ms;
         }
@@ -237,7 +237,7 @@ static bool wait_for_room(struct receive *rv)
     pthread_mutex_unlock(&rv->mutex);
     /* We did not listen; that the agent said nothing is not known. */
     if (waited) {
-        atomic_store(&rv->input_ms, receive_now_ms());
+        atomic_store(&rv->input_ms, clock_mono_ms());
     }
     return go_on;
 }
@@ -261,7 +261,7 @@ static int read_all(struct receive *rv, uint8_t *buf, struct err *err)
 {
     if (rv->first.len > 0) {
         int rc = receiver_input(rv->core, rv->first.data, rv->first.len,
-                                receive_now_ms(), err);
+                                clock_mono_ms(), err);
         if (rc != 0) {
             return rc;
         }
@@ -278,12 +278,12 @@ static int read_all(struct receive *rv, uint8_t *buf, struct err *err)
         if (n == 0) {
             return 0;
         }
-        int64_t now = receive_now_ms();
+        int64_t now = clock_mono_ms();
         atomic_store(&rv->input_ms, now);
         scanner_report(&rv->scanner, rv);
         int rc = receiver_input(rv->core, buf, (size_t)n, now, err);
         /* A slow disk under what was read is not the agent's silence. */
-        atomic_store(&rv->input_ms, receive_now_ms());
+        atomic_store(&rv->input_ms, clock_mono_ms());
         if (rc != 0) {
             return rc;
         }
@@ -395,7 +395,7 @@ static void end_input(struct receive *rv, int rc, const struct err *err)
     pthread_mutex_lock(&rv->mutex);
     rv->drain = true;
     if (rv->ending_ms == 0) {
-        rv->ending_ms = receive_now_ms();
+        rv->ending_ms = clock_mono_ms();
     }
     pthread_cond_broadcast(&rv->changed);
     pthread_mutex_unlock(&rv->mutex);
@@ -425,7 +425,7 @@ static int serve(struct receive *rv, struct err *err)
         (void)receive_refuse(err);
         return rc;
     }
-    rv->start_ms = receive_now_ms();
+    rv->start_ms = clock_mono_ms();
 
     atomic_store(&rv->input_ms, rv->start_ms);
     int rc = receiver_start(rv->core, err);

@@ -62,8 +62,6 @@ static inline struct receive *receive_of(void *ctx)
     return ctx; /* the disk is the first member */
 }
 
-int64_t receive_now_ms(void);
-
 /* ops->send. */
 int receive_send(void *ctx, const void *p, size_t n, struct err *err);
 /* Tell the agent why the session ends; ignores failures.  rv->out_mutex is

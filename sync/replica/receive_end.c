@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "store/base/clock.h"
 #include "sync/replica/receive.h"
 
 void receive_wake_reader(struct receive *rv)
@@ -20,7 +21,7 @@ void receive_stop(struct receive *rv)
 {
     rv->stop = true;
     if (rv->ending_ms == 0) {
-        rv->ending_ms = receive_now_ms();
+        rv->ending_ms = clock_mono_ms();
     }
     pthread_cond_broadcast(&rv->changed);
     receive_wake_reader(rv);

@@ -55,7 +55,7 @@ static void tend_trash(struct receive *rv, int64_t now_ms)
 static void watch_once(struct receive *rv, uint64_t *applied)
 {
     struct err err;
-    int64_t now = receive_now_ms();
+    int64_t now = clock_mono_ms();
 
     pthread_mutex_lock(&rv->mutex);
     int64_t ending_ms = rv->ending_ms;

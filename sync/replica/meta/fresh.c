@@ -39,11 +39,6 @@ int fresh_init(struct fresh *f, const struct meta *m,
 
 /* --- the file ------------------------------------------------------------ */
 
-static int64_t now_ms(void)
-{
-    return clock_mono_ns() / NS_PER_MS;
-}
-
 /* May the text stay that is there? */
 static bool text_will_do(const struct fresh *f, const struct meta_freshness *m)
 {
@@ -54,21 +49,15 @@ static bool text_will_do(const struct fresh *f, const struct meta_freshness *m)
         return false;
     }
     return t->seq == m->seq ||
-           (t->seq < m->seq && now_ms() - f->text_ms < TEXT_EVERY_MS);
+           (t->seq < m->seq && clock_mono_ms() - f->text_ms < TEXT_EVERY_MS);
 }
 
 static bool set_time(const struct fresh *f, int64_t mtime_ns)
 {
-    struct timespec ts[2] = {
-        {.tv_nsec = UTIME_OMIT},
-        {.tv_sec = (time_t)(mtime_ns / NS_PER_S),
-         .tv_nsec = (long)(mtime_ns % NS_PER_S)},
-    };
-
     /* Not by name: the sandbox lets us set times of open files only. */
     CLEANUP(fd_closep)
     int fd = sys_open_file(f->meta_fd, META_FILE_FRESHNESS);
-    return fd >= 0 && futimens(fd, ts) == 0;
+    return fd >= 0 && sys_set_mtime(fd, mtime_ns) == 0;
 }
 
 /* The first name is made durable, too: after a power loss "never synced" would
@@ -85,7 +74,7 @@ static int replace(struct fresh *f, const struct meta_freshness *m,
         meta_replace(f->meta_fd, META_FILE_FRESHNESS, text, len, &f->how, err);
     if (rc == 0) {
         f->text = *m;
-        f->text_ms = now_ms();
+        f->text_ms = clock_mono_ms();
     }
     return rc;
 }
@@ -132,7 +121,7 @@ static int sync_and_write(struct fresh *f, const struct meta_freshness *m,
 
 static void wait_for_turn(struct fresh *f, int64_t due_ms)
 {
-    while (!f->stop && (!f->waiting || now_ms() < due_ms)) {
+    while (!f->stop && (!f->waiting || clock_mono_ms() < due_ms)) {
         struct timespec ts = {
             .tv_sec = (time_t)(due_ms / 1000),
             .tv_nsec = (long)(due_ms % 1000) * (long)NS_PER_MS,
@@ -161,7 +150,7 @@ static void *keeper(void *arg)
         f->waiting = false;
         f->trouble = (struct err){0};
         (void)sync_and_write(f, &m, &f->trouble); /* told by fresh_report() */
-        due_ms = now_ms() + FRESH_RELAXED_S * INT64_C(1000);
+        due_ms = clock_mono_ms() + FRESH_RELAXED_S * INT64_C(1000);
     }
     pthread_mutex_unlock(&f->mutex);
     return NULL;

@@ -194,8 +194,7 @@ int meta_inspect(struct meta *m, const char *path, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    m->fd = sys_openat(m->db.root_fd, META_DIR,
-                       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+    m->fd = sys_open_dir(m->db.root_fd, META_DIR);
     if (m->fd < 0) {
         rc = err_sys(err, errno, "%s/" META_DIR, path);
         meta_close(m);

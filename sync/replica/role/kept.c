@@ -51,12 +51,6 @@ static bool is_number(const char *entry)
     return n < NUMBER_BYTES && strspn(entry, "0123456789") == n;
 }
 
-static int open_dir(int at, const char *name)
-{
-    return sys_openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-                      0);
-}
-
 /* A regular file; -1 with errno. */
 static int open_value(int dir_fd, const char *file)
 {
@@ -79,7 +73,7 @@ static int open_value(int dir_fd, const char *file)
 static int read_name(const struct kept *k, struct kept_table *t,
                      struct err *err)
 {
-    CLEANUP(fd_closep) int dir = open_dir(k->fd, t->number);
+    CLEANUP(fd_closep) int dir = sys_open_dir(k->fd, t->number);
 
     if (dir < 0) {
         return err_sys(err, errno, "open %s", t->number);
@@ -160,7 +154,7 @@ static int open_layout(struct kept *k, struct err *err)
         char path[64];
         (void)snprintf(path, sizeof path, "/proc/self/fd/%d", k->fd);
         k->as_database = true;
-        int own = open_dir(k->fd, ".");
+        int own = sys_open_dir(k->fd, ".");
         return own < 0 ? err_sys(err, errno, "open")
                        : db_open_fd(&k->db, own, path, err);
     }
@@ -176,7 +170,7 @@ static int open_layout(struct kept *k, struct err *err)
 int kept_open(struct kept *k, int meta_fd, const char *name, struct err *err)
 {
     *k = (struct kept){.last_fd = -1, .db = {.root_fd = -1}};
-    k->fd = open_dir(meta_fd, name);
+    k->fd = sys_open_dir(meta_fd, name);
     int rc = k->fd < 0 ? err_sys(err, errno, "open") : open_layout(k, err);
     if (rc != 0) {
         kept_close(k);
@@ -285,7 +279,7 @@ static int table_of(struct kept *k, struct bytes table, struct err *err)
     }
     fd_closep(&k->last_fd);
     k->last = (size_t)(t - k->tables);
-    k->last_fd = open_dir(k->fd, t->number);
+    k->last_fd = sys_open_dir(k->fd, t->number);
     return k->last_fd < 0 ? err_sys(err, errno, "open %s", t->number)
                           : k->last_fd;
 }

@@ -12,6 +12,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
 #include "store/base/sys.h"
+#include "store/files/newfile.h"
 #include "store/files/own_dir.h"
 
 enum { COPY_BYTES = 64 * 1024 };
@@ -68,19 +69,15 @@ static int copy_to(int dir, const char *file, int from, struct err *err)
         return err_set(err, ERR_NOTTABLE, 0, "no regular file");
     }
     (void)unlinkat(dir, tmp, 0);
-    CLEANUP(fd_closep)
-    int to = sys_openat(
-        dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (to < 0) {
+    struct newfile to;
+    if (newfile_open(&to, dir, tmp, 0600) != 0) {
         return err_sys(err, errno, "create a value");
     }
-    int rc = copy(from, to, err);
-    if (rc == 0 && renameat(dir, tmp, dir, file) != 0) {
+    int rc = copy(from, to.fd, err);
+    if (rc == 0 && newfile_place_over(&to, dir, tmp, file) != 0) {
         rc = err_sys(err, errno, "rename");
     }
-    if (rc != 0) {
-        (void)unlinkat(dir, tmp, 0);
-    }
+    newfile_drop(&to, dir, tmp);
     return rc;
 }
 

@@ -37,12 +37,6 @@ static void kept_name(uint64_t epoch, const char *end,
     (void)snprintf(out, KEPT_NAME_BYTES, META_KEPT "%" PRIu64 "%s", epoch, end);
 }
 
-static int open_dir(int at, const char *name)
-{
-    return sys_openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-                      0);
-}
-
 /* --- removing a tree ----------------------------------------------------- */
 
 static int remove_tree(int at, const char *name, int depth, struct err *err);
@@ -66,7 +60,7 @@ static int remove_tree(int at, const char *name, int depth, struct err *err)
     if (errno != EISDIR || depth > DEPTH_MAX) {
         return err_sys(err, errno, "remove %s", name);
     }
-    int fd = open_dir(at, name);
+    int fd = sys_open_dir(at, name);
 
     if (fd < 0) {
         return err_sys(err, errno, "open %s", name);

@@ -382,8 +382,7 @@ int64_t trash_count(int meta_fd, const char *name)
     int64_t count = 0;
     struct err err;
     CLEANUP(fd_closep)
-    int fd =
-        openat(meta_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = sys_open_dir(meta_fd, name);
 
     if (fd < 0) {
         return errno == ENOENT ? 0 : -1;
