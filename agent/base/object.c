@@ -63,6 +63,15 @@ void object_set_name(json_t *object, const char *field, struct bytes name)
     (void)json_object_set_new(object, other, base64(name));
 }
 
+void object_set_key(json_t *object, struct bytes table, struct bytes key,
+                    bool is_table)
+{
+    object_set_name(object, "table", table);
+    if (!is_table) {
+        object_set_name(object, "key", key);
+    }
+}
+
 json_t *object_seconds(int64_t ms)
 {
     return ms < 0 ? json_null() : json_real((double)ms / 1000.0);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "store/base/err.h"
@@ -16,5 +17,8 @@ json_t *object_error(const struct err *err);
 json_t *object_error_or_null(const struct err *err);
 /* Set "table"/"key", or "table_b64"/"key_b64" for what is not UTF-8. */
 void object_set_name(json_t *object, const char *field, struct bytes name);
+/* Both, of a key; the first alone of a table. */
+void object_set_key(json_t *object, struct bytes table, struct bytes key,
+                    bool is_table);
 /* Seconds from ms; null when negative. */
 json_t *object_seconds(int64_t ms);

@@ -53,10 +53,7 @@ static json_t *names_json(const struct compare_result *r)
         const struct diff_name *n = &r->names[i];
         json_t *o = json_pack("{s:s, s:b}", "kind", kind_word(n->kind),
                               "is_table", n->is_table);
-        object_set_name(o, "table", n->table);
-        if (!n->is_table) {
-            object_set_name(o, "key", n->key);
-        }
+        object_set_key(o, n->table, n->key, n->is_table);
         (void)json_array_append_new(list, o);
     }
     return list;
@@ -78,10 +75,7 @@ json_t *uncompared_json(const struct job *j, const char *replica,
         if (k->sys != 0) {
             (void)json_object_set_new(o, "errno", json_integer(k->sys));
         }
-        object_set_name(o, "table", k->table);
-        if (!k->is_table) {
-            object_set_name(o, "key", k->key);
-        }
+        object_set_key(o, k->table, k->key, k->is_table);
         (void)json_array_append_new(list, o);
     }
     return list;
@@ -121,10 +115,7 @@ static void add_met(const struct job *j, struct job_target *t,
         added++;
         json_t *o = json_pack("{s:s, s:b, s:b}", "kind", kind_word(DIFF_VALUE),
                               "is_table", names[i].is_table, "repaired", 1);
-        object_set_name(o, "table", names[i].table);
-        if (!names[i].is_table) {
-            object_set_name(o, "key", names[i].key);
-        }
+        object_set_key(o, names[i].table, names[i].key, names[i].is_table);
         (void)json_array_append_new(t->names, o);
     }
     /* Beyond the names that are kept, a difference may be one of these. */

@@ -8,15 +8,13 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "agent/base/log.h"
+#include "agent/notes/note.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/hex.h"
-#include "store/files/small_file.h"
 
 enum {
-    NOTE_MAX_BYTES = 128 * 1024,
     FORMER_MAX = 256, /* lines of replicas that are not configured */
     COUNTS_MS = 60 * 1000,
     HEX_BYTES = 2 * WIRE_DIRID_BYTES + 1,
@@ -52,43 +50,16 @@ static void put_line(struct buf *b, const struct dirid *id, const char *name)
     }
 }
 
-/* The next line of `*text`, ended in place; NULL: there is none. */
-static char *next_line(char **text)
-{
-    char *line = *text;
-
-    if (*line == '\0') {
-        return NULL;
-    }
-    size_t len = strcspn(line, "\n");
-
-    *text = line + len + (line[len] == '\n');
-    line[len] = '\0';
-    return line;
-}
-
-static char *read_note(const struct dirids *s)
-{
-    struct err err = {0};
-    char *text = malloc(NOTE_MAX_BYTES);
-
-    if (text != NULL && small_read(s->state_fd, DIRIDS_FILE, text,
-                                   NOTE_MAX_BYTES, NULL, &err) < 0) {
-        text[0] = '\0';
-    }
-    return text;
-}
-
 /* --- the note ------------------------------------------------------------ */
 
 void dirids_recall(const struct dirids *s, const struct replica *r)
 {
-    CLEANUP(freep) char *text = read_note(s);
+    CLEANUP(freep) char *text = note_read(s->state_fd, DIRIDS_FILE);
     struct dirid id;
     const char *name;
     char *at = text, *line;
 
-    while (at != NULL && (line = next_line(&at)) != NULL) {
+    while ((line = note_line(&at)) != NULL) {
         if (read_line(line, &id, &name) && strcmp(name, r->name) == 0) {
             primary_recall(r->all->core, r->number, &id);
         }
@@ -114,13 +85,13 @@ static bool is_present(const struct dirids *s, const struct dirid *id,
 /* The lines of those that are not configured now stay. */
 static void put_former(const struct dirids *s, struct buf *b)
 {
-    CLEANUP(freep) char *text = read_note(s);
+    CLEANUP(freep) char *text = note_read(s->state_fd, DIRIDS_FILE);
     struct dirid id;
     const char *name;
     char *at = text, *line;
     size_t n = 0;
 
-    while (at != NULL && n < FORMER_MAX && (line = next_line(&at)) != NULL) {
+    while (n < FORMER_MAX && (line = note_line(&at)) != NULL) {
         if (!read_line(line, &id, &name) || is_present(s, &id, name)) {
             continue;
         }
@@ -143,22 +114,15 @@ static uint64_t all_keys(const struct dirids *s)
 void dirids_note(struct dirids *s)
 {
     CLEANUP(buf_deinit) struct buf b = BUF_NULL;
-    struct err err = {0};
     struct replica *r;
 
     DL_FOREACH(s->all->list, r) {
         put_line(&b, primary_dirid(s->all->core, r->number), r->name);
     }
     put_former(s, &b);
-    int rc = b.bad ? err_set(&err, ERR_NOMEM, 0, "out of memory")
-                   : small_write(s->state_fd, DIRIDS_FILE, b.data, b.len,
-                                 SMALL_DURABLE(0600), &err);
-    if (rc < 0) {
-        log_event(LOG_WARNING, "replicas_not_noted", NULL, DR_STATE_DIR,
-                  "err=\"%s\"; after a restart of the agent an empty directory "
-                  "in a replica's place would be filled",
-                  err.msg);
-    }
+    note_write(s->state_fd, DIRIDS_FILE, &b, "replicas_not_noted",
+               "after a restart of the agent an empty directory in a replica's "
+               "place would be filled");
     s->keys = all_keys(s);
     s->noted_ms = clock_mono_ms();
 }

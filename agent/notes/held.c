@@ -16,18 +16,17 @@
 #include <time.h>
 #include <utlist.h>
 
-#include "agent/base/log.h"
 #include "agent/base/object.h"
 #include "agent/config/hint_names.h"
 #include "agent/notes/covered.h"
+#include "agent/notes/note.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
-#include "store/files/small_file.h"
 
 #define HELD_FILE "held"
 
-enum { NOTE_MAX_BYTES = 64 * 1024, NAMES_IN_STATUS = 5 };
+enum { NAMES_IN_STATUS = 5 };
 
 /* --- the note ------------------------------------------------------------ */
 
@@ -35,7 +34,6 @@ void held_note(int state_fd, const struct replicas *all)
 {
     CLEANUP(buf_deinit) struct buf b = BUF_NULL;
     struct primary_held held;
-    struct err err = {0};
     struct replica *r;
     int64_t now_s = (int64_t)time(NULL);
 
@@ -45,31 +43,16 @@ void held_note(int state_fd, const struct replicas *all)
                        now_s - held.since_ms / 1000, r->name);
         }
     }
-    int rc = b.bad ? err_set(&err, ERR_NOMEM, 0, "out of memory")
-                   : small_write(state_fd, HELD_FILE, b.data, b.len,
-                                 SMALL_DURABLE(0600), &err);
-    if (rc < 0) {
-        log_event(LOG_WARNING, "brake_not_noted", NULL, DR_STATE_DIR,
-                  "err=\"%s\"; a restart of the agent would forget that "
-                  "deletes are held",
-                  err.msg);
-    }
+    note_write(state_fd, HELD_FILE, &b, "brake_not_noted",
+               "a restart of the agent would forget that deletes are held");
 }
 
 void held_recall(int state_fd, const struct replica *r)
 {
-    CLEANUP(freep) char *text = malloc(NOTE_MAX_BYTES);
-    struct err err = {0};
-    char *next;
+    CLEANUP(freep) char *text = note_read(state_fd, HELD_FILE);
+    char *rest = text;
 
-    if (text == NULL ||
-        small_read(state_fd, HELD_FILE, text, NOTE_MAX_BYTES, NULL, &err) < 0) {
-        return;
-    }
-    for (char *line = text; *line != '\0'; line = next) {
-        size_t len = strcspn(line, "\n");
-        next = line + len + (line[len] == '\n');
-        line[len] = '\0';
+    for (const char *line; (line = note_line(&rest)) != NULL;) {
         char *at = NULL;
         uint64_t count = strtoull(line, &at, 10);
         long long since_s = strtoll(at, &at, 10);
@@ -105,10 +88,7 @@ static json_t *names_json(const struct primary_held *held, size_t max)
     for (size_t i = 0; i < held->names_count && i < max; i++) {
         const struct diff_name *n = &held->names[i];
         json_t *o = json_pack("{s:b}", "is_table", n->is_table);
-        object_set_name(o, "table", n->table);
-        if (!n->is_table) {
-            object_set_name(o, "key", n->key);
-        }
+        object_set_key(o, n->table, n->key, n->is_table);
         (void)json_array_append_new(list, o);
     }
     return list;

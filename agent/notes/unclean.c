@@ -15,18 +15,17 @@
 
 #include "agent/base/log.h"
 #include "agent/base/object.h"
+#include "agent/notes/note.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/hex.h"
-#include "store/files/small_file.h"
 
-enum { NOTE_MAX_BYTES = 64 * 1024, HEX_BYTES = 2 * BOOT_ID_BYTES + 1 };
+enum { HEX_BYTES = 2 * BOOT_ID_BYTES + 1 };
 
 static void write_note(const struct unclean *u, bool running)
 {
     CLEANUP(buf_deinit) struct buf b = BUF_NULL;
     char hex[HEX_BYTES];
-    struct err err = {0};
     struct replica *r;
 
     if (running) {
@@ -40,13 +39,8 @@ static void write_note(const struct unclean *u, bool running)
             buf_printf(&b, "suspect %s\n", r->name);
         }
     }
-    int rc = b.bad ? err_set(&err, ERR_NOMEM, 0, "out of memory")
-                   : small_write(u->state_fd, RUNNING_FILE, b.data, b.len,
-                                 SMALL_DURABLE(0600), &err);
-    if (rc < 0) {
-        log_event(LOG_WARNING, "running_not_noted", NULL, DR_STATE_DIR,
-                  "err=\"%s\"; a power loss would go unnoticed", err.msg);
-    }
+    note_write(u->state_fd, RUNNING_FILE, &b, "running_not_noted",
+               "a power loss would go unnoticed");
 }
 
 /* Of another boot than this one?  What makes no sense is not. */
@@ -86,18 +80,10 @@ static void suspect_all(struct unclean *u)
 
 static void read_note(struct unclean *u)
 {
-    CLEANUP(freep) char *text = malloc(NOTE_MAX_BYTES);
-    struct err err = {0};
-    char *next;
+    CLEANUP(freep) char *text = note_read(u->state_fd, RUNNING_FILE);
+    char *rest = text;
 
-    if (text == NULL || small_read(u->state_fd, RUNNING_FILE, text,
-                                   NOTE_MAX_BYTES, NULL, &err) < 0) {
-        return;
-    }
-    for (char *line = text; *line != '\0'; line = next) {
-        size_t len = strcspn(line, "\n");
-        next = line + len + (line[len] == '\n');
-        line[len] = '\0';
+    for (const char *line; (line = note_line(&rest)) != NULL;) {
         if (was_running(line, &u->boot)) {
             suspect_all(u);
         } else if (strncmp(line, "suspect ", 8) == 0) {
@@ -162,10 +148,7 @@ json_t *unclean_json(const struct replica *r, bool with_keys)
         json_t *name = json_pack("{s:s, s:b}", "kind",
                                  n->kind == DIFF_EXTRA ? "extra" : "different",
                                  "is_table", n->is_table);
-        object_set_name(name, "table", n->table);
-        if (!n->is_table) {
-            object_set_name(name, "key", n->key);
-        }
+        object_set_key(name, n->table, n->key, n->is_table);
         (void)json_array_append_new(names, name);
     }
     (void)json_object_set_new(o, "names", names);
