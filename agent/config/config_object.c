@@ -15,6 +15,7 @@
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
+#include "store/files/own_dir.h"
 #include "sync/errors/state.h"
 
 /* --- errors -------------------------------------------------------------- */
@@ -212,29 +213,6 @@ char *config_receive_command(const char *path)
     return out;
 }
 
-/* mkdir -p; a folder that is there keeps its mode. */
-static int make_dirs(char *path, mode_t mode, struct err *err)
-{
-    for (char *p = path + 1;; p++) {
-        char was = *p;
-
-        if (was != '/' && was != '\0') {
-            continue;
-        }
-        *p = '\0';
-        if (mkdir(path, mode) != 0 && errno != EEXIST && errno != EROFS &&
-            !(errno == EACCES && access(path, F_OK) == 0)) {
-            (void)err_sys(err, errno, "mkdir %s", path);
-            err->id = 0;
-            return err->code;
-        }
-        *p = was;
-        if (was == '\0') {
-            return 0;
-        }
-    }
-}
-
 /* Nobody else may be able to put a socket in the place of ours. */
 static int check_socket_dir(const char *dir, struct err *err)
 {
@@ -264,14 +242,13 @@ static int check_socket_dir(const char *dir, struct err *err)
 
 int config_make_dirs(const struct config *c, struct err *err)
 {
-    CLEANUP(freep) char *state = strdup(c->state_dir);
     CLEANUP(freep) char *socket = strdup(c->socket);
     char *slash = socket != NULL ? strrchr(socket, '/') : NULL;
 
-    if (state == NULL || socket == NULL) {
+    if (socket == NULL) {
         return err_set(err, ERR_NOMEM, 0, "out of memory");
     }
-    if (make_dirs(state, 0700, err) < 0) {
+    if (own_dir_make_path(c->state_dir, 0700, err) < 0) {
         return err_wrap(err, "state-dir");
     }
     if (slash == NULL || slash == socket) {
@@ -280,8 +257,8 @@ int config_make_dirs(const struct config *c, struct err *err)
     *slash = '\0';
     /* Others may connect and read status, unless the agent is ad hoc and
      * belongs to one plain user. */
-    if (make_dirs(socket, c->file == NULL && geteuid() != 0 ? 0700 : 0755,
-                  err) < 0) {
+    if (own_dir_make_path(
+            socket, c->file == NULL && geteuid() != 0 ? 0700 : 0755, err) < 0) {
         return err_wrap(err, "socket");
     }
     return check_socket_dir(socket, err);

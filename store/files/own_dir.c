@@ -40,7 +40,8 @@ struct way {
     uid_t other_uid;  /* when it is refused: of what they lead to */
     bool refused;
     unsigned links;
-    bool create;
+    mode_t make;  /* missing directories, with this mode; 0: not */
+    bool trusted; /* whoever's links are in it */
 };
 
 /* The steps below return 0, or -1 with errno. */
@@ -107,7 +108,7 @@ static int follow(struct way *w, int fd, uid_t uid)
         errno = ELOOP;
         return -1;
     }
-    if (uid != 0 && geteuid() == 0) {
+    if (uid != 0 && geteuid() == 0 && !w->trusted) {
         if (w->link_uid != 0 && w->link_uid != uid) {
             return refuse(w, uid);
         }
@@ -148,8 +149,11 @@ static int step_link(struct way *w, const char *name)
 static int make_one(struct way *w, const char *name)
 {
     if (check_end(w) != 0 ||
-        (mkdirat(w->at, name, 0755) != 0 && errno != EEXIST)) {
+        (mkdirat(w->at, name, w->make) != 0 && errno != EEXIST)) {
         return -1;
+    }
+    if (w->trusted) {
+        return 0;
     }
     CLEANUP(fd_closep)
     int above = sys_openat(w->at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -162,7 +166,7 @@ static int step(struct way *w, const char *name)
     const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     int fd = sys_openat(w->at, name, flags, 0);
 
-    if (fd < 0 && errno == ENOENT && w->create) {
+    if (fd < 0 && errno == ENOENT && w->make != 0) {
         if (make_one(w, name) != 0) {
             return -1;
         }
@@ -172,34 +176,42 @@ static int step(struct way *w, const char *name)
                                                           : go_to(w, fd);
 }
 
-static int walk(struct way *w)
+/* To the end of `path`: w->at. */
+static int walk(struct way *w, const char *path)
 {
     char name[NAME_MAX + 2];
-    int rc = start(w);
+    size_t len = strlen(path);
 
+    if (len == 0 || len >= sizeof w->text) {
+        errno = len == 0 ? ENOENT : ENAMETOOLONG;
+        return -1;
+    }
+    w->rest = memcpy(w->text + sizeof w->text - len - 1, path, len + 1);
+    int rc = start(w);
     while (rc == 0 && next_name(w, name)) {
         rc = step(w, name);
     }
-    if (rc != 0 || check_end(w) != 0) {
-        return -1;
-    }
-    return sys_openat(w->at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    return rc != 0 ? -1 : check_end(w);
+}
+
+/* Done; errno stays. */
+static void leave(struct way *w)
+{
+    int sys = errno;
+
+    fd_closep(&w->at);
+    errno = sys;
 }
 
 int own_dir_open_path(const char *path, bool create, struct err *err)
 {
-    struct way w = {.at = -1, .create = create};
+    struct way w = {.at = -1, .make = create ? 0755 : 0};
     size_t len = strlen(path);
-    int fd = -1;
+    int fd = walk(&w, path) != 0
+                 ? -1
+                 : sys_openat(w.at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 
-    if (len > 0 && len < sizeof w.text) {
-        w.rest = memcpy(w.text + sizeof w.text - len - 1, path, len + 1);
-        fd = walk(&w);
-    } else {
-        errno = len == 0 ? ENOENT : ENAMETOOLONG;
-    }
-    int sys = errno;
-    fd_closep(&w.at);
+    leave(&w);
     if (fd < 0 && w.refused) {
         return err_set(err, ERR_REFUSED, 0,
                        "%s: a link of user %ju in it leads to what is user "
@@ -209,8 +221,17 @@ int own_dir_open_path(const char *path, bool create, struct err *err)
                        (uintmax_t)w.other_uid);
     }
     return fd >= 0 ? fd
-                   : err_sys(err, sys, "%s database %s",
+                   : err_sys(err, errno, "%s database %s",
                              create ? "create" : "open", QUOTED(path, len));
+}
+
+int own_dir_make_path(const char *path, mode_t mode, struct err *err)
+{
+    struct way w = {.at = -1, .make = mode, .trusted = true};
+    int rc = walk(&w, path);
+
+    leave(&w);
+    return rc != 0 ? err_sys(err, errno, "mkdir %s", path) : 0;
 }
 
 /* --- one below ----------------------------------------------------------- */
@@ -285,8 +306,7 @@ int own_dir_open(int at, const char *name, const struct own_dir *how,
         return err_sys(err, errno, "make %s", name);
     }
     CLEANUP(fd_closep)
-    int fd = sys_openat(at, name,
-                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+    int fd = sys_open_dir(at, name);
     if (fd < 0 || fstat(fd, &st) != 0) {
         return err_sys(err, errno, "open %s", name);
     }

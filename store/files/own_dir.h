@@ -34,6 +34,11 @@ bool own_dir_is_shared(const struct stat *dir);
  * root), ERR_NOTFOUND, ERR_NOTTABLE, ERR_PERM, ERR_IO. */
 int own_dir_open_path(const char *path, bool create, struct err *err) MUSTCHECK;
 
+/* mkdir -p, for a path that the configuration names: whoever's links are in it
+ * are followed.  What is missing gets `mode` less umask, what is there keeps
+ * its own; nothing is synced. */
+int own_dir_make_path(const char *path, mode_t mode, struct err *err) MUSTCHECK;
+
 struct own_dir {
     mode_t mode; /* exactly, whatever the umask */
     gid_t group; /* (gid_t)-1: leave */

@@ -97,6 +97,30 @@ static void a_path_is_made_on_request(void **state)
     assert_int_equal(mode_of(b, "a/b/d"), 0700);
 }
 
+static void a_configured_path_is_made_like_mkdir_p(void **state)
+{
+    struct bench *b = *state;
+    char path[400];
+
+    assert_int_equal(mkdirat(b->f.fd, "there", 0755), 0);
+    assert_int_equal(fchmodat(b->f.fd, "there", 0711, 0), 0);
+    assert_int_equal(symlinkat("there", b->f.fd, "link"), 0);
+    if (geteuid() == 0) { /* followed all the same */
+        assert_int_equal(
+            fchownat(b->f.fd, "link", OTHER, OTHER, AT_SYMLINK_NOFOLLOW), 0);
+    }
+    (void)snprintf(path, sizeof path, "%s/link/x//y/", b->f.path);
+    assert_int_equal(own_dir_make_path(path, 0700, &b->err), 0);
+    assert_int_equal(own_dir_make_path(path, 0750, &b->err), 0);
+    assert_int_equal(mode_of(b, "there"), 0711);
+    assert_int_equal(mode_of(b, "there/x"), 0700);
+    assert_int_equal(mode_of(b, "there/x/y"), 0700);
+    put_text(b->f.fd, "file", "x");
+    (void)snprintf(path, sizeof path, "%s/file/x", b->f.path);
+    assert_int_equal(own_dir_make_path(path, 0700, &b->err), ERR_NOTTABLE);
+    assert_non_null(strstr(b->err.msg, "mkdir "));
+}
+
 static void own_link(struct bench *b, const char *to, const char *name,
                      uid_t uid)
 {
@@ -285,6 +309,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(links_lead_to_a_database),
         T(a_path_is_made_on_request),
+        T(a_configured_path_is_made_like_mkdir_p),
         T(root_follows_no_link_to_what_is_somebody_elses),
         T(a_directory_gets_its_mode_whatever_the_umask),
         T(at_the_end_of_a_path),
