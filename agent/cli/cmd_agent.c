@@ -25,11 +25,11 @@
 static struct config *load_adhoc(struct cli *cli)
 {
     struct config_errors errors = {0};
-    struct config *config =
-        config_adhoc(cli->words[0], cli->words + 1, cli->count - 1, &errors);
+    struct config *config = config_adhoc(
+        cli->line.words[0], cli->line.words + 1, cli->line.count - 1, &errors);
 
-    for (size_t i = 0; i < errors.count; i++) {
-        (void)cli_fail(cli, EX_USAGE, "%s", errors.lines[i]);
+    if (errors.count > 0) {
+        (void)cli_fail_list(cli, EX_USAGE, 0, "", &errors);
     }
     config_errors_deinit(&errors);
     return config;
@@ -41,9 +41,8 @@ static int probe(struct cli *cli, const struct config *c)
     CLEANUP(config_probe_deinit) struct config_probe p = {0};
 
     config_probe(c, &p);
-    for (size_t i = 0; i < p.mistakes.count; i++) {
-        (void)cli_fail(cli, EX_CONFIG, "DR-%d %s", DR_CONFIG,
-                       p.mistakes.lines[i]);
+    if (p.mistakes.count > 0) {
+        (void)cli_fail_list(cli, EX_CONFIG, DR_CONFIG, "", &p.mistakes);
     }
     for (size_t i = 0; i < p.warnings.count; i++) {
         log_event(LOG_WARNING, "config", NULL, DR_CONFIG, "%s",
@@ -68,8 +67,9 @@ static const struct daemon_doors DOORS = {
     .close = control_close,
 };
 
-int cmd_agent(struct cli *cli)
+int cmd_agent(struct cmdline *line)
 {
+    struct cli *cli = cli_of(line);
     bool has_file = cli->config_file != NULL || cli->db != NULL;
     struct config *config;
     struct err err = {0};
@@ -77,10 +77,10 @@ int cmd_agent(struct cli *cli)
     if (cli->log_level != NULL) {
         int level = log_level_of(cli->log_level);
         if (level < 0) {
-            return cli_fail(cli, EX_USAGE,
-                            "--log-level %s: write error, warning, notice, "
-                            "info or debug",
-                            cli->log_level);
+            return cmdline_fail(&cli->line, EX_USAGE,
+                                "--log-level %s: write error, warning, notice, "
+                                "info or debug",
+                                cli->log_level);
         }
         log_set_level(level);
     } else if (cli->verbose > 0) {
@@ -88,10 +88,9 @@ int cmd_agent(struct cli *cli)
     } else if (cli->quiet) {
         log_set_level(LOG_WARNING);
     }
-    if (has_file == (cli->count > 0) || cli->count == 1) {
-        return cli_fail(cli, EX_USAGE,
-                        "usage: drover agent --config FILE, or drover agent "
-                        "DIR TARGET...");
+    if (has_file == (cli->line.count > 0) || cli->line.count == 1) {
+        return cmdline_fail_usage(line, "agent needs --config FILE, or DIR and "
+                                        "TARGETs");
     }
     config = has_file ? cli_load_config(cli) : load_adhoc(cli);
     if (config == NULL) {
@@ -106,7 +105,7 @@ int cmd_agent(struct cli *cli)
         config->socket = strdup(cli->socket);
         if (config->socket == NULL) {
             config_free(config);
-            return cli_fail(cli, EXIT_BAD_ANSWER, "out of memory");
+            return cmdline_fail(&cli->line, EXIT_BAD, "out of memory");
         }
     }
     if (config_make_dirs(config, &err) < 0) {
@@ -146,14 +145,14 @@ static int refuse_other_id(struct cli *cli, const struct init *in)
 
     (void)hex_encode(hex, want, IDENTITY_BYTES);
     (void)hex_encode(other, in->there, IDENTITY_BYTES);
-    return cli_fail(cli, EX_CONFIG,
-                    "%s has database id %s, not %s%s%s; if that was made when "
-                    "the old one was lost, stop the agent, then: mv "
-                    "%s/" META_DIR "/id %s/" META_DIR "/id.%.8s && drover init "
-                    "--id %s %s",
-                    dir, other, hex,
-                    in->wanted ? "" : ", by which an agent knows it: ",
-                    in->wanted ? "" : in->state.dir, dir, dir, other, hex, dir);
+    return cmdline_fail(
+        &cli->line, EX_CONFIG,
+        "%s has database id %s, not %s%s%s; if that was made when "
+        "the old one was lost, stop the agent, then: mv "
+        "%s/" META_DIR "/id %s/" META_DIR "/id.%.8s && drover init "
+        "--id %s %s",
+        dir, other, hex, in->wanted ? "" : ", by which an agent knows it: ",
+        in->wanted ? "" : in->state.dir, dir, dir, other, hex, dir);
 }
 
 /* It has none, and an agent knows it by one that was not asked for. */
@@ -164,14 +163,15 @@ static int refuse_new_id(struct cli *cli, const struct init *in)
 
     (void)hex_encode(hex, in->state.id, IDENTITY_BYTES);
     if (known_is_empty(&in->db)) {
-        return cli_fail(cli, EX_CONFIG,
-                        "%s has neither an id nor a key, but an agent (its "
-                        "state is in %s) knows it as database %s: is its disk "
-                        "mounted? findmnt -T %s",
-                        dir, in->state.dir, hex, dir);
+        return cmdline_fail(
+            &cli->line, EX_CONFIG,
+            "%s has neither an id nor a key, but an agent (its "
+            "state is in %s) knows it as database %s: is its disk "
+            "mounted? findmnt -T %s",
+            dir, in->state.dir, hex, dir);
     }
-    return cli_fail(
-        cli, EX_CONFIG,
+    return cmdline_fail(
+        &cli->line, EX_CONFIG,
         "%s has lost its id: an agent (its state is in %s) knows it "
         "as database %s, and with another id every replica would "
         "need a new copy; give it back: drover init --id %s %s; if "
@@ -189,10 +189,10 @@ static int look(struct cli *cli, struct init *in)
     in->wanted = cli->id != NULL;
     if (in->wanted &&
         !hex_decode(in->id, sizeof in->id, cli->id, strlen(cli->id))) {
-        return cli_fail(cli, EX_USAGE,
-                        "--id %s: an id has 32 hexadecimal "
-                        "digits",
-                        cli->id);
+        return cmdline_fail(&cli->line, EX_USAGE,
+                            "--id %s: an id has 32 hexadecimal "
+                            "digits",
+                            cli->id);
     }
     int rc = identity_read(&in->db, in->there, &err);
     if (rc < 0 && rc != ERR_NOTFOUND) {
@@ -229,14 +229,14 @@ static void report_demoted_epoch(struct cli *cli, const struct init *in)
     const char *dir = QUOTED(in->dir, strlen(in->dir));
 
     if (in->epoch > 0) {
-        (void)fprintf(cli->out,
+        (void)fprintf(cli->line.out,
                       "Epoch %" PRIu64 ": the agent's state in %s has %" PRIu64
                       ", and this "
                       "is a new term to its replicas\n",
                       in->epoch, in->state.dir, in->state.epoch);
         return;
     }
-    (void)fprintf(cli->out,
+    (void)fprintf(cli->line.out,
                   "Epoch 1: no agent's state that can be read here has its "
                   "epoch. Replicas that followed it need a higher one than "
                   "they know (on a replica: drover-replica status DIR); before "
@@ -251,7 +251,7 @@ static void tell(struct cli *cli, const struct init *in, bool made)
     const char *dir = QUOTED(in->dir, strlen(in->dir));
 
     (void)hex_encode(hex, in->id, sizeof in->id);
-    if (cli->json) {
+    if (cli->line.json) {
         json_t *o = json_pack("{s:s, s:b}", "id", hex, "made", made);
         if (restored) {
             (void)json_object_set_new(
@@ -265,7 +265,7 @@ static void tell(struct cli *cli, const struct init *in, bool made)
     if (cli->quiet) {
         return;
     }
-    (void)fprintf(cli->out, "%s: %s database id %s\n", dir,
+    (void)fprintf(cli->line.out, "%s: %s database id %s\n", dir,
                   restored ? "was given back"
                   : made   ? "was given"
                            : "has",
@@ -273,15 +273,16 @@ static void tell(struct cli *cli, const struct init *in, bool made)
     if (restored) {
         report_demoted_epoch(cli, in);
     }
-    (void)fprintf(cli->out,
+    (void)fprintf(cli->line.out,
                   "Next: drover agent %s HOST:PATH, or a file in "
                   "/etc/drover (man drover.conf)\n",
                   dir);
 }
 
-int cmd_init(struct cli *cli)
+int cmd_init(struct cmdline *line)
 {
-    struct init in = {.dir = cli->words[0]};
+    struct cli *cli = cli_of(line);
+    struct init in = {.dir = cli->line.words[0]};
     struct err err = {0};
 
     if (db_open(&in.db, in.dir, false, &err) < 0) {

@@ -20,7 +20,7 @@ static void config_freep(struct config **c)
     config_free(*c);
 }
 
-static int list_settings(struct cli *cli)
+static const char *setting_when(const struct setting *s)
 {
     static const char *const WHEN[] = {
         [SETTING_LIVE] = "live",
@@ -28,12 +28,36 @@ static int list_settings(struct cli *cli)
         [SETTING_RESTART] = "restart",
     };
 
+    return WHEN[s->when];
+}
+
+static void list_settings_json(struct cli *cli)
+{
+    json_t *list = json_array();
+
     for (const struct setting *s = CONFIG_SETTINGS; s->name != NULL; s++) {
-        (void)fprintf(cli->out, "%s\t%s\t%s\t%s\t%s\n", s->section, s->name,
-                      s->preset[0] != '\0' ? s->preset : "-", s->help,
-                      WHEN[s->when]);
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s, s:s, s:s}", "section", s->section,
+                            "setting", s->name, "default", s->preset, "help",
+                            s->help, "applied", setting_when(s)));
     }
-    return 0;
+    json_t *o = json_pack("{s:o}", "settings", list);
+    cli_print_json(cli, o);
+    json_decref(o);
+}
+
+static int list_settings(struct cli *cli)
+{
+    if (cli->line.json) {
+        list_settings_json(cli);
+        return EXIT_GOOD;
+    }
+    for (const struct setting *s = CONFIG_SETTINGS; s->name != NULL; s++) {
+        (void)fprintf(cli->line.out, "%s\t%s\t%s\t%s\t%s\n", s->section,
+                      s->name, s->preset[0] != '\0' ? s->preset : "-", s->help,
+                      setting_when(s));
+    }
+    return EXIT_GOOD;
 }
 
 /* --- check-config -------------------------------------------------------- */
@@ -88,7 +112,7 @@ static void print_lines(struct cli *cli, const char *before,
                         const struct config_errors *list)
 {
     for (size_t i = 0; i < list->count; i++) {
-        (void)fprintf(cli->err, "%s%s\n", before, list->lines[i]);
+        (void)fprintf(cli->line.err, "%s%s\n", before, list->lines[i]);
     }
 }
 
@@ -105,12 +129,12 @@ static void print_text(struct cli *cli, const struct config *c,
     }
     print_lines(cli, "note: ", &p->notes);
     if (p->mistakes.count > 0 || p->warnings.count > 0) {
-        (void)fprintf(cli->out,
+        (void)fprintf(cli->line.out,
                       "%s: %zu mistakes, %zu warnings (checked as user %s)\n",
                       c->file, p->mistakes.count, p->warnings.count, user);
         return;
     }
-    (void)fprintf(cli->out,
+    (void)fprintf(cli->line.out,
                   "%s is good: database %s, %zu replica%s (checked as user "
                   "%s)\n",
                   c->file, c->name, c->replicas_count,
@@ -146,30 +170,31 @@ static int check(struct cli *cli, const char *file)
     if (c != NULL) {
         probe(c, user, sizeof user, &p);
     }
-    if (cli->json) {
+    if (cli->line.json) {
         print_json(cli, file, c, user, &p);
     } else {
         print_text(cli, c, user, &p);
     }
     return p.mistakes.count > 0   ? EX_CONFIG
-           : p.warnings.count > 0 ? EXIT_BAD_ANSWER
+           : p.warnings.count > 0 ? EXIT_BAD
                                   : 0;
 }
 
-int cmd_check_config(struct cli *cli)
+int cmd_check_config(struct cmdline *line)
 {
+    struct cli *cli = cli_of(line);
     if (cli->list_settings) {
         return list_settings(cli);
     }
-    if (cli->count > 0 && (cli->config_file != NULL || cli->db != NULL)) {
-        return cli_fail(cli, EX_USAGE, "name the file once");
+    if (cli->line.count > 0 && (cli->config_file != NULL || cli->db != NULL)) {
+        return cmdline_fail(&cli->line, EX_USAGE, "name the file once");
     }
-    if (cli->count > 0) {
-        cli->config_file = cli->words[0];
+    if (cli->line.count > 0) {
+        cli->config_file = cli->line.words[0];
     }
     if (cli->config_file == NULL && cli->db == NULL) {
-        return cli_fail(cli, EX_USAGE,
-                        "usage: drover check-config FILE (or --db NAME)");
+        return cmdline_fail_usage(line,
+                                  "check-config needs FILE, or --db NAME");
     }
     CLEANUP(freep) char *file = cli_config_file(cli);
     return file != NULL ? check(cli, file) : EX_CONFIG;

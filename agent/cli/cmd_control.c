@@ -11,6 +11,7 @@
 #include "agent/cli/render_field.h"
 #include "store/base/cleanup.h"
 #include "store/base/units.h"
+#include "store/cmdline/version.h"
 
 enum { ANSWER_TIMEOUT_MS = 30000 };
 
@@ -20,31 +21,32 @@ static json_t *ask(struct cli *cli, json_t *request, int *rc)
     json_t *result = NULL;
 
     *rc = cli_request(cli, request, ANSWER_TIMEOUT_MS, &result);
-    if (result != NULL && cli->json) {
+    if (result != NULL && cli->line.json) {
         cli_print_json(cli, result);
     }
     return result;
 }
 
-int cmd_approve(struct cli *cli)
+int cmd_approve(struct cmdline *line)
 {
-    const char *token = cli->count > 1 ? cli->words[1] : NULL;
+    struct cli *cli = cli_of(line);
+    const char *token = cli->line.count > 1 ? cli->line.words[1] : NULL;
     uint64_t count = 0;
     int rc;
-    json_t *result =
-        ask(cli,
-            json_pack("{s:s, s:s, s:s*, s:b}", "cmd", "approve", "replica",
-                      cli->words[0], "token", token, "dry_run", cli->dry_run),
-            &rc);
+    json_t *result = ask(cli,
+                         json_pack("{s:s, s:s, s:s*, s:b}", "cmd", "approve",
+                                   "replica", cli->line.words[0], "token",
+                                   token, "dry_run", cli->dry_run),
+                         &rc);
 
-    if (result != NULL && !cli->json && !cli->quiet) {
+    if (result != NULL && !cli->line.json && !cli->quiet) {
         if (cli->dry_run) {
-            render_held(cli->out, cli->words[0],
+            render_held(cli->line.out, cli->line.words[0],
                         json_object_get(result, "held"));
         } else {
             (void)field_count(result, "count", &count);
-            (void)fprintf(cli->out, "%s: %s deletes released\n", cli->words[0],
-                          COUNT_TEXT(count));
+            (void)fprintf(cli->line.out, "%s: %s deletes released\n",
+                          cli->line.words[0], COUNT_TEXT(count));
         }
     }
     json_decref(result);
@@ -56,44 +58,47 @@ static int run_pausing(struct cli *cli, const char *cmd, const char *done)
     int rc;
     json_t *result = ask(cli, cli_request_of(cli, cmd), &rc);
 
-    if (result != NULL && !cli->json && !cli->quiet) {
-        if (cli->count == 0) {
-            (void)fprintf(cli->out, "all replicas: %s\n", done);
+    if (result != NULL && !cli->line.json && !cli->quiet) {
+        if (cli->line.count == 0) {
+            (void)fprintf(cli->line.out, "all replicas: %s\n", done);
         }
-        for (size_t i = 0; i < cli->count; i++) {
-            (void)fprintf(cli->out, "%s: %s\n", cli->words[i], done);
+        for (size_t i = 0; i < cli->line.count; i++) {
+            (void)fprintf(cli->line.out, "%s: %s\n", cli->line.words[i], done);
         }
     }
     json_decref(result);
     return rc;
 }
 
-int cmd_pause(struct cli *cli)
+int cmd_pause(struct cmdline *line)
 {
+    struct cli *cli = cli_of(line);
     return run_pausing(cli, "pause", "paused");
 }
 
-int cmd_resume(struct cli *cli)
+int cmd_resume(struct cmdline *line)
 {
+    struct cli *cli = cli_of(line);
     return run_pausing(cli, "resume", "resumed");
 }
 
-int cmd_reload(struct cli *cli)
+int cmd_reload(struct cmdline *line)
 {
+    struct cli *cli = cli_of(line);
     int rc;
     json_t *result = ask(cli, json_pack("{s:s}", "cmd", "reload"), &rc);
     const json_t *changes = json_object_get(result, "changes");
-    const json_t *line;
+    const json_t *change;
     size_t i;
 
-    if (result != NULL && !cli->json && !cli->quiet) {
+    if (result != NULL && !cli->line.json && !cli->quiet) {
         if (json_array_size(changes) == 0) {
-            (void)fputs("nothing changed\n", cli->out);
+            (void)fputs("nothing changed\n", cli->line.out);
         }
-        json_array_foreach(changes, i, line) {
-            const char *text = json_string_value(line);
-            render_clean(cli->out, text != NULL ? text : "?");
-            (void)fputc('\n', cli->out);
+        json_array_foreach(changes, i, change) {
+            const char *text = json_string_value(change);
+            render_clean(cli->line.out, text != NULL ? text : "?");
+            (void)fputc('\n', cli->line.out);
         }
     }
     json_decref(result);
@@ -101,8 +106,9 @@ int cmd_reload(struct cli *cli)
 }
 
 /* The agent's part is a courtesy: without one it is still a good answer. */
-int cmd_version(struct cli *cli)
+int cmd_version(struct cmdline *line)
 {
+    struct cli *cli = cli_of(line);
     CLEANUP(freep) char *path = NULL;
     json_t *request = json_pack("{s:s}", "cmd", "version");
     json_t *answer = NULL;
@@ -115,17 +121,17 @@ int cmd_version(struct cli *cli)
     }
     json_decref(request);
     json_t *agent = json_object_get(answer, "result");
-    if (cli->json) {
+    if (cli->line.json) {
         json_t *o =
-            json_pack("{s:s, s:O?}", "version", DROVER_VERSION, "agent", agent);
+            json_pack("{s:s, s:O?}", "version", version_text(), "agent", agent);
         cli_print_json(cli, o);
         json_decref(o);
     } else {
-        (void)fprintf(cli->out, "drover %s\n", DROVER_VERSION);
+        (void)fprintf(cli->line.out, "drover %s\n", version_text());
         if (agent != NULL) {
             uint64_t pid = 0;
             (void)field_count(agent, "pid", &pid);
-            (void)fprintf(cli->out, "agent %s of %s, pid %" PRIu64 "\n",
+            (void)fprintf(cli->line.out, "agent %s of %s, pid %" PRIu64 "\n",
                           field_text(agent, "version", "?"),
                           field_text(agent, "database", "?"), pid);
         }

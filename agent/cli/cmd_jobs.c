@@ -14,17 +14,9 @@ enum {
 };
 
 /* -1: none was given. */
-static int read_timeout(struct cli *cli, int64_t *ms_out)
+static int64_t timeout_ms(const struct cli *cli)
 {
-    struct err err = {0};
-    int64_t ns = -1;
-
-    if (cli->timeout != NULL &&
-        units_parse_duration(cli->timeout, &ns, &err) < 0) {
-        return cli_fail(cli, EX_USAGE, "--timeout %s", err.msg);
-    }
-    *ms_out = ns < 0 ? -1 : ns / NS_PER_MS;
-    return 0;
+    return cli->timeout_ns == CLI_NO_TIMEOUT ? -1 : cli->timeout_ns / NS_PER_MS;
 }
 
 static size_t names_shown(const struct cli *cli)
@@ -51,12 +43,13 @@ static bool print_compared(struct cli *cli, const json_t *object,
             continue;
         }
         if (!printed) {
-            (void)fputs(clear, cli->err);
-            (void)fflush(cli->err);
+            (void)fputs(clear, cli->line.err);
+            (void)fflush(cli->line.err);
         }
         printed = true;
-        render_compared(cli->out, json_string_value(mode), r, names_shown(cli));
-        (void)fflush(cli->out);
+        render_compared(cli->line.out, json_string_value(mode), r,
+                        names_shown(cli));
+        (void)fflush(cli->line.out);
         (void)json_object_set_new(cli->told, name, json_true());
     }
     return printed;
@@ -64,22 +57,19 @@ static bool print_compared(struct cli *cli, const json_t *object,
 
 static void show_compare(struct cli *cli, const json_t *result)
 {
-    if (cli->json) {
+    if (cli->line.json) {
         cli_print_json(cli, result);
     } else if (!cli->quiet) {
-        render_compare(cli->out, result, names_shown(cli), cli->told);
-        render_warnings(cli->err, result);
+        render_compare(cli->line.out, result, names_shown(cli), cli->told);
+        render_warnings(cli->line.err, result);
     }
 }
 
 static int run_compare(struct cli *cli, const char *cmd)
 {
     json_t *result = NULL;
-    int64_t ms = -1;
+    int64_t ms = timeout_ms(cli);
 
-    if (read_timeout(cli, &ms) != 0) {
-        return EX_USAGE;
-    }
     json_t *request = cli_request_of(cli, cmd);
     cli_on_interrupt(cli->live ? "\n" : NULL);
     if (ms >= 0) {
@@ -89,8 +79,9 @@ static int run_compare(struct cli *cli, const char *cmd)
     (void)json_object_set_new(request, "recorded", json_boolean(cli->recorded));
     (void)json_object_set_new(request, "dry_run", json_boolean(cli->dry_run));
     cli->told = json_object();
-    cli->on_progress =
-        cli->json || cli->quiet || cli->told == NULL ? NULL : print_compared;
+    cli->on_progress = cli->line.json || cli->quiet || cli->told == NULL
+                           ? NULL
+                           : print_compared;
     int rc = cli_request(cli, request, ms < 0 ? -1 : ms + GRACE_MS, &result);
     cli->on_progress = NULL;
     if (result != NULL) {
@@ -107,11 +98,13 @@ static int resync_anew(struct cli *cli)
     json_t *result = NULL;
 
     if (cli->dry_run || cli->content) {
-        return cli_fail(cli, EX_USAGE,
-                        "--anew cannot be used with --dry-run or --content");
+        return cmdline_fail(
+            &cli->line, EX_USAGE,
+            "--anew cannot be used with --dry-run or --content");
     }
-    if (cli->count == 0) {
-        return cli_fail(cli, EX_USAGE, "--anew needs a replica's name");
+    if (cli->line.count == 0) {
+        return cmdline_fail(&cli->line, EX_USAGE,
+                            "--anew needs a replica's name");
     }
     json_t *request = cli_request_of(cli, "resync");
     (void)json_object_set_new(request, "anew", json_true());
@@ -119,41 +112,41 @@ static int resync_anew(struct cli *cli)
     if (result == NULL) {
         return rc;
     }
-    if (cli->json) {
+    if (cli->line.json) {
         cli_print_json(cli, result);
     } else if (!cli->quiet) {
-        for (size_t i = 0; i < cli->count; i++) {
-            (void)fprintf(cli->out,
+        for (size_t i = 0; i < cli->line.count; i++) {
+            (void)fprintf(cli->line.out,
                           "%s: its directory is taken as it is now, and "
                           "filled; until it is complete: drover wait %s\n",
-                          cli->words[i], cli->words[i]);
+                          cli->line.words[i], cli->line.words[i]);
         }
     }
     json_decref(result);
     return rc;
 }
 
-int cmd_resync(struct cli *cli)
+int cmd_resync(struct cmdline *line)
 {
+    struct cli *cli = cli_of(line);
     if (cli->anew) {
         return resync_anew(cli);
     }
     return run_compare(cli, "resync");
 }
 
-int cmd_verify(struct cli *cli)
+int cmd_verify(struct cmdline *line)
 {
+    struct cli *cli = cli_of(line);
     return run_compare(cli, "verify");
 }
 
-int cmd_wait(struct cli *cli)
+int cmd_wait(struct cmdline *line)
 {
+    struct cli *cli = cli_of(line);
     json_t *result = NULL;
-    int64_t ms = -1;
+    int64_t ms = timeout_ms(cli);
 
-    if (read_timeout(cli, &ms) != 0) {
-        return EX_USAGE;
-    }
     json_t *request = cli_request_of(cli, "wait");
     (void)json_object_set_new(request, "timeout_ms", json_integer(ms));
     cli_on_interrupt(cli->live ? "\n" : NULL);
@@ -161,14 +154,14 @@ int cmd_wait(struct cli *cli)
     if (result == NULL) {
         return rc;
     }
-    if (cli->json) {
+    if (cli->line.json) {
         cli_print_json(cli, result);
     } else if (!cli->quiet) {
         if (rc != 0 || cli->verbose > 0) {
-            render_wait(rc != 0 ? cli->err : cli->out, result,
+            render_wait(rc != 0 ? cli->line.err : cli->line.out, result,
                         names_shown(cli));
         }
-        render_warnings(cli->err, result);
+        render_warnings(cli->line.err, result);
     }
     json_decref(result);
     return rc;

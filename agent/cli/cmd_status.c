@@ -36,10 +36,10 @@ static int show_once(struct cli *cli)
     if (result == NULL) {
         return rc;
     }
-    if (cli->json) {
+    if (cli->line.json) {
         cli_print_json(cli, result);
     } else if (!cli->quiet) {
-        render_status(cli->out, result, cli->color);
+        render_status(cli->line.out, result, cli->color);
     }
     json_decref(result);
     return rc;
@@ -48,7 +48,7 @@ static int show_once(struct cli *cli)
 /* "2" is seconds, as with watch(1); "500ms" works too. */
 static int parse_every(struct cli *cli, int64_t *ns_out)
 {
-    const char *text = cli->watch_every;
+    const char *text = cli->watch.value;
     struct err err = {0};
 
     *ns_out = NS_PER_S;
@@ -59,25 +59,25 @@ static int parse_every(struct cli *cli, int64_t *ns_out)
         strlen(text) < 7) {
         *ns_out = strtol(text, NULL, 10) * NS_PER_S;
     } else if (units_parse_duration(text, ns_out, &err) < 0) {
-        return cli_fail(cli, EX_USAGE, "--watch=%s", err.msg);
+        return cmdline_fail(&cli->line, EX_USAGE, "--watch=%s", err.msg);
     }
     return *ns_out >= 100 * NS_PER_MS
                ? 0
-               : cli_fail(cli, EX_USAGE, "--watch: at least 100ms");
+               : cmdline_fail(&cli->line, EX_USAGE, "--watch: at least 100ms");
 }
 
 /* Frames are built whole and written at once: no flicker. */
 static void draw(struct cli *cli, const char *text)
 {
-    (void)fputs("\033[H", cli->out);
+    (void)fputs("\033[H", cli->line.out);
     for (const char *p = text; *p != '\0'; p++) {
         if (*p == '\n') {
-            (void)fputs("\033[K", cli->out);
+            (void)fputs("\033[K", cli->line.out);
         }
-        (void)fputc(*p, cli->out);
+        (void)fputc(*p, cli->line.out);
     }
-    (void)fputs("\033[J", cli->out);
-    (void)fflush(cli->out);
+    (void)fputs("\033[J", cli->line.out);
+    (void)fflush(cli->line.out);
 }
 
 static void draw_status(struct cli *cli)
@@ -86,14 +86,15 @@ static void draw_status(struct cli *cli)
     size_t len = 0;
     struct cli frame = *cli;
 
-    frame.out = open_memstream(&text, &len);
-    if (frame.out == NULL) {
+    frame.line.out = open_memstream(&text, &len);
+    if (frame.line.out == NULL) {
         return;
     }
-    frame.err = frame.out; /* "no agent answers" is part of the picture */
+    frame.line.err =
+        frame.line.out; /* "no agent answers" is part of the picture */
     (void)show_once(&frame);
-    (void)fputs("\nq quits\n", frame.out);
-    (void)fclose(frame.out);
+    (void)fputs("\nq quits\n", frame.line.out);
+    (void)fclose(frame.line.out);
     if (text != NULL) {
         draw(cli, text);
     }
@@ -130,18 +131,19 @@ static int watch_terminal(struct cli *cli, int64_t every_ns)
     struct termios raw;
 
     if (tcgetattr(STDIN_FILENO, &was) != 0) {
-        return cli_fail(cli, EX_USAGE, "--watch: stdin is not a terminal");
+        return cmdline_fail(&cli->line, EX_USAGE,
+                            "--watch: stdin is not a terminal");
     }
     raw = was;
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
     cli_on_interrupt_restore(&was, SCREEN_LEAVE);
     (void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-    (void)fputs(SCREEN_ENTER, cli->out);
+    (void)fputs(SCREEN_ENTER, cli->line.out);
     do {
         draw_status(cli);
     } while (!quit_within(every_ns));
-    (void)fputs(SCREEN_LEAVE, cli->out);
-    (void)fflush(cli->out);
+    (void)fputs(SCREEN_LEAVE, cli->line.out);
+    (void)fflush(cli->line.out);
     (void)tcsetattr(STDIN_FILENO, TCSANOW, &was);
     return 0;
 }
@@ -152,25 +154,27 @@ static int watch_stream(struct cli *cli, int64_t every_ns)
     cli_on_interrupt(NULL);
     for (;;) {
         (void)show_once(cli);
-        if (fflush(cli->out) != 0) {
-            return EXIT_BAD_ANSWER;
+        if (fflush(cli->line.out) != 0) {
+            return EXIT_BAD;
         }
         clock_sleep_ns(every_ns);
     }
 }
 
-int cmd_status(struct cli *cli)
+int cmd_status(struct cmdline *line)
 {
+    struct cli *cli = cli_of(line);
     int64_t every_ns;
 
-    if (!cli->watch) {
+    if (!cli->watch.given) {
         return show_once(cli);
     }
     int rc = parse_every(cli, &every_ns);
     if (rc != 0) {
         return rc;
     }
-    if (!cli->json && isatty(STDIN_FILENO) && isatty(fileno(cli->out))) {
+    if (!cli->line.json && isatty(STDIN_FILENO) &&
+        isatty(fileno(cli->line.out))) {
         return watch_terminal(cli, every_ns);
     }
     return watch_stream(cli, every_ns);

@@ -5,7 +5,7 @@
  *
  * The socket, first match wins: --socket; $DROVER_SOCKET; the one that
  * --config's or --db's file names; the only one that answers in
- * /run/drover/NAME/control.sock or in the user's folder of ad hoc sockets.
+ * /run/drover/NAME/control.sock or in the user's directory of ad hoc sockets.
  */
 #include <errno.h>
 #include <glob.h>
@@ -139,11 +139,12 @@ static int find_only(struct cli *cli, bool quiet, char **path_out)
         err.id = DR_NO_AGENT;
         return cli_fail_err(cli, &err);
     }
-    (void)cli_fail(cli, EX_USAGE,
-                   "several agents run; choose one with --db NAME or --socket "
-                   "PATH:");
+    (void)cmdline_fail(
+        &cli->line, EX_USAGE,
+        "several agents run; choose one with --db NAME or --socket "
+        "PATH:");
     for (size_t i = 0; i < f.count; i++) {
-        (void)fprintf(cli->err, "  --socket %s\n", f.paths[i]);
+        (void)fprintf(cli->line.err, "  --socket %s\n", f.paths[i]);
     }
     return EX_USAGE;
 }
@@ -185,7 +186,7 @@ int cli_find_socket(struct cli *cli, bool quiet, char **path_out)
     }
     if (given != NULL && given[0] != '\0') {
         *path_out = strdup(given);
-        return *path_out != NULL ? 0 : EXIT_BAD_ANSWER;
+        return *path_out != NULL ? 0 : EXIT_BAD;
     }
     return find_only(cli, quiet, path_out);
 }
@@ -221,12 +222,12 @@ static void show_progress(void *arg, const json_t *object)
     }
     s->shown_ms = now_ms;
     if (cli->live) {
-        (void)fprintf(cli->err, "\r%.110s\033[K", (const char *)line.data);
+        (void)fprintf(cli->line.err, "\r%.110s\033[K", (const char *)line.data);
         s->open = true;
     } else {
-        (void)fprintf(cli->err, "%s\n", (const char *)line.data);
+        (void)fprintf(cli->line.err, "%s\n", (const char *)line.data);
     }
-    (void)fflush(cli->err);
+    (void)fflush(cli->line.err);
 }
 
 int cli_request(struct cli *cli, json_t *request, int64_t timeout_ms,
@@ -247,14 +248,14 @@ int cli_request(struct cli *cli, json_t *request, int64_t timeout_ms,
                       &answer, &err);
     json_decref(request);
     if (shower.open) {
-        (void)fputs("\r\033[K", cli->err);
+        (void)fputs("\r\033[K", cli->line.err);
     }
     if (rc < 0) {
         return cli_fail_err(cli, &err);
     }
     const json_t *error = json_object_get(answer, "error");
     if (json_is_object(error)) {
-        cli_show_error(cli, error);
+        cli_show_error(cli, error, rc);
     } else {
         *result_out = json_incref(json_object_get(answer, "result"));
     }
@@ -266,8 +267,8 @@ json_t *cli_request_of(const struct cli *cli, const char *cmd)
 {
     json_t *names = json_array();
 
-    for (size_t i = 0; i < cli->count; i++) {
-        (void)json_array_append_new(names, json_string(cli->words[i]));
+    for (size_t i = 0; i < cli->line.count; i++) {
+        (void)json_array_append_new(names, json_string(cli->line.words[i]));
     }
     return json_pack("{s:s, s:o}", "cmd", cmd, "replicas", names);
 }

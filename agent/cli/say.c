@@ -4,10 +4,8 @@
  * loading of --config's or --db's file, which is told in the same way.
  */
 #include <limits.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 #include "agent/base/object.h"
 #include "agent/cli/command.h"
@@ -17,15 +15,61 @@
 #include "store/base/quote.h"
 #include "sync/errors/state.h"
 
-int cli_fail(struct cli *cli, int code, const char *fmt, ...)
+void cli_print_json(struct cli *cli, const json_t *object)
 {
-    va_list args;
+    json_t *whole = json_pack("{s:i}", "schema", CMDLINE_SCHEMA);
+    CLEANUP(freep) char *text = NULL;
 
-    (void)fputs("drover: ", cli->err);
-    va_start(args, fmt);
-    (void)vfprintf(cli->err, fmt, args);
-    va_end(args);
-    (void)fputc('\n', cli->err);
+    (void)json_object_update_missing(whole, (json_t *)(uintptr_t)object);
+    text = whole != NULL ? json_dumps(whole, CONTROL_JSON) : NULL;
+    if (text != NULL) {
+        (void)fprintf(cli->line.out, "%s\n", text);
+    }
+    json_decref(whole);
+}
+
+static void print_error(struct cli *cli, const json_t *error, int code)
+{
+    json_t *inner = json_copy((json_t *)(uintptr_t)error);
+    json_t *whole = json_pack("{s:o}", "error", inner);
+
+    (void)json_object_set_new(inner, "exit", json_integer(code));
+    cli_print_json(cli, whole);
+    json_decref(whole);
+}
+
+void cli_show_error(struct cli *cli, const json_t *error, int code)
+{
+    if (cli->line.json) {
+        print_error(cli, error, code);
+    }
+    render_error(cli->line.err, error);
+}
+
+int cli_fail_list(struct cli *cli, int code, int id, const char *hint,
+                  const struct config_errors *list)
+{
+    struct err first = {.id = id};
+    FILE *err = cli->line.err;
+
+    for (size_t i = 0; i < list->count; i++) {
+        (void)fputs("drover: ", err);
+        if (id != 0) {
+            (void)fprintf(err, "DR-%d ", id);
+        }
+        (void)fprintf(err, "%s\n", list->lines[i]);
+    }
+    if (hint[0] != '\0') {
+        (void)fprintf(err, "      HINT: %s\n", hint);
+    }
+    if (cli->line.json) {
+        (void)snprintf(first.msg, sizeof first.msg, "%.500s%s", list->lines[0],
+                       list->count > 1 ? " (the first of several)" : "");
+        json_t *error = object_error(&first);
+        (void)json_object_set_new(error, "hint", json_string(hint));
+        print_error(cli, error, code);
+        json_decref(error);
+    }
     return code;
 }
 
@@ -35,8 +79,9 @@ char *cli_config_file(struct cli *cli)
     char *path = NULL;
 
     if (cli->db != NULL && !config_name_is_good(cli->db)) {
-        (void)cli_fail(cli, EX_CONFIG,
-                       "--db takes a name, not a path; for a file: --config");
+        (void)cmdline_fail(
+            &cli->line, EX_CONFIG,
+            "--db takes a name, not a path; for a file: --config");
         return NULL;
     }
     if (cli->config_file != NULL) {
@@ -51,15 +96,9 @@ static struct config *load(struct cli *cli, const char *file)
     struct config_errors errors = {0};
     struct config *config = config_load(file, &errors);
 
-    for (size_t i = 0; i < errors.count; i++) {
-        (void)fprintf(cli->err, "drover: DR-%d %s\n", DR_CONFIG,
-                      errors.lines[i]);
-    }
     if (errors.count > 0) {
-        const char *hint = dr_hint(DR_CONFIG);
-        if (hint[0] != '\0') {
-            (void)fprintf(cli->err, "      HINT: %s\n", hint);
-        }
+        (void)cli_fail_list(cli, EX_CONFIG, DR_CONFIG, dr_hint(DR_CONFIG),
+                            &errors);
     }
     config_errors_deinit(&errors);
     return config;
@@ -70,25 +109,6 @@ struct config *cli_load_config(struct cli *cli)
     CLEANUP(freep) char *file = cli_config_file(cli);
 
     return file != NULL ? load(cli, file) : NULL;
-}
-
-void cli_print_json(struct cli *cli, const json_t *object)
-{
-    CLEANUP(freep) char *text = json_dumps(object, CONTROL_JSON);
-
-    if (text != NULL) {
-        (void)fprintf(cli->out, "%s\n", text);
-    }
-}
-
-void cli_show_error(struct cli *cli, const json_t *error)
-{
-    if (cli->json) {
-        json_t *whole = json_pack("{s:O}", "error", (json_t *)(uintptr_t)error);
-        cli_print_json(cli, whole);
-        json_decref(whole);
-    }
-    render_error(cli->err, error);
 }
 
 int cli_fail_err(struct cli *cli, const struct err *err)
@@ -113,7 +133,8 @@ int cli_fail_err(struct cli *cli, const struct err *err)
                        file, file);
         (void)json_object_set_new(error, "hint", json_string(hint));
     }
-    cli_show_error(cli, error);
+    int code = dr_exit(err, EXIT_BAD);
+    cli_show_error(cli, error, code);
     json_decref(error);
-    return dr_exit(err, EXIT_BAD_ANSWER);
+    return code;
 }

@@ -23,12 +23,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agent/base/suggest.h"
 #include "agent/config/config_keys.h"
 #include "agent/config/config_text.h"
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
 #include "store/base/sys.h"
+#include "store/cmdline/suggest.h"
 
 enum {
     LINE_BYTES = 4096, /* longest line, its end included */

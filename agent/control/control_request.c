@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/control/control_impl.h"
+#include "store/cmdline/version.h"
 #include "sync/errors/state.h"
 
 enum { NAMES_MAX = 64 }; /* replicas named in one request */
@@ -126,7 +127,7 @@ static int run_version(struct client *cl, const json_t *request,
     (void)request;
     (void)err;
     answer(cl, 0,
-           json_pack("{s:s, s:i, s:s}", "version", DROVER_VERSION, "pid",
+           json_pack("{s:s, s:i, s:s}", "version", version_text(), "pid",
                      (int)getpid(), "database", config->name));
     return 0;
 }
@@ -336,7 +337,7 @@ static int run_request(struct client *cl, const json_t *request,
     if (r->name == NULL) {
         return err_set(err, ERR_INVALID, 0,
                        "this agent (%s) knows no request \"%.40s\"",
-                       DROVER_VERSION, cmd);
+                       version_text(), cmd);
     }
     if (!cl->trusted && !r->anyone) {
         return not_permitted(cl, r->name, err);

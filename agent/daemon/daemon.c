@@ -31,6 +31,7 @@
 #include "agent/daemon/jobs.h"
 #include "agent/daemon/members.h"
 #include "store/base/sys.h"
+#include "store/cmdline/version.h"
 #include "sync/errors/hint.h"
 #include "sync/errors/state.h"
 
@@ -286,7 +287,7 @@ static void report_ready(struct daemon *d)
     summary(d, d->status_line, sizeof d->status_line);
     notify_ready(d->status_line);
     log_event(LOG_NOTICE, "ready", NULL, 0,
-              "version=%s database=%s replicas=%zu socket=%s", DROVER_VERSION,
+              "version=%s database=%s replicas=%zu socket=%s", version_text(),
               d->config->path, d->config->replicas_count, d->config->socket);
 }
 

@@ -16,6 +16,7 @@
 #include "agent/daemon/members.h"
 #include "agent/notes/held.h"
 #include "store/base/rand.h"
+#include "store/cmdline/version.h"
 #include "sync/errors/state.h"
 
 const struct config *daemon_config(const struct daemon *d)
@@ -43,7 +44,7 @@ void daemon_core_config(const struct daemon *d, struct primary_config *out)
     out->settle_ms = c->settle_ms;
     out->brake_percent = c->max_delete_percent;
     out->brake_min = c->max_delete_keys;
-    out->version = DROVER_VERSION;
+    out->version = version_text();
     out->seed = rand_seed();
     out->clock_us = now_us;
 }

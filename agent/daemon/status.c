@@ -25,6 +25,7 @@
 #include "store/base/hex.h"
 #include "store/base/quote.h"
 #include "store/base/utc.h"
+#include "store/cmdline/version.h"
 #include "sync/errors/state.h"
 
 enum { BLOCKED_MAX = 20 };
@@ -385,7 +386,7 @@ json_t *daemon_status(struct daemon *d, bool with_keys)
     healthy = !left_out_json(&d->replicas, replicas) && healthy;
     return json_pack("{s:i, s:s, s:i, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, "
                      "s:o, s:o}",
-                     "schema", 1, "version", DROVER_VERSION, "pid",
+                     "schema", 1, "version", version_text(), "pid",
                      (int)getpid(), "uptime_s",
                      object_seconds(daemon_ms() - d->began_ms), "rss_bytes",
                      number(resident_bytes()), "healthy", healthy, "database",

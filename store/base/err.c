@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sysexits.h>
 
 /* vsnprintf that cannot fail visibly: a message is cut at the buffer's end. */
 __attribute__((format(printf, 3, 0))) static size_t
@@ -120,4 +121,23 @@ const char *err_name(int code)
         return "ERR_UNKNOWN";
     }
     return names[n];
+}
+
+int err_exit(int code, int otherwise)
+{
+    switch (code) {
+    case ERR_PROTO:
+        return EX_PROTOCOL;
+    case ERR_INVALID:
+    case ERR_BADKEY:
+    case ERR_BADTABLE:
+        return EX_USAGE;
+    case ERR_PERM:
+        return EX_NOPERM;
+    case ERR_CLOSED:
+    case ERR_TIMEOUT:
+        return EX_TEMPFAIL;
+    default:
+        return otherwise;
+    }
 }

@@ -64,4 +64,8 @@ int err_wrap(struct err *err, const char *fmt, ...)
 /* The name of a code, such as "ERR_NOTFOUND"; never NULL. */
 const char *err_name(int code);
 
+/* The exit status, as of <sysexits.h>, of a program that ends with the code;
+ * `otherwise` where the code does not say. */
+int err_exit(int code, int otherwise);
+
 #define MUSTCHECK __attribute__((warn_unused_result))

@@ -81,17 +81,5 @@ int dr_exit(const struct err *err, int otherwise)
         return err->id == DR_REPLICA_DIR && err->code == ERR_PERM ? EX_NOPERM
                                                                   : row->exit;
     }
-    switch (err->code) {
-    case ERR_PROTO:
-        return EX_PROTOCOL;
-    case ERR_INVALID:
-        return EX_USAGE;
-    case ERR_PERM:
-        return EX_NOPERM;
-    case ERR_CLOSED:
-    case ERR_TIMEOUT:
-        return EX_TEMPFAIL;
-    default:
-        return otherwise;
-    }
+    return err_exit(err->code, otherwise);
 }

@@ -40,7 +40,7 @@ static struct receiver_config with_defaults(const struct receiver_config *c)
     out.group_bytes = c->group_bytes ? c->group_bytes : (size_t)8 << 20;
     out.streams_max = c->streams_max ? c->streams_max : 4;
     out.pending_max = c->pending_max ? c->pending_max : 16384;
-    out.version = c->version ? c->version : DROVER_VERSION;
+    out.version = c->version ? c->version : "";
     return out;
 }
 

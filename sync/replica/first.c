@@ -15,6 +15,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/sys.h"
+#include "store/cmdline/version.h"
 #include "sync/identity/dirid.h"
 #include "sync/receiver/receiver.h"
 #include "sync/replica/meta/inside.h"
@@ -209,7 +210,7 @@ int first_hear(const char *dir, struct buf *raw, struct err *err)
         rc = wire_get_hello(body, &hello, err);
     }
     if (rc == 0) {
-        rc = receiver_check_proto(&hello, DROVER_VERSION, err);
+        rc = receiver_check_proto(&hello, version_text(), err);
     }
     if (rc == 0) {
         rc = check_blank(dir, &hello, err);

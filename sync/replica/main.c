@@ -10,6 +10,7 @@
 
 #include "store/base/clock.h"
 #include "store/base/quote.h"
+#include "store/cmdline/version.h"
 #include "sync/errors/hint.h"
 #include "sync/options/receive_options.h"
 #include "sync/replica/replica.h"
@@ -107,7 +108,7 @@ static int help_main(int argc, char **argv)
 static int version_main(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    (void)printf("drover-replica %s (protocol %d to %d)\n", DROVER_VERSION,
+    (void)printf("drover-replica %s (protocol %d to %d)\n", version_text(),
                  WIRE_PROTO_MIN, WIRE_PROTO_MAX);
     return EXIT_GOOD;
 }

@@ -28,6 +28,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
+#include "store/cmdline/version.h"
 #include "sync/replica/first.h"
 #include "sync/replica/sandbox/filter.h"
 #include "sync/replica/sandbox/sandbox.h"
@@ -331,7 +332,7 @@ static int make_core(struct receive *rv, const struct replica_settings *set,
         .group_bytes = 8 << 20,
         .streams_max = 4,
         .pending_max = 16384,
-        .version = DROVER_VERSION,
+        .version = version_text(),
     };
     rv->index = index_new();
     if (rv->index != NULL) {

@@ -19,6 +19,7 @@
 
 #include "agent/cli/command.h"
 #include "agent/daemon/daemon.h"
+#include "store/cmdline/version.h"
 
 /* What `drover agent` would have run. */
 static char ran[256];
@@ -168,17 +169,17 @@ static int run(struct fix *f, ...)
     (void)snprintf(etc_dir, sizeof etc_dir, "%s/etc", f->dir);
     (void)snprintf(var_dir, sizeof var_dir, "%s/var", f->dir);
     struct cli cli = {
-        .out = open_memstream(&f->out, &f->out_len),
-        .err = open_memstream(&f->err, &f->err_len),
+        .line = {.out = open_memstream(&f->out, &f->out_len),
+                 .err = open_memstream(&f->err, &f->err_len)},
         .run_dir = run_dir,
         .etc_dir = etc_dir,
         .var_dir = var_dir,
     };
-    assert_non_null(cli.out);
-    assert_non_null(cli.err);
+    assert_non_null(cli.line.out);
+    assert_non_null(cli.line.err);
     int rc = command_main(&cli, argc, argv);
-    (void)fclose(cli.out);
-    (void)fclose(cli.err);
+    (void)fclose(cli.line.out);
+    (void)fclose(cli.line.err);
     return rc;
 }
 
@@ -222,11 +223,11 @@ static void help_names_every_command_examples_first(void **state)
     struct fix *f = *state;
 
     assert_int_equal(RUN("help"), 0);
-    for (const struct command *c = COMMANDS; c->name != NULL; c++) {
+    for (const struct cmdline_command *c = COMMANDS; c->name != NULL; c++) {
         assert_has(f->out, c->name);
         assert_has(f->out, c->summary);
     }
-    for (const struct command *c = COMMANDS; c->name != NULL; c++) {
+    for (const struct cmdline_command *c = COMMANDS; c->name != NULL; c++) {
         assert_int_equal(RUN("help", c->name), 0);
         char *examples = strstr(f->out, "Examples:\n");
         char *usage = strstr(f->out, "Usage:");
@@ -255,8 +256,15 @@ static void mistyped_words_get_a_suggestion_and_code_64(void **state)
     assert_int_equal(RUN("--json=yes", "status"), EX_USAGE);
     assert_has(f->err, "--json takes no argument");
     assert_int_equal(RUN("status", "extra"), EX_USAGE);
+    assert_has(f->err, "status takes no arguments: extra");
+    assert_int_equal(RUN("status", "--watch", "2"), EX_USAGE);
+    assert_has(f->err, "write --watch=2");
+    assert_int_equal(RUN("init", "a", "b"), EX_USAGE);
+    assert_has(f->err, "init takes fewer arguments: b");
     assert_int_equal(RUN("approve"), EX_USAGE);
-    assert_has(f->err, "usage: drover approve REPLICA");
+    assert_string_equal(f->err,
+                        "drover: approve needs REPLICA\n"
+                        "      HINT: usage: drover approve REPLICA [TOKEN]\n");
     assert_int_equal(RUN("status", "--color", "blue"), EX_USAGE);
     assert_int_equal(RUN("wait", "--timeout", "30"), EX_USAGE);
     assert_has(f->err, "needs a unit");
@@ -277,7 +285,17 @@ static void no_agent_is_code_69_with_number_and_hint(void **state)
                      EX_UNAVAILABLE);
     assert_has(f->err, "/nonexistent/s");
     assert_int_equal(RUN("status", "--json"), EX_UNAVAILABLE);
-    assert_has(f->out, "\"id\":502");
+    assert_has(f->out, "{\"schema\":1,\"error\":{\"id\":502");
+    assert_has(f->out, "\"exit\":69}}\n");
+    /* A script must not take help for an answer. */
+    assert_int_equal(RUN("--json"), EX_UNAVAILABLE);
+    assert_has(f->out, "{\"schema\":1,\"error\":{\"id\":502");
+    assert_null(strstr(f->out, "Commands:"));
+    assert_int_equal(RUN("stats", "--json"), EX_USAGE);
+    assert_string_equal(f->out,
+                        "{\"schema\":1,\"error\":{\"id\":0,\"text\":"
+                        "\"unknown command stats\",\"hint\":\"did you mean "
+                        "status?\",\"exit\":64}}\n");
     assert_int_equal(run(f, (const char *)NULL), 0);
     assert_has(f->out, "Commands:");
 }
@@ -294,7 +312,8 @@ static void the_only_agent_is_found_and_shown_without_a_command(void **state)
     assert_int_equal(run(f, (const char *)NULL), 1);
     assert_has(f->out, "orders");
     assert_int_equal(RUN("--db", "orders", "status", "--json"), 1);
-    assert_string_equal(f->out, "{\"database\":{\"name\":\"orders\"}}\n");
+    assert_string_equal(f->out,
+                        "{\"schema\":1,\"database\":{\"name\":\"orders\"}}\n");
     assert_int_equal(RUN("status", "-q", "--socket", f->path), 1);
     assert_string_equal(f->out, "");
     assert_int_equal(setenv("DROVER_SOCKET", f->path, 1), 0);
@@ -406,8 +425,15 @@ static void reload_and_version_show_what_the_agent_says(void **state)
 {
     struct fix *f = *state;
 
+    char expected[100];
+
+    (void)snprintf(expected, sizeof expected, "drover %s\n", version_text());
     assert_int_equal(RUN("version"), 0);
-    assert_string_equal(f->out, "drover " DROVER_VERSION "\n");
+    assert_string_equal(f->out, expected);
+    assert_int_equal(RUN("--version"), 0);
+    assert_string_equal(f->out, expected);
+    assert_int_equal(RUN("status", "-V"), 0);
+    assert_string_equal(f->out, expected);
     start_agent(f, "o",
                 "{\"exit\":0,\"result\":{\"changes\":[\"+us-2\"],"
                 "\"version\":\"9.9\",\"database\":\"o\",\"pid\":7}}\n");
@@ -415,6 +441,30 @@ static void reload_and_version_show_what_the_agent_says(void **state)
     assert_string_equal(f->out, "+us-2\n");
     assert_int_equal(RUN("version"), 0);
     assert_has(f->out, "agent 9.9 of o, pid 7");
+}
+
+static void replicas_and_databases_are_completed(void **state)
+{
+    struct fix *f = *state;
+
+    assert_int_equal(RUN("__complete", "resync", ""), 0);
+    assert_string_equal(f->out, "");
+    start_agent(f, "o",
+                "{\"exit\":1,\"result\":{\"replicas\":[{\"name\":\"eu-1\","
+                "\"state\":\"streaming\"},{\"name\":\"us-1\"}]}}\n");
+    assert_int_equal(RUN("__complete", "resync", ""), 0);
+    assert_string_equal(f->out, "eu-1\tstreaming\nus-1\t\n");
+    assert_int_equal(RUN("__complete", "resync", "-n", "us-1", "e"), 0);
+    assert_string_equal(f->out, "eu-1\tstreaming\n");
+    set_answer(f, "hello\n");
+    assert_int_equal(RUN("__complete", "resync", ""), 0);
+    assert_string_equal(f->out, "");
+    write_file(f, "orders.conf", "");
+    write_file(f, "users.conf", "");
+    assert_int_equal(RUN("__complete", "--db", ""), 0);
+    assert_string_equal(f->out, "orders\t\nusers\t\n");
+    assert_int_equal(RUN("__complete", "--db=u"), 0);
+    assert_string_equal(f->out, "--db=users\t\n");
 }
 
 /* --- without an agent ---------------------------------------------------- */
@@ -446,12 +496,18 @@ static void check_config_tells_all_mistakes_with_code_78(void **state)
     write_file(f, "half.conf",
                "[database]\npath = /tmp\n[replica a]\n"
                "command = /nonexistent/receive\n");
-    assert_int_equal(RUN("--db", "half", "check-config"), EXIT_BAD_ANSWER);
+    assert_int_equal(RUN("--db", "half", "check-config"), EXIT_BAD);
     assert_has(f->err, "half.conf:4: [replica a] command: /nonexistent/rec");
     assert_has(f->out, "half.conf: 0 mistakes, 1 warnings");
     assert_int_equal(RUN("check-config"), EX_USAGE);
     assert_int_equal(RUN("check-config", "--list-settings"), 0);
     assert_has(f->out, "database\tlock-timeout\t5s\t");
+    assert_int_equal(RUN("check-config", "--list-settings", "--json"), 0);
+    assert_has(f->out, "{\"schema\":1,\"settings\":[{\"section\":\"");
+    assert_has(f->out, "\"setting\":\"lock-timeout\",\"default\":\"5s\"");
+    assert_int_equal(RUN("status", "--db", "bad", "--json"), EX_CONFIG);
+    assert_has(f->out, "{\"schema\":1,\"error\":{\"id\":501,");
+    assert_has(f->out, "\"exit\":78}}\n");
     assert_int_equal(RUN("status", "--db", "bad"), EX_CONFIG);
     assert_int_equal(RUN("status", "--db", "../bad"), EX_CONFIG);
 }
@@ -593,6 +649,7 @@ int main(void)
         TEST(the_agents_exit_code_and_error_are_passed_on),
         TEST(a_replica_is_told_when_it_is_done),
         TEST(reload_and_version_show_what_the_agent_says),
+        TEST(replicas_and_databases_are_completed),
         TEST(check_config_tells_all_mistakes_with_code_78),
         TEST(agent_runs_a_file_or_a_folder_with_targets),
         TEST(init_makes_an_id_once),

@@ -13,7 +13,6 @@
 
 #include <cmocka.h>
 
-#include "agent/base/suggest.h"
 #include "agent/config/config.h"
 
 struct fix {
@@ -524,20 +523,6 @@ static void a_socket_path_that_cannot_be_bound_is_refused(void **state)
     assert_complains(f, "107 bytes");
 }
 
-static void the_nearest_word_is_suggested_only_when_near(void **state)
-{
-    static const char *const WORDS[] = {"status", "resync", "resume", NULL};
-
-    (void)state;
-    assert_string_equal(suggest_nearest("statsu", WORDS), "status");
-    assert_string_equal(suggest_nearest("resinc", WORDS), "resync");
-    assert_string_equal(suggest_nearest("resu", WORDS), "resume");
-    assert_null(suggest_nearest("frobnicate", WORDS));
-    assert_null(suggest_nearest("", WORDS));
-    assert_int_equal(suggest_distance("ab", "ba"), 1);
-    assert_int_equal(suggest_distance("", "abc"), 3);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 /* Two values of its type; the second is another one. */
@@ -629,7 +614,6 @@ int main(void)
         TEST(adhoc_places_depend_on_the_path_alone),
         TEST(a_socket_path_that_cannot_be_bound_is_refused),
         cmocka_unit_test(a_change_of_any_setting_is_seen),
-        cmocka_unit_test(the_nearest_word_is_suggested_only_when_near),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

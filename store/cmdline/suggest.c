@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * suggest: see suggest.h. */
-#include "agent/base/suggest.h"
+#include "store/cmdline/suggest.h"
 
 #include <stddef.h>
 #include <string.h>
