@@ -542,7 +542,7 @@ static void on_agent_done(void *arg)
     if (l->base.closing || l->base.ended) {
         sock_drop(&l->sock);
     } else {
-        link_ssh_run(l);
+        l->run(l);
     }
     handles_release(&l->handles);
 }

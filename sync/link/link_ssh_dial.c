@@ -56,15 +56,6 @@ static enum step prepare_key(struct link_ssh *l)
     return need_agent(l, why);
 }
 
-const char *link_ssh_port_option(const struct link_ssh *l, char out[16])
-{
-    out[0] = '\0';
-    if (l->config.port != 22) {
-        (void)snprintf(out, 16, "-p %u ", (unsigned)l->config.port);
-    }
-    return out;
-}
-
 /* Next: link_ssh_st_resolve. */
 enum step link_ssh_st_prepare(struct link_ssh *l)
 {
@@ -98,7 +89,7 @@ static void on_lookup(void *arg, struct addrinfo *addrs, const char *why)
         l->failed = true;
     }
     l->addrs = addrs;
-    link_ssh_run(l);
+    l->run(l);
 }
 
 /* Waits for on_lookup().  Next: link_ssh_st_connect. */
@@ -133,7 +124,7 @@ static void on_ready(void *arg)
      * anyway.
      */
     if (!uv_is_active((uv_handle_t *)&l->again)) {
-        link_ssh_run(l);
+        l->run(l);
     }
 }
 

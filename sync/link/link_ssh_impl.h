@@ -3,9 +3,10 @@
  * link_ssh_impl: what the files of link_ssh share.
  *
  * A link over SSH is one TCP connection, one session and one exec channel.
- * link_ssh.c holds the conversation and is the only file that knows libssh2;
- * link_ssh_run.c drives and ends the link, link_ssh_dial.c reads the local
- * files and connects, link_ssh_new.c makes and frees it.
+ * Lowest first: link_ssh_step.c enters states and fails in them; link_ssh.c
+ * holds the conversation and is the only file that knows libssh2;
+ * link_ssh_dial.c reads the local files and connects, link_ssh_run.c drives and
+ * ends the link, link_ssh_new.c makes and frees it.
  *
  * Happy path, one state function each, in running order:
  *   prepare      read key file and known_hosts; nothing is on the wire yet
@@ -98,6 +99,9 @@ struct link_ssh {
     const char *known_as;          /* the one of both that counts */
     char *where;                   /* "host:port, user name" */
 
+    /* Of link_ssh_run.c, for what libuv calls back in the files below. */
+    void (*run)(struct link_ssh *l);
+    uv_timer_cb on_deadline;
     uv_timer_t deadline;
     uv_idle_t again; /* go on in the next turn */
     enum state_id state;
@@ -157,6 +161,9 @@ enum step link_ssh_st_goodbye(struct link_ssh *l);
 extern const struct link_kind link_ssh_kind;
 /* Go on until there is something to wait for; from the loop only. */
 void link_ssh_run(struct link_ssh *l);
+void link_ssh_on_deadline(uv_timer_t *t);
+
+/* --- link_ssh_step.c ----------------------------------------------------- */
 /* Begin a state and its clock; STEP_NEXT. */
 enum step link_ssh_enter(struct link_ssh *l, enum state_id state);
 /* From now on, until the next enter. */
@@ -172,12 +179,12 @@ enum step link_ssh_fail_with(struct link_ssh *l, const struct err *err,
 enum step link_ssh_fail_cut(struct link_ssh *l, int sys);
 /* What a lost connection means in this state: a DR_ number. */
 int link_ssh_id_of_cut(const struct link_ssh *l);
+/* "-p 2222 " or "", as ssh-keyscan takes it. */
+const char *link_ssh_port_option(const struct link_ssh *l, char out[16]);
 
 /* --- link_ssh_dial.c ----------------------------------------------------- */
 /* This address did not answer in time: STEP_NEXT with the next one, or FAIL. */
 enum step link_ssh_next_addr(struct link_ssh *l);
-/* "-p 2222 " or "", as ssh-keyscan wants it. */
-const char *link_ssh_port_option(const struct link_ssh *l, char out[16]);
 
 /* --- link_ssh.c ---------------------------------------------------------- */
 /* Once per program; 0 or libssh2's error. */

@@ -172,6 +172,8 @@ struct link *link_ssh_new(uv_loop_t *loop, const struct link_ssh_config *config,
         return NULL;
     }
     l->loop = loop;
+    l->run = link_ssh_run;
+    l->on_deadline = link_ssh_on_deadline;
     atomic_init(&l->agent_stop, false);
     link_init(&l->base, &link_ssh_kind, events, arg, name);
     init_handles(l);

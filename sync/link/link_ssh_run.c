@@ -1,105 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * link_ssh_run: the driver of an ssh link: its state table, deadlines, what to
- * wait for, how an attempt ends, and the operations of a link.  The story is in
+ * link_ssh_run: the driver of an ssh link: its states in order, what to wait
+ * for, how an attempt ends, and the operations of a link.  The story is in
  * link_ssh_impl.h. */
 #include "sync/link/link_ssh_impl.h"
 
 #include <assert.h>
-#include <stdarg.h>
-#include <stdio.h>
 
-enum { GOODBYE_MS = 2000 };
-
-/* Whose time runs: RUNNING means the previous state's clock goes on. */
-enum clock { CLOCK_NONE, CLOCK_CONNECT, CLOCK_RUNNING, CLOCK_LOGIN, CLOCK_BYE };
-
-static const struct {
-    const char *name; /* for messages: "..., NAME: what happened" */
-    enum step (*run)(struct link_ssh *l);
-    enum clock clock;
-} states[] = {
-    [ST_PREPARE] = {"preparing", link_ssh_st_prepare, CLOCK_NONE},
-    [ST_RESOLVE] = {"name lookup", link_ssh_st_resolve, CLOCK_CONNECT},
-    [ST_CONNECT] = {"connecting", link_ssh_st_connect, CLOCK_CONNECT},
-    [ST_HANDSHAKE] = {"handshake", link_ssh_st_handshake, CLOCK_LOGIN},
-    [ST_HOST_KEY] = {"host key", link_ssh_st_host_key, CLOCK_RUNNING},
-    [ST_AUTH] = {"login", link_ssh_st_auth, CLOCK_LOGIN},
-    [ST_OPEN] = {"opening the channel", link_ssh_st_open, CLOCK_LOGIN},
-    [ST_EXEC] = {"starting the receiver", link_ssh_st_exec, CLOCK_LOGIN},
-    [ST_STREAM] = {"connection", link_ssh_st_stream, CLOCK_NONE},
-    [ST_GOODBYE] = {"connection", link_ssh_st_goodbye, CLOCK_BYE},
+static enum step (*const states[])(struct link_ssh *l) = {
+    [ST_PREPARE] = link_ssh_st_prepare,
+    [ST_RESOLVE] = link_ssh_st_resolve,
+    [ST_CONNECT] = link_ssh_st_connect,
+    [ST_HANDSHAKE] = link_ssh_st_handshake,
+    [ST_HOST_KEY] = link_ssh_st_host_key,
+    [ST_AUTH] = link_ssh_st_auth,
+    [ST_OPEN] = link_ssh_st_open,
+    [ST_EXEC] = link_ssh_st_exec,
+    [ST_STREAM] = link_ssh_st_stream,
+    [ST_GOODBYE] = link_ssh_st_goodbye,
 };
-
-enum step link_ssh_fail(struct link_ssh *l, int code, int sys, int id,
-                        int permanent, const char *fmt, ...)
-{
-    char text[ERR_MSG_BYTES];
-    va_list ap;
-
-    va_start(ap, fmt);
-    (void)vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    err_set(&l->err, code, sys, "%s, %s: %s", l->where, states[l->state].name,
-            text);
-    l->err.id = id;
-    l->permanent = permanent == PERMANENT;
-    return STEP_FAIL;
-}
-
-enum step link_ssh_fail_with(struct link_ssh *l, const struct err *err,
-                             int permanent)
-{
-    return link_ssh_fail(l, err->code, 0, err->id, permanent, "%s", err->msg);
-}
-
-int link_ssh_id_of_cut(const struct link_ssh *l)
-{
-    if (l->state <= ST_CONNECT) {
-        return DR_CONNECT;
-    }
-    return l->state < ST_STREAM ? DR_HANDSHAKE : DR_LINK_LOST;
-}
-
-enum step link_ssh_fail_cut(struct link_ssh *l, int sys)
-{
-    if (sys != 0) {
-        return link_ssh_fail(l, ERR_CLOSED, sys, link_ssh_id_of_cut(l),
-                             TRANSIENT, "the connection broke");
-    }
-    return link_ssh_fail(l, ERR_CLOSED, 0, link_ssh_id_of_cut(l), TRANSIENT,
-                         "the other end closed the connection");
-}
-
-static void on_deadline(uv_timer_t *t);
-
-void link_ssh_set_deadline(struct link_ssh *l, int64_t ms)
-{
-    uv_update_time(l->loop);
-    (void)uv_timer_start(&l->deadline, on_deadline, (uint64_t)ms, 0);
-}
-
-enum step link_ssh_enter(struct link_ssh *l, enum state_id state)
-{
-    l->state = state;
-    switch (states[state].clock) {
-    case CLOCK_NONE:
-        (void)uv_timer_stop(&l->deadline);
-        break;
-    case CLOCK_CONNECT:
-        link_ssh_set_deadline(l, l->config.connect_timeout_ms);
-        break;
-    case CLOCK_LOGIN:
-        link_ssh_set_deadline(l, l->config.login_timeout_ms);
-        break;
-    case CLOCK_BYE:
-        link_ssh_set_deadline(l, GOODBYE_MS);
-        break;
-    case CLOCK_RUNNING:
-        break;
-    }
-    return STEP_NEXT;
-}
 
 /* The attempt is over: let go of the connection and tell the owner. */
 static void finish(struct link_ssh *l)
@@ -162,7 +81,7 @@ void link_ssh_run(struct link_ssh *l)
     l->running = true;
     flush(l);
     while (s == STEP_NEXT && left-- > 0 && !l->base.closing) {
-        s = states[l->state].run(l);
+        s = states[l->state](l);
     }
     l->running = false;
     if (l->base.closing) {
@@ -178,7 +97,7 @@ void link_ssh_run(struct link_ssh *l)
     }
 }
 
-static void on_deadline(uv_timer_t *t)
+void link_ssh_on_deadline(uv_timer_t *t)
 {
     struct link_ssh *l = t->data;
 
