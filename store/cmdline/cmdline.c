@@ -56,7 +56,7 @@ int cmdline_main(struct cmdline *line, int argc, char **argv)
     free(line->all);
     line->all = line->words = NULL;
     /* A full disk or closed pipe must not look like a good answer. */
-    if ((fflush(line->out) != 0 || ferror(line->out)) && code == EXIT_GOOD) {
+    if (fflush(line->out) != 0 || ferror(line->out)) {
         code = cmdline_fail(line, EX_IOERR, "write to stdout: %s",
                             strerror(errno));
     }

@@ -3,87 +3,71 @@
  * kv: see kv.h. */
 #include "store/kv/kv.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
-#include "store/base/json_out.h"
 #include "store/base/quote.h"
 
+/* What this program tells apart, and others do not. */
 static int exit_of(int code)
 {
     switch (code) {
     case DROVER_E_NOTFOUND:
     case DROVER_E_EXISTS:
-        return KV_NO;
-    case DROVER_E_BADKEY:
-    case DROVER_E_BADTABLE:
-    case DROVER_E_INVALID:
-        return KV_USAGE;
+        return EXIT_BAD;
     case DROVER_E_NOTTABLE:
     case DROVER_E_CORRUPT:
-        return KV_DATA;
+        return EX_DATAERR;
     case DROVER_E_GONE:
-        return KV_NO_DB;
+        return EX_NOINPUT;
     case DROVER_E_NOMEM:
-        return KV_OS;
+        return EX_OSERR;
     case DROVER_E_NOSPACE:
-        return KV_NO_SPACE;
-    case DROVER_E_TIMEOUT:
-        return KV_TIMEOUT;
-    case DROVER_E_PERM:
+        return EX_CANTCREAT;
     case DROVER_E_READONLY:
-        return KV_NO_PERMISSION;
+        return EX_NOPERM;
     default:
-        return KV_IO;
+        return err_exit(code, EX_IOERR);
     }
 }
 
-int kv_fail(const struct drover_error *err)
+int kv_fail_hint(struct kv *kv, const struct drover_error *err, int status,
+                 const char *hint)
 {
-    (void)fprintf(stderr, "drover-kv: %s\n", err->message);
-    return exit_of(err->code);
+    struct err e = {.code = err->code};
+
+    (void)snprintf(e.msg, sizeof e.msg, "%s", err->message);
+    return cmdline_fail_err(
+        &kv->line, status != 0 ? status : exit_of(err->code), &e, hint);
 }
 
-int kv_fail_usage(const char *fmt, ...)
+int kv_fail(struct kv *kv, const struct drover_error *err)
 {
-    va_list ap;
-
-    (void)fputs("drover-kv: ", stderr);
-    va_start(ap, fmt);
-    (void)vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    (void)fputs("; see drover-kv --help\n", stderr);
-    return KV_USAGE;
+    return kv_fail_hint(kv, err, 0, "");
 }
 
 void kv_print_line(struct kv *kv)
 {
-    if (kv->line.bad) {
-        /* Seen by main(), which looks at ferror() and at this. */
+    if (kv->out.bad) {
+        /* Seen by main(). */
         return;
     }
-    (void)fwrite(kv->line.data, 1, kv->line.len, stdout);
-    buf_clear(&kv->line);
+    (void)fwrite(kv->out.data, 1, kv->out.len, kv->line.out);
+    buf_clear(&kv->out);
 }
 
 void kv_print_name(struct kv *kv, struct drover_bytes name)
 {
     if (kv->null) {
-        buf_put(&kv->line, name.data, name.len);
-        buf_u8(&kv->line, 0);
+        buf_put(&kv->out, name.data, name.len);
+        buf_u8(&kv->out, 0);
     } else {
-        quote_shell_buf(&kv->line, name.data, name.len);
-        buf_u8(&kv->line, '\n');
+        quote_shell_buf(&kv->out, name.data, name.len);
+        buf_u8(&kv->out, '\n');
     }
     kv_print_line(kv);
 }
 
 struct json_out kv_json_begin(struct kv *kv)
 {
-    struct json_out j = {.buf = &kv->line};
-
-    json_begin_object(&j, NULL);
-    return j;
+    return cmdline_json_begin(&kv->out);
 }
 
 void kv_json_place(struct json_out *j, const struct kv *kv,
@@ -95,7 +79,5 @@ void kv_json_place(struct json_out *j, const struct kv *kv,
 
 void kv_json_end(struct kv *kv, struct json_out *j)
 {
-    json_end_object(j);
-    buf_u8(&kv->line, '\n');
-    kv_print_line(kv);
+    cmdline_json_end(&kv->line, j);
 }

@@ -8,16 +8,16 @@
 #include <string.h>
 #include <unistd.h>
 
-int kv_import(struct kv *kv)
+int kv_import(struct cmdline *line)
 {
+    struct kv *kv = kv_of(line);
     struct drover_error err;
 
-    if (access(kv->argv[1], R_OK) < 0) {
-        (void)fprintf(stderr, "drover-kv: %s: %s\n", kv->argv[1],
-                      strerror(errno));
-        return errno == EACCES ? KV_NO_PERMISSION : KV_NO_DB;
+    if (access(kv->line.words[1], R_OK) < 0) {
+        return cmdline_fail(line, errno == EACCES ? EX_NOPERM : EX_NOINPUT,
+                            "%s: %s", line->words[1], strerror(errno));
     }
-    int rc = drover_import(kv->db, kv->table, drover_text(kv->argv[0]),
-                           kv->argv[1], kv->timeout_ms, &err);
-    return rc < 0 ? kv_fail(&err) : KV_OK;
+    int rc = drover_import(kv->db, kv->table, drover_text(kv->line.words[0]),
+                           kv->line.words[1], kv->timeout_ms, &err);
+    return rc < 0 ? kv_fail(kv, &err) : EXIT_GOOD;
 }

@@ -9,7 +9,7 @@ static int on_key(void *arg, struct drover_bytes key)
 {
     struct kv *kv = arg;
 
-    if (kv->json) {
+    if (kv->line.json) {
         struct json_out j = kv_json_begin(kv);
         kv_json_place(&j, kv, key);
         kv_json_end(kv, &j);
@@ -20,16 +20,18 @@ static int on_key(void *arg, struct drover_bytes key)
 }
 
 /* A table that is missing is another answer than one that is empty. */
-static int end_of(int rc, const struct drover_error *err)
+static int end_of(struct kv *kv, int rc, const struct drover_error *err)
 {
-    return rc < 0 ? kv_fail(err) : KV_OK;
+    return rc < 0 ? kv_fail(kv, err) : EXIT_GOOD;
 }
 
-int kv_keys(struct kv *kv)
+int kv_keys(struct cmdline *line)
 {
+    struct kv *kv = kv_of(line);
     struct drover_error err;
 
-    return end_of(drover_keys(kv->db, kv->table, kv->prefix, DROVER_LIST_SORTED,
+    return end_of(kv,
+                  drover_keys(kv->db, kv->table, kv->prefix, DROVER_LIST_SORTED,
                               on_key, kv, &err),
                   &err);
 }
@@ -39,7 +41,7 @@ static int on_pair(void *arg, struct drover_bytes key,
 {
     struct kv *kv = arg;
 
-    if (kv->json) {
+    if (kv->line.json) {
         struct json_out j = kv_json_begin(kv);
         kv_json_place(&j, kv, key);
         json_uint(&j, "size", value.len);
@@ -49,20 +51,22 @@ static int on_pair(void *arg, struct drover_bytes key,
         kv_print_name(kv, key);
         kv_print_name(kv, value);
     } else {
-        quote_shell_buf(&kv->line, key.data, key.len);
-        buf_u8(&kv->line, '\t');
-        quote_shell_buf(&kv->line, value.data, value.len);
-        buf_u8(&kv->line, '\n');
+        quote_shell_buf(&kv->out, key.data, key.len);
+        buf_u8(&kv->out, '\t');
+        quote_shell_buf(&kv->out, value.data, value.len);
+        buf_u8(&kv->out, '\n');
         kv_print_line(kv);
     }
     return 0;
 }
 
-int kv_each(struct kv *kv)
+int kv_each(struct cmdline *line)
 {
+    struct kv *kv = kv_of(line);
     struct drover_error err;
 
-    return end_of(drover_each(kv->db, kv->table, kv->prefix, DROVER_LIST_SORTED,
+    return end_of(kv,
+                  drover_each(kv->db, kv->table, kv->prefix, DROVER_LIST_SORTED,
                               kv->timeout_ms, on_pair, kv, &err),
                   &err);
 }
@@ -71,7 +75,7 @@ static int on_table(void *arg, struct drover_bytes table)
 {
     struct kv *kv = arg;
 
-    if (kv->json) {
+    if (kv->line.json) {
         struct json_out j = kv_json_begin(kv);
         json_bytes(&j, "table", table.data, table.len);
         kv_json_end(kv, &j);
@@ -81,10 +85,12 @@ static int on_table(void *arg, struct drover_bytes table)
     return 0;
 }
 
-int kv_tables(struct kv *kv)
+int kv_tables(struct cmdline *line)
 {
+    struct kv *kv = kv_of(line);
     struct drover_error err;
 
-    return end_of(drover_tables(kv->db, DROVER_LIST_SORTED, on_table, kv, &err),
+    return end_of(kv,
+                  drover_tables(kv->db, DROVER_LIST_SORTED, on_table, kv, &err),
                   &err);
 }

@@ -7,23 +7,25 @@
 #include "store/base/quote.h"
 #include "store/kv/kv.h"
 
-int kv_mktable(struct kv *kv)
+int kv_mktable(struct cmdline *line)
 {
+    struct kv *kv = kv_of(line);
     struct drover_error err;
 
-    return drover_table_create(kv->db, drover_text(kv->argv[0]), &err) < 0
-               ? kv_fail(&err)
-               : KV_OK;
+    return drover_table_create(kv->db, drover_text(kv->line.words[0]), &err) < 0
+               ? kv_fail(kv, &err)
+               : EXIT_GOOD;
 }
 
-int kv_drop(struct kv *kv)
+int kv_drop(struct cmdline *line)
 {
+    struct kv *kv = kv_of(line);
     struct drover_error err;
 
-    return drover_table_drop(kv->db, drover_text(kv->argv[0]), kv->timeout_ms,
-                             &err) < 0
-               ? kv_fail(&err)
-               : KV_OK;
+    return drover_table_drop(kv->db, drover_text(kv->line.words[0]),
+                             kv->timeout_ms, &err) < 0
+               ? kv_fail(kv, &err)
+               : EXIT_GOOD;
 }
 
 /* Nothing removes it but its name, typed by somebody who knows. */
@@ -36,7 +38,7 @@ static void say_suspect(const struct kv *kv, struct buf *line,
     buf_printf(line, "%s left in table ", QUOTED(of.data, of.len));
     buf_printf(line, "%s; if nothing needs it: drover-kv ",
                QUOTED_TABLE(table.data, table.len));
-    quote_shell_buf(line, kv->path, strlen(kv->path));
+    quote_shell_buf(line, kv->line.place, strlen(kv->line.place));
     buf_printf(line, " delete --table ");
     quote_shell_buf(line, table.data, table.len);
     buf_printf(line, " -- ");
@@ -49,7 +51,7 @@ static int on_suspect(void *arg, struct drover_bytes table,
 {
     struct kv *kv = arg;
 
-    if (kv->json) {
+    if (kv->line.json) {
         struct json_out j = kv_json_begin(kv);
         json_bytes(&j, "table", table.data, table.len);
         json_bytes(&j, "key", key.data, key.len);
@@ -57,17 +59,18 @@ static int on_suspect(void *arg, struct drover_bytes table,
         kv_json_end(kv, &j);
         return 0;
     }
-    say_suspect(kv, &kv->line, table, key, of);
+    say_suspect(kv, &kv->out, table, key, of);
     kv_print_line(kv);
     return 0;
 }
 
-int kv_sweep(struct kv *kv)
+int kv_sweep(struct cmdline *line)
 {
+    struct kv *kv = kv_of(line);
     struct drover_error err;
 
     return drover_sweep(kv->db, &err) < 0 ||
                    drover_suspects(kv->db, on_suspect, kv, &err) < 0
-               ? kv_fail(&err)
-               : KV_OK;
+               ? kv_fail(kv, &err)
+               : EXIT_GOOD;
 }

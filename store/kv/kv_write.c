@@ -15,27 +15,25 @@
 enum { PIECE_BYTES = 256 * 1024 };
 
 /* Copy stdin to the writer. */
-static int copy_stdin(struct drover_writer *writer)
+static int copy_stdin(struct kv *kv, struct drover_writer *writer)
 {
     CLEANUP(freep) char *piece = malloc(PIECE_BYTES);
     struct drover_error err;
 
     if (piece == NULL) {
-        (void)fputs("drover-kv: out of memory\n", stderr);
-        return KV_OS;
+        return cmdline_fail(&kv->line, EX_OSERR, "out of memory");
     }
     for (;;) {
         ssize_t n = sys_read(STDIN_FILENO, piece, PIECE_BYTES);
         if (n < 0) {
-            (void)fprintf(stderr, "drover-kv: read stdin: %s\n",
-                          strerror(errno));
-            return KV_IO;
+            return cmdline_fail(&kv->line, EX_IOERR, "read stdin: %s",
+                                strerror(errno));
         }
         if (n == 0) {
-            return KV_OK;
+            return EXIT_GOOD;
         }
         if (drover_write(writer, drover_bytes(piece, (size_t)n), &err) < 0) {
-            return kv_fail(&err);
+            return kv_fail(kv, &err);
         }
     }
 }
@@ -45,12 +43,12 @@ static int fill(struct kv *kv, struct drover_writer *writer)
 {
     struct drover_error err;
 
-    if (kv->argc < 2) {
-        return copy_stdin(writer);
+    if (kv->line.count < 2) {
+        return copy_stdin(kv, writer);
     }
-    return drover_write(writer, drover_text(kv->argv[1]), &err) < 0
-               ? kv_fail(&err)
-               : KV_OK;
+    return drover_write(writer, drover_text(kv->line.words[1]), &err) < 0
+               ? kv_fail(kv, &err)
+               : EXIT_GOOD;
 }
 
 static int write_key(struct kv *kv, enum drover_write_mode mode)
@@ -58,57 +56,60 @@ static int write_key(struct kv *kv, enum drover_write_mode mode)
     struct drover_writer *writer;
     struct drover_error err;
 
-    if (drover_write_begin(kv->db, kv->table, drover_text(kv->argv[0]), mode,
-                           &writer, &err) < 0) {
-        return kv_fail(&err);
+    if (drover_write_begin(kv->db, kv->table, drover_text(kv->line.words[0]),
+                           mode, &writer, &err) < 0) {
+        return kv_fail(kv, &err);
     }
     int rc = fill(kv, writer);
-    if (rc == KV_OK && drover_write_commit(writer, kv->timeout_ms, &err) == 0) {
-        return KV_OK;
+    if (rc == EXIT_GOOD &&
+        drover_write_commit(writer, kv->timeout_ms, &err) == 0) {
+        return EXIT_GOOD;
     }
-    if (rc == KV_OK) {
-        rc = kv_fail(&err);
+    if (rc == EXIT_GOOD) {
+        rc = kv_fail(kv, &err);
     }
     drover_write_abort(writer);
     return rc;
 }
 
-int kv_set(struct kv *kv)
+int kv_set(struct cmdline *line)
 {
-    return write_key(kv, DROVER_WRITE_SET);
+    return write_key(kv_of(line), DROVER_WRITE_SET);
 }
 
 /* The answer may be clear before stdin is read. */
-int kv_create(struct kv *kv)
+int kv_create(struct cmdline *line)
 {
+    struct kv *kv = kv_of(line);
     struct drover_error err;
 
-    if (drover_has(kv->db, kv->table, drover_text(kv->argv[0]), &err) == 1) {
-        (void)fputs("drover-kv: the key exists already\n", stderr);
-        return KV_NO;
+    if (drover_has(kv->db, kv->table, drover_text(kv->line.words[0]), &err) ==
+        1) {
+        return cmdline_fail(line, EXIT_BAD, "the key exists already");
     }
     return write_key(kv, DROVER_WRITE_CREATE);
 }
 
-int kv_update(struct kv *kv)
+int kv_update(struct cmdline *line)
 {
-    return write_key(kv, DROVER_WRITE_UPDATE);
+    return write_key(kv_of(line), DROVER_WRITE_UPDATE);
 }
 
-int kv_delete(struct kv *kv)
+int kv_delete(struct cmdline *line)
 {
-    int rc = KV_OK;
+    struct kv *kv = kv_of(line);
+    int rc = EXIT_GOOD;
 
-    for (int i = 0; i < kv->argc; i++) {
-        struct drover_bytes key = drover_text(kv->argv[i]);
+    for (size_t i = 0; i < line->count; i++) {
+        struct drover_bytes key = drover_text(kv->line.words[i]);
         struct drover_error err;
         int deleted =
             drover_delete(kv->db, kv->table, key, kv->timeout_ms, &err);
         if (deleted < 0) {
-            rc = kv_fail(&err);
+            rc = kv_fail(kv, &err);
             continue;
         }
-        if (kv->json) {
+        if (kv->line.json) {
             struct json_out j = kv_json_begin(kv);
             kv_json_place(&j, kv, key);
             json_bool(&j, "deleted", deleted == 1);

@@ -137,7 +137,7 @@ writers() {
     block store/kv/drover-kv.1 3 | STATUS=1 run primary
     out_lacks "the job ran"
 
-    "$DROVER_KV" --help | sed -n '/^Examples:/,/^$/s/^  //p' >"$W/help"
+    "$DROVER_KV" --help | sed -n '/^Examples:/,/^$/s/^  \$ //p' >"$W/help"
     is "$(grep -c '^drover-kv\|^pg_dump' "$W/help")" 6 "the number of drover-kv --help's examples"
     run primary <"$W/help"
     out_has '^mine$'

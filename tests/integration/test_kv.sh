@@ -97,18 +97,20 @@ is "keys are shell-quoted" 0 "'a b'${nl}'it'\\''s'${nl}\$'k\\xff\\nx'${nl}" "$kv
 is "keys by prefix" 0 "'a b'${nl}" "$kv" "$db" keys -t odd -p a
 is "keys raw" 0 "a b|it's|${bin}|" sh -c '"$1" "$2" keys -t odd -0 | tr "\000" "|"' sh "$kv" "$db"
 is "each" 0 "'a b'${tab}'y z'${nl}" "$kv" "$db" each -t odd -p "a b"
-is "json" 0 "{\"table\":\"odd\",\"key\":\"a b\",\"size\":3,\"value\":\"y z\"}${nl}" "$kv" "$db" each -t odd -p "a b" --json
-is "json of bytes" 0 "{\"table\":\"odd\",\"key\":\"k�\\nx\",\"key_b64\":\"a/8KeA==\"}${nl}" "$kv" "$db" keys -t odd -p k --json
-is "json of get" 0 "{\"table\":\"\",\"key\":\"k\",\"size\":1,\"value\":\"v\"}${nl}" "$kv" "$db" get k --json
-is "json of has" 1 "{\"table\":\"\",\"key\":\"x\",\"exists\":false}${nl}" "$kv" "$db" has x --json
-is "json of delete" 0 "{\"table\":\"\",\"key\":\"x\",\"deleted\":false}${nl}" "$kv" "$db" delete x --json
+is "json" 0 "{\"schema\":1,\"table\":\"odd\",\"key\":\"a b\",\"size\":3,\"value\":\"y z\"}${nl}" "$kv" "$db" each -t odd -p "a b" --json
+is "json of bytes" 0 "{\"schema\":1,\"table\":\"odd\",\"key\":\"k�\\nx\",\"key_b64\":\"a/8KeA==\"}${nl}" "$kv" "$db" keys -t odd -p k --json
+is "json of get" 0 "{\"schema\":1,\"table\":\"\",\"key\":\"k\",\"size\":1,\"value\":\"v\"}${nl}" "$kv" "$db" get k --json
+is "json of has" 1 "{\"schema\":1,\"table\":\"\",\"key\":\"x\",\"exists\":false}${nl}" "$kv" "$db" has x --json
+is "json of delete" 0 "{\"schema\":1,\"table\":\"\",\"key\":\"x\",\"deleted\":false}${nl}" "$kv" "$db" delete x --json
+is "json of a failure" 1 "{\"schema\":1,\"error\":{\"id\":0,\"text\":\"the key exists already\",\"hint\":\"\",\"exit\":1}}${nl}" "$kv" "$db" create k x --json
+is "json of wrong usage" 64 "{\"schema\":1,\"error\":{\"id\":0,\"text\":\"the command is missing\",\"hint\":\"drover-kv help\",\"exit\":64}}${nl}" "$kv" "$db" --json
 is "keys of no table is 1" 1 "" "$kv" "$db" keys -t none
 
 # --- tables
 is "mktable" 0 "" "$kv" "$db" mktable eu/users
 is "mktable again" 0 "" "$kv" "$db" mktable eu/users
 is "tables" 0 "''${nl}eu/users${nl}odd${nl}t${nl}" "$kv" "$db" tables
-is "tables as json" 0 "{\"table\":\"\"}${nl}{\"table\":\"eu/users\"}${nl}{\"table\":\"odd\"}${nl}{\"table\":\"t\"}${nl}" "$kv" "$db" tables --json
+is "tables as json" 0 "{\"schema\":1,\"table\":\"\"}${nl}{\"schema\":1,\"table\":\"eu/users\"}${nl}{\"schema\":1,\"table\":\"odd\"}${nl}{\"schema\":1,\"table\":\"t\"}${nl}" "$kv" "$db" tables --json
 is "a nested table" 0 "" "$kv" "$db" set -t t.tbl/in k v
 is "drop refuses a nested one" 1 "" "$kv" "$db" drop t
 is "and has deleted nothing" 0 "-val" "$kv" "$db" get -t t -- -key
@@ -121,9 +123,14 @@ is "the root cannot be dropped" 64 "" "$kv" "$db" drop ""
 is "no arguments is 64" 64 "" "$kv"
 is "no command is 64" 64 "" "$kv" "$db"
 is "an unknown command is 64" 64 "" "$kv" "$db" frobnicate
+says "the message names it" "unknown command frobnicate"
+is "a mistyped command is 64" 64 "" "$kv" "$db" gett k
+says "the hint is the right one" "      HINT: did you mean get?"
 is "an unknown option is 64" 64 "" "$kv" "$db" keys --frobnicate
 is "too few arguments is 64" 64 "" "$kv" "$db" get
+says "the message names what is missing" "get needs KEY"
 is "too many arguments is 64" 64 "" "$kv" "$db" get a b
+says "the hint is the usage" "      HINT: usage: drover-kv DIR get KEY"
 is "the database forgotten is 64" 64 "" "$kv" get k
 says "the message says what comes first" "comes first"
 is "a key with a slash is 64" 64 "" "$kv" "$db" get a/b
@@ -177,7 +184,8 @@ fi
 # --- nothing is left over, and help is there
 is "no temporaries are left" 0 "" find "$db" -name '.drover-tmp.*'
 n=$((n + 1))
-if "$kv" --help | grep -q '^Examples:' && "$kv" --version | grep -q '^drover-kv [0-9]'; then
+if "$kv" --help | grep -q '^Examples:' && "$kv" --version | grep -q '^drover-kv [0-9]' &&
+    [ "$("$kv" -V)" = "$("$kv" version)" ] && "$kv" help set | grep -q 'Usage: drover-kv DIR set KEY'; then
     echo "ok $n - help begins with examples, version is told"
 else
     bad=$((bad + 1))
