@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sync/primary/gate.h"
+#include "sync/primary/log/gate.h"
 
 struct daemon;
 

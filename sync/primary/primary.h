@@ -37,7 +37,7 @@
 #include "sync/errors/state.h"
 #include "sync/identity/dirid.h"
 #include "sync/index/index.h"
-#include "sync/primary/compare/uncompared.h"
+#include "sync/primary/uncompared.h"
 #include "sync/wire/wire.h"
 
 enum { PRIMARY_REPLICAS_MAX = 64 };

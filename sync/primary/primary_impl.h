@@ -1,73 +1,72 @@
 /* SPDX-License-Identifier: MIT
  *
- * primary_impl: what the files of the primary's core share, and nobody else.
+ * primary_impl: what the files of the primary's core share, and nobody else:
+ * the core and its replicas.  Rooms, lowest first; within each the files,
+ * lowest first.  No two files call each other, even by way of others.
  *
- *     actions.c         what is asked of the host; the log lines
- *     due.c             is a comparison due?
+ *   log/                what knows no replica
+ *     changelog.c       the log of changes, and each replica's place in it
  *     gate.c            deletes that wait until a move is known as a whole
  *     pace.c            how much a link may hold
- *     brake.c           what may be deleted on a replica, and what is held
+ *   here                what is known of a replica
+ *     actions.c         what is asked of the host; the log lines
+ *     due.c             is a comparison due?
+ *     refused.c         what the replica answers no to
+ *     stalled.c         what a key that does not get on does not hold up
+ *     flights.c         changes under way, as lists
+ *     stuck.c           why a change does not come to its replica
+ *     uncompared.c      what could not be compared
+ *     compare_data.c    what a comparison knows
+ *     heard.c           does the replica get on with what it waits for?
+ *     differs.c         what is known to differ
+ *     modes.c           what readers there may not be able to read
+ *     unread.c          what a replica's own scan could not read
  *     undone.c          what was undone after the primary lost something
  *     heartbeat.c       pings: what is fresh, how far the link has come
+ *     brake.c           what may be deleted on a replica, and what is held
+ *   delivery/           from a place in the log to an acknowledgement
+ *     reading.c         which keys are to be read, and when again
+ *     stream.c          large values in pieces
+ *     sender.c          flights: window, order, acknowledgement
+ *     unborn.c          what may be a temporary, and no key
+ *     moved_out.c       what may be gone, or covered
+ *     frames.c          what is sent
+ *     stream_read.c     what a stream's reads told
+ *     answers.c         what a read told
+ *   compare/            a comparison, from its begin to its end
+ *     compare_feed.c    from names to repairs, at the replica's pace
+ *     compare_walk.c    from name hashes to names, for all who wait for it
+ *     compare_end.c     how it ends
+ *     silent.c          ... with a replica that answers pings and nothing else
+ *     compare_names.c   the names of what differs
+ *     compare_diff.c    which name hashes differ
+ *     compare_run.c     jobs and steps
+ *   facade/             primary.h
  *     session.c         one connection: hello, frames in and out
  *     primary_status.c  what status shows
- *     primary.c         the facade: hints, actions, barriers, time
- *   delivery/
- *     changelog.c       the log of changes, and each replica's place in it
- *     stalled.c           what a key that does not get on does not hold up
- *     flights.c         changes under way, as lists
- *     reading.c           which keys are to be read, and when again
- *     stream.c          large values in pieces; stream_read.c: their answers
- *     sender.c          from a place in the log to an acknowledgement
- *     frames.c          ... and what is sent
- *     unborn.c          what may be a temporary, and no key
- *     moved_out.c         what may be gone, or covered
- *     answers.c         what a read told
- *     refused.c         what the replica answers no to
- *     stuck.c           why a change does not come to its replica
- *   compare/
- *     compare_data.c         what a comparison knows
- *     heard.c           does the replica get on with what it waits for?
- *     compare_feed.c  from names to repairs, at the replica's pace
- *     compare_walk.c  from name hashes to names, for all who wait for it
- *     compare_end.c   how it ends
- *     silent.c          ... with a replica that answers pings and nothing else
- *     compare_names.c the names of what differs
- *     compare_diff.c  which name hashes differ
- *     compare_run.c       jobs and steps
- *     differs.c         what is known to differ
- *     uncompared.c      what could not be compared
- *     unread.c          what a replica's own scan could not read
- *
- * No two call each other, even by way of others.  Lowest first: actions, due,
- * changelog, gate, pace, refused, stalled, flights, reading, uncompared,
- * compare, heard, differs, undone, stuck, heartbeat, stream, sender, unborn,
- * moved_out, brake, frames, stream_read, answers, compare_feed, _walk, _end,
- * silent, _names, _diff, compare_run, session, primary_status, primary.
+ *     primary.c         hints, actions, barriers, time
  */
 #pragma once
 
 #include "store/base/buf.h"
 #include "sync/primary/actions.h"
 #include "sync/primary/brake.h"
-#include "sync/primary/compare/compare_data.h"
-#include "sync/primary/compare/differs.h"
-#include "sync/primary/compare/heard.h"
-#include "sync/primary/compare/modes.h"
-#include "sync/primary/compare/unread.h"
-#include "sync/primary/delivery/changelog.h"
-#include "sync/primary/delivery/flights.h"
-#include "sync/primary/delivery/frames.h"
-#include "sync/primary/delivery/reading.h"
-#include "sync/primary/delivery/refused.h"
-#include "sync/primary/delivery/stuck.h"
+#include "sync/primary/compare_data.h"
+#include "sync/primary/differs.h"
 #include "sync/primary/due.h"
-#include "sync/primary/gate.h"
+#include "sync/primary/flights.h"
+#include "sync/primary/heard.h"
 #include "sync/primary/heartbeat.h"
-#include "sync/primary/pace.h"
+#include "sync/primary/log/changelog.h"
+#include "sync/primary/log/gate.h"
+#include "sync/primary/log/pace.h"
+#include "sync/primary/modes.h"
 #include "sync/primary/primary.h"
+#include "sync/primary/refused.h"
 #include "sync/primary/session.h"
+#include "sync/primary/stuck.h"
 #include "sync/primary/undone.h"
+#include "sync/primary/unread.h"
 
 enum {
     READS_MAX = 128, /* reads under way at once */
@@ -114,62 +113,7 @@ struct flight {
 struct repl;
 struct primary;
 struct stream;
-
-/* False: no memory; a comparison is due. */
-bool sender_hint(struct primary *p, struct record *rec, uint64_t mask,
-                 enum hint why);
-/* ... for everybody who is to hear of it. */
-bool sender_hint_all(struct primary *p, struct record *rec, enum hint why);
-/* Events were lost: what is being read now, waits to be sent or is on its way
- * may be outdated, and its event missing.  It is read and sent once more: the
- * index must not hold it after the scan that follows, and a comparison sees
- * what a replica has, not what it is about to get. */
-void sender_invalidate(struct primary *p);
-/* The replica lost its places in the log: what is under way there may be
- * outdated by a change that it will not be told of, and arrive after a
- * comparison has looked.  It is read and sent once more. */
-void sender_resend(struct primary *p, struct repl *r);
-/* Take places from the log into flights as far as the window allows. */
-void sender_advance(struct primary *p, struct repl *r);
-void sender_advance_all(struct primary *p);
-/* 1 = acknowledged, 0 = no such flight was sent. */
-int sender_acked(struct primary *p, struct repl *r, uint64_t seq);
-int sender_refused(struct primary *p, struct repl *r,
-                   const struct wire_nak *nak);
-/* The flight's stream was aborted: it is not sent again before the replica has
- * answered a ping, and what it says of the aborted attempt is ignored. */
-void sender_abort_ping(struct primary *p, struct repl *r, struct flight *f);
-void sender_ponged(struct primary *p, struct repl *r, uint64_t ping);
-int sender_blocked(struct primary *p, struct repl *r,
-                   const struct wire_blocked *m);
-/* The link went: what was sent must be sent again, in the same places. */
-void sender_rewind(struct primary *p, struct repl *r);
-/* The session is live: what waits from before goes first. */
-void sender_resume(struct primary *p, struct repl *r);
-/* Forget all flights of the replica. */
-void sender_drop(struct primary *p, struct repl *r);
-int64_t sender_tick(struct primary *p);
-/* The flight is over (acknowledged, or not needed): unlink and free it, and
- * let a held one of the same key go on. */
-void flight_end(struct primary *p, struct flight *f);
-/* What was just sent does not account for `missed`: the replica gets a flight
- * of its own for that, in the place where that hint came. */
-void sender_follow(struct primary *p, struct repl *r, struct record *rec,
-                   struct missed missed, const struct flight *but);
-/* The index has what its flight was for; what is newer than that (!fresh) gets
- * a flight of its own.  So a key that changes all the time does not hold the
- * index' watermark. */
-void sender_known(struct primary *p, struct flight *f, bool fresh,
-                  struct missed missed);
-/* Content arrived: all flights that waited for it go on. */
-void sender_place(struct primary *p, struct record *rec);
-/* The index has read a large value, or cannot (NULL): those that waited for its
- * digest go on. */
-void sender_answer_ask(struct primary *p, struct record *rec,
-                       const struct stream *read, const struct read_answer *l);
-
-/* End what waits for the record's content; it may be gone afterwards. */
-void sender_end_waiting(struct primary *p, struct record *rec);
+struct unborn;
 
 /* --- keys that do not get on for long (stalled.c) -------------------------- */
 
@@ -192,42 +136,6 @@ void stalled_end(struct repl *r, struct flight *f);
 /* The replica's repairs end without those up to `barrier` that are stalled. */
 void stalled_pass(struct repl *r, uint64_t barrier);
 
-/* --- new files that may be temporaries (unborn.c) ------------------------ */
-
-struct unborn;
-
-/* Asked before the hint is counted: has the key's file been made before our
- * eyes, and nothing happened to it since that an event tells of? */
-bool unborn_is_made(const struct primary *p, const struct record *rec,
-                    enum hint why);
-/* Everybody was told of the key. */
-void unborn_forget(struct primary *p, struct digest name);
-/* A look was answered.  True: that is all there is to do.  The file is unborn,
- * and what waited for it has ended (the record may be gone); or it was until
- * now, and everybody is to hear of it. */
-bool unborn_read(struct primary *p, struct record *rec,
-                 const struct read_answer *l);
-/* A barrier comes: see that those before it have still committed nothing. */
-void unborn_ask(struct primary *p);
-/* Events were lost. */
-void unborn_invalidate(struct primary *p);
-/* Look at those again that it is time for; returns when the next one is. */
-int64_t unborn_tick(struct primary *p);
-void unborn_free(struct primary *p);
-
-/* --- names that went (moved_out.c) ----------------------------------------- */
-
-/* It was moved away, not removed. */
-void moved_out_note(struct record *rec, int64_t now_ms);
-/* A look found nothing.  True: that may change yet; look again later. */
-bool moved_out_is_unproven(struct primary *p, struct record *rec);
-/* A look found something that is no key in a key's place: no removal (the
- * record may be gone afterwards). */
-void moved_out_covered(struct primary *p, struct record *rec);
-/* A look failed (the same). */
-void leaving_unread(struct primary *p, struct record *rec,
-                    const struct read_answer *l);
-
 /* --- streams (stream.c) -------------------------------------------------- */
 
 enum stream_state { STREAM_NONE, STREAM_OPENING, STREAM_OPEN, STREAM_READING };
@@ -244,22 +152,6 @@ struct stream {
     uint64_t zeros;     /* sent since the last ping */
     uint64_t waits_for; /* the answer to this ping; 0: for none */
 };
-/* The replica whose stream has this id, or NULL. */
-struct repl *stream_find(struct primary *p, uint64_t id);
-/* The stream is over; an answer still due will find no stream of its id. */
-struct flight *stream_stop(struct primary *p, struct repl *r);
-/* Ask for the next piece. */
-void stream_read_on(struct primary *p, struct repl *r);
-/* Put the names into an ACT_STREAM_OPEN that is about to be handed out; false
- * when its stream is over already. */
-bool stream_names(struct primary *p, struct action *a);
-void stream_start(struct primary *p, struct repl *r);
-void stream_drop(struct primary *p, struct repl *r);
-/* Ping `id` was answered. */
-void stream_ponged(struct primary *p, struct repl *r, uint64_t id);
-/* More pieces are wanted (the output has room). */
-void stream_more(struct primary *p, struct repl *r);
-
 /* --- comparisons (compare_run.c, compare_walk.c) ------------------------- */
 
 struct diff {
@@ -361,52 +253,6 @@ struct compare {
     size_t names_count, names_cap;
 };
 
-void compare_connected(struct primary *p, struct repl *r);
-void compare_disconnected(struct primary *p, struct repl *r,
-                          const struct err *err);
-/* Start what may start, go on with what waits for a barrier. */
-void compare_step(struct primary *p, struct repl *r);
-void compare_free_jobs(struct primary *p, struct repl *r);
-void compare_no_memory(struct primary *p, struct compare *c);
-/* Begin with the tree's top (compare_diff.c); list the buckets that are still
- * to be looked at; name what differs (compare_names.c); find the primary's
- * names; ask for the next chunk of the replica's; wait for the
- * acknowledgements; the end. */
-void compare_narrow(struct primary *p, struct compare *c);
-void compare_list(struct primary *p, struct compare *c);
-void compare_name_diffs(struct primary *p, struct compare *c);
-void compare_walk(struct primary *p, struct compare *c);
-void compare_ask_names(struct primary *p, struct compare *c);
-/* All names that were found are in the log: wait for the acknowledgements, or
- * fail as the walk did. */
-void compare_fed(struct primary *p, struct compare *c);
-void compare_drain(struct primary *p, struct compare *c);
-void compare_finish(struct primary *p, struct compare *c);
-void compare_fail(struct primary *p, struct compare *c, const struct err *err);
-int compare_nodes(struct primary *p, struct repl *r,
-                  const struct wire_nodes *m);
-int compare_listing(struct primary *p, struct repl *r, struct wire_items *m,
-                    struct err *err);
-int compare_names(struct primary *p, struct repl *r, struct wire_items *m,
-                  struct err *err);
-int compare_scanned(struct primary *p, struct repl *r,
-                    const struct wire_scan_done *m);
-void compare_unread(const struct primary *p, struct repl *r,
-                    const struct wire_unread *m);
-
-/* --- names on their way into the log (compare_feed.c) ------------------ */
-
-/* So many repairs of this replica may go into the log now, so that a change
- * made meanwhile does not wait behind them for long. */
-size_t feed_room(const struct primary *p, const struct repl *r);
-/* One went into it. */
-void feed_fed(const struct primary *p, struct repl *r);
-/* A name for the comparison: into the log, or to those that wait for room. */
-void feed_name(struct primary *p, struct compare *c, bool is_table,
-               struct bytes table, struct bytes key);
-/* As many as there is room for; true when none waits. */
-bool feed_step(struct primary *p, struct compare *c);
-
 /* The walk under way: one for all comparisons that wait for names.  The filter
  * is frozen while it runs, because another thread reads it. */
 struct walk_filter {
@@ -431,19 +277,6 @@ struct walk {
                            they have not makes up for it, eight to one */
     int64_t free_ms;    /* ... and is not yet counted */
 };
-/* Begin a walk, or count who keeps whom waiting; returns when it wants to be
- * called again. */
-int64_t walk_step(struct primary *p);
-/* The walk is over: what it has shown of names that are gone is told to the
- * index, and `tell` of each comparison that waited, and whether all of its
- * names were told. */
-void walk_finish(struct primary *p, uint64_t id, bool complete,
-                 const struct err *err,
-                 void (*tell)(struct primary *p, struct compare *c, bool all,
-                              const struct err *err));
-void walk_unsubscribe(struct primary *p, int replica);
-void walk_free(struct primary *p);
-
 /* --- replicas and sessions (session.c) ----------------------------------- */
 
 /* Names on their way into the log (compare_feed.c). */
@@ -511,11 +344,6 @@ static inline bool session_has_room(const struct repl *r)
 {
     return pace_room(&r->pace, session_at(r)) > 0;
 }
-int64_t session_tick(struct primary *p, struct repl *r);
-/* Ask the shell to give the link up. */
-void session_close(struct primary *p, struct repl *r, const struct err *err,
-                   bool permanent);
-
 /* --- the core ------------------------------------------------------------ */
 
 /* A drain: all changes made before wall_ns have sequences up to tail. */

@@ -8,9 +8,9 @@
  * the value later anyway.  What was read, or is being read, does not account
  * for the hint: that *news* gets a sequence of its own.
  *
- * mirrors: sync/primary/delivery/changelog.h changelog_add changelog_take changelog_forget
- * mirrors: sync/primary/delivery/changelog.h missed tail_seq
- * mirrors: sync/primary/primary.c shorten_log
+ * mirrors: sync/primary/log/changelog.h changelog_add changelog_take changelog_forget
+ * mirrors: sync/primary/log/changelog.h missed tail_seq
+ * mirrors: sync/primary/facade/primary.c shorten_log
  * mirrors: sync/primary/delivery/sender.c audience */
 
 byte tail_seq;

@@ -14,7 +14,7 @@
  * Two steps of a read are told apart: the value is read (by the pool), and the
  * core hears of it.  What lies between them is what makes it hard.
  *
- * mirrors: sync/primary/delivery/flights.h FLIGHT_WAIT FLIGHT_READY FLIGHT_SENT FLIGHT_BEHIND
+ * mirrors: sync/primary/flights.h FLIGHT_WAIT FLIGHT_READY FLIGHT_SENT FLIGHT_BEHIND
  * mirrors: sync/primary/delivery/sender.c take_off sender_acked sender_refused
  * mirrors: sync/primary/delivery/sender.c sender_rewind sender_resume sender_follow sender_known
  * mirrors: sync/primary/delivery/sender.c sender_invalidate sender_resend sender_advance flight_end

@@ -8,17 +8,17 @@
  * the link; a receiver whose link was cut may still take some of what was on
  * its way.  One PING is under way at a time.
  *
- * mirrors: sync/primary/session.c on_hello_ok on_ready on_ack on_nak on_pong
- * mirrors: sync/primary/session.c primary_link_up primary_link_down compare_roots
+ * mirrors: sync/primary/facade/session.c on_hello_ok on_ready on_ack on_nak on_pong
+ * mirrors: sync/primary/facade/session.c primary_link_up primary_link_down compare_roots
  * mirrors: sync/primary/heartbeat.c heartbeat_ping fresh_mark
- * mirrors: sync/primary/session.c MISMATCHES_PROVE
- * mirrors: sync/primary/primary.c primary_passed primary_index_ready
- * mirrors: sync/primary/primary.c primary_index_stale primary_compare_soon
+ * mirrors: sync/primary/facade/session.c MISMATCHES_PROVE
+ * mirrors: sync/primary/facade/primary.c primary_passed primary_index_ready
+ * mirrors: sync/primary/facade/primary.c primary_index_stale primary_compare_soon
  * mirrors: sync/primary/primary_impl.h live_tail forgotten
  * mirrors: sync/primary/session.h digests_known
  * mirrors: sync/primary/due.h soon lag_unknown generation
  * mirrors: sync/primary/heartbeat.h ping_tail ping_generation mismatches
- * mirrors: sync/primary/delivery/flights.h passed */
+ * mirrors: sync/primary/flights.h passed */
 
 /* Frames.  SET and DELETE are one kind, told apart by the state. */
 mtype = { SET, PING, LIST, ACK, NAK, PONG, READY, LISTING };

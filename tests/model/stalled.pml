@@ -9,10 +9,10 @@
  * those flights that it ends without are *passed*: while there is one nothing
  * is claimed for the replica.
  *
- * mirrors: sync/primary/delivery/stalled.c stalled_note stalled_pass
- * mirrors: sync/primary/delivery/flights.c flight_reached flight_due_before flight_watermark flight_quiet
+ * mirrors: sync/primary/stalled.c stalled_note stalled_pass
+ * mirrors: sync/primary/flights.c flight_reached flight_due_before flight_watermark flight_quiet
  * mirrors: sync/primary/compare/compare_run.c adopt_stalled
- * mirrors: sync/primary/delivery/stalled.c stalled_clear stalled_end is_held_up */
+ * mirrors: sync/primary/stalled.c stalled_clear stalled_end is_held_up */
 
 /* Everything up to w is acknowledged but what is stalled. */
 #define NONE_BUT(seq, is_aside, w) ((seq) == 0 || (seq) > (w) || (is_aside))

@@ -12,7 +12,7 @@
  * named so: acked_was, truth (only looks, scans and walks may read it), mark.
  *
  * mirrors: agent/watch/watch.h watch_drain
- * mirrors: sync/primary/primary.c primary_drained
+ * mirrors: sync/primary/facade/primary.c primary_drained
  * mirrors: sync/index/index.h index_put index_remove */
 
 #define KEYS 2

@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/compare/compare.h"
 
 enum {
     GOT_MAX = 1 << 18,     /* entries of one LIST answer */

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "store/base/backoff.h"
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/compare/compare.h"
 
 enum {
     AGAIN_FIRST_MS = 1000,

@@ -13,7 +13,7 @@
  * eighth of its own bound, however much the others have.  What finds no room is
  * counted and left for another comparison, as are differences beyond
  * config.diffs_max. */
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/compare/compare.h"
 
 enum {
     SHARES = 8,      /* bounds of one comparison that all may have together */

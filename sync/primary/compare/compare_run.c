@@ -31,7 +31,7 @@
 #include <string.h>
 
 #include "store/base/quote.h"
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/compare/compare.h"
 
 enum {
     SOON_MS = 10000, /* wait no longer for a quiet moment */

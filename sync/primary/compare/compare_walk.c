@@ -24,7 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/compare/compare.h"
 
 enum {
     GATHER_MS = 1000, /* wait so long for others that are about to need one */

@@ -4,11 +4,11 @@
  * nothing else; see heard.h.  One of our own begins anew after a pause, and the
  * reason is shown until one has ended well.
  */
-#include "sync/primary/compare/heard.h"
+#include "sync/primary/heard.h"
 
 #include <inttypes.h>
 
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/compare/compare.h"
 
 enum { SILENT_MS = 60 * 1000 };
 

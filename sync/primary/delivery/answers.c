@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "store/base/clock.h"
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/delivery/delivery.h"
 
 enum {
     NO_MEMORY_MS = 1000, /* then it is read again */

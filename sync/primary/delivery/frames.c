@@ -4,7 +4,7 @@
  */
 #include "sync/primary/delivery/frames.h"
 
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/delivery/delivery.h"
 
 enum {
     REREADS_MAX = 3,

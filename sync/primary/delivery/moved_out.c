@@ -16,7 +16,7 @@
  * stays on the replicas as it was.  Where nobody ever had a key or a table of
  * that name nobody lacks anything, as what is there is no mount; but a
  * comparison that found one on a replica gets the same answer, not a delete. */
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/delivery/delivery.h"
 
 #include <errno.h>
 

@@ -9,7 +9,7 @@
 
 #include "store/base/backoff.h"
 #include "sync/errors/state.h"
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/delivery/delivery.h"
 
 enum {
     BUSY_FIRST_MS = 2,

@@ -27,7 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/delivery/delivery.h"
 
 enum {
     PIGGYBACK_MAX_MS = 1000,    /* then the index streams by itself */

@@ -16,7 +16,7 @@
  * the replica refuses it -> the same, with back-off. The index streams, too, to
  * learn the digest, when no replica does, or when the value may be one that the
  * replicas have. */
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/delivery/delivery.h"
 
 enum {
     PIECE_BYTES = 128 * 1024,

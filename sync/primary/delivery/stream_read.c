@@ -6,7 +6,7 @@
 #include <assert.h>
 
 #include "store/base/backoff.h"
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/delivery/delivery.h"
 
 enum {
     REST_MIN_MS = 50,

@@ -28,7 +28,7 @@
 
 #include "store/base/backoff.h"
 #include "store/layout/startemp.h"
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/delivery/delivery.h"
 
 enum {
     UNBORN_MAX = 1024,

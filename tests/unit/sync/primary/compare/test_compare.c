@@ -3,6 +3,7 @@
  * The primary's core and its comparisons: what a replica is owed, what is not
  * claimed until then, and what a verification finds.
  */
+#include "sync/primary/compare/compare.h"
 #include "tests/support/plain_key.h"
 #include "tests/support/primary_fixture.h"
 

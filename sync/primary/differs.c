@@ -2,7 +2,7 @@
  *
  * differs: see differs.h.
  */
-#include "sync/primary/compare/differs.h"
+#include "sync/primary/differs.h"
 
 #include <inttypes.h>
 #include <stdio.h>

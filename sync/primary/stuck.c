@@ -2,7 +2,7 @@
  *
  * stuck: see stuck.h.
  */
-#include "sync/primary/delivery/stuck.h"
+#include "sync/primary/stuck.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  *
  * refused: see refused.h.
  */
-#include "sync/primary/delivery/refused.h"
+#include "sync/primary/refused.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * gate: see gate.h. */
-#include "sync/primary/gate.h"
+#include "sync/primary/log/gate.h"
 
 uint64_t gate_open(struct gates *g, uint64_t tail)
 {

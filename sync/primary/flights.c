@@ -2,7 +2,7 @@
  *
  * flights: see flights.h.
  */
-#include "sync/primary/delivery/flights.h"
+#include "sync/primary/flights.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
  *
  * compare: see compare_data.h.
  */
-#include "sync/primary/compare/compare_data.h"
+#include "sync/primary/compare_data.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "store/base/rand.h"
-#include "sync/primary/delivery/changelog.h"
+#include "sync/primary/log/changelog.h"
 
 static struct record *record_of(struct changelog *log, const char *key)
 {

@@ -11,7 +11,7 @@
  * At the smallest window the queue is no longer ours: the answer to a probe
  * that was sent with no more than that under way is what the way takes, also
  * when it used to be shorter. */
-#include "sync/primary/pace.h"
+#include "sync/primary/log/pace.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
  *
  * modes: see modes.h.
  */
-#include "sync/primary/compare/modes.h"
+#include "sync/primary/modes.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "sync/primary/pace.h"
+#include "sync/primary/log/pace.h"
 
 enum { MOST = 8 << 20, AHEAD = 8192, FRAME = 1000, ANSWERS = 64 };
 

@@ -2,7 +2,7 @@
  *
  * heard: see heard.h.
  */
-#include "sync/primary/compare/heard.h"
+#include "sync/primary/heard.h"
 
 #include "sync/primary/primary_impl.h"
 

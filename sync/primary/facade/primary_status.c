@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/facade/facade.h"
 
 enum { BLOCKED_SHOWN_AFTER_MS = 1000 };
 

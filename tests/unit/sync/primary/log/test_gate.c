@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "sync/primary/gate.h"
+#include "sync/primary/log/gate.h"
 
 static bool is_passed(void *arg, uint64_t to)
 {

@@ -43,9 +43,3 @@ void heard_give_back(struct primary *p, struct repl *r,
  * scans of comparisons that were given up before it: at one too many of these
  * it ends the session. */
 bool heard_may_scan(const struct repl *r);
-
-/* --- silent.c ------------------------------------------------------------ */
-
-/* Give up operators' comparisons with a replica that has been silent for too
- * long; returns when to look again. */
-int64_t silent_tick(struct primary *p, struct repl *r);

@@ -7,7 +7,7 @@
  *   - no node before cursor[r] has bit r;
  *   - a node's mask is never 0;
  *   - sequences grow along the list. */
-#include "sync/primary/delivery/changelog.h"
+#include "sync/primary/log/changelog.h"
 
 #include <assert.h>
 #include <stdlib.h>

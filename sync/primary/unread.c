@@ -2,7 +2,7 @@
  *
  * unread: see unread.h.
  */
-#include "sync/primary/compare/unread.h"
+#include "sync/primary/unread.h"
 
 #include <inttypes.h>
 #include <string.h>

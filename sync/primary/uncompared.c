@@ -3,7 +3,7 @@
  * uncompared: see uncompared.h.  Found by going through what is under way, so
  * it costs nothing until somebody asks.
  */
-#include "sync/primary/compare/uncompared.h"
+#include "sync/primary/uncompared.h"
 
 #include <stdlib.h>
 #include <string.h>

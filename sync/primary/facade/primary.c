@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/facade/facade.h"
 
 enum {
     MARK_EVERY_MS = 20,

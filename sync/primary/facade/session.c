@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sync/primary/primary_impl.h"
+#include "sync/primary/facade/facade.h"
 
 enum {
     OUT_AHEAD = 48 * 1024, /* frames made ahead of one fill */
@@ -32,8 +32,9 @@ enum {
 
 /* --- up and down --------------------------------------------------------- */
 
-void session_close(struct primary *p, struct repl *r, const struct err *err,
-                   bool permanent)
+/* Ask the shell to give the link up. */
+static void close_link(struct primary *p, struct repl *r, const struct err *err,
+                       bool permanent)
 {
     struct action a = {.type = ACT_LINK_CLOSE,
                        .replica = r->id,
@@ -164,7 +165,7 @@ static int on_hello_ok(struct primary *p, struct repl *r, struct bytes body,
                        ok.proto, WIRE_PROTO_MIN, WIRE_PROTO_MAX);
     }
     if (meet(p, r, ok.dirid, err) < 0) {
-        session_close(p, r, err, true);
+        close_link(p, r, err, true);
         return 0;
     }
     r->session.features = ok.features & WIRE_FEATURES_ALL;
@@ -350,7 +351,7 @@ static int on_error(struct primary *p, struct repl *r, struct bytes body,
                   (const char *)m.text.p);
     theirs.id = m.id;
     dirid_explain(&r->dirid, r->name, &theirs);
-    session_close(p, r, &theirs, dr_is_permanent(m.id));
+    close_link(p, r, &theirs, dr_is_permanent(m.id));
     return 0;
 }
 
@@ -483,7 +484,7 @@ static int on_bye(struct primary *p, struct repl *r)
 
     (void)err_set(&bye, ERR_CLOSED, 0, "the receiver ended the session");
     bye.id = DR_LINK_LOST;
-    session_close(p, r, &bye, false);
+    close_link(p, r, &bye, false);
     return 0;
 }
 
@@ -573,7 +574,7 @@ void primary_input(struct primary *p, int replica, const void *data, size_t n,
         if (err.id == 0) {
             err.id = r->session.in.greeted ? DR_PROTOCOL : DR_NOISE;
         }
-        session_close(p, r, &err, err.id == DR_NOISE);
+        close_link(p, r, &err, err.id == DR_NOISE);
         return;
     }
     stream_more(p, r);
@@ -611,7 +612,7 @@ size_t primary_fill(struct primary *p, int replica, uint8_t *out, size_t room,
     if (r->session.out.bad) {
         struct err err;
         (void)err_set(&err, ERR_NOMEM, 0, "out of memory for output");
-        session_close(p, r, &err, false);
+        close_link(p, r, &err, false);
         return 0;
     }
     size_t n = r->session.out.len - r->session.out_at;
@@ -658,7 +659,7 @@ int64_t session_tick(struct primary *p, struct repl *r)
                       "no word from the receiver for %" PRId64 " s",
                       (silent_ms / 1000));
         err.id = DR_LINK_LOST;
-        session_close(p, r, &err, false);
+        close_link(p, r, &err, false);
         return INT64_MAX;
     }
     if (r->session.state != SESSION_LIVE) {
