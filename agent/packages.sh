@@ -8,7 +8,9 @@
 #   sh agent/packages.sh test      ... and to run every test
 #   sh agent/packages.sh ci        the same as test
 #   sh agent/packages.sh bench     ... to build, and the peers to measure against
-#   sh agent/packages.sh list [build|demo|test|bench]   only print the names
+#   sh agent/packages.sh list [build|deb|demo|test|bench]   only print the names
+#   sh agent/packages.sh deb [DIR] build the Debian packages and put them into DIR
+#                                  (build/packages); prints their paths
 #   sh agent/packages.sh sshd DIR  fetch OpenSSH's server and unpack it below DIR
 #                                  (not installed: nothing is started); prints
 #                                  the path of the program
@@ -19,9 +21,10 @@ set -eu
 BUILD="gcc cmake make pkg-config libc6-dev libuv1-dev libssh2-1-dev libssl-dev
        libsodium-dev libcmocka-dev libxxhash-dev uthash-dev libinih-dev libjansson-dev
        libsystemd-dev"
+DEB="dpkg-dev gzip"
 DEMO="openssh-client"
 TEST="clang clang-format-14 libclang-rt-14-dev clang-tidy-14 cppcheck gcovr valgrind strace
-      mandoc systemd shellcheck python3 spin xfsprogs e2fsprogs"
+      lintian mmdebstrap mandoc systemd shellcheck python3 spin xfsprogs e2fsprogs"
 BENCH="python3 rsync lsyncd inotify-tools unison syncthing"
 
 say() { printf 'packages.sh: %s\n' "$*" >&2; }
@@ -31,9 +34,10 @@ names() {
     case $1 in
     build) echo $BUILD ;;
     demo) echo $BUILD $DEMO ;;
-    test | ci) echo $BUILD $DEMO $TEST ;;
+    deb) echo $BUILD $DEB ;;
+    test | ci) echo $BUILD $DEB $DEMO $TEST ;;
     bench) echo $BUILD $DEMO $BENCH ;;
-    *) die "no such set: $1 (build, demo, test, ci, bench)" ;;
+    *) die "no such set: $1 (build, deb, demo, test, ci, bench)" ;;
     esac
 }
 
@@ -122,13 +126,33 @@ fetch_sshd() {
     echo "$sshd"
 }
 
+# Messages go to standard error, so that the last lines are the packages alone.
+make_packages() {
+    root=$(cd "$(dirname "$0")/.." && pwd)
+    to=${1:-$root/build/packages}
+    install_set deb >&2
+    mkdir -p "$to"
+    to=$(cd "$to" && pwd)
+    rm -f "$root"/build/deb/*.deb
+    {
+        cmake -S "$root" -B "$root/build/deb" -DCMAKE_INSTALL_PREFIX=/usr -DDROVER_TESTS=OFF
+        cmake --build "$root/build/deb" -j "$(nproc)"
+        cmake --build "$root/build/deb" --target package
+    } >&2
+    for deb in "$root"/build/deb/*.deb; do
+        cp "$deb" "$to"
+        echo "$to/${deb##*/}"
+    done
+}
+
 case ${1:-} in
 build | demo | test | ci | bench) install_set "$1" ;;
 missing) missing $(names "${2:-demo}") ;;
 list) names "${2:-test}" | tr ' ' '\n' ;;
 sshd) fetch_sshd "${2:-}" ;;
+deb) make_packages "${2:-}" ;;
 *)
-    sed -n '4,17s/^# \{0,1\}//p' "$0" >&2
+    sed -n '4,19s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

@@ -161,7 +161,7 @@ export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}"
 # What each suite is; those with more to it have a function below.
 suite() {
     case $1 in
-    gcc) build gcc && tests gcc build/test-gcc -LE "valgrind$SLOW" ;;
+    gcc) build gcc -DCMAKE_INSTALL_PREFIX=/usr && tests gcc build/test-gcc -LE "valgrind$SLOW" ;;
     asan)
         build asan "-DDROVER_SANITIZE=address,undefined" &&
             tests asan build/test-asan -LE 'lint|model|once'
@@ -172,7 +172,7 @@ suite() {
 }
 
 # The plain build, for the suites that use it, too.
-plain() { [ -d build/test-gcc ] || build gcc; }
+plain() { [ -d build/test-gcc ] || build gcc -DCMAKE_INSTALL_PREFIX=/usr; }
 
 suite_clang() {
     command -v clang >/dev/null || { left_out "clang: not installed"; return; }

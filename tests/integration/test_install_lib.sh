@@ -18,7 +18,7 @@ say() {
     echo "ok - $1"
 }
 
-for component in libdrover libdrover-dev drover-kv; do
+for component in libdrover0 libdrover-dev drover-kv; do
     "$cmake" --install "$build" --prefix "$prefix" --component $component >/dev/null
 done
 lib=$(dirname "$(find "$prefix" -name drover.pc)")/..
