@@ -169,7 +169,6 @@ static const struct cmdline_program PROGRAM = {
                 "  $ drover status\n"
                 "  $ drover verify --content\n",
     .more = "man drover, man drover.conf",
-    .version = "",
     .commands = COMMANDS,
     .options = OPTION_LISTS,
     .begin = check_options,

@@ -128,6 +128,12 @@ void json_bool(struct json_out *j, const char *name, bool value)
     put_text(j->buf, value ? "true" : "false");
 }
 
+void json_none(struct json_out *j, const char *name)
+{
+    begin_member(j, name);
+    put_text(j->buf, "null");
+}
+
 void json_bytes(struct json_out *j, const char *name, const void *bytes,
                 size_t len)
 {

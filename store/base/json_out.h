@@ -27,6 +27,8 @@ void json_end_array(struct json_out *j);
 void json_text(struct json_out *j, const char *name, const char *text);
 void json_uint(struct json_out *j, const char *name, uint64_t value);
 void json_int(struct json_out *j, const char *name, int64_t value);
+/* null; jansson has the other name. */
+void json_none(struct json_out *j, const char *name);
 void json_bool(struct json_out *j, const char *name, bool value);
 
 /* "NAME": the bytes, where they are UTF-8.  Where not: "NAME": the bytes with

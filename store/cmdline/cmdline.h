@@ -74,8 +74,7 @@ struct cmdline_program {
     const char *summary;
     const char *place; /* word in front of the command; NULL: none */
     const char *examples;
-    const char *more;    /* exit codes, manuals: the end of the help */
-    const char *version; /* follows the version's number */
+    const char *more; /* exit codes, manuals: the end of the help */
     const struct cmdline_command *commands; /* end with a NULL name */
     const struct cmdline_option *const
         *options; /* lists, each the same; NULL */
@@ -83,6 +82,8 @@ struct cmdline_program {
     int (*begin)(struct cmdline *line);
     /* Without a command; NULL: that is wrong usage. */
     int (*bare)(struct cmdline *line);
+    /* Prints what follows the version's number; or NULL. */
+    void (*version)(FILE *out);
     /* Calls cmdline_candidate() for what a placeholder may be; or NULL. */
     void (*names)(struct cmdline *line, const char *placeholder);
 };

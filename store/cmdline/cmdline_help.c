@@ -144,7 +144,10 @@ int cmdline_version(struct cmdline *line)
         cmdline_json_end(line, &j);
         return EXIT_GOOD;
     }
-    (void)fprintf(line->out, "%s %s%s\n", line->program->name, version_text(),
-                  line->program->version);
+    (void)fprintf(line->out, "%s %s", line->program->name, version_text());
+    if (line->program->version != NULL) {
+        line->program->version(line->out);
+    }
+    (void)fputc('\n', line->out);
     return EXIT_GOOD;
 }

@@ -259,6 +259,9 @@ static int unknown_command(struct cmdline *line, size_t at, struct err *err)
     }
     names[n] = NULL;
     const char *near = suggest_nearest(name, names);
+    if (near == NULL && two) { /* "trash DIR" */
+        near = suggest_nearest(words[0], names);
+    }
     (void)snprintf(line->hint, sizeof line->hint,
                    near != NULL ? "did you mean %s?" : "%s help",
                    near != NULL ? near : line->program->name);

@@ -162,7 +162,6 @@ static const struct cmdline_program PROGRAM = {
                 "  $ drover-kv /srv/orders each --json | jq .key\n"
                 "  $ drover-kv /srv/orders create lock \"$$\" && echo mine\n",
     .more = "man drover-kv",
-    .version = "",
     .commands = COMMANDS,
     .options = OPTION_LISTS,
     .begin = begin,

@@ -4,15 +4,13 @@
 #include "sync/options/receive_options.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <grp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/cleanup.h"
 #include "store/base/clock.h"
-#include "store/base/quote.h"
-#include "store/base/units.h"
 
 int receive_mode(const char *text, mode_t must, mode_t *out, struct err *err)
 {
@@ -78,93 +76,94 @@ int receive_policy(const char *text, bool *replace_out, struct err *err)
 
 /* --- the line ------------------------------------------------------------ */
 
-enum {
-    OPT_GROUP = 256,
-    OPT_DIR_MODE,
-    OPT_FILE_MODE,
-    OPT_LOCK_TIMEOUT,
-    OPT_ON_LOCK_TIMEOUT,
-    OPT_TRASH_KEEP,
-    OPT_TRASH_MAX,
-    OPT_NO_SANDBOX,
+#define AT(member) offsetof(struct receive_line, member)
+
+const struct cmdline_option RECEIVE_OPTIONS[] = {
+    {"group", 0, CMDLINE_TEXT, AT(group), "GROUP",
+     "group of new directories and values", false},
+    {"dir-mode", 0, CMDLINE_TEXT, AT(dir_mode), "MODE",
+     "mode of new directories (2750)", false},
+    {"file-mode", 0, CMDLINE_TEXT, AT(file_mode), "MODE",
+     "mode of values (0640)", false},
+    {"lock-timeout", 0, CMDLINE_TIME, AT(lock_timeout_ns), "TIME",
+     "how long a reader's lock is respected before the policy decides (10s)",
+     false},
+    {"on-lock-timeout", 0, CMDLINE_TEXT, AT(policy), "wait|replace",
+     "keep waiting (default), or put the value in place anyway: readers keep "
+     "the old one",
+     false},
+    {"trash-keep", 0, CMDLINE_TIME, AT(trash_keep_ns), "TIME",
+     "keep deleted values for this long (off)", false},
+    {"trash-max", 0, CMDLINE_SIZE, AT(trash_max_bytes), "SIZE",
+     "... and no more of them than this (1G)", false},
+    {"no-sandbox", 0, CMDLINE_FLAG, AT(no_sandbox), NULL,
+     "run without Landlock and seccomp", false},
+    {.name = NULL},
 };
 
-static const struct option OPTIONS[] = {
-    {"group", required_argument, NULL, OPT_GROUP},
-    {"dir-mode", required_argument, NULL, OPT_DIR_MODE},
-    {"file-mode", required_argument, NULL, OPT_FILE_MODE},
-    {"lock-timeout", required_argument, NULL, OPT_LOCK_TIMEOUT},
-    {"on-lock-timeout", required_argument, NULL, OPT_ON_LOCK_TIMEOUT},
-    {"trash-keep", required_argument, NULL, OPT_TRASH_KEEP},
-    {"trash-max", required_argument, NULL, OPT_TRASH_MAX},
-    {"no-sandbox", no_argument, NULL, OPT_NO_SANDBOX},
-    {NULL, 0, NULL, 0},
-};
-
-/* `word`: where the option stands. */
-static int set_option(struct receive_options *o, int option, const char *word,
+static int take_texts(const struct receive_line *l, struct receive_options *out,
                       struct err *err)
 {
-    int64_t ns;
-    int rc;
+    int rc = l->group != NULL ? receive_group(l->group, &out->group, err) : 0;
 
-    switch (option) {
-    case OPT_GROUP:
-        return receive_group(optarg, &o->group, err);
-    case OPT_DIR_MODE:
-        return receive_mode(optarg, 0700, &o->dir_mode, err);
-    case OPT_FILE_MODE:
-        return receive_mode(optarg, 0600, &o->file_mode, err);
-    case OPT_LOCK_TIMEOUT:
-        rc = units_parse_duration(optarg, &ns, err);
-        if (rc == 0) {
-            o->lock_timeout_ms = ns / NS_PER_MS;
-        }
-        return rc;
-    case OPT_ON_LOCK_TIMEOUT:
-        return receive_policy(optarg, &o->replace, err);
-    case OPT_TRASH_KEEP:
-        return units_parse_duration(optarg, &o->trash_keep_ns, err);
-    case OPT_TRASH_MAX:
-        return units_parse_size(optarg, &o->trash_max_bytes, err);
-    case OPT_NO_SANDBOX:
-        o->sandbox = false;
-        return 0;
-    case ':':
-        return err_set(err, ERR_INVALID, 0,
-                       "%s needs a value; see drover-replica --help",
-                       QUOTED(word, strlen(word)));
-    default:
-        return err_set(err, ERR_INVALID, 0,
-                       "receive: unknown option %s; see drover-replica --help",
-                       QUOTED(word, strlen(word)));
+    if (rc == 0 && l->dir_mode != NULL) {
+        rc = receive_mode(l->dir_mode, 0700, &out->dir_mode, err);
     }
+    if (rc == 0 && l->file_mode != NULL) {
+        rc = receive_mode(l->file_mode, 0600, &out->file_mode, err);
+    }
+    if (rc == 0 && l->policy != NULL) {
+        rc = receive_policy(l->policy, &out->replace, err);
+    }
+    return rc;
+}
+
+int receive_options_take(const struct receive_line *line,
+                         struct receive_options *out, struct err *err)
+{
+    if (line->lock_timeout_ns >= 0) {
+        out->lock_timeout_ms = line->lock_timeout_ns / NS_PER_MS;
+    }
+    if (line->trash_keep_ns >= 0) {
+        out->trash_keep_ns = line->trash_keep_ns;
+    }
+    if (line->trash_max_bytes != UINT64_MAX) {
+        out->trash_max_bytes = line->trash_max_bytes;
+    }
+    out->sandbox = out->sandbox && !line->no_sandbox;
+    out->dir = line->line.words[0];
+    return out->dir[0] == '\0' ? err_set(err, ERR_INVALID, 0,
+                                         "receive: the directory is empty text")
+                               : take_texts(line, out, err);
 }
 
 int receive_options_parse(int argc, char **argv, struct receive_options *out,
                           struct err *err)
 {
-    int option;
+    static const struct cmdline_command RECEIVE[] = {
+        CMDLINE_COMMAND("receive", "DIR", "", RECEIVE_OPTION_NAMES, "", NULL),
+        {.name = NULL},
+    };
+    static const struct cmdline_option *const LISTS[] = {RECEIVE_OPTIONS, NULL};
+    static const struct cmdline_program PROGRAM = {
+        .name = "drover-replica", .commands = RECEIVE, .options = LISTS};
+    struct receive_line line = RECEIVE_LINE_NULL;
+    CLEANUP(freep) char **words = calloc((size_t)argc + 2, sizeof *words);
 
-    opterr = 0;
-    optind = 0; /* from the beginning, whoever used it before */
-    while ((option = getopt_long(argc, argv, ":", OPTIONS, NULL)) != -1) {
-        int at = optind > 1 ? optind - 1 : 1;
-        int rc = set_option(out, option, argv[at], err);
-        if (rc != 0) {
-            return rc;
-        }
+    if (words == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "out of memory");
     }
-    if (optind != argc - 1) {
-        return err_set(
-            err, ERR_INVALID, 0,
-            "receive needs exactly one directory; see drover-replica --help");
+    memcpy(words + 1, argv, (size_t)argc * sizeof *words);
+    line.line.program = &PROGRAM;
+    int rc = cmdline_parse(&line.line, argc + 1, words, err);
+    if (rc != 0 && line.line.hint[0] != '\0') {
+        const struct err why = *err;
+        rc = err_set(err, rc, 0, "%.400s; %s", why.msg, line.line.hint);
+    } else if (rc == 0 && line.line.count == 0) { /* --help, --version */
+        rc = err_set(err, ERR_INVALID, 0, "receive needs DIR");
+    } else if (rc == 0) {
+        rc = receive_options_take(&line, out, err);
     }
-    if (argv[optind][0] == '\0') {
-        return err_set(err, ERR_INVALID, 0,
-                       "receive: the directory is empty text");
-    }
-    out->dir = argv[optind];
-
-    return 0;
+    free(line.line.all);
+    return rc;
 }

@@ -14,6 +14,27 @@
 #include <sys/types.h>
 
 #include "store/base/err.h"
+#include "store/cmdline/cmdline.h"
+
+/* What was typed; NULL or the value of RECEIVE_LINE_NULL: it was not given. */
+struct receive_line {
+    struct cmdline line; /* first */
+    const char *group, *dir_mode, *file_mode, *policy;
+    int64_t lock_timeout_ns, trash_keep_ns;
+    uint64_t trash_max_bytes;
+    bool no_sandbox;
+};
+#define RECEIVE_LINE_NULL                                                      \
+    {                                                                          \
+        .lock_timeout_ns = -1, .trash_keep_ns = -1,                            \
+        .trash_max_bytes = UINT64_MAX,                                         \
+    }
+
+/* The rows, for a program whose struct begins with a struct receive_line. */
+extern const struct cmdline_option RECEIVE_OPTIONS[];
+#define RECEIVE_OPTION_NAMES                                                   \
+    "group,dir-mode,file-mode,lock-timeout,on-lock-timeout,trash-keep,"        \
+    "trash-max,no-sandbox"
 
 struct receive_options {
     const char *dir; /* borrowed from argv */
@@ -26,7 +47,11 @@ struct receive_options {
     uint64_t trash_max_bytes;
 };
 
-/* argv[0] is "receive"; may be permuted.  What is not given stays in *out. */
+/* What is not given stays in *out. */
+int receive_options_take(const struct receive_line *line,
+                         struct receive_options *out,
+                         struct err *err) MUSTCHECK;
+/* The same for words that a configuration has: argv[0] is "receive". */
 int receive_options_parse(int argc, char **argv, struct receive_options *out,
                           struct err *err) MUSTCHECK;
 

@@ -568,5 +568,5 @@ int receive_run(const struct replica_settings *settings)
     }
     deinit(rv);
     free(rv);
-    return rc < 0 ? replica_exit_of(&err) : EXIT_GOOD;
+    return rc < 0 ? replica_exit_of(&err) : 0;
 }

@@ -48,19 +48,19 @@ void replica_hint(char *out, const struct err *err)
 
 void replica_say_error(const struct err *err)
 {
-    if (err->id != 0) {
-        replica_say("DR-%d: %s", err->id, err->msg);
-    } else {
-        replica_say("%s", err->msg);
-    }
+    char id[32] = "";
     char hint[HINT_ROOM];
-    replica_hint(hint, err);
-    if (hint[0] != '\0') {
-        replica_say("hint: %s", hint);
+
+    if (err->id != 0) {
+        (void)snprintf(id, sizeof id, "DR-%d ", err->id);
     }
+    replica_hint(hint, err);
+    dprintf(STDERR_FILENO, "drover-replica: %s%s\n%s%s%s", id, err->msg,
+            hint[0] != '\0' ? "      HINT: " : "", hint,
+            hint[0] != '\0' ? "\n" : "");
 }
 
 int replica_exit_of(const struct err *err)
 {
-    return dr_exit(err, EXIT_UNAVAILABLE);
+    return dr_exit(err, EX_UNAVAILABLE);
 }

@@ -62,18 +62,18 @@ static void watch_once(struct receive *rv, uint64_t *applied)
     pthread_mutex_unlock(&rv->mutex);
     int64_t silent_ms = now - atomic_load(&rv->input_ms);
     if (ending_ms != 0 && now - ending_ms > ENDING_MS) {
-        leave_now("the end took too long", EXIT_TEMPORARY);
+        leave_now("the end took too long", EX_TEMPFAIL);
     }
     if (!atomic_load(&rv->disk.identified)) {
         if (ending_ms == 0 && now - rv->start_ms > HELLO_MS) {
-            leave_now("no agent said hello", EXIT_PROTOCOL);
+            leave_now("no agent said hello", EX_PROTOCOL);
         }
         return;
     }
     receive_check_takeover(rv, silent_ms);
     int64_t limit = atomic_load(&rv->silence_ms);
     if (limit > 0 && silent_ms > limit + SILENCE_EXTRA_MS) {
-        leave_now("the agent is silent", EXIT_TEMPORARY);
+        leave_now("the agent is silent", EX_TEMPFAIL);
     }
     if (now - rv->applied_ms >= APPLIED_MS &&
         disk_report_applied(&rv->disk, applied, &err) == 0) {
@@ -91,7 +91,7 @@ void receive_check_takeover(struct receive *rv, int64_t silent_ms)
         session_superseded(&rv->disk.session, silent_ms, why, sizeof why);
     pthread_mutex_unlock(&rv->takeover_mutex);
     if (leave || disk_lost(&rv->disk, why, sizeof why)) {
-        leave_now(why, EXIT_TEMPORARY);
+        leave_now(why, EX_TEMPFAIL);
     }
 }
 

@@ -489,7 +489,7 @@ static void stdin_may_be_a_file_or_nothing(void **state)
 
     assert_int_equal(run_with_stdin(r, "/dev/null", said, sizeof said), 76);
     assert_non_null(strstr(said, "before an agent said hello"));
-    assert_null(strstr(said, "hint:")); /* the text says what it is for */
+    assert_null(strstr(said, "HINT:")); /* the text says what it is for */
     drive_put_hello(&d, 1, 1, 1, 1000);
     drive_set_text(&d, "t", "k", "from a file");
     wire_put_bye(&d.tx);

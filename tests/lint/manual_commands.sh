@@ -17,6 +17,7 @@ commands() {
 # documented PAGE: the same of its manual
 documented() {
     awk '/^\.Sh / { on = $2 == "COMMANDS" }
+        on && /^\.Ss / { sub(/^\.Ss /, ""); gsub(/, /, "\n"); print }
         on && /^\.It Cm [a-z]/ && $3 != "exec" {
             print $4 ~ /^[a-z]+$/ ? $3 " " $4 : $3 }' "$1" | sort -u
 }

@@ -17,6 +17,7 @@ static void json_is_valid_whatever_the_bytes(void **state)
     json_uint(&j, "n", UINT64_MAX);
     json_int(&j, "i", -5);
     json_bool(&j, "yes", true);
+    json_none(&j, "no");
     json_begin_array(&j, "list");
     json_text(&j, NULL, "x");
     json_begin_object(&j, NULL);
@@ -28,7 +29,7 @@ static void json_is_valid_whatever_the_bytes(void **state)
         (char *)b.data,
         "{\"key\":\"a\\\"\\\\\\n\\u0001\xc3\xa4\",\"bad\":\"a\xef\xbf\xbd\","
         "\"bad_b64\":\"Yf8=\",\"n\":18446744073709551615,\"i\":-5,"
-        "\"yes\":true,\"list\":[\"x\",{}]}");
+        "\"yes\":true,\"no\":null,\"list\":[\"x\",{}]}");
     buf_deinit(&b);
 }
 

@@ -91,12 +91,17 @@ static void names(struct cmdline *line, const char *placeholder)
     }
 }
 
+static void say_more(FILE *f)
+{
+    (void)fputs(" (for tests)", f);
+}
+
 static const struct cmdline_program PLAIN = {
     .name = "toy",
     .summary = "a toy",
     .examples = "  $ toy show\n",
     .more = "man toy",
-    .version = " (for tests)",
+    .version = say_more,
     .commands = COMMANDS,
     .options = LISTS,
     .names = names,
@@ -108,7 +113,6 @@ static const struct cmdline_program PLACED = {
     .place = "DIR",
     .examples = "  $ toy-kv /d show\n",
     .more = "man toy",
-    .version = "",
     .commands = COMMANDS,
     .options = LISTS,
     .names = names,
@@ -244,6 +248,9 @@ static void what_is_wrong_is_named_with_the_next_thing_to_type(void **state)
     WRONG("toy: unknown command 'trash emtpy'\n"
           "      HINT: did you mean trash empty?\n",
           "trash", "emtpy", "/d");
+    WRONG("toy: unknown command 'trash /directory'\n"
+          "      HINT: did you mean trash list?\n",
+          "trash", "/directory");
     WRONG("toy: unknown option --forse\n      HINT: did you mean --force?\n",
           "copy", "a", "--forse");
     WRONG("toy: unknown option --force\n      HINT: toy help show\n", "show",
@@ -340,6 +347,7 @@ static void the_version_is_said_in_three_ways(void **state)
         assert_int_equal(TYPE(ways[i]), EXIT_GOOD);
         assert_string_equal(out, text);
         assert_int_equal(TYPE_IN(ways[i]), EXIT_GOOD);
+        assert_int_equal(strncmp(out, "toy-kv ", 7), 0);
     }
     assert_int_equal(TYPE("-V", "--json"), EXIT_GOOD);
     assert_non_null(strstr(out, "{\"schema\":1,\"version\":\""));
