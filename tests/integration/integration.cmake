@@ -158,6 +158,12 @@ set_tests_properties(integration_evil_primary PROPERTIES TIMEOUT 600
 add_test(NAME integration_kv
   COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/test_kv.sh $<TARGET_FILE:drover-kv>)
 set_tests_properties(integration_kv PROPERTIES TIMEOUT 300)
+add_test(NAME integration_completion
+  COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/test_completion.sh
+          ${PROJECT_BINARY_DIR}/completions $<TARGET_FILE:drover>
+          $<TARGET_FILE:drover-replica> $<TARGET_FILE:drover-kv>)
+set_tests_properties(integration_completion PROPERTIES TIMEOUT 300
+                     SKIP_RETURN_CODE 77)
 # A sanitizer's run-time is not what others link, and cannot be traced.
 if(NOT DROVER_SANITIZE)
   add_test(NAME integration_kv_faults
