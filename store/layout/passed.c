@@ -20,6 +20,7 @@ static bool is_seen(const char *name, enum passed_why why)
     case PASSED_NO_KEY:
     case PASSED_NO_TABLE:
     case PASSED_SPECIAL:
+    case PASSED_DIR:
         break;
     }
     return false;
@@ -86,6 +87,7 @@ const char *passed_word(enum passed_why why)
     case PASSED_NO_TABLE:
         return "its directory is not a table (NAME.tbl)";
     case PASSED_SPECIAL:
+    case PASSED_DIR:
         return "no regular file";
     case PASSED_LINK:
         return "a symbolic link";

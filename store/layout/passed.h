@@ -20,8 +20,8 @@
 enum passed_why {
     PASSED_NO_KEY,   /* a file with another name than a key's */
     PASSED_NO_TABLE, /* one with a key's name in a directory that is no table */
-    PASSED_SPECIAL,  /* neither file, directory nor link; or a key's name, and a
-                        directory */
+    PASSED_SPECIAL,  /* neither file, directory nor link */
+    PASSED_DIR,      /* a directory in a table, with a key's name */
     PASSED_LINK,     /* a symbolic link */
     PASSED_LINK_DIR, /* ... to a directory: tables may be behind it */
     PASSED_LONG,     /* a directory deeper or longer than a table may be */

@@ -157,7 +157,7 @@ static int visit_subdir(struct walk *w, struct place *at, const char *name)
     size_t len;
 
     if (at->is_table && name_is_key(name, &len)) {
-        pass_over(w, name, PASSED_SPECIAL);
+        pass_over(w, name, PASSED_DIR);
     }
     buf_put(&at->dirs, name, strlen(name) + 1);
     return at->dirs.bad

@@ -142,9 +142,10 @@ static const struct {
      "[Service] ReadWritePaths=DIR; else is its disk mounted read-only: "
      "findmnt -T DIR"},
     {DR_REPLICA_IO, 0, "cannot be read on the replica",
-     "what is there? on HOST: ls -la DIR; findmnt -R -T DIR; a link or a mount "
-     "in a table's place, permissions that were removed? once it is fixed: "
-     "drover verify REPLICA"},
+     "what is there? on HOST: ls -la DIR; findmnt -R -T DIR; a link, a mount "
+     "or "
+     "a file that drover did not put there, permissions that were removed? "
+     "once it is put right: drover verify REPLICA"},
     {DR_DIFFERENT, 0, "comparisons that repaired",
      "which keys? drover verify REPLICA; on HOST: does another program write "
      "there (lsof +D DIR), is something mounted in it (findmnt -rno TARGET | "

@@ -278,9 +278,13 @@ static int on_plain_incomplete(void *arg, const char *path,
                                const struct err *why)
 {
     struct scan *s = arg;
+    const struct scan_name at = {.table = path, .table_len = strlen(path)};
 
     seen_dir_covered(&s->seen, index_key(s->ix), path);
     scan_keep_error(s, why);
+    if (!s->second_walk || s->out->counts.incomplete == 0) {
+        scan_report_unread(s, why, &at); /* whatever tables are below it */
+    }
     return 0;
 }
 
@@ -298,10 +302,13 @@ static bool on_expected(void *arg, const char *table, size_t len, bool is_file)
 static void on_passed(void *arg, const char *dir, const char *name,
                       enum passed_why why)
 {
-    const struct scan *s = arg;
+    struct scan *s = arg;
 
     if (s->opt->passed != NULL && !s->second_walk) {
         passed_note(s->opt->passed, dir, name, why);
+    }
+    if (s->opt->foreign_counts && !s->second_walk) {
+        scan_foreign(s, dir, name, why);
     }
 }
 

@@ -48,6 +48,10 @@ struct scan_options {
      * that it is gone.  (On a replica, where nobody but us is to put anything,
      * it is: the table is sent anew, and refused with the reason.) */
     bool files_cover;
+    /* What a reader takes for a key or a table, and is none (a link, a pipe),
+     * is told and counted as unread: on a replica nobody but us puts anything.
+     */
+    bool foreign_counts;
     bool skip_changed; /* asked also before one whose stat is another, and
                            (key NULL) before a table that it does not have */
     /* Told of each directory before it is listed, by its path below the root
@@ -88,6 +92,7 @@ struct scan_result {
     uint64_t vanished; /* entries removed: their key was not seen */
     uint64_t busy;     /* keys whose lock was held or that kept changing */
     uint64_t errors;   /* keys that could not be read */
+    uint64_t foreign;  /* links and such: foreign_counts */
     uint64_t left;     /* keys left to the caller */
     uint64_t moved;    /* tables whose directory had moved at the end of its
                           listing: what was put under their names is told by

@@ -64,5 +64,8 @@ int scan_key_update(struct scan *s, int dir_fd, const struct scan_name *at,
 /* The key is there, but cannot be read. */
 void scan_key_unreadable(struct scan *s, const struct scan_name *at,
                          struct err *why);
+/* The walk passed it over. */
+void scan_foreign(struct scan *s, const char *dir, const char *name,
+                  enum passed_why why);
 /* Look again at the keys that were busy; afterwards busy means SCAN_BUSY. */
 int scan_key_retry(struct scan *s) MUSTCHECK;

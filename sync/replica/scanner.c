@@ -191,7 +191,7 @@ static struct wire_ready result_of(const struct receive *rv, uint64_t id,
         .keys = index_count(rv->index),
         .tables = index_tables(rv->index),
         .reread = result->reread,
-        .errors = result->errors + result->counts.incomplete +
+        .errors = result->errors + result->counts.incomplete + result->foreign +
                   (id != 0 ? result->busy : 0),
         .first_error =
             bytes_of(result->first_error, strlen(result->first_error)),
@@ -254,6 +254,7 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
         .stop = &s->stop_scan,
         .keys_done = &s->keys_done,
         .unread = report_unread,
+        .foreign_counts = true,
         .dir = edits_dir,
         .dir_arg = rv->edits,
     };

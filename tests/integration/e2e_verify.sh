@@ -53,6 +53,85 @@ pending() {
     proven r1
 }
 
+# What somebody puts into a replica and a reader there would take for a key or a
+# table: it has no digest, so nothing compares it, and nobody says "equal".
+planted() { # WHAT NAME WORDS UNDO
+    say "planted: $2"
+    for question in "verify" "verify --content" "resync --dry-run" "resync"; do
+        # shellcheck disable=SC2086 # words
+        expect 1 ctl $question r1
+        out_has "not compared  $1 cannot be read on the replica: $3"
+        is "$(grep -c '^  [a-z]' "$W/out")" "$(grep -c '^  not compared' "$W/out")" "what differs, $question,"
+    done
+    expect 1 ctl status
+    out_has "DR-306 replica r1: 1 key or table cannot be read on the replica, such as: "
+    out_has "$2"
+    out_has "HINT: what is there?"
+    shift 3
+    "$@" || fail "$*"
+    expect 0 ctl verify r1
+    must_within "$WAIT" ctl status
+}
+foreign() {
+    table t.tbl
+    table a/b.tbl
+    write fill "$P/t.tbl" 0 5 40
+    write fill "$P/a/b.tbl" 0 5 40
+    begin_config
+    add_unwatched r1
+    start_agent
+    must_be r1 streaming
+    proven r1
+    R=$W/r1
+    mkdir -p "$W/out-there" "$R/plain.kv" "$R/plain"
+    echo x >"$R/plain/k.kv" # no reader looks there
+    echo x >"$R/notes.txt"
+    expect 0 ctl verify --content r1
+    echo x >"$W/out-there/k.kv"
+    ln -s "$W/out-there/k.kv" "$R/t.tbl/link.kv"
+    planted "table t key link" t.tbl/link.kv "a symbolic link is there" rm "$R/t.tbl/link.kv"
+    ln -s nowhere "$R/dangling.kv"
+    planted "table (root) key dangling" dangling.kv "a symbolic link is there" rm "$R/dangling.kv"
+    ln -s "$W/out-there" "$R/l.tbl"
+    planted "table l" l.tbl "a symbolic link is there" rm "$R/l.tbl"
+    ln -s "$W/out-there" "$R/a/way"
+    planted "table a/way" a/way "a symbolic link is there" rm "$R/a/way"
+    mkfifo "$R/t.tbl/pipe.kv"
+    planted "table t key pipe" t.tbl/pipe.kv "no regular file is there" rm "$R/t.tbl/pipe.kv"
+    echo x >"$R/file.tbl"
+    planted "table file" file.tbl "a file is there" rm "$R/file.tbl"
+    [ "$(id -u)" = 0 ] && mount --bind "$W/out-there" "$R/plain" 2>/dev/null || return 0
+    umount "$R/plain"
+    for at in t.tbl a/b.tbl a plain; do
+        mount --bind "$W/out-there" "$R/$at"
+        planted "table ${at%.tbl}" "$at" "something is mounted there" umount "$R/$at"
+    done
+}
+
+# A name is listed once: what cannot be read here is no difference.
+once() {
+    table t.tbl
+    table a/b.tbl
+    write fill "$P/t.tbl" 0 5 40
+    write fill "$P/a/b.tbl" 0 5 40
+    begin_config
+    add_replica r1
+    start_agent
+    must_be r1 streaming
+    proven r1
+    stop_agent
+    mv "$P/a" "$W/aside"
+    ln -s "$W/aside" "$P/a"
+    start_agent
+    for question in resync "resync --dry-run" verify; do
+        # shellcheck disable=SC2086 # words
+        expect 1 ctl $question r1
+        out_has "not compared  table a/b key k-00000"
+        is "$(sed -n 's,^  not compared  table a/b key \(k-[0-9]*\).*,\1,p; s,^  extra  *a/b/\(k-[0-9]*\),\1,p' "$W/out" |
+            sort | uniq -d | wc -l)" 0 "the keys that $question lists twice"
+    done
+}
+
 # What is only slow is waited for, but not for ever.
 expired() {
     table t.tbl

@@ -25,6 +25,7 @@
  * on connect), an operator's begins anew; the walk was not complete -> nothing
  * is concluded from what it did not find. */
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,6 +183,38 @@ int compare_scanned(struct primary *p, struct repl *r,
     return 0;
 }
 
+/* What the receiver's number stands for, where that says more than the system's
+ * word for it. */
+static const char *unread_word(const struct wire_unread *m)
+{
+    switch (m->sys) {
+    case ELOOP:
+        return ": a symbolic link is there";
+    case ENOTDIR:
+        return ": a file is there";
+    case ENXIO:
+        return ": no regular file is there";
+    case EXDEV:
+        return ": something is mounted there";
+    default:
+        return NULL;
+    }
+}
+
+static void say_unread(const struct wire_unread *m, struct err *why)
+{
+    const char *word = unread_word(m);
+
+    (void)err_set(why, ERR_IO, word == NULL ? m->sys : 0,
+                  "table %s%s%s %s on the replica%s",
+                  QUOTED_TABLE((const char *)m->table.p, m->table.len),
+                  m->is_table ? "" : " key ",
+                  m->is_table ? "" : QUOTED(m->key.p, m->key.len),
+                  m->busy ? "is locked, or changes while it is read,"
+                          : "cannot be read",
+                  word != NULL ? word : "");
+}
+
 void compare_unread(const struct primary *p, struct repl *r,
                     const struct wire_unread *m)
 {
@@ -200,12 +233,7 @@ void compare_unread(const struct primary *p, struct repl *r,
                                .key = m->key,
                                .sys = m->sys,
                                .id = m->busy ? DR_LOCKED_THERE : DR_REPLICA_IO};
-    (void)err_set(&why, ERR_IO, m->sys, "table %s%s%s %s on the replica",
-                  QUOTED_TABLE((const char *)m->table.p, m->table.len),
-                  m->is_table ? "" : " key ",
-                  m->is_table ? "" : QUOTED(m->key.p, m->key.len),
-                  m->busy ? "is locked, or changes while it is read,"
-                          : "cannot be read");
+    say_unread(m, &why);
     k.text = bytes_of(why.msg, strlen(why.msg));
     uncompared_add(&c->uncompared, &k);
 }

@@ -8,7 +8,9 @@
  * at the worst moment every time. */
 #include "tests/support/store_fixture.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 
 #include "store/base/buf.h"
@@ -116,7 +118,8 @@ struct world {
     struct index *ix;
     struct scan_options opt;
     struct scan_result result;
-    struct buf notes; /* "CHANGED t/key " ... */
+    struct buf unread; /* "ELOOP t/key;" ... */
+    struct buf notes;  /* "CHANGED t/key " ... */
     int rc;
 };
 
@@ -147,6 +150,7 @@ static int world_teardown(void **state)
     index_free(w->ix);
     db_close(&w->db);
     buf_deinit(&w->notes);
+    buf_deinit(&w->unread);
     fixture_end(&w->f);
     free(w);
     return 0;
@@ -169,9 +173,40 @@ static void on_note(void *arg, enum scan_note note, const char *table,
     buf_printf(&w->notes, " ");
 }
 
+static void on_unread(void *arg, bool busy, const struct err *why,
+                      const char *table, size_t table_len, const char *key,
+                      size_t key_len)
+{
+    struct world *w = arg;
+
+    assert_false(busy);
+    buf_printf(&w->unread, "%s %.*s%s%.*s;",
+               why->sys == ELOOP     ? "ELOOP"
+               : why->sys == ENXIO   ? "ENXIO"
+               : why->sys == ENOTDIR ? "ENOTDIR"
+                                     : "?",
+               (int)table_len, table, key != NULL ? "/" : "", (int)key_len,
+               key != NULL ? key : "");
+}
+
+/* Each of these was told, in whatever order. */
+static void assert_unread(struct world *w, ...)
+{
+    const char *want;
+    va_list names;
+
+    buf_u8(&w->unread, '\0');
+    va_start(names, w);
+    while ((want = va_arg(names, const char *)) != NULL) {
+        assert_non_null(strstr((const char *)w->unread.data, want));
+    }
+    va_end(names);
+}
+
 static void scan(struct world *w)
 {
     buf_clear(&w->notes);
+    buf_clear(&w->unread);
     w->opt.scan++;
     w->rc = scan_run(&w->db, w->ix, &w->opt, on_note, w, &w->result, &w->f.err);
 }
@@ -791,6 +826,42 @@ static void another_key_keeps_the_tags_true(void **state)
     index_free(to);
 }
 
+/* What a reader on a replica would open, and is neither key nor table. */
+static void what_is_foreign_is_told(void **state)
+{
+    struct world *w = *state;
+
+    begin_scanned(w);
+    make_table(w, "x.kv"); /* tables may be in it */
+    make_table(w, "plain");
+    put_text(w->f.fd, "notes.txt", "1");
+    put_text(w->f.fd, "plain/k.kv", "1");
+    w->opt.unread = on_unread;
+    scan(w);
+    assert_int_equal(w->result.foreign, 0);
+    assert_int_equal(symlinkat("nowhere", w->f.fd, "t.tbl/l.kv"), 0);
+    assert_int_equal(symlinkat("t.tbl", w->f.fd, "l.tbl"), 0);
+    assert_int_equal(symlinkat("t.tbl", w->f.fd, "other"), 0);
+    assert_int_equal(mkfifoat(w->f.fd, "t.tbl/p.kv", 0600), 0);
+    put_text(w->f.fd, "plain/f.tbl", "1");
+    assert_int_equal(symlinkat("nowhere", w->f.fd, "plain/l.kv"), 0);
+    scan(w);
+    assert_int_equal(w->result.foreign, 0); /* a primary says so otherwise */
+    w->opt.foreign_counts = true;
+    scan(w);
+    assert_int_equal(w->result.foreign, 5);
+    assert_int_equal(w->result.errors, 0);
+    assert_unread(w, "ELOOP t/l", "ENXIO t/p", "ELOOP l", "ELOOP other",
+                  "ENOTDIR plain/f", NULL);
+    assert_non_null(strstr(w->result.first_error, "is not the primary's"));
+    /* In the place of what it has: that is missing, or covered. */
+    assert_int_equal(unlinkat(w->f.fd, "t.tbl/two.kv", 0), 0);
+    assert_int_equal(symlinkat("nowhere", w->f.fd, "t.tbl/two.kv"), 0);
+    scan(w);
+    assert_int_equal(w->result.foreign, 5);
+    assert_int_equal(w->result.vanished, 1);
+}
+
 static void unreadable_key_keeps_its_entry(void **state)
 {
     struct world *w = *state;
@@ -1325,6 +1396,7 @@ int main(void)
         WORLD_TEST(what_may_lie_below_what_is_covered_stays),
         WORLD_TEST(an_index_without_tags_keeps_what_is_not_seen),
         WORLD_TEST(another_key_keeps_the_tags_true),
+        WORLD_TEST(what_is_foreign_is_told),
         WORLD_TEST(unreadable_key_keeps_its_entry),
         WORLD_TEST(table_without_search_permission_deletes_nothing),
         WORLD_TEST(lost_root_deletes_nothing),
