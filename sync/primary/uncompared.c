@@ -36,13 +36,13 @@ static bool is_same(struct bytes a, struct bytes b)
     return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
 }
 
-static bool is_listed(const struct uncompared *u,
-                      const struct uncompared_key *k)
+bool uncompared_lists(const struct uncompared *u, bool is_table,
+                      struct bytes table, struct bytes key)
 {
     for (size_t i = 0; i < u->n; i++) {
         const struct uncompared_key *o = &u->keys[i];
-        if (o->is_table == k->is_table && is_same(o->table, k->table) &&
-            is_same(o->key, k->key)) {
+        if (o->is_table == is_table && is_same(o->table, table) &&
+            (is_table || is_same(o->key, key))) {
             return true;
         }
     }
@@ -51,7 +51,7 @@ static bool is_listed(const struct uncompared *u,
 
 void uncompared_add(struct uncompared *u, const struct uncompared_key *k)
 {
-    if (is_listed(u, k)) {
+    if (uncompared_lists(u, k->is_table, k->table, k->key)) {
         return;
     }
     u->count++;

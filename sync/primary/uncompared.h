@@ -55,6 +55,9 @@ bool uncompared_has(struct primary *p, const struct repl *r, uint64_t barrier,
                     struct digest name);
 /* Add one more; names and text are copied.  It is counted whatever happens. */
 void uncompared_add(struct uncompared *u, const struct uncompared_key *k);
+/* Is it one of the names that are kept? */
+bool uncompared_lists(const struct uncompared *u, bool is_table,
+                      struct bytes table, struct bytes key);
 void uncompared_free(struct uncompared *u);
 
 /* "locked", "changing", "unreadable", "refused" or "pending". */

@@ -8,6 +8,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "store/base/backoff.h"
@@ -17,6 +18,32 @@ enum {
     AGAIN_FIRST_MS = 1000,
     AGAIN_MAX_MS = 60000,
 };
+
+static uint64_t *count_of(struct compare_result *res, enum diff_kind kind)
+{
+    return kind == DIFF_MISSING ? &res->missing
+           : kind == DIFF_EXTRA ? &res->extra
+                                : &res->different;
+}
+
+/* Nobody knows whether it differs: it is listed once. */
+static void drop_uncompared(struct compare *c)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < c->names_count; i++) {
+        const struct diff_name *n = &c->names[i];
+        uint64_t *count = count_of(&c->result, n->kind);
+        if (!uncompared_lists(&c->uncompared, n->is_table, n->table, n->key)) {
+            c->names[kept++] = *n;
+            continue;
+        }
+        free((void *)(uintptr_t)n->table.p);
+        *count -= *count > 0;
+        c->result.to_repair -= c->result.to_repair > c->result.repaired;
+    }
+    c->names_count = kept;
+}
 
 /* Over: the operator's job stays for its owner, ours is freed. */
 static void end(struct primary *p, struct compare *c)
@@ -165,6 +192,7 @@ void compare_finish(struct primary *p, struct compare *c)
         brake_applied(p, r, c);
     }
     differs_compared(p, r, c);
+    drop_uncompared(c);
     modes_list(r, c);
     end(p, c);
 }
