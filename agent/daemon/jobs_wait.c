@@ -50,6 +50,7 @@ static bool all_why(const struct job *j, const struct replica *r,
         return true;
     case REPLICA_INITIAL:
     case REPLICA_CATCHUP:
+    case REPLICA_DIFFERS: /* no state of a status */
     case REPLICA_STREAMING:
         return false;
     case REPLICA_CONNECTING:

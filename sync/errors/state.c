@@ -19,6 +19,7 @@ const char *replica_state_word(enum replica_state s)
         [REPLICA_PAUSED] = "paused",
         [REPLICA_HELD] = "held",
         [REPLICA_FAILED] = "failed",
+        [REPLICA_DIFFERS] = "differs",
     };
     size_t n = (size_t)s;
 

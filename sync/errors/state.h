@@ -18,6 +18,9 @@ enum replica_state {
     REPLICA_PAUSED = 5,     /* by the operator */
     REPLICA_HELD = 6,       /* the brake holds deletes: needs `approve` */
     REPLICA_FAILED = 7,     /* needs the operator: key, permission, identity */
+    /* Of the freshness file alone: it is known that something differs, or
+     * cannot be read there. */
+    REPLICA_DIFFERS = 8,
 };
 
 /* "streaming"...; "unknown" outside the range. */

@@ -21,13 +21,23 @@ static const struct mark *fresh_mark(const struct primary *p,
     return NULL;
 }
 
+/* Something is not there as it is here, or nobody knows whether it is. */
+static bool is_known_to_differ(const struct repl *r)
+{
+    return r->differs.count > 0 || r->unread_there.count > 0;
+}
+
 static enum replica_state word_for_freshness(const struct repl *r)
 {
+    if (is_known_to_differ(r) &&
+        (r->session.features & WIRE_FEATURE_DIFFERS) != 0) {
+        return REPLICA_DIFFERS;
+    }
     if (r->held > 0) {
         return REPLICA_HELD;
     }
-    return due_any(r) || r->differs.count > 0 ? REPLICA_CATCHUP
-                                              : REPLICA_STREAMING;
+    return due_any(r) || is_known_to_differ(r) ? REPLICA_CATCHUP
+                                               : REPLICA_STREAMING;
 }
 
 void heartbeat_ping(struct primary *p, struct repl *r)
@@ -39,7 +49,7 @@ void heartbeat_ping(struct primary *p, struct repl *r)
     /* "Fresh as of" needs a comparison since the connect: before it, the
      * watermark says nothing about what happened while we were apart.  Nor is
      * a replica fresh that is known to differ, until that is repaired. */
-    if (mark != NULL && !due_any(r) && r->differs.count == 0) {
+    if (mark != NULL && !due_any(r) && !is_known_to_differ(r)) {
         m.fresh_ns = mark->wall_ns;
         m.seq = mark->tail;
         undone_ended(p, r);

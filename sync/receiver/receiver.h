@@ -87,7 +87,8 @@ struct receiver_ops {
      * truth; 0 or ERR_NOTFOUND... */
     int (*stat)(void *ctx, struct bytes table, struct bytes key,
                 struct vstat *stat_out, struct err *err);
-    /* Touch META_DIR/freshness: mtime fresh_ns, one line of text. */
+    /* Touch META_DIR/freshness: mtime fresh_ns, one line of text.  0: only its
+     * state is another; time and sequence stay. */
     int (*freshness)(void *ctx, int64_t fresh_ns, uint64_t seq, uint8_t state,
                      struct err *err);
     /* From now on (or not any more) keep aside what changes replace or delete,

@@ -49,7 +49,7 @@ int query_ping(struct receiver *r, struct bytes body, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    if (m.fresh_ns != 0) {
+    if (m.fresh_ns != 0 || m.state == REPLICA_DIFFERS) {
         write_freshness(r, &m);
     }
     /* The two ends were compared: what comes now is new. */

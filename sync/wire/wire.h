@@ -66,9 +66,11 @@ enum {
     /* What the receiver notices of edits made on its host is told with EDITED.
      */
     WIRE_FEATURE_EDITS = 16,
+    /* A PING may say that the replica is known to differ, in its state. */
+    WIRE_FEATURE_DIFFERS = 32,
     WIRE_FEATURES_ALL = WIRE_FEATURE_KEEP | WIRE_FEATURE_VIEW |
                         WIRE_FEATURE_NEWEST | WIRE_FEATURE_MODES |
-                        WIRE_FEATURE_EDITS,
+                        WIRE_FEATURE_EDITS | WIRE_FEATURE_DIFFERS,
 };
 
 /* Every frame: its name and its number; below 32 the agent sends it, from 32 on

@@ -302,7 +302,7 @@ int wire_get_ping(struct bytes b, struct wire_ping *m, struct err *err)
     if (m->fresh_ns < 0) {
         wrong(&g, "its time lies before 1970");
     }
-    if (m->state > REPLICA_FAILED) {
+    if (m->state > REPLICA_DIFFERS) {
         wrong(&g, "an unknown replica state");
     }
     return get_end(&g);

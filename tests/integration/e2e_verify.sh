@@ -67,10 +67,17 @@ planted() { # WHAT NAME WORDS UNDO
     out_has "DR-306 replica r1: 1 key or table cannot be read on the replica, such as: "
     out_has "$2"
     out_has "HINT: what is there?"
+    must_within "$WAIT" not_fresh
     shift 3
     "$@" || fail "$*"
     expect 0 ctl verify r1
     must_within "$WAIT" ctl status
+    must_within "$WAIT" "$DROVER_REPLICA" fresh "$R" --max-age 1h
+}
+not_fresh() {
+    code=0
+    "$DROVER_REPLICA" fresh "$R" --max-age 1h >"$W/fresh" || code=$?
+    [ $code = 1 ] && grep -q ', differs from the primary' "$W/fresh"
 }
 foreign() {
     table t.tbl

@@ -113,6 +113,8 @@ is 0 "fresh" fresh --max-age 1h "$copy"
 is 0 "sequence 99" status "$copy"
 is 0 '"seq":99' status --json "$copy"
 is 0 '"fresh":true,"age_ms":' fresh --json --max-age 1h "$copy"
+word differs now
+is 1 "differs from the primary: on its host, drover status" fresh --max-age 1h "$copy"
 word live '2 hours ago'
 is 1 "stale" fresh --max-age 1h "$copy"
 is 0 "fresh" fresh --max-age 3h "$copy"

@@ -551,8 +551,8 @@ static int op_freshness(void *ctx, int64_t fresh_ns, uint64_t seq,
 
     int rc = enter(m, MEMOP_FRESHNESS, err);
     if (rc == 0) {
-        m->fresh_ns = fresh_ns;
-        m->fresh_seq = seq;
+        m->fresh_ns = fresh_ns > 0 ? fresh_ns : m->fresh_ns;
+        m->fresh_seq = fresh_ns > 0 ? seq : m->fresh_seq;
         m->fresh_state = state;
     }
     return rc;

@@ -7,11 +7,13 @@
  * itself does that.  Where this host's clock is behind, it is the time since
  * the last word. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/units.h"
 #include "store/layout/fresh_age.h"
+#include "sync/errors/state.h"
 #include "sync/replica/commands/commands.h"
 #include "sync/replica/role/role.h"
 
@@ -60,16 +62,21 @@ static int never_synced(struct cmdline *line, const struct err *err)
 static int judge_age(struct cmdline *line, const struct meta_freshness *f)
 {
     CLEANUP(buf_deinit) struct buf b = BUF_NULL;
-    bool fresh = f->age_ns <= replica_line_of(line)->max_age_ns;
+    bool differs = strcmp(f->state, replica_state_word(REPLICA_DIFFERS)) == 0;
+    bool fresh = f->age_ns <= replica_line_of(line)->max_age_ns && !differs;
     int64_t ahead_ns = f->fresh_ns - clock_real_ns();
 
-    buf_printf(&b, "%s, %s old", fresh ? "fresh" : "stale",
+    buf_printf(&b, "%s, %s old",
+               fresh     ? "fresh"
+               : differs ? "not fresh"
+                         : "stale",
                DURATION_TEXT(f->age_ns));
     if (ahead_ns > 0) {
         buf_printf(&b, " by the primary's last word, whose clock is %s ahead",
                    DURATION_TEXT(ahead_ns));
     }
-    buf_printf(&b, ", %s", f->state);
+    buf_printf(&b, ", %s%s", f->state,
+               differs ? " from the primary: on its host, drover status" : "");
     buf_u8(&b, '\0');
     return answer(line, fresh ? EXIT_GOOD : EXIT_BAD, f,
                   b.bad ? "" : (const char *)b.data);

@@ -484,7 +484,9 @@ static int op_freshness(void *ctx, int64_t fresh_ns, uint64_t seq,
     memcpy(f.db_id, d->ident.db_id, sizeof f.db_id);
     (void)snprintf(f.state, sizeof f.state, "%s",
                    replica_state_word((enum replica_state)state));
-    atomic_store(&d->watermark, seq);
+    if (fresh_ns > 0) {
+        atomic_store(&d->watermark, seq);
+    }
     return numbered(fresh_report(&d->fresh, &f, err), err);
 }
 

@@ -79,8 +79,19 @@ static int replace(struct fresh *f, const struct meta_freshness *m,
     return rc;
 }
 
-/* Unknown freshness leaves the time that is there; a file that never had one
- * gets the epoch, which means never. */
+static uint64_t seq_there(const struct fresh *f, uint64_t epoch)
+{
+    struct meta_freshness had;
+    struct err ignored;
+
+    if (f->text.epoch == epoch) {
+        return f->text.seq;
+    }
+    return meta_freshness_read(f->meta_fd, &had, &ignored) == 0 ? had.seq : 0;
+}
+
+/* Unknown freshness leaves time and sequence that are there; a file that never
+ * had a time gets the epoch, which means never. */
 static int write_it(struct fresh *f, const struct meta_freshness *m,
                     struct err *err)
 {
@@ -88,14 +99,18 @@ static int write_it(struct fresh *f, const struct meta_freshness *m,
     bool there = fstatat(f->meta_fd, META_FILE_FRESHNESS, &st,
                          AT_SYMLINK_NOFOLLOW) == 0 &&
                  S_ISREG(st.st_mode);
+    struct meta_freshness now = *m;
+    if (m->fresh_ns <= 0) {
+        now.seq = seq_there(f, m->epoch);
+    }
     int64_t had_ns = there ? clock_of_timespec(st.st_mtim) : 0;
     int64_t mtime_ns = m->fresh_ns > 0 ? m->fresh_ns : had_ns;
 
-    if (there && text_will_do(f, m) &&
+    if (there && text_will_do(f, &now) &&
         (mtime_ns == had_ns || set_time(f, mtime_ns))) {
         return 0;
     }
-    return replace(f, m, mtime_ns, !there, err);
+    return replace(f, &now, mtime_ns, !there, err);
 }
 
 /* --- relaxed ------------------------------------------------------------- */

@@ -113,9 +113,11 @@ static void test_what_differs_is_not_fresh_until_it_is_repaired(void **state)
     int64_t then_ns = r->store->fresh_ns;
     fx_beat(f, 20);
     assert_int_equal(r->store->fresh_ns, then_ns);
+    assert_int_equal(r->store->fresh_state, REPLICA_DIFFERS);
     (void)ask(f, r, COMPARE_REPAIR, true, false);
     fx_beat(f, 2);
     assert_true(r->store->fresh_ns > then_ns);
+    assert_int_equal(r->store->fresh_state, REPLICA_STREAMING);
     fx_free(f);
 }
 
