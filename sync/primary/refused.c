@@ -51,11 +51,11 @@ static struct bytes without_names(const struct record *rec, struct bytes text)
     struct err names;
 
     (void)err_set(&names, ERR_IO, 0, "table %s",
-                  QUOTED_TABLE(record_table(rec), rec->table_len));
+                  QUOTED_TABLE(record_table(rec).p, rec->table_len));
     size_t n = strlen(names.msg);
     if (!rec->is_table) {
         (void)snprintf(names.msg + n, sizeof names.msg - n, ", key %s",
-                       QUOTED(record_key(rec), rec->key_len));
+                       QUOTED(record_key(rec).p, rec->key_len));
         n = strlen(names.msg);
     }
     if (text.len > n + 2 && memcmp(text.p, names.msg, n) == 0 &&
@@ -183,8 +183,8 @@ bool primary_refused(struct primary *p, int replica, int64_t now_ms,
         .count = r->flights.refused,
         .since_ms = now_ms - f->refusal.since_ms,
         .is_table = f->rec->is_table,
-        .table = {(const uint8_t *)record_table(f->rec), f->rec->table_len},
-        .key = {(const uint8_t *)record_key(f->rec), f->rec->key_len},
+        .table = record_table(f->rec),
+        .key = record_key(f->rec),
     };
     (void)err_set(&out->err, ERR_IO, 0, "%s",
                   f->refusal.what != NULL ? f->refusal.what : "refused");

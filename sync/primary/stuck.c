@@ -95,11 +95,11 @@ static const char *name_of(char out[NAME_BYTES], const struct record *rec)
 {
     if (rec->is_table) {
         (void)snprintf(out, NAME_BYTES, "table %s",
-                       QUOTED_TABLE(record_table(rec), rec->table_len));
+                       QUOTED_TABLE(record_table(rec).p, rec->table_len));
     } else {
         (void)snprintf(out, NAME_BYTES, "table %s key %s",
-                       QUOTED_TABLE(record_table(rec), rec->table_len),
-                       QUOTED(record_key(rec), rec->key_len));
+                       QUOTED_TABLE(record_table(rec).p, rec->table_len),
+                       QUOTED(record_key(rec).p, rec->key_len));
     }
     return out;
 }

@@ -144,8 +144,8 @@ static void set_why(struct uncompared_key *k, enum stuck why)
 /* For what waits for its turn. */
 static void say(const struct record *rec, struct err *err)
 {
-    const char *table = QUOTED_TABLE(record_table(rec), rec->table_len);
-    const char *key = QUOTED(record_key(rec), rec->key_len);
+    const char *table = QUOTED_TABLE(record_table(rec).p, rec->table_len);
+    const char *key = QUOTED(record_key(rec).p, rec->key_len);
 
     (void)err_set(err, ERR_TIMEOUT, 0,
                   "table %s%s%s is on its way and not acknowledged", table,
@@ -157,9 +157,8 @@ static void add(const struct primary *p, const struct record *rec,
                 const struct flight *f, struct uncompared *out)
 {
     struct uncompared_key k = {.is_table = rec->is_table,
-                               .table =
-                                   bytes_of(record_table(rec), rec->table_len),
-                               .key = bytes_of(record_key(rec), rec->key_len)};
+                               .table = record_table(rec),
+                               .key = record_key(rec)};
     enum stuck why = f != NULL ? stuck_why(f) : STUCK_NOT;
     struct err said = {0};
 

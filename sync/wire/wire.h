@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "store/base/buf.h"
+#include "store/base/bytes.h"
 #include "store/base/err.h"
 #include "store/layout/name.h"
 #include "store/layout/value.h"
@@ -119,17 +120,6 @@ enum wire_durability {
     WIRE_DURABLE = 0, /* value, name and directory are on disk */
     WIRE_RELAXED = 1, /* installed; the kernel writes it when it likes */
 };
-
-/* A borrowed run of bytes. */
-struct bytes {
-    const uint8_t *p;
-    size_t len;
-};
-
-static inline struct bytes bytes_of(const void *p, size_t len)
-{
-    return (struct bytes){.p = (const uint8_t *)p, .len = len};
-}
 
 struct wire_hello {
     uint16_t proto_min, proto_max;

@@ -87,9 +87,9 @@ static void index_has(struct primary *p, struct record *rec,
         memset(&e.digest, 0, sizeof e.digest);
         memset(&e.stat, 0, sizeof e.stat);
         e.table =
-            index_top_of(index_key(p->ix), record_table(rec), rec->table_len);
+            index_top_of(index_key(p->ix), record_table(rec).p, rec->table_len);
     } else {
-        e.table = index_table_tag(index_key(p->ix), record_table(rec),
+        e.table = index_table_tag(index_key(p->ix), record_table(rec).p,
                                   rec->table_len);
     }
     if (index_put(p->ix, &e, &err) < 0) {
@@ -116,9 +116,8 @@ static void take_value(struct primary *p, struct record *rec,
     struct wire_change m = {0};
     struct buf body = BUF_NULL;
 
-    m.table =
-        (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
-    m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
+    m.table = record_table(rec);
+    m.key = record_key(rec);
     m.digest = l->reading.digest;
     m.value = (struct bytes){l->value, l->value_len};
     wire_set_body(&body, &m);

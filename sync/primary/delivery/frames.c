@@ -42,9 +42,8 @@ static void put_frame(struct buf *out, const struct flight *f, bool ask)
     const struct record *rec = f->rec;
     struct wire_change m = {.seq = f->seq, .digest = rec->content.digest};
 
-    m.table =
-        (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
-    m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
+    m.table = record_table(rec);
+    m.key = record_key(rec);
     if (ask) {
         wire_put_change(out, WIRE_SAME, &m);
         return;
@@ -79,9 +78,9 @@ static bool goes_with_drop(struct primary *p, const struct flight *f)
     struct record *t = NULL;
 
     if (!rec->is_table) {
-        t = changelog_find(&p->log,
-                           index_name_table(index_key(p->ix), record_table(rec),
-                                            rec->table_len));
+        t = changelog_find(&p->log, index_name_table(index_key(p->ix),
+                                                     record_table(rec).p,
+                                                     rec->table_len));
     }
     for (struct flight *d = t != NULL ? t->flights : NULL; d != NULL;
          d = d->rec_next) {

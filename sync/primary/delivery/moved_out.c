@@ -91,8 +91,8 @@ void moved_out_covered(struct primary *p, struct record *rec)
     (void)err_set(&err, ERR_NOTTABLE, 0,
                   "table %s, key %s: a link, a directory or the like is in a "
                   "key's place",
-                  QUOTED_TABLE(record_table(rec), rec->table_len),
-                  QUOTED(record_key(rec), rec->key_len));
+                  QUOTED_TABLE(record_table(rec).p, rec->table_len),
+                  QUOTED(record_key(rec).p, rec->key_len));
     err.id = DR_PASSED_OVER;
     read_failed(p, rec, &l);
 }

@@ -103,9 +103,9 @@ void read_found(struct primary *p, const struct record *key)
     struct record *t = NULL;
 
     if (p->log.tables > 0 && !key->is_table) {
-        t = changelog_find(&p->log,
-                           index_name_table(index_key(p->ix), record_table(key),
-                                            key->table_len));
+        t = changelog_find(&p->log, index_name_table(index_key(p->ix),
+                                                     record_table(key).p,
+                                                     key->table_len));
     }
     if (t != NULL && (t->read.id != 0 || t->content.kind == CONTENT_NO_TABLE)) {
         t->hints++;

@@ -112,9 +112,8 @@ bool stream_names(struct primary *p, struct action *a)
         return false;
     }
     const struct record *rec = r->stream.flight->rec;
-    a->table =
-        (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
-    a->key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
+    a->table = record_table(rec);
+    a->key = record_key(rec);
     return true;
 }
 

@@ -93,9 +93,8 @@ void primary_stream_opened(struct primary *p, uint64_t id,
     const struct record *rec = f->rec;
     if (!r->is_index) {
         struct wire_change m = {.seq = f->seq, .size = room_for(&l->reading)};
-        m.table =
-            (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
-        m.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
+        m.table = record_table(rec);
+        m.key = record_key(rec);
         wire_put_change(&r->session.out, WIRE_SET_BEGIN, &m);
     }
     r->stream.begun = true;
@@ -110,7 +109,7 @@ static void report_index(struct primary *p, const struct record *rec,
                             .digest = l->reading.digest,
                             .stat = l->reading.stat,
                             .table = index_table_tag(index_key(p->ix),
-                                                     record_table(rec),
+                                                     record_table(rec).p,
                                                      rec->table_len)};
     bool follows = false;
     struct err err;

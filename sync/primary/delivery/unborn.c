@@ -125,7 +125,7 @@ bool unborn_is_made(const struct primary *p, const struct record *rec,
 static bool is_known(struct primary *p, const struct record *rec,
                      const char *key, size_t len)
 {
-    struct digest name = index_name_key(index_key(p->ix), record_table(rec),
+    struct digest name = index_name_key(index_key(p->ix), record_table(rec).p,
                                         rec->table_len, key, len);
     struct index_entry e;
 
@@ -136,7 +136,8 @@ enum likeness { NO_TEMP, NEW_KEYS_TEMP, KNOWN_KEYS_TEMP };
 
 static enum likeness likeness_of(struct primary *p, const struct record *rec)
 {
-    struct startemp s = {.key = record_key(rec), .len = rec->key_len};
+    struct startemp s = {.key = (const char *)record_key(rec).p,
+                         .len = rec->key_len};
     enum likeness like = NO_TEMP;
     char key[KEY_MAX_BYTES];
     size_t len;

@@ -266,8 +266,8 @@ static bool next_read(struct primary *p, struct action *out)
         .type = rec->is_table ? ACT_READ_TABLE : ACT_READ,
         .id = job->id,
         .replica = -1,
-        .table = {(const uint8_t *)record_table(rec), rec->table_len},
-        .key = {(const uint8_t *)record_key(rec), rec->key_len},
+        .table = record_table(rec),
+        .key = record_key(rec),
         .bytes = WIRE_INLINE_MAX,
     };
     return true;

@@ -123,9 +123,8 @@ static struct blocked_key blocked_of(const struct record *rec, bool here,
     struct blocked_key b = {
         .on_primary = here, .pid = pid, .waited_ms = waited_ms};
 
-    b.table =
-        (struct bytes){(const uint8_t *)record_table(rec), rec->table_len};
-    b.key = (struct bytes){(const uint8_t *)record_key(rec), rec->key_len};
+    b.table = record_table(rec);
+    b.key = record_key(rec);
     memcpy(b.comm, comm, sizeof b.comm);
     return b;
 }

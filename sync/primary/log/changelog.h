@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "store/base/bytes.h"
 #include "store/base/map.h"
 #include "store/layout/value.h"
 #include "sync/index/index.h"
@@ -127,13 +128,13 @@ struct record {
     char names[]; /* table, then key; neither terminated */
 };
 
-static inline const char *record_table(const struct record *r)
+static inline struct bytes record_table(const struct record *r)
 {
-    return r->names;
+    return bytes_of(r->names, r->table_len);
 }
-static inline const char *record_key(const struct record *r)
+static inline struct bytes record_key(const struct record *r)
 {
-    return r->names + r->table_len;
+    return bytes_of(r->names + r->table_len, r->key_len);
 }
 
 struct changelog {

@@ -40,7 +40,7 @@ static const char *take(struct changelog *log, int replica, uint64_t *seq_out)
         return "-";
     }
     (void)snprintf(text, sizeof text, "%.*s", (int)t.rec->key_len,
-                   record_key(t.rec));
+                   (const char *)record_key(t.rec).p);
     if (seq_out != NULL) {
         *seq_out = t.seq;
     }
@@ -213,7 +213,7 @@ static void model_take(struct changelog *log, struct model *m, int r)
     assert_int_equal(changelog_take(log, r, &t), want >= 0);
     if (want >= 0) {
         assert_int_equal(t.seq, m->due[r][want]);
-        assert_int_equal(record_key(t.rec)[0], 'a' + want);
+        assert_int_equal(record_key(t.rec).p[0], 'a' + want);
         m->due[r][want] = 0;
         changelog_release(log, t.rec);
     }
