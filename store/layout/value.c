@@ -324,7 +324,7 @@ int large_open(int dir_fd, const void *key, size_t key_len, int64_t hold_ms,
 {
     char file[KEY_FILE_BYTES];
     CLEANUP(fd_closep) int fd = -1;
-    struct stat st;
+    struct stat st = {0};
 
     key_file(key, key_len, file);
     int rc = open_stable(dir_fd, file, &fd, &st, err);
