@@ -148,7 +148,7 @@ static void complain_unknown(struct loader *l, const char *section,
         return;
     }
     const char *near = suggest_nearest(name, names);
-    COMPLAIN(l, l->line, "unknown setting %s%s%s%s", QUOTED(name, strlen(name)),
+    COMPLAIN(l, l->line, "unknown setting %s%s%s%s", QUOTED_STR(name),
              near != NULL ? "; did you mean " : "", near != NULL ? near : "",
              near != NULL ? "?" : "");
 }
@@ -212,7 +212,7 @@ static int on_setting(void *arg, const char *section, const char *name,
     switch (l->where) {
     case IN_NOTHING:
         COMPLAIN(l, l->line, "%s appears before the first [section]",
-                 QUOTED(name, strlen(name)));
+                 QUOTED_STR(name));
         break;
     case IN_DATABASE:
         take_setting(l, "database", name, value, l->config, &l->config->where);

@@ -398,8 +398,7 @@ struct config *config_adhoc(const char *dir, const char *const *targets,
     c->replicas = calloc(n + 1, sizeof *c->replicas);
     for (size_t i = 0; c->replicas != NULL && i < n; i++) {
         if (add_target(c, targets[i], &err) < 0) {
-            config_error_add(errors, "%s: %s",
-                             QUOTED(targets[i], strlen(targets[i])), err.msg);
+            config_error_add(errors, "%s: %s", QUOTED_STR(targets[i]), err.msg);
         }
     }
     if (c->replicas == NULL) {

@@ -28,8 +28,7 @@ static bool is_free(enum setting_type type)
 
 static int refuse(struct err *err, const char *text, const char *why)
 {
-    return err_set(err, ERR_INVALID, 0, "%s: %s", QUOTED(text, strlen(text)),
-                   why);
+    return err_set(err, ERR_INVALID, 0, "%s: %s", QUOTED_STR(text), why);
 }
 
 /* --- from anywhere ------------------------------------------------------- */

@@ -101,13 +101,13 @@ static int parse_digits(const char *text, const char *end, uint64_t *out,
 
     if (len == 0 || strcmp(unit, end) != 0) {
         return err_set(err, ERR_INVALID, 0, "%s: write a number%s%s",
-                       QUOTED(text, strlen(text)),
-                       end[0] != '\0' ? " followed by " : "", end);
+                       QUOTED_STR(text), end[0] != '\0' ? " followed by " : "",
+                       end);
     }
     for (size_t i = 0; i < len; i++) {
         if (n > (UINT64_MAX - 9) / 10) {
             return err_set(err, ERR_INVALID, 0, "%s: too large",
-                           QUOTED(text, strlen(text)));
+                           QUOTED_STR(text));
         }
         n = n * 10 + (uint64_t)(text[i] - '0');
     }
@@ -159,8 +159,7 @@ static int check_range(const struct setting *s, const char *text, uint64_t n,
         return 0;
     }
     return err_set(err, ERR_INVALID, 0, "%s: must be from %s to %s",
-                   QUOTED(text, strlen(text)),
-                   limit_text(low, sizeof low, s, s->min),
+                   QUOTED_STR(text), limit_text(low, sizeof low, s, s->min),
                    limit_text(high, sizeof high, s, s->max));
 }
 
@@ -174,7 +173,7 @@ static int parse_number(const struct setting *s, const char *text,
         rc = units_parse_duration(text, &ns, err);
         if (rc == 0 && ns % NS_PER_MS != 0) {
             return err_set(err, ERR_INVALID, 0, "%s: finer than 1ms",
-                           QUOTED(text, strlen(text)));
+                           QUOTED_STR(text));
         }
         *out = rc == 0 ? (uint64_t)(ns / NS_PER_MS) : 0;
     } else if (s->type == SETTING_SIZE || s->type == SETTING_BUFFER) {
@@ -192,7 +191,7 @@ static int set_word(const char *text, const char *no, const char *yes,
 {
     if (strcmp(text, no) != 0 && strcmp(text, yes) != 0) {
         return err_set(err, ERR_INVALID, 0, "%s: write %s or %s",
-                       QUOTED(text, strlen(text)), yes, no);
+                       QUOTED_STR(text), yes, no);
     }
     *out = strcmp(text, yes) == 0;
 
@@ -261,7 +260,7 @@ int config_set(const struct setting *s, void *object, const char *text,
             return err_set(err, ERR_INVALID, 0,
                            "%s: a name has letters, digits, '.', '_' and '-' "
                            "only, and at most 64 of them",
-                           QUOTED(text, strlen(text)));
+                           QUOTED_STR(text));
         }
         return set_text(field, text, err);
     case SETTING_BOOL:

@@ -93,7 +93,7 @@ static bool say(const struct primary_held *held, const char *path, int id,
                   "%" PRIu64
                   " deletes are held, but %s is something else now, and "
                   "no evidence of a removal: what was there is not deleted",
-                  held->held, QUOTED(path, strlen(path)));
+                  held->held, QUOTED_STR(path));
     out->id = id;
     return true;
 }

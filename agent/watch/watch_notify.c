@@ -99,8 +99,7 @@ void watch_notify_trouble(struct watch *w, int sys, const char *path)
     }
     w->trouble_told = true;
     struct err err = {0};
-    (void)err_sys(&err, sys, "watch %s in %s", QUOTED(path, strlen(path)),
-                  w->db->path);
+    (void)err_sys(&err, sys, "watch %s in %s", QUOTED_STR(path), w->db->path);
     err.id = err.code == ERR_PERM ? DR_UNREADABLE : 0;
     w->on.trouble(w->arg, &err);
 }

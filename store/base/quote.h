@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "store/base/buf.h"
 
@@ -46,3 +47,4 @@ char *quote_table(char *out, size_t room, const void *name, size_t len);
     quote_shell((char[QUOTE_MSG_BYTES]){0}, QUOTE_MSG_BYTES, (bytes), (len))
 #define QUOTED_TABLE(name, len)                                                \
     quote_table((char[QUOTE_MSG_BYTES]){0}, QUOTE_MSG_BYTES, (name), (len))
+#define QUOTED_STR(s) QUOTED(s, strlen(s))

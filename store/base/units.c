@@ -110,7 +110,7 @@ static int parse(const char *text, const struct unit *units, uint64_t max,
 
     if (!read_number(&p, &n)) {
         return err_set(err, ERR_INVALID, 0, "%s: not a %s; write it as %s",
-                       QUOTED(text, strlen(text)), what, examples);
+                       QUOTED_STR(text), what, examples);
     }
     if (*p == '\0' && n.value == 0) {
         *out = 0;
@@ -119,7 +119,7 @@ static int parse(const char *text, const struct unit *units, uint64_t max,
     if (*p == '\0') {
         return err_set(err, ERR_INVALID, 0,
                        "%s: a %s needs a unit; write it as %s",
-                       QUOTED(text, strlen(text)), what, examples);
+                       QUOTED_STR(text), what, examples);
     }
     while (*p == ' ' || *p == '\t') {
         p++;
@@ -130,13 +130,13 @@ static int parse(const char *text, const struct unit *units, uint64_t max,
         }
         if (n.value > max / u->factor) {
             return err_set(err, ERR_INVALID, 0, "%s: this %s is too large",
-                           QUOTED(text, strlen(text)), what);
+                           QUOTED_STR(text), what);
         }
         *out = n.value * u->factor / n.scale;
         return 0;
     }
     return err_set(err, ERR_INVALID, 0, "%s: not a %s; write it as %s",
-                   QUOTED(text, strlen(text)), what, examples);
+                   QUOTED_STR(text), what, examples);
 }
 
 int units_parse_duration(const char *text, int64_t *ns_out, struct err *err)

@@ -127,8 +127,7 @@ int cmdline_help(struct cmdline *line)
 
     if (line->count > 0 && (only == NULL || used != line->count)) {
         const char *word = line->words[0];
-        return cmdline_fail_usage(line, "unknown command %s",
-                                  QUOTED(word, strlen(word)));
+        return cmdline_fail_usage(line, "unknown command %s", QUOTED_STR(word));
     }
     cmdline_print_help(line, only);
     return EXIT_GOOD;

@@ -116,7 +116,7 @@ static int unknown(struct pass *p, const char *dashes, const char *name,
     (void)snprintf(text, sizeof text, "%.*s", (int)(len < 60 ? len : 60), name);
     set_hint_near(p, text);
     return err_set(p->err, ERR_INVALID, 0, "unknown option %s%s", dashes,
-                   QUOTED(text, strlen(text)));
+                   QUOTED_STR(text));
 }
 
 static int store(struct pass *p, const struct cmdline_option *o,
@@ -265,8 +265,7 @@ static int unknown_command(struct cmdline *line, size_t at, struct err *err)
     (void)snprintf(line->hint, sizeof line->hint,
                    near != NULL ? "did you mean %s?" : "%s help",
                    near != NULL ? near : line->program->name);
-    return err_set(err, ERR_INVALID, 0, "unknown command %s",
-                   QUOTED(name, strlen(name)));
+    return err_set(err, ERR_INVALID, 0, "unknown command %s", QUOTED_STR(name));
 }
 
 /* DIR is not there, or not in front. */
@@ -328,7 +327,7 @@ static int check_count(struct pass *p, size_t used)
     }
     return err_set(p->err, ERR_INVALID, 0, "%s takes %s: %s", c->name,
                    r.max == 0 ? "no arguments" : "fewer arguments",
-                   QUOTED(extra, strlen(extra)));
+                   QUOTED_STR(extra));
 }
 
 /* --- both -------------------------------------------------------------------- */

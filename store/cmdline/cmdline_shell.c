@@ -108,5 +108,5 @@ int cmdline_completion(struct cmdline *line)
         }
     }
     return cmdline_fail_usage(line, "there is no completion for %s",
-                              QUOTED(name, strlen(name)));
+                              QUOTED_STR(name));
 }

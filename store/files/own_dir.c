@@ -340,7 +340,7 @@ int own_dir_open_at(const char *path, const struct own_dir *how,
     }
     if (len >= sizeof above || name == len) {
         return err_sys(err, len == 0 ? ENOENT : EINVAL, "make %s",
-                       QUOTED(path, strlen(path)));
+                       QUOTED_STR(path));
     }
     char last[PATH_MAX];
     memcpy(last, path + name, len - name);

@@ -54,8 +54,7 @@ int db_open_fd(struct db *db, int root_fd, const char *path, struct err *err)
     struct stat st;
 
     if (fstat(fd, &st) < 0) {
-        return err_sys(err, errno, "open database %s",
-                       QUOTED(path, strlen(path)));
+        return err_sys(err, errno, "open database %s", QUOTED_STR(path));
     }
     char *copy = strdup(path);
     if (copy == NULL) {
@@ -497,7 +496,7 @@ static int remove_one(int dir_fd, const char *name, const char *quoted,
         }
         return err_set(err, ERR_EXISTS, 0,
                        "remove table %s: not empty, it contains %s", quoted,
-                       QUOTED(inside, strlen(inside)));
+                       QUOTED_STR(inside));
     }
     if (sys_fsync(dir_fd) < 0) {
         return err_sys(err, errno, "sync the directory of table %s", quoted);

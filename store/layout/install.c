@@ -25,14 +25,14 @@ enum { RACE_TRIES = 100 };
 
 static int fail(int sys, const char *what, const char *file, struct err *err)
 {
-    return err_sys(err, sys, "%s %s", what, QUOTED(file, strlen(file)));
+    return err_sys(err, sys, "%s %s", what, QUOTED_STR(file));
 }
 
 static int not_a_file(const char *file, struct err *err)
 {
     return err_set(err, ERR_NOTTABLE, 0,
                    "%s: not a regular file; remove what has the key's name",
-                   QUOTED(file, strlen(file)));
+                   QUOTED_STR(file));
 }
 
 /* What is under the key's name is an enum lock_result: LOCK_DIRECTORY is no

@@ -32,14 +32,14 @@ enum {
 
 static int sys_failed(const char *what, const char *file, struct err *err)
 {
-    return err_sys(err, errno, "%s %s", what, QUOTED(file, strlen(file)));
+    return err_sys(err, errno, "%s %s", what, QUOTED_STR(file));
 }
 
 /* `rc`, with its words. */
 static int not_a_file(int rc, int sys, const char *file, struct err *err)
 {
     (void)err_set(err, ERR_NOTTABLE, sys, "%s: not a regular file",
-                  QUOTED(file, strlen(file)));
+                  QUOTED_STR(file));
     return rc;
 }
 
@@ -149,7 +149,7 @@ static int timed_out(const char *file, enum lock_kind kind, int64_t timeout_ms,
                      const struct stat *st, struct err *err)
 {
     const char *what = kind == LOCK_SHARE ? "share" : "exclusive";
-    const char *name = QUOTED(file, strlen(file));
+    const char *name = QUOTED_STR(file);
     char comm[16] = "";
     pid_t pid = timeout_ms > 0 ? lock_holder(st, kind == LOCK_SHARE, comm) : 0;
 
@@ -157,7 +157,7 @@ static int timed_out(const char *file, enum lock_kind kind, int64_t timeout_ms,
         return err_set(err, ERR_TIMEOUT, 0,
                        "%s: no %s lock within %s, pid %d (%s) holds one", name,
                        what, DURATION_TEXT(timeout_ms * NS_PER_MS), (int)pid,
-                       QUOTED(comm, strlen(comm)));
+                       QUOTED_STR(comm));
     }
     return err_set(err, ERR_TIMEOUT, 0, "%s: no %s lock within %s", name, what,
                    DURATION_TEXT(timeout_ms * NS_PER_MS));
@@ -171,8 +171,7 @@ static int gave_up(int rc, const char *file, enum lock_kind kind,
         return timed_out(file, kind, timeout_ms, st, err);
     }
     return err_set(err, ERR_NOTFOUND, ENOENT,
-                   "%s: a writer is about to create it",
-                   QUOTED(file, strlen(file)));
+                   "%s: a writer is about to create it", QUOTED_STR(file));
 }
 
 int lock_open(int dir_fd, const char *file, enum lock_kind kind,

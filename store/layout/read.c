@@ -41,8 +41,7 @@ int64_t read_full(int fd, void *out, size_t n, const char *file,
 {
     ssize_t got = sys_read_full(fd, out, n);
 
-    return got < 0 ? err_sys(err, errno, "read %s", QUOTED(file, strlen(file)))
-                   : got;
+    return got < 0 ? err_sys(err, errno, "read %s", QUOTED_STR(file)) : got;
 }
 
 int read_whole(int fd, const char *file, const struct stat *st,
@@ -55,18 +54,18 @@ int read_whole(int fd, const char *file, const struct stat *st,
     /* One more, for callers that put a NUL behind it. */
     if (!buf_reserve(value, size + 1)) {
         return err_set(err, ERR_NOMEM, 0,
-                       "read %s: out of memory for %zu bytes",
-                       QUOTED(file, strlen(file)), size);
+                       "read %s: out of memory for %zu bytes", QUOTED_STR(file),
+                       size);
     }
     if (lseek(fd, 0, SEEK_SET) < 0) {
-        return err_sys(err, errno, "seek %s", QUOTED(file, strlen(file)));
+        return err_sys(err, errno, "seek %s", QUOTED_STR(file));
     }
     int64_t n = read_full(fd, value->data, size, file, err);
     if (n < 0) {
         return (int)n;
     }
     if (fstat(fd, &after) < 0) {
-        return err_sys(err, errno, "fstat %s", QUOTED(file, strlen(file)));
+        return err_sys(err, errno, "fstat %s", QUOTED_STR(file));
     }
     if ((size_t)n != size || !read_same_version(st, &after)) {
         return READ_CHANGED;

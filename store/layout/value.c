@@ -74,7 +74,7 @@ static void fill_reading(const struct stat *st, struct reading *out)
 
 static int fail(int sys, const char *what, const char *file, struct err *err)
 {
-    return err_sys(err, sys, "%s %s", what, QUOTED(file, strlen(file)));
+    return err_sys(err, sys, "%s %s", what, QUOTED_STR(file));
 }
 
 /* What a try for the lock led to, for a reader: a directory is seen to be no
@@ -131,7 +131,7 @@ static int check_links(int dir_fd, const char *file, const struct stat *st,
                          "made the "
                          "link may not be allowed to read it (make a copy "
                          "instead)",
-                         QUOTED(file, strlen(file)), (uintmax_t)st->st_nlink,
+                         QUOTED_STR(file), (uintmax_t)st->st_nlink,
                          (uintmax_t)st->st_uid, (uintmax_t)dir.st_uid);
 }
 
@@ -340,7 +340,7 @@ int large_open(int dir_fd, const void *key, size_t key_len, int64_t hold_ms,
         free(l);
         digest_stream_free(digest);
         return err_set(err, ERR_NOMEM, 0, "read %s: out of memory",
-                       QUOTED(file, strlen(file)));
+                       QUOTED_STR(file));
     }
     l->dir_fd = dir_fd;
     l->fd = TAKE_FD(fd);
@@ -489,7 +489,7 @@ static int second_pass(struct large *l, struct err *err)
 
     if (piece == NULL) {
         return err_set(err, ERR_NOMEM, 0, "read %s: out of memory",
-                       QUOTED(l->file, strlen(l->file)));
+                       QUOTED_STR(l->file));
     }
     if (lseek(l->fd, 0, SEEK_SET) < 0) {
         return fail(errno, "seek", l->file, err);
@@ -562,7 +562,7 @@ static int compare_copy(struct large *l, struct copy *c, struct err *err)
 
     if (a == NULL) {
         return err_set(err, ERR_NOMEM, 0, "read %s: out of memory",
-                       QUOTED(l->file, strlen(l->file)));
+                       QUOTED_STR(l->file));
     }
     if (lseek(l->fd, 0, SEEK_SET) < 0) {
         return fail(errno, "seek", l->file, err);

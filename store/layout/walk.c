@@ -178,8 +178,7 @@ static int visit_entry(struct walk *w, struct place *at,
         return visit_subdir(w, at, e->d_name);
     case DT_UNKNOWN:
         if (errno != ENOENT) { /* else it is gone since it was listed */
-            (void)err_sys(why, errno, "stat %s",
-                          QUOTED(e->d_name, strlen(e->d_name)));
+            (void)err_sys(why, errno, "stat %s", QUOTED_STR(e->d_name));
         }
         return 0;
     case DT_LNK:
@@ -358,7 +357,7 @@ static int check_root(const struct db *db, struct err *err)
     return err_set(err, ERR_GONE, 0,
                    "database %s: its directory is not the one that was opened "
                    "(unmounted, moved or removed)",
-                   QUOTED(db->path, strlen(db->path)));
+                   QUOTED_STR(db->path));
 }
 
 /* Walk from `path`, which is set in `w`; before and after it the root must be
@@ -397,8 +396,7 @@ int walk_db(const struct db *db, const struct walk_ops *ops, void *arg,
     /* A descriptor of its own: the root's position is not ours to move. */
     CLEANUP(fd_closep) int fd = db_open_dir(db, ".");
     if (fd < 0) {
-        return err_sys(err, errno, "open database %s",
-                       QUOTED(db->path, strlen(db->path)));
+        return err_sys(err, errno, "open database %s", QUOTED_STR(db->path));
     }
     rc = run(&w, fd, true, 0);
     if (counts_out != NULL) {

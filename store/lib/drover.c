@@ -110,7 +110,7 @@ int drover_check_writable(const struct drover *db, struct err *err)
 {
     if (db->flags & DROVER_OPEN_READONLY) {
         return err_set(err, ERR_READONLY, 0, "database %s was opened read-only",
-                       QUOTED(db->db.path, strlen(db->db.path)));
+                       QUOTED_STR(db->db.path));
     }
     return 0;
 }
@@ -122,12 +122,12 @@ static int refuse_replica(const struct db *db, struct err *err)
             return 0;
         }
         return err_sys(err, errno, "see whether database %s is a replica",
-                       QUOTED(db->path, strlen(db->path)));
+                       QUOTED_STR(db->path));
     }
     return err_set(err, ERR_READONLY, 0,
                    "database %s is a replica: what is written here is undone "
                    "by its primary; write on the primary instead",
-                   QUOTED(db->path, strlen(db->path)));
+                   QUOTED_STR(db->path));
 }
 
 static int open_impl(const char *path, unsigned flags, struct drover **db_out,
@@ -230,7 +230,7 @@ static int freshness_impl(const struct db *db, struct drover_freshness *out,
         return err_set(err, ERR_NOTFOUND, 0,
                        "database %s is not a replica, or never caught up "
                        "with its primary",
-                       QUOTED(db->path, strlen(db->path)));
+                       QUOTED_STR(db->path));
     }
     if (n < 0) {
         return n;
@@ -240,7 +240,7 @@ static int freshness_impl(const struct db *db, struct drover_freshness *out,
         !number_field(line, "epoch", &f.epoch) ||
         !number_field(line, "seq", &f.seq)) {
         return err_set(err, ERR_CORRUPT, 0, "%s in database %s: not readable",
-                       META_FRESHNESS, QUOTED(db->path, strlen(db->path)));
+                       META_FRESHNESS, QUOTED_STR(db->path));
     }
     f.time_ns = clock_of_timespec(st.st_mtim);
     f.age_ns = fresh_age_ns(&st, clock_real_ns());

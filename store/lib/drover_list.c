@@ -359,7 +359,7 @@ static int check_entry(void *arg, int dir_fd, const struct dirent *e,
         return 0;
     }
     return err_set(err, ERR_EXISTS, 0, "it contains %s, which is not a key",
-                   QUOTED(e->d_name, strlen(e->d_name)));
+                   QUOTED_STR(e->d_name));
 }
 
 static int drop_contents(int dir_fd, int64_t timeout_ms, struct err *err)

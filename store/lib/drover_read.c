@@ -428,12 +428,11 @@ static int64_t read_impl(struct drover_reader *r, void *out, size_t room,
         return n;
     }
     if (fstat(r->fd, &now) < 0) {
-        return err_sys(err, errno, "fstat %s",
-                       QUOTED(r->file, strlen(r->file)));
+        return err_sys(err, errno, "fstat %s", QUOTED_STR(r->file));
     }
     if (want > 0 || !still_whole(&r->st, &now)) {
         (void)changing(err);
-        return err_wrap(err, "%s", QUOTED(r->file, strlen(r->file)));
+        return err_wrap(err, "%s", QUOTED_STR(r->file));
     }
     return 0;
 }

@@ -394,7 +394,7 @@ static int copy_all(struct drover_writer *w, int fd, const char *path,
     for (;;) {
         ssize_t n = sys_read(fd, piece, IMPORT_BYTES);
         if (n < 0) {
-            return err_sys(err, errno, "read %s", QUOTED(path, strlen(path)));
+            return err_sys(err, errno, "read %s", QUOTED_STR(path));
         }
         if (n == 0) {
             return 0;
@@ -414,7 +414,7 @@ static int import_impl(struct drover *db, struct drover_bytes table,
     CLEANUP(fd_closep) int fd = sys_open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0) {
-        return err_sys(err, errno, "open %s", QUOTED(path, strlen(path)));
+        return err_sys(err, errno, "open %s", QUOTED_STR(path));
     }
     int rc = begin(db, table, key, DROVER_WRITE_SET, &w, err);
     if (rc == 0) {

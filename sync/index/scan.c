@@ -331,7 +331,7 @@ static int check_root(const struct scan *s)
     return err_set(s->err, ERR_GONE, 0,
                    "database %s: its directory is not the one that was opened "
                    "(unmounted, moved or removed)",
-                   QUOTED(s->db->path, strlen(s->db->path)));
+                   QUOTED_STR(s->db->path));
 }
 
 /* After the first walk it is counted; after the second it goes, or is told. */

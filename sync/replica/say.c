@@ -39,8 +39,7 @@ void replica_hint(char *out, const struct err *err)
 {
     const struct hint_names names = {
         .host = "this host",
-        .dir =
-            served_dir != NULL ? QUOTED(served_dir, strlen(served_dir)) : NULL,
+        .dir = served_dir != NULL ? QUOTED_STR(served_dir) : NULL,
     };
 
     (void)hint_fill(out, HINT_ROOM, hint_of(err), &names);

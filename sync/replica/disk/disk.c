@@ -289,8 +289,7 @@ static int drop_next(struct disk *d, bool force, char *key_out, size_t *key_len,
         if (name_is_temp(e->d_name)) {
             if (unlinkat(fd, e->d_name, 0) != 0 && errno != ENOENT &&
                 errno != EISDIR) {
-                return err_sys(err, errno, "remove %s",
-                               QUOTED(e->d_name, strlen(e->d_name)));
+                return err_sys(err, errno, "remove %s", QUOTED_STR(e->d_name));
             }
             continue;
         }
@@ -464,11 +463,11 @@ static int op_stat(void *ctx, struct bytes table, struct bytes key,
     }
     key_file(key.p, key.len, file);
     if (fstatat(fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-        return err_sys(err, errno, "stat %s", QUOTED(file, strlen(file)));
+        return err_sys(err, errno, "stat %s", QUOTED_STR(file));
     }
     if (!S_ISREG(st.st_mode)) {
         return err_set(err, ERR_NOTTABLE, 0, "%s is not a file",
-                       QUOTED(file, strlen(file)));
+                       QUOTED_STR(file));
     }
     *stat_out = vstat_of(&st);
     return 0;

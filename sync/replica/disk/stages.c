@@ -150,7 +150,7 @@ static int fail(const struct stages *s, const struct stage *st, struct err *err,
                    "%s a value of table %s: a quota is full, of the table's "
                    "directory or of the receiver's user (df -h %s/%s)",
                    what, QUOTED_TABLE(st->table, st->table_len), s->db->path,
-                   QUOTED(path, strlen(path)));
+                   QUOTED_STR(path));
 }
 
 /* --- values -------------------------------------------------------------- */

@@ -29,12 +29,12 @@ int restore_open(struct db *out, const char *path, struct err *err)
             return err_set(err, ERR_EXISTS, 0,
                            "%s must be a new directory, or an empty one of "
                            "yours",
-                           QUOTED(path, strlen(path)));
+                           QUOTED_STR(path));
         }
     }
     if (fd < 0) {
         return err_wrap(err, "%s must be a new or an empty directory",
-                        QUOTED(path, strlen(path)));
+                        QUOTED_STR(path));
     }
     return db_open_fd(out, TAKE_FD(fd), path, err);
 }

@@ -159,8 +159,7 @@ static int take_over(const struct meta *m, struct session *s,
                           "application and the agent on the primary's host "
                           "first; if that host cannot be reached: "
                           "drover-replica promote --force %s",
-                  live.msg,
-                  force ? "" : QUOTED(m->db.path, strlen(m->db.path)));
+                  live.msg, force ? "" : QUOTED_STR(m->db.path));
     err->id = DR_RECEIVER_BUSY;
     return err->code;
 }
@@ -214,7 +213,7 @@ static bool was_whole(const struct role_facts *f)
 static int not_whole(const struct meta *m, const struct role_facts *f,
                      struct err *err)
 {
-    const char *dir = QUOTED(m->db.path, strlen(m->db.path));
+    const char *dir = QUOTED_STR(m->db.path);
 
     if (was_whole(f)) {
         return err_set(
