@@ -15,6 +15,7 @@
 #include "agent/daemon/daemon_impl.h"
 #include "agent/daemon/members.h"
 #include "agent/notes/held.h"
+#include "agent/notes/pauses.h"
 #include "store/base/rand.h"
 #include "store/cmdline/version.h"
 #include "sync/errors/state.h"
@@ -68,7 +69,7 @@ int daemon_pause(struct daemon *d, const char *const *replicas, size_t n,
             replica_pause(r, paused);
         }
     }
-    return 0;
+    return pauses_note(d->state_fd, &d->replicas, err);
 }
 
 int daemon_anew(struct daemon *d, const char *const *replicas, size_t n,

@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "agent/notes/held.h"
+#include "agent/notes/pauses.h"
 #include "agent/replica/left_out.h"
 #include "sync/errors/state.h"
 
@@ -20,6 +21,7 @@ struct replica *members_take(struct daemon *d, const struct config_replica *c,
         return NULL;
     }
     held_recall(d->state_fd, r);
+    pauses_recall(d->state_fd, r);
     dirids_recall(&d->dirids, r);
     unclean_add(&d->unclean, r);
     return r;

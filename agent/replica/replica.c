@@ -401,7 +401,7 @@ static void restart(struct replica *r)
 void replica_reconfigure(struct replica *r, const struct config_replica *config)
 {
     r->config = config;
-    r->paused = config->paused;
+    r->paused = config->paused || r->paused_by_hand;
     r->breaks = (struct breaks){0};
     r->backoff =
         backoff_of(FIRST_DELAY_MS, r->all->config->backoff_max_ms, rand_seed());
@@ -420,6 +420,7 @@ void replica_retry(struct replica *r, const struct config_replica *config)
 
 void replica_pause(struct replica *r, bool paused)
 {
+    r->paused_by_hand = paused;
     if (r->paused == paused) {
         return;
     }

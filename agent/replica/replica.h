@@ -47,6 +47,7 @@ struct replica {
     bool started;         /* may connect */
     bool up;
     bool paused;
+    bool paused_by_hand; /* by replica_pause(), not by the configuration */
     bool removed;
     bool bye_wanted, bye_sent;
     int64_t next_try_ms; /* 0: not waiting */

@@ -4,6 +4,42 @@
 # shellcheck disable=SC2034,SC2154 # e2e_lib.sh sets and uses variables, too
 . "$(dirname "$0")/e2e_lib.sh"
 
+# --- pause ----------------------------------------------------------------------------------
+
+# An operator's pause is over when the operator says so: not by a restart, a crash
+# or a reload of the agent.
+paused() {
+    table t.tbl
+    write flockd-set "$P/t.tbl" k before
+    begin_config
+    add_replica r1
+    add_replica r2
+    start_agent
+    must_be r1 streaming
+    must_be r2 streaming
+    proven
+    expect 0 ctl pause r1
+    for how in TERM KILL reload; do
+        if [ "$how" = reload ]; then
+            sed -i '/^\[replica r1\]/a sndbuf = 64K' "$conf"
+            expect 0 ctl reload
+        else
+            stop_agent "$how"
+            start_agent
+        fi
+        must_be r1 paused
+        write flockd-set "$P/t.tbl" k "after $how"
+        must_within "$WAIT" has_value "$W/r2/t.tbl/k.kv" "after $how"
+        has_value "$W/r1/t.tbl/k.kv" before || fail "a paused replica was sent to after $how"
+    done
+    expect 0 ctl resume r1
+    must_be r1 streaming
+    stop_agent
+    start_agent
+    must_be r1 streaming
+    proven
+}
+
 # --- verify and resync --------------------------------------------------------------------
 
 names() { out_json "replicas[name=r1].names[key=$1].kind"; }

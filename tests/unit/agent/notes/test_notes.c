@@ -16,6 +16,7 @@
 
 #include "agent/notes/dirids.h"
 #include "agent/notes/held.h"
+#include "agent/notes/pauses.h"
 #include "agent/notes/unclean.h"
 #include "store/base/clock.h"
 #include "store/files/small_file.h"
@@ -284,6 +285,47 @@ static void without_a_start_the_note_stays(void **state)
     assert_string_equal(note(RUNNING_FILE), OTHER_BOOT);
 }
 
+/* --- pauses -------------------------------------------------------------- */
+
+static void an_operators_pause_outlives_the_agent(void **state)
+{
+    struct config_replica starts_paused = TWO;
+    struct agent a;
+    struct err err;
+
+    (void)state;
+    starts_paused.paused = true;
+    begin(&a);
+    struct replica *one = add(&a, &ONE), *two = add(&a, &starts_paused);
+    replica_pause(one, true);
+    assert_int_equal(pauses_note(state_fd, &a.all, &err), 0);
+    assert_string_equal(note(PAUSES_FILE), "r1\n");
+    replica_reconfigure(one, &ONE); /* the host was changed, say */
+    assert_true(one->paused);
+    end(&a);
+
+    begin(&a);
+    one = add(&a, &ONE);
+    two = add(&a, &TWO);
+    pauses_recall(state_fd, one);
+    pauses_recall(state_fd, two);
+    assert_true(one->paused);
+    assert_false(two->paused); /* that was the configuration's */
+    replica_pause(one, false);
+    assert_int_equal(pauses_note(state_fd, &a.all, &err), 0);
+    assert_string_equal(note(PAUSES_FILE), "");
+    end(&a);
+
+    begin(&a);
+    one = add(&a, &ONE);
+    pauses_recall(state_fd, one);
+    assert_false(one->paused);
+    assert_true(pauses_note(-1, &a.all, &err) < 0);
+    assert_int_equal(err.id, DR_STATE_DIR);
+    assert_non_null(strstr(err.msg, "a restart of the agent would forget it"));
+    end(&a);
+}
+
 static int make_dir(void **state)
 {
     (void)state;
@@ -296,7 +338,8 @@ static int make_dir(void **state)
 
 static int remove_dir(void **state)
 {
-    static const char *const files[] = {DIRIDS_FILE, "held", RUNNING_FILE};
+    static const char *const files[] = {DIRIDS_FILE, "held", RUNNING_FILE,
+                                        PAUSES_FILE};
 
     (void)state;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
@@ -314,6 +357,7 @@ int main(void)
         cmocka_unit_test(
             a_replica_taken_out_stays_until_its_directory_has_a_name),
         cmocka_unit_test(a_brake_outlives_the_agent),
+        cmocka_unit_test(an_operators_pause_outlives_the_agent),
         cmocka_unit_test(another_boots_note_makes_all_suspect),
         cmocka_unit_test(an_orderly_or_killed_agent_makes_nobody_suspect),
         cmocka_unit_test(without_a_start_the_note_stays),
