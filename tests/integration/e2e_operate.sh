@@ -21,7 +21,7 @@ paused() {
     expect 0 ctl pause r1
     for how in TERM KILL reload; do
         if [ "$how" = reload ]; then
-            sed -i '/^\[replica r1\]/a sndbuf = 64K' "$conf"
+            sed -i '/^\[replica r1\]/a durability = relaxed' "$conf"
             expect 0 ctl reload
         else
             stop_agent "$how"
