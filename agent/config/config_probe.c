@@ -157,7 +157,20 @@ static void probe_program(const struct config *c,
     }
 }
 
-/* drover-replica is run, but not as a receiver. */
+/* A word has the receiver's name in it, or the other host's login decides. */
+static bool may_receive(char *const *argv)
+{
+    const char *slash = strrchr(argv[0], '/');
+    const char *program = slash != NULL ? slash + 1 : argv[0];
+    bool may = strncmp(program, "ssh", 3) == 0;
+
+    for (size_t i = 0; argv[i] != NULL; i++) {
+        may = may || strstr(argv[i], "drover-replica") != NULL;
+    }
+    return may;
+}
+
+/* drover-replica is run, but not as a receiver; or nothing says that it is. */
 static void probe_subcommand(const struct config *c,
                              const struct config_replica *r,
                              struct config_probe *out)
@@ -168,8 +181,15 @@ static void probe_subcommand(const struct config *c,
     if (words != NULL) {
         (void)snprintf(why, sizeof why,
                        "drover-replica %.200s takes no changes; write "
-                       "drover-replica receive FOLDER",
+                       "drover-replica receive DIR",
                        words[1] != NULL ? words[1] : "alone");
+        say(c, r, &out->warnings, "command", why);
+    } else if (r->kind == REPLICA_EXEC && !may_receive(r->argv)) {
+        (void)snprintf(why, sizeof why,
+                       "%.200s does not name drover-replica; what it starts "
+                       "must be drover-replica receive DIR, as any other "
+                       "program cannot answer",
+                       r->argv[0]);
         say(c, r, &out->warnings, "command", why);
     }
 }
