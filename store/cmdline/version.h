@@ -6,8 +6,8 @@
 
 /* As main() has set it; the project's version before that, and in tests. */
 const char *version_text(void);
-/* `text` stays. */
-void version_is(const char *text);
+/* `build` stays. */
+void version_is(const char *build);
 
 /* Of the library drover_build, which only programs link: a new commit compiles
  * and links nothing else. */

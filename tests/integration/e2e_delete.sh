@@ -433,6 +433,8 @@ trash() {
     is "$(wc -l <"$W/out")" 5 "the values in the trash"
     out_has " t/k-000003$"
     out_has " 'a.tbl/b/al ice'\\\\''s \$HOME'$"
+    expect_json 0 bin_of list --json --key twice "$W/r1"
+    out_has '"size":5,"table":"t","key":"twice"}.*"count":2,"bytes":'
     [ ! -e "$W/r2/.drover/trash" ] || fail "a trash that nobody asked for"
     expect 0 bin_of list "$W/r2"
     out_has "no trash"

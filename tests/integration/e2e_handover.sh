@@ -178,6 +178,8 @@ unplanned() {
     expect 1 "$DROVER_REPLICA" kept --restore "$W/lost" "$P"
     out_has "4 values, as listed"
     is "$("$DROVER_KV" "$W/lost" get lost --table t)" "never left" "the kept value"
+    expect_json 1 "$DROVER_REPLICA" kept --json --restore "$W/again" "$P"
+    out_has '"gone":2,"different":2,"added":1}],"complete":true,"removed":false,"restored":4}'
     expect 0 "$DROVER_REPLICA" kept --remove "$P"
     expect 0 "$DROVER_REPLICA" kept "$P"
     out_has "no values are kept"

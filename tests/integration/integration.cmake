@@ -162,8 +162,11 @@ add_test(NAME integration_completion
   COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/test_completion.sh
           ${PROJECT_BINARY_DIR}/completions $<TARGET_FILE:drover>
           $<TARGET_FILE:drover-replica> $<TARGET_FILE:drover-kv>)
-set_tests_properties(integration_completion PROPERTIES TIMEOUT 300
-                     SKIP_RETURN_CODE 77)
+add_test(NAME integration_version
+  COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/test_version.sh ${CMAKE_COMMAND}
+          ${PROJECT_SOURCE_DIR}/store/cmdline/version.cmake)
+set_tests_properties(integration_completion integration_version
+                     PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
 # A sanitizer's run-time is not what others link, and cannot be traced.
 if(NOT DROVER_SANITIZE)
   add_test(NAME integration_kv_faults

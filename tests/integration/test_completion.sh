@@ -81,6 +81,7 @@ completes "$tmp/etc/sub" drover init "$tmp/etc/"
 completes "empty list restore" drover-replica trash ''
 completes "replace wait" drover-replica receive --on-lock-timeout ''
 completes "$tmp/etc" drover-replica status "$tmp/et"
+completes "$tmp/etc" drover-replica trash restore "$tmp/db" "$tmp/et"
 completes "keys" drover-kv "$tmp/db" key
 completes "--prefix" drover-kv "$tmp/db" keys --pre
 drover-kv "$tmp/db" set --create --table users bob 1 || exit 1

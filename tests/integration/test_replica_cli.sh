@@ -152,6 +152,7 @@ is 69 '"differs":[{"now":"gone","table":"","key":"k"}],"values":1,"gone":1,' kep
 is 0 '"kept":[{"epoch":1}],"complete":false,"removed":true}' kept --remove --json "$tmp/was"
 is 0 "no values are kept" kept "$tmp/was"
 is 0 '"role":"primary","epoch":2,"was":1,"copy":null}' promote --force --json "$tmp/was"
+is 0 '"role":"replica","epoch":2,"kept":null}' demote --discard --json "$tmp/was"
 
 echo "1..$n"
 [ $bad = 0 ]

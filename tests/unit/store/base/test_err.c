@@ -3,6 +3,8 @@
  * Error values. */
 #include "tests/support/store_fixture.h"
 
+#include <sysexits.h>
+
 #include "store/base/err.h"
 
 static void errors_gather_context_and_are_cut_not_overrun(void **state)
@@ -24,9 +26,23 @@ static void errors_gather_context_and_are_cut_not_overrun(void **state)
     assert_int_equal(strlen(err.msg), ERR_MSG_BYTES - 1);
 }
 
+static void a_code_has_one_exit_status_in_all_programs(void **state)
+{
+    (void)state;
+    assert_int_equal(err_exit(ERR_PROTO, 1), EX_PROTOCOL);
+    assert_int_equal(err_exit(ERR_INVALID, 1), EX_USAGE);
+    assert_int_equal(err_exit(ERR_BADKEY, 1), EX_USAGE);
+    assert_int_equal(err_exit(ERR_BADTABLE, 1), EX_USAGE);
+    assert_int_equal(err_exit(ERR_PERM, 1), EX_NOPERM);
+    assert_int_equal(err_exit(ERR_CLOSED, 1), EX_TEMPFAIL);
+    assert_int_equal(err_exit(ERR_TIMEOUT, 1), EX_TEMPFAIL);
+    assert_int_equal(err_exit(ERR_IO, EX_IOERR), EX_IOERR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_code_has_one_exit_status_in_all_programs),
         cmocka_unit_test(errors_gather_context_and_are_cut_not_overrun),
     };
 

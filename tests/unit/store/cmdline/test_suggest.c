@@ -19,6 +19,7 @@ static void the_nearest_word_is_suggested_only_when_near(void **state)
     assert_string_equal(suggest_nearest("statsu", WORDS), "status");
     assert_string_equal(suggest_nearest("resinc", WORDS), "resync");
     assert_string_equal(suggest_nearest("resu", WORDS), "resume");
+    assert_string_equal(suggest_nearest("resync", WORDS), "resync");
     assert_null(suggest_nearest("frobnicate", WORDS));
     assert_null(suggest_nearest("", WORDS));
     assert_int_equal(suggest_distance("ab", "ba"), 1);
