@@ -159,7 +159,7 @@ void config_error_at(struct config_errors *e, const char *file, unsigned line,
 /* Where a setting stands, else where its section begins. */
 unsigned config_line_of(const struct config_where *w, const char *section,
                         const char *name);
-/* Make state_dir (0700) and the socket's folder where they are missing. */
+/* Make state_dir (0700) and the socket's directory where they are missing. */
 int config_make_dirs(const struct config *c, struct err *err) MUSTCHECK;
 /* Where ad hoc agents of this user have their sockets: a new string. */
 char *config_adhoc_socket_dir(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * config_object: struct config itself: defaults, copies, comparison, freeing,
- * the list of mistakes, and the folders it names.  Where it comes from:
+ * the list of mistakes, and the directories it names.  Where it comes from:
  * config.c (a file) and config_adhoc.c (the command line).
  */
 #include "agent/config/config.h"
