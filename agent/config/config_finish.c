@@ -55,7 +55,7 @@ static void finish_database(struct loader *l)
                          l->name);
     } else if (c->path == NULL && !is_set(&c->where, "database", "path")) {
         config_error_at(l->errors, l->name, c->where.head, "path",
-                        "[database] needs path = FOLDER");
+                        "[database] needs path = DIR");
     }
     if (c->name == NULL) {
         c->name = name_of_file(l->name);
@@ -132,7 +132,7 @@ static void finish_exec(struct loader *l, struct config_replica *r,
     if (r->command == NULL) {
         COMPLAIN(l, line,
                  "[replica %s] needs host = HOST; for one on this host write "
-                 "command = drover-replica receive FOLDER",
+                 "command = drover-replica receive DIR",
                  r->name);
         return;
     }
