@@ -37,6 +37,7 @@
 #include "sync/errors/state.h"
 #include "sync/identity/dirid.h"
 #include "sync/index/index.h"
+#include "sync/primary/log/latency.h"
 #include "sync/primary/uncompared.h"
 #include "sync/wire/wire.h"
 
@@ -460,7 +461,8 @@ struct replica_status {
     int64_t silence_ms;     /* since the last frame, -1 never */
     int64_t equal_wall_ns;  /* digests were proven equal as of, 0 never */
     uint64_t watermark;
-    uint64_t acked_changes; /* since start */
+    uint64_t sessions;      /* that began since the start */
+    uint64_t acked_changes; /* since the start */
     uint64_t sent_bytes, received_bytes;
     uint64_t replica_keys, replica_bytes; /* as it last said */
     uint64_t replaced;
@@ -472,6 +474,7 @@ struct replica_status {
     char host[64];
     /* latency from hint to acknowledgement, of the recent changes */
     int64_t latency_p50_us, latency_p99_us; /* -1 unknown */
+    const struct latency_totals *latency;   /* since the start; borrowed */
 };
 void primary_status(struct primary *p, int replica, int64_t now_ms,
                     struct replica_status *out);

@@ -59,6 +59,7 @@
 #include "sync/primary/heartbeat.h"
 #include "sync/primary/log/changelog.h"
 #include "sync/primary/log/gate.h"
+#include "sync/primary/log/latency.h"
 #include "sync/primary/log/pace.h"
 #include "sync/primary/modes.h"
 #include "sync/primary/primary.h"
@@ -69,8 +70,7 @@
 #include "sync/primary/unread.h"
 
 enum {
-    READS_MAX = 128, /* reads under way at once */
-    LATENCY_SAMPLES = 1024,
+    READS_MAX = 128,      /* reads under way at once */
     MARKS_MAX = 64,       /* remembered drains */
     LIST_BATCH = 1024,    /* buckets per LIST */
     RESOLVE_BATCH = 4096, /* hashes per RESOLVE frame */
@@ -297,10 +297,9 @@ struct compares {
 
 /* What is shown of a replica, and decides nothing. */
 struct figures {
-    uint64_t acked, sent_bytes, received_bytes;
+    uint64_t sessions, acked, sent_bytes, received_bytes;
     uint64_t keys, bytes, replaced; /* as it last said */
-    uint32_t *latency_us;           /* ring of LATENCY_SAMPLES */
-    size_t latency_at, latency_count;
+    struct latency *latency;        /* from event to acknowledgement */
 };
 
 struct repl {

@@ -397,18 +397,9 @@ void sender_end_waiting(struct primary *p, struct record *rec)
 static void note_latency(struct primary *p, struct repl *r,
                          const struct flight *f)
 {
-    if (p->config.clock_us == NULL || f->time_us == 0 ||
-        r->figures.latency_us == NULL) {
-        return;
-    }
-    int64_t us = p->config.clock_us() - f->time_us;
-    r->figures.latency_us[r->figures.latency_at] = us < 0 ? 0
-                                                   : us > UINT32_MAX
-                                                       ? UINT32_MAX
-                                                       : (uint32_t)us;
-    r->figures.latency_at = (r->figures.latency_at + 1) % LATENCY_SAMPLES;
-    if (r->figures.latency_count < LATENCY_SAMPLES) {
-        r->figures.latency_count++;
+    if (p->config.clock_us != NULL && f->time_us != 0 &&
+        r->figures.latency != NULL) {
+        latency_note(r->figures.latency, p->config.clock_us() - f->time_us);
     }
 }
 

@@ -53,16 +53,14 @@ static struct repl *new_repl(struct primary *p, const char *name)
         r->p = p;
         r->id = id;
         r->name = strdup(name);
-        r->figures.latency_us =
-            calloc(LATENCY_SAMPLES, sizeof *r->figures.latency_us);
+        r->figures.latency = latency_new();
         r->session.rx_ms = r->session.ack_ms = r->session.up_ms = -1;
         wire_in_init(&r->session.in);
     }
-    if (r == NULL || id < 0 || r->name == NULL ||
-        r->figures.latency_us == NULL) {
+    if (r == NULL || id < 0 || r->name == NULL || r->figures.latency == NULL) {
         if (r != NULL) {
             free(r->name);
-            free(r->figures.latency_us);
+            latency_free(r->figures.latency);
             free(r);
         }
         if (id >= 0) {
@@ -88,7 +86,7 @@ static void free_repl(struct primary *p, struct repl *r)
     wire_in_deinit(&r->session.in);
     buf_deinit(&r->session.out);
     undone_forget(r);
-    free(r->figures.latency_us);
+    latency_free(r->figures.latency);
     free(r->name);
     free(r);
 }

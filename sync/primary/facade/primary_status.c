@@ -57,28 +57,6 @@ static int64_t lag_of(struct primary *p, const struct repl *r, int64_t now_ms)
     return now_ms > oldest ? now_ms - oldest : 1; /* 0 is for nothing at all */
 }
 
-static int by_value(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static void latencies(const struct repl *r, struct replica_status *out)
-{
-    uint32_t sorted[LATENCY_SAMPLES];
-    size_t n = r->figures.latency_count;
-
-    out->latency_p50_us = out->latency_p99_us = -1;
-    if (n == 0) {
-        return;
-    }
-    memcpy(sorted, r->figures.latency_us, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, by_value);
-    out->latency_p50_us = sorted[n / 2];
-    out->latency_p99_us = sorted[n * 99 / 100];
-}
-
 void primary_status(struct primary *p, int replica, int64_t now_ms,
                     struct replica_status *out)
 {
@@ -93,6 +71,7 @@ void primary_status(struct primary *p, int replica, int64_t now_ms,
     out->silence_ms = r->session.rx_ms < 0 ? -1 : now_ms - r->session.rx_ms;
     out->equal_wall_ns = r->heartbeat.equal_wall_ns;
     out->watermark = flight_watermark(p, r);
+    out->sessions = r->figures.sessions;
     out->acked_changes = r->figures.acked;
     out->sent_bytes = r->figures.sent_bytes;
     out->received_bytes = r->figures.received_bytes;
@@ -113,7 +92,9 @@ void primary_status(struct primary *p, int replica, int64_t now_ms,
         r->session.state == SESSION_LIVE ? now_ms - r->session.up_ms : -1;
     memcpy(out->version, r->session.version, sizeof out->version);
     memcpy(out->host, r->session.host, sizeof out->host);
-    latencies(r, out);
+    latency_recent(r->figures.latency, &out->latency_p50_us,
+                   &out->latency_p99_us);
+    out->latency = latency_totals(r->figures.latency);
 }
 
 static struct blocked_key blocked_of(const struct record *rec, bool here,

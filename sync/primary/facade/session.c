@@ -176,6 +176,7 @@ static int on_hello_ok(struct primary *p, struct repl *r, struct bytes body,
     copy_text(r->session.version, sizeof r->session.version, ok.version);
     copy_text(r->session.host, sizeof r->session.host, ok.host);
     r->session.state = SESSION_LIVE;
+    r->figures.sessions++;
     r->session.scans_open = 0;
     heard_answer(p, r);
     r->forgotten = false;
