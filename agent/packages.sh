@@ -14,6 +14,7 @@
 #   sh agent/packages.sh sshd DIR  fetch OpenSSH's server and unpack it below DIR
 #                                  (not installed: nothing is started); prints
 #                                  the path of the program
+#   sh agent/packages.sh promtool DIR  the same with Prometheus' promtool
 #
 # Installs only what is missing, so a second run needs neither network nor root.
 set -eu
@@ -145,12 +146,29 @@ make_packages() {
     done
 }
 
+fetch_promtool() {
+    [ -n "${1:-}" ] || die "usage: packages.sh promtool DIR"
+    mkdir -p "$1"
+    dir=$(cd "$1" && pwd)
+    if [ ! -x "$dir/usr/bin/promtool" ]; then
+        need_debian demo
+        fetch=$(mktemp -d "$dir/fetch.XXXXXX")
+        trap 'rm -rf "$fetch"' EXIT
+        (cd "$fetch" && download prometheus)
+        dpkg -x "$fetch"/prometheus_*.deb "$fetch/new"
+        mkdir -p "$dir/usr/bin"
+        mv "$fetch/new/usr/bin/promtool" "$dir/usr/bin/promtool"
+    fi
+    echo "$dir/usr/bin/promtool"
+}
+
 case ${1:-} in
 build | demo | test | ci | bench) install_set "$1" ;;
 missing) missing $(names "${2:-demo}") ;;
 list) names "${2:-test}" | tr ' ' '\n' ;;
 sshd) fetch_sshd "${2:-}" ;;
 deb) make_packages "${2:-}" ;;
+promtool) fetch_promtool "${2:-}" ;;
 *)
     sed -n '4,19s/^# \{0,1\}//p' "$0" >&2
     exit 2

@@ -275,9 +275,10 @@ GIVEN_FILTER=$FILTER
 if [ "$INSTALL" = yes ]; then
     say "packages"
     sh agent/packages.sh test
-    # OpenSSH's server, unpacked and not installed; without it the tests over
-    # ssh are skipped and say so.
+    # OpenSSH's server and promtool, unpacked and not installed; without them
+    # their tests are skipped and say so.
     sh agent/packages.sh sshd build/sshd || :
+    sh agent/packages.sh promtool build/promtool || :
 fi
 for name in $SUITES; do
     suite "$name" || :

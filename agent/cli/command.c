@@ -26,6 +26,17 @@ const struct cmdline_command COMMANDS[] = {
                     "  $ drover status --watch\n"
                     "  $ drover --db orders status --json\n",
                     cmd_status),
+    CMDLINE_COMMAND("health", "",
+                    "one line for monitoring, as plugins print it",
+                    "max-lag,max-silence,max-blocked",
+                    "  $ drover --db orders health\n"
+                    "  $ drover health --max-lag 10s --max-silence 1m\n",
+                    cmd_health),
+    CMDLINE_COMMAND("metrics", "", "print metrics for Prometheus",
+                    "openmetrics",
+                    "  $ drover --db orders metrics | sponge "
+                    "/var/lib/prometheus/node-exporter/drover.prom\n",
+                    cmd_metrics),
     CMDLINE_COMMAND("resync", "[REPLICA...]",
                     "compare with the replicas and repair them",
                     "dry-run,content,anew,timeout",
@@ -105,6 +116,14 @@ static const struct cmdline_option OPTIONS[] = {
      "compare what both ends remember, look at no disk", false},
     {"timeout", 0, CMDLINE_TIME, AT(timeout_ns), "TIME",
      "give up after TIME, such as 30s", false},
+    {"max-lag", 0, CMDLINE_TIME, AT(max_lag_ns), "TIME",
+     "critical when a replica lags for longer", false},
+    {"max-silence", 0, CMDLINE_TIME, AT(max_silence_ns), "TIME",
+     "critical when a replica is silent for longer", false},
+    {"max-blocked", 0, CMDLINE_TEXT, AT(max_blocked), "COUNT",
+     "critical when more keys are blocked", false},
+    {"openmetrics", 0, CMDLINE_FLAG, AT(openmetrics), NULL,
+     "in the format of OpenMetrics", false},
     {"list-settings", 0, CMDLINE_FLAG, AT(list_settings), NULL,
      "print every setting with its default", false},
     {"id", 0, CMDLINE_TEXT, AT(id), "ID",
@@ -179,6 +198,6 @@ static const struct cmdline_program PROGRAM = {
 int command_main(struct cli *cli, int argc, char **argv)
 {
     cli->line.program = &PROGRAM;
-    cli->timeout_ns = CLI_NO_TIMEOUT;
+    cli->timeout_ns = cli->max_lag_ns = cli->max_silence_ns = CLI_NO_TIMEOUT;
     return cmdline_main(&cli->line, argc, argv);
 }

@@ -33,6 +33,9 @@ struct cli {
     bool dry_run, content, recorded, anew, list_settings;
     struct cmdline_maybe watch;
     int64_t timeout_ns; /* CLI_NO_TIMEOUT: none was given */
+    int64_t max_lag_ns, max_silence_ns;
+    const char *max_blocked;
+    bool openmetrics;
     const char *log_level, *id, *state_dir;
     /* worked out */
     bool color; /* on `out` */
@@ -90,6 +93,8 @@ void cli_on_interrupt_restore(const struct termios *was, const char *text);
 
 int cmd_agent(struct cmdline *line);
 int cmd_status(struct cmdline *line);
+int cmd_health(struct cmdline *line);
+int cmd_metrics(struct cmdline *line);
 int cmd_resync(struct cmdline *line);
 int cmd_verify(struct cmdline *line);
 int cmd_wait(struct cmdline *line);

@@ -60,6 +60,7 @@ struct config {
     char *path;              /* of the database, absolute */
     char *state_dir;         /* index cache, approvals; absolute */
     char *socket;            /* control socket, absolute */
+    char *metrics_listen;    /* listen_address.h; NULL: nowhere */
     char *control_group;     /* may be NULL: group that may change things */
     int64_t lock_timeout_ms; /* a key busy for longer is reported as blocked */
     int64_t settle_ms;
@@ -97,6 +98,7 @@ enum setting_type {
     SETTING_HOST,     /* a host's name or address */
     SETTING_ACCOUNT,  /* a user's or group's name */
     SETTING_COMMAND,  /* words, as config_split_words() takes them */
+    SETTING_LISTEN,   /* a loopback address and port, or a socket's path */
     SETTING_NAME,     /* letters, digits, '.', '_', '-' */
     SETTING_DURATION, /* to int64_t milliseconds */
     SETTING_SIZE,     /* to uint64_t bytes */

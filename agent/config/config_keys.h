@@ -30,6 +30,9 @@
       "else /run/drover/NAME/control.sock")                                    \
     X("control-group", ACCOUNT, RESTART, control_group, 0, 0, "",              \
       "members of this group may see key names and change things")             \
+    X("metrics-listen", LISTEN, LIVE, metrics_listen, 0, 0, "",                \
+      "serve metrics for Prometheus there: 127.0.0.1:9811, or a socket's "     \
+      "path; default: nowhere")                                                \
     X("lock-timeout", DURATION, LIVE, lock_timeout_ms, 10, MS_H, "5s",         \
       "a key locked for longer is shown as blocked")                           \
     X("lag-limit", DURATION, LIVE, lag_limit_ms, 100, MS_YEAR, "30s",          \

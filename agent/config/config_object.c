@@ -154,6 +154,7 @@ void config_free(struct config *c)
     free(c->path);
     free(c->state_dir);
     free(c->socket);
+    free(c->metrics_listen);
     free(c->control_group);
     free(c);
 }

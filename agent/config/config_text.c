@@ -112,6 +112,7 @@ int config_check_text(enum setting_type type, const char *text, struct err *err)
         return check_account(text, err);
     case SETTING_TEXT:
     case SETTING_COMMAND:
+    case SETTING_LISTEN:
     case SETTING_NAME:
     case SETTING_DURATION:
     case SETTING_SIZE:

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/listen_address.h"
 #include "agent/config/config.h"
 #include "agent/config/config_keys.h"
 #include "agent/config/config_text.h"
@@ -138,6 +139,7 @@ static char *limit_text(char *out, size_t room, const struct setting *s,
     case SETTING_HOST:
     case SETTING_ACCOUNT:
     case SETTING_COMMAND:
+    case SETTING_LISTEN:
     case SETTING_NAME:
     case SETTING_COUNT:
     case SETTING_PORT:
@@ -230,6 +232,7 @@ static int set_number(const struct setting *s, void *field, const char *text,
     case SETTING_HOST:
     case SETTING_ACCOUNT:
     case SETTING_COMMAND:
+    case SETTING_LISTEN:
     case SETTING_NAME:
     case SETTING_BOOL:
     case SETTING_RELAXED:
@@ -253,6 +256,10 @@ int config_set(const struct setting *s, void *object, const char *text,
     case SETTING_ACCOUNT:
     case SETTING_COMMAND:
         return set_text(field, text, err);
+    case SETTING_LISTEN:
+        return listen_address_parse(text, &(struct listen_address){0}, err) < 0
+                   ? err->code
+                   : set_text(field, text, err);
     case SETTING_PATH:
         return set_path(field, text, dir, err);
     case SETTING_NAME:
@@ -304,6 +311,7 @@ static uint64_t number_of(const struct setting *s, const void *field)
     case SETTING_HOST:
     case SETTING_ACCOUNT:
     case SETTING_COMMAND:
+    case SETTING_LISTEN:
     case SETTING_NAME:
         break;
     }
@@ -319,6 +327,7 @@ static bool is_text(const struct setting *s)
     case SETTING_HOST:
     case SETTING_ACCOUNT:
     case SETTING_COMMAND:
+    case SETTING_LISTEN:
     case SETTING_NAME:
         return true;
     case SETTING_DURATION:

@@ -32,7 +32,9 @@
  *               known), "pending_keys", "pending_bytes", "ack_age_s",
  *               "silence_s", "rate" (changes/s), "version" (receiver's),
  *               "host", "equal_as_of" (RFC 3339), "attempts", "next_try_s",
- *               "held_deletes", "held": HELD | null, "acked_changes",
+ *               "held_deletes", "held": HELD | null, "sessions" (that began),
+ *               "acked_changes", "latency": {"count", "sum_s", "buckets":
+ *                 [{"le_s", "count"}]} (since the start, cumulative),
  *               "undone": UNDONE | null, "refused": REFUSED | null,
  *               "breaks": BREAKS | null, "sent_bytes",
  *               "received_bytes", "replica_keys", "replica_bytes",

@@ -30,6 +30,7 @@
 #include "agent/daemon/daemon_impl.h"
 #include "agent/daemon/jobs.h"
 #include "agent/daemon/members.h"
+#include "agent/metrics/metrics_server.h"
 #include "store/base/sys.h"
 #include "store/cmdline/version.h"
 #include "sync/errors/hint.h"
@@ -99,6 +100,20 @@ static void summary(struct daemon *d, char *out, size_t room)
     }
 }
 
+/* Where the configuration says now; an address in use may become free. */
+static void serve_metrics(struct daemon *d)
+{
+    struct err err = {0};
+    int rc = metrics_server_listen(d->metrics, d->config->metrics_listen, &err);
+
+    if (rc < 0 && strcmp(err.msg, d->metrics_err.msg) != 0) {
+        log_event(LOG_WARNING, "metrics", NULL, DR_METRICS, "err=\"%s\"",
+                  err.msg);
+    }
+    err.id = DR_METRICS;
+    d->metrics_err = rc < 0 ? err : (struct err){0};
+}
+
 static void on_second(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
@@ -111,6 +126,7 @@ static void on_second(uv_timer_t *timer)
     DL_FOREACH(d->replicas.list, r) {
         replica_second(r, d->coverage.index_ready);
     }
+    serve_metrics(d);
     dirids_counts(&d->dirids, false);
     if (daemon_ms() - d->saved.ms >=
         (d->saved.err.code != 0 ? SAVE_AGAIN_MS : SAVE_EVERY_MS)) {
@@ -222,6 +238,11 @@ static void on_called(void *arg)
     daemon_dirty(arg);
 }
 
+static json_t *status_for_all(void *arg)
+{
+    return daemon_status(arg, false);
+}
+
 static int make_parts(struct daemon *d, struct err *err)
 {
     struct primary_config pc;
@@ -245,8 +266,9 @@ static int make_parts(struct daemon *d, struct err *err)
                    ? scans_new(&d->loop, d->ix, &daemon_scans_events, d)
                    : NULL;
     d->ignored = ignored_new(&d->loop);
-    if (d->core == NULL || d->watch == NULL || d->reader == NULL ||
-        d->scans == NULL || d->ignored == NULL) {
+    d->metrics = metrics_server_new(&d->loop, status_for_all, d);
+    if (d->core == NULL || d->metrics == NULL || d->watch == NULL ||
+        d->reader == NULL || d->scans == NULL || d->ignored == NULL) {
         (void)err_set(err, ERR_NOMEM, 0, "out of memory");
         return EXIT_BAD;
     }
@@ -302,6 +324,7 @@ static void open_doors(struct daemon *d)
         stop(d, code);
         return;
     }
+    serve_metrics(d);
     report_ready(d);
     /* Sessions carry the epoch, which is known once the root was seen. */
     if (d->coverage.root_seen) {
@@ -403,6 +426,10 @@ static void free_parts(struct daemon *d)
     if (d->scans != NULL) {
         d->stop.closing++;
         scans_free(d->scans, on_part_freed, d);
+    }
+    if (d->metrics != NULL) {
+        d->stop.closing++;
+        metrics_server_free(d->metrics, on_part_freed, d);
     }
     if (d->control != NULL) {
         d->stop.closing++;

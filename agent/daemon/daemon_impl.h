@@ -126,6 +126,8 @@ struct daemon {
     struct ignored *ignored;
     const struct daemon_doors *doors;
     struct control *control; /* NULL: they are not open */
+    struct metrics_server *metrics;
+    struct err metrics_err; /* why it does not listen; code 0: it does */
     struct replicas replicas;
     struct dirids dirids;
     struct unclean unclean;

@@ -28,7 +28,7 @@
 #include "store/cmdline/version.h"
 #include "sync/errors/state.h"
 
-enum { BLOCKED_MAX = 20 };
+enum { BLOCKED_MAX = 20, US_PER_S = 1000000 };
 
 /* ERROR with the names of the database in its hint, or null. */
 static json_t *error_here(const struct daemon *d, const struct err *err)
@@ -139,6 +139,23 @@ static json_t *database_json(struct daemon *d)
     return o;
 }
 
+/* All of them since the start; each bucket counts what the ones before do. */
+static json_t *latency_json(const struct latency_totals *l)
+{
+    json_t *buckets = json_array();
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < LATENCY_BUCKETS; i++) {
+        count += l->buckets[i];
+        (void)json_array_append_new(
+            buckets, json_pack("{s:f, s:o}", "le_s",
+                               (double)latency_bounds_us[i] / US_PER_S, "count",
+                               number(count)));
+    }
+    return json_pack("{s:o, s:f, s:o}", "count", number(l->count), "sum_s",
+                     (double)l->sum_us / US_PER_S, "buckets", buckets);
+}
+
 static void set_numbers(json_t *o, const struct replica *r,
                         const struct replica_status *st)
 {
@@ -150,6 +167,7 @@ static void set_numbers(json_t *o, const struct replica *r,
         {"pending_bytes", st->pending_bytes},
         {"attempts", st->attempts},
         {"held_deletes", st->held_deletes},
+        {"sessions", st->sessions},
         {"acked_changes", st->acked_changes},
         {"sent_bytes", st->sent_bytes},
         {"received_bytes", st->received_bytes},
@@ -167,6 +185,7 @@ static void set_numbers(json_t *o, const struct replica *r,
     (void)json_object_set_new(o, "silence_s", object_seconds(st->silence_ms));
     (void)json_object_set_new(o, "latency_p50_us", micros(st->latency_p50_us));
     (void)json_object_set_new(o, "latency_p99_us", micros(st->latency_p99_us));
+    (void)json_object_set_new(o, "latency", latency_json(st->latency));
 }
 
 static json_t *replica_json(struct daemon *d, const struct replica *r,
@@ -308,6 +327,9 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
     }
     if (d->saved.err.code != 0) {
         (void)json_array_append_new(list, error_here(d, &d->saved.err));
+    }
+    if (d->metrics_err.code != 0) {
+        (void)json_array_append_new(list, error_here(d, &d->metrics_err));
     }
     if (d->last_scan.rc < 0 && d->coverage.root == ROOT_HERE) {
         (void)json_array_append_new(list, scan_error(d));

@@ -32,6 +32,7 @@ elsewhere() {
 503 integration/e2e_operate.sh DR-503
 504 unit/agent/control/test_control.c DR_NO_SUCH_REPLICA
 505 integration/e2e_verify.sh 505
+506 integration/e2e_metrics.sh 506
 END
 }
 # Each number of the program is in one of these lists.

@@ -115,6 +115,7 @@ drover_e2e(operate LINKS exec SCENARIOS behind_its_back freshness another_user e
 drover_e2e(config LINKS exec SCENARIOS too_many mistakes hints)
 drover_e2e(verify LINKS exec SCENARIOS blind pending expired edited modes foreign once)
 drover_e2e(watch LINKS exec SCENARIOS stream terminal)
+drover_e2e(metrics LINKS exec SCENARIOS served known trouble)
 drover_e2e(login LINKS exec SCENARIOS exec_errors)
 drover_e2e(login LINKS ssh SCENARIOS ssh_errors forced_command refused_key)
 

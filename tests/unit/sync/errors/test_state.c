@@ -54,12 +54,13 @@ static const enum dr_id ids[] = {
     DR_NOT_PERMITTED,
     DR_NO_SUCH_REPLICA,
     DR_TIMED_OUT,
+    DR_METRICS,
 };
 
 static void every_state_has_its_own_word(void **state)
 {
     (void)state;
-    for (int s = REPLICA_CONNECTING; s <= REPLICA_FAILED; s++) {
+    for (int s = REPLICA_CONNECTING; s <= REPLICA_DIFFERS; s++) {
         const char *word = replica_state_word((enum replica_state)s);
         assert_string_not_equal(word, "unknown");
         for (int t = REPLICA_CONNECTING; t < s; t++) {
@@ -68,7 +69,7 @@ static void every_state_has_its_own_word(void **state)
         }
     }
     assert_string_equal(replica_state_word(REPLICA_STREAMING), "streaming");
-    assert_string_equal(replica_state_word((enum replica_state)8), "unknown");
+    assert_string_equal(replica_state_word((enum replica_state)9), "unknown");
     assert_string_equal(replica_state_word((enum replica_state) - 1),
                         "unknown");
 }
