@@ -69,7 +69,7 @@ int daemon_pause(struct daemon *d, const char *const *replicas, size_t n,
             replica_pause(r, paused);
         }
     }
-    return pauses_note(d->state_fd, &d->replicas, err);
+    return pauses_note(d->state_fd, &d->replicas, d->config->state_dir, err);
 }
 
 int daemon_anew(struct daemon *d, const char *const *replicas, size_t n,

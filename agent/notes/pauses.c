@@ -10,9 +10,9 @@
 #include "agent/notes/note.h"
 #include "store/base/cleanup.h"
 #include "store/files/small_file.h"
-#include "sync/errors/state.h"
 
-int pauses_note(int state_fd, const struct replicas *all, struct err *err)
+int pauses_note(int state_fd, const struct replicas *all, const char *state_dir,
+                struct err *err)
 {
     CLEANUP(buf_deinit) struct buf b = BUF_NULL;
     struct replica *r;
@@ -26,9 +26,12 @@ int pauses_note(int state_fd, const struct replicas *all, struct err *err)
                    : small_write(state_fd, PAUSES_FILE, b.data, b.len,
                                  SMALL_DURABLE(0600), err);
     if (rc < 0) {
-        (void)err_wrap(err, "done, but a restart of the agent would forget it: "
-                            "the note " PAUSES_FILE " in the state directory");
-        err->id = DR_STATE_DIR;
+        /* The text names the step: who asked may not know the directory. */
+        (void)err_wrap(
+            err,
+            "done, but a restart of the agent would forget it; check "
+            "df -h %.200s, then repeat the command",
+            state_dir);
     }
     return rc;
 }

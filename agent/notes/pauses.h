@@ -15,7 +15,7 @@
 
 /* The operator has paused or resumed.  ERR_*: it holds, but only until the
  * agent is started again. */
-int pauses_note(int state_fd, const struct replicas *all,
+int pauses_note(int state_fd, const struct replicas *all, const char *state_dir,
                 struct err *err) MUSTCHECK;
 /* The replica is new here. */
 void pauses_recall(int state_fd, struct replica *r);
