@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * commands: the commands of drover-replica and what they share.  Each is a
- * function in a cmd_*.c and a row of the table in commands.c. */
+ * function in a cmd_*.c and a row of table.c. */
 #pragma once
 
 #include <limits.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * main: the program drover-replica; its commands are in commands.c. */
+ * main: the program drover-replica; its commands are in table.c. */
 #include <fcntl.h>
 #include <unistd.h>
 
