@@ -95,6 +95,7 @@ is 69 "\"role\":\"replica\",\"database\":\"$id\",\"epoch\":0" status --json "$co
 is 69 '{"schema":1,"version":1,"path":' status --json "$copy"
 is 69 'co\"py' status --json "$copy"
 is 69 '"fresh_ns":null' status --json "$copy"
+is 0 'drover_copy_ever_complete{path="'"$tmp"'/co\"py"} 0' metrics "$copy"
 is 69 "never synced" fresh --max-age 1h "$copy"
 is 0 '"role":"replica","database":"'$id adopt --json "$copy" $id
 is 78 "is a copy of database $id already" adopt "$copy" 1123456789abcdef0123456789abcdef
@@ -102,6 +103,7 @@ odd=$(printf '%s/odd\001\377' "$tmp")
 mkdir "$odd"
 is 0 "" adopt "$odd" $id
 is 69 "\\u0001$(printf '\357\277\275')\",\"path_b64\":" status --json "$odd"
+is 0 'odd\\x01\\xff"} 0' metrics "$odd"
 
 # --- how fresh it is
 word() {
@@ -112,10 +114,20 @@ word live now
 is 0 "fresh" fresh --max-age 1h "$copy"
 is 0 "sequence 99" status "$copy"
 is 0 '"seq":99' status --json "$copy"
+is 0 'drover_copy_age_seconds{path="'"$tmp"'/co\"py"} 0.' metrics "$copy"
+is 0 'drover_copy_differs{path="'"$tmp"'/co\"py"} 0' metrics "$copy"
 is 0 '"fresh":true,"age_ms":' fresh --json --max-age 1h "$copy"
 word differs now
 is 1 "differs from the primary: on its host, drover status" fresh --max-age 1h "$copy"
+is 0 'drover_copy_differs{path="'"$tmp"'/co\"py"} 1' metrics "$copy"
 word live '2 hours ago'
+is 0 'drover_copy_age_seconds{path="'"$tmp"'/co\"py"} 7200.' metrics "$copy"
+promtool=$(dirname "$0")/../../build/promtool/usr/bin/promtool
+if [ -x "$promtool" ]; then
+    "$1" metrics "$copy" >"$tmp/metrics"
+    "$promtool" check metrics <"$tmp/metrics"
+    verdict $? "promtool takes the metrics"
+fi
 is 1 "stale" fresh --max-age 1h "$copy"
 is 0 "fresh" fresh --max-age 3h "$copy"
 word live 'next week'

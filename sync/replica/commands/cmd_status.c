@@ -11,42 +11,7 @@
 #include "store/base/utc.h"
 #include "store/layout/fresh_age.h"
 #include "sync/replica/commands/commands.h"
-#include "sync/replica/disk/stages.h"
-#include "sync/replica/meta/session.h"
-#include "sync/replica/role/role.h"
-
-struct facts {
-    const char *dir;
-    struct role_facts role;
-    bool known; /* it has an identity */
-    struct meta_ident ident;
-    bool fresh_known;
-    bool fresh_broken; /* the file makes no sense */
-    struct meta_freshness fresh;
-    int live; /* 1, 0, or ERR_* */
-    struct session_holder holder;
-    int64_t undone;
-};
-
-static int gather(const struct meta *m, struct facts *f, struct err *err)
-{
-    int rc = role_inspect(m->fd, &f->role, err);
-
-    if (rc != 0) {
-        return rc;
-    }
-    f->known = f->role.role == ROLE_REPLICA;
-    f->ident = f->role.ident;
-    rc = meta_freshness_read(m->fd, &f->fresh, err);
-    f->fresh_known = rc == 0 && f->fresh.fresh_ns > 0;
-    f->fresh_broken = rc == ERR_CORRUPT;
-    if (rc != 0 && rc != ERR_NOTFOUND && rc != ERR_CORRUPT) {
-        return rc;
-    }
-    f->live = session_live(m->fd, &f->holder, err);
-    f->undone = trash_count(m->fd, UNDONE_DIR);
-    return 0;
-}
+#include "sync/replica/commands/facts.h"
 
 /* --- for people ------------------------------------------------------------- */
 
@@ -177,21 +142,11 @@ static void print_json(struct cmdline *line, const struct facts *f)
 
 int cmd_status(struct cmdline *line)
 {
-    struct err err = {0};
-    struct facts f = {.dir = line->words[0]};
-    struct meta m;
-    int rc = meta_inspect(&m, f.dir, &err);
+    struct facts f;
+    int rc = facts_gather(line, &f);
 
-    if (rc == 0) {
-        rc = gather(&m, &f, &err);
-        meta_close(&m);
-    }
-    if (rc == ERR_NOTFOUND) {
-        return cmdline_fail(line, EX_UNAVAILABLE, "%s is not a replica: %s",
-                            f.dir, err.msg);
-    }
-    if (rc != 0) {
-        return commands_fail(line, &err);
+    if (rc != EXIT_GOOD) {
+        return rc;
     }
     if (line->json) {
         print_json(line, &f);

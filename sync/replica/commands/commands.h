@@ -31,6 +31,7 @@ extern const struct cmdline_program REPLICA_PROGRAM;
 int cmd_receive(struct cmdline *line);
 int cmd_fresh(struct cmdline *line);
 int cmd_status(struct cmdline *line);
+int cmd_metrics(struct cmdline *line);
 int cmd_adopt(struct cmdline *line);
 int cmd_promote(struct cmdline *line);
 int cmd_demote(struct cmdline *line);

@@ -30,6 +30,10 @@ static const struct cmdline_command COMMANDS[] = {
     CMDLINE_COMMAND("status", "DIR",
                     "whose copy it is, how current, who writes it", "json",
                     "  $ drover-replica status /srv/orders\n", cmd_status),
+    CMDLINE_COMMAND("metrics", "DIR", "print metrics for Prometheus", "",
+                    "  $ drover-replica metrics /srv/orders > "
+                    "/var/lib/prometheus/node-exporter/orders.prom\n",
+                    cmd_metrics),
     CMDLINE_COMMAND("adopt", "DIR ID",
                     "take a copy made by other means as a replica", "json",
                     "  $ drover-replica adopt /srv/orders "

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cmd_metrics: `drover-replica metrics`: what this host knows of its copy, for
+ * the textfile collector of Prometheus' node_exporter.  The age is that of
+ * `fresh`: the worse of two clocks.
+ *
+ * https://prometheus.io/docs/instrumenting/exposition_formats/ (0.0.4) */
+#include <inttypes.h>
+#include <string.h>
+
+#include "store/base/clock.h"
+#include "store/base/quote.h"
+#include "store/layout/fresh_age.h"
+#include "sync/errors/state.h"
+#include "sync/replica/commands/commands.h"
+#include "sync/replica/commands/facts.h"
+
+static void put_head(FILE *out, const char *name, const char *help)
+{
+    (void)fprintf(out,
+                  "# HELP drover_copy_%s %s\n# TYPE drover_copy_%s gauge\n",
+                  name, help, name);
+}
+
+/* "drover_copy_NAME{path="/srv/orders"" */
+static void begin_sample(FILE *out, const char *name, const char *path)
+{
+    (void)fprintf(out, "drover_copy_%s{path=\"", name);
+    for (; *path != '\0'; path++) {
+        if (*path == '\n') {
+            (void)fputs("\\n", out);
+            continue;
+        }
+        if (*path == '\\' || *path == '"') {
+            (void)fputc('\\', out);
+        }
+        (void)fputc(*path, out);
+    }
+    (void)fputc('"', out);
+}
+
+static void put_gauge(FILE *out, const struct facts *f, const char *name,
+                      const char *help, double value)
+{
+    put_head(out, name, help);
+    begin_sample(out, name, f->dir);
+    (void)fprintf(out, "} %.15g\n", value);
+}
+
+static void put_freshness(FILE *out, const struct facts *f)
+{
+    put_gauge(out, f, "ever_complete",
+              "1 if it once had everything its primary had.", f->fresh_known);
+    if (!f->fresh_known) {
+        return;
+    }
+    put_gauge(out, f, "proven_timestamp_seconds",
+              "Everything before this time on the primary's clock is here.",
+              (double)f->fresh.fresh_ns / NS_PER_S);
+    if (f->fresh.age_ns != FRESH_AGE_UNKNOWN) {
+        put_gauge(out, f, "age_seconds", "How long ago that was.",
+                  (double)f->fresh.age_ns / NS_PER_S);
+    }
+    put_gauge(out, f, "differs",
+              "1 while it is known to differ from its primary.",
+              strcmp(f->fresh.state, replica_state_word(REPLICA_DIFFERS)) == 0);
+}
+
+static void put_replica(FILE *out, const struct facts *f)
+{
+    put_freshness(out, f);
+    if (f->live >= 0) {
+        put_gauge(out, f, "receiver_live",
+                  "1 while an agent is connected to it.", f->live > 0);
+    }
+    if (f->undone >= 0) {
+        put_gauge(out, f, "undone_values",
+                  "Values kept that the primary lost and undid.",
+                  (double)f->undone);
+    }
+}
+
+int cmd_metrics(struct cmdline *line)
+{
+    struct facts f;
+    int rc = facts_gather(line, &f);
+
+    if (rc != EXIT_GOOD) {
+        return rc;
+    }
+    if (!quote_is_utf8(f.dir, strlen(f.dir))) {
+        f.dir = QUOTED_STR(f.dir); /* labels are UTF-8 */
+    }
+    put_gauge(line->out, &f, "primary", "1 if it is a primary, no copy.",
+              f.role.role == ROLE_PRIMARY);
+    put_gauge(
+        line->out, &f, "epoch", "The epoch of its primary.",
+        (double)(f.role.role == ROLE_PRIMARY ? f.role.epoch : f.ident.epoch));
+    if (f.role.role != ROLE_PRIMARY) {
+        put_replica(line->out, &f);
+    }
+    return EXIT_GOOD;
+}
