@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * cmd_control: approve, pause, resume, reload and version: requests that are
- * answered at once.
+ * cmd_control: approve, pause, resume, retry, reload and version: requests that
+ * are answered at once.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -53,17 +53,53 @@ int cmd_approve(struct cmdline *line)
     return rc;
 }
 
-static int run_pausing(struct cli *cli, const char *cmd, const char *done)
+/* --- pause, resume and retry --------------------------------------------- */
+
+static const char *did_text(const char *did)
+{
+    static const struct {
+        const char *did, *text;
+    } TEXTS[] = {
+        {"trying", "trying now"},
+        {"connected", "connected"},
+        {"waiting", "connects when the agent has seen the database"},
+    };
+
+    for (size_t i = 0; i < sizeof TEXTS / sizeof *TEXTS; i++) {
+        if (strcmp(TEXTS[i].did, did) == 0) {
+            return TEXTS[i].text;
+        }
+    }
+    return did;
+}
+
+static void print_did(const struct cli *cli, const char *cmd, const json_t *one)
+{
+    const char *name = field_text(one, "name", "?");
+    const char *did = field_text(one, "did", "?");
+    bool is_paused = strcmp(did, "paused") == 0;
+
+    render_clean(cli->line.out, name);
+    if (strcmp(cmd, "retry") == 0 && is_paused) {
+        (void)fprintf(cli->line.out, ": paused; to go on: drover resume %s\n",
+                      name);
+    } else if (strcmp(cmd, "resume") == 0 && strcmp(did, "resumed") != 0) {
+        (void)fprintf(cli->line.out, ": was not paused; %s\n", did_text(did));
+    } else {
+        (void)fprintf(cli->line.out, ": %s\n", did_text(did));
+    }
+}
+
+static int run_pausing(struct cli *cli, const char *cmd)
 {
     int rc;
     json_t *result = ask(cli, cli_request_of(cli, cmd), &rc);
+    const json_t *one;
+    size_t i;
 
-    if (result != NULL && !cli->line.json && !cli->quiet) {
-        if (cli->line.count == 0) {
-            (void)fprintf(cli->line.out, "all replicas: %s\n", done);
-        }
-        for (size_t i = 0; i < cli->line.count; i++) {
-            (void)fprintf(cli->line.out, "%s: %s\n", cli->line.words[i], done);
+    if (!cli->line.json && !cli->quiet) {
+        json_array_foreach(json_object_get(result, "done"), i, one) {
+            print_did(cli, cmd, one);
         }
     }
     json_decref(result);
@@ -72,14 +108,17 @@ static int run_pausing(struct cli *cli, const char *cmd, const char *done)
 
 int cmd_pause(struct cmdline *line)
 {
-    struct cli *cli = cli_of(line);
-    return run_pausing(cli, "pause", "paused");
+    return run_pausing(cli_of(line), "pause");
 }
 
 int cmd_resume(struct cmdline *line)
 {
-    struct cli *cli = cli_of(line);
-    return run_pausing(cli, "resume", "resumed");
+    return run_pausing(cli_of(line), "resume");
+}
+
+int cmd_retry(struct cmdline *line)
+{
+    return run_pausing(cli_of(line), "retry");
 }
 
 int cmd_reload(struct cmdline *line)

@@ -72,6 +72,11 @@ const struct cmdline_command COMMANDS[] = {
                     "  $ drover pause eu-1\n", cmd_pause),
     CMDLINE_COMMAND("resume", "[REPLICA...]", "end a pause", "",
                     "  $ drover resume eu-1\n", cmd_resume),
+    CMDLINE_COMMAND("retry", "[REPLICA...]",
+                    "connect now to replicas without a session", "",
+                    "  $ drover retry\n"
+                    "  $ drover retry eu-1 && drover wait eu-1\n",
+                    cmd_retry),
     CMDLINE_COMMAND("check-config", "[FILE]",
                     "check a configuration file, change nothing",
                     "list-settings",

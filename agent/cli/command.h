@@ -102,6 +102,7 @@ int cmd_init(struct cmdline *line);
 int cmd_approve(struct cmdline *line);
 int cmd_pause(struct cmdline *line);
 int cmd_resume(struct cmdline *line);
+int cmd_retry(struct cmdline *line);
 int cmd_reload(struct cmdline *line);
 int cmd_check_config(struct cmdline *line);
 int cmd_version(struct cmdline *line);

@@ -15,7 +15,7 @@
  * Requests: status {keys}; version; wait {replicas, timeout_ms};
  * resync {replicas, content, dry_run, timeout_ms | anew}; verify {replicas,
  * content, recorded, timeout_ms} (none: 1 h, with content 6 h);
- * approve {replica, token, dry_run}; pause, resume {replicas}; reload.
+ * approve {replica, token, dry_run}; pause, resume, retry {replicas}; reload.
  *
  * Objects that the daemon makes and the commands show.  Fields are only ever
  * added; a field that is not known is null or left out.  Ages and durations
@@ -78,7 +78,10 @@
  * to BREAKS   {"count" (in "window_s"), "last_s" (ago), "flapping": bool,
  *             "error": ERROR of the last one}: of its sessions, lately
  *   approve  {"replica", "count"}, dry run {"replica", "held": HELD | null}
- *            pause, resume  {"replicas": [name]}
+ *   pause, resume, retry  {"replicas": [name] (as asked), "done": [{"name",
+ *             "did": "paused" (by retry: it is, and stays so) | "resumed" |
+ *             "trying" | "connected" (it is already) | "waiting" (until the
+ *             agent has seen the database)}]}
  *   reload   {"changes": [line]}    version  {"version", "pid", "database"}
  */
 #pragma once

@@ -240,26 +240,32 @@ static int run_approve(struct client *cl, const json_t *request,
     return 0;
 }
 
+/* What was asked for and, takes it, what was done. */
+static void answer_done(struct client *cl, const json_t *request, json_t *done)
+{
+    const json_t *list = json_object_get(request, "replicas");
+
+    answer(cl, 0,
+           json_pack("{s:o, s:o}", "replicas",
+                     json_is_array(list) ? json_deep_copy(list) : json_array(),
+                     "done", done));
+}
+
 static int run_pausing(struct client *cl, const json_t *request, bool paused,
                        struct err *err)
 {
     struct names names;
-    const json_t *list = json_object_get(request, "replicas");
+    json_t *done = NULL;
     int rc = read_names(request, &names, err);
 
-    if (rc < 0) {
-        return rc;
+    if (rc == 0) {
+        rc = daemon_pause(cl->control->daemon, names.list, names.count, paused,
+                          &done, err);
     }
-    rc =
-        daemon_pause(cl->control->daemon, names.list, names.count, paused, err);
-    if (rc < 0) {
-        return rc;
+    if (rc == 0) {
+        answer_done(cl, request, done);
     }
-    answer(
-        cl, 0,
-        json_pack("{s:o}", "replicas",
-                  json_is_array(list) ? json_deep_copy(list) : json_array()));
-    return 0;
+    return rc;
 }
 
 static int run_pause(struct client *cl, const json_t *request, struct err *err)
@@ -270,6 +276,22 @@ static int run_pause(struct client *cl, const json_t *request, struct err *err)
 static int run_resume(struct client *cl, const json_t *request, struct err *err)
 {
     return run_pausing(cl, request, false, err);
+}
+
+static int run_retry(struct client *cl, const json_t *request, struct err *err)
+{
+    struct names names;
+    json_t *done = NULL;
+    int rc = read_names(request, &names, err);
+
+    if (rc == 0) {
+        rc = daemon_retry(cl->control->daemon, names.list, names.count, &done,
+                          err);
+    }
+    if (rc == 0) {
+        answer_done(cl, request, done);
+    }
+    return rc;
 }
 
 static int run_reload(struct client *cl, const json_t *request, struct err *err)
@@ -294,7 +316,8 @@ static const struct request {
     {"wait", true, run_wait},      {"resync", false, run_resync},
     {"verify", false, run_verify}, {"approve", false, run_approve},
     {"pause", false, run_pause},   {"resume", false, run_resume},
-    {"reload", false, run_reload}, {NULL, false, NULL},
+    {"retry", false, run_retry},   {"reload", false, run_reload},
+    {NULL, false, NULL},
 };
 
 /* Who may, and what to type to become one of them. */

@@ -77,8 +77,13 @@ int daemon_held(struct daemon *d, const char *replica, json_t **held_out,
 /* Take what these replicas' directories hold now (dirids.h), and fill it. */
 int daemon_anew(struct daemon *d, const char *const *replicas, size_t n,
                 struct err *err) MUSTCHECK;
+/* *done_out is set on success: for each replica {"name", "did"}, see control.h.
+ * One that was not paused is tried by a resume, too. */
 int daemon_pause(struct daemon *d, const char *const *replicas, size_t n,
-                 bool paused, struct err *err) MUSTCHECK;
+                 bool paused, json_t **done_out, struct err *err) MUSTCHECK;
+/* Connect at once to those without a session; *done_out likewise. */
+int daemon_retry(struct daemon *d, const char *const *replicas, size_t n,
+                 json_t **done_out, struct err *err) MUSTCHECK;
 /* Reload the configuration file; *changes_out (a JSON array of lines such as
  * "+us-2", "eu-1: port 22 to 2222") is set on success. */
 int daemon_reload(struct daemon *d, json_t **changes_out,

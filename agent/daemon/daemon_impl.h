@@ -14,7 +14,7 @@
  *                      wait, resync, verify
  *     daemon_root.c    the root: its identity, losing it, finding it again
  *     daemon_pump.c    glue between the core and the watch, looks and scans
- *     daemon_manage.c  reload, pause, approve, anew
+ *     daemon_manage.c  reload, pause, retry, approve, anew
  *     daemon.c         start and stop
  *
  * Everything here is used on the loop's thread alone.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * daemon_manage: what operators change while the agent runs: the configuration
- * (only what differs is touched), replicas paused, resumed and taken anew, held
- * deletes approved.
+ * (only what differs is touched), replicas paused, resumed, tried at once and
+ * taken anew, held deletes approved.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -50,26 +50,87 @@ void daemon_core_config(const struct daemon *d, struct primary_config *out)
     out->clock_us = now_us;
 }
 
-int daemon_pause(struct daemon *d, const char *const *replicas, size_t n,
-                 bool paused, struct err *err)
+/* --- pause, resume and retry --------------------------------------------- */
+
+static void note_did(json_t *done, const struct replica *r, const char *did)
+{
+    (void)json_array_append_new(
+        done, json_pack("{s:s, s:s}", "name", r->name, "did", did));
+}
+
+static void pause_one(struct replica *r, json_t *done)
+{
+    replica_pause(r, true);
+    note_did(done, r, "paused");
+}
+
+static void retry_one(struct replica *r, json_t *done)
+{
+    static const char *const DID[] = {
+        [REPLICA_TRIES] = "trying",
+        [REPLICA_CONNECTED] = "connected",
+        [REPLICA_IS_PAUSED] = "paused",
+        [REPLICA_NOT_BEGUN] = "waiting",
+    };
+
+    note_did(done, r, DID[replica_try_now(r)]);
+}
+
+/* Whoever resumes one that is not paused means: go on. */
+static void resume_one(struct replica *r, json_t *done)
+{
+    if (!r->paused) {
+        retry_one(r, done);
+        return;
+    }
+    replica_pause(r, false);
+    note_did(done, r, "resumed");
+}
+
+/* The named ones, or all.  All names first: either all are done or none. */
+static int each_named(struct daemon *d, const char *const *replicas, size_t n,
+                      void (*one)(struct replica *r, json_t *done),
+                      json_t **done_out, struct err *err)
 {
     struct replica *r;
 
-    /* All names first: either all are done or none. */
     for (size_t i = 0; i < n; i++) {
         if (members_named(d, replicas[i], &r, err) < 0) {
             return err->code;
         }
     }
+    *done_out = json_array();
     for (size_t i = 0; i < n; i++) {
-        replica_pause(replica_find(&d->replicas, replicas[i]), paused);
+        one(replica_find(&d->replicas, replicas[i]), *done_out);
     }
     if (n == 0) {
         DL_FOREACH(d->replicas.list, r) {
-            replica_pause(r, paused);
+            one(r, *done_out);
         }
     }
-    return pauses_note(d->state_fd, &d->replicas, d->config->state_dir, err);
+    return 0;
+}
+
+int daemon_pause(struct daemon *d, const char *const *replicas, size_t n,
+                 bool paused, json_t **done_out, struct err *err)
+{
+    int rc = each_named(d, replicas, n, paused ? pause_one : resume_one,
+                        done_out, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    rc = pauses_note(d->state_fd, &d->replicas, d->config->state_dir, err);
+    if (rc < 0) {
+        json_decref(*done_out);
+    }
+    return rc;
+}
+
+int daemon_retry(struct daemon *d, const char *const *replicas, size_t n,
+                 json_t **done_out, struct err *err)
+{
+    return each_named(d, replicas, n, retry_one, done_out, err);
 }
 
 int daemon_anew(struct daemon *d, const char *const *replicas, size_t n,

@@ -429,12 +429,30 @@ static struct job *job_new(struct daemon *d, const char *const *names, size_t n,
     return j;
 }
 
+/* Whoever asks for a replica has perhaps just mended what kept it away.  Anyone
+ * may wait, and as often as they like: that is no reason to show a key again to
+ * a host that refused it. */
+static void hasten(struct job *j, bool refused_too)
+{
+    for (size_t i = 0; i < j->count; i++) {
+        struct replica *r =
+            replica_find(&j->daemon->replicas, j->targets[i].name);
+        if (r != NULL) {
+            j->targets[i].asked_end_ms = r->ended_ms;
+            replica_hasten(r, refused_too);
+        }
+    }
+}
+
 struct job *daemon_wait(struct daemon *d, const char *const *replicas, size_t n,
                         int64_t timeout_ms, const struct job_events *ev,
                         void *arg, struct err *err)
 {
     struct job *j = job_new(d, replicas, n, ev, arg, err);
 
+    if (j != NULL) {
+        hasten(j, false);
+    }
     if (j != NULL && timeout_ms >= 0 && timeout_ms < INT64_MAX / 2) {
         j->deadline_ms = daemon_ms() + timeout_ms;
     }
@@ -458,6 +476,7 @@ struct job *daemon_compare(struct daemon *d,
         j->what = request->what;
         j->content = request->content;
         j->recorded = request->recorded;
+        hasten(j, true);
         if (most < INT64_MAX / 2) {
             j->deadline_ms = daemon_ms() + most;
         }

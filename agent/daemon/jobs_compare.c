@@ -181,8 +181,16 @@ static bool has_session(const struct replica_status *st)
            st->state == REPLICA_STREAMING || st->state == REPLICA_HELD;
 }
 
+/* It needs the operator, also after the attempt that the question brought. */
+static bool needs_operator(const struct job_target *t, const struct replica *r,
+                           const struct replica_status *st)
+{
+    return st->state == REPLICA_FAILED && r->ended_ms != t->asked_end_ms;
+}
+
 /* true: the replica is there; else it may have failed for good. */
-static bool reachable(struct job_target *t, const struct replica_status *st)
+static bool reachable(struct job_target *t, const struct replica *r,
+                      const struct replica_status *st)
 {
     int64_t now_ms = daemon_ms();
 
@@ -197,7 +205,7 @@ static bool reachable(struct job_target *t, const struct replica_status *st)
         struct err err = {0};
         (void)err_set(&err, ERR_CLOSED, 0, "paused by the operator");
         target_fail(t, &err);
-    } else if (st->state == REPLICA_FAILED || /* it needs the operator */
+    } else if (needs_operator(t, r, st) ||
                now_ms - t->down_since_ms >= DOWN_MS) {
         target_fail(t, &st->last_error);
     }
@@ -292,7 +300,7 @@ static void target_step(struct job *j, struct job_target *t)
         return;
     }
     primary_status(j->daemon->core, r->number, daemon_ms(), &st);
-    if (reachable(t, &st) && t->compare == 0) {
+    if (reachable(t, r, &st) && t->compare == 0) {
         begin(j, t, r);
     }
     if (t->done) {

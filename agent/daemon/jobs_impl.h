@@ -23,6 +23,7 @@ struct job_target {
     bool failed;
     struct err err;
     int64_t down_since_ms; /* no session since, 0: there is one */
+    int64_t asked_end_ms;  /* the last attempt's end when the job was asked */
     /* of a comparison */
     uint64_t compare; /* id, 0: not begun */
     json_t *names;

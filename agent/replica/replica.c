@@ -11,7 +11,7 @@
  * a session has been good (an acknowledgement, or state streaming) for a
  * minute.  Errors that need the operator are tried again, too, but rarely: the
  * operator's fix should not need a restart of the agent.  A refused login is
- * tried again after minutes, or at once after a reload.
+ * tried again after minutes, or at once when the operator says so.
  */
 #include "agent/replica/replica.h"
 
@@ -63,10 +63,12 @@ static int64_t schedule(struct replica *r, const struct err *err,
     if (r->paused || r->removed || r->all->stopping) {
         return 0;
     }
-    int64_t ms = is_refused(err, permanent) ? backoff_refused_ms(&r->backoff)
-                 : permanent                ? backoff_longest_ms(&r->backoff)
-                                            : backoff_next_ms(&r->backoff);
-    r->next_try_ms = clock_mono_ms() + ms;
+    r->refused = is_refused(err, permanent);
+    int64_t ms = r->refused  ? backoff_refused_ms(&r->backoff)
+                 : permanent ? backoff_longest_ms(&r->backoff)
+                             : backoff_next_ms(&r->backoff);
+    r->ended_ms = clock_mono_ms();
+    r->next_try_ms = r->ended_ms + ms;
     uv_update_time(r->all->loop);
     (void)uv_timer_start(&r->timer, on_timer, (uint64_t)ms, 0);
     return ms;
@@ -415,6 +417,39 @@ void replica_retry(struct replica *r, const struct config_replica *config)
     r->breaks = (struct breaks){0}; /* the operator has seen it */
     if (r->attempt == NULL && r->next_try_ms != 0) {
         restart(r);
+    }
+}
+
+enum replica_tried replica_try_now(struct replica *r)
+{
+    if (r->paused) {
+        return REPLICA_IS_PAUSED;
+    }
+    if (!r->started) {
+        return REPLICA_NOT_BEGUN;
+    }
+    if (was_open(r)) {
+        return REPLICA_CONNECTED;
+    }
+    log_event(LOG_NOTICE, "retry", r->name, 0, "by the operator");
+    restart(r);
+    return REPLICA_TRIES;
+}
+
+void replica_hasten(struct replica *r, bool refused_too)
+{
+    if (r->attempt != NULL || r->next_try_ms == 0 || r->all->stopping ||
+        (r->refused && !refused_too)) {
+        return;
+    }
+    int64_t now_ms = clock_mono_ms(), due_ms = r->ended_ms + FIRST_DELAY_MS;
+    int64_t at_ms = due_ms > now_ms ? due_ms : now_ms;
+
+    if (at_ms < r->next_try_ms) {
+        r->next_try_ms = at_ms;
+        uv_update_time(r->all->loop);
+        (void)uv_timer_start(&r->timer, on_timer, (uint64_t)(at_ms - now_ms),
+                             0);
     }
 }
 

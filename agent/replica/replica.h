@@ -51,6 +51,8 @@ struct replica {
     bool removed;
     bool bye_wanted, bye_sent;
     int64_t next_try_ms; /* 0: not waiting */
+    int64_t ended_ms;    /* the last attempt, while waiting */
+    bool refused;        /* ... at the login */
     int64_t up_ms;
     uint64_t acked_at_up;
     enum replica_state shown; /* state last logged */
@@ -75,6 +77,20 @@ void replica_reconfigure(struct replica *r,
 /* An equal configuration was read again: if it waits for its next attempt, try
  * now; what the operator has put right may be on the other host. */
 void replica_retry(struct replica *r, const struct config_replica *config);
+enum replica_tried {
+    REPLICA_TRIES,     /* an attempt has begun */
+    REPLICA_CONNECTED, /* there is a session already */
+    REPLICA_IS_PAUSED,
+    REPLICA_NOT_BEGUN, /* it connects when the agent is ready */
+};
+/* The operator asks for an attempt: at once, whatever the last one ended with;
+ * one under way begins again.  The back-off begins anew. */
+enum replica_tried replica_try_now(struct replica *r);
+/* Somebody waits for a session: the next attempt is due now, but never sooner
+ * after the last than the shortest back-off, which goes on growing: such
+ * requests may come in a loop.  After a refused login only if `refused_too`:
+ * the other host may count refusals. */
+void replica_hasten(struct replica *r, bool refused_too);
 void replica_pause(struct replica *r, bool paused);
 /* The core gives the link up. */
 void replica_give_up(struct replica *r, const struct err *err, bool permanent);

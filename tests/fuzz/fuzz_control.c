@@ -134,12 +134,22 @@ int daemon_anew(struct daemon *d, const char *const *replicas, size_t n,
     return good_names(replicas, n, err) ? 0 : err->code;
 }
 
+int daemon_retry(struct daemon *d, const char *const *replicas, size_t n,
+                 json_t **done_out, struct err *err)
+{
+    d->changes++;
+    if (!good_names(replicas, n, err)) {
+        return err->code;
+    }
+    *done_out = json_array();
+    return 0;
+}
+
 int daemon_pause(struct daemon *d, const char *const *replicas, size_t n,
-                 bool paused, struct err *err)
+                 bool paused, json_t **done_out, struct err *err)
 {
     (void)paused;
-    d->changes++;
-    return good_names(replicas, n, err) ? 0 : err->code;
+    return daemon_retry(d, replicas, n, done_out, err);
 }
 
 int daemon_reload(struct daemon *d, json_t **changes_out, struct err *err)

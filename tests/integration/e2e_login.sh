@@ -132,6 +132,81 @@ refused_key() {
     proven r1
 }
 
+# Only what is typed can be what tries again: by itself it would be in an hour.
+rarely() { sed -i 's/^backoff-max = .*/backoff-max = 1h/' "$conf"; }
+tries_in_minutes() {
+    next=$(status "$(of "$1" next_try_s)")
+    [ "${next%.*}" -ge 240 ]
+}
+
+# The other host is put right, and the operator says so.
+retried() {
+    link=ssh
+    need_lab
+    table t.tbl
+    write fill "$P/t.tbl" 0 10 100
+    cp "$W/lab/authorized_keys" "$W/authorized"
+    : >"$W/lab/authorized_keys"
+    begin_config
+    rarely
+    add_replica r1
+    start_agent
+    must_within "$WAIT" status_is "$(of r1 error.id)" 205
+    must_within "$WAIT" tries_in_minutes r1
+    # Anyone may wait, in a loop: the key is not shown again for that.
+    expect 75 ctl wait r1 --timeout 1ms
+    tries_in_minutes r1 || fail "a wait shows a refused key again"
+    cp "$W/authorized" "$W/lab/authorized_keys"
+    expect 0 ctl retry r1
+    is "$(cat "$W/out")" "r1: trying now"
+    must_be r1 streaming
+    expect 0 ctl retry
+    is "$(cat "$W/out")" "r1: connected"
+    expect 0 ctl resume r1
+    is "$(cat "$W/out")" "r1: was not paused; connected"
+    expect 0 ctl pause r1
+    expect 0 ctl retry r1
+    is "$(cat "$W/out")" "r1: paused; to go on: drover resume r1"
+    must_be r1 paused
+    expect 0 ctl resume r1
+    is "$(cat "$W/out")" "r1: resumed"
+    must_be r1 streaming
+    expect_json 0 ctl retry r1 --json
+    is "$(out_json 'done[name=r1].did')" connected
+    expect 64 ctl retry r2
+    proven r1
+}
+
+# The pauses may be an hour by now.
+has_no_receiver() {
+    ctl retry r1
+    status_is "$(of r1 error.id)" 211
+}
+
+# Whoever asks for a replica has it tried: nothing here is noticed by itself.
+asked_for() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 10 100
+    begin_config
+    rarely
+    broken r1 211 "command = sh -c 'exec \"$W/receiver\" receive \"$W/r1\"'"
+    ln -s "$DROVER_REPLICA" "$W/receiver"
+    start_agent
+    for order in "retry r1" "resume r1" "wait r1" "verify r1" "resync r1"; do
+        must_be r1 streaming
+        rm "$W/receiver"
+        # shellcheck disable=SC2046 # processes
+        kill -KILL $(receivers_of "$W/r1")
+        must_within "$WAIT" has_no_receiver
+        must_within "$WAIT" tries_in_minutes r1
+        ln -s "$DROVER_REPLICA" "$W/receiver"
+        # shellcheck disable=SC2086 # words
+        expect 0 ctl $order
+    done
+    must_be r1 streaming
+    proven r1
+}
+
 # The way of the manual: a forced command in authorized_keys decides.
 forced_command() {
     link=ssh

@@ -363,9 +363,43 @@ static void requests_carry_what_was_typed(void **state)
     assert_int_equal(RUN("approve", "eu", "--dry-run"), 0);
     assert_asked(f, "\"dry_run\":true");
     assert_int_equal(RUN("pause", "eu"), 0);
+    assert_asked(f, "\"cmd\":\"pause\"");
+    assert_int_equal(RUN("retry", "eu", "us"), 0);
+    assert_asked(f, "\"cmd\":\"retry\"");
+    assert_asked(f, "\"replicas\":[\"eu\",\"us\"]");
+}
+
+#define DID(word)                                                              \
+    "{\"exit\":0,\"result\":{\"replicas\":[],\"done\":[{\"name\":\"eu\","      \
+    "\"did\":\"" word "\"}]}}\n"
+
+static void what_was_done_to_each_replica_is_said(void **state)
+{
+    struct fix *f = *state;
+
+    start_agent(f, "o", DID("paused"));
+    assert_int_equal(RUN("pause", "eu"), 0);
     assert_string_equal(f->out, "eu: paused\n");
+    assert_int_equal(RUN("retry"), 0);
+    assert_string_equal(f->out, "eu: paused; to go on: drover resume eu\n");
+    assert_int_equal(RUN("retry", "-q"), 0);
+    assert_string_equal(f->out, "");
+    assert_int_equal(RUN("retry", "--json"), 0);
+    assert_has(f->out, "\"did\":\"paused\"");
+    set_answer(f, DID("resumed"));
     assert_int_equal(RUN("resume"), 0);
-    assert_string_equal(f->out, "all replicas: resumed\n");
+    assert_string_equal(f->out, "eu: resumed\n");
+    set_answer(f, DID("trying"));
+    assert_int_equal(RUN("retry"), 0);
+    assert_string_equal(f->out, "eu: trying now\n");
+    assert_int_equal(RUN("resume"), 0);
+    assert_string_equal(f->out, "eu: was not paused; trying now\n");
+    set_answer(f, DID("connected"));
+    assert_int_equal(RUN("retry"), 0);
+    assert_string_equal(f->out, "eu: connected\n");
+    set_answer(f, DID("waiting"));
+    assert_int_equal(RUN("retry"), 0);
+    assert_has(f->out, "when the agent has seen the database");
 }
 
 static void the_agents_exit_code_and_error_are_passed_on(void **state)
@@ -646,6 +680,7 @@ int main(void)
         TEST(the_only_agent_is_found_and_shown_without_a_command),
         TEST(of_several_agents_one_must_be_named),
         TEST(requests_carry_what_was_typed),
+        TEST(what_was_done_to_each_replica_is_said),
         TEST(the_agents_exit_code_and_error_are_passed_on),
         TEST(a_replica_is_told_when_it_is_done),
         TEST(reload_and_version_show_what_the_agent_says),

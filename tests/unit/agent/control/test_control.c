@@ -166,13 +166,27 @@ int daemon_anew(struct daemon *d, const char *const *replicas, size_t n,
 }
 
 int daemon_pause(struct daemon *d, const char *const *replicas, size_t n,
-                 bool paused, struct err *err)
+                 bool paused, json_t **done_out, struct err *err)
 {
     (void)d;
     (void)replicas;
     (void)n;
-    (void)paused;
     (void)err;
+    *done_out = json_pack("[{s:s, s:s}]", "name", "eu", "did",
+                          paused ? "paused" : "resumed");
+    return 0;
+}
+
+int daemon_retry(struct daemon *d, const char *const *replicas, size_t n,
+                 json_t **done_out, struct err *err)
+{
+    (void)d;
+    if (n > 0 && strcmp(replicas[0], "nope") == 0) {
+        (void)err_set(err, ERR_NOTFOUND, 0, "no replica nope");
+        err->id = DR_NO_SUCH_REPLICA;
+        return err->code;
+    }
+    *done_out = json_pack("[{s:s, s:s}]", "name", "eu", "did", "trying");
     return 0;
 }
 
@@ -352,6 +366,15 @@ static void a_job_shows_progress_and_then_its_end(void **state)
     json_decref(answer);
 }
 
+static void assert_did(const json_t *answer, const char *did)
+{
+    const json_t *result = json_object_get(answer, "result");
+    const json_t *one = json_array_get(json_object_get(result, "done"), 0);
+
+    assert_true(json_is_array(json_object_get(result, "replicas")));
+    assert_string_equal(json_string_value(json_object_get(one, "did")), did);
+}
+
 static void every_request_reaches_its_function(void **state)
 {
     struct fix *f = *state;
@@ -390,9 +413,22 @@ static void every_request_reaches_its_function(void **state)
         call(f, json_pack("{s:s, s:[s]}", "cmd", "pause", "replicas", "eu"),
              NULL, &answer),
         0);
+    assert_did(answer, "paused");
     json_decref(answer);
     assert_int_equal(
         call(f, json_pack("{s:s}", "cmd", "resume"), NULL, &answer), 0);
+    assert_did(answer, "resumed");
+    json_decref(answer);
+    assert_int_equal(
+        call(f, json_pack("{s:s, s:[s]}", "cmd", "retry", "replicas", "eu"),
+             NULL, &answer),
+        0);
+    assert_did(answer, "trying");
+    json_decref(answer);
+    assert_int_equal(
+        call(f, json_pack("{s:s, s:[s]}", "cmd", "retry", "replicas", "nope"),
+             NULL, &answer),
+        EX_USAGE);
     json_decref(answer);
     assert_int_equal(
         call(f, json_pack("{s:s}", "cmd", "reload"), NULL, &answer), 0);
