@@ -101,7 +101,9 @@ static void no_directory(struct watch *w, struct wnode *n, struct wnode *parent,
     if (n != NULL) {
         watch_forget(w, n);
     }
-    if (gone || other) {
+    if (gone || other ||
+        (sys == EACCES && parent->parent == NULL &&
+         db_is_lost_found(w->db, path))) {
         return;
     }
     w->counts.unreadable++;

@@ -156,6 +156,15 @@ bool db_is_other(int dir_fd)
            S_ISDIR(st.st_mode);
 }
 
+bool db_is_lost_found(const struct db *db, const char *path)
+{
+    struct stat st;
+
+    return strcmp(path, "lost+found") == 0 &&
+           fstatat(db->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISDIR(st.st_mode) && st.st_uid == 0;
+}
+
 /* `fd`, or -1 when it leads into another database. */
 static int if_not_other(int fd)
 {

@@ -93,6 +93,10 @@ int db_open_dir(const struct db *db, const char *path) MUSTCHECK;
 /* Is the open directory, which is not our root, a database of its own? */
 bool db_is_other(int dir_fd);
 
+/* The "lost+found" that mkfs puts into the root of a file system: root's, so
+ * nobody else's to read or to change.  `path` is relative to the root. */
+bool db_is_lost_found(const struct db *db, const char *path);
+
 /* Open the directory `name` in `dir_fd` in the same way: one component. */
 int db_open_step(int dir_fd, const char *name) MUSTCHECK;
 

@@ -291,6 +291,9 @@ static int enter(struct walk *w, int parent_fd, const char *name, bool is_table,
     if (fd < 0 && errno == DB_OTHER) {
         return report_other(w, is_table);
     }
+    if (fd < 0 && errno == EACCES && db_is_lost_found(w->db, w->path)) {
+        return 0;
+    }
     if (fd < 0 || fstat(fd, &st) < 0) {
         (void)err_sys(&why, errno, "open %s",
                       QUOTED_TABLE(w->path, w->path_len));

@@ -9,8 +9,9 @@
  * table_end with complete = false: nothing may be concluded from what was not
  * seen there.  Plain directories are entered (tables may lie below them);
  * META_DIR and symbolic links are not, nor a directory below the root with a
- * META_DIR of its own: that is another database (counts.others).  Blocking; for
- * a worker thread.
+ * META_DIR of its own: that is another database (counts.others).  A file
+ * system's own lost+found that cannot be read is passed over.  Blocking; for a
+ * worker thread.
  *
  * What was not seen in a complete table is only *probably* absent: tmpfs and
  * btrfs move a key's entry when the key is set, and a listing under way can

@@ -269,8 +269,12 @@ static int on_table_end(void *arg, const char *table, size_t len, bool complete,
 
 static int on_plain_dir(void *arg, const char *path, int dir_fd)
 {
-    tell_dir(arg, path, dir_fd);
-    perms_dir(arg, path, strlen(path), false, dir_fd);
+    const struct scan *s = arg;
+
+    tell_dir(s, path, dir_fd);
+    if (!db_is_lost_found(s->db, path)) {
+        perms_dir(s, path, strlen(path), false, dir_fd);
+    }
     return 0;
 }
 

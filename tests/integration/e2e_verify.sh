@@ -253,6 +253,70 @@ beats() { [ $(($(status "$(of r1 received_bytes)") - pings)) -gt "$1" ]; }
 
 mode_of() { stat -c %a "$W/r1/t.tbl/$1.kv"; }
 
+# The root of an ext4 file system has a lost+found that root alone may read: nobody
+# else's receiver or agent can, and nothing is wrong with that.  With any other name,
+# place or owner a directory that cannot be read is a reason.
+lost_found() {
+    [ "$(id -u)" = 0 ] || skip "only root makes a directory that is root's"
+    command -v setpriv >/dev/null || skip "needs setpriv to run as a plain user"
+    as="setpriv --reuid 65534 --regid 65534 --clear-groups"
+    $as test -x "$DROVER" || skip "a plain user cannot run these programs"
+    table t.tbl
+    write fill "$P/t.tbl" 0 5 100
+    mkdir -m 700 "$P/lost+found" "$W/r1" "$W/r1/lost+found"
+    chown 65534:65534 "$W" "$P" "$W/r1"
+    chown -R 65534:65534 "$P/t.tbl"
+    begin_config
+    add_replica r1
+    printf '#!/bin/sh\nexec %s %s "$@"\n' "$as" "$DROVER" >"$W/drover"
+    chmod 755 "$W/drover" "$P"
+    plain=$DROVER
+    DROVER=$W/drover
+    start_agent
+    must_be r1 streaming
+    all_is_well
+    # The same when it is made while all runs, and after another start.
+    rmdir "$P/lost+found" "$W/r1/lost+found"
+    expect 0 ctl verify r1
+    mkdir -m 700 "$P/lost+found" "$W/r1/lost+found"
+    all_is_well
+    stop_agent
+    start_agent
+    must_be r1 streaming
+    all_is_well
+    for other in "$W/r1/found" "$W/r1/t.tbl/lost+found" "$P/found" "$P/t.tbl/lost+found"; do
+        say "unreadable: $other"
+        mkdir -m 700 "$other"
+        expect 1 ctl verify r1
+        expect 1 ctl status
+        rmdir "$other"
+        expect 0 ctl verify r1
+    done
+    chown 65533 "$W/r1/lost+found"
+    expect 1 ctl verify r1
+    chown 0 "$W/r1/lost+found"
+    all_is_well
+    # root's receiver reads it, and leaves it as it is.
+    stop_agent
+    chown -R 0:0 "$W"
+    as=''
+    DROVER=$plain
+    start_agent
+    must_be r1 streaming
+    all_is_well
+    is "$(stat -c %u:%a "$W/r1/lost+found")" 0:700 "owner and mode of lost+found"
+}
+all_is_well() {
+    for question in "verify" "verify --content" "resync"; do
+        # shellcheck disable=SC2086 # words
+        expect 0 ctl $question r1
+    done
+    must_within "$WAIT" ctl status
+    expect 0 ctl status
+    out_lacks 'lost+found'
+    expect 0 $as "$DROVER_REPLICA" fresh --max-age 1h "$W/r1"
+}
+
 # Equal digests are no help to a reader that is told EACCES: modes are set by
 # whoever looks, and what the receiver may not set is not called equal.
 modes() {

@@ -113,7 +113,8 @@ drover_e2e(delete LINKS exec ONCE
 drover_e2e(operate LINKS exec ssh SCENARIOS edited reload terminated modes)
 drover_e2e(operate LINKS exec SCENARIOS behind_its_back freshness another_user exit_codes ad_hoc paused)
 drover_e2e(config LINKS exec SCENARIOS too_many mistakes hints)
-drover_e2e(verify LINKS exec SCENARIOS blind pending expired edited modes foreign once)
+drover_e2e(verify LINKS exec SCENARIOS blind pending expired edited modes foreign lost_found
+    once)
 drover_e2e(watch LINKS exec SCENARIOS stream terminal)
 drover_e2e(metrics LINKS exec SCENARIOS served known trouble)
 drover_e2e(login LINKS exec SCENARIOS exec_errors asked_for)

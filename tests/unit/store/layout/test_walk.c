@@ -93,6 +93,14 @@ static void assert_walk(struct fixture *f, const char *want,
     db_close(&db);
 }
 
+static void as_another_user(struct fixture *f, const char *want,
+                            struct walk_counts *counts)
+{
+    assert_int_equal(seteuid(65534), 0);
+    assert_walk(f, want, counts);
+    assert_int_equal(seteuid(0), 0);
+}
+
 static void tables_are_told_parents_first_with_their_own_keys(void **state)
 {
     struct fixture *f = *state;
@@ -252,6 +260,34 @@ static void an_unreadable_directory_is_incomplete(void **state)
     assert_walk(f, "+ - !(p) ", &c);
     assert_int_equal(c.incomplete, 1);
     assert_int_equal(fchmodat(f->fd, "p", 0755, 0), 0);
+}
+
+/* The one that mkfs made and root alone may read is nobody's business; one of
+ * that name elsewhere, or somebody else's, is. */
+static void a_lost_found_that_only_root_reads_is_passed_over(void **state)
+{
+    struct fixture *f = *state;
+    struct walk_counts c;
+
+    if (geteuid() != 0) {
+        print_message("skipped: needs root to make a directory of root's\n");
+        skip();
+    }
+    assert_int_equal(fchmod(f->fd, 0755), 0);
+    make_dir(f, "lost+found");
+    assert_int_equal(fchmodat(f->fd, "lost+found", 0700, 0), 0);
+    assert_walk(f, "+ - (lost+found) ", NULL);
+    as_another_user(f, "+ - ", &c);
+    assert_int_equal(c.incomplete, 0);
+    assert_int_equal(fchownat(f->fd, "lost+found", 65533, 65533, 0), 0);
+    as_another_user(f, "+ - !(lost+found) ", &c);
+    assert_int_equal(c.incomplete, 1);
+    assert_int_equal(unlinkat(f->fd, "lost+found", AT_REMOVEDIR), 0);
+    make_dir(f, "t.tbl");
+    make_dir(f, "t.tbl/lost+found");
+    assert_int_equal(fchmodat(f->fd, "t.tbl/lost+found", 0700, 0), 0);
+    as_another_user(f, "+ - +t -t !(t.tbl/lost+found) ", &c);
+    assert_int_equal(c.incomplete, 1);
 }
 
 /* A mount inside the database hides what was there: nothing follows from it. */
@@ -415,6 +451,7 @@ int main(void)
         FIXTURE_TEST(a_lost_root_says_so),
         FIXTURE_TEST(a_root_lost_in_mid_walk_says_so),
         FIXTURE_TEST(an_unreadable_directory_is_incomplete),
+        FIXTURE_TEST(a_lost_found_that_only_root_reads_is_passed_over),
         FIXTURE_TEST(a_mount_inside_is_incomplete),
         FIXTURE_TEST(what_is_in_a_known_tables_place_is_incomplete),
         FIXTURE_TEST(another_database_below_is_not_entered),
