@@ -103,7 +103,7 @@ odd=$(printf '%s/odd\001\377' "$tmp")
 mkdir "$odd"
 is 0 "" adopt "$odd" $id
 is 69 "\\u0001$(printf '\357\277\275')\",\"path_b64\":" status --json "$odd"
-is 0 'odd\\x01\\xff"} 0' metrics "$odd"
+is 0 'odd\\x01\\xff' metrics "$odd"
 
 # --- how fresh it is
 word() {
