@@ -16,10 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/base/journal.h"
 #include "store/base/clock.h"
 #include "store/base/hash.h"
 #include "store/base/quote.h"
@@ -29,7 +29,8 @@ enum { LINE_BYTES = 2048, RECENT = 256, BURST = 4 };
 static struct {
     pthread_mutex_t lock;
     int level;
-    int journal; /* -1: not looked yet */
+    int journal;       /* -1: not looked yet */
+    char database[80]; /* "": not known yet */
     struct recent {
         uint64_t hash;
         int64_t since_ns;
@@ -49,6 +50,11 @@ void log_set_level(int level)
     pthread_mutex_unlock(&state.lock);
 }
 
+void log_set_database(const char *name)
+{
+    (void)snprintf(state.database, sizeof state.database, "%s", name);
+}
+
 int log_level_of(const char *word)
 {
     for (int i = LOG_ERR; i <= LOG_DEBUG; i++) {
@@ -57,27 +63,6 @@ int log_level_of(const char *word)
         }
     }
     return -1;
-}
-
-/* systemd tells in JOURNAL_STREAM which socket is the journal's. */
-static bool stderr_is_journal(void)
-{
-    const char *text = getenv("JOURNAL_STREAM");
-    struct stat st;
-    unsigned long long dev, ino;
-    char *end;
-
-    if (text == NULL || fstat(STDERR_FILENO, &st) != 0) {
-        return false;
-    }
-    dev = strtoull(text, &end, 10);
-
-    if (*end != ':') {
-        return false;
-    }
-    ino = strtoull(end + 1, &end, 10);
-    return *end == '\0' && dev == (unsigned long long)st.st_dev &&
-           ino == (unsigned long long)st.st_ino;
 }
 
 /* True when this line may pass; *held_out: how many were left out before. */
@@ -124,56 +109,92 @@ static size_t put_prefix(char *line, size_t room, int level)
                             (int)(now_ns % NS_PER_S / NS_PER_MS), words[level]);
 }
 
+struct line {
+    char text[LINE_BYTES];
+    size_t prefix; /* what only standard error gets */
+    size_t at;
+};
+
+/* May it pass?  Then its beginning is in the line. */
+static bool begin(struct line *l, int level, const char *event,
+                  const char *replica, int dr, unsigned *held_out)
+{
+    pthread_mutex_lock(&state.lock);
+    if (state.journal < 0) {
+        state.journal = journal_has_stderr();
+    }
+    bool pass = level <= state.level &&
+                (level == LOG_DEBUG || admit(event, replica, dr, held_out));
+    l->at = l->prefix = pass ? put_prefix(l->text, sizeof l->text, level) : 0;
+    pthread_mutex_unlock(&state.lock);
+    return pass;
+}
+
+static void put_names(struct line *l, const char *event, const char *replica,
+                      int dr)
+{
+    size_t room = sizeof l->text;
+
+    l->at += (size_t)snprintf(l->text + l->at, room - l->at, "%.60s", event);
+    if (replica != NULL) {
+        l->at += (size_t)snprintf(l->text + l->at, room - l->at,
+                                  " replica=%.80s", replica);
+    }
+    if (dr != 0) {
+        l->at +=
+            (size_t)snprintf(l->text + l->at, room - l->at, " DR-%03d", dr);
+    }
+    l->text[l->at++] = ' ';
+}
+
+static void put_body(struct line *l, const char *fmt, va_list ap)
+{
+    size_t room = sizeof l->text - l->at - 64;
+    int n = vsnprintf(l->text + l->at, room, fmt, ap);
+    size_t body = n < 0 ? 0 : (size_t)n;
+
+    /* Whatever a peer or a file name brought in must not act on a terminal or
+     * begin a line of its own. */
+    quote_tame(l->text + l->at);
+    l->at += body < room ? body : room - 1;
+}
+
+/* Nothing can be done about a stderr that takes no more. */
+static void put_out(struct line *l)
+{
+    l->text[l->at++] = '\n';
+    ssize_t ignored = write(STDERR_FILENO, l->text, l->at);
+    (void)ignored;
+}
+
 void log_event(int level, const char *event, const char *replica, int dr,
                const char *fmt, ...)
 {
-    if (level < LOG_ERR) {
-        level = LOG_ERR;
-    }
-    if (level > LOG_DEBUG) {
-        level = LOG_DEBUG;
-    }
-    char line[LINE_BYTES];
-    size_t at;
+    struct line l;
     unsigned held = 0;
-    pthread_mutex_lock(&state.lock);
-    if (state.journal < 0) {
-        state.journal = stderr_is_journal();
-    }
-    bool pass = level <= state.level &&
-                (level == LOG_DEBUG || admit(event, replica, dr, &held));
-    at = pass ? put_prefix(line, sizeof line, level) : 0;
-    pthread_mutex_unlock(&state.lock);
-    if (!pass) {
+    va_list ap;
+
+    level = level < LOG_ERR ? LOG_ERR : level > LOG_DEBUG ? LOG_DEBUG : level;
+    if (!begin(&l, level, event, replica, dr, &held)) {
         return;
     }
-    at += (size_t)snprintf(line + at, sizeof line - at, "%.60s", event);
-    if (replica != NULL) {
-        at += (size_t)snprintf(line + at, sizeof line - at, " replica=%.80s",
-                               replica);
-    }
-    if (dr != 0) {
-        at += (size_t)snprintf(line + at, sizeof line - at, " DR-%03d", dr);
-    }
-    line[at++] = ' ';
-    va_list ap;
+    put_names(&l, event, replica, dr);
     va_start(ap, fmt);
-    int n = vsnprintf(line + at, sizeof line - at - 64, fmt, ap);
+    put_body(&l, fmt, ap);
     va_end(ap);
-    size_t body = n < 0 ? 0 : (size_t)n;
-    if (body > sizeof line - at - 65) {
-        body = sizeof line - at - 65;
-    }
-    /* Whatever a peer or a file name brought in must not act on a terminal or
-     * begin a line of its own. */
-    quote_tame(line + at);
-    at += body;
     if (held > 0) {
-        at += (size_t)snprintf(line + at, sizeof line - at,
-                               " (%u like this were left out)", held);
+        l.at += (size_t)snprintf(l.text + l.at, sizeof l.text - l.at,
+                                 " (%u like this were left out)", held);
     }
-    line[at++] = '\n';
-    /* Nothing can be done about a stderr that takes no more. */
-    ssize_t ignored = write(STDERR_FILENO, line, at);
-    (void)ignored;
+    const struct journal_entry e = {
+        .level = level,
+        .event = event,
+        .database = state.database[0] != '\0' ? state.database : NULL,
+        .replica = replica,
+        .dr = dr,
+        .message = l.text + l.prefix,
+        .len = l.at - l.prefix};
+    if (!state.journal || !journal_send(&e)) {
+        put_out(&l);
+    }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * log: one line per event on stderr, with the priority prefix that systemd
- * understands when stderr is the journal ("<4>"), or a time and a word when it
- * is a terminal or a file.
+ * log: one line per event on stderr, with a time and a word; when stderr is the
+ * journal, an entry with fields (journal.h) instead, or where the journal takes
+ * none, the line with systemd's prefix for the priority ("<4>").
  *
  *     2026-01-31 12:00:01.123 warning  link_down replica=eu-1 DR-209 err="..."
  *
@@ -15,7 +15,9 @@
 
 #include <syslog.h> /* LOG_ERR to LOG_DEBUG */
 
-void log_set_level(int level);      /* default LOG_INFO */
+void log_set_level(int level); /* default LOG_INFO */
+/* Whose log it is, for the journal's fields; before there are threads. */
+void log_set_database(const char *name);
 int log_level_of(const char *word); /* "error".."debug"; -1: none of them */
 /* `event`: a short stable word; `replica` may be NULL; dr: DR number or 0. */
 void log_event(int level, const char *event, const char *replica, int dr,

@@ -540,6 +540,7 @@ int daemon_run(struct config *config, const struct daemon_doors *doors)
         return EXIT_BAD;
     }
     d->config = config;
+    log_set_database(config->name);
     d->doors = doors;
     d->life = &LIFE;
     d->state_fd = d->lock_fd = -1;

@@ -74,7 +74,9 @@ check "drover-kv needs the C library only" test "$(field drover-kv Depends | tr 
 for file in /usr/bin/drover /usr/lib/systemd/system/drover@.service \
     /usr/share/doc/drover/README.md /usr/share/doc/drover/PROTOCOL.md \
     /usr/share/doc/drover/FORMAT.md /usr/share/doc/drover/copyright \
-    /usr/share/doc/drover/examples/orders.conf /usr/share/man/man8/drover.8.gz; do
+    /usr/share/doc/drover/examples/orders.conf \
+    /usr/share/doc/drover/examples/prometheus/drover-rules.yml \
+    /usr/lib/systemd/catalog/drover.catalog /usr/share/man/man8/drover.8.gz; do
     check "drover has $file" has drover "$file"
 done
 check "drover-replica has the manual of errors" has drover-replica /usr/share/man/man7/drover-errors.7.gz

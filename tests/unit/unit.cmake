@@ -86,7 +86,7 @@ drover_unit(sync/replica/trash trash)
 drover_unit(sync/replica/disk disk perms stages sync_group)
 drover_unit(sync/replica/edits edit_names edit_watch)
 drover_unit(sync/replica/role role)
-drover_unit(agent/base exchanged listen_address log object)
+drover_unit(agent/base exchanged journal listen_address log object)
 drover_unit(agent/identity identity known)
 drover_unit(agent/watch mounts watch)
 drover_unit(agent/read met reader scans)
@@ -105,6 +105,7 @@ target_compile_definitions(unit_sync_wire_protocol_doc PRIVATE
   DROVER_PROTOCOL_MD="${PROJECT_SOURCE_DIR}/sync/PROTOCOL.md")
 
 # Each call is interrupted, and moves a few bytes.
+drover_wrap(unit_agent_base_journal sd_journal_sendv)
 drover_wrap(unit_store_base_sys read pread write pwrite fsync)
 drover_wrap(unit_store_base_dir readdir)
 drover_wrap(unit_store_layout_holders lock_holder clock_mono_ns)

@@ -529,9 +529,9 @@ static void check_config_tells_all_mistakes_with_code_78(void **state)
     /* The agent starts, and a replica of it will not: neither good nor 78. */
     write_file(f, "half.conf",
                "[database]\npath = /tmp\n[replica a]\n"
-               "command = /nonexistent/receive\n");
+               "command = /nonexistent/drover-replica receive /x\n");
     assert_int_equal(RUN("--db", "half", "check-config"), EXIT_BAD);
-    assert_has(f->err, "half.conf:4: [replica a] command: /nonexistent/rec");
+    assert_has(f->err, "half.conf:4: [replica a] command: /nonexistent/dro");
     assert_has(f->out, "half.conf: 0 mistakes, 1 warnings");
     assert_int_equal(RUN("check-config"), EX_USAGE);
     assert_int_equal(RUN("check-config", "--list-settings"), 0);
