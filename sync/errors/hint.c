@@ -44,7 +44,8 @@ static const struct {
     {DR_HANDSHAKE, 0, "no algorithms in common", OTHER_CLIENT},
     {DR_HANDSHAKE, 0, "channel",
      "on HOST: sshd -T | grep -i maxsessions (0 allows no session; each "
-     "replica over one connection needs one); journalctl -u ssh -n 20"},
+     "replica over one connection needs one); journalctl -u ssh -n 20; then: "
+     "drover retry REPLICA"},
     {DR_HANDSHAKE, 0, "closed the connection", TOO_MANY},
     {DR_HANDSHAKE, 0, "the connection broke", TOO_MANY},
     {DR_HANDSHAKE, 0, NULL,
@@ -56,8 +57,7 @@ static const struct {
     {DR_RSA_KEY, 0, "ssh-keygen", NULL},
     {DR_KEY_FILE, 0, "ssh-keygen", NULL},
     {DR_AUTH, 0, "journalctl -u ssh",
-     "once that is fixed, to retry at once: drover "
-     "reload"},
+     "once that is fixed, to retry at once: drover retry REPLICA"},
     {DR_AUTH, 0, "authenticationmethods", NULL},
     {DR_NO_RECEIVER, 0, "exit status 64",
      "the receiver does not take its options: correct command=\"...\" of "
@@ -65,14 +65,15 @@ static const struct {
      "--help; then: drover reload"},
     {DR_NO_RECEIVER, 0, "exit status 78",
      "the receiver refuses its settings: on HOST, as the login user, run what "
-     "command=\"...\" of authorized_keys has; then: drover reload"},
+     "command=\"...\" of authorized_keys has; then: drover retry REPLICA"},
     {DR_NO_RECEIVER, 0, "child ",
      "install drover, or correct the program in command = ... (where that is "
      "an ssh: on HOST, and in command=\"...\" of its authorized_keys); then: "
      "drover reload"},
     {DR_NO_RECEIVER, 0, "starts no command",
      "on HOST: sshd -T -C user=USER | grep -i -E 'forcecommand|permittty'; "
-     "the account must be allowed to run drover-replica receive"},
+     "the account must be allowed to run drover-replica receive; then: drover "
+     "retry REPLICA"},
     {DR_RECEIVER_BUSY, 0, "of this same agent",
      "what does it wait for, on HOST: ps -o pid,stat,wchan:30,args -p PID; "
      "stopped (T): kill -CONT PID; its disk (D): dmesg | tail; it is tried "
@@ -91,7 +92,7 @@ static const struct {
     {DR_NOISE, 0, "account is currently not available",
      "the account's shell refuses logins; on HOST: usermod -s /bin/sh USER "
      "(restrict,command=\"...\" in its authorized_keys allows the receiver "
-     "alone); then: drover reload"},
+     "alone); then: drover retry REPLICA"},
     {DR_LINK_LOST, 0, "child ",
      "it is started again by itself; if it repeats: the message has its last "
      "output; run its command by hand, as the agent's user"},
@@ -101,10 +102,11 @@ static const struct {
      "as the login user"},
     {DR_CHILD, 0, "Host key verification failed",
      "compare the host's key on its console, then, as the agent's user: "
-     "ssh-keygen -R KNOWN -f FILE; ssh-keyscan -p PORT HOST >>FILE"},
+     "ssh-keygen -R KNOWN -f FILE; ssh-keyscan -p PORT HOST >>FILE; drover "
+     "retry REPLICA"},
     {DR_CHILD, 0, "exit status 255",
      "try by hand, as the agent's user: SSH true; on HOST: journalctl -u ssh "
-     "-n 20; it is tried again by itself"},
+     "-n 20; it is tried again by itself, at once with: drover retry REPLICA"},
     {DR_CHILD, 0, "exit status",
      "run it by hand, as the agent's user: it must be drover-replica receive "
      "DIR, or an ssh that runs it and asks nothing (ssh -T -o BatchMode=yes)"},
