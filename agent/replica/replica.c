@@ -11,7 +11,8 @@
  * a session has been good (an acknowledgement, or state streaming) for a
  * minute.  Errors that need the operator are tried again, too, but rarely: the
  * operator's fix should not need a restart of the agent.  A refused login is
- * tried again after minutes, or at once when the operator says so.
+ * tried again after minutes, or at once when the operator says so or has put
+ * another key in its place.
  */
 #include "agent/replica/replica.h"
 
@@ -274,6 +275,8 @@ static void begin(struct replica *r)
     }
     struct err err = {0};
     struct attempt *a = calloc(1, sizeof *a);
+
+    mended_note(&r->mended, r->config);
     if (a != NULL) {
         a->replica = r;
         a->all = all;
@@ -484,6 +487,18 @@ void replica_kick(struct replica *r)
     }
 }
 
+/* Whoever has put a key, a known_hosts file or a program in order need not say
+ * so. */
+static void watch_files(struct replica *r, int error_id)
+{
+    if (r->attempt == NULL && r->next_try_ms != 0 && !r->all->stopping &&
+        mended_since(&r->mended, r->config, error_id)) {
+        log_event(LOG_NOTICE, "retry", r->name, error_id,
+                  "the file that it failed for has changed");
+        restart(r);
+    }
+}
+
 void replica_second(struct replica *r, bool index_ready)
 {
     struct replica_status st;
@@ -504,6 +519,7 @@ void replica_second(struct replica *r, bool index_ready)
     }
     r->shown_any = true;
     r->shown = st.state;
+    watch_files(r, st.last_error.id);
 }
 
 void replica_say_bye(struct replica *r)

@@ -14,6 +14,7 @@
 #include "agent/config/config.h"
 #include "agent/replica/behind.h"
 #include "agent/replica/breaks.h"
+#include "agent/replica/mended.h"
 #include "store/base/backoff.h"
 #include "sync/primary/primary.h"
 
@@ -50,9 +51,10 @@ struct replica {
     bool paused_by_hand; /* by replica_pause(), not by the configuration */
     bool removed;
     bool bye_wanted, bye_sent;
-    int64_t next_try_ms; /* 0: not waiting */
-    int64_t ended_ms;    /* the last attempt, while waiting */
-    bool refused;        /* ... at the login */
+    int64_t next_try_ms;  /* 0: not waiting */
+    int64_t ended_ms;     /* the last attempt, while waiting */
+    bool refused;         /* ... at the login */
+    struct mended mended; /* files as the last attempt found them */
     int64_t up_ms;
     uint64_t acked_at_up;
     enum replica_state shown; /* state last logged */
@@ -96,7 +98,8 @@ void replica_pause(struct replica *r, bool paused);
 void replica_give_up(struct replica *r, const struct err *err, bool permanent);
 /* There may be bytes to send. */
 void replica_kick(struct replica *r);
-/* Once a second: back-off, rate, what it lacks, change of state. */
+/* Once a second: back-off, rate, what it lacks, change of state; and what it
+ * failed for, is that another file now? */
 void replica_second(struct replica *r, bool index_ready);
 /* End: say goodbye if that can be done at once, then close. */
 void replica_say_bye(struct replica *r);

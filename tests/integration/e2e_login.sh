@@ -183,6 +183,38 @@ has_no_receiver() {
     status_is "$(of r1 error.id)" 211
 }
 
+# What is put right on this host is noticed.
+noticed() {
+    link=ssh
+    need_lab
+    table t.tbl
+    write fill "$P/t.tbl" 0 10 100
+    begin_config
+    rarely
+    : >"$W/no_hosts"
+    cp "$W/lab/id_wrong" "$W/id_refused"
+    cp "$W/lab/id_wrong.pub" "$W/id_refused.pub"
+    broken_ssh unknown 202 "known-hosts = $W/no_hosts"
+    broken_ssh nofile 204 "known-hosts = $W/nowhere"
+    broken_ssh refused 205 "identity = $W/id_refused"
+    broken_ssh nokey 207 "identity = $W/id_absent"
+    broken noprogram 212 "command = $W/program receive $W/noprogram"
+    start_agent
+    while read -r name number; do
+        must_within "$WAIT" status_is "$(of "$name" error.id)" "$number"
+        must_within "$WAIT" tries_in_minutes "$name"
+    done <"$W/expected"
+    cp "$W/lab/known_hosts" "$W/no_hosts"
+    cp "$W/lab/known_hosts" "$W/nowhere"
+    cp "$W/lab/id_ed25519.pub" "$W/id_refused.pub"
+    cp "$W/lab/id_ed25519" "$W/id_refused"
+    cp "$W/lab/id_ed25519.pub" "$W/id_absent.pub"
+    cp "$W/lab/id_ed25519" "$W/id_absent"
+    ln -s "$DROVER_REPLICA" "$W/program"
+    while read -r name number; do must_be "$name" streaming; done <"$W/expected"
+    proven
+}
+
 # Whoever asks for a replica has it tried: nothing here is noticed by itself.
 asked_for() {
     table t.tbl

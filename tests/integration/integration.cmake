@@ -119,7 +119,7 @@ drover_e2e(watch LINKS exec SCENARIOS stream terminal)
 drover_e2e(metrics LINKS exec SCENARIOS served known trouble)
 drover_e2e(login LINKS exec SCENARIOS exec_errors asked_for)
 drover_e2e(login LINKS ssh SCENARIOS ssh_errors forced_command refused_key
-           retried)
+           retried noticed)
 
 # With the plain build only, and in a suite of its own (tests/run.sh): valgrind
 # has its own idea of memory, and slows down all that runs beside it.
