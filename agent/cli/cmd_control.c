@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "agent/cli/command.h"
-#include "agent/cli/render.h"
-#include "agent/cli/render_field.h"
+#include "agent/cli/render/render.h"
+#include "agent/cli/render/render_field.h"
 #include "store/base/cleanup.h"
 #include "store/base/units.h"
 #include "store/cmdline/version.h"

@@ -4,7 +4,7 @@
  * works and reports; Ctrl-C closes the connection, which ends the job there.
  */
 #include "agent/cli/command.h"
-#include "agent/cli/render.h"
+#include "agent/cli/render/render.h"
 #include "store/base/clock.h"
 
 enum {

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "agent/cli/command.h"
-#include "agent/cli/health.h"
+#include "agent/cli/render/health.h"
 #include "agent/metrics/metrics.h"
 #include "store/base/cleanup.h"
 

@@ -10,18 +10,25 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "agent/cli/command.h"
-#include "agent/cli/render.h"
+#include "agent/cli/render/render.h"
+#include "agent/cli/render/screen.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 
 #define SCREEN_ENTER "\033[?1049h\033[?25l"
 #define SCREEN_LEAVE "\033[?25h\033[?1049l"
 
-enum { STATUS_TIMEOUT_MS = 10000 };
+enum {
+    STATUS_TIMEOUT_MS = 10000,
+    /* of a terminal that does not say */
+    UNKNOWN_ROWS = 21,
+    UNKNOWN_COLUMNS = 80,
+};
 
 static json_t *status_request(void)
 {
@@ -80,6 +87,30 @@ static void draw(struct cli *cli, const char *text)
     (void)fflush(cli->line.out);
 }
 
+/* The table stands first: what does not fit is below it. */
+static void draw_fitting(struct cli *cli, const char *text)
+{
+    struct winsize size = {0};
+    char *fitting = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&fitting, &len);
+
+    if (out == NULL) {
+        return;
+    }
+    bool known = ioctl(fileno(cli->line.out), TIOCGWINSZ, &size) == 0 &&
+                 size.ws_row > 3 && size.ws_col > 0;
+    /* Two lines for the last words; the cursor stays behind them. */
+    screen_fit(out, text, known ? size.ws_row - 3U : UNKNOWN_ROWS,
+               known ? size.ws_col : UNKNOWN_COLUMNS, "drover status");
+    (void)fputs("\nq quits\n", out);
+    (void)fclose(out);
+    if (fitting != NULL) {
+        draw(cli, fitting);
+    }
+    free(fitting);
+}
+
 static void draw_status(struct cli *cli)
 {
     char *text = NULL;
@@ -93,10 +124,9 @@ static void draw_status(struct cli *cli)
     frame.line.err =
         frame.line.out; /* "no agent answers" is part of the picture */
     (void)show_once(&frame);
-    (void)fputs("\nq quits\n", frame.line.out);
     (void)fclose(frame.line.out);
     if (text != NULL) {
-        draw(cli, text);
+        draw_fitting(cli, text);
     }
     free(text);
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/cli/render.h"
+#include "agent/cli/render/render.h"
 #include "store/base/cleanup.h"
 
 const struct cmdline_command COMMANDS[] = {

@@ -19,7 +19,7 @@
 
 #include "agent/base/object.h"
 #include "agent/cli/command.h"
-#include "agent/cli/render.h"
+#include "agent/cli/render/render.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "sync/errors/state.h"

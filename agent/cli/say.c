@@ -9,7 +9,7 @@
 
 #include "agent/base/object.h"
 #include "agent/cli/command.h"
-#include "agent/cli/render.h"
+#include "agent/cli/render/render.h"
 #include "agent/config/config.h"
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"

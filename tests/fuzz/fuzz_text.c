@@ -15,7 +15,7 @@
 #include <jansson.h>
 #include <sys/sysmacros.h>
 
-#include "agent/cli/render.h"
+#include "agent/cli/render/render.h"
 #include "store/base/json_out.h"
 #include "store/base/quote.h"
 #include "store/base/units.h"

@@ -2,13 +2,13 @@
  *
  * render: see render.h.
  */
-#include "agent/cli/render.h"
+#include "agent/cli/render/render.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/cli/render_field.h"
+#include "agent/cli/render/render_field.h"
 #include "store/base/base64.h"
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"

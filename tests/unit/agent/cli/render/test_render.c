@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "agent/cli/render.h"
+#include "agent/cli/render/render.h"
 
 /* The text that `print` makes of the JSON text `in`; caller frees. */
 static char *rendered(const char *in, int which, bool color)
@@ -111,6 +111,37 @@ static void colors_appear_only_when_asked_for(void **state)
     assert_non_null(strstr(colored, "\033[32mstreaming\033[0m"));
     free(plain);
     free(colored);
+}
+
+/* How much of a first copy is there, and how long the rest takes. */
+static void a_first_copy_shows_how_far_it_is(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *replica, *wanted;
+    } copies[] = {
+        {"\"replica_keys\":58750,\"rate\":4125.0",
+         "first copy 58 %, 58,750 of 100,000 keys, about 10.0 s"},
+        {"\"replica_keys\":0,\"rate\":0.0",
+         "first copy 0 %, 0 of 100,000 keys\n"},
+        /* More than there is now, as after deletes here. */
+        {"\"replica_keys\":120000,\"rate\":5.0",
+         "first copy 100 %, 100,000 of 100,000 keys\n"},
+        {"\"rate\":5.0", "initial  -    -        -         -       5.0 keys/s"},
+    };
+
+    for (size_t i = 0; i < sizeof copies / sizeof copies[0]; i++) {
+        char json[512];
+        (void)snprintf(json, sizeof json,
+                       "{\"database\":{\"keys\":100000},\"replicas\":[{"
+                       "\"name\":\"r\",\"state\":\"initial\",%s}]}",
+                       copies[i].replica);
+        char *text = rendered(json, 0, false);
+        if (strstr(text, copies[i].wanted) == NULL) {
+            fail_msg("no %s in: %s", copies[i].wanted, text);
+        }
+        free(text);
+    }
 }
 
 static void missing_fields_are_shown_as_dashes(void **state)
@@ -323,6 +354,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(status_is_a_table_with_errors_and_hints_below),
         cmocka_unit_test(colors_appear_only_when_asked_for),
+        cmocka_unit_test(a_first_copy_shows_how_far_it_is),
         cmocka_unit_test(missing_fields_are_shown_as_dashes),
         cmocka_unit_test(text_from_outside_cannot_drive_the_terminal),
         cmocka_unit_test(what_a_replica_says_of_itself_cannot_either),

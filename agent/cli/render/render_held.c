@@ -3,8 +3,8 @@
  * render_held: what the brake holds (HELD in control.h) as text for people. */
 #include <inttypes.h>
 
-#include "agent/cli/render.h"
-#include "agent/cli/render_field.h"
+#include "agent/cli/render/render.h"
+#include "agent/cli/render/render_field.h"
 #include "store/base/units.h"
 
 enum { TABLES_IN_LINE = 5 };

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/cli/render.h"
+#include "agent/cli/render/render.h"
 #include "store/base/quote.h"
 
 /* Characters, not bytes: continuation bytes of UTF-8 take no place. */

@@ -2,7 +2,7 @@
  *
  * health: see health.h.
  */
-#include "agent/cli/health.h"
+#include "agent/cli/render/health.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/cli/render_field.h"
+#include "agent/cli/render/render_field.h"
 #include "store/base/clock.h"
 #include "store/base/units.h"
 #include "sync/errors/state.h"

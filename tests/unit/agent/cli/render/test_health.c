@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/cli/health.h"
+#include "agent/cli/render/health.h"
 #include "store/base/clock.h"
 
 static const struct health_limits NONE = {-1, -1, -1};

@@ -15,8 +15,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "agent/cli/render.h"
-#include "agent/cli/render_field.h"
+#include "agent/cli/render/render.h"
+#include "agent/cli/render/render_field.h"
 #include "store/base/cleanup.h"
 #include "store/base/units.h"
 
@@ -106,12 +106,38 @@ static void rate_cell(char *out, const json_t *r)
     }
 }
 
-static void note_cell(char *out, const json_t *r)
+/* "first copy 58 %, 58,750 of 100,000 keys, about 10 s": what the replica has
+ * of what is here, at the rate of now. */
+static bool first_copy(char *out, const json_t *r, uint64_t all)
+{
+    uint64_t have = 0;
+    double rate = json_number_value(json_object_get(r, "rate"));
+
+    if (strcmp(field_text(r, "state", ""), "initial") != 0 || all == 0 ||
+        !field_count(r, "replica_keys", &have)) {
+        return false;
+    }
+    have = have < all ? have : all;
+    int n =
+        snprintf(out, CELL_BYTES, "first copy %" PRIu64 " %%, %s of %s keys",
+                 have * 100 / all, COUNT_TEXT(have), COUNT_TEXT(all));
+    if (rate >= 1 && have < all && n > 0 && n < CELL_BYTES) {
+        (void)snprintf(
+            out + n, (size_t)(CELL_BYTES - n), ", about %s",
+            DURATION_TEXT((int64_t)((double)(all - have) / rate) * NS_PER_S));
+    }
+    return true;
+}
+
+static void note_cell(char *out, const json_t *r, uint64_t all)
 {
     const char *phase = field_text(r, "phase", "");
     uint64_t held = 0;
 
     out[0] = '\0';
+    if (first_copy(out, r, all)) {
+        return;
+    }
     if (field_count(r, "held_deletes", &held) && held > 0) {
         (void)snprintf(out, CELL_BYTES, "%s delete%s held", COUNT_TEXT(held),
                        held == 1 ? "" : "s");
@@ -120,7 +146,7 @@ static void note_cell(char *out, const json_t *r)
     }
 }
 
-static void replica_row(struct table *t, const json_t *r)
+static void replica_row(struct table *t, const json_t *r, uint64_t all)
 {
     char lag[UNITS_TEXT_BYTES];
     char ack[UNITS_TEXT_BYTES];
@@ -131,7 +157,7 @@ static void replica_row(struct table *t, const json_t *r)
 
     pending_cell(pending, r);
     rate_cell(rate, r);
-    note_cell(note, r);
+    note_cell(note, r, all);
     const char *cells[] = {
         field_text(r, "name", "?"),
         field_text(r, "state", "unknown"),
@@ -176,7 +202,8 @@ static void decorate(FILE *out, size_t row, size_t column, const char *cell,
     }
 }
 
-static void table_of_replicas(FILE *out, const json_t *replicas, bool color)
+static void table_of_replicas(FILE *out, const json_t *replicas, uint64_t all,
+                              bool color)
 {
     static const char *const HEAD[] = {"REPLICA", "STATE",    "LAG",
                                        "PENDING", "LAST ACK", "SILENT",
@@ -191,7 +218,7 @@ static void table_of_replicas(FILE *out, const json_t *replicas, bool color)
     }
     table_row(&t, HEAD);
     json_array_foreach(replicas, i, r) {
-        replica_row(&t, r);
+        replica_row(&t, r, all);
     }
     table_print(&t, out, color ? decorate : NULL);
 }
@@ -383,8 +410,11 @@ void render_status(FILE *out, const json_t *status, bool color)
     const json_t *o;
     size_t i;
 
+    uint64_t keys = 0;
+
+    (void)field_count(json_object_get(status, "database"), "keys", &keys);
     head(out, status);
-    table_of_replicas(out, replicas, color);
+    table_of_replicas(out, replicas, keys, color);
     blocked_keys(out, status);
     ignored_files(out, status);
     warning(out, "database",
