@@ -49,6 +49,13 @@ static json_t *base64(struct bytes b)
                     : json_stringn_nocheck((const char *)text.data, text.len);
 }
 
+json_t *object_text(const char *text)
+{
+    size_t len = strlen(text);
+
+    return json_string(quote_is_utf8(text, len) ? text : QUOTED(text, len));
+}
+
 void object_set_name(json_t *object, const char *field, struct bytes name)
 {
     char other[32];

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * cmd_config: check-config, and the loading of --config's or --db's file for
- * all commands.
+ * cmd_config: check-config, show-config, and the loading of --config's or
+ * --db's file for all commands.
  */
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/object.h"
 #include "agent/cli/command.h"
 #include "agent/config/config.h"
 #include "agent/config/config_probe.h"
@@ -62,27 +63,20 @@ static int list_settings(struct cli *cli)
 
 /* --- check-config -------------------------------------------------------- */
 
-/* File names are bytes. */
-static json_t *words_json(const char *text)
-{
-    size_t len = strlen(text);
-
-    return json_string(quote_is_utf8(text, len) ? text : QUOTED(text, len));
-}
-
 static json_t *list_json(const char *file, const struct config_errors *list)
 {
     json_t *a = json_array();
 
     for (size_t i = 0; i < list->count; i++) {
         const struct config_spot *at = &list->spots[i];
+        const char *name = at->file != NULL ? at->file : file;
         (void)json_array_append_new(
-            a,
-            json_pack("{s:o, s:o, s:s?, s:o}", "file", words_json(file), "line",
-                      at->line != 0 ? json_integer((json_int_t)at->line)
-                                    : json_null(),
-                      "setting", at->setting, "message",
-                      words_json(list->lines[i])));
+            a, json_pack("{s:o, s:o, s:s?, s:o}", "file", object_text(name),
+                         "line",
+                         at->line != 0 ? json_integer((json_int_t)at->line)
+                                       : json_null(),
+                         "setting", at->setting, "message",
+                         object_text(list->lines[i])));
     }
     return a;
 }
@@ -93,14 +87,14 @@ static void print_json(struct cli *cli, const char *file,
 {
     bool good = p->mistakes.count == 0 && p->warnings.count == 0;
     json_t *o = json_pack(
-        "{s:o, s:b, s:o, s:o, s:o}", "file", words_json(file), "good", good,
+        "{s:o, s:b, s:o, s:o, s:o}", "file", object_text(file), "good", good,
         "mistakes", list_json(file, &p->mistakes), "warnings",
         list_json(file, &p->warnings), "notes", list_json(file, &p->notes));
 
     if (c != NULL) {
         (void)json_object_update_new(
             o, json_pack("{s:s, s:o, s:o, s:I, s:s}", "name", c->name, "path",
-                         words_json(c->path), "socket", words_json(c->socket),
+                         object_text(c->path), "socket", object_text(c->socket),
                          "replicas", (json_int_t)c->replicas_count,
                          "checked_as", user));
     }
@@ -152,7 +146,7 @@ static void probe(const struct config *c, char *user, size_t room,
     if (uid == geteuid()) {
         config_probe(c, out);
     } else if (config_probe_as(c, uid, out, &err) < 0) {
-        config_error_at(&out->notes, c->file, 0, NULL, "%s", err.msg);
+        config_error_in(&out->notes, c->file, "%s", err.msg);
         uid = geteuid();
         config_probe(c, out);
     }
@@ -180,21 +174,35 @@ static int check(struct cli *cli, const char *file)
                                   : 0;
 }
 
+/* The FILE behind a command's name, as --config.  0, or the exit code after
+ * printing what is wrong: none is named, or two are. */
+static int choose_config(struct cmdline *line)
+{
+    struct cli *cli = cli_of(line);
+
+    if (line->count > 0 && (cli->config_file != NULL || cli->db != NULL)) {
+        return cmdline_fail(line, EX_USAGE, "name the file once");
+    }
+    if (line->count > 0) {
+        cli->config_file = line->words[0];
+    }
+    if (cli->config_file == NULL && cli->db == NULL) {
+        return cmdline_fail_usage(line, "%s needs FILE, or --db NAME",
+                                  line->command->name);
+    }
+    return 0;
+}
+
 int cmd_check_config(struct cmdline *line)
 {
     struct cli *cli = cli_of(line);
+
     if (cli->list_settings) {
         return list_settings(cli);
     }
-    if (cli->line.count > 0 && (cli->config_file != NULL || cli->db != NULL)) {
-        return cmdline_fail(&cli->line, EX_USAGE, "name the file once");
-    }
-    if (cli->line.count > 0) {
-        cli->config_file = cli->line.words[0];
-    }
-    if (cli->config_file == NULL && cli->db == NULL) {
-        return cmdline_fail_usage(line,
-                                  "check-config needs FILE, or --db NAME");
+    int rc = choose_config(line);
+    if (rc != 0) {
+        return rc;
     }
     CLEANUP(freep) char *file = cli_config_file(cli);
     return file != NULL ? check(cli, file) : EX_CONFIG;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * config: drover.conf(5) into a struct config.
+ * config: drover.conf(5) into a struct config: a file, then its drop-ins
+ * (config_files.h) as if they were its end, except that each begins outside of
+ * any section and that the [database] settings of a later one win.
  *
  * Lines are read here and handed to libinih one by one, because inih tells
  * neither the line of a setting nor more than one mistake, cuts lines at 200
@@ -17,22 +19,19 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <ini.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "agent/config/config_files.h"
 #include "agent/config/config_keys.h"
 #include "agent/config/config_text.h"
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
-#include "store/base/sys.h"
 #include "store/cmdline/suggest.h"
 
 enum {
     LINE_BYTES = 4096, /* longest line, its end included */
-    FILE_BYTES = 1 << 20,
 };
 
 /* --- sections ------------------------------------------------------------ */
@@ -57,7 +56,7 @@ static bool add_replica(struct loader *l, const char *name)
     if (!config_preset_replica(&more[n], &err)) {
         return false;
     }
-    more[n].where.head = l->line;
+    more[n].where.head = l->at;
     c->replicas_count = n + 1;
     more[n].name = strdup(name);
     return more[n].name != NULL;
@@ -65,9 +64,11 @@ static bool add_replica(struct loader *l, const char *name)
 
 static void begin_replica(struct loader *l, const char *name)
 {
+    char place[CONFIG_OTHER_BYTES];
+
     l->where = IN_UNKNOWN;
     if (!config_name_is_good(name)) {
-        COMPLAIN(l, l->line,
+        COMPLAIN(l, l->at,
                  "[replica %s]: a replica's name has letters, digits, '.', "
                  "'_' and '-' only, and at most 64 of them",
                  name);
@@ -75,14 +76,15 @@ static void begin_replica(struct loader *l, const char *name)
     }
     for (size_t i = 0; i < l->config->replicas_count; i++) {
         if (strcmp(l->config->replicas[i].name, name) == 0) {
-            COMPLAIN(l, l->line,
-                     "[replica %s] is defined twice, first at line %u", name,
-                     l->config->replicas[i].where.head);
+            COMPLAIN(l, l->at, "[replica %s] is defined twice, first at %s",
+                     name,
+                     config_other(l, l->config->replicas[i].where.head, l->at,
+                                  place));
             return;
         }
     }
     if (!add_replica(l, name)) {
-        COMPLAIN(l, l->line, "%s", "out of memory");
+        COMPLAIN(l, l->at, "%s", "out of memory");
         return;
     }
     l->where = IN_REPLICA;
@@ -97,10 +99,12 @@ static void begin_section(struct loader *l, char *text)
 
     if (strcmp(text, "database") == 0) {
         if (l->seen_database) {
-            COMPLAIN(l, l->line, "%s", "[database] is defined twice");
+            COMPLAIN(l, l->at, "%s", "[database] is defined twice");
         }
         l->seen_database = true;
-        l->config->where.head = l->line;
+        if (l->config->where.head.line == 0) {
+            l->config->where.head = l->at;
+        }
         l->where = IN_DATABASE;
         return;
     }
@@ -111,13 +115,13 @@ static void begin_section(struct loader *l, char *text)
     }
     l->where = IN_UNKNOWN;
     if (strcmp(text, "replica") == 0) {
-        COMPLAIN(l, l->line, "%s",
+        COMPLAIN(l, l->at, "%s",
                  "[replica] needs a name, as in [replica eu-1]");
         return;
     }
     text[word] = '\0';
     const char *near = suggest_nearest(text, KNOWN);
-    COMPLAIN(l, l->line, "unknown section [%s]%s%s%s", text,
+    COMPLAIN(l, l->at, "unknown section [%s]%s%s%s", text,
              near != NULL ? "; did you mean [" : "", near != NULL ? near : "",
              near == NULL                   ? ""
              : strcmp(near, "replica") == 0 ? " NAME]?"
@@ -142,13 +146,13 @@ static void complain_unknown(struct loader *l, const char *section,
     }
     names[n] = NULL;
     if (config_setting(other, name) != NULL) {
-        COMPLAIN(l, l->line, "%s belongs in [%s], not in [%s]", name,
+        COMPLAIN(l, l->at, "%s belongs in [%s], not in [%s]", name,
                  strcmp(other, "replica") == 0 ? "replica NAME" : other,
                  section);
         return;
     }
     const char *near = suggest_nearest(name, names);
-    COMPLAIN(l, l->line, "unknown setting %s%s%s%s", QUOTED_STR(name),
+    COMPLAIN(l, l->at, "unknown setting %s%s%s%s", QUOTED_STR(name),
              near != NULL ? "; did you mean " : "", near != NULL ? near : "",
              near != NULL ? "?" : "");
 }
@@ -173,6 +177,22 @@ static int set_value(struct loader *l, const struct setting *s,
     return config_set(&word, object, value, l->dir, err);
 }
 
+/* As it could be written again, in a file of any directory. */
+static void keep_text(struct loader *l, const struct setting *s,
+                      const char *value, const void *object, char **text)
+{
+    const char *whole =
+        s->type == SETTING_PATH
+            ? *(char *const *)(const void *)((const char *)object + s->offset)
+            : value;
+
+    free(*text);
+    *text = strdup(whole);
+    if (*text == NULL) {
+        COMPLAIN(l, l->at, "%s", "out of memory");
+    }
+}
+
 static void take_setting(struct loader *l, const char *section,
                          const char *name, const char *value, void *object,
                          struct config_where *where)
@@ -186,19 +206,21 @@ static void take_setting(struct loader *l, const char *section,
     }
     size_t index = (size_t)(s - CONFIG_SETTINGS);
     assert(index < CONFIG_SETTINGS_MAX);
-    if (where->at[index] != 0) {
-        config_error_at(l->errors, l->name, l->line, s->name,
+    if (where->at[index].line != 0 && where->at[index].file == l->at.file) {
+        config_error_at(l->errors, l->config, l->at, s->name,
                         "%s is set twice, first at line %u", name,
-                        where->at[index]);
+                        where->at[index].line);
         return;
     }
-    where->at[index] = l->line;
+    where->at[index] = l->at; /* a later file's [database] wins */
     if (value[0] == '\0') {
-        config_error_at(l->errors, l->name, l->line, s->name, "%s has no value",
+        config_error_at(l->errors, l->config, l->at, s->name, "%s has no value",
                         name);
     } else if (set_value(l, s, value, object, &err) < 0) {
-        config_error_at(l->errors, l->name, l->line, s->name, "%s = %s", name,
+        config_error_at(l->errors, l->config, l->at, s->name, "%s = %s", name,
                         err.msg);
+    } else {
+        keep_text(l, s, value, object, &where->text[index]);
     }
 }
 
@@ -211,7 +233,7 @@ static int on_setting(void *arg, const char *section, const char *name,
     l->expects_setting = false;
     switch (l->where) {
     case IN_NOTHING:
-        COMPLAIN(l, l->line, "%s appears before the first [section]",
+        COMPLAIN(l, l->at, "%s appears before the first [section]",
                  QUOTED_STR(name));
         break;
     case IN_DATABASE:
@@ -232,7 +254,7 @@ static int on_setting(void *arg, const char *section, const char *name,
 static void check_last_line(struct loader *l)
 {
     if (l->expects_setting) {
-        COMPLAIN(l, l->line, "%s",
+        COMPLAIN(l, l->at, "%s",
                  "neither a [section] nor \"name = value\" nor a comment");
     }
     l->expects_setting = false;
@@ -243,7 +265,7 @@ static void prepare_line(struct loader *l, char *line)
 {
     char *p = line;
 
-    if (l->line == 1 && strncmp(p, "\xEF\xBB\xBF", 3) == 0) {
+    if (l->at.line == 1 && strncmp(p, "\xEF\xBB\xBF", 3) == 0) {
         p += 3;
     }
     p += strspn(p, " \t\r\n");
@@ -256,7 +278,7 @@ static void prepare_line(struct loader *l, char *line)
     }
     char *end = strchr(p, ']');
     if (end == NULL || end[1 + strspn(end + 1, " \t\r\n")] != '\0') {
-        COMPLAIN(l, l->line, "%s", "a section is written [name], alone");
+        COMPLAIN(l, l->at, "%s", "a section is written [name], alone");
         l->where = IN_UNKNOWN;
     } else {
         *end = '\0';
@@ -281,14 +303,15 @@ static char *read_line(char *out, int room, void *arg)
     ssize_t len = getline(&line, &cap, l->file);
     if (len < 0) {
         if (errno != 0) {
-            config_error_add(l->errors, "%s: %s", l->name, strerror(errno));
+            config_error_in(l->errors, config_file_of(l->config, l->at), "%s",
+                            strerror(errno));
         }
         return NULL;
     }
-    l->line++;
+    l->at.line++;
     assert(room >= LINE_BYTES + 3);
     if (len > LINE_BYTES || memchr(line, '\0', (size_t)len) != NULL) {
-        COMPLAIN(l, l->line, "%s",
+        COMPLAIN(l, l->at, "%s",
                  len > LINE_BYTES ? "the line is longer than 4096 bytes"
                                   : "the line has a NUL byte");
         memcpy(out, ";\n", 3);
@@ -309,14 +332,15 @@ static void read_lines(struct loader *l)
     ini_max_line = LINE_BYTES + 8;
     ini_initial_alloc = LINE_BYTES + 8;
     if (ini_parse_stream(read_line, l, on_setting, l) == -2) {
-        config_error_add(l->errors, "%s: out of memory", l->name);
+        config_error_in(l->errors, config_file_of(l->config, l->at),
+                        "out of memory");
     }
     check_last_line(l);
 }
 
 /* --- in and out ---------------------------------------------------------- */
 
-/* The absolute folder that the file is in. */
+/* The absolute directory that the file, or what it is a link to, is in. */
 static char *dir_of_file(const char *file)
 {
     char *full = realpath(file, NULL);
@@ -328,82 +352,117 @@ static char *dir_of_file(const char *file)
     return full;
 }
 
-/* What a file is that is none; NULL: it is one. */
-static const char *what_else(mode_t mode)
+const char *config_other(const struct loader *l, struct config_at there,
+                         struct config_at here, char *out)
 {
-    switch (mode & S_IFMT) {
-    case S_IFREG:
-        return NULL;
-    case S_IFDIR:
-        return "a directory";
-    case S_IFIFO:
-        return "a FIFO";
-    default:
-        return "a device";
+    if (there.file == here.file) {
+        (void)snprintf(out, CONFIG_OTHER_BYTES, "line %u", there.line);
+    } else {
+        (void)snprintf(out, CONFIG_OTHER_BYTES, "%s:%u",
+                       config_file_of(l->config, there), there.line);
     }
+    return out;
 }
 
-/* The file's text, to the new *out.  A FIFO, a device or a file without end
- * would hold up the agent for good. */
-static ssize_t read_text(const char *file, char **out,
-                         struct config_errors *errors)
+/* Another one of the configuration's files, which l->at then stands in. */
+static bool add_file(struct loader *l, const char *name)
 {
-    CLEANUP(fd_closep)
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    struct stat st;
+    struct config *c = l->config;
+    char **more = realloc(c->files, (c->files_count + 1) * sizeof *more);
 
-    *out = NULL;
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        config_error_add(errors, "%s: %s", file, strerror(errno));
-        return -1;
+    if (more == NULL) {
+        return false;
     }
-    const char *what = what_else(st.st_mode);
-    if (what != NULL) {
-        config_error_add(errors, "%s: is %s, not a file", file, what);
-        return -1;
+    c->files = more;
+    l->at = (struct config_at){.file = (unsigned)c->files_count};
+    c->files[c->files_count] = strdup(name);
+    return c->files[c->files_count++] != NULL;
+}
+
+/* false: it could not be read at all. */
+static bool read_file(struct loader *l, const char *file)
+{
+    CLEANUP(freep) char *text = NULL;
+    struct err err = {0};
+    ssize_t len = config_file_read(file, &text, &err);
+
+    if (len >= 0) {
+        l->file = fmemopen(text, (size_t)len, "r");
     }
-    ssize_t len = -1;
-    *out = malloc(FILE_BYTES + 1);
-    if (*out != NULL && st.st_size <= FILE_BYTES) {
-        len = sys_read_full(fd, *out, FILE_BYTES + 1);
+    if (len < 0 || l->file == NULL) {
+        config_error_in(l->errors, file, "%s",
+                        len < 0 ? err.msg : strerror(errno));
+        return false;
     }
-    if (st.st_size > FILE_BYTES || len > FILE_BYTES) {
-        config_error_add(errors, "%s: is longer than 1 MiB", file);
-        return -1;
+    l->where = IN_NOTHING;
+    l->seen_database = false;
+    read_lines(l);
+    (void)fclose(l->file);
+    l->file = NULL;
+    return true;
+}
+
+static void read_dropins(struct loader *l)
+{
+    CLEANUP(config_dropins_deinit) struct config_dropins all = {0};
+    CLEANUP(freep) char *dir = config_dropins_dir(l->config->file);
+    struct err err = {0};
+    int rc = dir != NULL ? config_dropins_list(dir, &all, &err) : 0;
+
+    if (rc < 0) {
+        config_error_in(l->errors, dir, "%s", err.msg);
+        return;
     }
-    if (len < 0) {
-        config_error_add(errors, "%s: %s", file, strerror(errno));
+    for (size_t i = 0; i < all.count; i++) {
+        if (!add_file(l, all.paths[i])) {
+            config_error_in(l->errors, all.paths[i], "out of memory");
+            return;
+        }
+        (void)read_file(l, all.paths[i]);
     }
-    return len;
+    l->config->dropins = rc > 0 ? TAKE_PTR(dir) : NULL;
+}
+
+/* An empty configuration of that file. */
+static bool begin(struct loader *l, const char *file)
+{
+    struct err err = {0};
+
+    l->dir = dir_of_file(file);
+    l->config = l->dir != NULL ? config_preset(&err) : NULL;
+    if (l->config != NULL && add_file(l, file)) {
+        l->config->file = config_file_whole(file);
+    }
+    if (l->config == NULL || l->config->file == NULL) {
+        config_error_in(l->errors, file, "%s",
+                        err.code != 0 ? err.msg : strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+/* What is said of it later is read in another directory. */
+static void name_wholly(struct loader *l)
+{
+    struct config *c = l->config;
+
+    free(c->files[0]);
+    c->files[0] = strdup(c->file);
+    if (c->files[0] == NULL) {
+        config_error_in(l->errors, c->file, "out of memory");
+    }
 }
 
 struct config *config_load(const char *file, struct config_errors *errors)
 {
-    struct err err = {0};
     size_t before = errors->count;
-    struct loader l = {.name = file, .errors = errors};
-    CLEANUP(freep) char *text = NULL;
-    ssize_t len = read_text(file, &text, errors);
+    struct loader l = {.errors = errors};
 
-    if (len < 0) {
-        return NULL;
-    }
-    l.file = fmemopen(text, (size_t)len, "r");
-    if (l.file == NULL) {
-        config_error_add(errors, "%s: %s", file, strerror(errno));
-        return NULL;
-    }
-    l.dir = dir_of_file(file);
-    l.config = config_preset(&err);
-    if (l.dir == NULL || l.config == NULL ||
-        (l.config->file = realpath(file, NULL)) == NULL) {
-        config_error_add(errors, "%s: %s", file,
-                         err.code != 0 ? err.msg : strerror(errno));
-    } else {
-        read_lines(&l);
+    if (begin(&l, file) && read_file(&l, file)) {
+        read_dropins(&l);
         config_finish(&l);
+        name_wholly(&l);
     }
-    (void)fclose(l.file);
     free(l.dir);
     if (errors->count != before) {
         config_free(l.config);

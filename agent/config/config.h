@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * config: the agent's settings, from an INI file or from the command line.
+ * config: the agent's settings, from an INI file and its drop-ins or from the
+ * command line.
  *
- * Loading checks everything and reports every mistake of a file in one run,
+ * Loading checks everything and reports every mistake of all files in one run,
  * each with file, line and, for an unknown name, the nearest known one.  The
  * result is never changed afterwards; SIGHUP loads a new one and the daemon
  * applies the differences.
@@ -17,10 +18,11 @@
 
 enum { CONFIG_SETTINGS_MAX = 64 }; /* more than the table has */
 
-/* Everything wrong with a file, one message per line. */
+/* Everything wrong with the files, one message per line. */
 struct config_errors {
     char **lines; /* "FILE:LINE: words" */
     struct config_spot {
+        char *file;          /* NULL: none of its own */
         unsigned line;       /* 0: none */
         const char *setting; /* of the table, or NULL */
     } * spots;
@@ -28,11 +30,20 @@ struct config_errors {
 };
 void config_errors_deinit(struct config_errors *e);
 
-/* The lines of a file that a section and its settings stand on, for messages
- * that come after it was read; 0: not there.  `at` is by the table's rows. */
+/* A line of one of the files. */
+struct config_at {
+    unsigned file; /* of struct config's `files` */
+    unsigned line; /* 0: none */
+};
+#define CONFIG_MAIN ((struct config_at){0, 0}) /* the first file as a whole */
+
+/* The places that a section and its settings stand at, for messages that come
+ * after all was read, and what is written there (a path made whole, NULL where
+ * it was refused).  `at` and `text` are by the table's rows. */
 struct config_where {
-    unsigned head;
-    unsigned at[CONFIG_SETTINGS_MAX];
+    struct config_at head;
+    struct config_at at[CONFIG_SETTINGS_MAX];
+    char *text[CONFIG_SETTINGS_MAX];
 };
 
 enum replica_kind { REPLICA_SSH, REPLICA_EXEC };
@@ -55,13 +66,16 @@ struct config_replica {
 };
 
 struct config {
-    char *file;              /* NULL: from the command line */
-    char *name;              /* of the database, for status and paths */
-    char *path;              /* of the database, absolute */
-    char *state_dir;         /* index cache, approvals; absolute */
-    char *socket;            /* control socket, absolute */
-    char *metrics_listen;    /* listen_address.h; NULL: nowhere */
-    char *control_group;     /* may be NULL: group that may change things */
+    char *file;           /* NULL: from the command line */
+    char **files;         /* that one, and its drop-ins as they were read */
+    size_t files_count;   /* */
+    char *dropins;        /* the directory of drop-ins; NULL: there is none */
+    char *name;           /* of the database, for status and paths */
+    char *path;           /* of the database, absolute */
+    char *state_dir;      /* index cache, approvals; absolute */
+    char *socket;         /* control socket, absolute */
+    char *metrics_listen; /* listen_address.h; NULL: nowhere */
+    char *control_group;  /* may be NULL: group that may change things */
     int64_t lock_timeout_ms; /* a key busy for longer is reported as blocked */
     int64_t settle_ms;
     int64_t lag_limit_ms; /* what is pending for longer is not healthy */
@@ -76,7 +90,8 @@ struct config {
     struct config_where where;
 };
 
-/* Load a file; NULL and at least one line in *errors when it is not good. */
+/* Load a file and its drop-ins (config_files.h); NULL and at least one line in
+ * *errors when they are not good. */
 struct config *config_load(const char *file, struct config_errors *errors);
 /* From `drover agent DIR TARGET...`; TARGET = [USER@]HOST[:PORT]:PATH, a local
  * path (has a '/' before any ':' or begins with '.'), or exec:COMMAND. */
@@ -93,7 +108,7 @@ bool config_replica_equal(const struct config_replica *a,
 
 enum setting_type {
     SETTING_TEXT,     /* any text */
-    SETTING_PATH,     /* relative ones start at the config file's folder */
+    SETTING_PATH,     /* relative ones start at the first file's directory */
     SETTING_FAR_PATH, /* of another host: as it stands */
     SETTING_HOST,     /* a host's name or address */
     SETTING_ACCOUNT,  /* a user's or group's name */
@@ -154,13 +169,21 @@ void config_free_words(char **words);
 bool config_name_is_good(const char *name);
 void config_error_add(struct config_errors *e, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* The same of a whole file, with "FILE: " in front. */
+void config_error_in(struct config_errors *e, const char *file, const char *fmt,
+                     ...) __attribute__((format(printf, 3, 4)));
 /* The same, with "FILE:LINE: " in front; `setting` of the table, or NULL. */
-void config_error_at(struct config_errors *e, const char *file, unsigned line,
-                     const char *setting, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
+void config_error_at(struct config_errors *e, const struct config *c,
+                     struct config_at at, const char *setting, const char *fmt,
+                     ...) __attribute__((format(printf, 5, 6)));
+/* The name of the file, for messages. */
+const char *config_file_of(const struct config *c, struct config_at at);
 /* Where a setting stands, else where its section begins. */
-unsigned config_line_of(const struct config_where *w, const char *section,
-                        const char *name);
+struct config_at config_place(const struct config_where *w, const char *section,
+                              const char *name);
+/* It stands somewhere, perhaps with a value that was refused. */
+bool config_is_written(const struct config_where *w, const char *section,
+                       const char *name);
 /* Make state_dir (0700) and the socket's directory where they are missing. */
 int config_make_dirs(const struct config *c, struct err *err) MUSTCHECK;
 /* Where ad hoc agents of this user have their sockets: a new string. */

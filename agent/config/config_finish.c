@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * config_finish: after the lines of a file: defaults that depend on other
+ * config_finish: after the lines of all files: defaults that depend on other
  * settings, and mistakes that no single line shows.
  */
 #include <stdlib.h>
@@ -39,31 +39,24 @@ static char *default_path(const char *variable, const char *prefix,
     return rc < 0 ? NULL : path;
 }
 
-/* It was, perhaps to something that was refused. */
-static bool is_set(const struct config_where *w, const char *section,
-                   const char *name)
-{
-    return w->at[config_setting(section, name) - CONFIG_SETTINGS] != 0;
-}
-
 static void finish_database(struct loader *l)
 {
     struct config *c = l->config;
+    const char *file = c->files[0];
 
-    if (!l->seen_database) {
-        config_error_add(l->errors, "%s: the [database] section is missing",
-                         l->name);
-    } else if (c->path == NULL && !is_set(&c->where, "database", "path")) {
-        config_error_at(l->errors, l->name, c->where.head, "path",
+    if (c->where.head.line == 0) {
+        config_error_in(l->errors, file, "the [database] section is missing");
+    } else if (c->path == NULL &&
+               !config_is_written(&c->where, "database", "path")) {
+        config_error_at(l->errors, c, c->where.head, "path",
                         "[database] needs path = DIR");
     }
     if (c->name == NULL) {
-        c->name = name_of_file(l->name);
+        c->name = name_of_file(file);
         if (c->name != NULL && !config_name_is_good(c->name)) {
-            config_error_add(l->errors,
-                             "%s: [database] needs name = NAME, because the "
-                             "file's own name cannot be one",
-                             l->name);
+            config_error_in(l->errors, file,
+                            "[database] needs name = NAME, because the file's "
+                            "own name cannot be one");
         }
     }
     const char *name = c->name != NULL ? c->name : "";
@@ -76,30 +69,28 @@ static void finish_database(struct loader *l)
                                  "/control.sock");
     }
     if (c->name == NULL || c->state_dir == NULL || c->socket == NULL) {
-        config_error_add(l->errors, "%s: out of memory", l->name);
+        config_error_in(l->errors, l->config->files[0], "out of memory");
         return;
     }
     if (strlen(c->socket) >= sizeof((struct sockaddr_un *)0)->sun_path) {
-        config_error_at(l->errors, l->name,
-                        config_line_of(&c->where, "database", "socket"),
-                        "socket",
+        config_error_at(l->errors, c,
+                        config_place(&c->where, "database", "socket"), "socket",
                         "socket = %s: longer than the 107 bytes that a "
                         "socket's path may have",
                         c->socket);
     }
     if (c->silence_ms < 3 * c->heartbeat_ms) {
-        bool is_silence =
-            config_line_of(&c->where, "database", "silence") != c->where.head;
+        bool is_silence = config_is_written(&c->where, "database", "silence");
         const char *which = is_silence ? "silence" : "heartbeat";
-        config_error_at(l->errors, l->name,
-                        config_line_of(&c->where, "database", which), which,
+        config_error_at(l->errors, c,
+                        config_place(&c->where, "database", which), which,
                         "silence must be at least three heartbeats");
     }
 }
 
 /* Nothing that only makes sense with a host. */
 static void check_exec(struct loader *l, const struct config_replica *r,
-                       unsigned line)
+                       struct config_at line)
 {
     struct config_replica plain = {0};
     struct err err = {0};
@@ -121,12 +112,13 @@ static void check_exec(struct loader *l, const struct config_replica *r,
 }
 
 static void finish_exec(struct loader *l, struct config_replica *r,
-                        unsigned line)
+                        struct config_at line)
 {
     struct err err = {0};
 
     r->kind = REPLICA_EXEC;
-    if (r->command == NULL && is_set(&r->where, "replica", "command")) {
+    if (r->command == NULL &&
+        config_is_written(&r->where, "replica", "command")) {
         return;
     }
     if (r->command == NULL) {
@@ -139,7 +131,7 @@ static void finish_exec(struct loader *l, struct config_replica *r,
     check_exec(l, r, line);
     if (config_split_words(r->command, &r->argv, &err) < 0) {
         config_error_at(
-            l->errors, l->name, config_line_of(&r->where, "replica", "command"),
+            l->errors, l->config, config_place(&r->where, "replica", "command"),
             "command", "[replica %s]: command = %s", r->name, err.msg);
     }
 }
@@ -164,7 +156,7 @@ static void finish_ssh(struct loader *l, struct config_replica *r)
         ok = r->command != NULL;
     }
     if (!ok) {
-        config_error_add(l->errors, "%s: out of memory", l->name);
+        config_error_in(l->errors, l->config->files[0], "out of memory");
     }
 }
 
@@ -174,7 +166,8 @@ void config_finish(struct loader *l)
     for (size_t i = 0; i < l->config->replicas_count; i++) {
         struct config_replica *r = &l->config->replicas[i];
 
-        if (r->host == NULL && is_set(&r->where, "replica", "host")) {
+        if (r->host == NULL &&
+            config_is_written(&r->where, "replica", "host")) {
             continue; /* what it was set to is a mistake */
         }
         if (r->host == NULL) {

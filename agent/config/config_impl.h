@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * config_impl: the state of loading one file, shared by config.c (lines) and
- * config_finish.c (what depends on several settings). */
+ * config_impl: the state of loading a file and its drop-ins, shared by config.c
+ * (lines) and config_finish.c (what depends on several settings). */
 #pragma once
 
 #include <stdio.h>
@@ -12,18 +12,22 @@ enum where { IN_NOTHING, IN_DATABASE, IN_REPLICA, IN_UNKNOWN };
 
 struct loader {
     FILE *file;
-    const char *name; /* of the file */
-    char *dir;        /* relative paths start here */
+    char *dir; /* relative paths start here */
     struct config *config;
     struct config_errors *errors;
-    unsigned line;
+    struct config_at at;  /* the line that is read */
     bool expects_setting; /* inih must call us for the line just read */
-    bool seen_database;
+    bool seen_database;   /* in this file */
     enum where where;
 };
 
 #define COMPLAIN(l, at, ...)                                                   \
-    config_error_at((l)->errors, (l)->name, (at), NULL, __VA_ARGS__)
+    config_error_at((l)->errors, (l)->config, (at), NULL, __VA_ARGS__)
+
+/* "line 3", or "FILE:3" of another file than `here`; returns `out`. */
+enum { CONFIG_OTHER_BYTES = 4200 };
+const char *config_other(const struct loader *l, struct config_at there,
+                         struct config_at here, char *out);
 
 /* Defaults that depend on others, and what must fit together. */
 void config_finish(struct loader *l);

@@ -24,6 +24,7 @@ void config_errors_deinit(struct config_errors *e)
 {
     for (size_t i = 0; i < e->count; i++) {
         free(e->lines[i]);
+        free(e->spots[i].file);
     }
     free(e->lines);
 
@@ -32,8 +33,8 @@ void config_errors_deinit(struct config_errors *e)
 }
 
 /* Takes `line`. */
-static void add_line(struct config_errors *e, char *line, unsigned at,
-                     const char *setting)
+static void add_line(struct config_errors *e, char *line, const char *file,
+                     unsigned at, const char *setting)
 {
     char **more = realloc(e->lines, (e->count + 1) * sizeof *more);
 
@@ -50,7 +51,11 @@ static void add_line(struct config_errors *e, char *line, unsigned at,
         return;
     }
     quote_tame(line); /* a file's words are in it as they stand there */
-    spots[e->count] = (struct config_spot){.line = at, .setting = setting};
+    spots[e->count] = (struct config_spot){
+        .file = file != NULL ? strdup(file) : NULL,
+        .line = at,
+        .setting = setting,
+    };
     more[e->count++] = line;
 }
 
@@ -62,35 +67,71 @@ void config_error_add(struct config_errors *e, const char *fmt, ...)
     va_start(args, fmt);
     int rc = vasprintf(&line, fmt, args);
     va_end(args);
-    add_line(e, rc < 0 ? NULL : line, 0, NULL);
+    add_line(e, rc < 0 ? NULL : line, NULL, 0, NULL);
 }
 
-void config_error_at(struct config_errors *e, const char *file, unsigned line,
-                     const char *setting, const char *fmt, ...)
+/* Takes `words`, which may be NULL. */
+static void add_words(struct config_errors *e, const char *file, unsigned line,
+                      const char *setting, char *words)
 {
-    CLEANUP(freep) char *words = NULL;
     char *whole = NULL;
+
+    if (words != NULL &&
+        (line > 0 ? asprintf(&whole, "%s:%u: %s", file, line, words)
+                  : asprintf(&whole, "%s: %s", file, words)) < 0) {
+        whole = NULL;
+    }
+    free(words);
+    add_line(e, whole, file, line, setting);
+}
+
+void config_error_in(struct config_errors *e, const char *file, const char *fmt,
+                     ...)
+{
+    char *words = NULL;
     va_list args;
 
     va_start(args, fmt);
     int rc = vasprintf(&words, fmt, args);
     va_end(args);
-    if (rc < 0) {
-        words = NULL;
-    } else if ((line > 0 ? asprintf(&whole, "%s:%u: %s", file, line, words)
-                         : asprintf(&whole, "%s: %s", file, words)) < 0) {
-        whole = NULL;
-    }
-    add_line(e, whole, line, setting);
+    add_words(e, file, 0, NULL, rc < 0 ? NULL : words);
 }
 
-unsigned config_line_of(const struct config_where *w, const char *section,
-                        const char *name)
+void config_error_at(struct config_errors *e, const struct config *c,
+                     struct config_at at, const char *setting, const char *fmt,
+                     ...)
+{
+    char *words = NULL;
+    va_list args;
+
+    va_start(args, fmt);
+    int rc = vasprintf(&words, fmt, args);
+    va_end(args);
+    add_words(e, config_file_of(c, at), at.line, setting,
+              rc < 0 ? NULL : words);
+}
+
+/* --- places -------------------------------------------------------------- */
+
+const char *config_file_of(const struct config *c, struct config_at at)
+{
+    return at.file < c->files_count ? c->files[at.file] : "the command line";
+}
+
+struct config_at config_place(const struct config_where *w, const char *section,
+                              const char *name)
+{
+    return config_is_written(w, section, name)
+               ? w->at[config_setting(section, name) - CONFIG_SETTINGS]
+               : w->head;
+}
+
+bool config_is_written(const struct config_where *w, const char *section,
+                       const char *name)
 {
     const struct setting *s = config_setting(section, name);
-    unsigned line = s != NULL ? w->at[s - CONFIG_SETTINGS] : 0;
 
-    return line != 0 ? line : w->head;
+    return s != NULL && w->at[s - CONFIG_SETTINGS].line != 0;
 }
 
 /* --- defaults ------------------------------------------------------------ */
@@ -127,8 +168,16 @@ bool config_preset_replica(struct config_replica *r, struct err *err)
 
 /* --- the object ---------------------------------------------------------- */
 
+static void where_deinit(struct config_where *w)
+{
+    for (size_t i = 0; i < CONFIG_SETTINGS_MAX; i++) {
+        free(w->text[i]);
+    }
+}
+
 static void replica_deinit(struct config_replica *r)
 {
+    where_deinit(&r->where);
     free(r->name);
     free(r->host);
     free(r->user);
@@ -148,8 +197,14 @@ void config_free(struct config *c)
         replica_deinit(&c->replicas[i]);
     }
     free(c->replicas);
+    for (size_t i = 0; i < c->files_count; i++) {
+        free(c->files[i]);
+    }
+    free(c->files);
+    where_deinit(&c->where);
 
     free(c->file);
+    free(c->dropins);
     free(c->name);
     free(c->path);
     free(c->state_dir);

@@ -28,33 +28,45 @@
 static void say(const struct config *c, const struct config_replica *r,
                 struct config_errors *list, const char *name, const char *why)
 {
-    config_error_at(list, c->file, config_line_of(&r->where, "replica", name),
-                    name, "[replica %s] %s: %s", r->name, name, why);
+    config_error_at(list, c, config_place(&r->where, "replica", name), name,
+                    "[replica %s] %s: %s", r->name, name, why);
+}
+
+/* What root read to start with. */
+static void probe_files(const struct config *c, struct config_probe *out)
+{
+    static const char WHY[] = "the agent cannot read its configuration";
+
+    for (unsigned i = 0; i < c->files_count; i++) {
+        if (access(c->files[i], R_OK) != 0) {
+            config_error_at(&out->mistakes, c, (struct config_at){i, 0}, NULL,
+                            "%s: %s", WHY, strerror(errno));
+        }
+    }
+    if (c->dropins != NULL && access(c->dropins, R_OK | X_OK) != 0) {
+        config_error_in(&out->mistakes, c->dropins, "%s: %s", WHY,
+                        strerror(errno));
+    }
 }
 
 static void probe_database(const struct config *c, struct config_probe *out)
 {
     struct stat st;
-    unsigned line = config_line_of(&c->where, "database", "path");
+    struct config_at at = config_place(&c->where, "database", "path");
 
-    if (access(c->file, R_OK) != 0) {
-        config_error_at(&out->mistakes, c->file, 0, NULL,
-                        "the agent cannot read its configuration: %s",
-                        strerror(errno));
-    }
     /* The shipped unit's agent may enter what others may not. */
     if (stat(c->path, &st) != 0) {
         if (errno != EACCES) {
-            config_error_at(&out->notes, c->file, line, "path", "path = %s: %s",
+            config_error_at(&out->notes, c, at, "path", "path = %s: %s",
                             c->path, strerror(errno));
         }
     } else if (!S_ISDIR(st.st_mode)) {
-        config_error_at(&out->mistakes, c->file, line, "path",
+        config_error_at(&out->mistakes, c, at, "path",
                         "path = %s: not a directory", c->path);
     }
     if (c->control_group != NULL && getgrnam(c->control_group) == NULL) {
-        config_error_at(&out->mistakes, c->file,
-                        config_line_of(&c->where, "database", "control-group"),
+        config_error_at(&out->mistakes, c,
+                        config_place(&c->where, "database", "control-group"),
                         "control-group",
                         "control-group = %s: no such group; make it (groupadd "
                         "--system %s) or leave the setting out",
@@ -63,8 +75,8 @@ static void probe_database(const struct config *c, struct config_probe *out)
     CLEANUP(freep) char *state = config_path_resolve(c->state_dir);
     CLEANUP(freep) char *path = config_path_resolve(c->path);
     if (state != NULL && path != NULL && config_path_is_below(state, path)) {
-        config_error_at(&out->warnings, c->file,
-                        config_line_of(&c->where, "database", "state-dir"),
+        config_error_at(&out->warnings, c,
+                        config_place(&c->where, "database", "state-dir"),
                         "state-dir",
                         "state-dir = %s: lies in the database, and is lost "
                         "with it; a directory beside it is better",
@@ -72,8 +84,8 @@ static void probe_database(const struct config *c, struct config_probe *out)
     }
     if (access(c->state_dir, F_OK) == 0 &&
         faccessat(AT_FDCWD, c->state_dir, W_OK | X_OK, AT_EACCESS) != 0) {
-        config_error_at(&out->warnings, c->file,
-                        config_line_of(&c->where, "database", "state-dir"),
+        config_error_at(&out->warnings, c,
+                        config_place(&c->where, "database", "state-dir"),
                         "state-dir", "state-dir = %s: cannot write there: %s",
                         c->state_dir, strerror(errno));
     }
@@ -245,6 +257,7 @@ void config_probe(const struct config *c, struct config_probe *out)
 {
     const size_t most = PRIMARY_REPLICAS_MAX - 1;
 
+    probe_files(c, out);
     probe_database(c, out);
     for (size_t i = 0; i < c->replicas_count; i++) {
         const struct config_replica *r = &c->replicas[i];
@@ -259,15 +272,15 @@ void config_probe(const struct config *c, struct config_probe *out)
         }
     }
     if (c->replicas_count > most) {
-        config_error_at(&out->warnings, c->file, c->replicas[most].where.head,
-                        NULL,
+        config_error_at(&out->warnings, c, c->replicas[most].where.head, NULL,
                         "[replica %s]: an agent keeps at most %zu replicas and "
                         "here are %zu: this one and those behind it are left "
                         "out",
                         c->replicas[most].name, most, c->replicas_count);
     }
     if (c->replicas_count == 0) {
-        config_error_at(&out->notes, c->file, 0, NULL, "there are no replicas");
+        config_error_at(&out->notes, c, CONFIG_MAIN, NULL,
+                        "there are no replicas");
     }
 }
 
@@ -295,12 +308,34 @@ uid_t config_agent_user(const struct config *c)
     return pw != NULL ? pw->pw_uid : 0;
 }
 
-static void write_list(FILE *f, char kind, const struct config_errors *list)
+/* A name as a number: it may have any bytes. */
+static const char *numbered_file(const struct config *c, size_t number)
+{
+    return number < c->files_count    ? c->files[number]
+           : number == c->files_count ? c->dropins
+                                      : NULL;
+}
+
+static size_t number_of_file(const struct config *c, const char *name)
+{
+    size_t n = 0;
+
+    while (n <= c->files_count &&
+           (numbered_file(c, n) == NULL || name == NULL ||
+            strcmp(numbered_file(c, n), name) != 0)) {
+        n++;
+    }
+    return n;
+}
+
+static void write_list(FILE *f, const struct config *c, char kind,
+                       const struct config_errors *list)
 {
     for (size_t i = 0; i < list->count; i++) {
         const struct config_spot *s = &list->spots[i];
-        (void)fprintf(f, "%c %u %s %s\n", kind, s->line,
-                      s->setting != NULL ? s->setting : "-", list->lines[i]);
+        (void)fprintf(f, "%c %zu %u %s %s\n", kind, number_of_file(c, s->file),
+                      s->line, s->setting != NULL ? s->setting : "-",
+                      list->lines[i]);
     }
 }
 
@@ -315,19 +350,22 @@ _Noreturn static void child(const struct config *c, const struct passwd *pw,
         _exit(errno);
     }
     config_probe(c, &p);
-    write_list(f, 'm', &p.mistakes);
-    write_list(f, 'w', &p.warnings);
-    write_list(f, 'n', &p.notes);
+    write_list(f, c, 'm', &p.mistakes);
+    write_list(f, c, 'w', &p.warnings);
+    write_list(f, c, 'n', &p.notes);
     _exit(fflush(f) != 0 ? errno : 0);
 }
 
-static void take_line(struct config_probe *out, const char *line)
+static void take_line(const struct config *c, struct config_probe *out,
+                      const char *line)
 {
+    size_t number;
     char kind, name[32];
     unsigned at;
     int used = 0;
 
-    if (sscanf(line, "%c %u %31s %n", &kind, &at, name, &used) != 3 ||
+    if (sscanf(line, "%c %zu %u %31s %n", &kind, &number, &at, name, &used) !=
+            4 ||
         used == 0) {
         return;
     }
@@ -336,14 +374,18 @@ static void take_line(struct config_probe *out, const char *line)
                                                : &out->notes;
     const struct setting *s = config_setting("replica", name);
     s = s != NULL ? s : config_setting("database", name);
+    const char *file = numbered_file(c, number);
     config_error_add(list, "%s", line + used);
     if (list->count > 0) {
         list->spots[list->count - 1] = (struct config_spot){
-            .line = at, .setting = s != NULL ? s->name : NULL};
+            .file = file != NULL ? strdup(file) : NULL,
+            .line = at,
+            .setting = s != NULL ? s->name : NULL,
+        };
     }
 }
 
-static void take_lines(struct config_probe *out, int fd)
+static void take_lines(const struct config *c, struct config_probe *out, int fd)
 {
     CLEANUP(freep) char *line = NULL;
     size_t room = 0;
@@ -355,7 +397,7 @@ static void take_lines(struct config_probe *out, int fd)
     }
     for (ssize_t n; (n = getline(&line, &room, f)) > 0;) {
         line[n - 1] = '\0';
-        take_line(out, line);
+        take_line(c, out, line);
     }
     (void)fclose(f);
 }
@@ -382,7 +424,7 @@ int config_probe_as(const struct config *c, uid_t uid, struct config_probe *out,
         (void)close(fds[0]);
         return err_sys(err, errno, "fork");
     }
-    take_lines(out, fds[0]);
+    take_lines(c, out, fds[0]);
     if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status)) {
         return err_set(err, ERR_IO, 0, "the child that asked was lost");
     }

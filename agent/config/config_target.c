@@ -191,29 +191,30 @@ static void check_places(struct loader *l)
     const char *last = path != NULL ? base_name(path) : "";
 
     if (strcmp(last, META_DIR) == 0) {
-        config_error_at(l->errors, l->name,
-                        config_line_of(&c->where, "database", "path"), "path",
+        config_error_at(l->errors, c,
+                        config_place(&c->where, "database", "path"), "path",
                         "path = %s: a database's own " META_DIR
                         " is none; name the directory that has it",
                         c->path);
     } else if (path != NULL && state != NULL && strcmp(state, path) == 0) {
         config_error_at(
-            l->errors, l->name,
-            config_line_of(&c->where, "database", "state-dir"), "state-dir",
-            "state-dir = %s: that is the database itself", c->state_dir);
+            l->errors, c, config_place(&c->where, "database", "state-dir"),
+            "state-dir", "state-dir = %s: that is the database itself",
+            c->state_dir);
     }
 }
 
 static void check_inside(struct loader *l, const struct config_replica *r)
 {
+    const struct config *c = l->config;
     const char *dir = config_target_dir(r->argv);
     CLEANUP(freep) char *there = resolved(dir);
-    CLEANUP(freep) char *here = resolved(l->config->path);
-    CLEANUP(freep) char *state = resolved(l->config->state_dir);
+    CLEANUP(freep) char *here = resolved(c->path);
+    CLEANUP(freep) char *state = resolved(c->state_dir);
 
     if (there != NULL && state != NULL && config_path_is_below(state, there)) {
-        config_error_at(l->errors, l->name,
-                        config_line_of(&r->where, "replica", "command"),
+        config_error_at(l->errors, c,
+                        config_place(&r->where, "replica", "command"),
                         "command",
                         "[replica %s]: command = ... %s: the agent's state "
                         "lies there (state-dir); a replica needs a directory "
@@ -221,14 +222,26 @@ static void check_inside(struct loader *l, const struct config_replica *r)
                         r->name, dir);
     }
     if (there != NULL && here != NULL && config_path_overlaps(there, here)) {
-        config_error_at(l->errors, l->name,
-                        config_line_of(&r->where, "replica", "command"),
+        config_error_at(l->errors, c,
+                        config_place(&r->where, "replica", "command"),
                         "command",
                         "[replica %s]: command = ... %s: a replica cannot be "
                         "its database, nor inside it, nor the database inside "
                         "a replica",
                         r->name, dir);
     }
+}
+
+static void complain_same(struct loader *l, const struct config_replica *a,
+                          const struct config_replica *b)
+{
+    char place[CONFIG_OTHER_BYTES];
+
+    COMPLAIN(l, b->where.head,
+             "[replica %s] and [replica %s] of %s have one target: they would "
+             "take it from each other for ever; leave one of them out",
+             b->name, a->name,
+             config_other(l, a->where.head, b->where.head, place));
 }
 
 void config_check_targets(struct loader *l)
@@ -240,11 +253,7 @@ void config_check_targets(struct loader *l)
         check_inside(l, &all[i]);
         for (size_t j = 0; j < i; j++) {
             if (config_target_same(&all[j], &all[i])) {
-                config_error_at(l->errors, l->name, all[i].where.head, NULL,
-                                "[replica %s] and [replica %s] of line %u have "
-                                "one target: they would take it from each "
-                                "other for ever; leave one of them out",
-                                all[i].name, all[j].name, all[j].where.head);
+                complain_same(l, &all[j], &all[i]);
                 break;
             }
         }

@@ -123,7 +123,7 @@ static void of_ssh(struct known *k, const struct config_replica *r, int id)
     k->n.dir = word(&k->dir, k->remote_dir);
     /* A command of its own may go anywhere. */
     if (k->n.dir == NULL && r->kind == REPLICA_SSH &&
-        config_line_of(&r->where, "replica", "path") > r->where.head) {
+        config_is_written(&r->where, "replica", "path")) {
         k->n.dir = word(&k->dir, r->path);
     }
 }

@@ -178,6 +178,52 @@ reload() {
     is "$(receivers_of "$W/stays")" "$receiver" "the receiver of the replica that stays"
 }
 
+# A replica is a file beside the agent's: added, changed and removed by reloads
+# that the others do not notice.
+dropins() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 50 100
+    begin_config
+    add_replica main
+    main_conf=$conf
+    mkdir "$W/agent.d"
+    chmod 755 "$W/agent.d"
+    for r in stays goes; do
+        conf=$W/agent.d/$r.conf add_replica $r
+    done
+    start_agent
+    for r in main stays goes; do must_be $r streaming; done
+    receivers=$(receivers_of "$W/main")/$(receivers_of "$W/stays")
+    gone=$(receivers_of "$W/goes")
+
+    mkfifo "$W/agent.d/fifo.conf"
+    expect 78 "$DROVER" check-config "$main_conf"
+    out_has "agent.d/fifo.conf: is a FIFO"
+    expect 78 ctl reload
+    out_has "agent.d/fifo.conf: is a FIFO"
+    rm "$W/agent.d/fifo.conf"
+    printf '\n[replica main]\nhost = x\n' >"$W/agent.d/twice.conf"
+    expect 78 ctl reload
+    out_has "agent.d/twice.conf:2:.*defined twice, first at .*agent.conf:[0-9]"
+    rm "$W/agent.d/twice.conf"
+
+    rm "$W/agent.d/goes.conf"
+    conf=$W/agent.d/comes.conf add_replica comes
+    printf '[database]\nlag-limit = 29s\n' >"$W/agent.d/limits.conf"
+    expect 0 ctl reload
+    out_has '[+]comes'
+    out_has '[-]goes'
+    out_has 'lag-limit'
+    out_lacks 'stays'
+    must_be comes streaming
+    must_within "$WAIT" status_is "$(of goes name)" null
+    is "$(status 'replicas[#]')" 3 "the number of replicas"
+    is "$(receivers_of "$W/main")/$(receivers_of "$W/stays")" "$receivers" "the receivers of those that stay"
+    for pid in $gone; do must_within "$WAIT" test ! -d "/proc/$pid"; done
+    write fill "$P/t.tbl" 50 50 100
+    converged main stays comes
+}
+
 # SIGTERM ends it within seconds, whatever goes on, and leaves nothing running.
 terminated() {
     table t.tbl
