@@ -12,6 +12,7 @@
 #include "agent/cli/command.h"
 #include "agent/config/config.h"
 #include "agent/config/config_probe.h"
+#include "agent/config/config_show.h"
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
 #include "sync/errors/state.h"
@@ -206,4 +207,28 @@ int cmd_check_config(struct cmdline *line)
     }
     CLEANUP(freep) char *file = cli_config_file(cli);
     return file != NULL ? check(cli, file) : EX_CONFIG;
+}
+
+/* --- show-config --------------------------------------------------------- */
+
+int cmd_show_config(struct cmdline *line)
+{
+    struct cli *cli = cli_of(line);
+    int rc = choose_config(line);
+
+    if (rc != 0) {
+        return rc;
+    }
+    CLEANUP(config_freep) struct config *c = cli_load_config(cli);
+    if (c == NULL) {
+        return EX_CONFIG;
+    }
+    if (line->json) {
+        json_t *o = config_show_json(c, cli->all);
+        cli_print_json(cli, o);
+        json_decref(o);
+    } else {
+        config_show(c, cli->all, line->out);
+    }
+    return EXIT_GOOD;
 }

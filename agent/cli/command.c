@@ -83,6 +83,12 @@ const struct cmdline_command COMMANDS[] = {
                     "  $ drover check-config /etc/drover/orders.conf\n"
                     "  $ drover --db orders check-config\n",
                     cmd_check_config),
+    CMDLINE_COMMAND("show-config", "[FILE]",
+                    "print the configuration with its drop-ins as one file",
+                    "all",
+                    "  $ drover show-config /etc/drover/orders.conf\n"
+                    "  $ drover --db orders show-config --all\n",
+                    cmd_show_config),
     CMDLINE_COMMAND("reload", "", "apply the changed configuration", "",
                     "  $ drover --db orders reload\n", cmd_reload),
     CMDLINE_COMMAND("version", "", "print the version, and the running agent's",
@@ -131,6 +137,7 @@ static const struct cmdline_option OPTIONS[] = {
      "in the format of OpenMetrics", false},
     {"list-settings", 0, CMDLINE_FLAG, AT(list_settings), NULL,
      "print every setting with its default", false},
+    {"all", 0, CMDLINE_FLAG, AT(all), NULL, "print the defaults, too", false},
     {"id", 0, CMDLINE_TEXT, AT(id), "ID",
      "the id it had, when it lost it (32 hexadecimal digits)", false},
     {"state", 0, CMDLINE_TEXT, AT(state_dir), "DIR",

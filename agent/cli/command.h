@@ -36,6 +36,7 @@ struct cli {
     int64_t max_lag_ns, max_silence_ns;
     const char *max_blocked;
     bool openmetrics;
+    bool all; /* what is not written, too */
     const char *log_level, *id, *state_dir;
     /* worked out */
     bool color; /* on `out` */
@@ -105,4 +106,5 @@ int cmd_resume(struct cmdline *line);
 int cmd_retry(struct cmdline *line);
 int cmd_reload(struct cmdline *line);
 int cmd_check_config(struct cmdline *line);
+int cmd_show_config(struct cmdline *line);
 int cmd_version(struct cmdline *line);

@@ -222,6 +222,11 @@ dropins() {
     for pid in $gone; do must_within "$WAIT" test ! -d "/proc/$pid"; done
     write fill "$P/t.tbl" 50 50 100
     converged main stays comes
+    expect 0 "$DROVER" show-config "$main_conf"
+    out_has "^# $W/agent.d/limits.conf:2$"
+    out_has '^lag-limit = 29s$'
+    cp "$W/out" "$W/whole.conf"
+    expect 0 "$DROVER" check-config "$W/whole.conf"
 }
 
 # SIGTERM ends it within seconds, whatever goes on, and leaves nothing running.

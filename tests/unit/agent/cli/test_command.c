@@ -546,6 +546,119 @@ static void check_config_tells_all_mistakes_with_code_78(void **state)
     assert_int_equal(RUN("status", "--db", "../bad"), EX_CONFIG);
 }
 
+/* The same lines, but for comments and (with defaults) what the file's own name
+ * decides, which is a default in one and written in the other. */
+static void assert_same_settings(const char *a, const char *b, bool all)
+{
+    while (*a != '\0' || *b != '\0') {
+        size_t n = strcspn(a, "\n"), m = strcspn(b, "\n");
+        assert_true(a[n] == '\n' && b[m] == '\n');
+        if (*a == '#') {
+            assert_true(*b == '#' &&
+                        (!all || strstr(b, "whole.conf:") != NULL));
+        } else {
+            assert_int_equal(n, m);
+            assert_memory_equal(a, b, n);
+        }
+        a += n + 1;
+        b += m + 1;
+    }
+}
+
+/* What was printed is a configuration: it prints the same settings again, with
+ * other origins. */
+static void show_config_prints_one_file_with_origins(void **state)
+{
+    struct fix *f = *state;
+    char text[600];
+
+    write_file(f, "orders.conf",
+               "[database]\npath = data\n# why\nsettle=90s\ncache: 1M\n"
+               "[replica here]\ncommand = drover-replica receive \"/a b\"\n");
+    (void)snprintf(text, sizeof text, "%s/etc/orders.d", f->dir);
+    assert_int_equal(mkdir(text, 0700), 0);
+    write_file(f, "orders.d/eu-1.conf",
+               "[database]\ncache = 2M\n\n[replica eu-1]\nhost = ::1\n"
+               "identity = agent\nknown-hosts = keys/hosts\n");
+    assert_int_equal(RUN("--db", "orders", "show-config"), 0);
+    const char *d = f->dir;
+    (void)snprintf(text, sizeof text,
+                   "[database]\n# %s/etc/orders.conf:2\npath = %s/etc/data\n"
+                   "# %s/etc/orders.conf:4\nsettle = 90s\n"
+                   "# %s/etc/orders.d/eu-1.conf:2\ncache = 2M\n\n"
+                   "[replica here]\n# %s/etc/orders.conf:7\n"
+                   "command = drover-replica receive \"/a b\"\n\n",
+                   d, d, d, d, d);
+    assert_int_equal(strncmp(f->out, text, strlen(text)), 0);
+    (void)snprintf(text, sizeof text,
+                   "[replica eu-1]\n# %s/etc/orders.d/eu-1.conf:5\nhost = ::1\n"
+                   "# %s/etc/orders.d/eu-1.conf:6\nidentity = agent\n"
+                   "# %s/etc/orders.d/eu-1.conf:7\n"
+                   "known-hosts = %s/etc/keys/hosts\n",
+                   d, d, d, d);
+    assert_has(f->out, text);
+
+    for (unsigned all = 0; all < 2; all++) {
+        const char *option = all != 0 ? "--all" : "--quiet";
+        assert_int_equal(RUN("--db", "orders", "show-config", option), 0);
+        char *first = strdup(f->out);
+        assert_non_null(first);
+        write_file(f, "whole.conf", first);
+        assert_int_equal(RUN("--db", "whole", "show-config", option), 0);
+        assert_same_settings(first, f->out, all != 0);
+        free(first);
+    }
+}
+
+static void show_config_has_defaults_json_and_mistakes(void **state)
+{
+    struct fix *f = *state;
+    char text[600];
+
+    write_file(f, "orders.conf",
+               "[database]\npath = /srv/orders\n"
+               "[replica eu-1]\nhost = eu\n"
+               "[replica here]\ncommand = x\n");
+    assert_int_equal(RUN("--db", "orders", "show-config", "--all"), 0);
+    assert_has(f->out, "# default\nname = orders\n");
+    assert_has(f->out, "# default\nrescan = 6h\n");
+    assert_has(f->out, "# default\nlog-max-bytes = 128M\n");
+    assert_has(f->out, "# default\npath = /srv/orders\n");
+    assert_has(f->out, "command = drover-replica receive '/srv/orders'\n");
+    const char *here = strstr(f->out, "[replica here]");
+    assert_non_null(here);
+    assert_null(strstr(here, "port = "));         /* it has no effect there */
+    assert_null(strstr(f->out, "control-group")); /* nor a default */
+    assert_int_equal(RUN("--db", "orders", "show-config", "--json"), 0);
+    (void)snprintf(text, sizeof text,
+                   "{\"section\":\"replica\",\"replica\":\"eu-1\","
+                   "\"setting\":\"host\",\"value\":\"eu\","
+                   "\"file\":\"%s/etc/orders.conf\",\"line\":4}",
+                   f->dir);
+    assert_has(f->out, text);
+    (void)snprintf(text, sizeof text, "\"files\":[\"%s/etc/orders.conf\"]",
+                   f->dir);
+    assert_has(f->out, text);
+    assert_null(strstr(f->out, "\"line\":null"));
+    assert_int_equal(RUN("--db", "orders", "show-config", "--json", "--all"),
+                     0);
+    assert_has(f->out, "\"setting\":\"rescan\",\"value\":\"6h\","
+                       "\"file\":null,\"line\":null}");
+    (void)snprintf(text, sizeof text, "%s/etc/orders.d", f->dir);
+    assert_int_equal(mkdir(text, 0700), 0);
+    write_file(f, "orders.d/a.conf", "[replica a]\nhots = a\n");
+    assert_int_equal(RUN("--db", "orders", "show-config"), EX_CONFIG);
+    assert_string_equal(f->out, "");
+    assert_has(f->err, "orders.d/a.conf:2: unknown setting hots");
+    assert_int_equal(RUN("--db", "orders", "check-config", "--json"),
+                     EX_CONFIG);
+    (void)snprintf(text, sizeof text,
+                   "{\"file\":\"%s/etc/orders.d/a.conf\",\"line\":2,", f->dir);
+    assert_has(f->out, text);
+    assert_int_equal(RUN("show-config"), EX_USAGE);
+    assert_has(f->err, "show-config needs FILE, or --db NAME");
+}
+
 static void agent_runs_a_file_or_a_folder_with_targets(void **state)
 {
     struct fix *f = *state;
@@ -686,6 +799,8 @@ int main(void)
         TEST(reload_and_version_show_what_the_agent_says),
         TEST(replicas_and_databases_are_completed),
         TEST(check_config_tells_all_mistakes_with_code_78),
+        TEST(show_config_prints_one_file_with_origins),
+        TEST(show_config_has_defaults_json_and_mistakes),
         TEST(agent_runs_a_file_or_a_folder_with_targets),
         TEST(init_makes_an_id_once),
         TEST(a_database_that_an_agent_knows_gets_no_new_id),
