@@ -35,7 +35,8 @@ static json_t *status_request(void)
     return json_pack("{s:s, s:b}", "cmd", "status", "keys", 1);
 }
 
-static int show_once(struct cli *cli)
+/* *table_out, if not NULL: where the table ends. */
+static int show_once(struct cli *cli, long *table_out)
 {
     json_t *result = NULL;
     int rc = cli_request(cli, status_request(), STATUS_TIMEOUT_MS, &result);
@@ -46,7 +47,11 @@ static int show_once(struct cli *cli)
     if (cli->line.json) {
         cli_print_json(cli, result);
     } else if (!cli->quiet) {
-        render_status(cli->line.out, result, cli->color);
+        render_status_table(cli->line.out, result, cli->color);
+        if (table_out != NULL) {
+            *table_out = ftell(cli->line.out);
+        }
+        render_status_rest(cli->line.out, result);
     }
     json_decref(result);
     return rc;
@@ -88,7 +93,7 @@ static void draw(struct cli *cli, const char *text)
 }
 
 /* The table stands first: what does not fit is below it. */
-static void draw_fitting(struct cli *cli, const char *text)
+static void draw_fitting(struct cli *cli, const char *text, size_t table)
 {
     struct winsize size = {0};
     char *fitting = NULL;
@@ -101,7 +106,7 @@ static void draw_fitting(struct cli *cli, const char *text)
     bool known = ioctl(fileno(cli->line.out), TIOCGWINSZ, &size) == 0 &&
                  size.ws_row > 3 && size.ws_col > 0;
     /* Two lines for the last words; the cursor stays behind them. */
-    screen_fit(out, text, known ? size.ws_row - 3U : UNKNOWN_ROWS,
+    screen_fit(out, text, table, known ? size.ws_row - 3U : UNKNOWN_ROWS,
                known ? size.ws_col : UNKNOWN_COLUMNS, "drover status");
     (void)fputs("\nq quits\n", out);
     (void)fclose(out);
@@ -115,6 +120,7 @@ static void draw_status(struct cli *cli)
 {
     char *text = NULL;
     size_t len = 0;
+    long table = 0;
     struct cli frame = *cli;
 
     frame.line.out = open_memstream(&text, &len);
@@ -123,10 +129,10 @@ static void draw_status(struct cli *cli)
     }
     frame.line.err =
         frame.line.out; /* "no agent answers" is part of the picture */
-    (void)show_once(&frame);
+    (void)show_once(&frame, &table);
     (void)fclose(frame.line.out);
     if (text != NULL) {
-        draw_fitting(cli, text);
+        draw_fitting(cli, text, table > 0 ? (size_t)table : 0);
     }
     free(text);
 }
@@ -183,7 +189,7 @@ static int watch_stream(struct cli *cli, int64_t every_ns)
 {
     cli_on_interrupt(NULL);
     for (;;) {
-        (void)show_once(cli);
+        (void)show_once(cli, NULL);
         if (fflush(cli->line.out) != 0) {
             return EXIT_BAD;
         }
@@ -197,7 +203,7 @@ int cmd_status(struct cmdline *line)
     int64_t every_ns;
 
     if (!cli->watch.given) {
-        return show_once(cli);
+        return show_once(cli, NULL);
     }
     int rc = parse_every(cli, &every_ns);
     if (rc != 0) {

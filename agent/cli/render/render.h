@@ -18,6 +18,9 @@
 void render_warnings(FILE *out, const json_t *result);
 /* drover status. */
 void render_status(FILE *out, const json_t *status, bool color);
+/* Its two parts: the head with the table, and what is said below. */
+void render_status_table(FILE *out, const json_t *status, bool color);
+void render_status_rest(FILE *out, const json_t *status);
 /* drover resync, verify: the summary; at most `names_max` differing names. */
 /* One replica of it. */
 void render_compared(FILE *out, const char *mode, const json_t *replica,

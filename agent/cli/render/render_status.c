@@ -404,24 +404,33 @@ void render_warnings(FILE *out, const json_t *result)
     }
 }
 
-void render_status(FILE *out, const json_t *status, bool color)
+void render_status_table(FILE *out, const json_t *status, bool color)
 {
-    const json_t *replicas = json_object_get(status, "replicas");
-    const json_t *o;
-    size_t i;
-
     uint64_t keys = 0;
 
     (void)field_count(json_object_get(status, "database"), "keys", &keys);
     head(out, status);
-    table_of_replicas(out, replicas, keys, color);
+    table_of_replicas(out, json_object_get(status, "replicas"), keys, color);
+}
+
+void render_status_rest(FILE *out, const json_t *status)
+{
+    const json_t *o;
+    size_t i;
+
     blocked_keys(out, status);
     ignored_files(out, status);
     warning(out, "database",
             json_object_get(json_object_get(status, "database"), "error"));
     render_warnings(out, status);
-    json_array_foreach(replicas, i, o) {
+    json_array_foreach(json_object_get(status, "replicas"), i, o) {
         broken_link(out, o);
         replica_error(out, o);
     }
+}
+
+void render_status(FILE *out, const json_t *status, bool color)
+{
+    render_status_table(out, status, color);
+    render_status_rest(out, status);
 }

@@ -25,64 +25,88 @@ static size_t step(const char *p, unsigned *columns_out)
     return n;
 }
 
-static bool line_is_wider(const char *line, size_t len, unsigned columns)
+/* How many bytes of the line fit. */
+static size_t fitting(const char *line, size_t len, unsigned columns)
 {
-    unsigned wide = 0, w;
-
-    for (size_t i = 0; i < len; i += step(line + i, &w)) {
-        (void)step(line + i, &w);
-        wide += w;
-    }
-    return wide > columns;
-}
-
-static void put_line(FILE *out, const char *line, size_t len, unsigned columns)
-{
-    bool cut = line_is_wider(line, len, columns), colored = false;
-    unsigned room = cut ? columns - 1 : columns, w = 0;
+    unsigned wide = 0, w = 0;
     size_t i = 0;
 
     while (i < len) {
         size_t n = step(line + i, &w);
-        if (w > room) {
-            break;
+        if (wide + w > columns) {
+            return i;
         }
-        room -= w;
-        colored = w == 0 ? strncmp(line + i, "\033[0m", n) != 0 : colored;
-        (void)fwrite(line + i, 1, n, out);
+        wide += w;
         i += n;
     }
-    (void)fputs(colored ? "\033[0m" : "", out);
+    return len;
+}
+
+/* A color that is still on there. */
+static bool is_colored(const char *line, size_t len)
+{
+    static const char OFF[] = "\033[0m";
+    bool colored = false;
+    unsigned w = 0;
+
+    for (size_t i = 0, n = 0; i < len; i += n) {
+        n = step(line + i, &w);
+        colored =
+            w == 0 ? strncmp(line + i, OFF, sizeof OFF - 1) != 0 : colored;
+    }
+    return colored;
+}
+
+static void put_cut(FILE *out, const char *line, size_t len, unsigned columns)
+{
+    bool cut = fitting(line, len, columns) < len;
+    size_t n = cut ? fitting(line, len, columns - 1) : len;
+
+    (void)fwrite(line, 1, n, out);
+    (void)fputs(is_colored(line, n) ? "\033[0m" : "", out);
     (void)fputs(cut ? "\xe2\x80\xa6\n" : "\n", out); /* an ellipsis */
 }
 
-static unsigned lines_of(const char *text)
+/* What is shown next of the text: a line, or as much of it as fits. */
+static size_t next_row(const char *text, size_t done, size_t table,
+                       unsigned columns)
+{
+    size_t len = strcspn(text, "\n");
+    size_t n = done < table ? len : fitting(text, len, columns);
+
+    /* One character is wider than the screen, if at all. */
+    return n == 0 && len > 0 ? len : n;
+}
+
+static unsigned rows_of(const char *text, size_t table, unsigned columns)
 {
     unsigned n = 0;
 
-    for (; *text != '\0'; text++) {
-        n += *text == '\n';
+    for (size_t at = 0; text[at] != '\0'; n++) {
+        at += next_row(text + at, at, table, columns);
+        at += text[at] == '\n';
     }
     return n;
 }
 
-void screen_fit(FILE *out, const char *text, unsigned rows, unsigned columns,
-                const char *more)
+void screen_fit(FILE *out, const char *text, size_t table, unsigned rows,
+                unsigned columns, const char *more)
 {
-    unsigned lines = lines_of(text);
-    unsigned shown = lines <= rows ? lines : rows - 1;
+    unsigned all = rows_of(text, table, columns);
+    unsigned shown = all <= rows ? all : rows - 1;
+    size_t at = 0;
 
     for (unsigned i = 0; i < shown; i++) {
-        size_t len = strcspn(text, "\n");
-        put_line(out, text, len, columns);
-        text += len + 1;
+        size_t n = next_row(text + at, at, table, columns);
+        put_cut(out, text + at, n, columns);
+        at += n;
+        at += text[at] == '\n';
     }
-    if (lines > shown) {
+    if (all > shown) {
         char last[128];
-        int n = snprintf(last, sizeof last, "%u more lines: %s", lines - shown,
-                         more);
-        put_line(out, last,
-                 (size_t)n < sizeof last ? (size_t)n : sizeof last - 1,
-                 columns);
+        int n =
+            snprintf(last, sizeof last, "%u more lines: %s", all - shown, more);
+        put_cut(out, last,
+                (size_t)n < sizeof last ? (size_t)n : sizeof last - 1, columns);
     }
 }

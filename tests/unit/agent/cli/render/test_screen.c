@@ -15,13 +15,14 @@
 
 #include "agent/cli/render/screen.h"
 
-static char *fit(const char *text, unsigned rows, unsigned columns)
+static char *fit(const char *text, size_t table, unsigned rows,
+                 unsigned columns)
 {
     char *out = NULL;
     size_t len = 0;
     FILE *f = open_memstream(&out, &len);
 
-    screen_fit(f, text, rows, columns, "drover status");
+    screen_fit(f, text, table, rows, columns, "drover status");
     (void)fclose(f);
     return out;
 }
@@ -29,7 +30,7 @@ static char *fit(const char *text, unsigned rows, unsigned columns)
 static void expect(const char *text, unsigned rows, unsigned columns,
                    const char *wanted)
 {
-    char *out = fit(text, rows, columns);
+    char *out = fit(text, strlen(text), rows, columns);
 
     assert_string_equal(out, wanted);
     free(out);
@@ -63,6 +64,19 @@ static void what_does_not_fit_is_counted(void **state)
     expect("1\n2\n", 1, 4, "2 m\xe2\x80\xa6\n");
 }
 
+/* A table keeps its shape; what is said below it is there to be read. */
+static void below_the_table_lines_go_on(void **state)
+{
+    (void)state;
+    char *out = fit("table\nHINT: type this\n", 6, 9, 4);
+
+    assert_string_equal(out, "tab\xe2\x80\xa6\nHINT\n: ty\npe t\nhis\n");
+    free(out);
+    out = fit("table\nHINT: type this\n", 6, 4, 4);
+    assert_string_equal(out, "tab\xe2\x80\xa6\nHINT\n: ty\n2 m\xe2\x80\xa6\n");
+    free(out);
+}
+
 /* As many lines as there are rows at most, none wider than the columns. */
 static void any_text_fits_any_screen(void **state)
 {
@@ -79,7 +93,7 @@ static void any_text_fits_any_screen(void **state)
             (void)strcat(text, PIECES[seed / 65536U % 8]);
         }
         unsigned rows = 1 + seed % 20, columns = 1 + seed / 7 % 40;
-        char *out = fit(text, rows, columns);
+        char *out = fit(text, seed % 400, rows, columns);
         unsigned lines = 0, wide = 0;
         for (const char *p = out; *p != '\0'; p++) {
             if (*p == '\n') {
@@ -103,6 +117,7 @@ int main(void)
         cmocka_unit_test(what_fits_is_not_touched),
         cmocka_unit_test(a_long_line_is_cut),
         cmocka_unit_test(what_does_not_fit_is_counted),
+        cmocka_unit_test(below_the_table_lines_go_on),
         cmocka_unit_test(any_text_fits_any_screen),
     };
 
