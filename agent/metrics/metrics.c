@@ -337,12 +337,13 @@ static void put_histogram(struct text *t, const json_t *replica)
     double count = json_number_value(json_object_get(latency, "count"));
 
     json_array_foreach(json_object_get(latency, "buckets"), i, bucket) {
+        double le_s = json_number_value(json_object_get(bucket, "le_s"));
         char bound[32];
-        (void)snprintf(bound, sizeof bound, "%.9g",
-                       json_number_value(json_object_get(bucket, "le_s")));
+        /* OpenMetrics asks for a point in it. */
+        (void)snprintf(bound, sizeof bound,
+                       le_s - floor(le_s) > 0 ? "%.9g" : "%.1f", le_s);
         begin_sample(t, "latency_seconds", "_bucket", replica);
-        put_label(t, "le",
-                  strchr(bound, '.') != NULL ? bound : strcat(bound, ".0"));
+        put_label(t, "le", bound);
         end_sample(t, json_number_value(json_object_get(bucket, "count")));
     }
     begin_sample(t, "latency_seconds", "_bucket", replica);
