@@ -307,8 +307,8 @@ static int with_byte(enum wire_type type, size_t at, uint8_t value)
 static void members_beyond_their_range_are_refused(void **state)
 {
     (void)state;
-    assert_int_equal(with_byte(WIRE_PING, 24, REPLICA_FAILED), 0);
-    assert_int_equal(with_byte(WIRE_PING, 24, REPLICA_FAILED + 1), ERR_PROTO);
+    assert_int_equal(with_byte(WIRE_PING, 24, REPLICA_DIFFERS), 0);
+    assert_int_equal(with_byte(WIRE_PING, 24, REPLICA_DIFFERS + 1), ERR_PROTO);
     assert_int_equal(with_byte(WIRE_PING, 15, 0x80), ERR_PROTO); /* time < 0 */
     assert_int_equal(with_byte(WIRE_SCAN, 8, 7), 0);
     assert_int_equal(with_byte(WIRE_SCAN, 8, 8), ERR_PROTO);
