@@ -104,9 +104,12 @@ static void draw_fitting(struct cli *cli, const char *text, size_t table)
         return;
     }
     bool known = ioctl(fileno(cli->line.out), TIOCGWINSZ, &size) == 0 &&
-                 size.ws_row > 3 && size.ws_col > 0;
+                 size.ws_row > 0 && size.ws_col > 0;
     /* Two lines for the last words; the cursor stays behind them. */
-    screen_fit(out, text, table, known ? size.ws_row - 3U : UNKNOWN_ROWS,
+    screen_fit(out, text, table,
+               !known            ? UNKNOWN_ROWS
+               : size.ws_row > 3 ? size.ws_row - 3U
+                                 : 1U,
                known ? size.ws_col : UNKNOWN_COLUMNS, "drover status");
     (void)fputs("\nq quits\n", out);
     (void)fclose(out);

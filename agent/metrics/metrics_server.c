@@ -53,6 +53,7 @@ struct metrics_server {
     json_t *known; /* what status() said at known_ms */
     int64_t known_ms;
     struct client *clients[CLIENTS_MAX]; /* NULL: free */
+    uint64_t accepted;
     bool passed_asked; /* what systemd passed was taken, if anything */
     void (*freed)(void *arg);
     void *freed_arg;
@@ -71,7 +72,8 @@ struct client {
     uv_write_t write;
     struct handles group;
     struct metrics_server *server;
-    size_t slot;
+    size_t slot;     /* CLIENTS_MAX: none */
+    uint64_t number; /* in the order of coming */
     bool answered;
     size_t have;
     char in[REQUEST_MAX + 1];
@@ -339,6 +341,31 @@ static void serve(struct metrics_server *s, struct client *cl,
     }
 }
 
+/* A place among the clients.  When all are taken, the one that has had its
+ * place for longest makes room when it is closed: whoever says nothing keeps
+ * nobody out who asks at once. */
+static size_t find_slot(struct metrics_server *s)
+{
+    struct client *oldest = NULL;
+
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        struct client *cl = s->clients[i];
+        if (cl == NULL) {
+            return i;
+        }
+        if (!cl->answered && (oldest == NULL || cl->number < oldest->number)) {
+            oldest = cl;
+        }
+    }
+    if (oldest == NULL) {
+        return CLIENTS_MAX;
+    }
+    size_t slot = oldest->slot;
+    oldest->slot = CLIENTS_MAX; /* it is out, whenever its close ends */
+    client_close(oldest);
+    return slot;
+}
+
 /* Accept and close. */
 static void turn_away(struct metrics_server *s, struct listener *l)
 {
@@ -355,20 +382,18 @@ static void on_connection(uv_stream_t *stream, int status)
 {
     struct listener *l = stream->data;
     struct metrics_server *s = l->server;
-    size_t slot = 0;
 
     if (status != 0) {
         return;
     }
-    while (slot < CLIENTS_MAX && s->clients[slot] != NULL) {
-        slot++;
-    }
+    size_t slot = find_slot(s);
     struct client *cl = slot < CLIENTS_MAX ? calloc(1, sizeof *cl) : NULL;
     if (cl == NULL) {
         turn_away(s, l);
         return;
     }
     cl->slot = slot;
+    cl->number = ++s->accepted;
     s->clients[slot] = cl;
     serve(s, cl, l);
 }
@@ -415,10 +440,19 @@ static int bind_to(struct listener *l, const struct listen_address *a)
         return uv_tcp_bind(&l->at.tcp, (const struct sockaddr *)&a->addr, 0);
     }
     remove_left_over(a);
-    int rc = uv_pipe_bind(&l->at.pipe, addr->sun_path);
+    /* Not uv_pipe_bind(): that says EACCES where there is no directory. */
+    CLEANUP(fd_closep)
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || bind(fd, (const struct sockaddr *)addr, a->len) != 0) {
+        return -errno;
+    }
+    memcpy(l->path, addr->sun_path, sizeof l->path);
+    if (chmod(l->path, 0666) != 0) {
+        return -errno;
+    }
+    int rc = uv_pipe_open(&l->at.pipe, fd);
     if (rc == 0) {
-        memcpy(l->path, addr->sun_path, sizeof l->path);
-        rc = chmod(l->path, 0666) != 0 ? -errno : 0;
+        fd = -1; /* the pipe's */
     }
     return rc;
 }

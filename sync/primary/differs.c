@@ -29,6 +29,16 @@ static enum differs_depth depth_of(const struct compare *c)
                           : DIFFERS_RECORDED;
 }
 
+/* What it takes to see what was found: a key too much or too few is seen
+ * without its value. */
+static enum differs_depth depth_found(const struct compare *c)
+{
+    enum differs_depth depth = depth_of(c);
+
+    return depth == DIFFERS_CONTENT && c->result.different == 0 ? DIFFERS_STAT
+                                                                : depth;
+}
+
 static void name_example(struct differs *d, const struct compare *c)
 {
     static const char *const HOW[] = {[DIFF_MISSING] = "is missing there",
@@ -60,7 +70,8 @@ static void found(struct primary *p, struct repl *r, const struct compare *c)
     }
     d->by_hand = false;
     d->count = count_of(&c->result);
-    d->depth = depth_of(c) > d->depth ? depth_of(c) : d->depth;
+    d->open = 0;
+    d->depth = depth_found(c) > d->depth ? depth_found(c) : d->depth;
     name_example(d, c);
     if (c->opt.mode == COMPARE_VERIFY && c->view) {
         d->repair_ms = p->now_ms + REPAIR_MS;
@@ -172,7 +183,9 @@ void differs_compared(struct primary *p, struct repl *r,
         }
     } else if (looked && compare_repairs(c) && d->count > 0 &&
                d->depth > DIFFERS_RECORDED) {
-        /* The key in question may be among those. */
+        /* The key in question may be among those; what could be compared is
+         * repaired. */
+        d->open = c->result.unread;
         d->repair_ms = p->now_ms + AGAIN_MS;
     }
 }
@@ -238,14 +251,24 @@ bool differs_describe(const struct primary *p, const struct repl *r,
                       d->count, d->count == 1 ? "" : "s",
                       (p->now_ms - d->since_ms) / 1000,
                       d->example[0] != '\0' ? ", such as: " : "", d->example);
+    } else if (d->open > 0) {
+        (void)err_set(err, ERR_CORRUPT, 0,
+                      "differences were found %" PRId64 " s ago, and %" PRIu64
+                      " %s not be compared since",
+                      (p->now_ms - d->since_ms) / 1000, d->open,
+                      d->open == 1 ? "key or table could"
+                                   : "keys or tables could");
     } else {
         (void)err_set(
             err, ERR_CORRUPT, 0,
-            "%" PRIu64 " %s from the primary, found %" PRId64 " s ago%s%s",
+            "%" PRIu64 " %s from the primary, found %" PRId64 " s ago%s%s%s",
             d->count,
             d->count == 1 ? "key or table differs" : "keys or tables differ",
             ((p->now_ms - d->since_ms) / 1000),
-            d->example[0] != '\0' ? ", such as: " : "", d->example);
+            d->example[0] != '\0' ? ", such as: " : "", d->example,
+            d->depth == DIFFERS_CONTENT
+                ? " (seen by reading the values: resync --content)"
+                : "");
     }
     err->id = DR_DIFFERENT;
     return true;

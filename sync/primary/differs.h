@@ -40,6 +40,7 @@ enum { DIFFERS_NAME_BYTES = 256 };
 
 struct differs {
     uint64_t count; /* keys and tables, 0: none are known */
+    uint64_t open;  /* > 0: repaired, but for what could not be compared */
     bool by_hand;   /* ... and the receiver saw them being changed */
     int64_t since_ms;
     enum differs_depth depth;

@@ -111,7 +111,7 @@ sys.stdin.read()" "$W/taken.sock" <"$W/hold" >"$W/holder" &
     out_has 'metrics-listen: '
     says() { ctl status >"$W/out" 2>&1 || :; grep -q "DR-506 .*$W/taken.sock" "$W/out"; }
     must_within "$WAIT" says
-    out_has 'HINT: who has that address? ss -tlnp'
+    out_has 'HINT: who has that address, or that path? ss -tlnp'
     expect 0 ctl metrics
     out_has '^drover_warning{db="agent",id="DR-506"} 1$'
     exec 7>&-

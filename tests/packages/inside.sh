@@ -92,12 +92,19 @@ check "... truly" same /srv/copy new2
 check "... and equal" drover --db orders verify --content
 kill "$agent" && wait "$agent"
 
+# Somebody's databases in the wrong place, one of them without its identity.
+mkdir -p /var/lib/drover/mine/a/.drover /var/lib/drover/lost/t.tbl
+echo v >/var/lib/drover/lost/t.tbl/k.kv
 check "removal" apt remove drover drover-replica drover-kv libdrover-dev libdrover0
 check "... keeps the configuration" test -s /etc/drover/orders.conf
 check "... and the state" test -d /var/lib/drover/orders
 check "purge" dpkg --purge drover drover-replica drover-kv libdrover-dev libdrover0
 check "... leaves the database" test -e /srv/orders/.drover
 check "... and its copy" test -e /srv/copy/.drover
+check "... and what may be one" test -e /var/lib/drover/mine/a/.drover
+check "... also without its identity" test -e /var/lib/drover/lost/t.tbl/k.kv
+rm -r /var/lib/drover/mine /var/lib/drover/lost
+rmdir /var/lib/drover
 tree >/tmp/after
 check "... and nothing else" diff /tmp/before /tmp/after
 exit $failed

@@ -98,6 +98,31 @@ static void test_what_a_dry_run_found_stays_until_it_is_repaired(void **state)
     fx_free(f);
 }
 
+/* A key too much is seen without reading values, however it was found; a value
+ * that only a read tells from another is not. */
+static void test_it_ends_with_what_can_see_it(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_put(f, "t", "a", "1");
+    struct fx_peer *r = fx_real_equal(f);
+    memstore_edit(r->store, "t", "more", "1", 1);
+    assert_int_equal(ask(f, r, COMPARE_DRY_RUN, true, true)->extra, 1);
+    assert_differs(f, r, "table t key more is only there");
+    (void)ask(f, r, COMPARE_REPAIR, true, false);
+    assert_keeps_up(f, r);
+
+    memstore_edit(r->store, "t", "a", "2", 1);
+    assert_int_equal(ask(f, r, COMPARE_DRY_RUN, true, true)->different, 1);
+    assert_differs(f, r, "(seen by reading the values: resync --content)");
+    (void)ask(f, r, COMPARE_VERIFY, true, false);
+    assert_differs(f, r, "key a");
+    (void)ask(f, r, COMPARE_REPAIR, true, true);
+    assert_keeps_up(f, r);
+    fx_free(f);
+}
+
 /* "Fresh as of" would be a lie meanwhile, also to receivers of before. */
 static void test_what_differs_is_not_fresh_until_it_is_repaired(void **state)
 {
@@ -288,6 +313,7 @@ int main(void)
         cmocka_unit_test(
             test_what_a_verify_found_is_a_state_until_it_is_repaired),
         cmocka_unit_test(test_what_a_dry_run_found_stays_until_it_is_repaired),
+        cmocka_unit_test(test_it_ends_with_what_can_see_it),
         cmocka_unit_test(test_what_differs_is_not_fresh_until_it_is_repaired),
         cmocka_unit_test(test_a_verify_that_finds_nothing_ends_it),
         cmocka_unit_test(test_what_both_ends_remember_ends_with_equal_digests),
