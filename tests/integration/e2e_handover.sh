@@ -133,6 +133,7 @@ unplanned() {
     # The old one is back: told so by each replica, and nothing of it goes in.
     second=$agent_pid
     start_agent
+    expect 0 ctl resume r2 # the pause outlived the agent
     error_is r2 303
     error_is r1 310
     expect 1 ctl status

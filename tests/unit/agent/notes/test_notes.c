@@ -325,6 +325,43 @@ static void an_operators_pause_outlives_the_agent(void **state)
     end(&a);
 }
 
+/* Whoever paused it had a reason, and what is not known may be that. */
+static void pauses_that_cannot_be_read_are_all(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t len;
+        bool paused;
+    } notes[] = {
+        {"", 0, false},        {"r9\n", 3, false},  {"r1\n", 3, true},
+        {"r1", 2, true},       {"r9\r\n", 4, true}, {"\0\0garbage", 9, true},
+        {"\0\0\0\0", 4, true}, {" \t\n", 3, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++) {
+        struct agent a;
+        begin(&a);
+        struct replica *one = add(&a, &ONE);
+        int fd = openat(state_fd, PAUSES_FILE,
+                        O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        assert_int_equal(write(fd, notes[i].text, notes[i].len), notes[i].len);
+        close(fd);
+        pauses_recall(state_fd, one);
+        assert_int_equal(one->paused, notes[i].paused);
+        end(&a);
+    }
+    struct agent a;
+    begin(&a);
+    struct replica *one = add(&a, &ONE);
+    assert_int_equal(unlinkat(state_fd, PAUSES_FILE, 0), 0);
+    assert_int_equal(mkdirat(state_fd, PAUSES_FILE, 0700), 0);
+    pauses_recall(state_fd, one);
+    assert_true(one->paused);
+    assert_int_equal(unlinkat(state_fd, PAUSES_FILE, AT_REMOVEDIR), 0);
+    end(&a);
+}
+
 static int make_dir(void **state)
 {
     (void)state;
@@ -357,6 +394,7 @@ int main(void)
             a_replica_taken_out_stays_until_its_directory_has_a_name),
         cmocka_unit_test(a_brake_outlives_the_agent),
         cmocka_unit_test(an_operators_pause_outlives_the_agent),
+        cmocka_unit_test(pauses_that_cannot_be_read_are_all),
         cmocka_unit_test(another_boots_note_makes_all_suspect),
         cmocka_unit_test(an_orderly_or_killed_agent_makes_nobody_suspect),
         cmocka_unit_test(without_a_start_the_note_stays),
