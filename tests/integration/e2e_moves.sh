@@ -151,6 +151,8 @@ at_random() {
     say "seed $seed"
     DATABASE_EXTRA='max-delete = 100%' # most of it goes at times
     mkdir "$W/away"
+    # Where files are and no key is left, status warns (DR-112).
+    write flockd-set "$P" stays v
     begin_config
     add_replica r1
     add_replica r2
