@@ -88,9 +88,8 @@ int cmd_metrics(struct cmdline *line)
     if (rc != EXIT_GOOD) {
         return rc;
     }
-    if (!quote_is_utf8(f.dir, strlen(f.dir))) {
-        f.dir = QUOTED_STR(f.dir); /* labels are UTF-8 */
-    }
+    /* Labels are UTF-8.  In this block: the text ends with it. */
+    f.dir = quote_is_utf8(f.dir, strlen(f.dir)) ? f.dir : QUOTED_STR(f.dir);
     put_gauge(line->out, &f, "primary", "1 if it is a primary, no copy.",
               f.role.role == ROLE_PRIMARY);
     put_gauge(
