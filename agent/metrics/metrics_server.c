@@ -452,7 +452,7 @@ static int bind_to(struct listener *l, const struct listen_address *a)
     }
     int rc = uv_pipe_open(&l->at.pipe, fd);
     if (rc == 0) {
-        fd = -1; /* the pipe's */
+        (void)TAKE_FD(fd); /* the pipe's */
     }
     return rc;
 }
