@@ -147,7 +147,8 @@ static void put_names(struct line *l, const char *event, const char *replica,
     l->text[l->at++] = ' ';
 }
 
-static void put_body(struct line *l, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void
+put_body(struct line *l, const char *fmt, va_list ap)
 {
     size_t room = sizeof l->text - l->at - 64;
     int n = vsnprintf(l->text + l->at, room, fmt, ap);

@@ -181,7 +181,7 @@ static double number_of(const json_t *o, const char *path)
     char parent[64];
     (void)snprintf(parent, sizeof parent, "%.*s", (int)strcspn(path, "."),
                    path);
-    return v == NULL && json_is_null(at(o, parent)) ? 0 : NAN;
+    return v == NULL && json_is_null(at(o, parent)) ? 0 : (double)NAN;
 }
 
 static void put_number(struct text *t, const struct family *f,

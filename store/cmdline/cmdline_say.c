@@ -63,8 +63,9 @@ int cmdline_fail_err(struct cmdline *line, int code, const struct err *err,
     return code;
 }
 
-static int fail(struct cmdline *line, int code, const char *hint,
-                const char *fmt, va_list args)
+__attribute__((format(printf, 4, 0))) static int
+fail(struct cmdline *line, int code, const char *hint, const char *fmt,
+     va_list args)
 {
     struct err err = {0};
 
