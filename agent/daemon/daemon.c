@@ -214,14 +214,14 @@ static int open_state(struct daemon *d, struct err *err)
     if (d->state_fd < 0) {
         (void)err_sys(err, errno, "state directory %s", dir);
         err->id = DR_STATE_DIR;
-        return err->code == ERR_PERM ? EXIT_NOT_PERMITTED : EXIT_BAD;
+        return err->code == ERR_PERM ? EX_NOPERM : EXIT_BAD;
     }
     d->lock_fd = openat(d->state_fd, "lock",
                         O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (d->lock_fd < 0) {
         (void)err_sys(err, errno, "%s/lock", dir);
         err->id = DR_STATE_DIR;
-        return err->code == ERR_PERM ? EXIT_NOT_PERMITTED : EXIT_BAD;
+        return err->code == ERR_PERM ? EX_NOPERM : EXIT_BAD;
     }
     if (sys_flock(d->lock_fd, LOCK_EX) != 0) {
         (void)err_set(err, ERR_EXISTS, 0,
@@ -297,7 +297,7 @@ static int listen_control(struct daemon *d, struct err *err)
     if (d->control != NULL) {
         return EXIT_GOOD;
     }
-    return err->id == DR_CONFIG ? EXIT_CONFIG : EXIT_BAD;
+    return err->id == DR_CONFIG ? EX_CONFIG : EXIT_BAD;
 }
 
 static void report_ready(struct daemon *d)

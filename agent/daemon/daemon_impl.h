@@ -36,18 +36,10 @@
 #include "agent/watch/mounts.h"
 #include "agent/watch/watch.h"
 #include "store/base/clock.h"
+#include "store/cmdline/cmdline.h" /* exit codes */
 #include "sync/primary/primary.h"
 
 struct job;
-
-enum {
-    EXIT_GOOD = 0,
-    EXIT_BAD = 1,
-    EXIT_UNAVAILABLE = 69,
-    EXIT_TRY_AGAIN = 75,
-    EXIT_NOT_PERMITTED = 77,
-    EXIT_CONFIG = 78,
-};
 
 /* What the parts ask of daemon.c, which is above them. */
 struct daemon_life {

@@ -101,14 +101,14 @@ static int first_identity(struct daemon *d, struct root *root, bool known,
         }
         /* Demoted: that does not come right by waiting. */
         if (err->id == DR_IS_REPLICA) {
-            return EXIT_CONFIG;
+            return EX_CONFIG;
         }
         not_ours(d, root, err);
         return EXIT_GOOD;
     }
     int rc = identity_make(&root->db, id, err);
     if (rc < 0 && err->id == DR_IS_REPLICA) {
-        return EXIT_CONFIG;
+        return EX_CONFIG;
     }
     if (rc < 0) {
         if (rc == ERR_PERM || rc == ERR_READONLY) {
@@ -118,8 +118,7 @@ static int first_identity(struct daemon *d, struct root *root, bool known,
                           d->config->path, d->config->path);
         }
         err->id = DR_NO_IDENTITY;
-        return rc == ERR_PERM || rc == ERR_READONLY ? EXIT_NOT_PERMITTED
-                                                    : EXIT_BAD;
+        return rc == ERR_PERM || rc == ERR_READONLY ? EX_NOPERM : EXIT_BAD;
     }
     memcpy(d->self.id, id, sizeof id);
     rc = identity_record(d->state_fd, d->config->path, id, err);
@@ -142,10 +141,9 @@ static int open_failed(struct daemon *d, bool known, struct err *err)
         return EXIT_GOOD;
     }
     err->id = DR_NOT_OUR_DATABASE;
-    return err->code == ERR_PERM ? EXIT_NOT_PERMITTED
-           : err->code == ERR_NOTFOUND || err->code == ERR_NOTTABLE
-               ? EXIT_CONFIG
-               : EXIT_BAD;
+    return err->code == ERR_PERM                                    ? EX_NOPERM
+           : err->code == ERR_NOTFOUND || err->code == ERR_NOTTABLE ? EX_CONFIG
+                                                                    : EXIT_BAD;
 }
 
 /* Whose term it is that sessions will speak of. */
@@ -201,7 +199,7 @@ int daemon_root_first(struct daemon *d, struct err *err)
     }
     if (read_term(d, root, err) < 0) {
         root_unref(root);
-        return EXIT_CONFIG;
+        return EX_CONFIG;
     }
     memcpy(root->id, d->self.id, sizeof root->id);
     d->root = root;

@@ -120,7 +120,7 @@ static void check_deadline(struct job *j)
     if (j->is_compare) {
         compare_expire(j);
     }
-    job_end(j, j->is_compare ? EXIT_BAD : EXIT_TRY_AGAIN);
+    job_end(j, j->is_compare ? EXIT_BAD : EX_TEMPFAIL);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -369,7 +369,7 @@ void jobs_end_all(struct daemon *d)
 {
     while (d->jobs != NULL) {
         struct job *j = d->jobs;
-        j->exit_code = j->done_asked ? j->exit_code : EXIT_TRY_AGAIN;
+        j->exit_code = j->done_asked ? j->exit_code : EX_TEMPFAIL;
         finish(j);
     }
 }

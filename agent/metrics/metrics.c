@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/prom.h"
 #include "sync/errors/state.h"
 
 enum kind { GAUGE, COUNTER };
@@ -97,21 +98,10 @@ const char *metrics_content_type(enum metrics_format format)
                : "text/plain; version=0.0.4; charset=utf-8";
 }
 
-static void put_value(struct text *t, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if (*text == '\\' || *text == '"') {
-            (void)fputc('\\', t->out);
-        }
-        (void)fputs(*text == '\n' ? "\\n" : (char[]){*text, '\0'}, t->out);
-    }
-}
-
 static void put_label(struct text *t, const char *name, const char *value)
 {
-    (void)fprintf(t->out, ",%s=\"", name);
-    put_value(t, value);
-    (void)fputc('"', t->out);
+    (void)fputc(',', t->out);
+    prom_label(t->out, name, value);
 }
 
 /* "drover_replica_NAME{db="orders",replica="eu-1""; the caller goes on. */
@@ -120,20 +110,12 @@ static void begin_sample(struct text *t, const char *name, const char *suffix,
 {
     const char *who = json_string_value(json_object_get(replica, "name"));
 
-    (void)fprintf(t->out, "drover_%s%s%s{db=\"",
-                  replica != NULL ? "replica_" : "", name, suffix);
-    put_value(t, t->database);
-    (void)fputc('"', t->out);
+    (void)fprintf(t->out, "drover_%s%s%s{", replica != NULL ? "replica_" : "",
+                  name, suffix);
+    prom_label(t->out, "db", t->database);
     if (replica != NULL) {
         put_label(t, "replica", who != NULL ? who : "");
     }
-}
-
-/* Counts to the last digit, times as they were given. */
-static void end_sample(struct text *t, double value)
-{
-    (void)fprintf(t->out, value - floor(value) <= 0 ? "} %.0f\n" : "} %.15g\n",
-                  value);
 }
 
 /* In the older format a counter's name ends in _total everywhere. */
@@ -145,10 +127,10 @@ static void put_head(struct text *t, const char *scope, const char *name,
             ? "_total"
             : "";
 
-    (void)fprintf(t->out, "# HELP drover_%s%s%s %s\n", scope, name, suffix,
-                  help);
-    (void)fprintf(t->out, "# TYPE drover_%s%s%s %s\n", scope, name, suffix,
-                  type);
+    char whole[128];
+
+    (void)snprintf(whole, sizeof whole, "drover_%s%s%s", scope, name, suffix);
+    prom_head(t->out, whole, type, help);
 }
 
 /* --- families from the tables --------------------------------------------- */
@@ -191,7 +173,7 @@ static void put_number(struct text *t, const struct family *f,
 
     if (!isnan(value)) {
         begin_sample(t, f->name, f->kind == COUNTER ? "_total" : "", replica);
-        end_sample(t, value);
+        prom_end(t->out, value);
     }
 }
 
@@ -225,7 +207,7 @@ static void put_build(struct text *t, const json_t *status)
     put_head(t, "", "build_info", "gauge", "The agent's version.");
     begin_sample(t, "build_info", "", NULL);
     put_label(t, "version", version != NULL ? version : "");
-    end_sample(t, 1);
+    prom_end(t->out, 1);
 }
 
 static void put_database_state(struct text *t, const json_t *status)
@@ -238,7 +220,7 @@ static void put_database_state(struct text *t, const json_t *status)
     for (size_t i = 0; i < sizeof STATES / sizeof STATES[0]; i++) {
         begin_sample(t, "database_state", "", NULL);
         put_label(t, "state", STATES[i]);
-        end_sample(t, state != NULL && strcmp(state, STATES[i]) == 0);
+        prom_end(t->out, state != NULL && strcmp(state, STATES[i]) == 0);
     }
 }
 
@@ -256,7 +238,7 @@ static void put_replica_state(struct text *t)
             const char *word = replica_state_word((enum replica_state)s);
             begin_sample(t, "state", "", replica);
             put_label(t, "state", word);
-            end_sample(t, state != NULL && strcmp(state, word) == 0);
+            prom_end(t->out, state != NULL && strcmp(state, word) == 0);
         }
     }
 }
@@ -298,7 +280,7 @@ static void put_errors(struct text *t, const json_t *status)
         if (!seen_before(warnings, i)) {
             begin_sample(t, "warning", "", NULL);
             put_error_id(t, o);
-            end_sample(t, 1);
+            prom_end(t->out, 1);
         }
     }
     put_head(t, "replica_", "error", "gauge",
@@ -308,7 +290,7 @@ static void put_errors(struct text *t, const json_t *status)
         if (json_is_object(error)) {
             begin_sample(t, "error", "", o);
             put_error_id(t, error);
-            end_sample(t, 1);
+            prom_end(t->out, 1);
         }
     }
 }
@@ -326,7 +308,7 @@ static void put_blocked_oldest(struct text *t, const json_t *status)
     put_head(t, "", "blocked_oldest_seconds", "gauge",
              "How long the key that waits longest has waited.");
     begin_sample(t, "blocked_oldest_seconds", "", NULL);
-    end_sample(t, oldest);
+    prom_end(t->out, oldest);
 }
 
 static void put_histogram(struct text *t, const json_t *replica)
@@ -344,15 +326,15 @@ static void put_histogram(struct text *t, const json_t *replica)
                        le_s - floor(le_s) > 0 ? "%.9g" : "%.1f", le_s);
         begin_sample(t, "latency_seconds", "_bucket", replica);
         put_label(t, "le", bound);
-        end_sample(t, json_number_value(json_object_get(bucket, "count")));
+        prom_end(t->out, json_number_value(json_object_get(bucket, "count")));
     }
     begin_sample(t, "latency_seconds", "_bucket", replica);
     put_label(t, "le", "+Inf");
-    end_sample(t, count);
+    prom_end(t->out, count);
     begin_sample(t, "latency_seconds", "_sum", replica);
-    end_sample(t, json_number_value(json_object_get(latency, "sum_s")));
+    prom_end(t->out, json_number_value(json_object_get(latency, "sum_s")));
     begin_sample(t, "latency_seconds", "_count", replica);
-    end_sample(t, count);
+    prom_end(t->out, count);
 }
 
 static void put_latency(struct text *t)

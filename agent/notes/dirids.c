@@ -52,9 +52,15 @@ static void put_line(struct buf *b, const struct dirid *id, const char *name)
 
 /* --- the note ------------------------------------------------------------ */
 
+static char *read_note(const struct dirids *s)
+{
+    return note_read(s->state_fd, DIRIDS_FILE, "replicas_not_known",
+                     "an empty directory in a replica's place would be filled");
+}
+
 void dirids_recall(const struct dirids *s, const struct replica *r)
 {
-    CLEANUP(freep) char *text = note_read(s->state_fd, DIRIDS_FILE);
+    CLEANUP(freep) char *text = read_note(s);
     struct dirid id;
     const char *name;
     char *at = text, *line;
@@ -85,7 +91,7 @@ static bool is_present(const struct dirids *s, const struct dirid *id,
 /* The lines of those that are not configured now stay. */
 static void put_former(const struct dirids *s, struct buf *b)
 {
-    CLEANUP(freep) char *text = note_read(s->state_fd, DIRIDS_FILE);
+    CLEANUP(freep) char *text = read_note(s);
     struct dirid id;
     const char *name;
     char *at = text, *line;

@@ -49,7 +49,9 @@ void held_note(int state_fd, const struct replicas *all)
 
 void held_recall(int state_fd, const struct replica *r)
 {
-    CLEANUP(freep) char *text = note_read(state_fd, HELD_FILE);
+    CLEANUP(freep)
+    char *text = note_read(state_fd, HELD_FILE, "brake_not_known",
+                           "deletes that were held are judged again");
     char *rest = text;
 
     for (const char *line; (line = note_line(&rest)) != NULL;) {

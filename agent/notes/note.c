@@ -3,6 +3,7 @@
  * note: see note.h. */
 #include "agent/notes/note.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,14 +13,42 @@
 
 enum { NOTE_MAX_BYTES = 128 * 1024 };
 
-char *note_read(int state_fd, const char *file)
+static bool is_sound(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)text[i] < ' ' && text[i] != '\n') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* 0, also when there is none. */
+static int read_whole(int state_fd, const char *file, char *text,
+                      struct err *err)
+{
+    text[0] = '\0';
+    int rc = small_read(state_fd, file, text, NOTE_MAX_BYTES, NULL, err);
+
+    if (rc >= 0 && !is_sound(text, (size_t)rc)) {
+        rc = err_set(err, ERR_CORRUPT, 0, "%s makes no sense", file);
+    }
+    return rc >= 0 || rc == ERR_NOTFOUND ? 0 : rc;
+}
+
+char *note_read(int state_fd, const char *file, const char *event,
+                const char *harm)
 {
     struct err err = {0};
     char *text = malloc(NOTE_MAX_BYTES);
+    int rc = text == NULL ? err_set(&err, ERR_NOMEM, 0, "out of memory")
+                          : read_whole(state_fd, file, text, &err);
 
-    if (text != NULL &&
-        small_read(state_fd, file, text, NOTE_MAX_BYTES, NULL, &err) < 0) {
-        text[0] = '\0';
+    if (rc < 0) {
+        log_event(LOG_WARNING, event, NULL, DR_STATE_DIR, "err=\"%s\"; %s",
+                  err.msg, harm);
+        free(text);
+        return NULL;
     }
     return text;
 }

@@ -6,9 +6,11 @@
 
 #include "store/base/buf.h"
 
-/* All of it, to be freed; "" when there is none that can be read, NULL without
- * memory. */
-char *note_read(int state_fd, const char *file);
+/* All of it, to be freed; "" when there is none.  NULL: it cannot be read, or
+ * is no text, as a bad disk leaves it; logged as
+ * `event`, with `harm`: what comes of it. */
+char *note_read(int state_fd, const char *file, const char *event,
+                const char *harm);
 /* The next line of `*text`, ended in place; NULL: there is none (also of a text
  * that is NULL). */
 char *note_line(char **text);

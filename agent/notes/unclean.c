@@ -69,10 +69,6 @@ static void suspect_all(struct unclean *u)
     struct replica *r;
 
     u->was = true;
-    log_event(LOG_WARNING, "unclean_start", NULL, 0,
-              "the host went down while the agent ran: the database may have "
-              "lost its last changes; what replicas have more of is kept aside "
-              "there");
     DL_FOREACH(u->all->list, r) {
         primary_suspect(u->all->core, r->number);
     }
@@ -80,11 +76,21 @@ static void suspect_all(struct unclean *u)
 
 static void read_note(struct unclean *u)
 {
-    CLEANUP(freep) char *text = note_read(u->state_fd, RUNNING_FILE);
+    CLEANUP(freep)
+    char *text = note_read(u->state_fd, RUNNING_FILE, "running_not_known",
+                           "taken as after a power loss: what replicas have "
+                           "more of is kept aside there");
     char *rest = text;
 
+    if (text == NULL) {
+        suspect_all(u);
+    }
     for (const char *line; (line = note_line(&rest)) != NULL;) {
         if (was_running(line, &u->boot)) {
+            log_event(LOG_WARNING, "unclean_start", NULL, 0,
+                      "the host went down while the agent ran: the database "
+                      "may have lost its last changes; what replicas have more "
+                      "of is kept aside there");
             suspect_all(u);
         } else if (strncmp(line, "suspect ", 8) == 0) {
             suspect_named(u, line + 8);

@@ -64,7 +64,7 @@ function(drover_wrap name)
   target_link_options(${name} PRIVATE ${ARGN})
 endfunction()
 
-drover_unit(store/base backoff base64 buf clock digest dir err hash hex json_out quote rand sys units utc)
+drover_unit(store/base backoff base64 buf clock digest dir err hash hex json_out prom quote rand sys units utc)
 drover_unit(store/cmdline cmdline suggest version)
 drover_unit(store/files own_dir small_file)
 drover_unit(store/layout copy db fresh_age holders install lock name passed placeholder read share startemp suspects temps value walk)

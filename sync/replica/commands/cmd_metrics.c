@@ -3,48 +3,28 @@
  * cmd_metrics: `drover-replica metrics`: what this host knows of its copy, for
  * the textfile collector of Prometheus' node_exporter.  The age is that of
  * `fresh`: the worse of two clocks.
- *
- * https://prometheus.io/docs/instrumenting/exposition_formats/ (0.0.4) */
+ */
 #include <inttypes.h>
 #include <string.h>
 
 #include "store/base/clock.h"
+#include "store/base/prom.h"
 #include "store/base/quote.h"
 #include "store/layout/fresh_age.h"
 #include "sync/errors/state.h"
 #include "sync/replica/commands/commands.h"
 #include "sync/replica/commands/facts.h"
 
-static void put_head(FILE *out, const char *name, const char *help)
-{
-    (void)fprintf(out,
-                  "# HELP drover_copy_%s %s\n# TYPE drover_copy_%s gauge\n",
-                  name, help, name);
-}
-
-/* "drover_copy_NAME{path="/srv/orders"" */
-static void begin_sample(FILE *out, const char *name, const char *path)
-{
-    (void)fprintf(out, "drover_copy_%s{path=\"", name);
-    for (; *path != '\0'; path++) {
-        if (*path == '\n') {
-            (void)fputs("\\n", out);
-            continue;
-        }
-        if (*path == '\\' || *path == '"') {
-            (void)fputc('\\', out);
-        }
-        (void)fputc(*path, out);
-    }
-    (void)fputc('"', out);
-}
-
 static void put_gauge(FILE *out, const struct facts *f, const char *name,
                       const char *help, double value)
 {
-    put_head(out, name, help);
-    begin_sample(out, name, f->dir);
-    (void)fprintf(out, "} %.15g\n", value);
+    char whole[64];
+
+    (void)snprintf(whole, sizeof whole, "drover_copy_%s", name);
+    prom_head(out, whole, "gauge", help);
+    (void)fprintf(out, "%s{", whole);
+    prom_label(out, "path", f->dir);
+    prom_end(out, value);
 }
 
 static void put_freshness(FILE *out, const struct facts *f)

@@ -271,6 +271,20 @@ static void an_orderly_or_killed_agent_makes_nobody_suspect(void **state)
     }
 }
 
+/* Nobody knows how the last one ended: no replica's newer values are lost. */
+static void a_note_that_cannot_be_read_makes_all_suspect(void **state)
+{
+    struct agent a;
+
+    (void)state;
+    write_note(RUNNING_FILE, "stop\001ped\n");
+    begin(&a);
+    struct replica *one = add(&a, &ONE);
+    unclean_start(&a.unclean, state_fd);
+    assert_true(a.unclean.was && is_suspect(&a, one));
+    end(&a);
+}
+
 /* An agent that never saw the database takes nothing back. */
 static void without_a_start_the_note_stays(void **state)
 {
@@ -396,6 +410,7 @@ int main(void)
         cmocka_unit_test(an_operators_pause_outlives_the_agent),
         cmocka_unit_test(pauses_that_cannot_be_read_are_all),
         cmocka_unit_test(another_boots_note_makes_all_suspect),
+        cmocka_unit_test(a_note_that_cannot_be_read_makes_all_suspect),
         cmocka_unit_test(an_orderly_or_killed_agent_makes_nobody_suspect),
         cmocka_unit_test(without_a_start_the_note_stays),
     };
