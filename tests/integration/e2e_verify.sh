@@ -90,6 +90,8 @@ foreign() {
     must_be r1 streaming
     proven r1
     R=$W/r1
+    # Before the first heartbeat that proves it, it was never whole.
+    must_within "$WAIT" "$DROVER_REPLICA" fresh "$R" --max-age 1h
     mkdir -p "$W/out-there" "$R/plain.kv" "$R/plain"
     echo x >"$R/plain/k.kv" # no reader looks there
     echo x >"$R/notes.txt"

@@ -133,6 +133,25 @@ static void without_a_tag(void **state)
     assert_false(seen_key_gone(&s, &e));
 }
 
+/* Of two tables with one tag, the one that is covered counts. */
+static void with_the_tag_of_a_covered_one(void **state)
+{
+    struct seen s = {.all_covered = false};
+    const uint16_t tag = key_of("covered").table;
+    char name[32];
+    unsigned n = 0;
+
+    (void)state;
+    do {
+        (void)snprintf(name, sizeof name, "t%u", n++);
+    } while (key_of(name).table != tag);
+    meet(&s, "", true);
+    meet(&s, name, true);
+    assert_true(key_gone(&s, name));
+    meet(&s, "covered", false);
+    assert_false(key_gone(&s, name));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +162,7 @@ int main(void)
         cmocka_unit_test(what_was_covered_once_is_covered),
         cmocka_unit_test(the_root),
         cmocka_unit_test(without_a_tag),
+        cmocka_unit_test(with_the_tag_of_a_covered_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
