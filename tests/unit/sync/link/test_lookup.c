@@ -76,8 +76,10 @@ static void release(void)
 static int setup(void **state)
 {
     (void)state;
+    pthread_mutex_lock(&mutex);
     released = false;
     asked = answered = 0;
+    pthread_mutex_unlock(&mutex);
     return 0;
 }
 
@@ -157,6 +159,7 @@ static void dead_names_stop_neither_the_pool_nor_other_names(void **state)
     }
     release();
     assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    wait_for(&answered, MANY); /* the forgotten ones' threads, too */
     for (unsigned i = 0; i < MANY; i++) {
         assert_int_equal(answers[i].times, i < MANY / 2 ? 0 : 1);
         assert_false(answers[i].found);
