@@ -452,12 +452,20 @@ static int open_of(const struct db *db, const struct scan_name *at)
     return table_open(db, at->table, at->table_len, NULL, NULL, &ignored);
 }
 
-/* The key's stat; false: there is no such file. */
+/* Its stat, for a table the inode alone; false: there is no such thing. */
 static bool stat_of(int dir_fd, const struct scan_name *at, struct vstat *out)
 {
     char file[KEY_FILE_BYTES];
     struct stat st;
 
+    *out = (struct vstat){0, 0, 0};
+    if (dir_fd < 0) {
+        return false;
+    }
+    if (at->key == NULL) {
+        out->ino = fstat(dir_fd, &st) == 0 ? st.st_ino : 0;
+        return true;
+    }
     key_file(at->key, at->key_len, file);
     if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
         !S_ISREG(st.st_mode)) {
@@ -474,8 +482,7 @@ bool scan_is_known(const struct db *db, struct index *ix,
     CLEANUP(fd_closep) int fd = open_of(db, at);
     struct index_entry e;
 
-    *now_out = (struct vstat){0, 0, 0};
-    bool there = fd >= 0 && (at->key == NULL || stat_of(fd, at, now_out));
+    bool there = stat_of(fd, at, now_out);
     if (index_get(ix, at->name, &e) != there) {
         return false;
     }
@@ -484,12 +491,24 @@ bool scan_is_known(const struct db *db, struct index *ix,
             !(written && now_out->ctime_ns >= clock_real_ns() - UNPROVEN_NS));
 }
 
+bool scan_is_still(struct scan *s, struct vstat now)
+{
+    bool still = s->opt->still == NULL || s->opt->still(s->opt->still_arg, now);
+
+    s->out->left += still ? 0 : 1;
+    return still;
+}
+
 static int settle_one(struct scan *s, int dir_fd, const struct scan_name *at)
 {
     struct index_entry was;
     struct vstat stat;
 
     bool had = index_get(s->ix, at->name, &was);
+    (void)stat_of(dir_fd, at, &stat);
+    if (!scan_is_still(s, stat)) {
+        return 0;
+    }
     int rc =
         dir_fd >= 0 ? on_table_begin(s, at->table, at->table_len, dir_fd) : 0;
     if (rc == 0 && dir_fd >= 0 && at->key != NULL) {
@@ -498,8 +517,9 @@ static int settle_one(struct scan *s, int dir_fd, const struct scan_name *at)
     if (rc == 0) {
         rc = flush_batch(s, at->table, at->table_len);
     }
-    bool there = dir_fd >= 0 && (at->key == NULL || stat_of(dir_fd, at, &stat));
-    if (rc == 0 && had && (!there || s->out->errors > 0)) {
+    bool there = stat_of(dir_fd, at, &stat);
+    if (rc == 0 && had && (!there || s->out->errors > 0) &&
+        scan_is_still(s, stat)) {
         index_remove_if(s->ix, &was);
         s->out->vanished++;
     }

@@ -54,6 +54,12 @@ struct scan_options {
     bool foreign_counts;
     bool skip_changed; /* asked also before one whose stat is another, and
                            (key NULL) before a table that it does not have */
+    /* scan_one() asks, when it has read: is what it found, by its stat, what
+     * the caller has seen, or something later?  (A table's has the inode alone;
+     * zeros: nothing is there.)  False: it is left (`left`), and the index
+     * stays.  May be NULL. */
+    bool (*still)(void *arg, struct vstat now);
+    void *still_arg;
     /* Told of each directory before it is listed, by its path below the root
      * ("" for that).  May be NULL. */
     void (*dir)(void *arg, const char *path, int dir_fd);
@@ -134,7 +140,8 @@ int scan_one(const struct db *db, struct index *ix,
              const struct scan_options *opt, const struct scan_name *at,
              struct scan_result *out, struct err *err) MUSTCHECK;
 /* Is it as the index says?  Not if it was just `written`, and so young that its
- * stat need not show that.  *now_out is its stat (zeros: it is not there).
+ * stat need not show that.  *now_out is its stat (a table's: the inode alone;
+ * zeros: it is not there).
  * Reads nothing; may run beside anything. */
 bool scan_is_known(const struct db *db, struct index *ix,
                    const struct scan_name *at, bool written,

@@ -57,6 +57,9 @@ int scan_check_stop(const struct scan *s) MUSTCHECK;
 /* Progress, for whoever watches. */
 void scan_got_on(const struct scan *s, uint64_t n);
 
+/* opt->still of what was found; counts what is not. */
+bool scan_is_still(struct scan *s, struct vstat now);
+
 /* Bring the entry of one key up to date.  `seen` is the stat just taken, or
  * NULL.  0, or what ends the scan (ERR_NOMEM, ERR_CLOSED). */
 int scan_key_update(struct scan *s, int dir_fd, const struct scan_name *at,

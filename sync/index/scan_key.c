@@ -211,6 +211,9 @@ static int report_value(struct scan *s, int dir_fd, const struct scan_name *at,
     if (s->opt->view != NULL) {
         return view_value(s, was, &e);
     }
+    if (!scan_is_still(s, reading->stat)) {
+        return 0;
+    }
     int rc = index_put_if(s->ix, was, &e, s->err);
     if (rc <= 0) {
         return rc; /* 0: something newer is there, and marked */

@@ -66,7 +66,18 @@ struct edits_run {
     char table[TABLE_MAX_BYTES], key[KEY_MAX_BYTES];
     uint64_t reread;
     struct perms_pass perms;
+    const struct edit_name *name; /* being settled */
 };
+
+/* scan_options.still: what is there is what was found foreign, or nothing of
+ * ours can have come since: a commit may have, and the index would not know. */
+static bool still(void *arg, struct vstat now)
+{
+    const struct edits_run *run = arg;
+
+    return vstat_equal(now, run->name->stat) ||
+           atomic_load(&run->rv->commits_begun) == run->name->commit;
+}
 
 /* The first is the example. */
 static void note_edit(struct edits_run *run, enum wire_edit how,
@@ -123,12 +134,12 @@ static void put_back(struct edits *e, const struct scan_name *at,
 
 /* Does its stat show that it is not what the index has?  A lock alone changes
  * nothing, and an entry that a scan made of a young file proves nothing. */
-static bool shows_change(const struct edits_run *run,
-                         const struct scan_name *at,
+static bool shows_change(struct edits_run *run, const struct scan_name *at,
                          const struct index_entry *was, struct vstat *now_out)
 {
     return !scan_is_known(&run->rv->disk.meta.db, run->rv->index, at, false,
                           now_out) &&
+           still(run, *now_out) &&
            (was == NULL || was->stat.ino != 0 ||
             was->stat.size != now_out->size);
 }
@@ -190,9 +201,12 @@ static int settle(struct edits_run *run, const struct edit_name *name,
     struct scan_options opt = {.content = name->written,
                                .scan = rv->scanner.last_scan,
                                .stop = &rv->scanner.stop_scan,
+                               .still = still,
+                               .still_arg = run,
                                .dir = edits_dir,
                                .dir_arg = run->e};
 
+    run->name = name;
     scanner_perms_begin(rv, 0, &run->perms, &opt);
     bool had = index_get(rv->index, at.name, &was);
     int rc = take_unread(run, &at, had ? &was : NULL, err);
@@ -204,7 +218,9 @@ static int settle(struct edits_run *run, const struct edit_name *name,
         return rc;
     }
     run->reread += res.reread;
-    if (res.busy > 0) {
+    if (res.left > 0) {
+        put_back(run->e, &at, name->tries);
+    } else if (res.busy > 0) {
         on_busy(run, name, &at, had ? &was : NULL);
     } else if (res.vanished > 0) {
         note_edit(run, res.errors > 0 ? WIRE_EDIT_UNREAD : WIRE_EDIT_REMOVED,

@@ -153,6 +153,22 @@ quiet() {
     expect_json 0 ctl status --json
 }
 
+# What somebody does to a value without changing it is no edit, also not beside
+# the receiver's own installs and deletes of the same keys.
+touched() {
+    write fill "$P" 1000 1500 100
+    begin
+    round=0
+    while [ $round -lt 12 ]; do
+        # A name that is gone by now is none to touch.
+        find "$W/r1" -name '*.kv' -exec touch -c {} + 2>"$W/touch.err" || :
+        writes churn "$P" $((round + ${E2E_SEED:-7})) 300 500
+        round=$((round + 1))
+    done
+    must_within "$WAIT" well_and_same
+    ! grep 'changed on the replica' "$W/agent.log" || fail "it was taken for an edit"
+}
+
 # What cannot be read, because its editor has it locked, is told all the same,
 # and repaired when the lock is gone.
 locked() {

@@ -1269,6 +1269,60 @@ static void one_key_is_settled_alone(void **state)
     assert_int_equal(w->result.vanished, 0);
 }
 
+struct seen_stat {
+    struct vstat seen;
+    int agree; /* so often, whatever is asked */
+    struct world *w;
+    const char *then; /* before the next look the key has this value */
+};
+
+static bool is_as_seen(void *arg, struct vstat now)
+{
+    struct seen_stat *q = arg;
+
+    if (q->agree > 0) {
+        q->agree--;
+        put_text(q->w->f.fd, "t.tbl/new", q->then);
+        assert_int_equal(
+            renameat(q->w->f.fd, "t.tbl/new", q->w->f.fd, "t.tbl/a.kv"), 0);
+        return true;
+    }
+    return vstat_equal(q->seen, now);
+}
+
+/* What came after the caller's look is left, found before the read or by it. */
+static void what_came_later_is_left(void **state)
+{
+    struct world *w = *state;
+    struct seen_stat q = {.w = w, .then = "3"};
+
+    make_table(w, "t.tbl");
+    put_text(w->f.fd, "t.tbl/a.kv", "1");
+    time_passes();
+    scan(w);
+    w->opt.still = is_as_seen;
+    w->opt.still_arg = &q;
+    put_text(w->f.fd, "t.tbl/a.kv", "22");
+    one(w, "t", "a"); /* not what was seen */
+    assert_int_equal(w->result.left, 1);
+    assert_int_equal(w->result.reread, 0);
+    q.agree = 1; /* replaced when the read begins */
+    one(w, "t", "a");
+    assert_int_equal(w->result.left, 1);
+    assert_int_equal(w->result.reread, 1);
+    assert_int_equal(w->result.changed, 0);
+    assert_value(w, "t", "a", "1");
+    assert_int_equal(unlinkat(w->f.fd, "t.tbl/a.kv", 0), 0);
+    q.seen.ino = 1; /* something was there, and is gone */
+    one(w, "t", "a");
+    assert_int_equal(w->result.left, 1);
+    assert_true(has(w, "t", "a"));
+    q.seen = (struct vstat){0, 0, 0};
+    one(w, "t", "a");
+    assert_int_equal(w->result.vanished, 1);
+    assert_false(has(w, "t", "a"));
+}
+
 /* A write in the same tick of the clock leaves the stat as it is. */
 static void a_young_stat_proves_nothing_of_what_was_written(void **state)
 {
@@ -1407,6 +1461,7 @@ int main(void)
         WORLD_TEST(a_key_that_is_new_may_be_left_unread),
         WORLD_TEST(what_changed_may_be_left_unread),
         WORLD_TEST(one_key_is_settled_alone),
+        WORLD_TEST(what_came_later_is_left),
         WORLD_TEST(a_young_stat_proves_nothing_of_what_was_written),
         WORLD_TEST(what_is_no_value_any_more_has_no_entry),
         WORLD_TEST(a_table_alone_comes_and_goes),
