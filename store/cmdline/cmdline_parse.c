@@ -25,7 +25,10 @@ struct pass {
     int argc, at;
     char **argv;
     struct err *err;
-    bool ended;                          /* "--" was there */
+    bool ended;          /* "--" was there */
+    const char *strange; /* the first option that none has */
+    size_t strange_len;
+    const char *strange_dashes;
     const struct cmdline_option *awaits; /* a value that is not there */
     /* --watch without a value, and the place of the word that follows it */
     const struct cmdline_option *open;
@@ -105,18 +108,26 @@ static void set_hint_near(struct pass *p, const char *name)
     }
 }
 
-static int unknown(struct pass *p, const char *dashes, const char *name,
-                   size_t len)
+static int say_unknown(struct pass *p, const char *dashes, const char *name,
+                       size_t len)
 {
     char text[64];
 
-    if (passes_over(p)) {
-        return 0;
-    }
     (void)snprintf(text, sizeof text, "%.*s", (int)(len < 60 ? len : 60), name);
     set_hint_near(p, text);
     return err_set(p->err, ERR_INVALID, 0, "unknown option %s%s", dashes,
                    QUOTED_STR(text));
+}
+
+static int unknown(struct pass *p, const char *dashes, const char *name,
+                   size_t len)
+{
+    if (p->first && p->strange == NULL) {
+        p->strange = name;
+        p->strange_len = len;
+        p->strange_dashes = dashes;
+    }
+    return passes_over(p) ? 0 : say_unknown(p, dashes, name, len);
 }
 
 static int store(struct pass *p, const struct cmdline_option *o,
@@ -347,7 +358,10 @@ static int parse(struct pass *p)
     (void)scan(p);
     rc = find_command(line, &used, p->err);
     if (rc != 0 && !p->partial) {
-        return rc;
+        /* What follows an unknown option may be its value, and no command. */
+        return p->strange == NULL ? rc
+                                  : say_unknown(p, p->strange_dashes,
+                                                p->strange, p->strange_len);
     }
     p->command = line->command;
     p->first = p->ended = false;

@@ -255,6 +255,10 @@ static void what_is_wrong_is_named_with_the_next_thing_to_type(void **state)
           "copy", "a", "--forse");
     WRONG("toy: unknown option --force\n      HINT: toy help show\n", "show",
           "--force");
+    /* What follows it may be its value, and no command. */
+    WRONG("toy: unknown option --flie\n      HINT: did you mean --file?\n",
+          "--flie", "/etc/toy", "show");
+    WRONG("toy: unknown option -Z\n      HINT: toy help\n", "-Z", "x");
     WRONG("toy: unknown option -z\n      HINT: toy help show\n", "show", "-vz");
     WRONG("toy: --file needs an argument: FILE\n", "show", "--file");
     WRONG("toy: --force takes no argument\n", "copy", "a", "--force=1");
