@@ -225,12 +225,34 @@ static void send_text(struct client *cl, const char *status, const char *text,
                 with_body);
 }
 
+/* Its parameters, up to the next type, give it a weight of 0: not wanted. */
+static bool is_refused(const char *parameters)
+{
+    size_t len = strcspn(parameters, ",\r\n");
+    const char *q = strcasestr(parameters, "q=0");
+
+    if (q == NULL || (size_t)(q - parameters) >= len) {
+        return false;
+    }
+    q += strlen("q=0");
+    q += *q == '.' ? 1 + strspn(q + 1, "0") : 0;
+    return *q == '\0' || strchr(",; \t\r\n", *q) != NULL;
+}
+
+/* What the client can read (RFC 9110, 12.5.1; the weights of two that it can
+ * read are not compared). */
+static enum metrics_format format_for(const char *request)
+{
+    static const char TYPE[] = "application/openmetrics-text";
+    const char *at = strcasestr(request, TYPE);
+
+    return at != NULL && !is_refused(at + sizeof TYPE - 1) ? METRICS_OPENMETRICS
+                                                           : METRICS_PROMETHEUS;
+}
+
 static void send_metrics(struct client *cl, bool with_body)
 {
-    enum metrics_format format =
-        strcasestr(cl->in, "application/openmetrics-text") != NULL
-            ? METRICS_OPENMETRICS
-            : METRICS_PROMETHEUS;
+    enum metrics_format format = format_for(cl->in);
     size_t len = 0;
     const json_t *status = status_now(cl->server);
     char *body = status != NULL ? metrics_text(status, format, &len) : NULL;

@@ -142,6 +142,18 @@ static void it_answers(void **state)
                   "application/openmetrics-text;version=1.0.0\n\n");
     begins(text, "HTTP/1.1 200 OK\r\nContent-Type: application/openmetrics");
     assert_string_equal(text + strlen(text) - 6, "# EOF\n");
+    static const char *const refusals[] = {"q=0", "q=0.000", "v=1;q=0, */*"};
+    for (size_t i = 0; i < 3; i++) {
+        char request[200];
+        (void)snprintf(request, sizeof request,
+                       "GET /metrics HTTP/1.0\nAccept: "
+                       "application/openmetrics-text; %s\n\n",
+                       refusals[i]);
+        begins(ask(f, request), "HTTP/1.1 200 OK\r\nContent-Type: text/plain");
+    }
+    begins(ask(f, "GET /metrics HTTP/1.0\nAccept: "
+                  "application/openmetrics-text;q=0.5,text/plain;q=0\n\n"),
+           "HTTP/1.1 200 OK\r\nContent-Type: application/openmetrics");
 
     begins(ask(f, "GET /healthz HTTP/1.1\r\n\r\n"), "HTTP/1.1 200 ");
     text = ask(f, "HEAD /metrics HTTP/1.1\r\n\r\n");
