@@ -111,6 +111,11 @@ static void print_lines(struct cli *cli, const char *before,
     }
 }
 
+static const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 static void print_text(struct cli *cli, const struct config *c,
                        const char *user, const struct config_probe *p)
 {
@@ -125,15 +130,16 @@ static void print_text(struct cli *cli, const struct config *c,
     print_lines(cli, "note: ", &p->notes);
     if (p->mistakes.count > 0 || p->warnings.count > 0) {
         (void)fprintf(cli->line.out,
-                      "%s: %zu mistakes, %zu warnings (checked as user %s)\n",
-                      c->file, p->mistakes.count, p->warnings.count, user);
+                      "%s: %zu mistake%s, %zu warning%s (checked as user %s)\n",
+                      c->file, p->mistakes.count, plural(p->mistakes.count),
+                      p->warnings.count, plural(p->warnings.count), user);
         return;
     }
     (void)fprintf(cli->line.out,
                   "%s is good: database %s, %zu replica%s (checked as user "
                   "%s)\n",
                   c->file, c->name, c->replicas_count,
-                  c->replicas_count == 1 ? "" : "s", user);
+                  plural(c->replicas_count), user);
 }
 
 /* As the user that the agent will be. */

@@ -19,6 +19,7 @@
 enum { CONFIG_SETTINGS_MAX = 64 }; /* more than the table has */
 
 /* Everything wrong with the files, one message per line. */
+enum { CONFIG_ERRORS_MAX = 500 }; /* one more says that there are more */
 struct config_errors {
     char **lines; /* "FILE:LINE: words" */
     struct config_spot {

@@ -36,6 +36,17 @@ void config_errors_deinit(struct config_errors *e)
 static void add_line(struct config_errors *e, char *line, const char *file,
                      unsigned at, const char *setting)
 {
+    if (e->count > CONFIG_ERRORS_MAX) {
+        free(line);
+        return;
+    }
+    if (e->count == CONFIG_ERRORS_MAX) {
+        free(line);
+        line = strdup("there is more, which is not shown");
+        file = NULL;
+        at = 0;
+        setting = NULL;
+    }
     char **more = realloc(e->lines, (e->count + 1) * sizeof *more);
 
     if (more != NULL) {

@@ -91,6 +91,35 @@ static void probe_database(const struct config *c, struct config_probe *out)
     }
 }
 
+/* What keeps a socket from being made there; NULL: nothing that is seen. */
+static const char *socket_in_the_way(const struct config *c, const char *path)
+{
+    struct stat st;
+
+    if (c->socket != NULL && strcmp(path, c->socket) == 0) {
+        return "is the control socket's path; give it another one";
+    }
+    if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+        return "is there already, and is no socket";
+    }
+    return NULL;
+}
+
+static void probe_metrics(const struct config *c, struct config_probe *out)
+{
+    const char *path = c->metrics_listen;
+
+    if (path == NULL || path[0] != '/') {
+        return;
+    }
+    const char *why = socket_in_the_way(c, path);
+    if (why != NULL) {
+        config_error_at(&out->warnings, c,
+                        config_place(&c->where, "database", "metrics-listen"),
+                        "metrics-listen", "metrics-listen = %s: %s", path, why);
+    }
+}
+
 static void probe_identity(const struct config *c,
                            const struct config_replica *r,
                            struct config_probe *out)
@@ -259,6 +288,7 @@ void config_probe(const struct config *c, struct config_probe *out)
 
     probe_files(c, out);
     probe_database(c, out);
+    probe_metrics(c, out);
     for (size_t i = 0; i < c->replicas_count; i++) {
         const struct config_replica *r = &c->replicas[i];
 

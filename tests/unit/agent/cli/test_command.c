@@ -532,7 +532,7 @@ static void check_config_tells_all_mistakes_with_code_78(void **state)
                "command = /nonexistent/drover-replica receive /x\n");
     assert_int_equal(RUN("--db", "half", "check-config"), EXIT_BAD);
     assert_has(f->err, "half.conf:4: [replica a] command: /nonexistent/dro");
-    assert_has(f->out, "half.conf: 0 mistakes, 1 warnings");
+    assert_has(f->out, "half.conf: 0 mistakes, 1 warning (");
     assert_int_equal(RUN("check-config"), EX_USAGE);
     assert_int_equal(RUN("check-config", "--list-settings"), 0);
     assert_has(f->out, "database\tlock-timeout\t5s\t");

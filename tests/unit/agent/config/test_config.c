@@ -14,6 +14,8 @@
 #include <cmocka.h>
 
 #include "agent/config/config.h"
+#include "store/base/buf.h"
+#include "store/base/cleanup.h"
 
 struct fix {
     char dir[128];
@@ -523,6 +525,21 @@ static void a_socket_path_that_cannot_be_bound_is_refused(void **state)
     assert_complains(f, "107 bytes");
 }
 
+static void a_file_of_nothing_but_mistakes_is_told_in_bounds(void **state)
+{
+    struct fix *f = *state;
+    CLEANUP(buf_deinit) struct buf b = BUF_NULL;
+
+    for (unsigned i = 0; i < 20000; i++) {
+        buf_printf(&b, "no setting %u\n", i);
+    }
+    load_bytes(f, (const char *)b.data, b.len);
+    assert_null(f->config);
+    assert_int_equal(f->errors.count, CONFIG_ERRORS_MAX + 1);
+    assert_non_null(strstr(f->errors.lines[CONFIG_ERRORS_MAX], "more"));
+    assert_null(f->errors.spots[CONFIG_ERRORS_MAX].file);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 /* Two values of its type; the second is another one. */
@@ -615,6 +632,7 @@ int main(void)
         TEST(adhoc_names_never_clash),
         TEST(adhoc_places_depend_on_the_path_alone),
         TEST(a_socket_path_that_cannot_be_bound_is_refused),
+        TEST(a_file_of_nothing_but_mistakes_is_told_in_bounds),
         cmocka_unit_test(a_change_of_any_setting_is_seen),
     };
 
