@@ -77,6 +77,11 @@ const struct cmdline_command COMMANDS[] = {
                     "  $ drover retry\n"
                     "  $ drover retry eu-1 && drover wait eu-1\n",
                     cmd_retry),
+    CMDLINE_COMMAND("replica list", "",
+                    "show what replicas are set up, and where", "",
+                    "  $ drover replica list\n"
+                    "  $ drover --db orders replica list --json\n",
+                    cmd_replica_list),
     CMDLINE_COMMAND("check-config", "[FILE]",
                     "check a configuration file, change nothing",
                     "list-settings",

@@ -105,6 +105,7 @@ int cmd_pause(struct cmdline *line);
 int cmd_resume(struct cmdline *line);
 int cmd_retry(struct cmdline *line);
 int cmd_reload(struct cmdline *line);
+int cmd_replica_list(struct cmdline *line);
 int cmd_check_config(struct cmdline *line);
 int cmd_show_config(struct cmdline *line);
 int cmd_version(struct cmdline *line);

@@ -228,12 +228,19 @@ static void help_names_every_command_examples_first(void **state)
         assert_has(f->out, c->summary);
     }
     for (const struct cmdline_command *c = COMMANDS; c->name != NULL; c++) {
-        assert_int_equal(RUN("help", c->name), 0);
+        char first[40];
+        size_t n = strcspn(c->name, " ");
+        assert_true(n < sizeof first);
+        (void)snprintf(first, sizeof first, "%.*s", (int)n, c->name);
+        const char *second = c->name[n] != '\0' ? c->name + n + 1 : NULL;
+        assert_int_equal(RUN("help", first, second), 0);
         char *examples = strstr(f->out, "Examples:\n");
         char *usage = strstr(f->out, "Usage:");
         assert_non_null(examples);
         assert_true(usage > examples);
-        assert_int_equal(RUN(c->name, "--help"), 0);
+        assert_int_equal(second != NULL ? RUN(first, second, "--help")
+                                        : RUN(first, "--help"),
+                         0);
         assert_string_equal(f->err, "");
     }
 }
@@ -610,6 +617,52 @@ static void show_config_prints_one_file_with_origins(void **state)
     }
 }
 
+/* A throwaway public key's fingerprint, as ssh-keygen -l shows it. */
+#define HOST_KEY                                                               \
+    "ssh-ed25519 "                                                             \
+    "AAAAC3NzaC1lZDI1NTE5AAAAIEp1Eo2nDdMIo4o/pbk89ubPp4NkgLxclCkPYwdBttHG"
+#define HOST_PRINT "SHA256:Dv0O8CBNL85kQCXHvQ6NTYSogkdd66HCcNOIz4Y+PqU"
+
+static void replica_list_names_targets_places_and_pins(void **state)
+{
+    struct fix *f = *state;
+    char text[600];
+
+    assert_int_equal(RUN("replica", "list"), EX_CONFIG);
+    assert_has(f->err, "there is no configuration in ");
+    write_file(f, "orders.conf",
+               "[database]\npath = /srv/orders\n"
+               "[replica here]\ncommand = drover-replica receive /copy\n");
+    (void)snprintf(text, sizeof text, "%s/etc/orders.d", f->dir);
+    assert_int_equal(mkdir(text, 0700), 0);
+    write_file(f, "orders.d/eu-1.conf",
+               "[replica eu-1]\nhost = ::1\nport = 2222\nuser = u\n"
+               "path = /p\nidentity = k\nknown-hosts = hosts\n");
+    write_file(f, "hosts", "# one\n[::1]:2222 " HOST_KEY "\n");
+    assert_int_equal(RUN("replica", "list", "--json"), 0);
+    (void)snprintf(text, sizeof text,
+                   "{\"name\":\"eu-1\",\"target\":\"u@[::1]:2222:/p\","
+                   "\"file\":\"%s/etc/orders.d/eu-1.conf\",\"line\":1,"
+                   "\"state\":null,\"identity\":\"%s/etc/k\"",
+                   f->dir, f->dir);
+    assert_has(f->out, text);
+    assert_has(f->out, "\"agent\":false");
+    assert_has(f->out, "\"fingerprint\":\"" HOST_PRINT "\",\"pinned_line\":2}");
+    assert_has(f->out, "\"target\":\"exec:drover-replica receive /copy\"");
+    assert_int_equal(RUN("--db", "orders", "replica", "list"), 0);
+    assert_has(f->out, "no agent");
+    assert_has(f->out, HOST_PRINT);
+    write_file(f, "hosts", "other " HOST_KEY "\n");
+    assert_int_equal(RUN("replica", "list"), 0);
+    assert_has(f->out, "not pinned");
+    write_file(f, "users.conf", "[database]\npath = /srv/users\n");
+    assert_int_equal(RUN("replica", "list"), EX_USAGE);
+    assert_has(f->err, "--db users");
+    assert_int_equal(RUN("--db", "users", "replica", "list"), 0);
+    assert_has(f->out, "users.conf has no replicas");
+    assert_int_equal(RUN("replica", "lits"), EX_USAGE);
+}
+
 static void show_config_has_defaults_json_and_mistakes(void **state)
 {
     struct fix *f = *state;
@@ -800,6 +853,7 @@ int main(void)
         TEST(replicas_and_databases_are_completed),
         TEST(check_config_tells_all_mistakes_with_code_78),
         TEST(show_config_prints_one_file_with_origins),
+        TEST(replica_list_names_targets_places_and_pins),
         TEST(show_config_has_defaults_json_and_mistakes),
         TEST(agent_runs_a_file_or_a_folder_with_targets),
         TEST(init_makes_an_id_once),
