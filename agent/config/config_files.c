@@ -18,9 +18,20 @@
 static const char SUFFIX[] = ".conf";
 enum { SUFFIX_BYTES = sizeof SUFFIX - 1 };
 
+/* Whoever says it has the file's name in front. */
 static int refuse_sys(struct err *err, int code)
 {
-    return err_set(err, ERR_IO, code, "%s", strerror(code));
+    return err_set(err, ERR_IO, 0, "%s", strerror(code));
+}
+
+static int refuse_file(const char *file, struct err *err, int code)
+{
+    struct stat st;
+
+    return code == ENOENT && lstat(file, &st) == 0
+               ? err_set(err, ERR_NOTFOUND, 0,
+                         "is a symbolic link to a file that is not there")
+               : refuse_sys(err, code);
 }
 
 /* --- one file ------------------------------------------------------------ */
@@ -49,7 +60,7 @@ ssize_t config_file_read(const char *file, char **out, struct err *err)
 
     *out = NULL;
     if (fd < 0 || fstat(fd, &st) != 0) {
-        return refuse_sys(err, errno);
+        return refuse_file(file, err, errno);
     }
     const char *what = what_else(st.st_mode);
     if (what != NULL) {
