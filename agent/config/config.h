@@ -61,6 +61,7 @@ struct config_replica {
     int sndbuf_bytes, rcvbuf_bytes;
     /* exec: a NULL-terminated vector */
     char **argv;
+    bool openssh; /* transport = openssh: `argv` runs its client */
     bool relaxed; /* durability = relaxed */
     bool paused;
     struct config_where where;
@@ -108,22 +109,23 @@ bool config_replica_equal(const struct config_replica *a,
 /* --- the table of settings ----------------------------------------------- */
 
 enum setting_type {
-    SETTING_TEXT,     /* any text */
-    SETTING_PATH,     /* relative ones start at the first file's directory */
-    SETTING_FAR_PATH, /* of another host: as it stands */
-    SETTING_HOST,     /* a host's name or address */
-    SETTING_ACCOUNT,  /* a user's or group's name */
-    SETTING_COMMAND,  /* words, as config_split_words() takes them */
-    SETTING_LISTEN,   /* a loopback address and port, or a socket's path */
-    SETTING_NAME,     /* letters, digits, '.', '_', '-' */
-    SETTING_DURATION, /* to int64_t milliseconds */
-    SETTING_SIZE,     /* to uint64_t bytes */
-    SETTING_BUFFER,   /* a size, to int */
-    SETTING_COUNT,    /* to uint64_t */
-    SETTING_PERCENT,  /* to unsigned */
-    SETTING_PORT,     /* to uint16_t */
-    SETTING_BOOL,     /* yes or no */
-    SETTING_RELAXED,  /* durable or relaxed, to bool */
+    SETTING_TEXT,      /* any text */
+    SETTING_PATH,      /* relative ones start at the first file's directory */
+    SETTING_FAR_PATH,  /* of another host: as it stands */
+    SETTING_HOST,      /* a host's name or address */
+    SETTING_ACCOUNT,   /* a user's or group's name */
+    SETTING_COMMAND,   /* words, as config_split_words() takes them */
+    SETTING_LISTEN,    /* a loopback address and port, or a socket's path */
+    SETTING_NAME,      /* letters, digits, '.', '_', '-' */
+    SETTING_DURATION,  /* to int64_t milliseconds */
+    SETTING_SIZE,      /* to uint64_t bytes */
+    SETTING_BUFFER,    /* a size, to int */
+    SETTING_COUNT,     /* to uint64_t */
+    SETTING_PERCENT,   /* to unsigned */
+    SETTING_PORT,      /* to uint16_t */
+    SETTING_BOOL,      /* yes or no */
+    SETTING_RELAXED,   /* durable or relaxed, to bool */
+    SETTING_TRANSPORT, /* libssh2 or openssh, to bool */
 };
 
 /* When a running agent applies a change of it. */

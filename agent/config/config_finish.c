@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "agent/config/config_impl.h"
+#include "agent/config/ssh_line.h"
 
 /* The file's name without folder and ".conf". */
 static char *name_of_file(const char *file)
@@ -97,13 +98,13 @@ static void check_exec(struct loader *l, const struct config_replica *r,
 
     if (!config_preset_replica(&plain, &err)) {
         COMPLAIN(l, line, "%s", err.msg);
-    } else if (r->path != NULL || r->identity != NULL ||
+    } else if (r->path != NULL || r->identity != NULL || r->openssh ||
                r->port != plain.port || strcmp(r->user, plain.user) != 0 ||
                strcmp(r->known_hosts, plain.known_hosts) != 0 ||
                r->sndbuf_bytes != 0 || r->rcvbuf_bytes != 0) {
         COMPLAIN(l, line,
-                 "[replica %s]: host is missing: path, port, user, identity, "
-                 "known-hosts, sndbuf and rcvbuf have no effect "
+                 "[replica %s]: host is missing: path, port, user, transport, "
+                 "identity, known-hosts, sndbuf and rcvbuf have no effect "
                  "without host",
                  r->name);
     }
@@ -136,6 +137,23 @@ static void finish_exec(struct loader *l, struct config_replica *r,
     }
 }
 
+/* Its sockets are not ours. */
+static void check_openssh(struct loader *l, const struct config_replica *r)
+{
+    static const char *const NONE[] = {"sndbuf", "rcvbuf", "login-timeout"};
+
+    for (size_t i = 0; i < sizeof NONE / sizeof *NONE; i++) {
+        if (config_is_written(&r->where, "replica", NONE[i])) {
+            config_error_at(l->errors, l->config,
+                            config_place(&r->where, "replica", NONE[i]),
+                            NONE[i],
+                            "[replica %s]: %s has no effect with transport = "
+                            "openssh; leave it out",
+                            r->name, NONE[i]);
+        }
+    }
+}
+
 static void finish_ssh(struct loader *l, struct config_replica *r)
 {
     bool ok = true;
@@ -154,6 +172,11 @@ static void finish_ssh(struct loader *l, struct config_replica *r)
     if (ok && r->command == NULL && r->path != NULL) {
         r->command = config_receive_command(r->path);
         ok = r->command != NULL;
+    }
+    if (ok && r->openssh && r->host != NULL) {
+        check_openssh(l, r);
+        r->argv = ssh_line_argv(r);
+        ok = r->argv != NULL;
     }
     if (!ok) {
         config_error_in(l->errors, l->config->files[0], "out of memory");

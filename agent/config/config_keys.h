@@ -67,6 +67,9 @@
       "the account to log in to")                                              \
     X("path", FAR_PATH, RECONNECT, path, 0, 0, "",                             \
       "the database there; default: the same path as here")                    \
+    X("transport", TRANSPORT, RECONNECT, openssh, 0, 0, "libssh2",             \
+      "libssh2: the agent's own SSH; openssh: OpenSSH's client, with its "     \
+      "configuration (ProxyJump, certificates, security keys)")                \
     X("identity", PATH, RECONNECT, identity, 0, 0, "",                         \
       "private key file, or the word agent for ssh-agent; "                    \
       "default: STATE-DIR/id_ed25519")                                         \

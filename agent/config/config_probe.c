@@ -189,7 +189,11 @@ static void probe_program(const struct config *c,
 {
     char why[400];
 
-    if (!is_program(r->argv[0])) {
+    if (r->openssh && !is_program(r->argv[0])) {
+        say(c, r, &out->warnings, "transport",
+            "openssh needs OpenSSH's client (package openssh-client), which is "
+            "not installed");
+    } else if (!is_program(r->argv[0])) {
         (void)snprintf(why, sizeof why,
                        "%.200s: no such program that may be "
                        "run here",
@@ -296,6 +300,9 @@ void config_probe(const struct config *c, struct config_probe *out)
             probe_user(c, r, out);
             probe_identity(c, r, out);
             probe_known_hosts(c, r, out);
+            if (r->openssh) {
+                probe_program(c, r, out);
+            }
         } else {
             probe_program(c, r, out);
             probe_receive(c, r, out);

@@ -122,6 +122,7 @@ int config_check_text(enum setting_type type, const char *text, struct err *err)
     case SETTING_PORT:
     case SETTING_BOOL:
     case SETTING_RELAXED:
+    case SETTING_TRANSPORT:
         break;
     }
     return 0;

@@ -145,6 +145,7 @@ static char *limit_text(char *out, size_t room, const struct setting *s,
     case SETTING_PORT:
     case SETTING_BOOL:
     case SETTING_RELAXED:
+    case SETTING_TRANSPORT:
         (void)snprintf(out, room, "%" PRIu64, n);
         break;
     }
@@ -236,6 +237,7 @@ static int set_number(const struct setting *s, void *field, const char *text,
     case SETTING_NAME:
     case SETTING_BOOL:
     case SETTING_RELAXED:
+    case SETTING_TRANSPORT:
         break;
     }
     return err_set(err, ERR_INVALID, 0, "not a number");
@@ -274,6 +276,8 @@ int config_set(const struct setting *s, void *object, const char *text,
         return set_word(text, "no", "yes", field, err);
     case SETTING_RELAXED:
         return set_word(text, "durable", "relaxed", field, err);
+    case SETTING_TRANSPORT:
+        return set_word(text, "libssh2", "openssh", field, err);
     case SETTING_DURATION:
     case SETTING_SIZE:
     case SETTING_BUFFER:
@@ -304,6 +308,7 @@ static uint64_t number_of(const struct setting *s, const void *field)
         return *(const uint16_t *)field;
     case SETTING_BOOL:
     case SETTING_RELAXED:
+    case SETTING_TRANSPORT:
         return *(const bool *)field;
     case SETTING_TEXT:
     case SETTING_PATH:
@@ -338,6 +343,7 @@ static bool is_text(const struct setting *s)
     case SETTING_PORT:
     case SETTING_BOOL:
     case SETTING_RELAXED:
+    case SETTING_TRANSPORT:
         break;
     }
     return false;

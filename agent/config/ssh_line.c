@@ -117,6 +117,42 @@ static void make(struct ssh_line *l, const struct config_replica *r)
     buf_u8(&l->remote, 0);
 }
 
+/* Seconds for the connection and the server's greeting. */
+static unsigned patience_s(const struct config_replica *r)
+{
+    return (unsigned)((r->connect_timeout_ms + 999) / 1000);
+}
+
+/* What nobody is to decide by a configuration of the client: it asks nothing,
+ * believes no key that is not known, carries nothing else, and has a connection
+ * of its own.  Everything else (ProxyJump, certificates, algorithms) is the
+ * configuration's. */
+char **ssh_line_argv(const struct config_replica *r)
+{
+    CLEANUP(ssh_line_deinit) struct ssh_line l = SSH_LINE_NULL;
+    CLEANUP(buf_deinit) struct buf b = BUF_NULL;
+    char **words = NULL;
+    struct err err;
+
+    make(&l, r);
+    const char *client = ssh_line_text(&l.client);
+    if (client == NULL) {
+        return NULL;
+    }
+    buf_printf(&b,
+               "ssh -a -x -o StrictHostKeyChecking=yes -o ControlPath=none -o "
+               "ClearAllForwardings=yes -o PermitLocalCommand=no -o "
+               "ConnectTimeout=%u%s",
+               patience_s(r), client + strlen("ssh"));
+    if (r->command != NULL) {
+        add_word(&b, r->command);
+    }
+    buf_u8(&b, 0);
+    return b.bad || config_split_words((char *)b.data, &words, &err) < 0
+               ? NULL
+               : words;
+}
+
 /* --- read from a command ------------------------------------------------- */
 
 static const char *base_name(const char *path)

@@ -24,6 +24,9 @@ struct ssh_line {
  * freed all the same.  All of them end in NUL. */
 bool ssh_line_of(struct ssh_line *out, const struct config_replica *r);
 void ssh_line_deinit(struct ssh_line *l);
+/* transport = openssh: the words of a command that leads to the receiver, NULL
+ * at the end, for config_free_words().  NULL: out of memory. */
+char **ssh_line_argv(const struct config_replica *r);
 /* The text, or NULL where it is not known. */
 const char *ssh_line_text(const struct buf *b);
 /* The directory that the remote command gives to drover-replica receive: a new

@@ -47,7 +47,7 @@ static struct mended_file look_in_path(const char *name)
 
 static struct mended_file look_program(const struct config_replica *c)
 {
-    const char *name = c->kind == REPLICA_EXEC ? c->argv[0] : NULL;
+    const char *name = c->argv != NULL ? c->argv[0] : NULL;
 
     return name != NULL && strchr(name, '/') == NULL ? look_in_path(name)
                                                      : look(name);

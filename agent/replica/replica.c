@@ -246,7 +246,7 @@ static struct link *make_link(struct replica *r, struct attempt *a,
 {
     const struct config_replica *c = r->config;
 
-    if (c->kind == REPLICA_EXEC) {
+    if (c->argv != NULL) {
         return link_exec_new(r->all->loop, (const char *const *)c->argv,
                              &link_events, a, err);
     }
@@ -543,13 +543,13 @@ const char *replica_target(const struct replica *r, char *out, size_t room)
 {
     const struct config_replica *c = r->config;
 
-    if (r->attempt != NULL) {
+    if (r->attempt != NULL && !c->openssh) {
         (void)snprintf(out, room, "%s", link_describe(r->attempt->link));
     } else if (c->kind == REPLICA_EXEC) {
         (void)snprintf(out, room, "exec:%s", c->argv[0]);
     } else {
-        (void)snprintf(out, room, "ssh %s@%s:%u", c->user, c->host,
-                       c->port != 0 ? c->port : 22U);
+        (void)snprintf(out, room, "%s %s@%s:%u", c->openssh ? "openssh" : "ssh",
+                       c->user, c->host, c->port != 0 ? c->port : 22U);
     }
     return out;
 }

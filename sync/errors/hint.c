@@ -12,8 +12,8 @@
 #include "sync/errors/state.h"
 
 #define OTHER_CLIENT                                                           \
-    "OpenSSH's client may get in; as the lines of [replica REPLICA], instead " \
-    "of host and all that belongs to it: command = SSH RECEIVE"
+    "OpenSSH's client may get in: add transport = openssh to [replica "        \
+    "REPLICA]; then: drover reload"
 #define TOO_MANY                                                               \
     "too many at once (MaxStartups, PerSourceMaxStartups) or a ban "           \
     "(fail2ban, hosts.deny)? on HOST: journalctl -u ssh -n 20; it is tried "   \
@@ -48,6 +48,10 @@ static const struct {
      "drover retry REPLICA"},
     {DR_HANDSHAKE, 0, "closed the connection", TOO_MANY},
     {DR_HANDSHAKE, 0, "the connection broke", TOO_MANY},
+    {DR_HANDSHAKE, 0, "kex_exchange_identification", TOO_MANY},
+    {DR_HANDSHAKE, 0, "child ",
+     "by hand, as the agent's user: SSH -v true; on HOST: journalctl -u ssh -n "
+     "20; then: drover retry REPLICA"},
     {DR_HANDSHAKE, 0, NULL,
      "on HOST: journalctl -u ssh -n 20; if it says nothing: " OTHER_CLIENT},
     {DR_HOST_KEY_UNKNOWN, 0, "ssh-keyscan", NULL},
@@ -100,10 +104,6 @@ static const struct {
      "the command there ended by itself: it must be drover-replica receive "
      "DIR; see command=\"...\" of authorized_keys on HOST, and run it there "
      "as the login user"},
-    {DR_CHILD, 0, "Host key verification failed",
-     "compare the host's key on its console, then, as the agent's user: "
-     "ssh-keygen -R KNOWN -f FILE; ssh-keyscan -p PORT HOST >>FILE; drover "
-     "retry REPLICA"},
     {DR_CHILD, 0, "exit status 255",
      "try by hand, as the agent's user: SSH true; on HOST: journalctl -u ssh "
      "-n 20; it is tried again by itself, at once with: drover retry REPLICA"},

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sync/link/openssh.h"
+
 void link_start(struct link *l)
 {
     assert(!l->started && !l->closing);
@@ -97,6 +99,7 @@ static void end_line(struct link *l)
     }
     if (n > 0) {
         remember_line(l);
+        l->said = l->said != 0 ? l->said : openssh_says(l->last_line);
         if (!l->closing && l->events.stderr_line != NULL) {
             l->events.stderr_line(l->arg, l->line, n);
         }

@@ -189,11 +189,9 @@ static bool say_how_it_ended(struct link_exec *l, struct err *err)
                 : l->exit_status == 126 ? " (command cannot be executed)"
                                         : "");
     }
-    /* OpenSSH's client says so, and what counts it is on the other host. */
-    if (l->exited && l->exit_status == 255 && !l->heard &&
-        strstr(l->base.last_line, "Permission denied (") != NULL) {
-        err->id = DR_AUTH;
-        return true;
+    if (l->exited && l->exit_status == 255 && !l->heard && l->base.said != 0) {
+        err->id = l->base.said;
+        return err->id != DR_CONNECT && err->id != DR_HANDSHAKE;
     }
     /* 64 and 78 are EX_USAGE and EX_CONFIG: it would only say so again. */
     bool missing = l->exited && l->term_signal == 0 &&

@@ -32,6 +32,7 @@ struct link {
     size_t line_len;
     char line[LINK_LINE_BYTES];
     char last_line[LINK_LINE_BYTES + 1]; /* printable; "" when there was none */
+    int said; /* openssh_says() of the first line that says something */
 };
 
 /* Takes `name` (malloc). */

@@ -93,6 +93,44 @@ ssh_errors() {
     proven unknown
 }
 
+# The same by OpenSSH's client: the same numbers, and what it can do more.
+openssh_errors() {
+    link=ssh
+    command -v ssh >/dev/null || skip "needs ssh"
+    need_lab
+    table t.tbl
+    write fill "$P/t.tbl" 0 10 100
+    begin_config
+    t='transport = openssh'
+    REPLICA_EXTRA=$t add_replica good
+    : >"$W/no_hosts"
+    port=$(cat "$W/lab/port")
+    echo "[127.0.0.1]:$port $(cut -d' ' -f1,2 "$W/lab/hk_other.pub")" >"$W/other_hosts"
+    sed 's/^/@revoked /' "$W/lab/known_hosts" >"$W/revoked_hosts"
+    broken_ssh unknown 202 "$t" "known-hosts = $W/no_hosts"
+    broken_ssh changed 203 "$t" "known-hosts = $W/other_hosts"
+    broken_ssh revoked 204 "$t" "known-hosts = $W/revoked_hosts"
+    broken_ssh stranger 205 "$t" "identity = $W/lab/id_wrong"
+    broken_ssh rsa 206 "identity = $W/lab/id_rsa"
+    broken_ssh nokey 207 "$t" "identity = $W/lab/nowhere"
+    broken_ssh refused 201 "$t" "port = 1"
+    broken_ssh noname 201 "$t" "host = no-such-host.invalid"
+    broken_ssh missing 211 "$t" "command = /nonexistent/drover-replica receive $W/missing"
+    broken_ssh nologin 210 "$t" "command = echo This account is currently not available."
+    broken_ssh nodir 304 "$t" "command = $DROVER_REPLICA receive $W/no/such/dir"
+    start_agent
+    check_all
+    is "$(status "$(of good target)")" "openssh $(cat "$W/lab/user")@127.0.0.1:$port" "the target"
+    # What was put right works by itself.
+    cp "$W/lab/known_hosts" "$W/no_hosts"
+    must_be unknown streaming
+    # An RSA key, which libssh2 cannot log in with.
+    sed -i "s/^\[replica rsa\]\$/&\n$t/" "$conf"
+    expect 0 ctl reload
+    must_be rsa streaming
+    proven unknown rsa
+}
+
 exec_errors() {
     table t.tbl
     write fill "$P/t.tbl" 0 10 100

@@ -171,11 +171,8 @@ hardened() {
     start_agent
     for r in etm aead sntrup; do
         provoked $r 208
-        hint_has "$(cat "$W/lab/user")@127.0.0.1"
-        hint_has "$W/lab/id_ed25519"
-        hint_has "$W/lab-$r/known_hosts"
-        hint_has "[replica $r]"
-        set_lines $r "command = ${hint##*command = }"
+        hint_has "add transport = openssh to [replica $r]"
+        sed -i "s/^\[replica $r\]\$/&\ntransport = openssh/" "$conf"
     done
     expect 0 ctl reload
     must_be_well

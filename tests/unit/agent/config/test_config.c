@@ -561,6 +561,8 @@ static const char *sample(const struct setting *s, bool second)
         return second ? "yes" : "no";
     case SETTING_RELAXED:
         return second ? "relaxed" : "durable";
+    case SETTING_TRANSPORT:
+        return second ? "openssh" : "libssh2";
     case SETTING_LISTEN:
         return second ? "127.0.0.1:9812" : "127.0.0.1:9811";
     case SETTING_TEXT:

@@ -428,6 +428,7 @@ static void a_file_is_held_against_this_host(void **state)
         {"database", "state-dir = /proc/self", NULL, 'w', ":3: state-dir = "},
         {"database", "state-dir = /srv/orders/state", NULL, 'w',
          ":3: state-dir = /srv/orders/state: lies in the database"},
+        {"replica", "transport = openssh", NULL, '-', "transport"},
         {"database", "metrics-listen = %s/named", "", 'w',
          ": is there already, and is no socket"},
         {"database", "metrics-listen = %s/absent", NULL, '-', "metrics-listen"},

@@ -73,6 +73,56 @@ static void settings_become_a_command(void **state)
     }
 }
 
+/* Word by word: what the client gets is what was configured. */
+static void the_transport_is_a_command(void **state)
+{
+    static const char *const WORDS[] = {"ssh",
+                                        "-a",
+                                        "-x",
+                                        "-o",
+                                        "StrictHostKeyChecking=yes",
+                                        "-o",
+                                        "ControlPath=none",
+                                        "-o",
+                                        "ClearAllForwardings=yes",
+                                        "-o",
+                                        "PermitLocalCommand=no",
+                                        "-o",
+                                        "ConnectTimeout=2",
+                                        "-T",
+                                        "-o",
+                                        "BatchMode=yes",
+                                        "-p",
+                                        "2222",
+                                        "-i",
+                                        "/k 1",
+                                        "-o",
+                                        "IdentitiesOnly=yes",
+                                        "-o",
+                                        "UserKnownHostsFile=\"/a b\"",
+                                        "u@h1",
+                                        "drover-replica receive '/x y'"};
+    const struct config_replica r = {
+        .kind = REPLICA_SSH,
+        .host = (char *)(uintptr_t) "h1",
+        .user = (char *)(uintptr_t) "u",
+        .identity = (char *)(uintptr_t) "/k 1",
+        .known_hosts = (char *)(uintptr_t) "/a b",
+        .command = (char *)(uintptr_t) "drover-replica receive '/x y'",
+        .port = 2222,
+        .connect_timeout_ms = 1001,
+    };
+
+    (void)state;
+    char **words = ssh_line_argv(&r);
+    assert_non_null(words);
+    for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++) {
+        assert_string_equal(words[i], WORDS[i]);
+    }
+    assert_null(words[sizeof WORDS / sizeof *WORDS]);
+    config_free_words(words);
+}
+
 static void a_command_is_read(void **state)
 {
     static const struct {
@@ -122,6 +172,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(settings_become_a_command),
+        cmocka_unit_test(the_transport_is_a_command),
         cmocka_unit_test(a_command_is_read),
     };
 

@@ -35,12 +35,20 @@ static void a_hint_is_of_what_happened(void **state)
          "maxsessions", "aes128-ctr"},
         {DR_HANDSHAKE, 0,
          "h:22, handshake: no algorithms in common.  The server needs",
-         "command = SSH RECEIVE", "aes128"},
-        {DR_HANDSHAKE, 0, "h:22, handshake: timed out", "command = SSH RECEIVE",
+         "transport = openssh", "aes128"},
+        {DR_HANDSHAKE, 0, "h:22, handshake: timed out", "transport = openssh",
          NULL},
+        {DR_HANDSHAKE, 0,
+         "child 7 (ssh) ended with exit status 255; last line on stderr: "
+         "kex_exchange_identification: Connection closed by remote host",
+         "MaxStartups", "transport"},
+        {DR_HANDSHAKE, 0,
+         "child 7 (ssh) ended with exit status 255; last line on stderr: "
+         "Unable to negotiate with 10.0.0.1 port 22: no matching cipher found",
+         "SSH -v true", "transport"},
         {DR_HOST_KEY_CHANGED, 0, "HOST KEY CHANGED",
          "ssh-keygen -R KNOWN -f FILE; ssh-keyscan -p PORT HOST >>FILE", NULL},
-        {DR_CHILD, 0,
+        {DR_HOST_KEY_UNKNOWN, 0,
          "child 7 (ssh) ended with exit status 255; last line on "
          "stderr: Host key verification failed.",
          "ssh-keyscan", "drover-replica receive"},

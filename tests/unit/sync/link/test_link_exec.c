@@ -197,8 +197,21 @@ static void a_login_that_ssh_was_refused_is_a_refused_login(void **state)
     peer_deinit(&p);
     exec_init_sh(&p, "echo 'ssh: connect to host h: refused' >&2; exit 255");
     peer_start(&p);
-    assert_int_equal(p.err.id, DR_CHILD);
+    assert_int_equal(p.err.id, DR_CONNECT);
     assert_false(p.permanent);
+    peer_deinit(&p);
+    /* What came first is the reason, not what follows from it. */
+    exec_init_sh(&p, "echo '@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!"
+                     " @' >&2; echo 'Host key verification failed.' >&2; "
+                     "exit 255");
+    peer_start(&p);
+    assert_int_equal(p.err.id, DR_HOST_KEY_CHANGED);
+    assert_true(p.permanent);
+    peer_deinit(&p);
+    /* The other end's words, after it has spoken, are not the client's. */
+    exec_init_sh(&p, "echo hello; echo 'Permission denied (no)' >&2; exit 255");
+    peer_start(&p);
+    assert_int_equal(p.err.id, DR_LINK_LOST);
     peer_deinit(&p);
 }
 
