@@ -181,6 +181,7 @@ static int check_hello(struct receiver *r, const struct wire_hello *hello,
     r->views = (ok->features & WIRE_FEATURE_VIEW) != 0;
     r->tells_modes = (ok->features & WIRE_FEATURE_MODES) != 0;
     r->tells_edits = (ok->features & WIRE_FEATURE_EDITS) != 0;
+    r->tells_blind = (ok->features & WIRE_FEATURE_BLIND) != 0;
     if (r->input.keeping && r->ops->keep_undone(r->ctx, true, err) != 0) {
         return err->code;
     }
@@ -330,6 +331,7 @@ static int on_frame(struct receiver *r, enum wire_type type, struct bytes body,
     case WIRE_UNREAD:
     case WIRE_MODES:
     case WIRE_EDITED:
+    case WIRE_BLIND:
         return unexpected(type, "a frame that only receivers send", err);
     }
     return unexpected(type, "not a frame of this protocol", err);

@@ -189,6 +189,10 @@ void receiver_modes(struct receiver *r, const struct wire_modes *m);
  * read for that is made durable first, as after a scan (`reread`). */
 int receiver_edited(struct receiver *r, uint64_t reread,
                     const struct wire_edited *m, struct err *err) MUSTCHECK;
+/* So much cannot be read there now, whatever the last scan said.  0, or why it
+ * could not be sent, which what follows tells as well. */
+int receiver_blind(struct receiver *r, const struct wire_blind *m,
+                   struct err *err) MUSTCHECK;
 /* The names found for a RESOLVE; each call sends some, the last has last=true.
  */
 int receiver_named(struct receiver *r, uint64_t id,

@@ -149,6 +149,7 @@ struct receiver {
     bool views;       /* WIRE_FEATURE_VIEW: both know it */
     bool tells_modes; /* WIRE_FEATURE_MODES: the same */
     bool tells_edits; /* WIRE_FEATURE_EDITS: the same */
+    bool tells_blind; /* WIRE_FEATURE_BLIND: the same */
     bool all_synced;  /* what earlier receivers left is durable */
     int64_t silence_ms;
     int64_t life_ms;       /* last sign of life of the agent, -1 none */

@@ -356,6 +356,20 @@ int receiver_edited(struct receiver *r, uint64_t reread,
     return rc;
 }
 
+int receiver_blind(struct receiver *r, const struct wire_blind *m,
+                   struct err *err)
+{
+    struct buf b = BUF_NULL;
+
+    if (!r->tells_blind) {
+        return 0;
+    }
+    wire_put_blind(&b, m);
+    int rc = receiver_send(r, &b, err);
+    buf_deinit(&b);
+    return rc;
+}
+
 /* --- digests and listings ------------------------------------------------ */
 
 /* NULL: the index is asked for.  With the mutex held, as long as it is used. */

@@ -69,9 +69,13 @@ enum {
     WIRE_FEATURE_EDITS = 16,
     /* A PING may say that the replica is known to differ, in its state. */
     WIRE_FEATURE_DIFFERS = 32,
+    /* What the receiver comes to know of what cannot be read on its host, and
+     * that it has gone, is told with BLIND. */
+    WIRE_FEATURE_BLIND = 64,
     WIRE_FEATURES_ALL = WIRE_FEATURE_KEEP | WIRE_FEATURE_VIEW |
                         WIRE_FEATURE_NEWEST | WIRE_FEATURE_MODES |
-                        WIRE_FEATURE_EDITS | WIRE_FEATURE_DIFFERS,
+                        WIRE_FEATURE_EDITS | WIRE_FEATURE_DIFFERS |
+                        WIRE_FEATURE_BLIND,
 };
 
 /* Every frame: its name and its number; below 32 the agent sends it, from 32 on
@@ -109,7 +113,8 @@ enum {
     X(NOTICE, 42)  /* text for the agent's log */                              \
     X(UNREAD, 43)  /* a scan could not read this key or table */               \
     X(MODES, 44)   /* owners, groups and modes that a scan met */              \
-    X(EDITED, 45)  /* changed on the replica, not by the agent */
+    X(EDITED, 45)  /* changed on the replica, not by the agent */              \
+    X(BLIND, 46)   /* so much cannot be read there now */
 
 #define WIRE_FRAME_NUMBER(name, number) WIRE_##name = number,
 enum wire_type { WIRE_FRAMES(WIRE_FRAME_NUMBER) };
@@ -265,6 +270,13 @@ struct wire_edited {
     char scratch[TABLE_MAX_BYTES];
 };
 
+/* As a scan would say it now: the receiver keeps what its last one said up to
+ * date. */
+struct wire_blind {
+    uint64_t errors; /* keys and tables that cannot be read, such as: */
+    struct bytes first_error;
+};
+
 /* node < 256: the 256 bucket digests below it; WIRE_TREE_TOP: the 256 nodes. */
 enum { WIRE_TREE_TOP = 0xffff };
 struct wire_tree {
@@ -370,6 +382,7 @@ void wire_put_notice(struct buf *out, const char *text);
 void wire_put_unread(struct buf *out, const struct wire_unread *m);
 void wire_put_modes(struct buf *out, const struct wire_modes *m);
 void wire_put_edited(struct buf *out, const struct wire_edited *m);
+void wire_put_blind(struct buf *out, const struct wire_blind *m);
 void wire_put_error(struct buf *out, const struct wire_error *m);
 void wire_put_bye(struct buf *out);
 
@@ -452,6 +465,8 @@ int wire_get_blocked(struct bytes b, struct wire_blocked *m,
 int wire_get_unread(struct bytes b, struct wire_unread *m,
                     struct err *err) MUSTCHECK;
 int wire_get_modes(struct bytes b, struct wire_modes *m,
+                   struct err *err) MUSTCHECK;
+int wire_get_blind(struct bytes b, struct wire_blind *m,
                    struct err *err) MUSTCHECK;
 int wire_get_edited(struct bytes b, struct wire_edited *m,
                     struct err *err) MUSTCHECK;

@@ -576,6 +576,15 @@ int wire_get_edited(struct bytes b, struct wire_edited *m, struct err *err)
     return get_end(&g);
 }
 
+int wire_get_blind(struct bytes b, struct wire_blind *m, struct err *err)
+{
+    struct get g = get_of(WIRE_BLIND, b, err);
+
+    m->errors = cur_u64(&g.c);
+    m->first_error = get_text(&g);
+    return get_end(&g);
+}
+
 int wire_get_notice(struct bytes b, struct bytes *text, struct err *err)
 {
     struct get g = get_of(WIRE_NOTICE, b, err);

@@ -455,6 +455,15 @@ void wire_put_edited(struct buf *out, const struct wire_edited *m)
     frame_end(out, start);
 }
 
+void wire_put_blind(struct buf *out, const struct wire_blind *m)
+{
+    size_t start = frame_begin(out, WIRE_BLIND);
+
+    buf_u64(out, m->errors);
+    put_text(out, m->first_error);
+    frame_end(out, start);
+}
+
 void wire_put_notice(struct buf *out, const char *text)
 {
     size_t start = frame_begin(out, WIRE_NOTICE);

@@ -480,6 +480,18 @@ static int on_edited(struct primary *p, struct repl *r, struct bytes body,
     return rc;
 }
 
+static int on_blind(struct primary *p, struct repl *r, struct bytes body,
+                    struct err *err)
+{
+    struct wire_blind m;
+    int rc = wire_get_blind(body, &m, err);
+
+    if (rc == 0) {
+        unread_told(p, r, &m);
+    }
+    return rc;
+}
+
 static int on_bye(struct primary *p, struct repl *r)
 {
     struct err bye;
@@ -524,6 +536,8 @@ static int on_frame(struct primary *p, struct repl *r, enum wire_type type,
         return on_unread(p, r, b, err);
     case WIRE_MODES:
         return on_modes(p, r, b, err);
+    case WIRE_BLIND:
+        return on_blind(p, r, b, err);
     case WIRE_EDITED:
         return on_edited(p, r, b, err);
     case WIRE_NODES:
