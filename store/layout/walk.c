@@ -110,6 +110,28 @@ static enum passed_why link_kind(int dir_fd, const char *name)
                : PASSED_LINK;
 }
 
+bool walk_passes(int dir_fd, const char *name, enum passed_why *why_out)
+{
+    size_t len;
+
+    switch (dir_type(dir_fd, name, DT_UNKNOWN)) {
+    case DT_LNK:
+        *why_out = link_kind(dir_fd, name);
+        return true;
+    case DT_REG:
+        *why_out = PASSED_NO_KEY;
+        return !name_is_key(name, &len) && !name_is_temp(name);
+    case DT_DIR:
+        *why_out = PASSED_DIR;
+        return name_is_key(name, &len);
+    case DT_UNKNOWN:
+        return false;
+    default:
+        *why_out = PASSED_SPECIAL;
+        return true;
+    }
+}
+
 /* What is at `name` is no directory; was a table there?  Then say why it cannot
  * be read: a link may lead to it. */
 static int in_a_tables_place(struct walk *w, const char *name, bool is_file)

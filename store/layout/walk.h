@@ -67,6 +67,10 @@ struct walk_counts {
     uint64_t others;     /* databases below this one, not entered */
 };
 
+/* Would a walk pass over this entry of the directory, and why?  For one that is
+ * in a table; false also when there is none. */
+bool walk_passes(int dir_fd, const char *name, enum passed_why *why_out);
+
 /* Walk the whole database.  A callback's non-zero return stops the walk and is
  * returned.  0 when all was visited (incomplete tables included: see counts);
  * ERR_GONE when the root is not the one that was opened, ERR_NOMEM. */

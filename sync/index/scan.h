@@ -139,6 +139,15 @@ int scan_run(const struct db *db, struct index *ix,
 int scan_one(const struct db *db, struct index *ix,
              const struct scan_options *opt, const struct scan_name *at,
              struct scan_result *out, struct err *err) MUSTCHECK;
+/* Is the entry `name` of the directory `dir` (its path below the root) one that
+ * a reader takes for a key or a table of the database, and that is none, nor in
+ * the place of one that the index has (foreign_counts)?  Then *why_out says
+ * what it is, and *at_out its name, in `path` or `dir` and `name`. */
+enum { SCAN_FOREIGN_BYTES = TABLE_PATH_BYTES + 256 + 2 };
+bool scan_is_foreign(const struct db *db, struct index *ix, const char *dir,
+                     const char *name, char path[SCAN_FOREIGN_BYTES],
+                     struct scan_name *at_out, struct err *why_out);
+
 /* Is it as the index says?  Not if it was just `written`, and so young that its
  * stat need not show that.  *now_out is its stat (a table's: the inode alone;
  * zeros: it is not there).

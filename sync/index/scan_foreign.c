@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/base/cleanup.h"
 #include "store/base/quote.h"
 #include "sync/index/scan_impl.h"
 
@@ -63,42 +64,68 @@ static bool name_of(const char *dir, const char *name, char *path,
     return true;
 }
 
-static bool is_known(struct scan *s, const struct scan_name *at)
+static bool is_known(struct index *ix, const struct scan_name *at)
 {
-    const struct index_key *k = index_key(s->ix);
+    const struct index_key *k = index_key(ix);
     struct index_entry e;
 
     return index_get(
-        s->ix,
+        ix,
         at->key == NULL
             ? index_name_table(k, at->table, at->table_len)
             : index_name_key(k, at->table, at->table_len, at->key, at->key_len),
         &e);
 }
 
-void scan_foreign(struct scan *s, const char *dir, const char *name,
-                  enum passed_why why)
-{
-    char path[TABLE_PATH_BYTES + NAME_MAX + 2];
-    int sys = sys_of(name, why);
-    struct scan_name at;
-    struct err err;
+enum foreign { NOT_FOREIGN, NAMELESS, NAMED };
 
-    if (sys == 0 || !name_of(dir, name, path, sizeof path, &at)) {
-        return;
+/* NAMELESS: no command takes its name. */
+static enum foreign judge(struct index *ix, const char *dir, const char *name,
+                          enum passed_why why, char path[SCAN_FOREIGN_BYTES],
+                          struct scan_name *at, struct err *err)
+{
+    int sys = sys_of(name, why);
+
+    if (sys == 0 || !name_of(dir, name, path, SCAN_FOREIGN_BYTES, at)) {
+        return NOT_FOREIGN;
     }
-    bool nameable = table_check(at.table, at.table_len, &err) == 0;
-    if (nameable && is_known(s, &at)) {
-        return;
+    bool named = table_check(at->table, at->table_len, err) == 0;
+    if (named && is_known(ix, at)) {
+        return NOT_FOREIGN;
     }
-    (void)err_set(&err, ERR_NOTTABLE, 0, "%s%s%s is not the primary's: %s",
+    (void)err_set(err, ERR_NOTTABLE, 0, "%s%s%s is not the primary's: %s",
                   dir[0] != '\0' ? QUOTED(dir, strlen(dir)) : "",
                   dir[0] != '\0' ? "/" : "", QUOTED(name, strlen(name)),
                   passed_word(why));
-    err.sys = sys;
+    err->sys = sys;
+    return named ? NAMED : NAMELESS;
+}
+
+void scan_foreign(struct scan *s, const char *dir, const char *name,
+                  enum passed_why why)
+{
+    char path[SCAN_FOREIGN_BYTES];
+    struct scan_name at;
+    struct err err;
+
+    enum foreign is = judge(s->ix, dir, name, why, path, &at, &err);
+    if (is == NOT_FOREIGN) {
+        return;
+    }
     scan_keep_error(s, &err);
     s->out->foreign++;
-    if (nameable) {
+    if (is == NAMED) {
         scan_report_unread(s, &err, &at);
     }
+}
+
+bool scan_is_foreign(const struct db *db, struct index *ix, const char *dir,
+                     const char *name, char path[SCAN_FOREIGN_BYTES],
+                     struct scan_name *at_out, struct err *why_out)
+{
+    CLEANUP(fd_closep) int fd = db_open_dir(db, dir[0] != '\0' ? dir : ".");
+    enum passed_why why;
+
+    return fd >= 0 && walk_passes(fd, name, &why) &&
+           judge(ix, dir, name, why, path, at_out, why_out) == NAMED;
 }

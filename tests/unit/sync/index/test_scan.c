@@ -862,6 +862,61 @@ static void what_is_foreign_is_told(void **state)
     assert_int_equal(w->result.vanished, 1);
 }
 
+static bool foreign(struct world *w, const char *dir, const char *name)
+{
+    char path[SCAN_FOREIGN_BYTES];
+    struct scan_name at;
+    struct err why;
+
+    return scan_is_foreign(&w->db, w->ix, dir, name, path, &at, &why);
+}
+
+static void assert_name(const char *p, size_t len, const char *want)
+{
+    assert_int_equal(len, strlen(want));
+    assert_memory_equal(p, want, len);
+}
+
+static void one_foreign_thing_is_known_by_its_name(void **state)
+{
+    struct world *w = *state;
+    char path[SCAN_FOREIGN_BYTES];
+    struct scan_name at;
+    struct err why;
+
+    begin_scanned(w);
+    make_table(w, "plain");
+    assert_int_equal(symlinkat("nowhere", w->f.fd, "t.tbl/l.kv"), 0);
+    assert_int_equal(symlinkat("t.tbl", w->f.fd, "other"), 0);
+    put_text(w->f.fd, "plain/f.tbl", "1");
+    assert_true(
+        scan_is_foreign(&w->db, w->ix, "t.tbl", "l.kv", path, &at, &why));
+    assert_name(at.table, at.table_len, "t");
+    assert_name(at.key, at.key_len, "l");
+    assert_int_equal(why.sys, ELOOP);
+    assert_true(
+        scan_is_foreign(&w->db, w->ix, "plain", "f.tbl", path, &at, &why));
+    assert_name(at.table, at.table_len, "plain/f");
+    assert_null(at.key);
+    assert_int_equal(why.sys, ENOTDIR);
+    assert_true(foreign(w, "", "other"));
+    put_text(w->f.fd, "notes.txt", "1");
+    put_text(w->f.fd, "t.tbl/new.kv", "1");
+    make_table(w, "t.tbl/dir.kv"); /* tables may be in it */
+    assert_false(foreign(w, "", "notes.txt"));
+    assert_false(foreign(w, "", "none.kv"));
+    assert_false(foreign(w, "", "t.tbl"));
+    assert_false(foreign(w, "no.tbl", "k.kv"));
+    assert_false(foreign(w, "t.tbl", "new.kv"));
+    assert_false(foreign(w, "t.tbl", "dir.kv"));
+    /* In the place of what it has: that is missing. */
+    assert_int_equal(unlinkat(w->f.fd, "t.tbl/two.kv", 0), 0);
+    assert_int_equal(symlinkat("nowhere", w->f.fd, "t.tbl/two.kv"), 0);
+    assert_false(foreign(w, "t.tbl", "two.kv"));
+    assert_int_equal(unlinkat(w->f.fd, "t.tbl/l.kv", 0), 0);
+    assert_false(foreign(w, "t.tbl", "l.kv"));
+}
+
 static void unreadable_key_keeps_its_entry(void **state)
 {
     struct world *w = *state;
@@ -1451,6 +1506,7 @@ int main(void)
         WORLD_TEST(an_index_without_tags_keeps_what_is_not_seen),
         WORLD_TEST(another_key_keeps_the_tags_true),
         WORLD_TEST(what_is_foreign_is_told),
+        WORLD_TEST(one_foreign_thing_is_known_by_its_name),
         WORLD_TEST(unreadable_key_keeps_its_entry),
         WORLD_TEST(table_without_search_permission_deletes_nothing),
         WORLD_TEST(lost_root_deletes_nothing),
