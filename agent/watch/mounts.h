@@ -26,6 +26,3 @@ void mounts_set_root(struct mounts *m, const char *path);
 void mounts_check(struct mounts *m);
 /* May be NULL.  `freed` is called when it is. */
 void mounts_free(struct mounts *m, void (*freed)(void *arg), void *arg);
-
-/* The part of a mountinfo's text that is about `root` and what is below it. */
-void mounts_below(const char *text, const char *root, struct buf *out);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * mounts: which lines of mountinfo are about a database, and that a mount in it
- * is told. */
+ * mounts: a mount in a database is told, and its end. */
 #include "agent/watch/mounts.h"
 
 #include <sched.h>
@@ -12,48 +11,6 @@
 #include <unistd.h>
 
 #include "tests/support/store_fixture.h"
-
-static const char TEXT[] =
-    "22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw\n"
-    "36 22 0:30 / /srv/db rw - tmpfs none rw\n"
-    "37 36 0:31 /x /srv/db/t.tbl rw,relatime shared:3 - ext4 /dev/vdb rw\n"
-    "38 22 0:32 / /srv/db2 rw - tmpfs none rw\n"
-    "39 22 0:33 / /srv/my\\040db/k\\134.kv rw - tmpfs none rw\n"
-    "40 22 0:34 / /srv rw\n";
-
-static void assert_below(const char *root, const char *want)
-{
-    struct buf out = BUF_NULL;
-
-    mounts_below(TEXT, root, &out);
-    buf_u8(&out, 0);
-    assert_string_equal((char *)out.data, want);
-    buf_deinit(&out);
-}
-
-static void a_mount_at_the_root_or_below_it_counts(void **state)
-{
-    (void)state;
-    assert_below("/srv/db", "36 22 0:30 / /srv/db\n"
-                            "37 36 0:31 /x /srv/db/t.tbl\n");
-    assert_below("/srv/db/t.tbl", "37 36 0:31 /x /srv/db/t.tbl\n");
-    assert_below("/srv/db/t", "");
-    assert_below("/srv/my db", "39 22 0:33 / /srv/my\\040db/k\\134.kv\n");
-    assert_below("/srv/my", "");
-    assert_below("/srv/my\\040db", "");
-    assert_below("/nowhere", "");
-}
-
-static void all_are_below_the_root_of_all(void **state)
-{
-    struct buf out = BUF_NULL;
-
-    (void)state;
-    mounts_below("1 0 0:1 / / rw\n2 1 0:2 / /a rw\ncut", "/", &out);
-    buf_u8(&out, 0);
-    assert_string_equal((char *)out.data, "1 0 0:1 / /\n2 1 0:2 / /a\n");
-    buf_deinit(&out);
-}
 
 struct told {
     uv_loop_t loop;
@@ -128,8 +85,6 @@ static void a_mount_in_the_database_is_told_and_its_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_mount_at_the_root_or_below_it_counts),
-        cmocka_unit_test(all_are_below_the_root_of_all),
         FIXTURE_TEST(a_mount_in_the_database_is_told_and_its_end),
     };
 
