@@ -93,12 +93,21 @@ static int walk_plain(void *arg, const char *path, int dir_fd)
     return 0;
 }
 
+static void walk_passed(void *arg, const char *dir, const char *name,
+                        enum passed_why why)
+{
+    (void)why;
+    edits_odd_look(arg, dir, name);
+}
+
 /* What is in a directory that came may have been there before its watch. */
 static void look_into(struct edits *e, const char *path, bool is_table,
                       size_t table_len)
 {
-    static const struct walk_ops ops = {
-        .table_begin = walk_table, .key = walk_key, .plain_dir = walk_plain};
+    static const struct walk_ops ops = {.table_begin = walk_table,
+                                        .key = walk_key,
+                                        .plain_dir = walk_plain,
+                                        .passed = walk_passed};
     struct walk_counts counts;
     struct err err;
 
@@ -152,6 +161,8 @@ static void read_round(struct edits *e)
             lose(e, ev.noisy);
         } else if (ev.kind == EDIT_DIR) {
             on_dir(e, &ev);
+        } else if (ev.kind == EDIT_OTHER) {
+            edits_odd_look(e, ev.path, ev.key);
         } else {
             on_key(e, &ev);
         }
@@ -207,6 +218,9 @@ static struct edits_job *judge_all(struct edits *e)
             scan_is_known(&rv->disk.meta.db, rv->index, &at, n->written, &now);
         uint64_t begun = atomic_load(&rv->commits_begun);
         enum edit_verdict v = edit_names_judge(n, known, now, begun, told);
+        if (v == EDIT_OURS && !n->is_table && now.ino == 0) {
+            edits_odd_look_key(e, &at); /* something else, maybe */
+        }
         if (v == EDIT_OURS) {
             edit_names_drop(&e->names, n);
         } else if (v == EDIT_FOREIGN) {
@@ -265,9 +279,22 @@ static void hand_over(struct edits *e, struct edits_job *job)
     scanner_edits(&e->rv->scanner, e->rv, job);
 }
 
+/* What no event tells. */
+static void look(struct edits *e, int64_t now_ms)
+{
+    if (edit_mounts_changed(&e->mounts, now_ms) || edits_odd_check(e, now_ms)) {
+        lose(e, false);
+    }
+}
+
 static void work(struct edits *e)
 {
-    if (!atomic_load(&e->indexed) || atomic_load(&e->job_out)) {
+    if (!atomic_load(&e->indexed)) {
+        return;
+    }
+    look(e, clock_mono_ms());
+    edits_odd_tell(e);
+    if (atomic_load(&e->job_out)) {
         return;
     }
     take_left(e);
@@ -283,21 +310,38 @@ static void work(struct edits *e)
     }
 }
 
-/* Wait for `events` or the end. */
+/* Wait for events of `fd` (-1: of none), for mounts or the end. */
 static bool wait_for(struct edits *e, int fd, int ms)
 {
-    struct pollfd pfd[2] = {{.fd = e->wake_fd, .events = POLLIN},
-                            {.fd = fd, .events = POLLIN}};
+    struct pollfd pfd[3] = {
+        {.fd = e->wake_fd, .events = POLLIN},
+        {.fd = edit_mounts_fd(&e->mounts), .events = edit_mounts_events()},
+        {.fd = fd, .events = POLLIN}};
     uint64_t count;
 
-    int n = poll(pfd, fd >= 0 ? 2 : 1, ms);
+    int n = poll(pfd, sizeof pfd / sizeof pfd[0], ms);
     if (n > 0 && pfd[0].revents != 0) {
         (void)!read(e->wake_fd, &count, sizeof count);
     }
-    return n > 0 && fd >= 0 && pfd[1].revents != 0;
+    if (n > 0 && pfd[1].revents != 0) {
+        edit_mounts_told(&e->mounts);
+    }
+    return n > 0 && pfd[2].revents != 0;
 }
 
-static int pause_ms(struct edits *e)
+/* The sooner of two; below 0: never. */
+static int sooner(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+static int look_pause_ms(struct edits *e)
+{
+    return sooner(edits_odd_pause_ms(e),
+                  edit_mounts_wait_ms(&e->mounts, clock_mono_ms()));
+}
+
+static int work_pause_ms(struct edits *e)
 {
     if (atomic_load(&e->job_out)) {
         return -1;
@@ -313,7 +357,8 @@ static void *edits_thread(void *arg)
     struct edits *e = arg;
 
     while (!atomic_load(&e->stop)) {
-        if (wait_for(e, edit_watch_fd(e->watch), pause_ms(e))) {
+        int ms = sooner(work_pause_ms(e), look_pause_ms(e));
+        if (wait_for(e, edit_watch_fd(e->watch), ms)) {
             (void)wait_for(e, -1, ROUND_MS);
             read_round(e);
         }
@@ -332,6 +377,7 @@ struct edits *edits_new(void)
         return NULL;
     }
     pthread_mutex_init(&e->mutex, NULL);
+    edit_mounts_open(&e->mounts);
     e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     e->watch = e->wake_fd >= 0 ? edit_watch_new() : NULL;
     if (e->watch == NULL) {
@@ -349,10 +395,19 @@ void edits_free(struct edits *e)
     }
     edit_names_clear(&e->names);
     edit_names_clear(&e->left);
+    edit_odds_clear(&e->odds);
+    edit_mounts_close(&e->mounts);
     edit_watch_free(e->watch);
     fd_closep(&e->wake_fd);
     pthread_mutex_destroy(&e->mutex);
     free(e);
+}
+
+void edits_root(struct edits *e, const char *dir)
+{
+    if (e != NULL) {
+        edit_mounts_root(&e->mounts, dir);
+    }
 }
 
 int edits_start(struct edits *e, struct receive *rv)

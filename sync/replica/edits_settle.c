@@ -223,6 +223,7 @@ static int settle(struct edits_run *run, const struct edit_name *name,
     } else if (res.busy > 0) {
         on_busy(run, name, &at, had ? &was : NULL);
     } else if (res.vanished > 0) {
+        edits_odd_look_key(run->e, &at);
         note_edit(run, res.errors > 0 ? WIRE_EDIT_UNREAD : WIRE_EDIT_REMOVED,
                   at.table, at.table_len, at.key, at.key_len);
     } else if (res.changed > 0) {
@@ -274,6 +275,15 @@ static bool skip(void *arg, const char *table, size_t table_len,
     return left;
 }
 
+static void unread(void *arg, bool busy, const struct err *why,
+                   const char *table, size_t table_len, const char *key,
+                   size_t key_len)
+{
+    const struct edits_run *run = arg;
+
+    edits_unread(run->e, busy ? NULL : why, table, table_len, key, key_len);
+}
+
 static void found(void *arg, enum scan_note note, const char *table,
                   size_t table_len, const char *key, size_t key_len)
 {
@@ -308,6 +318,8 @@ static int scan_all(struct edits_run *run, struct err *err)
                                .skip = skip,
                                .skip_arg = e,
                                .skip_changed = true,
+                               .foreign_counts = true,
+                               .unread = unread,
                                .dir = edits_dir,
                                .dir_arg = e};
     int64_t began_ms = clock_mono_ms();
@@ -315,12 +327,14 @@ static int scan_all(struct edits_run *run, struct err *err)
 
     scanner_perms_begin(rv, 0, &run->perms, &opt);
     edits_scanned(e);
+    edits_unread_begin(e);
     int rc =
         scan_run(&rv->disk.meta.db, rv->index, &opt, found, run, &res, err);
     if (rc == 0) {
         run->reread += res.reread;
         note_vanished(run, res.vanished, begun);
         scanner_perms_end(rv, 0, &run->perms);
+        edits_unread_end(e, &res);
     }
     atomic_store(&e->scan_ended_ms, clock_mono_ms());
     atomic_store(&e->scan_took_ms, clock_mono_ms() - began_ms);

@@ -555,6 +555,7 @@ int receive_run(const struct replica_settings *settings)
         free(rv);
         return receive_refuse(&err);
     }
+    edits_root(rv->edits, settings->dir);
     boot_now(rv->disk.meta.db.root_fd, &rv->scanner.ident.boot);
     confine(rv, settings->sandbox);
     rc = open_signals(rv, &err);

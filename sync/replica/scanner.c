@@ -109,6 +109,8 @@ static void report_unread(void *arg, bool busy, const struct err *why,
                           size_t key_len)
 {
     struct scan_run *run = arg;
+    edits_unread(run->rv->edits, busy ? NULL : why, table, table_len, key,
+                 key_len);
     struct wire_unread m = {.id = run->id,
                             .busy = busy,
                             .sys = why != NULL ? why->sys : 0,
@@ -271,6 +273,7 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
     }
     scanner_perms_begin(rv, job->how, &perms, &opt);
     begin_edits(rv, opt.view == NULL);
+    edits_unread_begin(rv->edits);
     set_busy(rv, true, true, 0);
     int rc = take_over_prior(rv, err);
     if (rc == 0) {
@@ -280,7 +283,9 @@ static int run_scan(struct receive *rv, const struct scanner_job *job,
     set_busy(rv, false, false, result.counts.keys);
     if (rc == 0) {
         scanner_perms_end(rv, job->id, &perms);
-        return answer_scan(rv, job, &result, run.view, err);
+        rc = answer_scan(rv, job, &result, run.view, err);
+        edits_unread_end(rv->edits, &result);
+        return rc;
     }
     view_free(run.view);
     return is_given_up(s, job) ? answer_given_up(rv, job, &result, err) : rc;

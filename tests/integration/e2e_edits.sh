@@ -132,6 +132,93 @@ others() {
 mode_is() { [ "$(stat -c %a "$1")" = "$2" ]; }
 gone() { [ -z "$(receivers_of "$W/$1")" ]; }
 
+fresh() { "$DROVER_REPLICA" fresh "$W/r1" --max-age 1h >"$W/fresh"; }
+not_fresh() {
+    code=0
+    fresh || code=$?
+    [ $code = 1 ] && grep -q ', differs from the primary' "$W/fresh"
+}
+well_and_fresh() { exits_with 0 && fresh; }
+
+# odd WORDS UNDO COMMAND...: what stands there then is no value, which is told by
+# name, with nobody asking for a scan, until UNDO has taken it away.
+odd() {
+    words=$1
+    undo=$2
+    shift 2
+    say "planted: $*"
+    "$@" || fail "$*"
+    must_within "$WAIT" told_of "DR-306 replica r1: .*cannot be read on the replica, such as: .*$words"
+    must_within "$WAIT" not_fresh
+    $undo || fail "$undo"
+    must_within "$WAIT" well_and_fresh
+}
+moved_in() { ln -s "$W/out-there" "$1.tmp" && mv -T "$1.tmp" "$2"; }
+moved_in_table() { mkdir "$W/new" && ln -s nowhere "$W/new/l.kv" && mv "$W/new" "$1"; }
+
+# Beside the primary's keys and tables, and in their place.
+planted() {
+    begin
+    must_within "$WAIT" fresh
+    R=$W/r1
+    mkdir "$W/out-there"
+    echo x >"$W/out-there/k.kv"
+    for at in t.tbl/x.kv x.tbl; do
+        odd "$at.*: a symbolic link" "rm $R/$at" ln -s "$W/out-there/k.kv" "$R/$at"
+        odd "$at.*: a symbolic link to a directory" "rm $R/$at" ln -s "$W/out-there" "$R/$at"
+        odd "$at.*: no regular file" "rm $R/$at" mkfifo "$R/$at"
+    done
+    for at in x.kv a/b.tbl/x.kv t.tbl/x.tbl a/x.tbl; do
+        odd "$at.*: a symbolic link" "rm $R/$at" ln -s nowhere "$R/$at"
+    done
+    odd 'way.*: a symbolic link to a directory' "rm $R/a/way" ln -s "$W/out-there" "$R/a/way"
+    odd 'x.tbl.*: a symbolic link' "rm $R/x.tbl" moved_in "$R/in" "$R/x.tbl"
+    odd 'l.kv.*: a symbolic link' "rm -r $R/new.tbl" moved_in_table "$R/new.tbl"
+    odd 'x.tbl.*: its name is not a key' "rm $R/x.tbl" put "$R/x.tbl" x
+    [ "$(id -u)" != 0 ] || odd 'dev.kv.*: no regular file' "rm $R/t.tbl/dev.kv" mknod "$R/t.tbl/dev.kv" c 1 3
+    # Two at once: the state stays until both have gone.
+    ln -s nowhere "$R/t.tbl/y.kv"
+    mkfifo "$R/x.tbl"
+    must_within "$WAIT" told_of 'DR-306 replica r1: 2 keys or tables'
+    rm "$R/t.tbl/y.kv"
+    odd 'x.tbl.*: no regular file' "rm $R/x.tbl" true
+    # In a key's place: beside what is to be repaired.
+    rm "$f"
+    ln -s nowhere "$f"
+    must_within "$WAIT" told_of 'k-000001'
+    rm "$f"
+    must_within "$WAIT" well_and_same
+    # What was there when the session began, and goes while nobody looks.
+    expect 0 ctl pause r1
+    must_within "$WAIT" gone r1
+    ln -s nowhere "$R/t.tbl/y.kv"
+    mkdir "$R/p.kv"
+    expect 0 ctl resume r1
+    odd 'y.kv.*: a symbolic link' "rm $R/t.tbl/y.kv" true
+    proven r1
+}
+
+mounted() {
+    [ "$(id -u)" = 0 ] || skip "only root may mount"
+    begin
+    must_within "$WAIT" fresh
+    R=$W/r1
+    mkdir "$W/out-there"
+    mount --bind "$W/out-there" "$R/a" 2>/dev/null || skip "nothing can be mounted here"
+    umount "$R/a"
+    must_within "$WAIT" well_and_fresh
+    for at in t.tbl a/b.tbl a empty.tbl; do
+        odd "$(basename $at): something is mounted there" "umount $R/$at" mount --bind "$W/out-there" "$R/$at"
+        odd "$(basename $at): something is mounted there" "umount $R/$at" mount -t tmpfs none "$R/$at"
+    done
+    # Over a key: that is another value, which the primary cannot replace.
+    mount --bind "$W/out-there/../r1/t.tbl/k-000002.kv" "$f"
+    must_within "$WAIT" told_of 'table t key k-000001'
+    umount "$f"
+    must_within "$WAIT" well_and_same
+    proven r1
+}
+
 # Readers change nothing, and raise nothing; nor does the receiver's own work.
 quiet() {
     begin

@@ -80,7 +80,7 @@ at_end() {
     if [ -d "$W/lab" ]; then sh "$here/ssh_lab.sh" "$W/lab" stop; fi
     for pid in $(pids_of "$W"); do kill -KILL "$pid"; done 2>/dev/null
     ! mountpoint -q "$P" 2>/dev/null || umount -l "$P"
-    for dir in "$P"/*/ "$W"/*/; do ! mountpoint -q "$dir" 2>/dev/null || umount -l "$dir"; done
+    for dir in "$P"/*/ "$W"/*/ "$W"/*/*/ "$W"/*/*/*/; do ! mountpoint -q "$dir" 2>/dev/null || umount -l "$dir"; done
     chattr -R -i "$W" 2>/dev/null
     if [ -n "${E2E_KEEP:-}" ]; then
         say "kept: $W"

@@ -56,7 +56,7 @@ void primary_link_up(struct primary *p, int replica, int64_t now_ms)
         .proto_max = WIRE_PROTO_MAX,
         .features = WIRE_FEATURE_VIEW | WIRE_FEATURE_NEWEST |
                     WIRE_FEATURE_MODES | WIRE_FEATURE_EDITS |
-                    WIRE_FEATURE_DIFFERS |
+                    WIRE_FEATURE_DIFFERS | WIRE_FEATURE_BLIND |
                     (r->undone.suspect ? WIRE_FEATURE_KEEP : 0),
         .epoch = p->config.epoch,
         .heartbeat_ms = (uint32_t)p->config.heartbeat_ms,

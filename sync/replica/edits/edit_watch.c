@@ -205,6 +205,21 @@ static bool is_table(const struct watched *d)
            name_is_table(slash != NULL ? slash + 1 : d->path, &ignored);
 }
 
+/* It may be a link, which leads readers to tables, or be called like one. */
+static bool other_event(const struct watched *d, const struct inotify_event *e,
+                        struct edit_event *out)
+{
+    if ((e->mask & (IN_CREATE | IN_MOVED_TO)) == 0 || name_is_temp(e->name) ||
+        strlen(e->name) >= sizeof out->key) {
+        return false;
+    }
+    out->kind = EDIT_OTHER;
+    memcpy(out->path, d->path, d->path_len + 1);
+    memcpy(out->key, e->name, strlen(e->name) + 1);
+    out->key_len = strlen(e->name);
+    return true;
+}
+
 /* Only in a table's directory there are keys. */
 static bool key_event(const struct watched *d, const struct inotify_event *e,
                       struct edit_event *out)
@@ -212,7 +227,7 @@ static bool key_event(const struct watched *d, const struct inotify_event *e,
     size_t len;
 
     if (!name_is_key(e->name, &len) || !is_table(d)) {
-        return false;
+        return other_event(d, e, out);
     }
     out->kind = EDIT_KEY;
     out->written = (e->mask & (IN_MODIFY | IN_CLOSE_WRITE)) != 0;

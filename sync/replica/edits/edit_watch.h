@@ -36,6 +36,7 @@ enum edit_kind {
     EDIT_KEY = 1, /* may have another value, or be gone */
     EDIT_DIR,     /* a directory may have come, gone, or have other rights */
     EDIT_LOST,    /* anything may have happened */
+    EDIT_OTHER,   /* what has no key's name came, and is no directory */
 };
 struct edit_event {
     enum edit_kind kind;
@@ -44,7 +45,7 @@ struct edit_event {
     bool moved;   /* ... or its old one has gone, with all that is in it */
     bool noisy;   /* EDIT_LOST: because there was too much of our own */
     char path[TABLE_PATH_BYTES]; /* of the directory: "a/b.tbl", "" */
-    char key[KEY_FILE_BYTES];
+    char key[KEY_FILE_BYTES];    /* EDIT_OTHER: the name of the file */
     size_t key_len;
 };
 
