@@ -18,6 +18,7 @@
 #include "agent/base/log.h"
 #include "agent/daemon/daemon_impl.h"
 #include "store/base/hex.h"
+#include "store/files/filesystem.h"
 
 enum { IDENTITY_CHECK_MS = 5000, LIKENESS_MS = 30000 };
 
@@ -210,16 +211,18 @@ int daemon_root_first(struct daemon *d, struct err *err)
  * verify claim is bounded by that, and they say so. */
 static void judge_filesystem(struct daemon *d)
 {
-    const char *poor = watch_poor_filesystem(&d->root->db);
+    char name[FILESYSTEM_BYTES];
+    bool poor;
 
+    (void)filesystem_name(d->root->db.root_fd, name, &poor);
     d->poor_err = (struct err){0};
-    if (poor == NULL) {
+    if (!poor) {
         return;
     }
     (void)err_set(&d->poor_err, ERR_IO, 0,
                   "%s is on %s: changes made by other hosts (or below it) are "
                   "not seen at once, only by the periodic scan",
-                  d->config->path, poor);
+                  d->config->path, name);
     d->poor_err.id = DR_POOR_FILESYSTEM;
     log_event(LOG_WARNING, "poor_filesystem", NULL, DR_POOR_FILESYSTEM, "%s",
               d->poor_err.msg);

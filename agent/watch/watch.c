@@ -15,12 +15,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/resource.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "agent/watch/watch_impl.h"
@@ -263,28 +261,4 @@ void watch_counts(const struct watch *w, struct watch_counts *out)
     out->tables = w->tree.tables;
     out->watched = w->tree.watched;
     out->unwatched = w->tree.nodes - w->tree.watched;
-}
-
-const char *watch_poor_filesystem(const struct db *db)
-{
-    static const struct {
-        unsigned long magic;
-        const char *name;
-    } poor[] = {
-        {NFS_SUPER_MAGIC, "NFS"},   {SMB_SUPER_MAGIC, "SMB"},
-        {0xff534d42UL, "CIFS"},     {0xfe534d42UL, "SMB"},
-        {FUSE_SUPER_MAGIC, "FUSE"}, {OVERLAYFS_SUPER_MAGIC, "overlayfs"},
-        {V9FS_MAGIC, "9p"},         {CEPH_SUPER_MAGIC, "Ceph"},
-        {AFS_SUPER_MAGIC, "AFS"},
-    };
-    struct statfs fs;
-    if (fstatfs(db->root_fd, &fs) != 0) {
-        return NULL;
-    }
-    for (size_t i = 0; i < sizeof poor / sizeof poor[0]; i++) {
-        if ((unsigned long)fs.f_type == poor[i].magic) {
-            return poor[i].name;
-        }
-    }
-    return NULL;
 }

@@ -100,5 +100,3 @@ uint64_t watch_marker(const struct watch *w);
 bool watch_marker_passed(const struct watch *w, uint64_t marker);
 
 void watch_counts(const struct watch *w, struct watch_counts *out);
-/* "NFS" and the like when inotify cannot be relied on there, else NULL. */
-const char *watch_poor_filesystem(const struct db *db);

@@ -66,7 +66,7 @@ endfunction()
 
 drover_unit(store/base backoff base64 buf clock digest dir err hash hex json_out prom quote rand sys units utc)
 drover_unit(store/cmdline cmdline suggest version)
-drover_unit(store/files own_dir small_file)
+drover_unit(store/files filesystem own_dir small_file)
 drover_unit(store/layout copy db fresh_age holders install lock mountinfo name passed placeholder read share startemp suspects temps value walk)
 drover_unit(store/lib drover)
 drover_unit(sync/errors hint state)
@@ -109,6 +109,7 @@ target_compile_definitions(unit_sync_wire_protocol_doc PRIVATE
 # Each call is interrupted, and moves a few bytes.
 drover_wrap(unit_agent_base_journal sd_journal_sendv)
 drover_wrap(unit_store_base_sys read pread write pwrite fsync)
+drover_wrap(unit_store_files_filesystem fstatfs)
 drover_wrap(unit_store_base_dir readdir)
 drover_wrap(unit_store_layout_holders lock_holder clock_mono_ns)
 # The test comes between an open and its lock.
