@@ -12,7 +12,8 @@
  * The others' requests wait when their user has had its share of the loop's
  * time (control_unprivileged.h).
  *
- * Requests: status {keys}; version; wait {replicas, timeout_ms};
+ * Requests: status {keys}; version; wait {replicas, timeout_ms}; check {the
+ * same}: a wait that has each replica answer a heartbeat at its end;
  * resync {replicas, content, dry_run, timeout_ms | anew}; verify {replicas,
  * content, recorded, timeout_ms} (none: 1 h, with content 6 h);
  * approve {replica, token, dry_run}; pause, resume, retry {replicas}; reload.
@@ -24,7 +25,8 @@
  * (base64); the root table is "".  An ERROR is {"id": 203, "text", "hint"}.
  *
  *   status   {"schema": 1, "version", "pid", "uptime_s", "healthy": bool,
- *             "database": {"name", "path", "id", "keys", "tables", "bytes",
+ *             "database": {"name", "path", "file" (of the
+ *               configuration; null), "id", "keys", "tables", "bytes",
  *               "state": "ok" | "scanning" | "lost", "error": ERROR | null,
  *               "scan_age_s", "scan_running", "watches", "overflows",
  *               "unreadable"},

@@ -132,7 +132,8 @@ static int run_version(struct client *cl, const json_t *request,
     return 0;
 }
 
-static int run_wait(struct client *cl, const json_t *request, struct err *err)
+static int run_waiting(struct client *cl, const json_t *request, bool asks,
+                       struct err *err)
 {
     struct names names;
     int64_t timeout_ms = 0;
@@ -144,9 +145,19 @@ static int run_wait(struct client *cl, const json_t *request, struct err *err)
     if (rc < 0) {
         return rc;
     }
-    cl->job = daemon_wait(cl->control->daemon, names.list, names.count,
+    cl->job = daemon_wait(cl->control->daemon, names.list, names.count, asks,
                           timeout_ms, &JOB_EVENTS, cl, err);
     return cl->job != NULL ? 0 : err->code;
+}
+
+static int run_wait(struct client *cl, const json_t *request, struct err *err)
+{
+    return run_waiting(cl, request, false, err);
+}
+
+static int run_check(struct client *cl, const json_t *request, struct err *err)
+{
+    return run_waiting(cl, request, true, err);
 }
 
 static int run_compare(struct client *cl, const json_t *request,
@@ -317,7 +328,7 @@ static const struct request {
     {"verify", false, run_verify}, {"approve", false, run_approve},
     {"pause", false, run_pause},   {"resume", false, run_resume},
     {"retry", false, run_retry},   {"reload", false, run_reload},
-    {NULL, false, NULL},
+    {"check", false, run_check},   {NULL, false, NULL},
 };
 
 /* Who may, and what to type to become one of them. */

@@ -46,11 +46,13 @@ struct job_events {
     void (*progress)(void *arg, json_t *object);            /* takes object */
     void (*done)(void *arg, int exit_code, json_t *object); /* takes object */
 };
-/* Names of replicas: NULL or empty = all.  ERR_NOTFOUND (DR_NO_SUCH_REPLICA)
+/* `asks`: a heartbeat sent after all had arrived must have been answered, too.
+ * Names of replicas: NULL or empty = all.  ERR_NOTFOUND (DR_NO_SUCH_REPLICA)
  * names the unknown one and the known ones. */
 struct job *daemon_wait(struct daemon *d, const char *const *replicas, size_t n,
-                        int64_t timeout_ms, const struct job_events *ev,
-                        void *arg, struct err *err);
+                        bool asks, int64_t timeout_ms,
+                        const struct job_events *ev, void *arg,
+                        struct err *err);
 enum job_compare { JOB_VERIFY, JOB_RESYNC, JOB_RESYNC_DRY_RUN };
 struct compare_request {
     enum job_compare what;

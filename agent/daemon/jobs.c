@@ -25,6 +25,7 @@
 #include "agent/daemon/members.h"
 #include "agent/daemon/status.h"
 #include "agent/replica/left_out.h"
+#include "store/base/clock.h"
 
 enum {
     PROGRESS_MS = 200,
@@ -277,6 +278,29 @@ static void scanned_step(struct job *j)
     j->phase = JOB_RUN;
 }
 
+/* Every change from before is durable there; and, where that is asked, a
+ * heartbeat sent since then was answered: with nothing to send, the first alone
+ * would say nothing of the link. */
+static bool has_arrived(struct job *j, struct job_target *t,
+                        const struct replica *r)
+{
+    struct primary *core = j->daemon->core;
+
+    if (!primary_passed(core, r->number, j->barrier)) {
+        return false;
+    }
+    if (j->asks && t->ping == 0) {
+        t->ping = primary_ping(core, r->number, daemon_ms());
+        daemon_dirty(j->daemon);
+        return false;
+    }
+    if (j->asks && !primary_ponged(core, r->number, t->ping)) {
+        return false;
+    }
+    t->trip_ns = clock_mono_ns() - j->began_ns;
+    return true;
+}
+
 static void wait_step(struct job *j)
 {
     size_t done = 0;
@@ -291,7 +315,7 @@ static void wait_step(struct job *j)
             target_fail(t, &err);
         }
         if (!t->done) {
-            t->done = primary_passed(j->daemon->core, r->number, j->barrier);
+            t->done = has_arrived(j, t, r);
         }
         done += t->done;
         failed = failed || t->failed;
@@ -416,6 +440,7 @@ static struct job *job_new(struct daemon *d, const char *const *names, size_t n,
     j->on = *ev;
     j->arg = arg;
     j->began_ms = daemon_ms();
+    j->began_ns = clock_mono_ns();
     j->deadline_ms = INT64_MAX;
     (void)uv_timer_init(&d->loop, &j->timer);
     j->timer.data = j;
@@ -445,12 +470,13 @@ static void hasten(struct job *j, bool refused_too)
 }
 
 struct job *daemon_wait(struct daemon *d, const char *const *replicas, size_t n,
-                        int64_t timeout_ms, const struct job_events *ev,
-                        void *arg, struct err *err)
+                        bool asks, int64_t timeout_ms,
+                        const struct job_events *ev, void *arg, struct err *err)
 {
     struct job *j = job_new(d, replicas, n, ev, arg, err);
 
     if (j != NULL) {
+        j->asks = asks;
         hasten(j, false);
     }
     if (j != NULL && timeout_ms >= 0 && timeout_ms < INT64_MAX / 2) {

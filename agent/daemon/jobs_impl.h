@@ -24,6 +24,9 @@ struct job_target {
     struct err err;
     int64_t down_since_ms; /* no session since, 0: there is one */
     int64_t asked_end_ms;  /* the last attempt's end when the job was asked */
+    /* of a wait that asks the replica, too */
+    uint64_t ping;   /* the question's number, 0: not asked */
+    int64_t trip_ns; /* until its answer */
     /* of a comparison */
     uint64_t compare; /* id, 0: not begun */
     json_t *names;
@@ -39,6 +42,7 @@ struct job {
     struct job_events on;
     void *arg;
     bool cancelled;
+    bool asks; /* passed is not enough: the replica has to answer */
     bool is_compare;
     enum job_compare what;
     bool content;
@@ -54,6 +58,7 @@ struct job {
     struct err unread;     /* code 0, or what our scan could not read */
     uint64_t barrier;
     int64_t began_ms;
+    int64_t began_ns;
     int64_t deadline_ms; /* INT64_MAX: none */
     uv_timer_t timer;    /* progress */
     struct job_target targets[PRIMARY_REPLICAS_MAX];

@@ -9,6 +9,7 @@
  */
 #include "agent/daemon/jobs_impl.h"
 #include "agent/notes/covered.h"
+#include "store/base/clock.h"
 #include "sync/errors/state.h"
 
 enum { NAMES_MAX = 50 };
@@ -129,6 +130,8 @@ json_t *wait_target_json(struct job *j, const struct job_target *t, bool end)
                   job_error(j, t->name, t->failed ? &t->err : &st.last_error));
     if (t->done && !t->failed) {
         (void)json_object_set_new(o, "error", json_null());
+        (void)json_object_set_new(
+            o, "trip_s", json_real((double)t->trip_ns / (double)NS_PER_S));
     } else if (end && r != NULL && !t->done) {
         set_end(j, t, r, &st, o);
     }

@@ -98,10 +98,11 @@ static json_t *database_json(struct daemon *d)
     watch_counts(d->watch, &w);
     primary_counts(d->core, &p);
     json_t *o = json_pack(
-        "{s:s?, s:s?, s:s, s:s, s:o, s:b}", "name", d->config->name, "path",
-        d->config->path, "id", hex_encode(id, d->self.id, sizeof d->self.id),
-        "state", database_state(d), "error", error_here(d, &d->lost.err),
-        "scan_running", scans_busy(d->scans));
+        "{s:s?, s:s?, s:s?, s:s, s:s, s:o, s:b}", "name", d->config->name,
+        "path", d->config->path, "file", d->config->file, "id",
+        hex_encode(id, d->self.id, sizeof d->self.id), "state",
+        database_state(d), "error", error_here(d, &d->lost.err), "scan_running",
+        scans_busy(d->scans));
     if (o == NULL) {
         return json_object();
     }

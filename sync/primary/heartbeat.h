@@ -14,6 +14,7 @@ struct repl;
 struct heartbeat {
     int64_t next_ms;
     uint64_t ping_id;
+    uint64_t pong_id;         /* of the newest answer */
     uint64_t ping_tail;       /* log tail at the ping + 1, 0: not quiet */
     unsigned ping_generation; /* of struct due */
     int64_t ping_wall_ns;

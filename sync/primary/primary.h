@@ -286,6 +286,12 @@ int64_t primary_retry_in_ms(const struct primary *p, int64_t now_ms);
  * and no comparison due to it is open. */
 uint64_t primary_tail(struct primary *p);
 bool primary_passed(struct primary *p, int replica, uint64_t barrier);
+/* A heartbeat now, whenever the next is due: with the time as of which the
+ * replica is fresh, which its receiver writes before it answers.  Returns its
+ * number, 0: there is no session.  primary_ponged(): it, or a later one, was
+ * answered. */
+uint64_t primary_ping(struct primary *p, int replica, int64_t now_ms);
+bool primary_ponged(struct primary *p, int replica, uint64_t id);
 /* The index knows what was hinted up to the barrier, but for what cannot be
  * read. */
 bool primary_indexed(struct primary *p, uint64_t barrier);

@@ -75,9 +75,10 @@ static bool good_names(const char *const *names, size_t n, struct err *err)
 }
 
 struct job *daemon_wait(struct daemon *d, const char *const *replicas, size_t n,
-                        int64_t timeout_ms, const struct job_events *ev,
-                        void *arg, struct err *err)
+                        bool asks, int64_t timeout_ms,
+                        const struct job_events *ev, void *arg, struct err *err)
 {
+    (void)asks;
     (void)timeout_ms;
     return good_names(replicas, n, err) ? start_job(d, ev, arg) : NULL;
 }

@@ -638,6 +638,23 @@ bool primary_passed(struct primary *p, int replica, uint64_t barrier)
            !p->lost && flight_watermark(p, r) >= barrier;
 }
 
+uint64_t primary_ping(struct primary *p, int replica, int64_t now_ms)
+{
+    struct repl *r = primary_repl(p, replica);
+
+    p->now_ms = now_ms;
+    if (r->session.state != SESSION_LIVE) {
+        return 0;
+    }
+    heartbeat_ping(p, r);
+    return r->heartbeat.ping_id;
+}
+
+bool primary_ponged(struct primary *p, int replica, uint64_t id)
+{
+    return primary_repl(p, replica)->heartbeat.pong_id >= id;
+}
+
 int primary_approve(struct primary *p, int replica, uint64_t token,
                     int64_t now_ms, uint64_t *count_out, struct err *err)
 {

@@ -285,6 +285,9 @@ static int on_pong(struct primary *p, struct repl *r, struct bytes body,
         return rc;
     }
     pace_heard(&r->pace, m.id, session_at(r), p->now_ms);
+    if (m.id > r->heartbeat.pong_id && m.id <= r->heartbeat.ping_id) {
+        r->heartbeat.pong_id = m.id;
+    }
     heartbeat_probe(p, r); /* the window may have become smaller */
     sender_ponged(p, r, m.id);
     stream_ponged(p, r, m.id);

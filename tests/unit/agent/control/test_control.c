@@ -106,9 +106,10 @@ static struct job *job_start(struct daemon *d, int64_t steps, size_t fat,
 }
 
 struct job *daemon_wait(struct daemon *d, const char *const *replicas, size_t n,
-                        int64_t timeout_ms, const struct job_events *ev,
-                        void *arg, struct err *err)
+                        bool asks, int64_t timeout_ms,
+                        const struct job_events *ev, void *arg, struct err *err)
 {
+    (void)asks;
     (void)err;
     (void)replicas;
     return job_start(d, timeout_ms, n > 0 ? 100000 : 0, ev, arg);

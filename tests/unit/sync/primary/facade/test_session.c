@@ -129,6 +129,39 @@ static void test_locked_keys_are_looked_at_ever_more_rarely(void **state)
     fx_free(f);
 }
 
+/* With nothing to send, `passed` alone says nothing of the link. */
+static void test_a_question_is_answered_by_the_replica_alone(void **state)
+{
+    struct fx *f = fx_new();
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    fx_wait(f, 10);
+    r->pong = false;
+    uint64_t first = primary_ping(f->p, r->replica, f->now_ms);
+    assert_true(first > 0);
+    fx_pump(f);
+    assert_true(r->ping_id >= first);
+    assert_false(primary_ponged(f->p, r->replica, first));
+
+    struct wire_pong lie = {.id = first + 1000};
+    wire_put_pong(&r->say, &lie);
+    fx_pump(f);
+    assert_false(primary_ponged(f->p, r->replica, first));
+
+    r->pong = true;
+    uint64_t second = primary_ping(f->p, r->replica, f->now_ms);
+    fx_pump(f);
+    assert_true(second > first);
+    assert_true(primary_ponged(f->p, r->replica, first));
+    assert_true(primary_ponged(f->p, r->replica, second));
+
+    fx_down(f, r);
+    assert_int_equal(primary_ping(f->p, r->replica, f->now_ms), 0);
+    fx_free(f);
+}
+
 static void test_unreadable_keys_are_counted_and_tried_again(void **state)
 {
     struct fx *f = fx_new();
@@ -524,6 +557,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_streams_while_the_database_is_lost),
         cmocka_unit_test(test_blocked_keys_are_shown_with_their_holders),
+        cmocka_unit_test(test_a_question_is_answered_by_the_replica_alone),
         cmocka_unit_test(test_the_first_retry_of_a_locked_key_is_due_soon),
         cmocka_unit_test(test_locked_keys_are_looked_at_ever_more_rarely),
         cmocka_unit_test(test_unreadable_keys_are_counted_and_tried_again),
