@@ -82,6 +82,12 @@ const struct cmdline_command COMMANDS[] = {
                     "  $ drover replica list\n"
                     "  $ drover --db orders replica list --json\n",
                     cmd_replica_list),
+    CMDLINE_COMMAND("check", "[REPLICA...]",
+                    "does it work, end to end? change nothing",
+                    "timeout,strict",
+                    "  $ drover --db orders check\n"
+                    "  $ drover check eu-1 --timeout 10s\n",
+                    cmd_check),
     CMDLINE_COMMAND("check-config", "[FILE]",
                     "check a configuration file, change nothing",
                     "list-settings",
@@ -140,6 +146,8 @@ static const struct cmdline_option OPTIONS[] = {
      "critical when more keys are blocked", false},
     {"openmetrics", 0, CMDLINE_FLAG, AT(openmetrics), NULL,
      "in the format of OpenMetrics", false},
+    {"strict", 0, CMDLINE_FLAG, AT(strict), NULL,
+     "exit with 1 for a warning, too", false},
     {"list-settings", 0, CMDLINE_FLAG, AT(list_settings), NULL,
      "print every setting with its default", false},
     {"all", 0, CMDLINE_FLAG, AT(all), NULL, "print the defaults, too", false},

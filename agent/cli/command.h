@@ -36,7 +36,8 @@ struct cli {
     int64_t max_lag_ns, max_silence_ns;
     const char *max_blocked;
     bool openmetrics;
-    bool all; /* what is not written, too */
+    bool all;    /* what is not written, too */
+    bool strict; /* a warning is a failure */
     const char *log_level, *id, *state_dir;
     /* worked out */
     bool color; /* on `out` */
@@ -107,5 +108,6 @@ int cmd_retry(struct cmdline *line);
 int cmd_reload(struct cmdline *line);
 int cmd_replica_list(struct cmdline *line);
 int cmd_check_config(struct cmdline *line);
+int cmd_check(struct cmdline *line);
 int cmd_show_config(struct cmdline *line);
 int cmd_version(struct cmdline *line);

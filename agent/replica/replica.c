@@ -22,6 +22,7 @@
 #include <utlist.h>
 
 #include "agent/base/log.h"
+#include "agent/replica/replica_link.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
 #include "sync/errors/state.h"
@@ -241,30 +242,6 @@ static const struct link_events link_events = {
 
 /* --- attempts ------------------------------------------------------------ */
 
-static struct link *make_link(struct replica *r, struct attempt *a,
-                              struct err *err)
-{
-    const struct config_replica *c = r->config;
-
-    if (c->argv != NULL) {
-        return link_exec_new(r->all->loop, (const char *const *)c->argv,
-                             &link_events, a, err);
-    }
-    struct link_ssh_config ssh = {
-        .host = c->host,
-        .port = c->port,
-        .user = c->user,
-        .identity = c->identity,
-        .known_hosts = c->known_hosts,
-        .command = c->command,
-        .connect_timeout_ms = c->connect_timeout_ms,
-        .login_timeout_ms = c->login_timeout_ms,
-        .sndbuf_bytes = c->sndbuf_bytes,
-        .rcvbuf_bytes = c->rcvbuf_bytes,
-    };
-    return link_ssh_new(r->all->loop, &ssh, &link_events, a, err);
-}
-
 static void begin(struct replica *r)
 {
     struct replicas *all = r->all;
@@ -280,7 +257,7 @@ static void begin(struct replica *r)
     if (a != NULL) {
         a->replica = r;
         a->all = all;
-        a->link = make_link(r, a, &err);
+        a->link = replica_link(all->loop, r->config, &link_events, a, &err);
     } else {
         (void)err_set(&err, ERR_NOMEM, 0, "out of memory");
     }

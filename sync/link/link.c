@@ -55,6 +55,13 @@ void link_deinit(struct link *l)
     free(l->name);
 }
 
+void link_notify_stage(struct link *l, const char *name)
+{
+    if (!l->closing && !l->ended && l->events.stage != NULL) {
+        l->events.stage(l->arg, name);
+    }
+}
+
 void link_notify_up(struct link *l, const char *what)
 {
     if (!l->closing && l->events.up != NULL) {

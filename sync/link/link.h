@@ -34,6 +34,9 @@
 struct link;
 
 struct link_events {
+    /* Optional: what the attempt is at now: "connecting", "login"..., as in
+     * the messages of `down`.  Nothing may be done with the link here. */
+    void (*stage)(void *arg, const char *name);
     /* The channel is open; `what` describes it for the log ("ssh, ed25519
      * SHA256:..., aes128-ctr" or "child 1234"). */
     void (*up)(void *arg, const char *what);

@@ -41,6 +41,7 @@ void link_init(struct link *l, const struct link_kind *kind,
 /* Calls `closed`; what l points to is freed, l itself is the kind's. */
 void link_deinit(struct link *l);
 
+void link_notify_stage(struct link *l, const char *name);
 void link_notify_up(struct link *l, const char *what);
 void link_notify_input(struct link *l, const uint8_t *p, size_t n);
 size_t link_notify_fill(struct link *l, uint8_t *out, size_t room);

@@ -77,6 +77,7 @@ void link_ssh_set_deadline(struct link_ssh *l, int64_t ms)
 enum step link_ssh_enter(struct link_ssh *l, enum state_id state)
 {
     l->state = state;
+    link_notify_stage(&l->base, states[state].name);
     switch (states[state].clock) {
     case CLOCK_NONE:
         (void)uv_timer_stop(&l->deadline);

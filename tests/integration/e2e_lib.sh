@@ -237,6 +237,17 @@ of() { echo "replicas[name=$1].$2"; }
 state_is() { status_is "$(of "$1" state)" "$2"; }
 must_be() { must_within "$WAIT" state_is "$1" "$2"; }
 
+# checked NAME NUMBER: `check` fails for that replica with that number, whether
+# an agent runs or not.
+check_says() {
+    "$DROVER" --config "$conf" check "$1" --timeout 5s --json >"$W/check" 2>"$W/check.err"
+    [ $? = 1 ] && grep -q "\"replica\":\"$1\",\"level\":\"fail\",[^{]*\"id\":$2," "$W/check"
+}
+checked() {
+    until_ok "$WAIT" check_says "$@" ||
+        fail "check does not say DR-$2 of $1: $(cat "$W/check" "$W/check.err")"
+}
+
 # --- databases ----------------------------------------------------------------------------
 
 write() { "$E2E_BIN/e2e_writer" "$@" || fail "e2e_writer $*"; }

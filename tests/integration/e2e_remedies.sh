@@ -68,7 +68,10 @@ took() {
     no_placeholder "DR-$1" "$hint"
 }
 # provoked NAME NUMBER: it is the replica's.
-provoked() { took "$2" "$(of "$1" error)"; }
+provoked() {
+    took "$2" "$(of "$1" error)"
+    checked "$1" "$2"
+}
 # warned NUMBER: it is among the warnings.
 warned() { took "$1" "warnings[id=$1]"; }
 hint_has() {

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+#
+# e2e_check.sh: `drover check` says whether it works, changes nothing and
+# disturbs nobody.  What is wrong with a link is in e2e_login.sh and
+# e2e_remedies.sh, each number with and without an agent.  See e2e_lib.sh.
+# shellcheck disable=SC2034,SC2154 # e2e_lib.sh sets and uses variables, too
+. "$(dirname "$0")/e2e_lib.sh"
+
+check() { "$DROVER" --config "$conf" check "$@"; }
+# finding WHAT [REPLICA] FIELD: of the object in $W/out.
+about() { out_json "findings[what=$1].$2"; }
+# Everything below a directory, but when it was read.
+picture() { (cd "$1" && find . -printf '%p %y %m %u %g %s %T@ %i\n' | sort); }
+unchanged() {
+    picture "$1" >"$W/after"
+    cmp -s "$2" "$W/after" || fail "$1 was changed: $(diff "$2" "$W/after")"
+}
+
+# Before the first start, and after a stop.
+without() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 5 10
+    begin_config
+    add_replica r1
+    picture "$P" >"$W/before"
+    expect 0 check
+    out_has '^ok    path'
+    out_has '^warn  agent          DR-502'
+    out_has '^r1:'
+    out_has '^ok    receiver'
+    out_lacks '^fail'
+    unchanged "$P" "$W/before"
+    [ ! -e "$W/r1" ] || fail "a check has made the replica"
+    [ ! -e "$W/state-agent" ] || fail "a check has made the state directory"
+    expect 1 check --strict
+    expect_json 0 check r1 --json
+    is "$(out_json verdict)" warn verdict
+    is "$(about agent id)" 502 "the agent's number"
+    is "$(about receiver replica)" r1 "the receiver's replica"
+    [ "$link" = exec ] || is "$(about login level)" ok "the login"
+    expect 64 check nope
+    out_has "DR-504 no replica is named nope; there are: r1"
+
+    start_agent
+    proven
+    stop_agent
+    picture "$W/r1" >"$W/before"
+    expect 0 check
+    out_lacks '^fail'
+    unchanged "$W/r1" "$W/before"
+}
+
+# Beside a session, which it leaves alone.
+running() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 5 10
+    begin_config
+    add_replica r1
+    start_agent
+    proven
+    sessions=$(status "$(of r1 sessions)")
+    "$E2E_BIN/e2e_tree" list "$W/r1" >"$W/before"
+    for n in 1 2 3; do
+        expect_json 0 check --json
+        is "$(about 'whole way' level)" ok "the whole way, $n"
+        is "$(about session level)" ok "the session, $n"
+        is "$(about receiver level)" ok "the receiver, $n"
+        is "$(out_json fail)" 0 failures
+    done
+    # The agent says which file it has.
+    expect 0 ctl check r1
+    out_has '^ok    config'
+    out_has '^ok    whole way'
+    expect 0 ctl check --quiet
+    out_lacks '^ok'
+    is "$(status "$(of r1 sessions)")" "$sessions" "sessions since"
+    "$E2E_BIN/e2e_tree" list "$W/r1" >"$W/after"
+    cmp -s "$W/before" "$W/after" || fail "the replica holds something else"
+    same r1 || fail "r1 differs"
+
+    # A receiver that does not go on is not the whole way.
+    receiver=$(receivers_of "$W/r1" | head -n 1)
+    kill -STOP "$receiver"
+    expect 1 ctl check r1 --timeout 1s
+    out_has '^fail'
+    kill -CONT "$receiver"
+    must_be r1 streaming
+    must_within "$WAIT" ctl check r1
+
+    expect 0 ctl pause r1
+    expect 0 ctl check r1
+    out_has '^warn  session .*paused'
+    out_lacks '^ok    whole way'
+    expect 0 ctl resume r1
+    must_within "$WAIT" ctl check r1
+}
+
+# What is wrong with the database itself.
+database() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 5 10
+    begin_config
+    add_replica r1
+    mv "$P" "$W/away"
+    expect_json 1 check --json
+    is "$(about path id)" 104 "a database that is not there"
+    case $(about path hint) in *"findmnt -T $P"*) ;; *) fail "no findmnt: $(about path hint)" ;; esac
+    mv "$W/away" "$P"
+
+    start_agent
+    proven
+    stop_agent
+    rm "$P/.drover/id"
+    expect_json 0 check --json
+    is "$(about identity id)" 105 "a database without an id"
+    "$DROVER" init "$P" >"$W/out" || fail "init"
+    expect_json 1 check --json
+    is "$(about identity id)" 104 "a database with another id"
+    rm -r "$P/.drover"
+    mkdir "$P/.drover"
+    cp "$W/r1/.drover/replica" "$P/.drover/replica"
+    expect_json 1 check --json
+    is "$(about identity id)" 110 "a replica"
+
+    echo '[databse]' >>"$conf"
+    expect 78 check
+    out_has DR-501
+    expect 64 "$DROVER" check --config "$conf" --db x
+}
+
+# It is the agent's user that counts, when root asks.
+as_user() {
+    [ "$(id -u)" = 0 ] || skip "only root can look as another user"
+    getent passwd nobody >/dev/null || skip "no account nobody"
+    chmod 755 "$W"
+    table t.tbl
+    write fill "$P/t.tbl" 0 5 10
+    begin_config
+    add_replica r1
+    mkdir "$W/state-agent"
+    chown nobody "$W/state-agent" "$P"
+    chmod 700 "$P/t.tbl"
+    expect_json 1 check --json
+    is "$(about 'read access' id)" 103 "a table that nobody may not read"
+    case $(about config text) in *"as user nobody") ;; *) fail "as whom? $(about config text)" ;; esac
+    chmod -R a+rX "$P"
+    expect_json 0 check --json
+    is "$(about 'read access' level)" ok "what all may read"
+}
+
+# The same without rights of its own.
+plain() {
+    as_plain_user
+    table t.tbl
+    write flockd-set "$P/t.tbl" k 1
+    begin_config
+    add_replica r1
+    expect 0 check
+    chmod 0 "$P/t.tbl/k.kv"
+    expect_json 1 check --json
+    is "$(about 'read access' id)" 103 "a key without rights"
+    case $(about 'read access' text) in *k.kv*) ;; *) fail "which? $(about 'read access' text)" ;; esac
+    chmod 600 "$P/t.tbl/k.kv"
+    start_agent
+    must_be r1 streaming
+    must_within "$WAIT" check
+    expect 0 check
+    out_has '^ok    whole way'
+}
+
+# An agent without a file says what it knows.
+adhoc() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 5 10
+    XDG_RUNTIME_DIR=$W XDG_STATE_HOME=$W/home
+    export XDG_RUNTIME_DIR XDG_STATE_HOME
+    mkdir "$W/home"
+    "$DROVER" agent "$P" "exec:$DROVER_REPLICA receive $W/r1" 2>"$W/adhoc.log" &
+    agent_pid=$!
+    must_within "$WAIT" "$DROVER" check
+    expect 0 "$DROVER" check
+    out_has 'command line'
+    out_has '^ok    whole way'
+    stop_agent
+    expect 69 "$DROVER" check
+    out_has DR-502
+}
+
+"$scenario"
