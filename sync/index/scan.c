@@ -506,7 +506,7 @@ static int settle_one(struct scan *s, int dir_fd, const struct scan_name *at)
 
     bool had = index_get(s->ix, at->name, &was);
     (void)stat_of(dir_fd, at, &stat);
-    if (!scan_is_still(s, stat)) {
+    if (s->opt->view == NULL && !scan_is_still(s, stat)) {
         return 0;
     }
     int rc =
@@ -518,8 +518,8 @@ static int settle_one(struct scan *s, int dir_fd, const struct scan_name *at)
         rc = flush_batch(s, at->table, at->table_len);
     }
     bool there = stat_of(dir_fd, at, &stat);
-    if (rc == 0 && had && (!there || s->out->errors > 0) &&
-        scan_is_still(s, stat)) {
+    if (rc == 0 && s->opt->view == NULL && had &&
+        (!there || s->out->errors > 0) && scan_is_still(s, stat)) {
         index_remove_if(s->ix, &was);
         s->out->vanished++;
     }

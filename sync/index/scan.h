@@ -134,8 +134,9 @@ int scan_run(const struct db *db, struct index *ix,
 
 /* The same for one key, or (key NULL) for the existence of one table: its entry
  * goes (vanished) when there is none, and also when what is there cannot be
- * read (errors) or is no value: it may be anything by now.  0, ERR_NOMEM or
- * ERR_CLOSED.  Not beside a scan of the same index. */
+ * read (errors) or is no value: it may be anything by now.  With `view` it
+ * stays, and what has gone is not told.  0, ERR_NOMEM or ERR_CLOSED.  Not
+ * beside a scan of the same index. */
 int scan_one(const struct db *db, struct index *ix,
              const struct scan_options *opt, const struct scan_name *at,
              struct scan_result *out, struct err *err) MUSTCHECK;

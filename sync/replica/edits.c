@@ -180,8 +180,7 @@ static void take_left(struct edits *e)
             add(e, n->text, n->table_len,
                 n->is_table ? NULL : n->text + n->table_len + 1, n->key_len);
         if (name != NULL) {
-            name->written = name->written || n->written;
-            name->tries = n->tries > name->tries ? n->tries : name->tries;
+            edit_names_merge(name, n);
         }
         edit_names_drop(&e->left, n);
     }
@@ -203,6 +202,18 @@ static uint64_t told_commit(struct receive *rv)
     return done > 0 ? done - 1 : 0;
 }
 
+static void put_in_job(struct edits *e, struct edits_job **job,
+                       struct edit_name *n, enum edit_verdict v)
+{
+    *job = *job != NULL ? *job : calloc(1, sizeof **job);
+    if (*job != NULL) {
+        edit_names_take(&e->names, n);
+        n->verdict = v;
+        n->next = (*job)->names;
+        (*job)->names = n;
+    }
+}
+
 /* Move what is foreign to a job; NULL: nothing is. */
 static struct edits_job *judge_all(struct edits *e)
 {
@@ -217,19 +228,15 @@ static struct edits_job *judge_all(struct edits *e)
         bool known =
             scan_is_known(&rv->disk.meta.db, rv->index, &at, n->written, &now);
         uint64_t begun = atomic_load(&rv->commits_begun);
-        enum edit_verdict v = edit_names_judge(n, known, now, begun, told);
+        enum edit_verdict v = edit_names_judge(
+            n, known, now, begun, told, edits_same_entry(rv->index, &at, n));
         if (v == EDIT_OURS && !n->is_table && now.ino == 0) {
             edits_odd_look_key(e, &at); /* something else, maybe */
         }
         if (v == EDIT_OURS) {
             edit_names_drop(&e->names, n);
-        } else if (v == EDIT_FOREIGN) {
-            job = job != NULL ? job : calloc(1, sizeof *job);
-            if (job != NULL) {
-                edit_names_take(&e->names, n);
-                n->next = job->names;
-                job->names = n;
-            }
+        } else if (v != EDIT_WAIT) {
+            put_in_job(e, &job, n, v);
         }
     }
     return job;

@@ -47,6 +47,9 @@ struct edits_job {
 /* How the index knows what has the name. */
 struct scan_name edits_scan_name(const struct edit_name *name,
                                  const struct index *ix);
+/* Is the entry that of its evidence?  False: there is none. */
+bool edits_same_entry(struct index *ix, const struct scan_name *at,
+                      const struct edit_name *name);
 /* Once: why some or all of it cannot be watched. */
 void edits_say_unwatched(struct edits *e, int sys);
 /* Something came to `name` in the directory `dir`: is it foreign? */

@@ -116,9 +116,20 @@ struct scan_name edits_scan_name(const struct edit_name *name,
         .key_len = name->key_len};
 }
 
-/* It was locked, or still changes: later. */
+bool edits_same_entry(struct index *ix, const struct scan_name *at,
+                      const struct edit_name *name)
+{
+    const struct edit_evidence *ev = &name->evidence;
+    struct index_entry e;
+
+    return ev->read && index_get(ix, at->name, &e) == ev->had &&
+           (!ev->had || (vstat_equal(e.stat, ev->stat) &&
+                         digest_equal(e.digest, ev->digest)));
+}
+
+/* It was locked, or still changes: later.  `evidence` may be NULL. */
 static void put_back(struct edits *e, const struct scan_name *at,
-                     unsigned tries)
+                     unsigned tries, const struct edit_evidence *evidence)
 {
     pthread_mutex_lock(&e->mutex);
     struct edit_name *name = edit_names_add(&e->left, at->table, at->table_len,
@@ -128,6 +139,9 @@ static void put_back(struct edits *e, const struct scan_name *at,
     } else {
         name->written = true;
         name->tries = tries;
+        if (evidence != NULL) {
+            name->evidence = *evidence;
+        }
     }
     pthread_mutex_unlock(&e->mutex);
 }
@@ -154,10 +168,10 @@ static void on_busy(struct edits_run *run, const struct edit_name *name,
     struct vstat now;
 
     if (!shows_change(run, at, was, &now)) {
-        put_back(run->e, at, 0);
+        put_back(run->e, at, 0, NULL);
         return;
     }
-    put_back(run->e, at, tries);
+    put_back(run->e, at, tries, NULL);
     if (tries == BUSY_TRIES && (was != NULL || name->tries < BUSY_TRIES)) {
         note_edit(run, was != NULL ? WIRE_EDIT_CHANGED : WIRE_EDIT_ADDED,
                   at->table, at->table_len, at->key, at->key_len);
@@ -191,6 +205,67 @@ static int take_unread(struct edits_run *run, const struct scan_name *at,
     return rc < 0 ? rc : 1;
 }
 
+/* --- what never rests ----------------------------------------------------- */
+
+/* scan_options.view */
+static int differs(void *arg, const struct index_entry *was,
+                   const struct index_entry *now, struct err *err)
+{
+    (void)err;
+    if (now != NULL && !now->is_table) {
+        struct edit_evidence *ev = arg;
+        *ev = (struct edit_evidence){.read = true, .had = was != NULL};
+        if (was != NULL) {
+            ev->stat = was->stat;
+            ev->digest = was->digest;
+        }
+    }
+    return 0;
+}
+
+/* The index stays: a commit may have made what is read. */
+static int read_evidence(struct edits_run *run, const struct edit_name *name,
+                         const struct scan_name *at, struct err *err)
+{
+    struct receive *rv = run->rv;
+    struct edit_evidence ev = {.read = false};
+    struct scan_result res;
+    const struct scan_options opt = {.content = true,
+                                     .scan = rv->scanner.last_scan,
+                                     .stop = &rv->scanner.stop_scan,
+                                     .view = differs,
+                                     .view_arg = &ev};
+    int rc = 0;
+
+    if (name->stat.size < READ_MAX_BYTES) {
+        rc = scan_one(&rv->disk.meta.db, rv->index, &opt, at, &res, err);
+    }
+    ev.commit = atomic_load(&rv->commits_begun);
+    put_back(run->e, at, name->tries, &ev);
+    return rc;
+}
+
+/* As on_busy() of what cannot be read. */
+static void on_restless(struct edits_run *run, const struct edit_name *name,
+                        const struct scan_name *at)
+{
+    struct index_entry was;
+    bool had = index_get(run->rv->index, at->name, &was);
+
+    if (!edits_same_entry(run->rv->index, at, name)) {
+        put_back(run->e, at, name->tries, NULL);
+        return;
+    }
+    put_back(run->e, at, BUSY_TRIES, NULL);
+    if (had || name->tries < BUSY_TRIES) {
+        note_edit(run, had ? WIRE_EDIT_CHANGED : WIRE_EDIT_ADDED, at->table,
+                  at->table_len, at->key, at->key_len);
+    }
+    if (had) {
+        index_remove_if(run->rv->index, &was);
+    }
+}
+
 static int settle(struct edits_run *run, const struct edit_name *name,
                   struct err *err)
 {
@@ -219,7 +294,7 @@ static int settle(struct edits_run *run, const struct edit_name *name,
     }
     run->reread += res.reread;
     if (res.left > 0) {
-        put_back(run->e, &at, name->tries);
+        put_back(run->e, &at, name->tries, NULL);
     } else if (res.busy > 0) {
         on_busy(run, name, &at, had ? &was : NULL);
     } else if (res.vanished > 0) {
@@ -231,6 +306,21 @@ static int settle(struct edits_run *run, const struct edit_name *name,
                   at.table_len, at.key, at.key_len);
     }
     return 0;
+}
+
+static int settle_by_verdict(struct edits_run *run,
+                             const struct edit_name *name, struct err *err)
+{
+    struct scan_name at = edits_scan_name(name, run->rv->index);
+
+    if (name->verdict == EDIT_READ) {
+        return read_evidence(run, name, &at, err);
+    }
+    if (name->verdict == EDIT_RESTLESS) {
+        on_restless(run, name, &at);
+        return 0;
+    }
+    return settle(run, name, err);
 }
 
 /* How many are not set is known by a scan alone. */
@@ -256,7 +346,7 @@ static int settle_all(struct edits_run *run, const struct edits_job *job,
 
     for (const struct edit_name *n = job->names; n != NULL && rc == 0;
          n = n->next) {
-        rc = settle(run, n, err);
+        rc = settle_by_verdict(run, n, err);
     }
     count_perms(run);
     return rc;

@@ -256,6 +256,55 @@ touched() {
     ! grep 'changed on the replica' "$W/agent.log" || fail "it was taken for an edit"
 }
 
+# storm COMMAND...: over and over, until stop_storms.
+storm() {
+    (
+        i=0
+        until [ -e "$W/enough" ]; do
+            "$@" $i
+            i=$((i + 1))
+        done
+    ) &
+    storms="${storms:-} $!"
+}
+stop_storms() {
+    : >"$W/enough"
+    for pid in $storms; do wait "$pid" || fail "a storm ended badly"; done
+}
+another_over() { put "$1.new" "edited $2" && mv "$1.new" "$1"; }
+other_key() { write flockd-set "$P/t.tbl" other "$1"; }
+again_and_again() {
+    cp "$1" "$W/copy"
+    mv "$W/copy" "$1"
+    touch "$1"
+}
+
+# Who never rests is noticed, also while the primary never rests.
+restless() {
+    begin
+    storm other_key
+    storm another_over "$f"
+    must_within "$WAIT" told_of 'DR-402 replica r1: .*table t key k-000001 was changed there'
+    stop_storms
+    must_within "$WAIT" well_and_same
+}
+
+# The same without another value is no edit.
+idle() {
+    begin
+    storm other_key
+    storm again_and_again "$f"
+    i=0
+    while [ $i -lt 300 ]; do
+        write flockd-set "$P/t.tbl" k $i
+        expect 0 ctl wait r1 --timeout "${WAIT}s"
+        i=$((i + 1))
+    done
+    stop_storms
+    must_within "$WAIT" well_and_same
+    ! grep 'changed on the replica' "$W/agent.log" || fail "it was taken for an edit"
+}
+
 # What cannot be read, because its editor has it locked, is told all the same,
 # and repaired when the lock is gone.
 locked() {

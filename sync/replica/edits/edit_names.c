@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { RESTLESS = 10 /* rounds */ };
+
 struct edit_name *edit_names_add(struct edit_names *n, const char *table,
                                  size_t table_len, const char *key,
                                  size_t key_len)
@@ -65,19 +67,43 @@ void edit_names_clear(struct edit_names *n)
     }
 }
 
+void edit_names_merge(struct edit_name *to, const struct edit_name *from)
+{
+    to->written = to->written || from->written;
+    to->tries = from->tries > to->tries ? from->tries : to->tries;
+    if (from->evidence.read) {
+        to->evidence = from->evidence;
+    }
+}
+
+/* Neither rests. */
+static enum edit_verdict restless(struct edit_name *name)
+{
+    if (name->is_table || name->evidence.read || ++name->turns < RESTLESS) {
+        return EDIT_WAIT;
+    }
+    name->turns = 0;
+    return EDIT_READ;
+}
+
 enum edit_verdict edit_names_judge(struct edit_name *name, bool known,
                                    struct vstat now, uint64_t begun,
-                                   uint64_t told)
+                                   uint64_t told, bool same)
 {
     if (known && !name->force) {
         return EDIT_OURS;
     }
+    name->evidence.read = name->evidence.read && same;
+    if (name->evidence.read && told >= name->evidence.commit) {
+        return EDIT_RESTLESS;
+    }
     bool changed = !vstat_equal(name->stat, now);
     if (!name->suspect || (changed && begun != name->commit)) {
+        bool first = !name->suspect;
         name->suspect = true;
         name->stat = now;
         name->commit = begun;
-        return EDIT_WAIT;
+        return first ? EDIT_WAIT : restless(name);
     }
     name->stat = now; /* no commit of ours began: that was somebody else */
     return told >= name->commit ? EDIT_FOREIGN : EDIT_WAIT;

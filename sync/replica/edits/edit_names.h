@@ -8,6 +8,11 @@
  * only *suspect*, until every commit that was under way when it was first seen
  * so has told the index, and the file is still the same or was changed while no
  * other commit began.
+ *
+ * A file that changes all the time, while commits begin all the time, is never
+ * that.  After some rounds it is read for evidence: a value that the index does
+ * not have.  When the index has heard of every commit that may have made it,
+ * and its entry is the same as before the read, then none has.
  */
 #pragma once
 
@@ -21,6 +26,15 @@
 
 enum { EDIT_NAMES_MAX = 8192 };
 
+/* A value that was read is not that of the index' entry. */
+struct edit_evidence {
+    bool read;
+    uint64_t commit; /* the last one begun by the end of the read */
+    bool had;        /* an entry, which was, before the read: */
+    struct vstat stat;
+    struct digest digest;
+};
+
 struct edit_name {
     UT_hash_handle hh;
     bool written;   /* the stat need not show it */
@@ -29,7 +43,10 @@ struct edit_name {
     bool suspect;
     struct vstat stat; /* when it became suspect */
     uint64_t commit;   /* the last one begun by then */
+    unsigned turns;    /* rounds in which neither it nor the commits rested */
+    struct edit_evidence evidence;
     struct edit_name *next;
+    int verdict; /* why it is in a job: enum edit_verdict */
     bool is_table;
     size_t table_len, key_len;
     char text[]; /* table, NUL, key */
@@ -49,14 +66,19 @@ void edit_names_drop(struct edit_names *n, struct edit_name *name);
 void edit_names_take(struct edit_names *n, struct edit_name *name);
 void edit_names_clear(struct edit_names *n);
 
+/* What is known of `from` holds for `to`, which has the same name. */
+void edit_names_merge(struct edit_name *to, const struct edit_name *from);
+
 /* What a look at it says.  `known`: it is as the index says.  `begun`: the last
  * commit that may have made what was read; `told`: of all up to this one the
- * index has heard. */
+ * index has heard; `same`: its entry is that of the evidence. */
 enum edit_verdict {
     EDIT_OURS = 1, /* forget it */
     EDIT_WAIT,     /* look again */
     EDIT_FOREIGN,
+    EDIT_READ,     /* it never rests: read it for evidence */
+    EDIT_RESTLESS, /* the evidence holds: foreign, but not to be read */
 };
 enum edit_verdict edit_names_judge(struct edit_name *name, bool known,
                                    struct vstat now, uint64_t begun,
-                                   uint64_t told);
+                                   uint64_t told, bool same);

@@ -30,7 +30,7 @@ static void what_the_index_knows_is_ours(void **state)
     struct edit_name *a = key(&n, "a");
 
     (void)state;
-    assert_int_equal(edit_names_judge(a, true, one, 5, 5), EDIT_OURS);
+    assert_int_equal(edit_names_judge(a, true, one, 5, 5, false), EDIT_OURS);
     edit_names_clear(&n);
 }
 
@@ -41,9 +41,9 @@ static void a_commit_under_way_is_waited_for(void **state)
     struct edit_name *a = key(&n, "a");
 
     (void)state;
-    assert_int_equal(edit_names_judge(a, false, one, 5, 4), EDIT_WAIT);
-    assert_int_equal(edit_names_judge(a, false, one, 6, 4), EDIT_WAIT);
-    assert_int_equal(edit_names_judge(a, true, one, 6, 5), EDIT_OURS);
+    assert_int_equal(edit_names_judge(a, false, one, 5, 4, false), EDIT_WAIT);
+    assert_int_equal(edit_names_judge(a, false, one, 6, 4, false), EDIT_WAIT);
+    assert_int_equal(edit_names_judge(a, true, one, 6, 5, false), EDIT_OURS);
     edit_names_clear(&n);
 }
 
@@ -53,11 +53,13 @@ static void what_no_commit_explains_is_foreign(void **state)
     struct edit_name *a = key(&n, "a"), *b = key(&n, "b");
 
     (void)state;
-    assert_int_equal(edit_names_judge(a, false, one, 5, 5), EDIT_WAIT);
-    assert_int_equal(edit_names_judge(a, false, one, 5, 5), EDIT_FOREIGN);
+    assert_int_equal(edit_names_judge(a, false, one, 5, 5, false), EDIT_WAIT);
+    assert_int_equal(edit_names_judge(a, false, one, 5, 5, false),
+                     EDIT_FOREIGN);
     /* Gone. */
-    assert_int_equal(edit_names_judge(b, false, none, 5, 4), EDIT_WAIT);
-    assert_int_equal(edit_names_judge(b, false, none, 9, 5), EDIT_FOREIGN);
+    assert_int_equal(edit_names_judge(b, false, none, 5, 4, false), EDIT_WAIT);
+    assert_int_equal(edit_names_judge(b, false, none, 9, 5, false),
+                     EDIT_FOREIGN);
     edit_names_clear(&n);
 }
 
@@ -68,10 +70,11 @@ static void another_file_is_another_suspicion(void **state)
     struct edit_name *a = key(&n, "a");
 
     (void)state;
-    assert_int_equal(edit_names_judge(a, false, one, 5, 4), EDIT_WAIT);
-    assert_int_equal(edit_names_judge(a, false, two, 7, 6), EDIT_WAIT);
-    assert_int_equal(edit_names_judge(a, false, two, 7, 6), EDIT_WAIT);
-    assert_int_equal(edit_names_judge(a, false, two, 8, 7), EDIT_FOREIGN);
+    assert_int_equal(edit_names_judge(a, false, one, 5, 4, false), EDIT_WAIT);
+    assert_int_equal(edit_names_judge(a, false, two, 7, 6, false), EDIT_WAIT);
+    assert_int_equal(edit_names_judge(a, false, two, 7, 6, false), EDIT_WAIT);
+    assert_int_equal(edit_names_judge(a, false, two, 8, 7, false),
+                     EDIT_FOREIGN);
     edit_names_clear(&n);
 }
 
@@ -82,12 +85,58 @@ static void what_changes_while_no_commit_begins_is_foreign(void **state)
     struct edit_name *a = key(&n, "a");
 
     (void)state;
-    assert_int_equal(edit_names_judge(a, false, one, 5, 5), EDIT_WAIT);
-    assert_int_equal(edit_names_judge(a, false, two, 5, 5), EDIT_FOREIGN);
+    assert_int_equal(edit_names_judge(a, false, one, 5, 5, false), EDIT_WAIT);
+    assert_int_equal(edit_names_judge(a, false, two, 5, 5, false),
+                     EDIT_FOREIGN);
     struct edit_name *b = key(&n, "b");
-    assert_int_equal(edit_names_judge(b, false, one, 5, 4), EDIT_WAIT);
-    assert_int_equal(edit_names_judge(b, false, two, 5, 4), EDIT_WAIT);
-    assert_int_equal(edit_names_judge(b, false, one, 5, 5), EDIT_FOREIGN);
+    assert_int_equal(edit_names_judge(b, false, one, 5, 4, false), EDIT_WAIT);
+    assert_int_equal(edit_names_judge(b, false, two, 5, 4, false), EDIT_WAIT);
+    assert_int_equal(edit_names_judge(b, false, one, 5, 5, false),
+                     EDIT_FOREIGN);
+    edit_names_clear(&n);
+}
+
+static void what_never_rests_is_read_for_evidence(void **state)
+{
+    struct edit_names n = {NULL};
+    struct edit_name *a = key(&n, "a");
+    enum edit_verdict v = EDIT_WAIT;
+    uint64_t commit = 5;
+
+    (void)state;
+    for (; v == EDIT_WAIT; commit++) {
+        assert_true(commit < 50);
+        v = edit_names_judge(a, false, commit % 2 != 0 ? one : two, commit,
+                             commit - 1, false);
+    }
+    assert_int_equal(v, EDIT_READ);
+    assert_true(commit > 10);
+    struct edit_name found = {.tries = 2,
+                              .evidence = {.read = true, .commit = commit + 1}};
+    edit_names_merge(a, &found);
+    assert_int_equal(a->tries, 2);
+    /* A commit that may have made it has not told the index yet. */
+    assert_int_equal(edit_names_judge(a, false, none, commit + 1, commit, true),
+                     EDIT_WAIT);
+    assert_int_equal(
+        edit_names_judge(a, false, two, commit + 2, commit + 1, true),
+        EDIT_RESTLESS);
+    edit_names_clear(&n);
+}
+
+/* The index has heard of something: it may be just that. */
+static void evidence_ends_with_the_entry_it_was_of(void **state)
+{
+    struct edit_names n = {NULL};
+    struct edit_name *a = key(&n, "a");
+
+    (void)state;
+    a->evidence = (struct edit_evidence){.read = true, .commit = 7};
+    assert_int_equal(edit_names_judge(a, false, one, 8, 6, true), EDIT_WAIT);
+    assert_int_equal(edit_names_judge(a, false, two, 9, 6, false), EDIT_WAIT);
+    assert_int_equal(edit_names_judge(a, false, one, 10, 9, true), EDIT_WAIT);
+    assert_false(a->evidence.read);
+    assert_int_equal(edit_names_judge(a, true, one, 11, 10, true), EDIT_OURS);
     edit_names_clear(&n);
 }
 
@@ -100,8 +149,9 @@ static void what_is_forced_is_settled_all_the_same(void **state)
     (void)state;
     assert_true(t->is_table);
     t->force = true;
-    assert_int_equal(edit_names_judge(t, true, none, 5, 4), EDIT_WAIT);
-    assert_int_equal(edit_names_judge(t, true, none, 5, 5), EDIT_FOREIGN);
+    assert_int_equal(edit_names_judge(t, true, none, 5, 4, false), EDIT_WAIT);
+    assert_int_equal(edit_names_judge(t, true, none, 5, 5, false),
+                     EDIT_FOREIGN);
     edit_names_clear(&n);
 }
 
@@ -135,6 +185,8 @@ int main(void)
         cmocka_unit_test(what_no_commit_explains_is_foreign),
         cmocka_unit_test(another_file_is_another_suspicion),
         cmocka_unit_test(what_changes_while_no_commit_begins_is_foreign),
+        cmocka_unit_test(what_never_rests_is_read_for_evidence),
+        cmocka_unit_test(evidence_ends_with_the_entry_it_was_of),
         cmocka_unit_test(what_is_forced_is_settled_all_the_same),
         cmocka_unit_test(each_name_is_there_once_and_not_too_many),
     };
