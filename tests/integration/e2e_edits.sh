@@ -198,6 +198,11 @@ planted() {
     proven r1
 }
 
+planted_plain() {
+    as_plain_user
+    planted
+}
+
 mounted() {
     [ "$(id -u)" = 0 ] || skip "only root may mount"
     begin

@@ -95,7 +95,7 @@ drover_e2e(remedies LINKS ssh SCENARIOS hardened refusing forced logins sleeping
 drover_e2e(remedies LINKS exec ONCE SCENARIOS every_number targets database copied)
 drover_e2e(truth LINKS exec SCENARIOS refused denied behind away flapping)
 drover_e2e(edits LINKS exec ONCE SCENARIOS values tables)
-drover_e2e(edits LINKS exec SCENARIOS others planted mounted restless idle locked quiet touched paused unwatched)
+drover_e2e(edits LINKS exec SCENARIOS others planted planted_plain mounted restless idle locked quiet touched paused unwatched)
 drover_e2e(hot LINKS exec SCENARIOS appended never_still)
 drover_e2e(hot LINKS exec ONCE SCENARIOS replaced sparse touched)
 drover_e2e(guard LINKS exec ssh SCENARIOS two_agents root_lost brake brake_live)

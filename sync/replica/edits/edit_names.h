@@ -26,6 +26,15 @@
 
 enum { EDIT_NAMES_MAX = 8192 };
 
+/* What a look at a name says. */
+enum edit_verdict {
+    EDIT_OURS = 1, /* forget it */
+    EDIT_WAIT,     /* look again */
+    EDIT_FOREIGN,
+    EDIT_READ,     /* it never rests: read it for evidence */
+    EDIT_RESTLESS, /* the evidence holds: foreign, but not to be read */
+};
+
 /* A value that was read is not that of the index' entry. */
 struct edit_evidence {
     bool read;
@@ -46,7 +55,7 @@ struct edit_name {
     unsigned turns;    /* rounds in which neither it nor the commits rested */
     struct edit_evidence evidence;
     struct edit_name *next;
-    int verdict; /* why it is in a job: enum edit_verdict */
+    enum edit_verdict verdict; /* why it is in a job */
     bool is_table;
     size_t table_len, key_len;
     char text[]; /* table, NUL, key */
@@ -72,13 +81,6 @@ void edit_names_merge(struct edit_name *to, const struct edit_name *from);
 /* What a look at it says.  `known`: it is as the index says.  `begun`: the last
  * commit that may have made what was read; `told`: of all up to this one the
  * index has heard; `same`: its entry is that of the evidence. */
-enum edit_verdict {
-    EDIT_OURS = 1, /* forget it */
-    EDIT_WAIT,     /* look again */
-    EDIT_FOREIGN,
-    EDIT_READ,     /* it never rests: read it for evidence */
-    EDIT_RESTLESS, /* the evidence holds: foreign, but not to be read */
-};
 enum edit_verdict edit_names_judge(struct edit_name *name, bool known,
                                    struct vstat now, uint64_t begun,
                                    uint64_t told, bool same);

@@ -27,7 +27,7 @@ static void assert_knows(struct edit_odds *o, uint64_t count, const char *why)
 
 static void what_comes_and_goes_is_counted_once(void **state)
 {
-    struct edit_odds o = {NULL};
+    struct edit_odds o = {.all = NULL};
 
     (void)state;
     struct edit_odd *a = add(&o, "a");
@@ -45,7 +45,7 @@ static void what_comes_and_goes_is_counted_once(void **state)
 
 static void a_scan_has_the_last_word(void **state)
 {
-    struct edit_odds o = {NULL};
+    struct edit_odds o = {.all = NULL};
 
     (void)state;
     (void)add(&o, "gone");
@@ -72,7 +72,7 @@ static void a_scan_has_the_last_word(void **state)
 /* One that did not end takes nothing away. */
 static void a_scan_that_was_stopped_only_adds(void **state)
 {
-    struct edit_odds o = {NULL};
+    struct edit_odds o = {.all = NULL};
 
     (void)state;
     (void)add(&o, "a");
@@ -84,7 +84,7 @@ static void a_scan_that_was_stopped_only_adds(void **state)
 
 static void there_is_a_bound(void **state)
 {
-    struct edit_odds o = {NULL};
+    struct edit_odds o = {.all = NULL};
     char key[16];
 
     (void)state;
@@ -119,7 +119,7 @@ static bool is_same(int fd, const struct edit_odd *odd,
 static void a_stat_shows_that_something_happened(void **state)
 {
     struct fixture *f = *state;
-    struct edit_odds o = {NULL};
+    struct edit_odds o = {.all = NULL};
     struct edit_odd *k = add(&o, "k");
     struct edit_odd *plain = edit_odds_add(&o, "a/p", 3, NULL, 0, "");
     struct edit_odd *root = edit_odds_add(&o, "", 0, "r", 1, "");
