@@ -186,4 +186,52 @@ adhoc() {
     out_has DR-502
 }
 
+# The other side, by hand on its host.
+replica() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 5 10
+    begin_config
+    add_replica r1 --dir-mode 0755 --file-mode 0644
+    expect 0 "$DROVER_REPLICA" check "$W/r1"
+    out_has '^ok    directory .*is made when'
+    [ ! -e "$W/r1" ] || fail "a check has made the replica"
+    start_agent
+    proven
+    must_within "$WAIT" grep -q 'state=streaming' "$W/r1/.drover/freshness"
+    expect 0 "$DROVER_REPLICA" check "$W/r1" --dir-mode 0755 --file-mode 0644
+    out_has '^ok    session .*live: pid'
+    out_has '^ok    freshness'
+    out_has '^ok    modes'
+    out_has '^ok    writing'
+    out_lacks '^fail'
+    expect_json 0 "$DROVER_REPLICA" check "$W/r1" --dir-mode 0700 --json
+    is "$(about modes id)" 314 "modes that are not the settings'"
+    expect 1 "$DROVER_REPLICA" check "$W/r1" --dir-mode 0700 --strict
+    expect_json 1 "$DROVER_REPLICA" check "$W/none/r1" --json
+    is "$(about directory id)" 304 "no place for a directory"
+    expect 64 "$DROVER_REPLICA" check
+    expect 64 "$DROVER_REPLICA" check "$W/r1" --group no-such-group
+    # It was seen by nobody.
+    status_is "$(of r1 error)" null || fail "the check disturbed: $(status "$(of r1 error)")"
+    proven
+    kill -STOP "$agent_pid"
+    "$DROVER_REPLICA" check "$W/r1" >"$W/out" || fail "a silent agent is no failure here"
+    kill -CONT "$agent_pid"
+    stop_agent
+
+    # A full disk, and one that is read-only.
+    [ "$(id -u)" = 0 ] || return 0
+    mkdir "$W/small"
+    mount -t tmpfs -o size=64k tmpfs "$W/small" 2>/dev/null || return 0
+    expect_json 0 "$DROVER_REPLICA" check "$W/small" --json
+    is "$(about writing level)" ok "writing to a small disk"
+    dd if=/dev/zero of="$W/small/filler" bs=4k 2>/dev/null || :
+    expect_json 1 "$DROVER_REPLICA" check "$W/small" --json
+    is "$(about writing id)" 305 "writing to a full disk"
+    is "$(about space id)" 305 "the space of a full disk"
+    mount -o remount,ro "$W/small"
+    expect_json 1 "$DROVER_REPLICA" check "$W/small" --json
+    is "$(about writing id)" 306 "writing to a disk that is read-only"
+}
+
 "$scenario"

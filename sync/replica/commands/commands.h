@@ -14,7 +14,7 @@
 struct replica_line {
     struct receive_line receive; /* first */
     int64_t max_age_ns;          /* REPLICA_NO_TIME: not given */
-    bool force, discard, remove;
+    bool force, discard, remove, strict;
     const char *epoch, *out;      /* --epoch, --restore */
     const char *table, *key, *id; /* of values kept */
 };
@@ -29,6 +29,7 @@ static inline struct replica_line *replica_line_of(struct cmdline *line)
 extern const struct cmdline_program REPLICA_PROGRAM;
 
 int cmd_receive(struct cmdline *line);
+int cmd_check(struct cmdline *line);
 int cmd_fresh(struct cmdline *line);
 int cmd_status(struct cmdline *line);
 int cmd_metrics(struct cmdline *line);

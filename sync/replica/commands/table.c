@@ -30,6 +30,13 @@ static const struct cmdline_command COMMANDS[] = {
     CMDLINE_COMMAND("status", "DIR",
                     "whose copy it is, how current, who writes it", "json",
                     "  $ drover-replica status /srv/orders\n", cmd_status),
+    CMDLINE_COMMAND("check", "DIR",
+                    "does it serve as a replica? change nothing",
+                    "json,strict,group,dir-mode,file-mode",
+                    "  $ drover-replica check /srv/orders\n"
+                    "  $ drover-replica check /srv/orders --group "
+                    "orders-read\n",
+                    cmd_check),
     CMDLINE_COMMAND("metrics", "DIR", "print metrics for Prometheus", "",
                     "  $ drover-replica metrics /srv/orders > "
                     "/var/lib/prometheus/node-exporter/orders.prom\n",
@@ -103,6 +110,8 @@ static const struct cmdline_option OPTIONS[] = {
      "copy them to OUT, a new directory, as a database", false},
     {"remove", 0, CMDLINE_FLAG, AT(remove), NULL, "remove what was kept",
      false},
+    {"strict", 0, CMDLINE_FLAG, AT(strict), NULL,
+     "exit with 1 for a warning, too", false},
     {"table", 0, CMDLINE_TEXT, AT(table), "TABLE", "only this table", false},
     {"key", 0, CMDLINE_TEXT, AT(key), "KEY", "only this key", false},
     {"id", 0, CMDLINE_TEXT, AT(id), "ID", "only this one", false},

@@ -121,9 +121,14 @@ static int none(char *why, size_t room, const char *what)
     return SANDBOX_NONE;
 }
 
+long sandbox_abi(void)
+{
+    return syscall(CREATE_RULESET, NULL, (size_t)0, RULESET_VERSION);
+}
+
 int sandbox_enter(int root_fd, char *why, size_t why_room)
 {
-    long abi = syscall(CREATE_RULESET, NULL, (size_t)0, RULESET_VERSION);
+    long abi = sandbox_abi();
 
     if (abi < 0) {
         return none(why, why_room, "the kernel has no Landlock");

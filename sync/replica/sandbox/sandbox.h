@@ -25,6 +25,9 @@ void sandbox_close_inherited(void);
  * mask is cleared, for modes are always given in full. */
 void sandbox_limits(void);
 
+/* Which Landlock the kernel has: its ABI's number, below 0: none. */
+long sandbox_abi(void);
+
 /* Confine the whole process (call before threads are started).  0 = confined,
  * SANDBOX_NONE = not, with the reason in `why`. */
 enum { SANDBOX_NONE = 1 };
