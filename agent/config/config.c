@@ -379,12 +379,24 @@ static bool add_file(struct loader *l, const char *name)
     return c->files[c->files_count++] != NULL;
 }
 
+/* The text of a file, or what it is taken to have: a new string. */
+static ssize_t text_of(const struct loader *l, const char *file, char **out,
+                       struct err *err)
+{
+    if (l->as_if == NULL || strcmp(l->as_if, file) != 0) {
+        return config_file_read(file, out, err);
+    }
+    *out = strdup(l->as_if_text);
+    return *out != NULL ? (ssize_t)strlen(*out)
+                        : err_set(err, ERR_NOMEM, 0, "out of memory");
+}
+
 /* false: it could not be read at all. */
 static bool read_file(struct loader *l, const char *file)
 {
     CLEANUP(freep) char *text = NULL;
     struct err err = {0};
-    ssize_t len = config_file_read(file, &text, &err);
+    ssize_t len = text_of(l, file, &text, &err);
 
     if (len >= 0) {
         l->file = fmemopen(text, (size_t)len, "r");
@@ -402,6 +414,19 @@ static bool read_file(struct loader *l, const char *file)
     return true;
 }
 
+static void read_dropin(struct loader *l, const char *path)
+{
+    if (l->as_if != NULL && l->as_if_text == NULL &&
+        strcmp(l->as_if, path) == 0) {
+        return;
+    }
+    if (!add_file(l, path)) {
+        config_error_in(l->errors, path, "out of memory");
+        return;
+    }
+    (void)read_file(l, path);
+}
+
 static void read_dropins(struct loader *l)
 {
     CLEANUP(config_dropins_deinit) struct config_dropins all = {0};
@@ -409,16 +434,17 @@ static void read_dropins(struct loader *l)
     struct err err = {0};
     int rc = dir != NULL ? config_dropins_list(dir, &all, &err) : 0;
 
+    if (rc >= 0 && l->as_if_text != NULL &&
+        config_dropins_add(&all, l->as_if, &err) < 0) {
+        rc = err.code;
+    }
     if (rc < 0) {
-        config_error_in(l->errors, dir, "%s", err.msg);
+        config_error_in(l->errors, dir != NULL ? dir : l->config->file, "%s",
+                        err.msg);
         return;
     }
     for (size_t i = 0; i < all.count; i++) {
-        if (!add_file(l, all.paths[i])) {
-            config_error_in(l->errors, all.paths[i], "out of memory");
-            return;
-        }
-        (void)read_file(l, all.paths[i]);
+        read_dropin(l, all.paths[i]);
     }
     l->config->dropins = rc > 0 ? TAKE_PTR(dir) : NULL;
 }
@@ -453,20 +479,32 @@ static void name_wholly(struct loader *l)
     }
 }
 
-struct config *config_load(const char *file, struct config_errors *errors)
+static struct config *load(struct loader *l, const char *file)
 {
-    size_t before = errors->count;
-    struct loader l = {.errors = errors};
+    size_t before = l->errors->count;
 
-    if (begin(&l, file) && read_file(&l, file)) {
-        read_dropins(&l);
-        config_finish(&l);
-        name_wholly(&l);
+    if (begin(l, file) && read_file(l, file)) {
+        read_dropins(l);
+        config_finish(l);
+        name_wholly(l);
     }
-    free(l.dir);
-    if (errors->count != before) {
-        config_free(l.config);
+    free(l->dir);
+    if (l->errors->count != before) {
+        config_free(l->config);
         return NULL;
     }
-    return l.config;
+    return l->config;
+}
+
+struct config *config_load(const char *file, struct config_errors *errors)
+{
+    return load(&(struct loader){.errors = errors}, file);
+}
+
+struct config *config_load_as_if(const char *file, const char *dropin,
+                                 const char *text, struct config_errors *errors)
+{
+    return load(
+        &(struct loader){.errors = errors, .as_if = dropin, .as_if_text = text},
+        file);
 }

@@ -95,6 +95,11 @@ struct config {
 /* Load a file and its drop-ins (config_files.h); NULL and at least one line in
  * *errors when they are not good. */
 struct config *config_load(const char *file, struct config_errors *errors);
+/* What it would be if the drop-in of that whole path had this text, whatever it
+ * has; NULL: were not there. */
+struct config *config_load_as_if(const char *file, const char *dropin,
+                                 const char *text,
+                                 struct config_errors *errors);
 /* From `drover agent DIR TARGET...`; TARGET = [USER@]HOST[:PORT]:PATH, a local
  * path (has a '/' before any ':' or begins with '.'), or exec:COMMAND. */
 struct config *config_adhoc(const char *dir, const char *const *targets,
@@ -191,6 +196,12 @@ bool config_is_written(const struct config_where *w, const char *section,
 int config_make_dirs(const struct config *c, struct err *err) MUSTCHECK;
 /* Where ad hoc agents of this user have their sockets: a new string. */
 char *config_adhoc_socket_dir(void);
+/* "[USER@]HOST[:PORT]:PATH" into the replica; the user stays when none is
+ * named. ERR_INVALID, ERR_NOMEM. */
+int config_take_target(const char *text, struct config_replica *r,
+                       struct err *err) MUSTCHECK;
+/* The end of a replica that is in no configuration. */
+void config_replica_deinit(struct config_replica *r);
 /* New objects with every default in place (nothing that depends on others). */
 struct config *config_preset(struct err *err);
 bool config_preset_replica(struct config_replica *r, struct err *err);

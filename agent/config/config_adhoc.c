@@ -290,32 +290,47 @@ static char *default_identity(void)
     return print("%s/.ssh/%s", home_dir(), FILES[0]);
 }
 
-static int target_ssh(struct config *c, struct config_replica *r,
-                      const char *text, struct err *err)
+int config_take_target(const char *text, struct config_replica *r,
+                       struct err *err)
 {
     /* A user's name has no ':' before the '@'; a path may have both. */
     size_t user_len = strcspn(text, "@:");
-    const char *user = NULL;
 
     r->kind = REPLICA_SSH;
-    free(r->user);
-    r->user = NULL;
     if (text[user_len] == '@') {
+        free(r->user);
         r->user = strndup(text, user_len);
         text += user_len + 1;
         if (user_len == 0) {
             return err_set(err, ERR_INVALID, 0, "the user before @ is missing");
         }
-        if (r->user != NULL &&
-            config_check_text(SETTING_ACCOUNT, r->user, err) < 0) {
+        if (r->user == NULL) {
+            return no_memory(err);
+        }
+        if (config_check_text(SETTING_ACCOUNT, r->user, err) < 0) {
             return err->code;
         }
-    } else {
-        const struct passwd *pw = getpwuid(geteuid());
-        user = pw != NULL ? pw->pw_name : "root";
-        r->user = strdup(user);
     }
-    int rc = split_host(text, r, err);
+    return split_host(text, r, err);
+}
+
+/* Who types it has the same name there, as with ssh. */
+static bool set_own_user(struct config_replica *r)
+{
+    const struct passwd *pw = getpwuid(geteuid());
+
+    free(r->user);
+    r->user = strdup(pw != NULL ? pw->pw_name : "root");
+    return r->user != NULL;
+}
+
+static int target_ssh(struct config *c, struct config_replica *r,
+                      const char *text, struct err *err)
+{
+    if (!set_own_user(r)) {
+        return no_memory(err);
+    }
+    int rc = config_take_target(text, r, err);
     if (rc < 0) {
         return rc;
     }
@@ -323,9 +338,7 @@ static int target_ssh(struct config *c, struct config_replica *r,
     r->known_hosts = print("%s/.ssh/known_hosts", home_dir());
     r->identity = default_identity();
     r->name = make_name(c, r->host, strlen(r->host));
-    return r->user != NULL && r->known_hosts != NULL && r->name != NULL
-               ? 0
-               : no_memory(err);
+    return r->known_hosts != NULL && r->name != NULL ? 0 : no_memory(err);
 }
 
 static bool looks_local(const char *target)

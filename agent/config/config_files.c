@@ -118,9 +118,11 @@ char *config_dropins_dir(const char *file)
                : dir;
 }
 
-static int add_path(struct config_dropins *d, const char *dir, const char *name,
-                    struct err *err)
+/* Takes `path`, which may be NULL. */
+static int add_path(struct config_dropins *d, char *path, struct err *err)
 {
+    CLEANUP(freep) char *owned = path;
+
     if (d->count == CONFIG_DROPINS_MAX) {
         return err_set(err, ERR_INVALID, 0,
                        "has more than %d files *.conf; put several "
@@ -130,18 +132,31 @@ static int add_path(struct config_dropins *d, const char *dir, const char *name,
     if (d->paths == NULL) {
         d->paths = calloc(CONFIG_DROPINS_MAX, sizeof *d->paths);
     }
-    if (d->paths == NULL ||
-        asprintf(&d->paths[d->count], "%s/%s", dir, name) < 0) {
+    if (d->paths == NULL || owned == NULL) {
         return err_set(err, ERR_NOMEM, 0, "out of memory");
     }
-    d->count++;
+    d->paths[d->count++] = TAKE_PTR(owned);
     return 0;
+}
+
+static char *path_in(const char *dir, const char *name)
+{
+    char *path = NULL;
+
+    return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
 }
 
 /* All are in one directory: the names decide. */
 static int by_bytes(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void sort(struct config_dropins *d)
+{
+    if (d->count > 1) {
+        qsort(d->paths, d->count, sizeof *d->paths, by_bytes);
+    }
 }
 
 int config_dropins_list(const char *dir, struct config_dropins *out,
@@ -156,17 +171,30 @@ int config_dropins_list(const char *dir, struct config_dropins *out,
     }
     for (const struct dirent *e; (e = dir_next(&d)) != NULL;) {
         if (e->d_name[0] != '.' && is_conf(e->d_name) &&
-            add_path(out, dir, e->d_name, err) < 0) {
+            add_path(out, path_in(dir, e->d_name), err) < 0) {
             return err->code;
         }
     }
     if (d.sys != 0) {
         return refuse_sys(err, d.sys);
     }
-    if (out->count > 1) {
-        qsort(out->paths, out->count, sizeof *out->paths, by_bytes);
-    }
+    sort(out);
     return 1;
+}
+
+int config_dropins_add(struct config_dropins *d, const char *path,
+                       struct err *err)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        if (strcmp(d->paths[i], path) == 0) {
+            return 0;
+        }
+    }
+    if (add_path(d, strdup(path), err) < 0) {
+        return err->code;
+    }
+    sort(d);
+    return 0;
 }
 
 void config_dropins_deinit(struct config_dropins *d)

@@ -40,4 +40,7 @@ struct config_dropins {
  * that does not name the directory.  *out is to be freed in any case. */
 int config_dropins_list(const char *dir, struct config_dropins *out,
                         struct err *err) MUSTCHECK;
+/* One more path of that directory, in its place; 0 also when it is there. */
+int config_dropins_add(struct config_dropins *d, const char *path,
+                       struct err *err) MUSTCHECK;
 void config_dropins_deinit(struct config_dropins *d);

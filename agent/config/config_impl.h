@@ -19,6 +19,9 @@ struct loader {
     bool expects_setting; /* inih must call us for the line just read */
     bool seen_database;   /* in this file */
     enum where where;
+    /* A drop-in that is taken as having another text, or NULL; the text is NULL
+     * when it is taken as not being there. */
+    const char *as_if, *as_if_text;
 };
 
 #define COMPLAIN(l, at, ...)                                                   \

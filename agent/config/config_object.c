@@ -186,7 +186,7 @@ static void where_deinit(struct config_where *w)
     }
 }
 
-static void replica_deinit(struct config_replica *r)
+void config_replica_deinit(struct config_replica *r)
 {
     where_deinit(&r->where);
     free(r->name);
@@ -205,7 +205,7 @@ void config_free(struct config *c)
         return;
     }
     for (size_t i = 0; i < c->replicas_count; i++) {
-        replica_deinit(&c->replicas[i]);
+        config_replica_deinit(&c->replicas[i]);
     }
     free(c->replicas);
     for (size_t i = 0; i < c->files_count; i++) {

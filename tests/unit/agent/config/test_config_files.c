@@ -441,6 +441,46 @@ static void the_agents_user_must_be_able_to_read_them(void **state)
     config_probe_deinit(&p);
 }
 
+/* What a drop-in would amount to is known before it is there; nothing changes.
+ */
+static void a_drop_in_is_tried_before_it_is_written(void **state)
+{
+    struct fix *f = *state;
+    char b[300], main[300];
+
+    put(f, "orders.conf", MAIN);
+    (void)snprintf(main, sizeof main, "%s", at(f, "orders.conf"));
+    (void)snprintf(b, sizeof b, "%s", at(f, "orders.d/b.conf"));
+    struct config *c =
+        config_load_as_if(main, b, "[replica b]\nhost = b\n", &f->errors);
+    assert_non_null(c);
+    assert_int_equal(c->replicas_count, 2);
+    assert_string_equal(config_file_of(c, c->replicas[1].where.head), b);
+    assert_int_equal(access(b, F_OK), -1);
+    config_free(c);
+
+    put(f, "orders.d/a.conf", "[replica a]\nhost = a\n");
+    put(f, "orders.d/b.conf", "no configuration");
+    put(f, "orders.d/c.conf", "[replica c]\nhost = c\n");
+    c = config_load_as_if(main, b, "[replica b]\nhost = b\n", &f->errors);
+    assert_non_null(c);
+    assert_int_equal(c->replicas_count, 4);
+    assert_string_equal(c->replicas[2].name, "b");
+    config_free(c);
+    c = config_load_as_if(main, b, NULL, &f->errors);
+    assert_non_null(c);
+    assert_int_equal(c->replicas_count, 3);
+    assert_null(config_replica(c, "b"));
+    config_free(c);
+
+    assert_null(
+        config_load_as_if(main, b, "[replica a]\nhost = b\n", &f->errors));
+    assert_int_equal(f->errors.count, 1);
+    assert_non_null(strstr(f->errors.lines[0], "b.conf:1: [replica a] is "));
+    load(f);
+    assert_null(f->config); /* b.conf is as it was */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -460,6 +500,7 @@ int main(void)
         TEST(only_regular_files_of_a_configurations_size_are_read),
         TEST(a_directory_that_cannot_be_read_is_a_mistake),
         TEST(more_than_1024_are_refused),
+        TEST(a_drop_in_is_tried_before_it_is_written),
         TEST(a_warning_is_of_its_own_file_and_line),
         TEST(the_agents_user_must_be_able_to_read_them),
     };
