@@ -77,6 +77,24 @@ const struct cmdline_command COMMANDS[] = {
                     "  $ drover retry\n"
                     "  $ drover retry eu-1 && drover wait eu-1\n",
                     cmd_retry),
+    CMDLINE_COMMAND(
+        "replica add", "REPLICA TARGET",
+        "set up a replica, up to its first copy",
+        "via,fingerprint,group,dir-mode,file-mode,identity,known-hosts,"
+        "authorized-keys,receiver,print,dry-run,no-wait,timeout",
+        "  $ drover replica add eu-1 eu-1.example.net --via "
+        "root@eu-1.example.net\n"
+        "  $ drover replica add eu-1 eu-1.example.net:/srv/orders --dry-run\n"
+        "  $ drover replica add eu-1 eu-1.example.net --print | "
+        "ssh admin@eu-1.example.net sudo sh\n",
+        cmd_replica_add),
+    CMDLINE_COMMAND(
+        "replica remove", "REPLICA",
+        "take a replica out of the configuration; its data stays",
+        "via,authorized-keys,print,dry-run",
+        "  $ drover replica remove eu-1\n"
+        "  $ drover replica remove eu-1 --via root@eu-1.example.net\n",
+        cmd_replica_remove),
     CMDLINE_COMMAND("replica list", "",
                     "show what replicas are set up, and where", "",
                     "  $ drover replica list\n"
@@ -151,6 +169,28 @@ static const struct cmdline_option OPTIONS[] = {
     {"list-settings", 0, CMDLINE_FLAG, AT(list_settings), NULL,
      "print every setting with its default", false},
     {"all", 0, CMDLINE_FLAG, AT(all), NULL, "print the defaults, too", false},
+    {"via", 0, CMDLINE_TEXT, AT(enroll.via), "[USER@]HOST",
+     "log in there with ssh, as its administrator", false},
+    {"fingerprint", 0, CMDLINE_TEXT, AT(enroll.fingerprint), "SHA256:...",
+     "of the host's key: pin that one, do not ask", false},
+    {"group", 0, CMDLINE_TEXT, AT(enroll.group), "GROUP",
+     "who reads the copy there (default DATABASE-read)", false},
+    {"dir-mode", 0, CMDLINE_TEXT, AT(enroll.dir_mode), "MODE",
+     "mode of directories there (2750)", false},
+    {"file-mode", 0, CMDLINE_TEXT, AT(enroll.file_mode), "MODE",
+     "mode of values there (0640)", false},
+    {"identity", 0, CMDLINE_TEXT, AT(enroll.identity), "FILE",
+     "the login key (default STATE-DIR/id_ed25519)", false},
+    {"known-hosts", 0, CMDLINE_TEXT, AT(enroll.known_hosts), "FILE",
+     "where the host's key is pinned (default /etc/drover/known_hosts)", false},
+    {"authorized-keys", 0, CMDLINE_TEXT, AT(enroll.authorized_keys), "FILE",
+     "of the account there (default ~USER/.ssh/authorized_keys)", false},
+    {"receiver", 0, CMDLINE_TEXT, AT(enroll.receiver), "PROGRAM",
+     "drover-replica there", false},
+    {"print", 0, CMDLINE_FLAG, AT(print), NULL,
+     "print what is to be run there, as root, by sh; do nothing else", false},
+    {"no-wait", 0, CMDLINE_FLAG, AT(no_wait), NULL,
+     "do not wait for the first copy", false},
     {"id", 0, CMDLINE_TEXT, AT(id), "ID",
      "the id it had, when it lost it (32 hexadecimal digits)", false},
     {"state", 0, CMDLINE_TEXT, AT(state_dir), "DIR",

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "agent/control/control.h"
+#include "agent/enroll/plan.h"
 #include "store/base/err.h"
 #include "store/cmdline/cmdline.h"
 
@@ -36,8 +37,10 @@ struct cli {
     int64_t max_lag_ns, max_silence_ns;
     const char *max_blocked;
     bool openmetrics;
-    bool all;    /* what is not written, too */
-    bool strict; /* a warning is a failure */
+    bool all;                     /* what is not written, too */
+    bool strict;                  /* a warning is a failure */
+    struct enroll_request enroll; /* of replica add and remove */
+    bool print, no_wait;
     const char *log_level, *id, *state_dir;
     /* worked out */
     bool color; /* on `out` */
@@ -106,6 +109,8 @@ int cmd_pause(struct cmdline *line);
 int cmd_resume(struct cmdline *line);
 int cmd_retry(struct cmdline *line);
 int cmd_reload(struct cmdline *line);
+int cmd_replica_add(struct cmdline *line);
+int cmd_replica_remove(struct cmdline *line);
 int cmd_replica_list(struct cmdline *line);
 int cmd_check_config(struct cmdline *line);
 int cmd_check(struct cmdline *line);

@@ -78,7 +78,7 @@ static int place(struct newfile *f, int dir_fd, const char *temp,
 int small_write(int dir_fd, const char *file, const void *text, size_t len,
                 const struct small_how *how, struct err *err)
 {
-    char temp[64];
+    char temp[NAME_MAX + 64];
     struct newfile f;
     /* Who makes the first one may not be alone. */
     int n = how->only_new ? snprintf(temp, sizeof temp, "%s.%ld.new", file,

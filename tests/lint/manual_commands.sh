@@ -12,7 +12,7 @@ set -- "$root"
 commands() {
     "$1" help | awk '
         /^Commands/ { on = 1; next } /^$/ { on = 0 }
-        on { print $1 ~ /^(trash|undone|replica)$/ ? $1 " " $2 : $1 }'
+        on && /^  [a-z]/ { print $1 ~ /^(trash|undone|replica)$/ ? $1 " " $2 : $1 }'
 }
 # documented PAGE: the same of its manual
 documented() {

@@ -18,6 +18,10 @@
 void render_warnings(FILE *out, const json_t *result);
 /* drover status. */
 void render_status(FILE *out, const json_t *status, bool color);
+/* One of its replicas as a line without its newline: how far its first copy is,
+ * or its state with what is wrong. */
+void render_replica_line(struct buf *out, const json_t *status,
+                         const json_t *replica);
 /* Its two parts: the head with the table, and what is said below. */
 void render_status_table(FILE *out, const json_t *status, bool color);
 void render_status_rest(FILE *out, const json_t *status);

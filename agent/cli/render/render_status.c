@@ -129,6 +129,26 @@ static bool first_copy(char *out, const json_t *r, uint64_t all)
     return true;
 }
 
+void render_replica_line(struct buf *out, const json_t *status,
+                         const json_t *replica)
+{
+    const json_t *error = json_object_get(replica, "error");
+    char cell[CELL_BYTES];
+    uint64_t all = 0, id = 0;
+
+    (void)field_count(json_object_get(status, "database"), "keys", &all);
+    buf_printf(out, "%s: ", field_text(replica, "name", "?"));
+    if (first_copy(cell, replica, all)) {
+        buf_printf(out, "%s", cell);
+        return;
+    }
+    buf_printf(out, "%s", field_text(replica, "state", "unknown"));
+    if (json_is_object(error) && field_count(error, "id", &id)) {
+        buf_printf(out, ": DR-%" PRIu64 " %s", id,
+                   field_text(error, "text", ""));
+    }
+}
+
 static void note_cell(char *out, const json_t *r, uint64_t all)
 {
     const char *phase = field_text(r, "phase", "");

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "agent/base/object.h"
-#include "agent/cli/cmd_replica.h"
 #include "agent/cli/render/render.h"
 #include "agent/cli/render/render_field.h"
+#include "agent/cli/replica/cmd_replica.h"
 #include "agent/enroll/pinned.h"
 #include "store/base/cleanup.h"
 

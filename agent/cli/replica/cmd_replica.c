@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * cmd_replica: see cmd_replica.h. */
-#include "agent/cli/cmd_replica.h"
+#include "agent/cli/replica/cmd_replica.h"
 
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/object.h"
 #include "agent/cli/render/render_field.h"
 #include "store/base/cleanup.h"
 
@@ -107,6 +108,19 @@ const json_t *replica_in_status(const json_t *status, const char *name)
         }
     }
     return NULL;
+}
+
+int replica_print_script(struct cli *cli, const struct buf *script)
+{
+    if (cli->line.json) {
+        json_t *o =
+            json_pack("{s:o}", "script", object_text((char *)script->data));
+        cli_print_json(cli, o);
+        json_decref(o);
+    } else {
+        (void)fwrite(script->data, 1, script->len, cli->line.out);
+    }
+    return EXIT_GOOD;
 }
 
 char *replica_target_text(const struct config_replica *r)

@@ -21,5 +21,7 @@ static inline void replica_config_freep(struct config **c)
 json_t *replica_agent_status(const struct config *c);
 /* The replica of that name in a status, borrowed; NULL: it has none. */
 const json_t *replica_in_status(const json_t *status, const char *name);
+/* What --print prints; with --json {"script"}.  Returns the exit code. */
+int replica_print_script(struct cli *cli, const struct buf *script);
 /* "drover-recv@eu-1.example.net:/srv/orders", "exec:COMMAND": a new string. */
 char *replica_target_text(const struct config_replica *r);

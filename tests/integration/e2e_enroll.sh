@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: MIT
+#
+# e2e_enroll.sh: a replica is set up by one command, over an administrator's ssh
+# login, and taken away again; what fails in between leaves nothing behind.
+# shellcheck disable=SC2034,SC2154 # e2e_lib.sh sets and uses variables, too
+. "$(dirname "$0")/e2e_lib.sh"
+
+# An agent without replicas, a host to log in to as "admin" with the client's own
+# configuration, and the words of a good command.
+prepare() {
+    command -v ssh >/dev/null && command -v ssh-keyscan >/dev/null || skip "no ssh client here"
+    need_lab
+    mkdir "$W/bin" "$W/there"
+    ln -s "$DROVER" "$W/bin/drover"
+    cat >"$W/bin/ssh" <<END
+#!/bin/sh
+exec $(command -v ssh) -F $W/ssh_config "\$@"
+END
+    chmod 755 "$W/bin/ssh"
+    cat >"$W/ssh_config" <<END
+Host admin
+HostName 127.0.0.1
+Port $(cat "$W/lab/port")
+User $(cat "$W/lab/user")
+IdentityFile $W/lab/id_ed25519
+IdentitiesOnly yes
+UserKnownHostsFile $W/lab/known_hosts
+BatchMode yes
+END
+    PATH=$W/bin:$PATH
+    table t.tbl
+    write fill "$P/t.tbl" 0 200 100
+    begin_config
+    target=$(cat "$W/lab/user")@127.0.0.1:$(cat "$W/lab/port"):$W/there/r1
+    print=$(ssh-keygen -lf "$W/lab/hk_ed25519.pub" | cut -d' ' -f2)
+    key=$W/state-agent/id_ed25519
+}
+# add WORD...: with everything but the fingerprint.
+add() {
+    "$DROVER" --config "$conf" replica add r1 "$target" --via admin --group "$(id -gn)" \
+        --known-hosts "$W/known_hosts" --authorized-keys "$W/lab/authorized_keys" \
+        --receiver "$DROVER_REPLICA" "$@" </dev/null
+}
+remove() {
+    "$DROVER" --config "$conf" replica remove r1 --authorized-keys "$W/lab/authorized_keys" "$@" </dev/null
+}
+# Everything that a set-up may touch.
+tree() {
+    for place in "$W/agent.conf" "$W/agent.d" "$W/known_hosts" "$W/lab/authorized_keys" \
+        "$W/there" "$key" "$key.pub"; do
+        # Not what the receiver writes into its copy.
+        [ ! -e "$place" ] || find "$place" -maxdepth 1 -printf '%p %m %U %G %y\n' -type f -exec sha256sum {} +
+    done | sort
+}
+unchanged() { [ "$(tree)" = "$before" ] || fail "something changed: $(tree)"; }
+step() { out_json "steps[step=$1].state"; }
+
+from_nothing() {
+    prepare
+    start_agent
+    before=$(tree)
+
+    # A dry run says each step and changes nothing.
+    expect 0 add --dry-run
+    out_has "^login key   would be done: make $key"
+    out_has "^host key    would be done: pin $print of \[127.0.0.1\]"
+    out_has "^replica     would be done: .*make directory $W/there/r1"
+    out_has "^drop-in     would be done: write $W/agent.d/r1.conf"
+    out_has "^reload      would be done"
+    out_has "^first copy  would be done"
+    unchanged
+
+    # Nobody says yes: refused, with the fingerprint and what to type.
+    expect 64 add
+    out_has "shows the host key $print (ssh-ed25519), which is not pinned"
+    unchanged
+    # By itself, by a shell, with the words as they are.
+    sed -n 's/.*if it is that one: //p' "$W/out" >"$W/typed"
+    grep -q "^drover --config .* --fingerprint $print$" "$W/typed" || fail "what to type: $(cat "$W/typed")"
+    expect 0 sh "$W/typed"
+    out_has "^first copy  done: streaming"
+    out_has "^r1  *streaming"
+    proven_there
+
+    # Repeated, everything is so already.
+    before=$(tree)
+    expect_json 0 add --json
+    for s in 'login key' 'host key' replica drop-in; do
+        is "$(step "$s")" "is so" "step $s"
+    done
+    is "$(step 'first copy')" "done"
+    is "$(out_json status.state)" "streaming"
+    unchanged
+    # Under this name there is one already.
+    expect 1 "$DROVER" --config "$conf" replica add r1 127.0.0.1:/elsewhere
+    out_has "r1 is defined at $W/agent.d/r1.conf:3"
+    expect_json 0 "$DROVER" --config "$conf" replica list --json
+    is "$(out_json 'replicas[name=r1].fingerprint')" "$print"
+    is "$(out_json 'replicas[name=r1].state')" streaming
+    is "$(out_json 'replicas[name=r1].line')" 3
+
+    # Taken away: first here alone, then the login there.
+    expect 0 remove --dry-run
+    unchanged
+    lines=$(wc -l <"$W/lab/authorized_keys")
+    cp "$W/agent.d/r1.conf" "$W/r1.conf"
+    expect 0 remove
+    out_has "^drop-in     done: $W/agent.d/r1.conf"
+    out_has "^reload      done: .*-r1"
+    out_has "^replica     left: on 127.0.0.1, directory $W/there/r1 and the login stay"
+    [ ! -e "$W/agent.d/r1.conf" ] || fail "the drop-in is still there"
+    must_within "$WAIT" status_is "$(of r1 name)" null
+    is "$(wc -l <"$W/lab/authorized_keys")" "$lines" "the lines of authorized_keys"
+    # What it says to type there takes that one line away.
+    cp "$W/lab/authorized_keys" "$W/authorized"
+    sed -n 's/.*to end the login, there: //p' "$W/out" >"$W/typed"
+    sh "$W/typed"
+    is "$(wc -l <"$W/lab/authorized_keys")" $((lines - 1)) "the lines of authorized_keys"
+    cp "$W/authorized" "$W/lab/authorized_keys"
+    expect 64 remove
+    out_has "has no replica r1"
+
+    cp "$W/r1.conf" "$W/agent.d/r1.conf"
+    expect 0 ctl reload
+    must_be r1 streaming
+    expect_json 0 remove --via admin --json
+    is "$(step replica)" "done"
+    is "$(step drop-in)" "done"
+    is "$(wc -l <"$W/lab/authorized_keys")" $((lines - 1)) "the lines of authorized_keys"
+    same_there || fail "the data did not stay"
+}
+same_there() { "$E2E_BIN/e2e_tree" diff "$P" "$W/there/r1" >"$W/tree.out" 2>&1; }
+proven_there() {
+    expect 0 ctl wait r1 --timeout "${WAIT}s"
+    same_there || fail "there differs: $(head -n 5 "$W/tree.out")"
+}
+
+# What fails in the middle is undone.
+faults() {
+    prepare
+    start_agent
+    before=$(tree)
+
+    # another key than the one that is known
+    other=$(ssh-keygen -lf "$W/lab/hk_other.pub" | cut -d' ' -f2)
+    expect 1 add --fingerprint "$other"
+    out_has "shows .*$print .*, none of which is $other"
+    out_has "^login key   undone"
+    unchanged
+    expect 64 add --fingerprint MD5:aa
+    out_has "write SHA256:"
+    # the host shows another key than the one that is pinned
+    echo "# pinned" >"$W/known_hosts"
+    echo "[127.0.0.1]:$(cat "$W/lab/port") $(cut -d' ' -f1,2 "$W/lab/hk_other.pub")" >>"$W/known_hosts"
+    before=$(tree)
+    expect 1 add --fingerprint "$print"
+    out_has "DR-203 the host key of .* differs from the one that is pinned at $W/known_hosts:2"
+    unchanged
+    sed -i 2d "$W/known_hosts"
+    printf '@revoked * %s\n' "$(cut -d' ' -f1,2 "$W/lab/hk_ed25519.pub")" >>"$W/known_hosts"
+    before=$(tree)
+    expect 1 add --fingerprint "$print"
+    out_has "revoked at $W/known_hosts:2"
+    unchanged
+    # a last line without an end stays a line of its own
+    printf '# no end' >"$W/known_hosts"
+    before=$(tree)
+
+    # the script fails there: the directory is a file; nothing is left of it
+    : >"$W/there/r1"
+    before=$(tree)
+    expect 1 add --fingerprint "$print"
+    out_has "on admin: $W/there/r1 is not a directory"
+    out_has "^host key    undone"
+    unchanged
+    rm "$W/there/r1"
+    # ... no such program, no way there
+    before=$(tree)
+    expect 1 add --fingerprint "$print" --receiver /nonexistent/drover-replica
+    out_has "there is no /nonexistent/drover-replica here; install the package"
+    unchanged
+    expect 75 "$DROVER" --config "$conf" replica add r1 "$target" --via nobody@admin --fingerprint "$print" \
+        --known-hosts "$W/known_hosts"
+    out_has "on nobody@admin: "
+    unchanged
+    expect 64 "$DROVER" --config "$conf" replica add r1 "$target" --via=-oProxyCommand=x
+    out_has "must not begin with '-'"
+
+    # the agent refuses to read the configuration
+    printf '[database]\nname = other\n' >"$W/agent.d.later"
+    mkdir "$W/agent.d"
+    cp "$W/agent.d.later" "$W/agent.d/z.conf"
+    before=$(tree)
+    expect 78 add --fingerprint "$print"
+    out_has "the agent refuses to read it"
+    out_has "^drop-in     undone: $W/agent.d/r1.conf"
+    out_has "^replica     undone: .*line"
+    [ ! -e "$W/agent.d/r1.conf" ] || fail "the drop-in is still there"
+    rmdir "$W/there/r1"
+    unchanged
+    rm -r "$W/agent.d"
+
+    # the login key cannot be written
+    if [ "$(id -u)" != 0 ]; then
+        chmod 500 "$W/state-agent"
+        before=$(tree)
+        expect 64 add --fingerprint "$print"
+        out_has "DR-207 key file $key: "
+        unchanged
+        chmod 700 "$W/state-agent"
+    else
+        expect 64 add --fingerprint "$print" --identity /proc/id_ed25519
+        out_has "DR-207 key file /proc/id_ed25519: "
+    fi
+    # nor is a directory a key
+    mkdir "$key"
+    expect 64 add --fingerprint "$print"
+    out_has "DR-207"
+    rmdir "$key"
+
+    # a key runs one command: this one has another
+    expect 0 add --fingerprint "$print"
+    is "$(head -n 1 "$W/known_hosts")" "# no end"
+    expect 1 "$DROVER" --config "$conf" replica add r2 "${target%r1}r2" --via admin --group "$(id -gn)" \
+        --known-hosts "$W/known_hosts" --authorized-keys "$W/lab/authorized_keys" --receiver "$DROVER_REPLICA"
+    out_has "has this key for another command"
+    proven_there
+
+    # what is in a file with others is not edited
+    cat "$W/agent.d/r1.conf" >>"$W/agent.conf"
+    rm "$W/agent.d/r1.conf"
+    expect 1 remove
+    out_has "take lines [0-9]* to [0-9]* out of it yourself"
+    must_be r1 streaming
+}
+
+# The printed text, run by a shell there, gives what --via gives.
+printed() {
+    prepare
+    start_agent
+    expect 0 add --print
+    cp "$W/out" "$W/script"
+    [ ! -e "$W/known_hosts" ] && [ ! -e "$W/agent.d" ] || fail "--print changes more than the key"
+    before=$(tree)
+    expect 0 add --print
+    cmp -s "$W/out" "$W/script" || fail "the second text differs"
+    expect 0 add --print --dry-run
+    cp "$W/out" "$W/look"
+    expect 0 sh "$W/look"
+    out_has "^would: add a line to "
+    unchanged
+    expect 0 sh "$W/script"
+    out_has "^made: a line in $W/lab/authorized_keys"
+    tree >"$W/by_hand"
+    expect 0 sh "$W/script"
+    out_has "^there: line "
+    [ "$(tree)" = "$(cat "$W/by_hand")" ] || fail "the second run changed something"
+
+    expect 0 remove_printed
+    rmdir "$W/there/r1"
+    unchanged
+    expect 0 add --fingerprint "$print" --no-wait
+    rm -r "$W/agent.d" "$W/known_hosts"
+    [ "$(tree)" = "$(cat "$W/by_hand")" ] || fail "--via gives something else than --print"
+    # Without --via what was done there by hand is enough.
+    via=
+    expect 0 "$DROVER" --config "$conf" replica add r1 "$target" --group "$(id -gn)" \
+        --known-hosts "$W/known_hosts" --fingerprint "$print" --no-wait
+    out_has "^replica     skipped"
+    must_be r1 streaming
+    proven_there
+    # Nobody is let in: it says so, and what is left.
+    expect 0 remove --print
+    cp "$W/out" "$W/removing"
+    expect 0 sh "$W/removing"
+    out_has "^removed: line "
+    out_has "^left: directory $W/there/r1"
+    expect 0 remove
+    expect 1 "$DROVER" --config "$conf" replica add r1 "$target" --group "$(id -gn)" \
+        --known-hosts "$W/known_hosts"
+    out_has "DR-205 r1 is set up and failed, not streaming"
+    sed -n 's/.*as root, what this prints: \(.*\); then: drover retry r1$/\1/p' "$W/out" >"$W/typed"
+    sh "$W/typed" >"$W/script" || fail "what to type: $(cat "$W/typed")"
+    sed -i "s,^receiver=.*,receiver=$DROVER_REPLICA,; s,^keys=.*,keys=$W/lab/authorized_keys," "$W/script"
+    sed -i "/^line=/s,\"drover-replica,\"$DROVER_REPLICA," "$W/script"
+    expect 0 sh "$W/script"
+    expect 0 ctl retry r1
+    must_be r1 streaming
+}
+remove_printed() {
+    mkdir -p "$W/agent.d"
+    printf '[replica r1]\nhost = 127.0.0.1\nport = %s\nuser = %s\npath = %s\n' \
+        "$(cat "$W/lab/port")" "$(cat "$W/lab/user")" "$W/there/r1" >"$W/agent.d/r1.conf"
+    remove --print >"$W/removing" && rm -r "$W/agent.d" && sh "$W/removing"
+}
+
+# Names that a shell would take apart.
+odd_names() {
+    prepare
+    odd="$W/there/it's a \"dir\"; touch \$HOME \`x\` \\ *"
+    target=$(cat "$W/lab/user")@127.0.0.1:$(cat "$W/lab/port"):$odd
+    start_agent
+    expect 0 add --fingerprint "$print"
+    "$E2E_BIN/e2e_tree" diff "$P" "$odd" >"$W/tree.out" 2>&1 || fail "the copy differs"
+    is "$(ls "$W/there" | wc -l)" 1 "the number of directories there"
+    expect 0 add
+    out_has "^replica     is so"
+    expect 0 remove --via admin
+    out_has "^replica     done: .*line "
+    line='a
+b'
+    target=$(cat "$W/lab/user")@127.0.0.1:$(cat "$W/lab/port"):/srv/$line
+    expect 64 add --fingerprint "$print"
+    out_has "control character"
+    for name in 'a b' '' '../x' '-x' "$line" 'a;b'; do
+        expect 64 "$DROVER" --config "$conf" replica add -- "$name" 127.0.0.1:/srv/x
+    done
+}
+
+"$scenario"
