@@ -17,7 +17,9 @@
 #include "agent/check/remedy.h"
 #include "agent/config/config_probe.h"
 #include "agent/control/control.h"
+#include "agent/identity/identity.h"
 #include "store/base/cleanup.h"
+#include "store/base/hex.h"
 #include "store/base/quote.h"
 #include "sync/errors/state.h"
 
@@ -71,6 +73,30 @@ static uid_t agent_user(const struct check *k)
         return st.st_uid;
     }
     return config_agent_user(k->config);
+}
+
+/* Root may look where the agent's user may not; and what that has said counts
+ * as well. */
+static void know_database(struct check *k)
+{
+    const json_t *database = json_object_get(k->status, "database");
+    const char *id = json_string_value(json_object_get(database, "id"));
+    struct err ignored = {0};
+    struct db db;
+
+    k->as = (struct dial_as){.epoch = 0};
+    if (db_open(&db, k->config->path, false, &ignored) == 0) {
+        if (identity_read(&db, k->as.db_id, &ignored) != 0 ||
+            identity_epoch(&db, &k->as.epoch, &ignored) != 0 ||
+            identity_origin(&db, k->as.origin, &ignored) != 0) {
+            k->as = (struct dial_as){.epoch = 0};
+        }
+        db_close(&db);
+    } else if (id != NULL &&
+               hex_decode(k->as.db_id, sizeof k->as.db_id, id, strlen(id))) {
+        k->as.epoch =
+            (uint64_t)json_integer_value(json_object_get(database, "epoch"));
+    }
 }
 
 /* --- names ----------------------------------------------------------------- */
@@ -141,7 +167,7 @@ static void look(void *arg, struct findings *out)
     if (l->replica == NULL) {
         local_check(c, out);
     } else {
-        dial_check(c, l->replica, l->check->timeout_ms, out);
+        dial_check(c, l->replica, &l->check->as, l->check->timeout_ms, out);
     }
 }
 
@@ -272,6 +298,9 @@ void check_run(struct check *k, struct findings *out)
 {
     const char *name;
 
+    if (k->config != NULL) {
+        know_database(k);
+    }
     check_here(k, out);
     for (size_t i = 0; i < k->count; i++) {
         check_replica(k, k->replicas[i], out);

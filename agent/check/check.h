@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "agent/check/dial.h"
 #include "agent/config/config.h"
 #include "sync/check/finding.h"
 
@@ -22,6 +23,7 @@ struct check {
     const char *const *replicas; /* none: all */
     size_t count;
     int64_t timeout_ms; /* for a receiver's answer, and for the whole way */
+    struct dial_as as;  /* whose database it is, as far as it can be told */
     json_t *status;     /* of the agent; NULL: none answers */
     struct err silent;  /* why not */
 };

@@ -2,8 +2,8 @@
  *
  * dial: see dial.h.
  *
- * Happy path: stages -> up -> the hello goes out -> the receiver's magic and
- * its refusal come back -> the link is closed.  Failures: `down` with the
+ * Happy path: stages -> up -> the hello goes out -> the receiver's magic, its
+ * findings and BYE come back -> the link is closed.  Failures: `down` with the
  * number and the stage; an ERROR that is about something else than the
  * protocol is what an agent would get, too; silence ends with a timer. */
 #include "agent/check/dial.h"
@@ -23,13 +23,14 @@
 #include "sync/wire/wire.h"
 
 enum {
-    NO_PROTOCOL = 0xffff, /* none will ever have this number */
     HEARTBEAT_MS = 1000,
+    FINDINGS_MAX = 100, /* of one receiver */
 };
 
 struct dial {
     const struct config *config;
     const struct config_replica *replica;
+    const struct dial_as *as;
     struct findings *out;
     uv_loop_t loop;
     uv_timer_t timer;
@@ -41,6 +42,8 @@ struct dial {
     struct wire_in in;
     struct buf hello;
     size_t sent;
+    unsigned found;  /* lines of the receiver */
+    char lacks[300]; /* of its sandbox, as it says on stderr; "" */
     bool ended;
 };
 
@@ -102,6 +105,15 @@ static void end(struct dial *d)
         d->ended = true;
         uv_close((uv_handle_t *)&d->timer, NULL);
         link_close(d->link);
+    }
+}
+
+/* An older one, which cannot be asked. */
+static void tell_lacks(struct dial *d)
+{
+    if (d->found == 0 && d->lacks[0] != '\0') {
+        finding_warn(d->out, "confinement", 0, "", "it runs without %s",
+                     d->lacks);
     }
 }
 
@@ -202,9 +214,54 @@ static void on_error(struct dial *d, struct bytes body)
         return;
     }
     at += sizeof VERSION - 1;
-    finding_ok(d->out, "receiver",
-               "version %.*s, this program is %s, answered in %s",
-               (int)strcspn(at, ")"), at, version_text(),
+    finding_warn(d->out, "receiver", 0, "",
+                 "version %.*s answers, and is too old to tell more (this "
+                 "program: %s)",
+                 (int)strcspn(at, ")"), at, version_text());
+    tell_lacks(d);
+    end(d);
+}
+
+/* What has a number gets the remedy that the agent would show. */
+static void on_finding(struct dial *d, struct bytes body)
+{
+    struct wire_finding m;
+    struct err err = {0};
+    char what[40], text[WIRE_TEXT_MAX + 1], hint[WIRE_TEXT_MAX + 1];
+
+    if (wire_get_finding(body, &m, &err) < 0) {
+        fail(d, &err);
+        return;
+    }
+    if (d->found++ >= FINDINGS_MAX) {
+        return;
+    }
+    (void)snprintf(what, sizeof what, "%.*s", (int)m.what.len,
+                   (const char *)m.what.p);
+    (void)snprintf(text, sizeof text, "%.*s", (int)m.text.len,
+                   (const char *)m.text.p);
+    (void)snprintf(hint, sizeof hint, "%.*s", (int)m.hint.len,
+                   (const char *)m.hint.p);
+    quote_tame(what);
+    quote_tame(text);
+    quote_tame(hint);
+    if (m.id != 0) {
+        (void)err_set(&err, ERR_REFUSED, 0, "%.600s", text);
+        err.id = m.id;
+        remedy_add(d->out, (enum finding_level)m.level, what, &err, d->config,
+                   d->replica);
+    } else if (m.level == FINDING_OK) {
+        finding_ok(d->out, what, "%s", text);
+    } else if (m.level == FINDING_WARN) {
+        finding_warn(d->out, what, 0, hint, "%s", text);
+    } else {
+        finding_fail(d->out, what, 0, hint, "%s", text);
+    }
+}
+
+static void on_bye(struct dial *d)
+{
+    finding_ok(d->out, "answer", "complete, %s after the start",
                DURATION_TEXT(clock_mono_ns() - d->up_ns));
     end(d);
 }
@@ -215,6 +272,10 @@ static void on_frame(struct dial *d, enum wire_type type, struct bytes body)
 
     if (type == WIRE_ERROR) {
         on_error(d, body);
+    } else if (type == WIRE_FINDING) {
+        on_finding(d, body);
+    } else if (type == WIRE_BYE) {
+        on_bye(d);
     } else if (type != WIRE_NOTICE) {
         (void)err_set(&err, ERR_PROTO, 0, "the receiver answered with %s",
                       wire_type_name(type));
@@ -252,8 +313,8 @@ static void on_stderr_line(void *arg, const char *line, size_t len)
     if (len > sizeof LACKS && memcmp(line, LACKS, sizeof LACKS - 1) == 0) {
         line += sizeof LACKS - 1;
         len -= sizeof LACKS - 1;
-        finding_warn(d->out, "confinement", 0, "", "it runs without %s",
-                     quote_log(text, sizeof text, line, len));
+        (void)snprintf(d->lacks, sizeof d->lacks, "%s",
+                       quote_log(text, sizeof text, line, len));
     }
 }
 
@@ -287,13 +348,17 @@ static const struct link_events EVENTS = {
 static void make_hello(struct dial *d)
 {
     struct wire_hello m = {
-        .proto_min = NO_PROTOCOL,
-        .proto_max = NO_PROTOCOL,
+        .proto_min = WIRE_PROTO_NONE,
+        .proto_max = WIRE_PROTO_NONE,
+        .features = WIRE_FEATURE_CHECK,
+        .epoch = d->as->epoch,
         .heartbeat_ms = HEARTBEAT_MS,
         .replica = bytes_of(d->replica->name, strlen(d->replica->name)),
         .version = bytes_of(version_text(), strlen(version_text())),
     };
 
+    memcpy(m.db_id, d->as->db_id, sizeof m.db_id);
+    memcpy(m.instance, d->as->origin, sizeof d->as->origin);
     wire_put_magic(&d->hello);
     wire_put_hello(&d->hello, &m);
     d->out->bad = d->out->bad || d->hello.bad;
@@ -317,11 +382,13 @@ static void run(struct dial *d)
 }
 
 void dial_check(const struct config *c, const struct config_replica *r,
-                int64_t timeout_ms, struct findings *out)
+                const struct dial_as *as, int64_t timeout_ms,
+                struct findings *out)
 {
     struct dial d = {
         .config = c,
         .replica = r,
+        .as = as,
         .out = out,
         .timeout_ms = timeout_ms,
         .stage = r->argv == NULL ? "preparing" : STARTING,

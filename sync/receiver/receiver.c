@@ -142,6 +142,12 @@ int64_t receiver_silence_ms(const struct wire_hello *hello)
                                  : ms;
 }
 
+bool receiver_is_asked(const struct wire_hello *hello)
+{
+    return hello->proto_min == WIRE_PROTO_NONE &&
+           (hello->features & WIRE_FEATURE_CHECK) != 0;
+}
+
 int receiver_check_proto(const struct wire_hello *hello, const char *version,
                          struct err *err)
 {
@@ -209,12 +215,25 @@ static int use_key(struct receiver *r, const struct wire_hello *hello,
     return 0;
 }
 
+/* The answer, and the end. */
+static int on_question(struct receiver *r, const struct wire_hello *hello,
+                       struct err *err)
+{
+    r->ops->check(r->ctx, hello, &r->input.out);
+    wire_put_bye(&r->input.out);
+    int rc = receiver_send(r, &r->input.out, err);
+    return rc != 0 ? rc : RECEIVER_BYE;
+}
+
 static int on_hello(struct receiver *r, struct bytes body, struct err *err)
 {
     struct wire_hello hello;
     struct wire_hello_ok ok = {0};
 
     int rc = wire_get_hello(body, &hello, err);
+    if (rc == 0 && receiver_is_asked(&hello) && r->ops->check != NULL) {
+        return on_question(r, &hello, err);
+    }
     if (rc == 0) {
         rc = check_hello(r, &hello, &ok, err);
     }
@@ -332,6 +351,7 @@ static int on_frame(struct receiver *r, enum wire_type type, struct bytes body,
     case WIRE_MODES:
     case WIRE_EDITED:
     case WIRE_BLIND:
+    case WIRE_FINDING:
         return unexpected(type, "a frame that only receivers send", err);
     }
     return unexpected(type, "not a frame of this protocol", err);

@@ -101,6 +101,9 @@ struct receiver_ops {
      * key is not hello->key is emptied afterwards. */
     int (*identify)(void *ctx, const struct wire_hello *hello,
                     struct wire_hello_ok *ok_out, struct err *err);
+    /* How things stand, as FINDING frames to `out`, for an agent that asks for
+     * that and for no session; nothing is changed.  NULL: it is refused. */
+    void (*check)(void *ctx, const struct wire_hello *hello, struct buf *out);
     /* Start a scan (`how`: WIRE_SCAN_*) or a walk for names; the shell calls
      * receiver_scanned() or, for WIRE_SCAN_VIEW, receiver_viewed() /
      * receiver_named() when it is done. */
@@ -136,6 +139,8 @@ struct receiver;
  * what it asks for, within sane bounds, and never "for ever". */
 int64_t receiver_silence_ms(const struct wire_hello *hello);
 
+/* Is this no session, but the question how things stand? */
+bool receiver_is_asked(const struct wire_hello *hello);
 /* Is there a protocol that both ends speak?  ERR_REFUSED, DR_PROTOCOL. */
 int receiver_check_proto(const struct wire_hello *hello, const char *version,
                          struct err *err) MUSTCHECK;

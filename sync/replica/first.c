@@ -187,13 +187,44 @@ static bool is_told(const char *dir)
     return fd >= 0 && fstatat(fd, META_DIR, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-int first_hear(const char *dir, struct buf *raw, struct err *err)
+/* Would it be let in?  Of one that has no database yet nobody knows. */
+static int ask(const char *dir, const struct wire_hello *hello, struct err *err)
+{
+    static const uint8_t NONE[sizeof hello->db_id];
+
+    *err = (struct err){0};
+    if (memcmp(hello->db_id, NONE, sizeof NONE) != 0) {
+        (void)check_blank(dir, hello, err);
+    }
+    return FIRST_ASKED;
+}
+
+/* Decide on what was said first. */
+static int judge(const char *dir, enum wire_type type, struct bytes body,
+                 struct wire_hello *hello, struct err *err)
+{
+    int rc = type != WIRE_HELLO
+                 ? err_set(err, ERR_PROTO, 0, "%s came before HELLO",
+                           wire_type_name(type))
+                 : wire_get_hello(body, hello, err);
+
+    if (rc == 0 && receiver_is_asked(hello)) {
+        return ask(dir, hello, err);
+    }
+    if (rc == 0) {
+        rc = receiver_check_proto(hello, version_text(), err);
+    }
+    return rc == 0 ? check_blank(dir, hello, err) : rc;
+}
+
+int first_hear(const char *dir, struct buf *raw, struct wire_hello *hello_out,
+               struct err *err)
 {
     struct wire_in in;
-    struct wire_hello hello;
     enum wire_type type = WIRE_ERROR;
     struct bytes body = {NULL, 0};
 
+    *hello_out = (struct wire_hello){.proto_min = 0};
     wire_in_init(&in);
     in.peer = "an agent";
     int rc = read_frame(raw, &in, &type, &body, err);
@@ -202,19 +233,10 @@ int first_hear(const char *dir, struct buf *raw, struct err *err)
         wire_in_deinit(&in);
         return 0;
     }
-    if (rc == 0 && type != WIRE_HELLO) {
-        rc = err_set(err, ERR_PROTO, 0, "%s came before HELLO",
-                     wire_type_name(type));
-    }
     if (rc == 0) {
-        rc = wire_get_hello(body, &hello, err);
+        rc = judge(dir, type, body, hello_out, err);
     }
-    if (rc == 0) {
-        rc = receiver_check_proto(&hello, version_text(), err);
-    }
-    if (rc == 0) {
-        rc = check_blank(dir, &hello, err);
-    }
+    hello_out->replica = hello_out->version = bytes_of(NULL, 0);
     wire_in_deinit(&in);
     if (rc < 0 && err->id == 0) {
         err->id = DR_PROTOCOL;

@@ -18,13 +18,18 @@
 
 #include "store/base/buf.h"
 #include "store/base/err.h"
+#include "sync/wire/wire.h"
 
 /* Is there no replica in `dir`, or no directory at all? */
 bool first_is_due(const char *dir);
 
+/* FIRST_ASKED: it asks how things stand and for no session (*hello_out, whose
+ * texts are gone); err->code tells whether it would be refused. */
+enum { FIRST_ASKED = 1 };
 /* Read from stdin until the hello is there, to `raw` (from BUF_NULL), and check
  * that it lets `dir` become a replica.  On failure err->id is what the agent is
  * to be told. */
-int first_hear(const char *dir, struct buf *raw, struct err *err) MUSTCHECK;
+int first_hear(const char *dir, struct buf *raw, struct wire_hello *hello_out,
+               struct err *err) MUSTCHECK;
 /* The input ended without a hello. */
 int first_no_hello(struct err *err);

@@ -22,6 +22,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -325,6 +326,7 @@ static int make_core(struct receive *rv, const struct replica_settings *set,
     rv->ops.scan_stop = op_scan_stop;
     rv->ops.names_stop = op_names_stop;
     rv->ops.send = receive_send;
+    rv->ops.check = receive_check;
     struct receiver_config config = {
         .policy = set->policy,
         .lock_timeout_ms = set->lock_timeout_ms,
@@ -482,22 +484,30 @@ static void deinit(struct receive *rv)
     pthread_mutex_destroy(&rv->mutex);
 }
 
-/* The agent's log shows what is said here. */
-static void confine(const struct receive *rv, bool wanted)
+/* The agent's log shows what is said here; a check tells it, too. */
+static void lacks(struct receive *rv, const char *what, const char *why)
+{
+    size_t at = strlen(rv->unconfined);
+
+    replica_say("running without %s: %s", what, why);
+    (void)snprintf(rv->unconfined + at, sizeof rv->unconfined - at,
+                   "%swithout %s: %s", at > 0 ? "; " : "", what, why);
+}
+
+static void confine(struct receive *rv, bool wanted)
 {
     char why[160];
 
     if (!wanted) {
-        replica_say("running without the sandbox: switched off by "
-                    "--no-sandbox");
+        lacks(rv, "the sandbox", "switched off by --no-sandbox");
         return;
     }
     if (sandbox_enter(rv->disk.meta.db.root_fd, why, sizeof why) != 0) {
-        replica_say("running without the Landlock sandbox: %s", why);
+        lacks(rv, "the Landlock sandbox", why);
     }
     /* Last: it allows none of the calls that come before. */
     if (filter_enter(why, sizeof why) != 0) {
-        replica_say("running without the system call filter: %s", why);
+        lacks(rv, "the system call filter", why);
     }
 }
 
@@ -506,6 +516,7 @@ static void confine(const struct receive *rv, bool wanted)
 static int hear_first(struct receive *rv, const struct replica_settings *set,
                       struct err *err)
 {
+    struct wire_hello hello;
     char why[160];
 
     if (!first_is_due(set->dir)) {
@@ -514,7 +525,13 @@ static int hear_first(struct receive *rv, const struct replica_settings *set,
     if (set->sandbox) {
         (void)filter_first(why, sizeof why);
     }
-    return first_hear(set->dir, &rv->first, err);
+    int rc = first_hear(set->dir, &rv->first, &hello, err);
+    if (rc == FIRST_ASKED) {
+        const struct err refused = *err;
+        rc = receive_check_first(rv, &refused, err);
+        return rc < 0 ? rc : FIRST_ASKED;
+    }
+    return rc;
 }
 
 static int open_disk(struct receive *rv, const struct replica_settings *set,
@@ -547,13 +564,14 @@ int receive_run(const struct replica_settings *settings)
         return receive_refuse(&err);
     }
     init(rv);
+    rv->settings = settings;
     rv->edits = edits_new();
     int rc = open_disk(rv, settings, &err);
     if (rc != 0) {
         edits_free(rv->edits);
         buf_deinit(&rv->first);
         free(rv);
-        return receive_refuse(&err);
+        return rc == FIRST_ASKED ? 0 : receive_refuse(&err);
     }
     edits_root(rv->edits, settings->dir);
     boot_now(rv->disk.meta.db.root_fd, &rv->scanner.ident.boot);

@@ -27,6 +27,8 @@ struct receive {
     struct edits *edits; /* NULL: nothing is watched */
     atomic_uint_fast64_t commits_begun, commits_done;
     struct buf first; /* the input that was read before (first.h) */
+    const struct replica_settings *settings;
+    char unconfined[400]; /* what of the sandbox is missing; "" */
 
     pthread_mutex_t out_mutex;      /* one frame at a time to stdout */
     pthread_mutex_t takeover_mutex; /* session_superseded() */
@@ -70,6 +72,12 @@ void receive_send_error(const struct err *err, bool with_magic);
 /* Before the core exists: say why, in the protocol and on stderr, and give the
  * agent time to read it.  Returns the exit code. */
 int receive_refuse(const struct err *err);
+/* ops->check. */
+void receive_check(void *ctx, const struct wire_hello *hello, struct buf *out);
+/* The same where there is no replica yet: the whole answer.  `refused`: why the
+ * agent would be (code 0: it would not). */
+int receive_check_first(struct receive *rv, const struct err *refused,
+                        struct err *err) MUSTCHECK;
 /* The watcher's thread; arg is the struct receive. */
 void *receive_watcher(void *arg);
 

@@ -35,6 +35,7 @@ enum {
     WIRE_MAGIC_BYTES = 8,
     WIRE_PROTO_MIN = 2,
     WIRE_PROTO_MAX = 3,
+    WIRE_PROTO_NONE = 0xffff,     /* no protocol will have this number */
     WIRE_HEADER_BYTES = 5,        /* length and type */
     WIRE_INLINE_MAX = 256 * 1024, /* largest value in a SET */
     WIRE_PIECE_MAX = 256 * 1024,  /* largest piece of a large value */
@@ -72,6 +73,11 @@ enum {
     /* What the receiver comes to know of what cannot be read on its host, and
      * that it has gone, is told with BLIND. */
     WIRE_FEATURE_BLIND = 64,
+    /* Of a HELLO with WIRE_PROTO_NONE alone, which no session begins with: the
+     * receiver says how things stand there with FINDING and ends; it takes no
+     * lock and changes nothing.  One that does not know the bit refuses the
+     * protocol. */
+    WIRE_FEATURE_CHECK = 1 << 16,
     WIRE_FEATURES_ALL = WIRE_FEATURE_KEEP | WIRE_FEATURE_VIEW |
                         WIRE_FEATURE_NEWEST | WIRE_FEATURE_MODES |
                         WIRE_FEATURE_EDITS | WIRE_FEATURE_DIFFERS |
@@ -114,7 +120,8 @@ enum {
     X(UNREAD, 43)  /* a scan could not read this key or table */               \
     X(MODES, 44)   /* owners, groups and modes that a scan met */              \
     X(EDITED, 45)  /* changed on the replica, not by the agent */              \
-    X(BLIND, 46)   /* so much cannot be read there now */
+    X(BLIND, 46)   /* so much cannot be read there now */                      \
+    X(FINDING, 47) /* one line of what a check found */
 
 #define WIRE_FRAME_NUMBER(name, number) WIRE_##name = number,
 enum wire_type { WIRE_FRAMES(WIRE_FRAME_NUMBER) };
@@ -333,6 +340,14 @@ struct wire_error {
     struct bytes hint; /* the next command to type; may be empty */
 };
 
+/* What a receiver that is asked for it found: see sync/check/finding.h. */
+enum { WIRE_FINDING_WORST = 2 };
+struct wire_finding {
+    uint8_t level; /* enum finding_level: 0 ok, 1 warn, 2 fail */
+    uint16_t id;   /* DR-nnn, 0: none */
+    struct bytes what, text, hint;
+};
+
 /* --- encoding: each appends one whole frame to `out` (check out->bad) -----
  * Names were checked by the caller (key_check, table_check); texts are cut at
  * WIRE_TEXT_MAX.  TABLE_DROP never names the root table. */
@@ -378,6 +393,7 @@ void wire_names_end(struct buf *out, struct wire_names_out *n, bool last);
 void wire_put_ack(struct buf *out, const uint64_t *seqs, uint16_t count);
 void wire_put_nak(struct buf *out, const struct wire_nak *m);
 void wire_put_blocked(struct buf *out, const struct wire_blocked *m);
+void wire_put_finding(struct buf *out, const struct wire_finding *m);
 void wire_put_notice(struct buf *out, const char *text);
 void wire_put_unread(struct buf *out, const struct wire_unread *m);
 void wire_put_modes(struct buf *out, const struct wire_modes *m);
@@ -470,6 +486,8 @@ int wire_get_blind(struct bytes b, struct wire_blind *m,
                    struct err *err) MUSTCHECK;
 int wire_get_edited(struct bytes b, struct wire_edited *m,
                     struct err *err) MUSTCHECK;
+int wire_get_finding(struct bytes b, struct wire_finding *m,
+                     struct err *err) MUSTCHECK;
 int wire_get_notice(struct bytes b, struct bytes *text,
                     struct err *err) MUSTCHECK;
 int wire_get_error(struct bytes b, struct wire_error *m,

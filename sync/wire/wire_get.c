@@ -585,6 +585,21 @@ int wire_get_blind(struct bytes b, struct wire_blind *m, struct err *err)
     return get_end(&g);
 }
 
+int wire_get_finding(struct bytes b, struct wire_finding *m, struct err *err)
+{
+    struct get g = get_of(WIRE_FINDING, b, err);
+
+    m->level = cur_u8(&g.c);
+    if (m->level > WIRE_FINDING_WORST) {
+        wrong(&g, "an unknown level");
+    }
+    m->id = cur_u16(&g.c);
+    m->what = get_text(&g);
+    m->text = get_text(&g);
+    m->hint = get_text(&g);
+    return get_end(&g);
+}
+
 int wire_get_notice(struct bytes b, struct bytes *text, struct err *err)
 {
     struct get g = get_of(WIRE_NOTICE, b, err);

@@ -464,6 +464,18 @@ void wire_put_blind(struct buf *out, const struct wire_blind *m)
     frame_end(out, start);
 }
 
+void wire_put_finding(struct buf *out, const struct wire_finding *m)
+{
+    size_t start = frame_begin(out, WIRE_FINDING);
+
+    buf_u8(out, m->level);
+    buf_u16(out, m->id);
+    put_text(out, m->what);
+    put_text(out, m->text);
+    put_text(out, m->hint);
+    frame_end(out, start);
+}
+
 void wire_put_notice(struct buf *out, const char *text)
 {
     size_t start = frame_begin(out, WIRE_NOTICE);

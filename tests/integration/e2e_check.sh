@@ -65,6 +65,9 @@ running() {
         is "$(about 'whole way' level)" ok "the whole way, $n"
         is "$(about session level)" ok "the session, $n"
         is "$(about receiver level)" ok "the receiver, $n"
+        is "$(about writer level)" ok "the live one beside it, $n"
+        is "$(about confinement level)" ok "its sandbox, $n"
+        is "$(about copy level)" ok "whose copy it is, $n"
         is "$(out_json fail)" 0 failures
     done
     # The agent says which file it has.
@@ -93,6 +96,45 @@ running() {
     out_lacks '^ok    whole way'
     expect 0 ctl resume r1
     must_within "$WAIT" ctl check r1
+}
+
+# What the receiver would tell an agent, it tells who asks, with no agent there.
+other_side() {
+    table t.tbl
+    write fill "$P/t.tbl" 0 5 10
+    begin_config
+    add_replica r1
+    start_agent
+    proven
+    stop_agent
+    # Of another database, with a newer primary, promoted, with keys of nobody.
+    sed -i 's/^epoch .*/epoch 9/' "$W/r1/.drover/replica"
+    checked r1 303
+    cp "$P/.drover/id" "$W/id"
+    rm -r "$P/.drover" "$W/state-agent"
+    "$DROVER" init "$P" >"$W/out" || fail "init"
+    checked r1 302
+    rm "$W/r1/.drover/replica"
+    checked r1 307
+    mv "$W/id" "$W/r1/.drover/id"
+    checked r1 323
+    rm -r "$W/r1"
+    : >"$W/r1"
+    checked r1 304
+    rm "$W/r1"
+    expect 0 check r1
+    out_lacks '^fail'
+
+    # A disk that is full, or read-only.
+    [ "$(id -u)" = 0 ] || return 0
+    mkdir "$W/r1"
+    mount -t tmpfs -o size=64k tmpfs "$W/r1" 2>/dev/null || return 0
+    dd if=/dev/zero of="$W/r1/filler" bs=4k 2>/dev/null || :
+    checked r1 305
+    rm "$W/r1/filler"
+    expect 0 check r1
+    mount -o remount,ro "$W/r1"
+    checked r1 306
 }
 
 # What is wrong with the database itself.
@@ -137,8 +179,8 @@ as_user() {
     write fill "$P/t.tbl" 0 5 10
     begin_config
     add_replica r1
-    mkdir "$W/state-agent"
-    chown nobody "$W/state-agent" "$P"
+    mkdir "$W/state-agent" "$W/r1"
+    chown nobody "$W/state-agent" "$P" "$W/r1"
     chmod 700 "$P/t.tbl"
     expect_json 1 check --json
     is "$(about 'read access' id)" 103 "a table that nobody may not read"
@@ -199,7 +241,7 @@ replica() {
     proven
     must_within "$WAIT" grep -q 'state=streaming' "$W/r1/.drover/freshness"
     expect 0 "$DROVER_REPLICA" check "$W/r1" --dir-mode 0755 --file-mode 0644
-    out_has '^ok    session .*live: pid'
+    out_has '^ok    writer .*live: pid'
     out_has '^ok    freshness'
     out_has '^ok    modes'
     out_has '^ok    writing'

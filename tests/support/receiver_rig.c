@@ -222,6 +222,7 @@ static void print_other(struct rig *g, enum wire_type type, struct bytes body)
     struct wire_scan_done done;
     struct wire_pong pong;
     struct wire_error error;
+    struct wire_finding finding;
     struct bytes b;
     int rc = 0;
 
@@ -264,6 +265,15 @@ static void print_other(struct rig *g, enum wire_type type, struct bytes body)
     case WIRE_NOTICE:
         rc = wire_get_notice(body, &b, &g->err);
         buf_printf(&g->answers, " %.*s", (int)b.len, (const char *)b.p);
+        break;
+    case WIRE_FINDING:
+        rc = wire_get_finding(body, &finding, &g->err);
+        buf_printf(&g->answers, " %u %u %.*s: %.*s", finding.level, finding.id,
+                   (int)finding.what.len, (const char *)finding.what.p,
+                   (int)finding.text.len, (const char *)finding.text.p);
+        break;
+    case WIRE_BYE:
+        rc = wire_get_bye(body, &g->err);
         break;
     case WIRE_ERROR:
         rc = wire_get_error(body, &error, &g->err);

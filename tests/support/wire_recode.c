@@ -7,15 +7,15 @@
 #include <string.h>
 
 const enum wire_type wire_types[] = {
-    WIRE_HELLO,      WIRE_SET,          WIRE_SET_BEGIN, WIRE_PIECE,
-    WIRE_SET_END,    WIRE_SET_ABORT,    WIRE_DELETE,    WIRE_TABLE_SET,
-    WIRE_TABLE_DROP, WIRE_PING,         WIRE_SCAN,      WIRE_TREE,
-    WIRE_LIST,       WIRE_RESOLVE,      WIRE_BYE,       WIRE_ERROR,
-    WIRE_SAME,       WIRE_ZEROS,        WIRE_HELLO_OK,  WIRE_READY,
-    WIRE_ACK,        WIRE_NAK,          WIRE_BLOCKED,   WIRE_PONG,
-    WIRE_SCAN_DONE,  WIRE_NODES,        WIRE_LISTING,   WIRE_NAMES,
-    WIRE_NOTICE,     WIRE_UNREAD,       WIRE_MODES,     WIRE_EDITED,
-    WIRE_BLIND,      (enum wire_type)0,
+    WIRE_HELLO,      WIRE_SET,       WIRE_SET_BEGIN,    WIRE_PIECE,
+    WIRE_SET_END,    WIRE_SET_ABORT, WIRE_DELETE,       WIRE_TABLE_SET,
+    WIRE_TABLE_DROP, WIRE_PING,      WIRE_SCAN,         WIRE_TREE,
+    WIRE_LIST,       WIRE_RESOLVE,   WIRE_BYE,          WIRE_ERROR,
+    WIRE_SAME,       WIRE_ZEROS,     WIRE_HELLO_OK,     WIRE_READY,
+    WIRE_ACK,        WIRE_NAK,       WIRE_BLOCKED,      WIRE_PONG,
+    WIRE_SCAN_DONE,  WIRE_NODES,     WIRE_LISTING,      WIRE_NAMES,
+    WIRE_NOTICE,     WIRE_UNREAD,    WIRE_MODES,        WIRE_EDITED,
+    WIRE_BLIND,      WIRE_FINDING,   (enum wire_type)0,
 };
 
 /* --- decode and encode again -------------------------------------------------
@@ -145,6 +145,17 @@ static int recode_blind(struct bytes b, struct buf *out, struct err *err)
     int rc = wire_get_blind(b, &m, err);
     if (rc == 0) {
         wire_put_blind(out, &m);
+    }
+    return rc;
+}
+
+static int recode_finding(struct bytes b, struct buf *out, struct err *err)
+{
+    struct wire_finding m;
+
+    int rc = wire_get_finding(b, &m, err);
+    if (rc == 0) {
+        wire_put_finding(out, &m);
     }
     return rc;
 }
@@ -332,6 +343,8 @@ int wire_recode(enum wire_type type, struct bytes b, struct buf *out,
         return recode_edited(b, out, err);
     case WIRE_BLIND:
         return recode_blind(b, out, err);
+    case WIRE_FINDING:
+        return recode_finding(b, out, err);
     }
     return err_set(err, ERR_INVALID, 0, "no such frame");
 }
@@ -451,6 +464,15 @@ static void sample_edited(struct buf *out)
                                                .how = WIRE_EDIT_REMOVED,
                                                .table = text("users"),
                                                .key = text("eve")});
+}
+
+static void sample_finding(struct buf *out)
+{
+    wire_put_finding(out, &(struct wire_finding){.level = 1,
+                                                 .id = 305,
+                                                 .what = text("space"),
+                                                 .text = text("4 % free"),
+                                                 .hint = text("df -h /r")});
 }
 
 static void sample_blind(struct buf *out)
@@ -625,6 +647,9 @@ static void sample(struct buf *out, enum wire_type type)
         break;
     case WIRE_BLIND:
         sample_blind(out);
+        break;
+    case WIRE_FINDING:
+        sample_finding(out);
         break;
     case WIRE_PONG:
         sample_pong(out);

@@ -28,7 +28,7 @@ void look_err(const struct look *l, struct findings *out,
 {
     char hint[HINT_ROOM];
     const struct hint_names names = {
-        .host = "this host",
+        .host = l->host != NULL ? l->host : "this host",
         .dir = QUOTED_STR(l->dir),
     };
 
@@ -187,31 +187,40 @@ static void look_host(const struct look *l, const struct look_files *seen,
     host_clock(out, "how old the copy is cannot be told well");
 }
 
-void look_all(const struct look *l, struct findings *out)
+static void look_inside(const struct look *l, const struct meta *m,
+                        struct findings *out)
 {
     struct look_files seen = {.tables = 0};
+
+    look_kind(&m->db, out);
+    look_nested(l, &m->db, out);
+    look_copy(l, m, out);
+    look_files(l, &m->db, &seen, out);
+    look_writing(l, &m->db, out);
+    host_space(out, m->db.root_fd, l->dir, seen.largest, DR_REPLICA_FULL);
+    look_confinement(l, out);
+    look_host(l, &seen, out);
+}
+
+void look_all(const struct look *l, struct findings *out)
+{
     struct meta m = {.fd = -1};
     struct err err = {0};
-    int rc = db_open(&m.db, l->dir, false, &err);
 
+    if (l->meta != NULL) {
+        look_inside(l, l->meta, out);
+        return;
+    }
+    int rc = db_open(&m.db, l->dir, false, &err);
     if (rc == ERR_NOTFOUND) {
         look_missing(l, out);
         look_confinement(l, out);
-        return;
-    }
-    if (rc != 0) {
+    } else if (rc != 0) {
         err.id = DR_REPLICA_DIR;
         look_err(l, out, FINDING_FAIL, "directory", &err);
-        return;
+    } else {
+        m.fd = sys_open_dir(m.db.root_fd, META_DIR);
+        look_inside(l, &m, out);
+        meta_close(&m);
     }
-    m.fd = sys_open_dir(m.db.root_fd, META_DIR);
-    look_kind(&m.db, out);
-    look_nested(l, &m.db, out);
-    look_copy(l, &m, out);
-    look_files(l, &m.db, &seen, out);
-    look_writing(l, &m.db, out);
-    host_space(out, m.db.root_fd, l->dir, seen.largest, DR_REPLICA_FULL);
-    look_confinement(l, out);
-    look_host(l, &seen, out);
-    meta_close(&m);
 }

@@ -14,6 +14,8 @@
 
 struct look {
     const char *dir;
+    const char *host;        /* for hints; NULL: this one */
+    const struct meta *meta; /* it is open already, as behind the sandbox */
     /* As the receiver's options say; NULL: they are not known here. */
     const struct meta_modes *modes;
     /* Of the agent that asks; NULL, or with no database in it: nobody's. */

@@ -88,9 +88,10 @@ static void say_age(const struct look *l, const struct meta_freshness *f,
                     bool live, struct findings *out)
 {
     bool differs = strcmp(f->state, replica_state_word(REPLICA_DIFFERS)) == 0;
-    char hint[200] = "on the primary's host: drover check";
+    /* Who is asked from there need not send anybody back. */
+    const char *hint =
+        l->host == NULL ? "on the primary's host: drover check" : "";
 
-    (void)l;
     if (f->age_ns == FRESH_AGE_UNKNOWN) {
         finding_warn(out, "freshness", 0, "",
                      "of unknown age: this host's clock was set back since the "
@@ -115,7 +116,9 @@ static void look_fresh(const struct look *l, const struct meta *m, bool live,
     if (rc == 0 && f.fresh_ns > 0) {
         say_age(l, &f, live, out);
     } else if (rc == 0 || rc == ERR_NOTFOUND) {
-        finding_warn(out, "freshness", 0, "on the primary's host: drover check",
+        finding_warn(out, "freshness", 0,
+                     l->host == NULL ? "on the primary's host: drover check"
+                                     : "",
                      "never synced");
     } else {
         look_err(l, out, FINDING_WARN, "freshness", &err);
@@ -132,13 +135,13 @@ static bool look_receiver(const struct look *l, const struct meta *m,
     int live = session_live(m->fd, &holder, &err);
 
     if (live < 0) {
-        look_err(l, out, FINDING_WARN, "session", &err);
+        look_err(l, out, FINDING_WARN, "writer", &err);
     } else if (live > 0) {
-        finding_ok(out, "session",
-                   "a receiver is live: pid %d since %s, for %s", holder.pid,
-                   UTC_TEXT(holder.since_s * NS_PER_S), holder.replica);
+        finding_ok(out, "writer", "a receiver is live: pid %d since %s, for %s",
+                   holder.pid, UTC_TEXT(holder.since_s * NS_PER_S),
+                   holder.replica);
     } else {
-        finding_ok(out, "session", "no receiver is live");
+        finding_ok(out, "writer", "no receiver is live");
     }
     return live > 0;
 }

@@ -47,6 +47,66 @@ static void protocols_that_do_not_meet_are_refused(void **state)
     assert_false(g->m->has_id);
 }
 
+static void say_space(void *ctx, const struct wire_hello *hello,
+                      struct buf *out)
+{
+    const struct wire_finding m = {
+        .level = 1,
+        .id = 305,
+        .what = hello->replica,
+        .text = bytes_of("4 % free", 8),
+    };
+
+    (void)ctx;
+    wire_put_finding(out, &m);
+}
+
+/* Who asks how things stand gets that, and no session. */
+static void a_question_is_answered_and_changes_nothing(void **state)
+{
+    struct rig *g = *state;
+    struct receiver_ops ops = memstore_ops;
+
+    ops.check = say_space;
+    receiver_free(g->r);
+    g->r = receiver_new(&g->config, &ops, g->m, g->ix);
+    assert_non_null(g->r);
+    g->hello.proto_min = g->hello.proto_max = WIRE_PROTO_NONE;
+    g->hello.features = WIRE_FEATURE_CHECK;
+    assert_int_equal(greet_with(g), RECEIVER_BYE);
+    assert_string_equal(rig_answers(g), "FINDING 1 305 eu-1: 4 % free\nBYE\n");
+    assert_string_equal(rig_trace(g), "");
+    assert_false(g->m->has_id);
+}
+
+static void who_cannot_be_asked_refuses_with_its_version(void **state)
+{
+    struct rig *g = *state;
+
+    g->hello.proto_min = g->hello.proto_max = WIRE_PROTO_NONE;
+    g->hello.features = WIRE_FEATURE_CHECK;
+    assert_int_equal(greet_with(g), ERR_REFUSED);
+    assert_prefix(rig_answers(g),
+                  "ERROR 213 the agent speaks protocol 65535 to 65535, this "
+                  "receiver (version 1.2.3)");
+    assert_false(g->m->has_id);
+}
+
+/* The bit alone, of an agent that speaks our protocol, begins a session. */
+static void the_bit_alone_is_no_question(void **state)
+{
+    struct rig *g = *state;
+    struct receiver_ops ops = memstore_ops;
+
+    ops.check = say_space;
+    receiver_free(g->r);
+    g->r = receiver_new(&g->config, &ops, g->m, g->ix);
+    assert_non_null(g->r);
+    g->hello.features = WIRE_FEATURE_CHECK;
+    assert_int_equal(greet_with(g), 0);
+    assert_true(g->m->has_id);
+}
+
 /* Its HELLO is shorter, too. */
 static void an_agent_of_protocol_1_is_refused_in_words(void **state)
 {
@@ -803,6 +863,9 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         NEW(a_session_begins_with_magic_hello_and_scan),
         NEW(protocols_that_do_not_meet_are_refused),
+        NEW(a_question_is_answered_and_changes_nothing),
+        NEW(who_cannot_be_asked_refuses_with_its_version),
+        NEW(the_bit_alone_is_no_question),
         NEW(an_agent_of_protocol_1_is_refused_in_words),
         NEW(an_agent_of_protocol_2_is_served),
         NEW(another_key_empties_the_index),
