@@ -43,11 +43,17 @@ begin() {
     begin_config
 }
 
+# A heartbeat has found it complete, and the agent remembers that.
+known_whole() {
+    must_within "$WAIT" grep -q " complete .* $1\$" "$W/state-agent/replicas"
+}
+
 blank() {
     begin
     add_replica r
     start_agent
     proven r
+    known_whole r
     # Its disk is not mounted any more.
     mv "$W/r" "$W/away"
     mkdir "$W/r"
@@ -78,6 +84,7 @@ anew() {
     add_replica r
     start_agent
     proven r
+    known_whole r
     mv "$W/r" "$W/away"
     mkdir "$W/r"
     refused r 320 "empty now"
@@ -86,6 +93,7 @@ anew() {
     expect 64 ctl resync --anew other
     expect 0 ctl resync --anew r
     proven r
+    known_whole r
     expect 0 ctl status
     # The old one is a stranger now.
     mv "$W/r" "$W/new"
@@ -105,8 +113,7 @@ earlier() {
     add_replica r
     start_agent
     proven r
-    # A heartbeat has found it complete.
-    must_within "$WAIT" grep -q " complete " "$W/state-agent/replicas"
+    known_whole r
     stop_agent
     id=$(grep '^self ' "$W/r/.drover/replica")
     sed -i '/^self /d' "$W/r/.drover/replica"
