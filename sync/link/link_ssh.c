@@ -562,12 +562,14 @@ static enum step start_agent(struct link_ssh *l)
 }
 
 /* The connection ended in an agent's login: by a server that has seen too many
- * keys, or by anything else. */
+ * keys, or by anything else.  When it hangs up while the next key is on its way,
+ * writing that is what fails. */
 static enum step fail_agent_cut(struct link_ssh *l)
 {
     int sys = 0;
 
-    bool hung_up = sock_ended(l->sock, &sys) && sys == 0;
+    bool hung_up = sock_ended(l->sock, &sys) &&
+                   (sys == 0 || sys == EPIPE || sys == ECONNRESET);
     return hung_up && l->agent_tried > 1 ? fail_auth(l)
                                          : link_ssh_fail_cut(l, sys);
 }
