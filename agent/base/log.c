@@ -20,6 +20,8 @@
 #include <unistd.h>
 
 #include "agent/base/journal.h"
+#include "agent/base/log_json.h"
+#include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/hash.h"
 #include "store/base/quote.h"
@@ -29,8 +31,11 @@ enum { LINE_BYTES = 2048, RECENT = 256, BURST = 4 };
 static struct {
     pthread_mutex_t lock;
     int level;
+    bool json;
     int journal;       /* -1: not looked yet */
     char database[80]; /* "": not known yet */
+    void (*keep)(void *arg, const struct log_record *r);
+    void *keep_arg;
     struct recent {
         uint64_t hash;
         int64_t since_ns;
@@ -50,9 +55,32 @@ void log_set_level(int level)
     pthread_mutex_unlock(&state.lock);
 }
 
+void log_set_json(bool json)
+{
+    pthread_mutex_lock(&state.lock);
+    state.json = json;
+    pthread_mutex_unlock(&state.lock);
+}
+
 void log_set_database(const char *name)
 {
     (void)snprintf(state.database, sizeof state.database, "%s", name);
+}
+
+void log_set_keeper(void (*keep)(void *arg, const struct log_record *r),
+                    void *arg)
+{
+    pthread_mutex_lock(&state.lock);
+    state.keep = keep;
+    state.keep_arg = arg;
+    pthread_mutex_unlock(&state.lock);
+}
+
+const char *log_level_word(int level)
+{
+    return words[level < LOG_ERR     ? LOG_ERR
+                 : level > LOG_DEBUG ? LOG_DEBUG
+                                     : level];
 }
 
 int log_level_of(const char *word)
@@ -112,7 +140,9 @@ static size_t put_prefix(char *line, size_t room, int level)
 struct line {
     char text[LINE_BYTES];
     size_t prefix; /* what only standard error gets */
+    size_t body;   /* where what follows the names begins */
     size_t at;
+    bool loud; /* it is for the log, and not only for who keeps it */
 };
 
 /* May it pass?  Then its beginning is in the line. */
@@ -123,7 +153,9 @@ static bool begin(struct line *l, int level, const char *event,
     if (state.journal < 0) {
         state.journal = journal_has_stderr();
     }
-    bool pass = level <= state.level &&
+    l->loud = level <= state.level;
+    bool kept = state.keep != NULL && level <= LOG_INFO;
+    bool pass = (l->loud || kept) &&
                 (level == LOG_DEBUG || admit(event, replica, dr, held_out));
     l->at = l->prefix = pass ? put_prefix(l->text, sizeof l->text, level) : 0;
     pthread_mutex_unlock(&state.lock);
@@ -160,6 +192,35 @@ put_body(struct line *l, const char *fmt, va_list ap)
     l->at += body < room ? body : room - 1;
 }
 
+static void keep(const struct log_record *r)
+{
+    pthread_mutex_lock(&state.lock);
+    if (state.keep != NULL && r->level <= LOG_INFO) {
+        state.keep(state.keep_arg, r);
+    }
+    pthread_mutex_unlock(&state.lock);
+}
+
+/* Without memory the plain line is better than none. */
+static bool put_json(const struct log_record *r)
+{
+    CLEANUP(buf_deinit) struct buf b = BUF_NULL;
+    struct json_out j = {.buf = &b};
+
+    json_begin_object(&j, NULL);
+    if (state.database[0] != '\0') {
+        json_text(&j, "db", state.database);
+    }
+    log_json(&j, clock_real_ns(), r);
+    json_end_object(&j);
+    buf_u8(&b, '\n');
+    if (!b.bad) {
+        ssize_t ignored = write(STDERR_FILENO, b.data, b.len);
+        (void)ignored;
+    }
+    return !b.bad;
+}
+
 /* Nothing can be done about a stderr that takes no more. */
 static void put_out(struct line *l)
 {
@@ -180,12 +241,23 @@ void log_event(int level, const char *event, const char *replica, int dr,
         return;
     }
     put_names(&l, event, replica, dr);
+    l.body = l.at;
     va_start(ap, fmt);
     put_body(&l, fmt, ap);
     va_end(ap);
     if (held > 0) {
         l.at += (size_t)snprintf(l.text + l.at, sizeof l.text - l.at,
                                  " (%u like this were left out)", held);
+    }
+    const struct log_record r = {.level = level,
+                                 .event = event,
+                                 .replica = replica,
+                                 .dr = dr,
+                                 .text = l.text + l.body,
+                                 .len = l.at - l.body};
+    keep(&r);
+    if (!l.loud || (state.json && put_json(&r))) {
+        return;
     }
     const struct journal_entry e = {
         .level = level,

@@ -67,6 +67,35 @@ static const struct daemon_doors DOORS = {
     .close = control_close,
 };
 
+static int set_level(struct cli *cli)
+{
+    int level = cli->log_level != NULL ? log_level_of(cli->log_level)
+                : cli->verbose > 0     ? LOG_DEBUG
+                : cli->quiet           ? LOG_WARNING
+                                       : LOG_INFO;
+
+    if (level < 0) {
+        return cmdline_fail(&cli->line, EX_USAGE,
+                            "--log-level %s: write error, warning, notice, "
+                            "info or debug",
+                            cli->log_level);
+    }
+    log_set_level(level);
+    return EXIT_GOOD;
+}
+
+static int set_log(struct cli *cli)
+{
+    const char *format = cli->log_format != NULL ? cli->log_format : "text";
+
+    if (strcmp(format, "text") != 0 && strcmp(format, "json") != 0) {
+        return cmdline_fail(&cli->line, EX_USAGE,
+                            "--log-format %s: write text or json", format);
+    }
+    log_set_json(format[0] == 'j');
+    return set_level(cli);
+}
+
 int cmd_agent(struct cmdline *line)
 {
     struct cli *cli = cli_of(line);
@@ -74,19 +103,9 @@ int cmd_agent(struct cmdline *line)
     struct config *config;
     struct err err = {0};
 
-    if (cli->log_level != NULL) {
-        int level = log_level_of(cli->log_level);
-        if (level < 0) {
-            return cmdline_fail(&cli->line, EX_USAGE,
-                                "--log-level %s: write error, warning, notice, "
-                                "info or debug",
-                                cli->log_level);
-        }
-        log_set_level(level);
-    } else if (cli->verbose > 0) {
-        log_set_level(LOG_DEBUG);
-    } else if (cli->quiet) {
-        log_set_level(LOG_WARNING);
+    int code = set_log(cli);
+    if (code != EXIT_GOOD) {
+        return code;
     }
     if (has_file == (cli->line.count > 0) || cli->line.count == 1) {
         return cmdline_fail_usage(line, "agent needs --config FILE, or DIR and "

@@ -15,7 +15,7 @@
 const struct cmdline_command COMMANDS[] = {
     CMDLINE_COMMAND(
         "agent", "[DIR TARGET...]",
-        "keep the replicas of a database up to date", "log-level",
+        "keep the replicas of a database up to date", "log-level,log-format",
         "  $ drover agent --config /etc/drover/orders.conf\n"
         "  $ drover agent /srv/orders eu-1.example.net:/srv/orders /mnt/copy\n"
         "  $ drover agent ./orders 'exec:ssh -J bastion eu-1 receive'\n",
@@ -26,6 +26,12 @@ const struct cmdline_command COMMANDS[] = {
                     "  $ drover status --watch\n"
                     "  $ drover --db orders status --json\n",
                     cmd_status),
+    CMDLINE_COMMAND("events", "[REPLICA...]", "show what happened",
+                    "since,follow",
+                    "  $ drover events --since 8h\n"
+                    "  $ drover --db orders events eu-1 --since 22:00\n"
+                    "  $ drover events --follow\n",
+                    cmd_events),
     CMDLINE_COMMAND("health", "",
                     "one line for monitoring, as plugins print it",
                     "max-lag,max-silence,max-blocked",
@@ -144,8 +150,15 @@ static const struct cmdline_option OPTIONS[] = {
      "when to use colors", true},
     {"log-level", 0, CMDLINE_TEXT, AT(log_level),
      "error|warning|notice|info|debug", "what to log (default info)", false},
+    {"log-format", 0, CMDLINE_TEXT, AT(log_format), "text|json",
+     "how to log (default text)", false},
     {"watch", 0, CMDLINE_MAYBE, AT(watch), "TIME",
      "refresh every TIME (default 1s); q or Ctrl-C quits", false},
+    {"since", 0, CMDLINE_TEXT, AT(since), "TIME",
+     "from then on: 8h (ago), 22:00, '2026-01-31 22:00', or an event's number",
+     false},
+    {"follow", 'f', CMDLINE_FLAG, AT(follow), NULL,
+     "go on with what happens; Ctrl-C quits", false},
     {"dry-run", 'n', CMDLINE_FLAG, AT(dry_run), NULL,
      "show what would be done, change nothing", false},
     {"content", 0, CMDLINE_FLAG, AT(content), NULL,

@@ -41,7 +41,8 @@ struct cli {
     bool strict;                  /* a warning is a failure */
     struct enroll_request enroll; /* of replica add and remove */
     bool print, no_wait;
-    const char *log_level, *id, *state_dir;
+    const char *log_level, *log_format, *id, *state_dir, *since;
+    bool follow;
     /* worked out */
     bool color; /* on `out` */
     bool live;  /* `err` is a terminal: a line may be redrawn */
@@ -98,6 +99,7 @@ void cli_on_interrupt_restore(const struct termios *was, const char *text);
 
 int cmd_agent(struct cmdline *line);
 int cmd_status(struct cmdline *line);
+int cmd_events(struct cmdline *line);
 int cmd_health(struct cmdline *line);
 int cmd_metrics(struct cmdline *line);
 int cmd_resync(struct cmdline *line);

@@ -16,7 +16,8 @@
  * same}: a wait that has each replica answer a heartbeat at its end;
  * resync {replicas, content, dry_run, timeout_ms | anew}; verify {replicas,
  * content, recorded, timeout_ms} (none: 1 h, with content 6 h);
- * approve {replica, token, dry_run}; pause, resume, retry {replicas}; reload.
+ * approve {replica, token, dry_run}; pause, resume, retry {replicas}; reload;
+ * events {replicas, from, since_ms, last}.
  *
  * Objects that the daemon makes and the commands show.  Fields are only ever
  * added; a field that is not known is null or left out.  Ages and durations
@@ -84,6 +85,9 @@
  *             "did": "paused" (by retry: it is, and stays so) | "resumed" |
  *             "trying" | "connected" (it is already) | "waiting" (until the
  *             agent has seen the database)}]}
+ *   events   {"events": [{"n" (a number that is missing is an event that is),
+ *             "time" (RFC 3339), "level", "event", "replica", "dr", "text"}],
+ *             "next" (to go on with, as "from"), "more": bool}
  *   reload   {"changes": [line]}    version  {"version", "pid", "database"}
  */
 #pragma once

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "agent/control/control_impl.h"
+#include "agent/events/events.h"
+#include "store/base/clock.h"
 #include "store/cmdline/version.h"
 #include "sync/errors/state.h"
 
@@ -116,6 +118,35 @@ static int run_status(struct client *cl, const json_t *request, struct err *err)
     }
     const json_t *healthy = json_object_get(status, "healthy");
     answer(cl, healthy != NULL && json_is_false(healthy) ? 1 : 0, status);
+    return 0;
+}
+
+static uint64_t number(const json_t *request, const char *name)
+{
+    json_int_t n = json_integer_value(json_object_get(request, name));
+
+    return n > 0 ? (uint64_t)n : 0;
+}
+
+static int run_events(struct client *cl, const json_t *request, struct err *err)
+{
+    struct names names;
+    int rc = read_names(request, &names, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    const struct events_query q = {
+        .from = number(request, "from"),
+        .since_ns = (int64_t)number(request, "since_ms") * NS_PER_MS,
+        .last = number(request, "last"),
+        .replicas = names.list,
+        .count = names.count};
+    json_t *events = daemon_events(cl->control->daemon, &q);
+    if (events == NULL) {
+        return err_set(err, ERR_NOMEM, 0, "the agent keeps no events");
+    }
+    answer(cl, 0, events);
     return 0;
 }
 
@@ -328,7 +359,8 @@ static const struct request {
     {"verify", false, run_verify}, {"approve", false, run_approve},
     {"pause", false, run_pause},   {"resume", false, run_resume},
     {"retry", false, run_retry},   {"reload", false, run_reload},
-    {"check", false, run_check},   {NULL, false, NULL},
+    {"check", false, run_check},   {"events", false, run_events},
+    {NULL, false, NULL},
 };
 
 /* Who may, and what to type to become one of them. */

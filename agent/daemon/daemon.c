@@ -233,6 +233,20 @@ static int open_state(struct daemon *d, struct err *err)
     return EXIT_GOOD;
 }
 
+/* An agent without a record of what happened works as well. */
+static void open_events(struct daemon *d)
+{
+    struct err err = {0};
+
+    d->events = events_open(d->state_fd, &err);
+    if (d->events == NULL) {
+        log_event(LOG_WARNING, "events_not_kept", NULL, err.id, "err=\"%s\"",
+                  err.msg);
+        return;
+    }
+    log_set_keeper(events_add, d->events);
+}
+
 static void on_called(void *arg)
 {
     daemon_dirty(arg);
@@ -339,6 +353,7 @@ static int start(struct daemon *d, struct err *err)
     int code = open_state(d, err);
 
     if (code == EXIT_GOOD) {
+        open_events(d);
         code = daemon_root_first(d, err);
     }
     if (code == EXIT_GOOD) {
@@ -508,6 +523,8 @@ static void free_rest(struct daemon *d)
     primary_free(d->core);
     index_free(d->ix);
     root_unref(d->root);
+    log_set_keeper(NULL, NULL);
+    events_close(d->events);
     if (d->lock_fd >= 0) {
         (void)close(d->lock_fd);
     }

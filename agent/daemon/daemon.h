@@ -36,6 +36,9 @@ const struct config *daemon_config(const struct daemon *d);
  * drover(8).  Reads counters only: answers at once whatever replicas do.
  * `with_keys`: include key names (the caller is permitted to see them). */
 json_t *daemon_status(struct daemon *d, bool with_keys);
+/* events_answer(); NULL: no memory, or none are kept. */
+struct events_query;
+json_t *daemon_events(struct daemon *d, const struct events_query *q);
 
 /* A long request (wait, resync, verify).  `progress` is called now and then
  * with an object to show, `done` once with the final object and its exit code

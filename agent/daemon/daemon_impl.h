@@ -25,6 +25,7 @@
 #include "agent/daemon/coverage.h"
 #include "agent/daemon/daemon.h"
 #include "agent/daemon/moves.h"
+#include "agent/events/events.h"
 #include "agent/identity/known.h"
 #include "agent/identity/root.h"
 #include "agent/notes/dirids.h"
@@ -99,6 +100,7 @@ struct daemon {
     const struct daemon_life *life;
     struct config *config;
     int state_fd, lock_fd;
+    struct events *events; /* NULL: they are not kept */
     int64_t began_ms;
     int exit_code;
 

@@ -419,3 +419,8 @@ json_t *daemon_status(struct daemon *d, bool with_keys)
                      with_keys ? ignored_json(d->ignored) : json_array(),
                      "warnings", warnings);
 }
+
+json_t *daemon_events(struct daemon *d, const struct events_query *q)
+{
+    return d->events != NULL ? events_answer(d->events, q) : NULL;
+}

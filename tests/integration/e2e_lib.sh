@@ -210,7 +210,8 @@ add_unwatched() {
 # start_agent [NAME]: its pid to $agent_pid.
 start_agent() {
     agent=${1:-agent}
-    "$DROVER" agent --config "$W/$agent.conf" 2>>"$W/$agent.log" &
+    # shellcheck disable=SC2086 # words
+    "$DROVER" agent --config "$W/$agent.conf" ${AGENT_OPTIONS:-} 2>>"$W/$agent.log" &
     agent_pid=$!
     # 0 or 1 (not well yet) is an answer; 69 is none.
     until_ok "$WAIT" answers || fail "the agent does not answer"

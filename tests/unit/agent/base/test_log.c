@@ -61,6 +61,51 @@ static unsigned lines(const char *p)
     return n;
 }
 
+static void json_has_the_same_members(void **state)
+{
+    log_set_database("orders");
+    log_set_json(true);
+    log_event(LOG_WARNING, "test_json", "eu-1", 203, "err=\"%s\"", "a\nb");
+    log_event(LOG_INFO, "test_plain", NULL, 0, "x");
+    log_set_json(false);
+    log_set_database("");
+    const char *p = text(*state);
+    assert_non_null(strstr(p, "{\"db\":\"orders\",\"time\":\"20"));
+    assert_non_null(
+        strstr(p, "\"level\":\"warning\",\"event\":\"test_json\",\"replica\":"
+                  "\"eu-1\",\"dr\":203,\"text\":\"err=\\\"a?b\\\"\"}\n"));
+    assert_non_null(strstr(p, "\"event\":\"test_plain\",\"text\":\"x\"}\n"));
+}
+
+struct keeper {
+    unsigned count;
+    int dr;
+};
+
+static void keep(void *arg, const struct log_record *r)
+{
+    struct keeper *k = arg;
+
+    k->count++;
+    k->dr = r->dr;
+    assert_memory_equal(r->text, "why", r->len);
+}
+
+static void a_keeper_gets_what_a_quiet_log_leaves_out(void **state)
+{
+    struct keeper k = {0};
+
+    log_set_level(LOG_ERR);
+    log_set_keeper(keep, &k);
+    log_event(LOG_INFO, "test_kept", "eu-1", 7, "why");
+    log_event(LOG_DEBUG, "test_debug", NULL, 0, "why");
+    log_set_keeper(NULL, NULL);
+    log_event(LOG_INFO, "test_kept", "eu-2", 8, "why");
+    assert_int_equal(k.count, 1);
+    assert_int_equal(k.dr, 7);
+    assert_string_equal(text(*state), "");
+}
+
 static void line_has_level_event_replica_and_number(void **state)
 {
     log_event(LOG_WARNING, "test_form", "eu-1", 203, "err=\"%s\"", "no");
@@ -134,6 +179,8 @@ int main(void)
 {
     (void)unsetenv("JOURNAL_STREAM");
     const struct CMUnitTest tests[] = {
+        T(a_keeper_gets_what_a_quiet_log_leaves_out),
+        T(json_has_the_same_members),
         T(line_has_level_event_replica_and_number),
         T(levels_above_the_limit_are_silent),
         T(what_others_wrote_cannot_forge_a_line),

@@ -27,6 +27,7 @@
 #include <cmocka.h>
 
 #include "agent/control/control.h"
+#include "agent/events/events.h"
 #include "agent/control/control_unprivileged.h"
 #include "store/base/cleanup.h"
 #include "sync/errors/state.h"
@@ -189,6 +190,14 @@ int daemon_retry(struct daemon *d, const char *const *replicas, size_t n,
     }
     *done_out = json_pack("[{s:s, s:s}]", "name", "eu", "did", "trying");
     return 0;
+}
+
+json_t *daemon_events(struct daemon *d, const struct events_query *q)
+{
+    (void)d;
+    return json_pack("{s:[], s:I, s:b, s:s*}", "events", "next",
+                     (json_int_t)(q->from + q->last), "more", 0, "of",
+                     q->count > 0 ? q->replicas[0] : NULL);
 }
 
 int daemon_reload(struct daemon *d, json_t **changes_out, struct err *err)

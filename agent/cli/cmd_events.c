@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cmd_events: `drover events`: what happened, from the agent, or where none
+ * runs from the record that it left in its state directory.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent/cli/cmd_replica.h"
+#include "agent/cli/command.h"
+#include "agent/cli/render/render_field.h"
+#include "agent/config/config.h"
+#include "agent/events/events.h"
+#include "store/base/cleanup.h"
+#include "store/base/clock.h"
+#include "store/base/quote.h"
+#include "sync/errors/state.h"
+
+enum {
+    EVENTS_TIMEOUT_MS = 10000,
+    LAST = 100, /* without --since */
+    FOLLOW_NS = 500 * 1000 * 1000,
+};
+
+struct pages {
+    struct cli *cli;
+    struct events *record; /* NULL: the agent is asked */
+    uint64_t from, last;
+    int64_t since_ms;
+    uint64_t seen; /* the last number that was printed; 0: none yet */
+    bool follow;
+};
+
+/* --- since when ---------------------------------------------------------- */
+
+/* A time of day is the last one; all are of this host's zone. */
+static bool parse_moment(const char *text, time_t now, time_t *out)
+{
+    static const char *const FORMS[] = {"%Y-%m-%d %H:%M:%S",
+                                        "%Y-%m-%d %H:%M",
+                                        "%Y-%m-%dT%H:%M:%S",
+                                        "%Y-%m-%dT%H:%M",
+                                        "%Y-%m-%d",
+                                        "%H:%M:%S",
+                                        "%H:%M"};
+
+    for (size_t i = 0; i < sizeof FORMS / sizeof *FORMS; i++) {
+        bool dated = FORMS[i][1] == 'Y';
+        struct tm tm;
+        (void)localtime_r(&now, &tm);
+        tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
+        tm.tm_isdst = -1;
+        const char *end = strptime(text, FORMS[i], &tm);
+        bool is_utc = end != NULL && strcmp(end, "Z") == 0;
+        if (end == NULL || (*end != '\0' && !is_utc)) {
+            continue;
+        }
+        *out = is_utc ? timegm(&tm) : mktime(&tm);
+        *out -= !dated && *out > now ? 24 * 3600 : 0;
+        return true;
+    }
+    return false;
+}
+
+/* 0, or the exit code after printing what is wrong. */
+static int parse_since(struct cli *cli, struct pages *p)
+{
+    const char *text = cli->since;
+    int64_t now_ns = clock_real_ns(), ago_ns;
+    struct err ignored;
+    time_t at;
+
+    if (text == NULL) {
+        p->last = LAST;
+    } else if (text[0] != '\0' && strspn(text, "0123456789") == strlen(text)) {
+        p->from = strtoull(text, NULL, 10);
+    } else if (units_parse_duration(text, &ago_ns, &ignored) == 0) {
+        p->since_ms = (now_ns - ago_ns) / NS_PER_MS;
+    } else if (parse_moment(text, (time_t)(now_ns / NS_PER_S), &at)) {
+        p->since_ms = (int64_t)at * 1000;
+    } else {
+        return cmdline_fail(&cli->line, EX_USAGE,
+                            "--since %s: write how long ago (8h), a time "
+                            "(22:00, '2026-01-31 22:00') or an event's number",
+                            QUOTED_STR(text));
+    }
+    return EXIT_GOOD;
+}
+
+/* --- a page -------------------------------------------------------------- */
+
+static json_t *ask_record(const struct pages *p)
+{
+    const struct events_query q = {.from = p->from,
+                                   .since_ns = p->since_ms * NS_PER_MS,
+                                   .last = p->last,
+                                   .replicas = p->cli->line.words,
+                                   .count = p->cli->line.count};
+
+    return events_answer(p->record, &q);
+}
+
+static int ask_agent(const struct pages *p, json_t **out)
+{
+    json_t *request = cli_request_of(p->cli, "events");
+
+    (void)json_object_set_new(request, "from",
+                              json_integer((json_int_t)p->from));
+    (void)json_object_set_new(request, "since_ms", json_integer(p->since_ms));
+    (void)json_object_set_new(request, "last",
+                              json_integer((json_int_t)p->last));
+    return cli_request(p->cli, request, EVENTS_TIMEOUT_MS, out);
+}
+
+static void print_time(const struct cli *cli, const json_t *event)
+{
+    const char *text = json_string_value(json_object_get(event, "time"));
+    struct tm tm = {0};
+    char when[40] = "?";
+    const char *rest =
+        text != NULL ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+
+    if (rest != NULL) {
+        time_t at = timegm(&tm);
+        (void)localtime_r(&at, &tm);
+        (void)strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
+    }
+    (void)fprintf(cli->line.out, "%s%.4s", when, rest != NULL ? rest : "");
+}
+
+/* What is not there any more, or never was written. */
+static void print_gap(const struct pages *p, uint64_t number)
+{
+    bool all = p->cli->line.count == 0;
+
+    if (all && p->seen != 0 && number > p->seen + 1) {
+        (void)fprintf(p->cli->line.out,
+                      "... no record of events %" PRIu64 " to %" PRIu64
+                      " (the host or its disk failed)\n",
+                      p->seen + 1, number - 1);
+    }
+}
+
+static void print_event(struct pages *p, const json_t *event)
+{
+    FILE *out = p->cli->line.out;
+    uint64_t number = (uint64_t)json_integer_value(json_object_get(event, "n"));
+    const char *replica = field_text(event, "replica", NULL);
+    json_int_t dr = json_integer_value(json_object_get(event, "dr"));
+
+    print_gap(p, number);
+    p->seen = number;
+    print_time(p->cli, event);
+    (void)fprintf(out, " #%" PRIu64 " %-7s  %s", number,
+                  field_text(event, "level", "?"),
+                  field_text(event, "event", "?"));
+    if (replica != NULL) {
+        (void)fprintf(out, " replica=%s", replica);
+    }
+    if (dr != 0) {
+        (void)fprintf(out, " DR-%03d", (int)dr);
+    }
+    (void)fprintf(out, " %s\n", field_text(event, "text", ""));
+}
+
+static void print_page(struct pages *p, const json_t *page)
+{
+    const json_t *events = json_object_get(page, "events"), *event;
+    size_t i;
+
+    if (p->cli->line.json) {
+        if (json_array_size(events) > 0 || p->seen == 0) {
+            cli_print_json(p->cli, page);
+        }
+        p->seen = 1;
+        return;
+    }
+    json_array_foreach(events, i, event) {
+        print_event(p, event);
+    }
+    if (i == 0 && p->seen == 0 && !p->follow) {
+        (void)fprintf(p->cli->line.out, "no events\n");
+    }
+}
+
+/* EXIT_GOOD: there may be another page at *more_out. */
+static int show_page(struct pages *p, bool *more_out)
+{
+    CLEANUP(json_decrefp) json_t *page = NULL;
+    int rc = EXIT_GOOD;
+
+    if (p->record != NULL) {
+        page = ask_record(p);
+    } else {
+        rc = ask_agent(p, &page);
+    }
+    if (page == NULL) {
+        return rc != EXIT_GOOD ? rc : EX_OSERR;
+    }
+    print_page(p, page);
+    p->from = (uint64_t)json_integer_value(json_object_get(page, "next"));
+    p->last = 0;
+    *more_out = json_is_true(json_object_get(page, "more"));
+    return fflush(p->cli->line.out) == 0 ? EXIT_GOOD : EXIT_BAD;
+}
+
+static int show_all(struct pages *p)
+{
+    bool more = true;
+    int rc = EXIT_GOOD;
+
+    while (rc == EXIT_GOOD && (more || p->follow)) {
+        rc = show_page(p, &more);
+        if (rc == EXIT_GOOD && !more && p->follow) {
+            clock_sleep_ns(FOLLOW_NS);
+        }
+    }
+    return rc;
+}
+
+/* --- without an agent ---------------------------------------------------- */
+
+static int fail_record(struct cli *cli, const struct config *c, int sys)
+{
+    return cmdline_fail(&cli->line, sys == EACCES ? EX_NOPERM : EX_UNAVAILABLE,
+                        "no agent answers, and its record in %s cannot be "
+                        "read: %s",
+                        c->state_dir, strerror(sys));
+}
+
+static int show_record(struct pages *p)
+{
+    struct cli *cli = p->cli;
+    CLEANUP(replica_config_freep) struct config *c = cli_load_config(cli);
+    struct err err;
+
+    if (c == NULL) {
+        return EX_CONFIG;
+    }
+    CLEANUP(fd_closep)
+    int fd = open(c->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return fail_record(cli, c, errno);
+    }
+    p->record = events_open_to_read(fd, &err);
+    if (p->record == NULL) {
+        return cli_fail_err(cli, &err);
+    }
+    p->follow = false;
+    int rc = show_all(p);
+    events_close(p->record);
+    return rc;
+}
+
+/* Whoever named a configuration gets what is there, whether or not an agent
+ * runs. */
+static bool has_agent(struct cli *cli)
+{
+    CLEANUP(freep) char *path = NULL;
+    CLEANUP(json_decrefp) json_t *answer = NULL;
+    struct err err;
+
+    if ((cli->config_file == NULL && cli->db == NULL) ||
+        cli_find_socket(cli, true, &path) != 0) {
+        return true;
+    }
+    json_t *request = json_pack("{s:s}", "cmd", "version");
+    int rc = control_call(path, request, EVENTS_TIMEOUT_MS, NULL, NULL, &answer,
+                          &err);
+    json_decref(request);
+    return rc >= 0 || err.id != DR_NO_AGENT;
+}
+
+int cmd_events(struct cmdline *line)
+{
+    struct cli *cli = cli_of(line);
+    struct pages p = {.cli = cli, .follow = cli->follow};
+    int rc = parse_since(cli, &p);
+
+    if (rc != EXIT_GOOD) {
+        return rc;
+    }
+    if (cli->follow) {
+        cli_on_interrupt(NULL);
+    }
+    return has_agent(cli) ? show_all(&p) : show_record(&p);
+}
