@@ -16,11 +16,6 @@
 
 enum { TIMEOUT_MS = 30000 };
 
-static void config_freep(struct config **c)
-{
-    config_free(*c);
-}
-
 /* The file that a running agent was started with; NULL: none. */
 static const char *file_of(const struct check *k)
 {

@@ -17,11 +17,6 @@
 #include "store/base/quote.h"
 #include "sync/errors/state.h"
 
-static void config_freep(struct config **c)
-{
-    config_free(*c);
-}
-
 static const char *setting_when(const struct setting *s)
 {
     static const char *const WHEN[] = {

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "agent/cli/cmd_replica.h"
 #include "agent/cli/command.h"
 #include "agent/cli/render/render_field.h"
 #include "agent/config/config.h"
@@ -235,7 +234,7 @@ static int fail_record(struct cli *cli, const struct config *c, int sys)
 static int show_record(struct pages *p)
 {
     struct cli *cli = p->cli;
-    CLEANUP(replica_config_freep) struct config *c = cli_load_config(cli);
+    CLEANUP(config_freep) struct config *c = cli_load_config(cli);
     struct err err;
 
     if (c == NULL) {

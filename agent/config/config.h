@@ -104,7 +104,11 @@ struct config *config_load_as_if(const char *file, const char *dropin,
  * path (has a '/' before any ':' or begins with '.'), or exec:COMMAND. */
 struct config *config_adhoc(const char *dir, const char *const *targets,
                             size_t n, struct config_errors *errors);
-void config_free(struct config *c); /* accepts NULL */
+void config_free(struct config *c);                /* accepts NULL */
+static inline void config_freep(struct config **c) /* for CLEANUP() */
+{
+    config_free(*c);
+}
 /* The replica of that name, or NULL. */
 const struct config_replica *config_replica(const struct config *c,
                                             const char *name);

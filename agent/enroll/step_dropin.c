@@ -17,11 +17,6 @@
 #include "store/files/small_file.h"
 #include "sync/errors/state.h"
 
-static void config_freep(struct config **c)
-{
-    config_free(*c);
-}
-
 static int mistake(const char *line, struct err *err)
 {
     (void)err_set(err, ERR_INVALID, 0, "%.500s", line);

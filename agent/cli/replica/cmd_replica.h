@@ -13,10 +13,6 @@
 char *replica_config_file(struct cli *cli, int *rc);
 /* The file's configuration; NULL after printing what is wrong. */
 struct config *replica_load_config(struct cli *cli, int *rc);
-static inline void replica_config_freep(struct config **c)
-{
-    config_free(*c);
-}
 /* The status of the agent of that configuration; NULL: none answers. */
 json_t *replica_agent_status(const struct config *c);
 /* The replica of that name in a status, borrowed; NULL: it has none. */

@@ -151,7 +151,7 @@ int cmd_replica_list(struct cmdline *line)
 {
     struct cli *cli = cli_of(line);
     int rc = 0;
-    CLEANUP(replica_config_freep)
+    CLEANUP(config_freep)
     struct config *c = replica_load_config(cli, &rc);
 
     if (c == NULL) {

@@ -82,7 +82,7 @@ static int check_file(struct removal *m, struct err *err)
 static int check_rest(const struct removal *m, struct err *err)
 {
     CLEANUP(config_errors_deinit) struct config_errors mistakes = {0};
-    CLEANUP(replica_config_freep)
+    CLEANUP(config_freep)
     struct config *c =
         config_load_as_if(m->config->file, m->file, NULL, &mistakes);
 
@@ -268,7 +268,7 @@ int cmd_replica_remove(struct cmdline *line)
 {
     struct cli *cli = cli_of(line);
     int rc = 0;
-    CLEANUP(replica_config_freep)
+    CLEANUP(config_freep)
     struct config *c = replica_load_config(cli, &rc);
 
     if (c == NULL) {
