@@ -14,9 +14,9 @@
 #include "agent/cli/render/render_field.h"
 #include "agent/config/config.h"
 #include "agent/events/events.h"
+#include "agent/events/events_since.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
-#include "store/base/quote.h"
 #include "sync/errors/state.h"
 
 enum {
@@ -34,59 +34,19 @@ struct pages {
     bool follow;
 };
 
-/* --- since when ---------------------------------------------------------- */
-
-/* A time of day is the last one; all are of this host's zone. */
-static bool parse_moment(const char *text, time_t now, time_t *out)
-{
-    static const char *const FORMS[] = {"%Y-%m-%d %H:%M:%S",
-                                        "%Y-%m-%d %H:%M",
-                                        "%Y-%m-%dT%H:%M:%S",
-                                        "%Y-%m-%dT%H:%M",
-                                        "%Y-%m-%d",
-                                        "%H:%M:%S",
-                                        "%H:%M"};
-
-    for (size_t i = 0; i < sizeof FORMS / sizeof *FORMS; i++) {
-        bool dated = FORMS[i][1] == 'Y';
-        struct tm tm;
-        (void)localtime_r(&now, &tm);
-        tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
-        tm.tm_isdst = -1;
-        const char *end = strptime(text, FORMS[i], &tm);
-        bool is_utc = end != NULL && strcmp(end, "Z") == 0;
-        if (end == NULL || (*end != '\0' && !is_utc)) {
-            continue;
-        }
-        *out = is_utc ? timegm(&tm) : mktime(&tm);
-        *out -= !dated && *out > now ? 24 * 3600 : 0;
-        return true;
-    }
-    return false;
-}
-
 /* 0, or the exit code after printing what is wrong. */
 static int parse_since(struct cli *cli, struct pages *p)
 {
-    const char *text = cli->since;
-    int64_t now_ns = clock_real_ns(), ago_ns;
-    struct err ignored;
-    time_t at;
+    struct events_since since = {0};
+    struct err err;
 
-    if (text == NULL) {
-        p->last = LAST;
-    } else if (text[0] != '\0' && strspn(text, "0123456789") == strlen(text)) {
-        p->from = strtoull(text, NULL, 10);
-    } else if (units_parse_duration(text, &ago_ns, &ignored) == 0) {
-        p->since_ms = (now_ns - ago_ns) / NS_PER_MS;
-    } else if (parse_moment(text, (time_t)(now_ns / NS_PER_S), &at)) {
-        p->since_ms = (int64_t)at * 1000;
-    } else {
-        return cmdline_fail(&cli->line, EX_USAGE,
-                            "--since %s: write how long ago (8h), a time "
-                            "(22:00, '2026-01-31 22:00') or an event's number",
-                            QUOTED_STR(text));
+    p->last = cli->since == NULL ? LAST : 0;
+    if (cli->since != NULL &&
+        events_since_parse(cli->since, clock_real_ns(), &since, &err) < 0) {
+        return cmdline_fail(&cli->line, EX_USAGE, "--since %s", err.msg);
     }
+    p->from = since.number;
+    p->since_ms = since.ns / NS_PER_MS;
     return EXIT_GOOD;
 }
 

@@ -562,8 +562,8 @@ static enum step start_agent(struct link_ssh *l)
 }
 
 /* The connection ended in an agent's login: by a server that has seen too many
- * keys, or by anything else.  When it hangs up while the next key is on its way,
- * writing that is what fails. */
+ * keys, or by anything else.  When it hangs up while the next key is on its
+ * way, writing that is what fails. */
 static enum step fail_agent_cut(struct link_ssh *l)
 {
     int sys = 0;

@@ -27,8 +27,8 @@
 #include <cmocka.h>
 
 #include "agent/control/control.h"
-#include "agent/events/events.h"
 #include "agent/control/control_unprivileged.h"
+#include "agent/events/events.h"
 #include "store/base/cleanup.h"
 #include "sync/errors/state.h"
 

@@ -57,11 +57,11 @@ static int teardown(void **state)
 static void add(struct fix *x, const char *replica, const char *text)
 {
     const struct log_record ev = {.level = LOG_WARNING,
-                             .event = "link_down",
-                             .replica = replica,
-                             .dr = 209,
-                             .text = text,
-                             .len = strlen(text)};
+                                  .event = "link_down",
+                                  .replica = replica,
+                                  .dr = 209,
+                                  .text = text,
+                                  .len = strlen(text)};
 
     events_add(x->e, &ev);
 }
