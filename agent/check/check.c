@@ -212,7 +212,12 @@ static void no_agent(const struct check *k, struct findings *out)
 
 static void check_here(const struct check *k, struct findings *out)
 {
-    if (k->config == NULL) {
+    if (k->config == NULL && k->unread_file != NULL) {
+        finding_warn(out, "config", 0, "",
+                     "%s may not be read by this user: what the agent says is "
+                     "all that is looked at",
+                     k->unread_file);
+    } else if (k->config == NULL) {
         finding_warn(out, "config", 0, "",
                      "the agent has it from its command line: what it says is "
                      "all that is looked at");
@@ -230,6 +235,21 @@ static void check_here(const struct check *k, struct findings *out)
     }
 }
 
+/* It could not be asked at all; who may not, or an agent that is too old, is no
+ * fault of the replica. */
+static void not_asked(const struct check *k, const struct err *err,
+                      struct findings *out)
+{
+    bool ours = err->id == DR_NOT_PERMITTED || err->id == 0;
+    enum finding_level level = ours ? FINDING_WARN : FINDING_FAIL;
+
+    if (k->config != NULL && err->id != 0) {
+        remedy_add(out, level, "whole way", err, k->config, NULL);
+    } else {
+        finding_err(out, level, "whole way", err, dr_hint(err->id));
+    }
+}
+
 /* A question through the agent to the replica and back. */
 static void check_trip(const struct check *k, const char *name,
                        struct findings *out)
@@ -241,10 +261,8 @@ static void check_trip(const struct check *k, const char *name,
 
     if (result != NULL) {
         asked_trip(result, name, out);
-    } else if (k->config != NULL) {
-        remedy_add(out, FINDING_FAIL, "whole way", &err, k->config, NULL);
     } else {
-        finding_err(out, FINDING_FAIL, "whole way", &err, dr_hint(err.id));
+        not_asked(k, &err, out);
     }
     json_decref(result);
 }

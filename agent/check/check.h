@@ -19,6 +19,7 @@
 
 struct check {
     const struct config *config; /* NULL: the agent's is on its command line */
+    const char *unread_file;     /* or this user may not read it */
     const char *socket;          /* where an agent may answer */
     const char *const *replicas; /* none: all */
     size_t count;

@@ -5,6 +5,7 @@
  * found. */
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "agent/check/check.h"
 #include "agent/cli/command.h"
@@ -44,13 +45,17 @@ static int find(struct cli *cli, struct check *k, struct config **config,
     if (*config == NULL && k->status == NULL) {
         return cli_fail_err(cli, &k->silent);
     }
-    if (*config == NULL && file_of(k) != NULL) {
+    if (*config == NULL && file_of(k) != NULL &&
+        access(file_of(k), R_OK) != 0) {
+        k->unread_file = file_of(k);
+    } else if (*config == NULL && file_of(k) != NULL) {
         cli->config_file = file_of(k);
         *config = cli_load_config(cli);
         cli->config_file = NULL;
+        rc = *config != NULL ? 0 : EX_CONFIG;
     }
     k->config = *config;
-    return 0;
+    return rc;
 }
 
 static int fail_unknown(struct cli *cli, const struct check *k)

@@ -203,11 +203,64 @@ plain() {
     is "$(about 'read access' id)" 103 "a key without rights"
     case $(about 'read access' text) in *k.kv*) ;; *) fail "which? $(about 'read access' text)" ;; esac
     chmod 600 "$P/t.tbl/k.kv"
+    mkdir "$P/plain"
+    chmod 0 "$P/plain"
+    expect_json 1 check --json
+    is "$(about 'read access' id)" 103 "a directory without rights"
+    rmdir "$P/plain"
     start_agent
     must_be r1 streaming
     must_within "$WAIT" check
     expect 0 check
     out_has '^ok    whole way'
+}
+
+# A receiver of an earlier version knows no such question: it refuses the
+# protocol, with its version.
+older() {
+    text='the agent speaks protocol 65535 to 65535, this receiver (version 0.0.9) 2 to 3'
+    cat >"$W/older" <<END
+#!/bin/sh
+echo 'drover-replica: running without the Landlock sandbox: the kernel has none' >&2
+printf '\\211DRV\\r\\n\\032\\n'
+printf '\\$(printf %o $((${#text} + 7)))\\0\\0\\0\\020\\325\\0\\$(printf %o ${#text})\\0%s\\0\\0' '$text'
+exec cat >/dev/null
+END
+    chmod +x "$W/older"
+    table t.tbl
+    begin_config
+    printf '[replica old]\ncommand = %s\n' "$W/older" >>"$conf"
+    expect_json 0 check --json
+    is "$(about receiver level)" warn "an older receiver"
+    case $(about receiver text) in *"version 0.0.9 answers"*) ;; *) fail "$(about receiver text)" ;; esac
+    case $(about confinement text) in *"without the Landlock sandbox"*) ;; *) fail "its sandbox: $(about confinement text)" ;; esac
+}
+
+# Somebody else hears what the agent says, and no more.
+stranger() {
+    [ "$(id -u)" = 0 ] || skip "only root can become another user"
+    command -v setpriv >/dev/null || skip "needs setpriv"
+    table t.tbl
+    write flockd-set "$P/t.tbl" secret-key 1
+    begin_config
+    add_replica r1
+    start_agent
+    proven
+    chmod 755 "$W"
+    chmod 600 "$conf"
+    cp "$DROVER" "$W/drover"
+    other() {
+        setpriv --reuid 65534 --regid 65534 --clear-groups "$W/drover" --socket "$W/agent.sock" "$@"
+    }
+    expect 0 other check
+    out_has '^warn  config .*agent.conf'
+    out_has '^ok    session'
+    out_has '^warn  whole way .*DR-503'
+    out_lacks secret-key
+    chmod 644 "$conf"
+    expect 0 other check
+    out_has '^warn  this host'
+    out_has '^ok    session'
 }
 
 # An agent without a file says what it knows.

@@ -73,7 +73,15 @@ provoked() {
     checked "$1" "$2"
 }
 # warned NUMBER: it is among the warnings.
-warned() { took "$1" "warnings[id=$1]"; }
+warned() {
+    took "$1" "warnings[id=$1]"
+    must_within "$WAIT" check_has "$1"
+}
+# `check` has it, too, of whatever it is.
+check_has() {
+    "$DROVER" --config "$W/agent.conf" check --timeout 1s --json >"$W/check" 2>&1 || :
+    grep -q "\"id\":$1," "$W/check"
+}
 hint_has() {
     case $hint in *"$1"*) ;; *) fail "\"$1\" is not in the hint: $hint" ;; esac
 }

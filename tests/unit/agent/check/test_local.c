@@ -44,7 +44,7 @@ static int setup(void **state)
     (void)snprintf(f->path, sizeof f->path, "%s/db", f->dir);
     (void)snprintf(f->state, sizeof f->state, "%s/state", f->dir);
     (void)snprintf(f->name, sizeof f->name, "db");
-    run(f, "mkdir -p db/a.tbl state && echo 1 >db/a.tbl/k.kv");
+    run(f, "mkdir -p db/a.tbl db/plain/b.tbl state && echo 1 >db/a.tbl/k.kv");
     assert_int_equal(db_open(&db, f->path, false, &err), 0);
     assert_int_equal(identity_make(&db, id, &err), 0);
     db_close(&db);
@@ -81,7 +81,8 @@ static void a_good_database_is_good(void **state)
     struct survey s;
 
     assert_true(local_database(&f->c, &s, &out));
-    assert_int_equal(s.tables, 2); /* the root is one */
+    assert_int_equal(s.tables, 3); /* the root is one */
+    assert_int_equal(s.directories, 4);
     assert_int_equal(s.keys, 1);
     assert_int_equal(s.sampled, 1);
     assert_int_equal(about(&out, "identity")->level, FINDING_OK);
