@@ -57,6 +57,10 @@ static void lines_fit_the_screen(void **state)
     assert_null(strstr(text, "ok"));
     assert_non_null(strstr(text, "fail  login"));
     free(text);
+    f.bad = true;
+    text = printed(&f, false);
+    assert_non_null(strstr(text, "out of memory"));
+    free(text);
     findings_deinit(&f);
 }
 

@@ -24,6 +24,10 @@ static int clock_status;
 int __wrap_fstatvfs(int fd, struct statvfs *out)
 {
     (void)fd;
+    if (disk.f_frsize == 0) {
+        errno = EIO;
+        return -1;
+    }
     *out = disk;
     return 0;
 }
@@ -84,6 +88,10 @@ static void a_file_system_without_a_size_is_no_full_one(void **state)
     host_space(&f, 0, "/x", 0, DR_REPLICA_FULL);
     assert_int_equal(f.count, 1);
     assert_int_equal(f.list[0].level, FINDING_OK);
+    findings_deinit(&f);
+    disk.f_frsize = 0; /* it does not answer */
+    host_space(&f, 0, "/x", 0, DR_REPLICA_FULL);
+    assert_int_equal(f.list[0].level, FINDING_WARN);
     findings_deinit(&f);
 }
 

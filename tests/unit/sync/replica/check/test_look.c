@@ -222,6 +222,59 @@ static void a_database_in_a_database(void **state)
     assert_int_equal(nested, 1);
 }
 
+#define FRESH "r/.drover/freshness"
+#define ID "07000000000000000000000000000000"
+
+static void how_fresh_it_is(void **state)
+{
+    static const struct {
+        const char *command;
+        enum finding_level level;
+    } ROWS[] = {
+        {"echo db=" ID " epoch=3 seq=1 state=streaming >" FRESH, FINDING_OK},
+        {"echo db=" ID " epoch=3 seq=1 state=differs >" FRESH, FINDING_WARN},
+        {"echo db=" ID " epoch=3 seq=1 state=streaming >" FRESH
+         " && touch -d @1700000000 " FRESH,
+         FINDING_WARN},
+        {"echo nonsense >" FRESH, FINDING_WARN},
+    };
+    struct fix *f = *state;
+
+    identify(f);
+    for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
+        run(f, ROWS[i].command);
+        look_all(&f->look, &f->out);
+        assert_int_equal(about(f, "freshness")->level, ROWS[i].level);
+        findings_deinit(&f->out);
+    }
+}
+
+static void what_is_kept_and_what_was_left(void **state)
+{
+    struct fix *f = *state;
+
+    identify(f);
+    run(f, "mkdir r/.drover/trash r/.drover/undone && "
+           "echo 1 >r/.drover/trash/0000000000000001 && "
+           "echo 1 >r/.drover/undone/0000000000000001 && "
+           ": >r/.drover/trash/log && : >r/.drover/undone/log && "
+           "echo 1 >r/a.tbl/k.kv123 && mkdir r/a.tbl/d.kv");
+    look_all(&f->look, &f->out);
+    assert_non_null(strstr(about(f, "trash")->text, "1 deleted value is"));
+    assert_int_equal(about(f, "undone")->level, FINDING_WARN);
+    assert_int_equal(about(f, "undone")->id, DR_UNDONE);
+    assert_non_null(find(f, "temporaries"));
+}
+
+static void an_identity_that_makes_no_sense(void **state)
+{
+    struct fix *f = *state;
+
+    run(f, "echo nonsense >r/.drover/replica");
+    look_all(&f->look, &f->out);
+    assert_int_equal(about(f, "copy")->level, FINDING_FAIL);
+}
+
 static void a_receiver_says_what_it_lacks(void **state)
 {
     struct fix *f = *state;
@@ -263,6 +316,9 @@ int main(void)
         CASE(who_asks_for_another_database_is_told),
         CASE(keys_of_nobody),
         CASE(a_database_in_a_database),
+        CASE(how_fresh_it_is),
+        CASE(what_is_kept_and_what_was_left),
+        CASE(an_identity_that_makes_no_sense),
         CASE(a_receiver_says_what_it_lacks),
         CASE(nothing_is_left_behind),
     };
