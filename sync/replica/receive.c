@@ -537,8 +537,11 @@ static int hear_first(struct receive *rv, const struct replica_settings *set,
 static int open_disk(struct receive *rv, const struct replica_settings *set,
                      struct err *err)
 {
-    int rc = hear_first(rv, set, err);
+    int rc = meta_check_group(set->dir, &set->modes, err);
 
+    if (rc == 0) {
+        rc = hear_first(rv, set, err);
+    }
     if (rc == 0) {
         rc = disk_open(&rv->disk, set->dir, &set->modes, err);
     }

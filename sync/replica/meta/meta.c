@@ -96,19 +96,21 @@ static int make_root(const char *path, const struct meta_modes *modes,
     return fd < 0 ? err_wrap(err, "does not exist and cannot be made") : 0;
 }
 
+/* The group that new directories get; (gid_t)-1: any will do. */
+static gid_t group_wanted(const struct stat *dir,
+                          const struct meta_modes *modes)
+{
+    return modes->group == (gid_t)-1 && (modes->dir_mode & S_ISGID) != 0 &&
+                   (dir->st_mode & S_ISGID) != 0
+               ? dir->st_gid
+               : modes->group;
+}
+
 /* A group can be given, and the setgid bit of a directory kept, by its members
  * only: without that nested tables would fail one by one, or silently get a
  * group that readers are not in. */
-static int check_group(int root_fd, const struct meta_modes *modes,
-                       struct err *err)
+static int check_group(gid_t gid, struct err *err)
 {
-    gid_t gid = modes->group;
-    struct stat st;
-
-    if (gid == (gid_t)-1 && (modes->dir_mode & S_ISGID) != 0 &&
-        fstat(root_fd, &st) == 0 && (st.st_mode & S_ISGID) != 0) {
-        gid = st.st_gid;
-    }
     if (gid == (gid_t)-1 || geteuid() == 0 || gid == getegid() ||
         group_member(gid)) {
         return 0;
@@ -125,6 +127,21 @@ static int check_group(int root_fd, const struct meta_modes *modes,
                    "replica: usermod -aG %s %s",
                    user->pw_name, group->gr_name, group->gr_name,
                    user->pw_name);
+}
+
+int meta_check_group(const char *path, const struct meta_modes *modes,
+                     struct err *err)
+{
+    struct stat st = {0};
+
+    if (stat(path, &st) != 0) {
+        st.st_mode = 0; /* said when it is opened */
+    }
+    if (check_group(group_wanted(&st, modes), err) < 0) {
+        (void)refuse_dir(err, path);
+        return err->code;
+    }
+    return 0;
 }
 
 static int open_below(struct meta *m, const struct meta_modes *modes,
@@ -149,7 +166,10 @@ static int open_below(struct meta *m, const struct meta_modes *modes,
     if (faccessat(m->db.root_fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
         return err_sys(err, errno, "is not writable for the receiver's user");
     }
-    rc = check_group(m->db.root_fd, modes, err);
+    if (fstat(m->db.root_fd, &st) != 0) {
+        return err_sys(err, errno, "stat");
+    }
+    rc = check_group(group_wanted(&st, modes), err);
     if (rc != 0) {
         return rc;
     }

@@ -60,6 +60,11 @@ struct meta {
     int fd; /* META_DIR */
 };
 
+/* May this user give `path` its group?  For those who confine themselves before
+ * they open it: the names in the message are looked up, which no filter of
+ * system calls survives. */
+int meta_check_group(const char *path, const struct meta_modes *modes,
+                     struct err *err) MUSTCHECK;
 /* Open `path` to write a replica in it.  A missing `path` is made when its
  * parent exists.  On failure err->id is DR_REPLICA_DIR (or DR_REPLICA_FULL,
  * DR_REPLICA_IO). */

@@ -194,6 +194,8 @@ static const int FIRST[] = {
     SYS_readlinkat,
     SYS_faccessat,
     SYS_faccessat2,
+    /* Is the user in the readers' group? */
+    SYS_getgroups,
 #ifdef __x86_64__
     SYS_readlink,
 #endif
