@@ -351,10 +351,10 @@ void enroll_plan_deinit(struct enroll_plan *plan)
 const char *enroll_step_name(enum enroll_step_id id)
 {
     static const char *const NAMES[] = {
-        [ENROLL_KEY] = "login key",     [ENROLL_HOST_KEY] = "host key",
-        [ENROLL_THERE] = "replica",     [ENROLL_DROPIN] = "drop-in",
-        [ENROLL_RELOAD] = "reload",     [ENROLL_COPY] = "first copy",
-        [ENROLL_STEPS] = "interrupted",
+        [ENROLL_KEY] = "login key", [ENROLL_HOST_KEY] = "host key",
+        [ENROLL_THERE] = "replica", [ENROLL_DROPIN] = "drop-in",
+        [ENROLL_RELOAD] = "reload", [ENROLL_COPY] = "first copy",
+        [ENROLL_CHECK] = "check",
     };
 
     return NAMES[id];
@@ -388,8 +388,12 @@ char *enroll_step_goal(const struct enroll_plan *plan, enum enroll_step_id id)
         buf_printf(&b, "the agent of %s reads it", plan->config->name);
         break;
     case ENROLL_COPY:
-    case ENROLL_STEPS:
         buf_printf(&b, "wait until %s is streaming", r->name);
+        break;
+    case ENROLL_CHECK:
+        buf_printf(&b, "drover check %s", r->name);
+        break;
+    case ENROLL_STEPS:
         break;
     }
     return take_text(&b);

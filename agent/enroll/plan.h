@@ -35,6 +35,7 @@ enum enroll_step_id {
     ENROLL_DROPIN,
     ENROLL_RELOAD,
     ENROLL_COPY,
+    ENROLL_CHECK,
     ENROLL_STEPS,
 };
 

@@ -80,6 +80,7 @@ from_nothing() {
     expect 0 sh "$W/typed"
     out_has "^first copy  done: streaming"
     out_has "^r1  *streaming"
+    out_has "^check       done: [0-9]* ok, [0-9]* warnings, 0 failures"
     proven_there
 
     # Repeated, everything is so already.
@@ -89,6 +90,8 @@ from_nothing() {
         is "$(step "$s")" "is so" "step $s"
     done
     is "$(step 'first copy')" "done"
+    is "$(step check)" "done"
+    is "$(out_json check.fail)" 0
     is "$(out_json status.state)" "streaming"
     unchanged
     # Under this name there is one already.
@@ -315,6 +318,109 @@ b'
     for name in 'a b' '' '../x' '-x' "$line" 'a;b'; do
         expect 64 "$DROVER" --config "$conf" replica add -- "$name" 127.0.0.1:/srv/x
     done
+}
+
+# A host with nothing but the packages' accounts: /etc is a copy that only this
+# test sees.  Nothing is given but the two hosts and the fingerprint.
+in_own_etc() {
+    [ "$(id -u)" = 0 ] || skip "needs root, to make accounts"
+    [ -z "${E2E_OWN_ETC:-}" ] || return 0
+    unshare -m true 2>/dev/null || skip "cannot have an /etc of its own here"
+    code=0
+    E2E_OWN_ETC=1 unshare -m --propagation private sh "$0" "$scenario" "$link" || code=$?
+    exit $code
+}
+bare_hosts() {
+    in_own_etc
+    chmod 755 "$W"
+    cp -a /etc "$W/etc"
+    mount --bind "$W/etc" /etc
+    rm -rf /etc/drover /etc/subuid /etc/subgid
+    for account in drover:/usr/sbin/nologin drover-recv:/bin/sh; do
+        user=${account%%:*}
+        ! getent passwd "$user" >/dev/null || userdel "$user"
+        useradd --system -U -p '*' -d "$W/home/$user" -s "${account#*:}" "$user"
+        mkdir -p "$W/home/$user"
+    done
+    # With an account of its own the sshd gives a login its groups.
+    getent passwd sshd >/dev/null || useradd --system -d /run/sshd -s /usr/sbin/nologin sshd
+    mkdir -m 755 "$W/home/drover-recv/.ssh" /etc/drover "$W/var" "$W/run"
+    chown drover: "$W/home/drover" "$P" "$W/var" "$W/run"
+    ! getent group orders-read >/dev/null || groupdel orders-read
+    mkdir "$W/path"
+    ln -s "$DROVER_REPLICA" "$W/path/drover-replica"
+    environment="SetEnv PATH=$W/path:/usr/sbin:/usr/bin:/bin SHLVL=2"
+    need_lab --option "$environment" --option "Match User drover-recv" \
+        --option "AuthorizedKeysFile .ssh/authorized_keys" --option "$environment"
+    prepare
+    cat >/etc/drover/orders.conf <<END
+[database]
+path = $P
+state-dir = $W/var/orders
+socket = $W/run/agent.sock
+END
+    ctl() { "$DROVER" --db orders "$@"; }
+    expect 0 "$DROVER" init "$P"
+    chown -R drover: "$P"
+
+    # Before an agent runs: all is set up, and what is missing is said.
+    target=127.0.0.1:$(cat "$W/lab/port"):$W/srv/orders
+    set -- "$DROVER" replica add eu-1 "$target" --via admin --fingerprint "$print"
+    PATH=$W/path:$PATH
+    expect 0 "$@" --dry-run
+    out_has "make group orders-read, with drover-recv in it"
+    [ -z "$(ls /etc/drover/orders.d 2>/dev/null)" ] && [ ! -e "$W/var/orders" ] || fail "a dry run changes something"
+    expect 69 "$@"
+    out_has "DR-502 eu-1 is set up, and no agent runs"
+    is "$(stat -c '%U %G %a' "$W/srv/orders")" "drover-recv orders-read 2750" "the copy's directory"
+    is "$(stat -c '%U %G %a' "$W/var/orders")" "drover drover 700" "the state directory"
+    is "$(stat -c '%U %a' "$W/var/orders/id_ed25519")" "drover 600" "the login key"
+    is "$(stat -c '%U %a' /etc/drover/known_hosts)" "root 644" "known_hosts"
+    is "$(stat -c '%U %a' /etc/drover/orders.d/eu-1.conf)" "root 644" "the drop-in"
+    is "$(stat -c '%U %a' "$W/home/drover-recv/.ssh/authorized_keys")" "root 644" "authorized_keys"
+    is "$(grep -c "^restrict,command=\"drover-replica receive $W/srv/orders --group orders-read\" ssh-ed25519 .* drover:orders@" \
+        "$W/home/drover-recv/.ssh/authorized_keys")" 1 "lines of authorized_keys"
+    is "$(id -Gn drover-recv)" "drover-recv orders-read"
+
+    # The agent, as its own user, and the same command again.
+    setpriv --reuid drover --regid drover --clear-groups "$DROVER" agent --config /etc/drover/orders.conf 2>>"$W/agent.log" &
+    agent_pid=$!
+    until_ok "$WAIT" answers || fail "the agent does not answer"
+    expect 0 "$@"
+    out_has "^eu-1  *streaming"
+    out_has "^check       done: "
+    [ -z "${E2E_SHOW:-}" ] || cat "$W/out" >&2
+    "$E2E_BIN/e2e_tree" diff "$P" "$W/srv/orders" >"$W/tree.out" ||
+        fail "the copy differs"
+    # Taken away, over the same way.
+    cp "$W/home/drover-recv/.ssh/authorized_keys" "$W/authorized"
+    expect 0 "$DROVER" replica remove eu-1 --via admin
+    out_has "left: directory $W/srv/orders with the copy"
+    is "$(wc -l <"$W/home/drover-recv/.ssh/authorized_keys")" 0 "lines of authorized_keys"
+    expect 0 "$DROVER" replica list
+    out_has "has no replicas"
+
+    # Who is no member of the readers' group is named, with what to type.
+    gpasswd -d drover-recv orders-read >/dev/null
+    mkdir "$W/srv/third"
+    chown drover-recv:orders-read "$W/srv/third"
+    printf '[replica eu-3]\nhost = 127.0.0.1\nport = %s\npath = %s\n' "$(cat "$W/lab/port")" \
+        "$W/srv/third" >/etc/drover/orders.d/eu-3.conf
+    sed "s,srv/orders,srv/third," "$W/authorized" >"$W/home/drover-recv/.ssh/authorized_keys"
+    expect 0 ctl reload
+    must_within "$WAIT" status_is "$(of eu-3 error.id)" 304
+    status "$(of eu-3 error.text)" | grep -q "user drover-recv is not a member of group orders-read; .*usermod -aG" ||
+        fail "what it says: $(status "$(of eu-3 error.text)")"
+    rm /etc/drover/orders.d/eu-3.conf
+
+    # A failure there takes the group away again that it had made.
+    groupdel orders-read
+    mkdir "$W/srv/other"
+    : >"$W/srv/other/file"
+    expect 1 "$DROVER" replica add eu-2 "${target%orders}other" --via admin --fingerprint "$print"
+    out_has "is not empty, and belongs to root, not to drover-recv"
+    ! getent group orders-read >/dev/null || fail "the group is still there"
+    is "$(stat -c '%U %G %a' "$W/srv/other")" "root root 755" "somebody else's directory"
 }
 
 "$scenario"

@@ -13,6 +13,7 @@
 #include "agent/cli/render/render.h"
 #include "agent/cli/render/render_field.h"
 #include "agent/cli/replica/cmd_replica.h"
+#include "agent/cli/replica/cmd_replica_check.h"
 #include "agent/cli/replica/cmd_replica_copy.h"
 #include "agent/cli/replica/cmd_replica_steps.h"
 #include "agent/enroll/enroll.h"
@@ -118,9 +119,7 @@ static void show_replica(struct cli *cli, const json_t *status,
     json_decref(only);
 }
 
-/* What proves that it works, after all was set up: the last step.  A live test
- * of the replica belongs here. */
-static int prove(struct add *a, json_t **more, struct err *err)
+static int wait_for_copy(struct add *a, json_t **more, struct err *err)
 {
     const char *name = a->plan.replica.name;
     struct enroll_step step = {.state = ENROLL_DONE, .text = "streaming"};
@@ -141,6 +140,25 @@ static int prove(struct add *a, json_t **more, struct err *err)
     return rc;
 }
 
+/* What proves that it works, after all was set up. */
+static int prove(struct add *a, json_t **more, struct err *err)
+{
+    struct enroll_step step = {.state = ENROLL_FAILED};
+    json_t *found = NULL;
+
+    if (wait_for_copy(a, more, err) < 0) {
+        return err->code;
+    }
+    int rc = replica_check(a->cli, a->plan.config, a->plan.replica.name, &step,
+                           &found, err);
+    replica_steps_told(&a->steps, ENROLL_CHECK, &step);
+    if (found != NULL && *more != NULL) {
+        (void)json_object_set(*more, "check", found);
+    }
+    json_decref(found);
+    return rc;
+}
+
 static int skip_copy(struct add *a, const struct enroll *e, struct err *err)
 {
     struct enroll_step step = {.state = ENROLL_SKIPPED, .text = "--no-wait"};
@@ -149,8 +167,9 @@ static int skip_copy(struct add *a, const struct enroll *e, struct err *err)
     if (e->dry_run) {
         CLEANUP(freep) char *goal = enroll_step_goal(&a->plan, ENROLL_COPY);
         step.state = ENROLL_WOULD;
-        (void)snprintf(step.text, sizeof step.text, "%s",
-                       goal != NULL ? goal : "");
+        CLEANUP(freep) char *check = enroll_step_goal(&a->plan, ENROLL_CHECK);
+        (void)snprintf(step.text, sizeof step.text, "%s; then %s",
+                       goal != NULL ? goal : "", check != NULL ? check : "");
     } else if (e->steps[ENROLL_RELOAD].state == ENROLL_SKIPPED) {
         (void)snprintf(step.text, sizeof step.text,
                        "it begins with the agent: systemctl enable --now "

@@ -262,6 +262,7 @@ static void each_step_has_a_name_and_a_goal(void **state)
         [ENROLL_DROPIN] = "/orders.d/eu-1.conf",
         [ENROLL_RELOAD] = "the agent of orders",
         [ENROLL_COPY] = "until eu-1 is streaming",
+        [ENROLL_CHECK] = "drover check eu-1",
     };
     for (enum enroll_step_id id = ENROLL_KEY; id < ENROLL_STEPS; id++) {
         CLEANUP(freep) char *goal = enroll_step_goal(&f->plan, id);
