@@ -25,6 +25,7 @@
 enum {
     HEARTBEAT_MS = 1000,
     FINDINGS_MAX = 100, /* of one receiver */
+    OLDER_MS = 500,     /* for the last words of an older one */
 };
 
 struct dial {
@@ -44,6 +45,7 @@ struct dial {
     size_t sent;
     unsigned found;  /* lines of the receiver */
     char lacks[300]; /* of its sandbox, as it says on stderr; "" */
+    bool older;      /* it has refused, and said its version */
     bool ended;
 };
 
@@ -192,6 +194,15 @@ static size_t on_fill(void *arg, uint8_t *out, size_t room)
     return n;
 }
 
+/* What it said at its start on the other stream has come by now. */
+static void on_older(uv_timer_t *t)
+{
+    struct dial *d = t->data;
+
+    tell_lacks(d);
+    end(d);
+}
+
 /* What an agent would have been told; or a refusal of our protocol, which says
  * the version. */
 static void on_error(struct dial *d, struct bytes body)
@@ -218,8 +229,8 @@ static void on_error(struct dial *d, struct bytes body)
                  "version %.*s answers, and is too old to tell more (this "
                  "program: %s)",
                  (int)strcspn(at, ")"), at, version_text());
-    tell_lacks(d);
-    end(d);
+    d->older = true;
+    (void)uv_timer_start(&d->timer, on_older, OLDER_MS, 0);
 }
 
 /* What has a number gets the remedy that the agent would show. */
@@ -270,6 +281,9 @@ static void on_frame(struct dial *d, enum wire_type type, struct bytes body)
 {
     struct err err = {0};
 
+    if (d->older) {
+        return; /* it has said all */
+    }
     if (type == WIRE_ERROR) {
         on_error(d, body);
     } else if (type == WIRE_FINDING) {
@@ -324,6 +338,11 @@ static void on_down(void *arg, const struct err *err, bool permanent)
     struct err told = *err;
 
     (void)permanent;
+    if (d->older) {
+        tell_lacks(d);
+        end(d);
+        return;
+    }
     tell_noise(d, &told);
     fail(d, &told);
 }

@@ -26,8 +26,8 @@ void limits_read(struct limits *out)
     struct rlimit files;
 
     *out = (struct limits){
-        .watches = host_sysctl("fs/inotify/max_user_watches"),
-        .instances = host_sysctl("fs/inotify/max_user_instances"),
+        .watches = host_inotify_watches(),
+        .instances = host_inotify_instances(),
         .queue = host_sysctl("fs/inotify/max_queued_events"),
         .descriptors = -1,
     };

@@ -123,3 +123,21 @@ int64_t host_sysctl(const char *name)
     intmax_t value = strtoimax(text, &end, 10);
     return end == text || value < 0 ? -1 : (int64_t)value;
 }
+
+static int64_t lesser(const char *one, const char *other)
+{
+    int64_t a = host_sysctl(one), b = host_sysctl(other);
+
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+int64_t host_inotify_watches(void)
+{
+    return lesser("fs/inotify/max_user_watches", "user/max_inotify_watches");
+}
+
+int64_t host_inotify_instances(void)
+{
+    return lesser("fs/inotify/max_user_instances",
+                  "user/max_inotify_instances");
+}

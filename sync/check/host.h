@@ -18,6 +18,11 @@ void host_space(struct findings *f, int fd, const char *dir, uint64_t need,
 /* Is the clock kept right?  `why` says what depends on it. */
 void host_clock(struct findings *f, const char *why);
 
+/* How many inotify watches and instances a user may have here: of the whole
+ * host and of the user namespace, the lesser one.  -1: not known. */
+int64_t host_inotify_watches(void);
+int64_t host_inotify_instances(void);
+
 /* A number in /proc/sys, such as "fs/inotify/max_user_watches"; -1: not
  * known. */
 int64_t host_sysctl(const char *name);

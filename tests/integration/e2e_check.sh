@@ -170,6 +170,30 @@ database() {
     expect 64 "$DROVER" check --config "$conf" --db x
 }
 
+# The kernel's limits, lowered for a user namespace.
+limits() {
+    unshare -Ur true 2>/dev/null || skip "needs a user namespace"
+    table a.tbl
+    table b.tbl
+    begin_config
+    add_replica r1
+    # with NAME=NUMBER...
+    with() {
+        unshare -Ur sh -c 'for l; do case $l in *=*) echo "${l#*=}" >"/proc/sys/user/${l%%=*}" || exit 7 ;; esac; done
+            exec "$0" --config "$CONF" check --json' "$DROVER" "$@"
+    }
+    export CONF="$conf"
+    expect_json 0 with max_inotify_watches=1000
+    is "$(about watches level)" ok "enough watches"
+    expect_json 1 with max_inotify_watches=2
+    is "$(about watches id)" 101 "too few watches"
+    case $(about watches hint) in *fs.inotify.max_user_watches*) ;; *) fail "$(about watches hint)" ;; esac
+    expect_json 0 with max_inotify_watches=5
+    is "$(about watches level)" warn "few watches"
+    expect_json 1 with max_inotify_instances=0
+    is "$(about instances id)" 102 "no instance"
+}
+
 # It is the agent's user that counts, when root asks.
 as_user() {
     [ "$(id -u)" = 0 ] || skip "only root can look as another user"

@@ -171,7 +171,7 @@ static void look_host(const struct look *l, const struct look_files *seen,
     if (l->confined != NULL) {
         return;
     }
-    int64_t watches = host_sysctl("fs/inotify/max_user_watches");
+    int64_t watches = host_inotify_watches();
     if (watches >= 0 && (int64_t)seen->tables > watches) {
         finding_warn(out, "watches", 0,
                      "raise the limit: sysctl "

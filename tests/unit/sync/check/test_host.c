@@ -120,6 +120,10 @@ static void a_bound_of_the_kernel_is_read(void **state)
     (void)state;
     assert_true(host_sysctl("kernel/pid_max") > 0);
     assert_int_equal(host_sysctl("no/such/thing"), -1);
+    assert_true(host_inotify_watches() <=
+                host_sysctl("fs/inotify/max_user_watches"));
+    assert_true(host_inotify_instances() <=
+                host_sysctl("fs/inotify/max_user_instances"));
 }
 
 int main(void)
