@@ -297,6 +297,25 @@ remove_printed() {
     remove --print >"$W/removing" && rm -r "$W/agent.d" && sh "$W/removing"
 }
 
+# At a terminal it asks; only a yes pins.
+asked() {
+    command -v script >/dev/null || skip "script is not installed"
+    prepare
+    start_agent
+    before=$(tree)
+    cat >"$W/typing" <<END
+exec "$DROVER" --config "$conf" replica add r1 "$target" --via admin --group "$(id -gn)" \\
+    --known-hosts "$W/known_hosts" --authorized-keys "$W/lab/authorized_keys" --receiver "$DROVER_REPLICA"
+END
+    printf 'n\n' | script -qefc "sh $W/typing" "$W/screen" >/dev/null 2>&1 || :
+    grep -q "$print (ssh-ed25519)" "$W/screen" || fail "no fingerprint: $(cat "$W/screen")"
+    grep -q 'was not said to be the right one' "$W/screen" || fail "not refused: $(cat "$W/screen")"
+    unchanged
+    printf 'yes\n' | script -qefc "sh $W/typing" "$W/screen" >/dev/null 2>&1 || fail "$(cat "$W/screen")"
+    grep -q 'first copy  done: streaming' "$W/screen" || fail "$(cat "$W/screen")"
+    proven_there
+}
+
 # Names that a shell would take apart.
 odd_names() {
     prepare

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "agent/cli/render/render.h"
+#include "store/base/cleanup.h"
 
 /* The text that `print` makes of the JSON text `in`; caller frees. */
 static char *rendered(const char *in, int which, bool color)
@@ -349,6 +350,33 @@ static void columns_count_characters_and_lines_have_no_tail(void **state)
     table_deinit(&t);
 }
 
+static void assert_line(const char *status, const char *want)
+{
+    CLEANUP(buf_deinit) struct buf b = BUF_NULL;
+    json_t *o = json_loads(status, 0, NULL);
+
+    assert_non_null(o);
+    render_replica_line(&b, o,
+                        json_array_get(json_object_get(o, "replicas"), 0));
+    buf_u8(&b, '\0');
+    assert_string_equal((const char *)b.data, want);
+    json_decref(o);
+}
+
+static void a_replicas_line_has_its_first_copy_or_what_is_wrong(void **state)
+{
+    (void)state;
+    assert_line("{\"database\": {\"keys\": 200}, \"replicas\": [{\"name\": "
+                "\"eu\", \"state\": \"initial\", \"replica_keys\": 50}]}",
+                "eu: first copy 25 %, 50 of 200 keys");
+    assert_line("{\"replicas\": [{\"name\": \"eu\", \"state\": "
+                "\"connecting\"}]}",
+                "eu: connecting");
+    assert_line("{\"replicas\": [{\"name\": \"eu\", \"state\": \"retrying\", "
+                "\"error\": {\"id\": 201, \"text\": \"refused\"}}]}",
+                "eu: retrying: DR-201 refused");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -365,6 +393,7 @@ int main(void)
         cmocka_unit_test(a_wait_tells_who_is_behind),
         cmocka_unit_test(progress_is_one_line_for_all_replicas),
         cmocka_unit_test(columns_count_characters_and_lines_have_no_tail),
+        cmocka_unit_test(a_replicas_line_has_its_first_copy_or_what_is_wrong),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
