@@ -112,6 +112,11 @@ const struct cmdline_command COMMANDS[] = {
                     "  $ drover --db orders check\n"
                     "  $ drover check eu-1 --timeout 10s\n",
                     cmd_check),
+    CMDLINE_COMMAND("key", "TABLE KEY",
+                    "where is this key? here, and on each replica", "",
+                    "  $ drover --db orders key users bob\n"
+                    "  $ drover key '' root-key --json\n",
+                    cmd_key),
     CMDLINE_COMMAND("check-config", "[FILE]",
                     "check a configuration file, change nothing",
                     "list-settings",

@@ -3,8 +3,9 @@
  * command: the program `drover`: its table of commands and options
  * (store/cmdline), and how commands reach the agent.
  *
- * Exit codes: 0 good, 1 the answer is bad, 64 usage, 69 no agent, 75 timed out,
- * 76 protocol, 77 not permitted, 78 configuration, 130 interrupted.
+ * Exit codes: 0 good, 1 the answer is bad, 64 usage, 66 no such key, 69 no
+ * agent, 75 timed out, 76 protocol, 77 not permitted, 78 configuration, 130
+ * interrupted.
  */
 #pragma once
 
@@ -111,6 +112,7 @@ int cmd_pause(struct cmdline *line);
 int cmd_resume(struct cmdline *line);
 int cmd_retry(struct cmdline *line);
 int cmd_reload(struct cmdline *line);
+int cmd_key(struct cmdline *line);
 int cmd_replica_add(struct cmdline *line);
 int cmd_replica_remove(struct cmdline *line);
 int cmd_replica_list(struct cmdline *line);

@@ -16,6 +16,7 @@
  * same}: a wait that has each replica answer a heartbeat at its end;
  * resync {replicas, content, dry_run, timeout_ms | anew}; verify {replicas,
  * content, recorded, timeout_ms} (none: 1 h, with content 6 h);
+ * key {table | table_b64, key | key_b64};
  * approve {replica, token, dry_run}; pause, resume, retry {replicas}; reload;
  * events {replicas, from, since_ms, last}.
  *
@@ -80,6 +81,18 @@
  *             ERROR of one of them, "is_table", NAME...}: changes it answers no
  * to BREAKS   {"count" (in "window_s"), "last_s" (ago), "flapping": bool,
  *             "error": ERROR of the last one}: of its sessions, lately
+ *   key      {NAME, "database" (its path), "state": "present" | "absent" |
+ *             "unknown" (not read yet), "table_here": bool, "size", "digest"
+ *             (hexadecimal), "ctime_ns" (of its file, as last read; null: not
+ *             known), "primary": PLACE, "replicas": [{"name", "replica_state",
+ *             and PLACE}]}
+ *   PLACE    {"state": "has" | "had" (when it was last connected) | "gone" |
+ *             "was-gone" (absent, as here) | "held" | "differs" | "unknown" | a
+ *             reason of "not_compared" | "failed" (the replica is left out),
+ *             "connected": bool, "error": ERROR | null; of a change that is not
+ *             acknowledged "side", "sent": bool, "pending_s", "waits_s" (the
+ *             reason lasts), "ahead" (changes that come first; null: very
+ *             many), "errno", "pid", "comm" (who holds the lock)}
  *   approve  {"replica", "count"}, dry run {"replica", "held": HELD | null}
  *   pause, resume, retry  {"replicas": [name] (as asked), "done": [{"name",
  *             "did": "paused" (by retry: it is, and stays so) | "resumed" |

@@ -10,8 +10,12 @@
 
 #include "agent/control/control_impl.h"
 #include "agent/events/events.h"
+#include "store/base/base64.h"
+#include "store/base/bytes.h"
+#include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/cmdline/version.h"
+#include "store/layout/name.h"
 #include "sync/errors/state.h"
 
 enum { NAMES_MAX = 64 }; /* replicas named in one request */
@@ -349,6 +353,48 @@ static int run_reload(struct client *cl, const json_t *request, struct err *err)
     return 0;
 }
 
+/* The bytes of "NAME", or of "NAME_b64". */
+static int read_name(const json_t *request, const char *name,
+                     const char *name_b64, struct buf *out, struct err *err)
+{
+    const json_t *text = json_object_get(request, name);
+    const json_t *b64 = json_object_get(request, name_b64);
+
+    if (json_is_string(text)) {
+        buf_put(out, json_string_value(text), json_string_length(text));
+    } else if (!json_is_string(b64) ||
+               !base64_decode(out, json_string_value(b64),
+                              json_string_length(b64))) {
+        return err_set(err, ERR_INVALID, 0, "\"%s\" is missing", name);
+    }
+    return out->bad ? err_set(err, ERR_NOMEM, 0, "out of memory") : 0;
+}
+
+static int run_key(struct client *cl, const json_t *request, struct err *err)
+{
+    CLEANUP(buf_deinit) struct buf table = BUF_NULL;
+    CLEANUP(buf_deinit) struct buf key = BUF_NULL;
+    int code;
+    int rc = read_name(request, "table", "table_b64", &table, err);
+
+    if (rc == 0) {
+        rc = read_name(request, "key", "key_b64", &key, err);
+    }
+    if (rc == 0) {
+        rc = table_check(table.data, table.len, err);
+    }
+    if (rc == 0) {
+        rc = key_check(key.data, key.len, err);
+    }
+    if (rc == 0) {
+        json_t *o =
+            daemon_key(cl->control->daemon, bytes_of(table.data, table.len),
+                       bytes_of(key.data, key.len), &code);
+        answer(cl, code, o);
+    }
+    return rc;
+}
+
 static const struct request {
     const char *name;
     bool anyone; /* also for those who may not see key names */
@@ -360,7 +406,7 @@ static const struct request {
     {"pause", false, run_pause},   {"resume", false, run_resume},
     {"retry", false, run_retry},   {"reload", false, run_reload},
     {"check", false, run_check},   {"events", false, run_events},
-    {NULL, false, NULL},
+    {"key", false, run_key},       {NULL, false, NULL},
 };
 
 /* Who may, and what to type to become one of them. */

@@ -40,6 +40,13 @@ json_t *daemon_status(struct daemon *d, bool with_keys);
 struct events_query;
 json_t *daemon_events(struct daemon *d, const struct events_query *q);
 
+/* What is known of one key, KEY of control.h: here, and on each replica.  Reads
+ * no disk.  *exit_out: 0 every replica has it as it is here, 1 not so,
+ * EX_NOINPUT there is no such key here. */
+struct bytes;
+json_t *daemon_key(struct daemon *d, struct bytes table, struct bytes key,
+                   int *exit_out);
+
 /* A long request (wait, resync, verify).  `progress` is called now and then
  * with an object to show, `done` once with the final object and its exit code
  * (0, 1, 75 ...); afterwards the job is gone.  `done` may be called before the

@@ -10,6 +10,7 @@
  *     saving.c         the index, saved and loaded
  *     scanning.c       scans, as coverage.c says, and what their end means
  *     status.c         what status shows
+ *     key_where.c      where one key is
  *     job_target.c, jobs_compare.c, jobs_wait.c, jobs.c
  *                      wait, resync, verify
  *     daemon_root.c    the root: its identity, losing it, finding it again

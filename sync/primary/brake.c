@@ -270,6 +270,14 @@ void primary_brake_on(struct primary *p, int replica, uint64_t held,
 
 /* --- deletes seen while they happen -------------------------------------- */
 
+bool brake_holds(const struct repl *r, struct digest name)
+{
+    const struct brake *b = &r->brake;
+
+    return b->count > 0 && bsearch(&name, b->names, b->count, sizeof *b->names,
+                                   digest_compare) != NULL;
+}
+
 static bool is_approved(const struct brake *b, struct digest name)
 {
     return b->approved_count > 0 &&

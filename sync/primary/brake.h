@@ -124,6 +124,8 @@ void brake_all_named(struct repl *r, const struct compare *c);
 int brake_approve(struct primary *p, struct repl *r, uint64_t token,
                   uint64_t *count_out, struct err *err) MUSTCHECK;
 void brake_applied(struct primary *p, struct repl *r, const struct compare *c);
+/* Is the delete of that name one of those that were found and are held? */
+bool brake_holds(const struct repl *r, struct digest name);
 /* Both roots are equal: nothing is held. */
 void brake_release(struct primary *p, struct repl *r);
 /* The roots differ by exactly what is held, and nothing speaks for another

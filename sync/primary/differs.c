@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "store/base/quote.h"
 #include "sync/errors/state.h"
@@ -54,6 +55,22 @@ static void name_example(struct differs *d, const struct compare *c)
                        n->is_table ? "" : QUOTED(n->key.p, n->key.len),
                        HOW[n->kind]);
     }
+}
+
+bool differs_names(const struct repl *r, struct bytes table, struct bytes key)
+{
+    const char *name = r->differs.example;
+    char want[DIFFERS_NAME_BYTES];
+
+    if (r->differs.count == 0 || QUOTE_ROOM(table.len) > QUOTE_MSG_BYTES ||
+        QUOTE_ROOM(key.len) > QUOTE_MSG_BYTES) {
+        return false;
+    }
+    int n = snprintf(want, sizeof want, "table %s key %s ",
+                     QUOTED_TABLE((const char *)table.p, table.len),
+                     QUOTED(key.p, key.len));
+    return n > 0 && (size_t)n < sizeof want &&
+           strncmp(name, want, (size_t)n) == 0;
 }
 
 static uint64_t count_of(const struct compare_result *res)

@@ -69,6 +69,9 @@ void differs_equal(struct repl *r);
 void differs_scanned(struct repl *r);
 /* It is time to repair what was found. */
 bool differs_due(const struct primary *p, const struct repl *r);
+/* Is this key the one that is named of those that differ?  False also when its
+ * name is too long to be told. */
+bool differs_names(const struct repl *r, struct bytes table, struct bytes key);
 /* false: none are known.  Else what differs, in a sentence, as DR_DIFFERENT. */
 bool differs_describe(const struct primary *p, const struct repl *r,
                       struct err *err);

@@ -493,6 +493,36 @@ size_t primary_blocked(struct primary *p, int replica, int64_t now_ms,
  * no order. */
 size_t primary_unborn(struct primary *p, int64_t now_ms,
                       struct blocked_key *out, size_t max);
+/* --- one key ------------------------------------------------------------- */
+
+/* What is known of one key on one replica, beside what the index has of it. */
+enum where_state {
+    WHERE_SAME = 1, /* acknowledged as it is here: the value, or its absence */
+    WHERE_WAS_SAME, /* the same, when the replica was last connected */
+    WHERE_PENDING,  /* a change of it is not acknowledged: see `why` */
+    WHERE_HELD,     /* the brake holds its delete */
+    WHERE_DIFFERS,  /* found different, and not known to be repaired */
+    WHERE_UNKNOWN,
+};
+struct primary_where {
+    enum where_state state;
+    bool connected;
+    struct err err; /* why it is not the same; code 0: nothing to say */
+    /* Of what is pending: */
+    enum uncompared_why why;
+    bool on_primary;    /* the reason is there, else on the replica */
+    bool sent;          /* the link has it */
+    int64_t pending_ms; /* so long */
+    int64_t waits_ms;   /* the reason lasts so long */
+    int64_t ahead;      /* so many changes come first; -1: very many */
+    int sys;            /* errno on the replica, 0: none known */
+    uint32_t pid;       /* who holds the lock; 0: not known */
+    char comm[16];
+};
+/* replica -1: what the index has yet to learn of the key. */
+void primary_where(struct primary *p, int replica, struct bytes table,
+                   struct bytes key, int64_t now_ms, struct primary_where *out);
+
 struct primary_counts {
     uint64_t tail;
     uint64_t log_changes; /* nodes in the log */

@@ -44,6 +44,7 @@
  *   facade/             primary.h
  *     session.c         one connection: hello, frames in and out
  *     primary_status.c  what status shows
+ *     primary_where.c   what is known of one key on one replica
  *     primary.c         hints, actions, barriers, time
  */
 #pragma once

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "store/base/quote.h"
 #include "store/base/units.h"
@@ -76,6 +77,27 @@ int64_t stuck_for_ms(const struct primary *p, const struct flight *f)
     int64_t ms = p->now_ms - since_ms(ahead_of(f));
 
     return ms > 0 ? ms : 0;
+}
+
+uint32_t stuck_holder(const struct flight *flight, char comm[16])
+{
+    const struct flight *f = ahead_of(flight);
+
+    comm[0] = '\0';
+    switch (why(f)) {
+    case STUCK_LOCKED_THERE:
+        memcpy(comm, f->comm, sizeof f->comm);
+        return f->pid;
+    case STUCK_LOCKED_HERE:
+        memcpy(comm, f->rec->read.comm, sizeof f->rec->read.comm);
+        return f->rec->read.pid;
+    case STUCK_NOT:
+    case STUCK_REFUSED:
+    case STUCK_CHANGING:
+    case STUCK_UNREADABLE:
+        break;
+    }
+    return 0;
 }
 
 const struct flight *stuck_next(const struct repl *r,

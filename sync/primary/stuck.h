@@ -35,6 +35,9 @@ enum stuck stuck_why(const struct flight *f);
 /* For how long, as far as known; of one that does not wait for anybody, how
  * long it is pending. */
 int64_t stuck_for_ms(const struct primary *p, const struct flight *f);
+/* Who holds the lock that it waits for, on either side: a pid, 0: not known, or
+ * it waits for no lock. */
+uint32_t stuck_holder(const struct flight *f, char comm[16]);
 /* The replica's next flight, by sequence, that waits for somebody; the first
  * one with after == NULL, NULL at the end. */
 const struct flight *stuck_next(const struct repl *r,

@@ -93,8 +93,8 @@ static bool counts(const struct flight *f, uint64_t barrier)
 }
 
 /* The oldest flight of the record to this replica that counts, or NULL. */
-static const struct flight *oldest(const struct record *rec, int replica,
-                                   uint64_t barrier)
+const struct flight *uncompared_oldest(const struct record *rec, int replica,
+                                       uint64_t barrier)
 {
     const struct flight *found = NULL;
 
@@ -119,7 +119,7 @@ static bool has_place(const struct record *rec, int replica, uint64_t barrier)
 
 static bool is_open(const struct record *rec, int replica, uint64_t barrier)
 {
-    return oldest(rec, replica, barrier) != NULL ||
+    return uncompared_oldest(rec, replica, barrier) != NULL ||
            has_place(rec, replica, barrier);
 }
 
@@ -152,6 +152,22 @@ static void say(const struct record *rec, struct err *err)
                   rec->is_table ? "" : " key ", rec->is_table ? "" : key);
 }
 
+void uncompared_explain(const struct primary *p, const struct record *rec,
+                        const struct flight *f, struct uncompared_key *out,
+                        struct err *said)
+{
+    enum stuck why = f != NULL ? stuck_why(f) : STUCK_NOT;
+
+    set_why(out, why);
+    if (why == STUCK_NOT) {
+        say(rec, said);
+    } else {
+        stuck_describe(p, f, 0, said);
+    }
+    out->sys = why == STUCK_REFUSED ? f->refusal.sys : said->sys;
+    out->id = said->id;
+}
+
 /* `f`: NULL when it is still in the log. */
 static void add(const struct primary *p, const struct record *rec,
                 const struct flight *f, struct uncompared *out)
@@ -159,21 +175,13 @@ static void add(const struct primary *p, const struct record *rec,
     struct uncompared_key k = {.is_table = rec->is_table,
                                .table = record_table(rec),
                                .key = record_key(rec)};
-    enum stuck why = f != NULL ? stuck_why(f) : STUCK_NOT;
     struct err said = {0};
 
     if (out->n >= out->max) { /* counted only: there may be very many */
         out->count++;
         return;
     }
-    set_why(&k, why);
-    if (why == STUCK_NOT) {
-        say(rec, &said);
-    } else {
-        stuck_describe(p, f, 0, &said);
-    }
-    k.sys = why == STUCK_REFUSED ? f->refusal.sys : said.sys;
-    k.id = said.id;
+    uncompared_explain(p, rec, f, &k, &said);
     k.text = bytes_of(said.msg, strlen(said.msg));
     uncompared_add(out, &k);
 }
@@ -187,7 +195,7 @@ static void gather(struct primary *p, const struct repl *r,
     const struct log_node *n;
 
     DL_FOREACH(r->flights.list, f) {
-        if (f == oldest(f->rec, r->id, barrier) &&
+        if (f == uncompared_oldest(f->rec, r->id, barrier) &&
             (but == NULL || !is_open(f->rec, but->id, barrier))) {
             add(p, f->rec, f, out);
         }
@@ -195,7 +203,7 @@ static void gather(struct primary *p, const struct repl *r,
     for (n = changelog_next(&p->log, r->id); n != NULL && n->seq <= barrier;
          n = n->next) {
         if ((n->mask & repl_bit(r)) != 0 &&
-            oldest(n->rec, r->id, barrier) == NULL &&
+            uncompared_oldest(n->rec, r->id, barrier) == NULL &&
             (but == NULL || !is_open(n->rec, but->id, barrier))) {
             add(p, n->rec, NULL, out);
         }

@@ -43,7 +43,9 @@ struct uncompared {
     uint64_t count; /* of all */
 };
 
+struct flight;
 struct primary;
+struct record;
 struct repl;
 
 /* Add what the replica, or the index, has not got of what was hinted up to
@@ -53,6 +55,15 @@ void uncompared_gather(struct primary *p, const struct repl *r,
 /* Is that key one of them? */
 bool uncompared_has(struct primary *p, const struct repl *r, uint64_t barrier,
                     struct digest name);
+/* The record's oldest flight to that member of the log which counts, or NULL.
+ */
+const struct flight *uncompared_oldest(const struct record *rec, int replica,
+                                       uint64_t barrier);
+/* Why that change is not there, but for the names: into *out, and in a
+ * sentence; `f`: NULL when it is still in the log. */
+void uncompared_explain(const struct primary *p, const struct record *rec,
+                        const struct flight *f, struct uncompared_key *out,
+                        struct err *said);
 /* Add one more; names and text are copied.  It is counted whatever happens. */
 void uncompared_add(struct uncompared *u, const struct uncompared_key *k);
 /* Is it one of the names that are kept? */

@@ -35,6 +35,8 @@ void render_compare(FILE *out, const json_t *result, size_t names_max,
                     const json_t *told);
 /* drover approve --dry-run: what is held for a replica, or that nothing is. */
 void render_held(FILE *out, const char *replica, const json_t *held);
+/* drover key: KEY, and the "file" that cmd_key.c adds. */
+void render_key(FILE *out, const json_t *result);
 /* drover wait. */
 void render_wait(FILE *out, const json_t *result, size_t names_max);
 /* A job's progress as one line without its newline. */
