@@ -9,9 +9,9 @@
  * kind alone, and comments. */
 #include "agent/enroll/pinned.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -48,10 +48,11 @@ static bool next_word(const char **at, char *out, size_t room)
 /* "# Host NAME found: line 3" */
 static void take_number(const char *line, unsigned *number)
 {
-    const char *found = strstr(line, " found: line ");
+    static const char WORDS[] = " found: line ";
+    const char *found = strstr(line, WORDS);
 
-    if (found != NULL && sscanf(found, " found: line %u", number) != 1) {
-        *number = 0;
+    if (found != NULL) {
+        *number = (unsigned)strtoul(found + sizeof WORDS - 1, NULL, 10);
     }
 }
 

@@ -134,15 +134,15 @@ static int compare(const struct host_keys *k, const struct pinned_key **out,
     const struct pinned_key *good = NULL;
 
     for (size_t i = 0; i < k->pinned.count; i++) {
-        const struct pinned_key *pin = &k->pinned.keys[i];
-        const struct pinned_key *shown = of_type(&k->shown, pin->type);
-        if (pin->revoked) {
+        const struct pinned_key *known = &k->pinned.keys[i];
+        const struct pinned_key *shown = of_type(&k->shown, known->type);
+        if (known->revoked) {
             continue;
         }
-        if (shown == NULL || strcmp(shown->key64, pin->key64) != 0) {
-            return changed(k, pin, shown, err);
+        if (shown == NULL || strcmp(shown->key64, known->key64) != 0) {
+            return changed(k, known, shown, err);
         }
-        good = good != NULL ? good : pin;
+        good = good != NULL ? good : known;
     }
     *out = good;
     return good != NULL ? 1 : 0;
@@ -301,7 +301,7 @@ static int look(struct enroll *e, struct host_keys *k, struct enroll_step *s,
         return err->code;
     }
     int rc = compare(k, &key, err);
-    if (rc <= 0) {
+    if (rc <= 0 || key == NULL) {
         return rc < 0 ? rc : pin_chosen(e, k, s, err);
     }
     if (k->wanted != NULL && with_fingerprint(&k->pinned, k->wanted) == NULL) {

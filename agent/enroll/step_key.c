@@ -169,9 +169,11 @@ bool undo_key(struct enroll *e)
     CLEANUP(freep) char *dir = dir_of(file);
     bool good = true;
 
+    if (e->made_key && asprintf(&public, "%s.pub", file) < 0) {
+        public = NULL;
+    }
     if (e->made_key) {
-        good = unlink(file) == 0 && asprintf(&public, "%s.pub", file) >= 0 &&
-               unlink(public) == 0;
+        good = unlink(file) == 0 && public != NULL && unlink(public) == 0;
     }
     if (e->made_key_dir) {
         good = dir != NULL && rmdir(dir) == 0 && good;

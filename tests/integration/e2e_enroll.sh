@@ -229,6 +229,13 @@ faults() {
     out_has "has this key for another command"
     proven_there
 
+    # one that was written by hand, and that no login can be told of
+    printf '[replica odd]\ncommand = sh -c "exit 1"' >"$W/agent.d/odd.conf"
+    expect 0 ctl reload
+    expect 1 "$DROVER" --config "$conf" replica remove odd --via admin
+    out_has "cannot be told: its command leads there"
+    expect 0 "$DROVER" --config "$conf" replica remove odd
+    [ ! -e "$W/agent.d/odd.conf" ] || fail "the drop-in is still there"
     # what is in a file with others is not edited
     cat "$W/agent.d/r1.conf" >>"$W/agent.conf"
     rm "$W/agent.d/r1.conf"

@@ -26,7 +26,8 @@ struct add {
     struct replica_steps steps; /* first: its address is what they are given */
     struct cli *cli;
     struct enroll_plan plan;
-    struct buf retype; /* a hint for the end; empty: none */
+    struct buf retype;            /* a hint for the end; empty: none */
+    char *identity, *known_hosts; /* made whole; NULL: they were */
 };
 
 /* --- the question -------------------------------------------------------- */
@@ -276,6 +277,8 @@ static int add_to(struct cli *cli, const struct config *config)
     struct add a = {.cli = cli};
     struct err err = {0};
 
+    a.identity = whole_path(&cli->enroll.identity);
+    a.known_hosts = whole_path(&cli->enroll.known_hosts);
     replica_steps_begin(&a.steps, cli, config);
     int rc = enroll_plan_make(&cli->enroll, config, &a.plan, &err);
     if (rc < 0) {
@@ -288,6 +291,8 @@ static int add_to(struct cli *cli, const struct config *config)
     replica_steps_deinit(&a.steps);
     enroll_plan_deinit(&a.plan);
     buf_deinit(&a.retype);
+    free(a.identity);
+    free(a.known_hosts);
     return rc;
 }
 
@@ -301,8 +306,6 @@ int cmd_replica_add(struct cmdline *line)
     if (c == NULL) {
         return rc;
     }
-    CLEANUP(freep) char *identity = whole_path(&cli->enroll.identity);
-    CLEANUP(freep) char *known_hosts = whole_path(&cli->enroll.known_hosts);
     cli->enroll.name = line->words[0];
     cli->enroll.target = line->words[1];
     return add_to(cli, c);

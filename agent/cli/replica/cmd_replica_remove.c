@@ -22,6 +22,7 @@
 #include "agent/enroll/enroll.h"
 #include "agent/enroll/script.h"
 #include "store/base/cleanup.h"
+#include "store/base/quote.h"
 #include "store/base/sys.h"
 #include "store/files/small_file.h"
 #include "sync/errors/state.h"
@@ -35,7 +36,8 @@ struct removal {
     struct enroll_request request;
     struct enroll_plan plan; /* of an SSH replica */
     char *target;
-    char *public_key; /* NULL: not known */
+    char *public_key;  /* NULL: not known */
+    struct err no_key; /* why */
     struct replica_steps steps;
 };
 
@@ -63,10 +65,11 @@ static int check_file(struct removal *m, struct err *err)
 {
     struct enroll_lines lines;
 
-    if (config_file_read(m->file, &m->text, err) < 0) {
+    ssize_t len = config_file_read(m->file, &m->text, err);
+    if (len < 0) {
         return err_wrap(err, "%s", m->file);
     }
-    m->text[strlen(m->text)] = '\0';
+    m->text[len] = '\0';
     if (enroll_find_lines(m->text, m->r->name, &lines) && lines.alone &&
         m->r->where.head.file > 0) {
         return 0;
@@ -97,9 +100,9 @@ static int take_script(struct removal *m, struct buf *script, struct err *err)
 {
     if (m->public_key == NULL) {
         return err_set(err, ERR_REFUSED, 0,
-                       "%s logs in with no key file of this host: its line in "
-                       "authorized_keys there cannot be told",
-                       m->r->name);
+                       "the line of %s in authorized_keys there cannot be "
+                       "told: %.300s",
+                       m->r->name, m->no_key.msg);
     }
     return enroll_script(&m->plan, SCRIPT_REMOVE, m->public_key, script, err);
 }
@@ -192,7 +195,8 @@ static int take_file(struct removal *m, struct err *err)
 
 /* --- the command --------------------------------------------------------- */
 
-static int begin(struct removal *m, struct err *err)
+/* Without a plan or a key the file here can be taken away all the same. */
+static void begin(struct removal *m)
 {
     m->request = m->cli->enroll;
     m->request.removing = true;
@@ -201,18 +205,19 @@ static int begin(struct removal *m, struct err *err)
     m->request.known_hosts = m->r->known_hosts;
     m->target = replica_target_text(m->r);
     if (m->r->kind != REPLICA_SSH) {
-        return 0;
+        (void)err_set(&m->no_key, ERR_REFUSED, 0,
+                      "its command leads there, not a login of the agent");
+        return;
     }
     m->request.target = m->target != NULL ? m->target : "";
-    if (enroll_plan_make(&m->request, m->config, &m->plan, err) < 0) {
-        return err->code;
-    }
-    struct err later = {0}; /* said when the key is needed */
-    if (m->r->identity != NULL &&
-        enroll_public_key(&m->plan, &m->public_key, &later) < 0) {
+    if (m->r->identity == NULL) {
+        (void)err_set(&m->no_key, ERR_REFUSED, 0,
+                      "it logs in with a key of ssh-agent");
+    } else if (enroll_plan_make(&m->request, m->config, &m->plan, &m->no_key) ==
+                   0 &&
+               enroll_public_key(&m->plan, &m->public_key, &m->no_key) < 0) {
         m->public_key = NULL;
     }
-    return 0;
 }
 
 static int run_removal(struct removal *m, struct err *err)
@@ -252,14 +257,11 @@ static int remove_from(struct removal *m)
     CLEANUP(buf_deinit) struct buf script = BUF_NULL;
     struct err err = {0};
 
-    int rc = begin(m, &err);
-    if (rc == 0 && m->cli->print) {
-        rc = take_script(m, &script, &err);
-        if (rc == 0) {
-            return replica_print_script(m->cli, &script);
-        }
-    } else if (rc == 0) {
+    begin(m);
+    if (!m->cli->print) {
         (void)run_removal(m, &err);
+    } else if (take_script(m, &script, &err) == 0) {
+        return replica_print_script(m->cli, &script);
     }
     return end(m, &err);
 }
@@ -279,7 +281,7 @@ int cmd_replica_remove(struct cmdline *line)
     if (m.r == NULL) {
         return cmdline_fail(line, EX_USAGE,
                             "%s has no replica %s; see drover replica list",
-                            c->file, line->words[0]);
+                            c->file, QUOTED_STR(line->words[0]));
     }
     struct err err = {0};
     if (cli->enroll.via != NULL &&
