@@ -25,7 +25,7 @@ BUILD="gcc cmake make pkg-config libc6-dev libuv1-dev libssh2-1-dev libssl-dev
 DEB="dpkg-dev gzip"
 DEMO="openssh-client"
 TEST="clang clang-format-14 libclang-rt-14-dev clang-tidy-14 cppcheck gcovr valgrind strace
-      lintian mmdebstrap mandoc systemd shellcheck yamllint python3 spin xfsprogs e2fsprogs"
+      lintian mmdebstrap mandoc systemd shellcheck yamllint python3 python3-jsonschema spin xfsprogs e2fsprogs"
 BENCH="python3 rsync lsyncd inotify-tools unison syncthing"
 
 say() { printf 'packages.sh: %s\n' "$*" >&2; }

@@ -42,7 +42,7 @@
  *               "undone": UNDONE | null, "refused": REFUSED | null,
  *               "breaks": BREAKS | null, "sent_bytes",
  *               "received_bytes", "replica_keys", "replica_bytes",
- *               "latency_p50_us", "latency_p99_us", "phase" (of a comparison),
+ *               "latency_p50_us", "latency_p99_us",
  *               "error": ERROR | null}],
  *             "blocked": [{"side": "primary" | "replica", "replica", NAME...,
  *               "pid", "comm", "waited_s", "changed_tries" (null: locked)}],

@@ -167,6 +167,6 @@ int cmdline_completion(struct cmdline *line);
 #define CMDLINE_VERSION(program)                                               \
     {                                                                          \
         .name = "version", .args = "", .summary = "print the version",         \
-        .options = "", .examples = "  $ " program " version\n",                \
+        .options = "json", .examples = "  $ " program " version\n",            \
         .run = cmdline_version, .alone = true,                                 \
     }

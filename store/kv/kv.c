@@ -77,6 +77,16 @@ void kv_json_place(struct json_out *j, const struct kv *kv,
     json_bytes(j, "key", key.data, key.len);
 }
 
+void kv_say_set(struct kv *kv)
+{
+    if (kv->line.json) {
+        struct json_out j = kv_json_begin(kv);
+        kv_json_place(&j, kv, drover_text(kv->line.words[0]));
+        json_bool(&j, "set", true);
+        kv_json_end(kv, &j);
+    }
+}
+
 void kv_json_end(struct kv *kv, struct json_out *j)
 {
     cmdline_json_end(&kv->line, j);

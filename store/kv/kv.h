@@ -55,6 +55,8 @@ struct json_out kv_json_begin(struct kv *kv);
 void kv_json_place(struct json_out *j, const struct kv *kv,
                    struct drover_bytes key);
 void kv_json_end(struct kv *kv, struct json_out *j);
+/* With --json: the key of the command line is set. */
+void kv_say_set(struct kv *kv);
 /* Print kv->out and forget it. */
 void kv_print_line(struct kv *kv);
 

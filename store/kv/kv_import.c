@@ -19,5 +19,9 @@ int kv_import(struct cmdline *line)
     }
     int rc = drover_import(kv->db, kv->table, drover_text(kv->line.words[0]),
                            kv->line.words[1], kv->timeout_ms, &err);
-    return rc < 0 ? kv_fail(kv, &err) : EXIT_GOOD;
+    if (rc < 0) {
+        return kv_fail(kv, &err);
+    }
+    kv_say_set(kv);
+    return EXIT_GOOD;
 }

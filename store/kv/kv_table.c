@@ -7,6 +7,20 @@
 #include "store/base/quote.h"
 #include "store/kv/kv.h"
 
+/* What was done with the table that is named, as JSON. */
+static int answer(struct kv *kv, const char *done)
+{
+    struct drover_bytes table = drover_text(kv->line.words[0]);
+
+    if (kv->line.json) {
+        struct json_out j = kv_json_begin(kv);
+        json_bytes(&j, "table", table.data, table.len);
+        json_bool(&j, done, true);
+        kv_json_end(kv, &j);
+    }
+    return EXIT_GOOD;
+}
+
 int kv_mktable(struct cmdline *line)
 {
     struct kv *kv = kv_of(line);
@@ -14,7 +28,7 @@ int kv_mktable(struct cmdline *line)
 
     return drover_table_create(kv->db, drover_text(kv->line.words[0]), &err) < 0
                ? kv_fail(kv, &err)
-               : EXIT_GOOD;
+               : answer(kv, "there");
 }
 
 int kv_drop(struct cmdline *line)
@@ -25,7 +39,7 @@ int kv_drop(struct cmdline *line)
     return drover_table_drop(kv->db, drover_text(kv->line.words[0]),
                              kv->timeout_ms, &err) < 0
                ? kv_fail(kv, &err)
-               : EXIT_GOOD;
+               : answer(kv, "dropped");
 }
 
 /* Nothing removes it but its name, typed by somebody who knows. */

@@ -63,6 +63,7 @@ static int write_key(struct kv *kv, enum drover_write_mode mode)
     int rc = fill(kv, writer);
     if (rc == EXIT_GOOD &&
         drover_write_commit(writer, kv->timeout_ms, &err) == 0) {
+        kv_say_set(kv);
         return EXIT_GOOD;
     }
     if (rc == EXIT_GOOD) {

@@ -139,6 +139,23 @@ expect_json() {
     code=0
     "$@" >"$W/out" 2>"$W/json.err" || code=$?
     [ "$code" = "$want" ] || fail "exit status $code, not $want: $*: $(cat "$W/json.err")"
+    follows_schema "$@"
+}
+# follows_schema COMMAND...: what it printed, in $W/out, is what the schemas say.
+# Debian's python3 has jsonschema; another one may.
+follows_schema() {
+    [ "$1" != ctl ] || set -- drover "$@"
+    for python in /usr/bin/python3 python3; do
+        code=0
+        "$python" "$here/check_schema.py" "$here/../.." "$@" \
+            <"$W/out" >"$W/schema" 2>&1 || code=$?
+        [ $code = 77 ] || [ $code = 127 ] || break
+    done
+    case $code in
+    0) ;;
+    77 | 127) [ -z "${SCHEMA_NEEDED:-}" ] || skip "needs python3-jsonschema" ;;
+    *) fail "JSON of $*: $(head -n 5 "$W/schema")" ;;
+    esac
 }
 out_json() { "$E2E_BIN/e2e_json" "$1" <"$W/out"; }
 out_has() { grep -q -- "$1" "$W/out" || fail "the output lacks: $1"; }

@@ -124,6 +124,7 @@ drover_e2e(check LINKS exec ssh SCENARIOS without running other_side)
 drover_e2e(check LINKS exec SCENARIOS database as_user plain adhoc replica older stranger limits)
 drover_e2e(events LINKS exec SCENARIOS kept followed logged)
 drover_e2e(key LINKS exec SCENARIOS places names stopped denied plain)
+drover_e2e(schema LINKS exec SCENARIOS agents replicas kv)
 drover_e2e(login LINKS exec SCENARIOS exec_errors asked_for)
 drover_e2e(login LINKS ssh SCENARIOS ssh_errors openssh_errors forced_command refused_key
            retried noticed)

@@ -94,7 +94,7 @@ is 69 $id status "$copy"
 is 69 "\"role\":\"replica\",\"database\":\"$id\",\"epoch\":0" status --json "$copy"
 is 69 '{"schema":1,"version":1,"path":' status --json "$copy"
 is 69 'co\"py' status --json "$copy"
-is 69 '"fresh_ns":null' status --json "$copy"
+is 69 '"equal_as_of":null' status --json "$copy"
 is 0 'drover_copy_ever_complete{path="'"$tmp"'/co\"py"} 0' metrics "$copy"
 is 69 "never synced" fresh --max-age 1h "$copy"
 is 0 '"role":"replica","database":"'$id adopt --json "$copy" $id

@@ -76,6 +76,7 @@ for file in /usr/bin/drover /usr/lib/systemd/system/drover@.service \
     /usr/share/doc/drover/FORMAT.md /usr/share/doc/drover/copyright \
     /usr/share/doc/drover/examples/orders.conf \
     /usr/share/doc/drover/examples/prometheus/drover-rules.yml \
+    /usr/share/drover/drover.schema.json \
     /usr/lib/systemd/catalog/drover.catalog /usr/share/man/man8/drover.8.gz; do
     check "drover has $file" has drover "$file"
 done

@@ -147,7 +147,7 @@ static void print_json(struct cmdline *line, const char *dir,
     json_uint(&j, "was", p->was);
     if (p->fresh_known) {
         json_begin_object(&j, "copy");
-        json_int(&j, "fresh_ns", p->fresh.fresh_ns);
+        json_text(&j, "equal_as_of", UTC_TEXT(p->fresh.fresh_ns));
         json_uint(&j, "seq", p->fresh.seq);
         json_text(&j, "state", p->fresh.state);
         json_end_object(&j);

@@ -93,12 +93,12 @@ static void put_identity(struct json_out *j, const struct facts *f)
 static void put_fresh(struct json_out *j, const struct facts *f)
 {
     if (!f->fresh_known) {
-        json_none(j, "fresh_ns");
+        json_none(j, "equal_as_of");
         return;
     }
     json_text(j, "state", f->fresh.state);
     json_uint(j, "seq", f->fresh.seq);
-    json_int(j, "fresh_ns", f->fresh.fresh_ns);
+    json_text(j, "equal_as_of", UTC_TEXT(f->fresh.fresh_ns));
     if (f->fresh.age_ns == FRESH_AGE_UNKNOWN) {
         json_none(j, "age_ms");
     } else {
@@ -116,7 +116,7 @@ static void put_receiver(struct json_out *j, const struct facts *f)
     json_bool(j, "live", f->live > 0);
     if (f->live > 0) {
         json_int(j, "pid", f->holder.pid);
-        json_int(j, "since", f->holder.since_s);
+        json_text(j, "since", UTC_SECOND(f->holder.since_s));
         json_text(j, "replica", f->holder.replica);
     }
     json_end_object(j);

@@ -86,7 +86,7 @@ static void list_json(struct json_out *j, const struct trash_entry *e)
     (void)snprintf(id, sizeof id, "%016" PRIx64, e->id);
     json_begin_object(j, NULL);
     json_text(j, "id", id);
-    json_int(j, "deleted", e->deleted_s);
+    json_text(j, "deleted", UTC_SECOND(e->deleted_s));
     json_uint(j, "size", e->size);
     if (e->named) {
         json_bytes(j, "table", e->table.p, e->table.len);
