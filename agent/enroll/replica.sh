@@ -114,9 +114,11 @@ is_empty() { [ -z "$(ls -A -- "$dir")" ]; }
 restore_dir() {
     # shellcheck disable=SC2086  # three words
     set -- $dir_was
+    mode_of_dir "$3"
     [ "$me" != 0 ] || chown -h "$1:$2" -- "$dir"
-    chmod "$3" -- "$dir"
 }
+# Of what is the account's; in its place there could be a link by now.
+mode_of_dir() { (cd -- "$dir" && [ "$(stat -c %u .)" = "$uid" ] && chmod "$1" .); }
 
 set_dir() {
     if [ "$me" = 0 ]; then
@@ -124,7 +126,7 @@ set_dir() {
     else
         chgrp -h "$(gid_of_group)" -- "$dir"
     fi
-    chmod "$dir_mode" -- "$dir"
+    mode_of_dir "$dir_mode"
 }
 
 the_dir() {
@@ -174,16 +176,24 @@ find_lines() {
         END { print same + 0, other + 0 }' "$keys"
 }
 
-# A new file beside it gets its name when it is whole.
-begin_keys() { temp=$(mktemp "$keys.XXXXXX"); }
+# A new file beside it gets its name when it is whole.  The directory may be the
+# account's own, who could put a link in its place: so it is made by this shell
+# alone (-C) and then reached by its descriptor only.
+new=/proc/self/fd/3
+begin_keys() {
+    temp=$keys.$$.new
+    rm -f -- "$temp"
+    set -C
+    exec 3>"$temp"
+    set +C
+}
 commit_keys() {
     if [ -e "$keys" ]; then
-        { [ "$me" != 0 ] || chown --reference="$keys" -- "$temp"; } &&
-            chmod --reference="$keys" -- "$temp" || return 1
-    else
-        chmod 644 -- "$temp" || return 1
+        { [ "$me" != 0 ] || chown --reference="$keys" $new; } &&
+            chmod --reference="$keys" $new || return 1
     fi
-    sync -- "$temp" 2>/dev/null || :
+    sync $new 2>/dev/null || :
+    exec 3>&-
     mv -f -- "$temp" "$keys" && temp=''
 }
 
@@ -191,14 +201,14 @@ add_line() {
     [ -d "${keys%/*}" ] || mkdir -p -m 755 -- "${keys%/*}" || return 1
     begin_keys || return 1
     # A last line without an end would become one with ours.
-    [ ! -e "$keys" ] || awk 1 "$keys" >"$temp" || return 1
-    printf '%s%s\n' "$line" "${comment:+ $comment}" >>"$temp" || return 1
+    [ ! -e "$keys" ] || awk 1 "$keys" >&3 || return 1
+    printf '%s%s\n' "$line" "${comment:+ $comment}" >&3 || return 1
     commit_keys && made_line=1
 }
 
 # keep CONDITION: the lines for which awk finds it true.
 keep() {
-    begin_keys && LINE=$line awk "$@" "$keys" >"$temp" && commit_keys
+    begin_keys && LINE=$line awk "$@" "$keys" >&3 && commit_keys
 }
 drop_lines() {
     keep 'index($0 " ", ENVIRON["LINE"] " ") != 1' || say left "a line in $keys"

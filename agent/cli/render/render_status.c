@@ -233,7 +233,9 @@ static void table_of_replicas(FILE *out, const json_t *replicas, uint64_t all,
     size_t i;
 
     if (json_array_size(replicas) == 0) {
-        (void)fputs("no replicas are set up\n", out);
+        (void)fputs("no replicas are set up; to add one: drover replica add "
+                    "NAME HOST\n",
+                    out);
         return;
     }
     table_row(&t, HEAD);

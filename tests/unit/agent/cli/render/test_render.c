@@ -148,7 +148,9 @@ static void a_first_copy_shows_how_far_it_is(void **state)
 static void missing_fields_are_shown_as_dashes(void **state)
 {
     (void)state;
-    expect("{}", 0, "?  ?   agent ?, up -\nno replicas are set up\n");
+    expect("{}", 0,
+           "?  ?   agent ?, up -\nno replicas are set up; to "
+           "add one: drover replica add NAME HOST\n");
     expect("{\"database\":{\"state\":\"lost\",\"error\":{\"id\":104,\"text\":"
            "\"gone\"}},\"replicas\":[{}]}",
            0,
