@@ -14,6 +14,7 @@
 #include "agent/key/on_disk.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
+#include "store/base/utc.h"
 #include "store/layout/name.h"
 #include "store/layout/value.h"
 
@@ -28,7 +29,7 @@ enum { ANSWER_TIMEOUT_MS = 30000 };
  * stat as young as that proves nothing. */
 static json_t *as_read(const json_t *result, const struct on_disk *d)
 {
-    const json_t *ctime = json_object_get(result, "ctime_ns");
+    const char *changed = field_text(result, "changed", NULL);
     bool present = strcmp(field_text(result, "state", ""), "present") == 0;
     uint64_t size = 0;
 
@@ -39,8 +40,8 @@ static json_t *as_read(const json_t *result, const struct on_disk *d)
     if (!field_count(result, "size", &size) || size != v.size) {
         return json_false();
     }
-    return json_is_integer(ctime)
-               ? json_boolean(json_integer_value(ctime) == v.ctime_ns)
+    return changed != NULL
+               ? json_boolean(strcmp(changed, UTC_NANO(v.ctime_ns)) == 0)
                : json_null();
 }
 
@@ -55,10 +56,11 @@ static json_t *file_json(const json_t *result, const struct on_disk *d)
     if (d->state == ON_DISK_FILE) {
         struct vstat v = vstat_of(&d->st);
         (void)json_object_set_new(o, "size", json_integer((json_int_t)v.size));
-        (void)json_object_set_new(o, "ctime_ns", json_integer(v.ctime_ns));
-        (void)json_object_set_new(o, "mtime_ns",
-                                  json_integer(d->st.st_mtim.tv_sec * NS_PER_S +
-                                               d->st.st_mtim.tv_nsec));
+        (void)json_object_set_new(o, "changed",
+                                  json_string(UTC_NANO(v.ctime_ns)));
+        (void)json_object_set_new(
+            o, "modified",
+            json_string(UTC_NANO(clock_of_timespec(d->st.st_mtim))));
         (void)json_object_set_new(
             o, "pid", d->pid != 0 ? json_integer(d->pid) : json_null());
         (void)json_object_set_new(

@@ -16,6 +16,7 @@
 #include "agent/replica/left_out.h"
 #include "store/base/hex.h"
 #include "store/base/quote.h"
+#include "store/base/utc.h"
 #include "sync/errors/state.h"
 
 enum { DIGEST_HEX_BYTES = 2 * sizeof(struct digest) + 1 };
@@ -163,8 +164,9 @@ static void set_entry(json_t *o, const struct index_entry *e)
     (void)json_object_set_new(o, "size",
                               json_integer((json_int_t)e->stat.size));
     (void)json_object_set_new(o, "digest", digest_json(e->digest));
-    (void)json_object_set_new(
-        o, "ctime_ns", proven ? json_integer(e->stat.ctime_ns) : json_null());
+    (void)json_object_set_new(o, "changed",
+                              proven ? json_string(UTC_NANO(e->stat.ctime_ns))
+                                     : json_null());
 }
 
 /* What was written just now is known of, too. */

@@ -28,6 +28,14 @@ char *utc_text(int64_t ns, char out[UTC_TEXT_BYTES])
     return out;
 }
 
+char *utc_nano(int64_t ns, char out[UTC_TEXT_BYTES])
+{
+    size_t n = put(ns / NS_PER_S, out);
+
+    (void)snprintf(out + n, UTC_TEXT_BYTES - n, ".%09dZ", (int)(ns % NS_PER_S));
+    return out;
+}
+
 char *utc_second(int64_t s, char out[UTC_TEXT_BYTES])
 {
     size_t n = put(s, out);

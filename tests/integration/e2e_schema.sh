@@ -52,6 +52,7 @@ command = $DROVER_REPLICA receive $W/no/such/dir" >>"$conf"
     for order in status health metrics events version reload resync verify 'wait r1' \
         'resync --dry-run' 'verify --content' 'verify --recorded' 'pause r2' 'resume r2' \
         'retry' 'wait --timeout 1ms' 'verify nope' 'approve r1' 'approve r1 --dry-run' \
+        'key users k-000001' 'key users none' 'key none k' 'key deep/er k' \
         'events --since 1h r1' check 'check r1' nonsense 'status --nonsense' 'resync --anew'; do
         # shellcheck disable=SC2086 # words
         any ctl $order --json
@@ -81,7 +82,8 @@ command = $DROVER_REPLICA receive $W/no/such/dir" >>"$conf"
     must_be r1 held
     must_within "$WAIT" status_is "$(of r2 refused.count)" 1
     for order in status metrics health 'approve r1 --dry-run' 'verify --timeout 3s' \
-        'resync --dry-run --timeout 3s' 'wait --timeout 1ms' check events; do
+        'resync --dry-run --timeout 3s' 'wait --timeout 1ms' check events \
+        'key users k-000029' 'key users k-000002' 'key users odd' 'key users k-000001'; do
         # shellcheck disable=SC2086 # words
         any ctl $order --json
     done

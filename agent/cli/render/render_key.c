@@ -10,20 +10,19 @@
 #include "agent/cli/render/render_field.h"
 #include "store/base/cleanup.h"
 #include "store/base/units.h"
-#include "store/base/utc.h"
 
 /* --- here ---------------------------------------------------------------- */
 
 /* "214 B, changed 2026-01-31T12:00:00.000Z" */
 static void size_and_time(FILE *out, const json_t *o, const json_t *time_of)
 {
-    const json_t *ctime = json_object_get(time_of, "ctime_ns");
+    const char *changed = field_text(time_of, "changed", NULL);
     uint64_t size = 0;
 
     (void)field_count(o, "size", &size);
     (void)fputs(BYTES_TEXT(size), out);
-    if (json_is_integer(ctime)) {
-        (void)fprintf(out, ", changed %s", UTC_TEXT(json_integer_value(ctime)));
+    if (changed != NULL) { /* in ms */
+        (void)fprintf(out, ", changed %.23sZ", changed);
     }
 }
 
@@ -32,7 +31,7 @@ static const json_t *time_of(const json_t *result)
 {
     const json_t *file = json_object_get(result, "file");
 
-    return json_is_null(json_object_get(result, "ctime_ns")) &&
+    return json_is_null(json_object_get(result, "changed")) &&
                    json_is_null(json_object_get(file, "as_read"))
                ? file
                : result;
