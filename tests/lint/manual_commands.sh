@@ -48,6 +48,41 @@ check() {
     done
 }
 
+# The program of that name, among those that were given.
+program_of() { printf '%s\n' $pairs | grep -E "/$1\$" | head -n 1; }
+# typed WORD...: a line that a reader is told to type is one that can be.
+typed() {
+    line=$*
+    program=$(program_of "$1")
+    [ -n "$program" ] || { bad "quickstart: no program $1"; return; }
+    shift
+    name=
+    for word in "$@"; do
+        known=$(commands "$program" | grep -E "^$word( |\$)" || :)
+        [ -z "$known" ] || { name=$word; break; }
+    done
+    [ -n "$name" ] || { bad "quickstart: no command in: $line"; return; }
+    case $line in *"$name add "* | *"$name remove "* | *"$name list"*)
+        name=$(printf '%s\n' "$known" | while read -r c; do
+            case $line in *"$c"*) echo "$c" ;; esac
+        done) ;;
+    esac
+    # shellcheck disable=SC2086  # two words
+    have=$(options "$program" help $name || :; options "$program" help || :)
+    for word in "$@"; do
+        case $word in
+        --*) printf '%s\n' "$have" | grep -qxF -- "$word" || bad "quickstart: $name has no $word" ;;
+        esac
+    done
+}
+quickstart=agent/cli/drover.7
+sed -nE "s/^\.(It Ql|Dl) (drover.*)/\2/p; /^drover/p; s/^\.Ql (drover.*[^ ]) *[.,]?\$/\1/p" "$quickstart" |
+    sed "s/ *[|][|].*//" | sort -u >"${TMPDIR:-/tmp}/quickstart.$$"
+[ "$(wc -l <"${TMPDIR:-/tmp}/quickstart.$$")" -ge 12 ] || bad "$quickstart has few commands"
+# shellcheck disable=SC2086  # words
+while read -r line <&3; do typed $line; done 3<"${TMPDIR:-/tmp}/quickstart.$$"
+rm -f "${TMPDIR:-/tmp}/quickstart.$$"
+
 # shellcheck disable=SC2086  # the words are pairs
 set -- $pairs
 while [ $# -gt 1 ]; do
