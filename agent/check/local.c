@@ -62,8 +62,8 @@ static void note_unreadable(struct survey *s, const char *name, size_t len,
 {
     s->unreadable++;
     if (s->first[0] == '\0') {
-        (void)snprintf(s->first, sizeof s->first, "%s: %s", QUOTED(name, len),
-                       why);
+        (void)snprintf(s->first, sizeof s->first, "%.170s: %.80s",
+                       QUOTED(name, len), why);
     }
 }
 
