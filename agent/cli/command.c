@@ -117,6 +117,12 @@ const struct cmdline_command COMMANDS[] = {
                     "  $ drover --db orders key users bob\n"
                     "  $ drover key '' root-key --json\n",
                     cmd_key),
+    CMDLINE_COMMAND("bugreport", "",
+                    "gather what helpers ask for into one archive",
+                    "output,names",
+                    "  $ sudo drover --db orders bugreport\n"
+                    "  $ drover --db orders bugreport -o /tmp/orders.tar.gz\n",
+                    cmd_bugreport),
     CMDLINE_COMMAND("check-config", "[FILE]",
                     "check a configuration file, change nothing",
                     "list-settings",
@@ -186,6 +192,10 @@ static const struct cmdline_option OPTIONS[] = {
      "exit with 1 for a warning, too", false},
     {"list-settings", 0, CMDLINE_FLAG, AT(list_settings), NULL,
      "print every setting with its default", false},
+    {"output", 'o', CMDLINE_TEXT, AT(output), "FILE",
+     "write to FILE, which must not exist", false},
+    {"names", 0, CMDLINE_FLAG, AT(names), NULL,
+     "with the names of tables and keys", false},
     {"all", 0, CMDLINE_FLAG, AT(all), NULL, "print the defaults, too", false},
     {"via", 0, CMDLINE_TEXT, AT(enroll.via), "[USER@]HOST",
      "log in there with ssh, as its administrator", false},

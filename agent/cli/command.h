@@ -42,6 +42,8 @@ struct cli {
     bool strict;                  /* a warning is a failure */
     struct enroll_request enroll; /* of replica add and remove */
     bool print, no_wait;
+    bool names;         /* of tables and keys, in a report */
+    const char *output; /* a new file */
     const char *log_level, *log_format, *id, *state_dir, *since;
     bool follow;
     /* worked out */
@@ -113,6 +115,7 @@ int cmd_resume(struct cmdline *line);
 int cmd_retry(struct cmdline *line);
 int cmd_reload(struct cmdline *line);
 int cmd_key(struct cmdline *line);
+int cmd_bugreport(struct cmdline *line);
 int cmd_replica_add(struct cmdline *line);
 int cmd_replica_remove(struct cmdline *line);
 int cmd_replica_list(struct cmdline *line);

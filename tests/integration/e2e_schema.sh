@@ -95,6 +95,8 @@ command = $DROVER_REPLICA receive $W/no/such/dir" >>"$conf"
     stop_agent
     any ctl status --json
     any "$DROVER" --config "$conf" events --json
+    any ctl bugreport -o "$W/report.tar.gz" --json
+    any ctl bugreport -o "$W/report.tar.gz" --json
     all_tried "$DROVER" agent completion help
 }
 

@@ -102,6 +102,7 @@ drover_unit(agent/daemon coverage)
 drover_unit(agent/control control)
 drover_unit(agent/check as_user asked limits local)
 drover_unit(agent/key on_disk)
+drover_unit(agent/report bundle host part redact)
 drover_unit(agent/cli/render health render render_key screen)
 drover_unit(agent/cli command)
 
