@@ -83,7 +83,7 @@
  *             "error": ERROR of the last one}: of its sessions, lately
  *   key      {NAME, "database" (its path), "state": "present" | "absent" |
  *             "unknown" (not read yet), "table_here": bool, "size", "digest"
- *             (hexadecimal), "ctime_ns" (of its file, as last read; null: not
+ *             (hexadecimal), "changed" (its file, as last read; null: not
  *             known), "primary": PLACE, "replicas": [{"name", "replica_state",
  *             and PLACE}]}
  *   PLACE    {"state": "has" | "had" (when it was last connected) | "gone" |

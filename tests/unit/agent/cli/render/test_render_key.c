@@ -35,7 +35,8 @@ static void test_each_replica_has_a_line_and_hints_follow(void **state)
 {
     (void)state;
     expect("{\"table\":\"users\",\"key\":\"al ice\",\"state\":\"present\","
-           "\"table_here\":true,\"size\":214,\"ctime_ns\":1769860800000000000,"
+           "\"table_here\":true,\"size\":214,\"changed\":\"2026-01-31T12:00:00."
+           "000000001Z\","
            "\"digest\":\"00ff\",\"primary\":{\"state\":\"has\",\"error\":null},"
            "\"file\":{\"state\":\"present\",\"as_read\":true,\"pid\":12,"
            "\"comm\":\"vim\"},\"replicas\":["
@@ -61,8 +62,9 @@ static void test_a_young_file_has_its_time_from_disk(void **state)
 {
     (void)state;
     expect("{\"table\":\"t\",\"key\":\"k\",\"state\":\"present\",\"size\":1,"
-           "\"digest\":\"00\",\"ctime_ns\":null,\"file\":{\"state\":"
-           "\"present\",\"as_read\":null,\"ctime_ns\":1769860800000000000},"
+           "\"digest\":\"00\",\"changed\":null,\"file\":{\"state\":"
+           "\"present\",\"as_read\":null,\"changed\":\"2026-01-31T12:00:00."
+           "000000001Z\"},"
            "\"replicas\":[]}",
            "t/k: 1 B, changed 2026-01-31T12:00:00.000Z, digest 00\n");
 }
