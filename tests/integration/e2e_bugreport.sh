@@ -35,6 +35,7 @@ marked() {
     printf -- '-----BEGIN OPENSSH PRIVATE KEY-----\nMARKSECRET\n' >"$W/id"
     chmod 600 "$W/id"
     : >"$W/known"
+    DATABASE_EXTRA='lag-limit = 1s' # which is logged, with the name
     begin_config
     add_replica r1 --lock-timeout 300ms
     cat >>"$conf" <<END
