@@ -46,13 +46,13 @@ static int64_t time_of(const json_t *event)
     struct tm tm = {0};
     const char *rest =
         text != NULL ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
-    unsigned ms = 0;
 
     if (rest == NULL) {
         return 0;
     }
-    (void)sscanf(rest, ".%3u", &ms);
-    return (int64_t)timegm(&tm) * NS_PER_S + (int64_t)ms * NS_PER_MS;
+    long ms = rest[0] == '.' ? strtol(rest + 1, NULL, 10) : 0;
+    return (int64_t)timegm(&tm) * NS_PER_S +
+           (ms > 0 && ms < 1000 ? ms : 0) * NS_PER_MS;
 }
 
 /* A line that is none, or whose number is not above the last, is left out. */

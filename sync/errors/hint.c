@@ -257,6 +257,11 @@ static bool is_capital(char c)
     return (c >= 'A' && c <= 'Z') || c == '_';
 }
 
+static bool is_letter(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
 static const char *name_for(const struct hint_names *n, const char *word,
                             size_t len)
 {
@@ -302,8 +307,9 @@ char *hint_fill(char *out, size_t room, const char *hint,
             len++;
         }
         const char *name = len > 0 ? name_for(names, p, len) : NULL;
-        /* "USER" of a longer word, as in "User", is none. */
-        if (name != NULL && (p[len] < 'a' || p[len] > 'z')) {
+        /* A part of a longer word, as in "User" or "OpenSSH", is none. */
+        if (name != NULL && !is_letter(p[len]) &&
+            (p == hint || !is_letter(p[-1]))) {
             append(out, room, &at, name, strlen(name));
         } else {
             append(out, room, &at, p, len > 0 ? len : 1);

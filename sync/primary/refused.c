@@ -96,11 +96,30 @@ void refused_note(struct primary *p, struct repl *r, struct flight *f,
     f->refusal.what = r->flights.refused <= WHAT_MAX ? copy_of(what) : NULL;
 }
 
+/* What a refusal was the reason for is over with the last one. */
+static void forget_error(struct err *err)
+{
+    switch (err->id) {
+    case DR_REPLICA_FULL:
+    case DR_REPLICA_IO:
+    case DR_REPLICA_PERM:
+    case DR_LOCKED_THERE:
+    case DR_INSTALL:
+        *err = (struct err){.code = 0};
+        break;
+    default:
+        break;
+    }
+}
+
 void refused_end(struct repl *r, struct flight *f)
 {
     if (f->refusals > 0) {
         f->refusals = 0;
         r->flights.refused--;
+        if (r->flights.refused == 0 && r->session.state == SESSION_LIVE) {
+            forget_error(&r->session.last_error);
+        }
     }
     free(f->refusal.what);
     f->refusal.what = NULL;

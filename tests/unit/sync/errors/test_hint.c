@@ -168,6 +168,7 @@ static void known_names_are_filled_in(void **state)
     const struct hint_names names = {.host = "eu-1",
                                      .user = "recv",
                                      .port = "22",
+                                     .ssh = "ssh",
                                      .dir = "/srv/o",
                                      .primary = "/p"};
     char out[HINT_ROOM], small[8];
@@ -175,10 +176,11 @@ static void known_names_are_filled_in(void **state)
     (void)state;
     assert_string_equal(hint_fill(out, sizeof out,
                                   "ssh -p PORT USER@HOST; ls DIR/TABLE.tbl; "
-                                  "REPLICA demote PRIMARY; HOSTS, DIRECTORY",
+                                  "REPLICA demote PRIMARY; HOSTS, DIRECTORY, "
+                                  "OpenSSH, xHOST",
                                   &names),
                         "ssh -p 22 recv@eu-1; ls /srv/o/TABLE.tbl; REPLICA "
-                        "demote /p; HOSTS, DIRECTORY");
+                        "demote /p; HOSTS, DIRECTORY, OpenSSH, xHOST");
     assert_string_equal(hint_fill(small, sizeof small, "on HOST: look", &names),
                         "on eu-1");
 }

@@ -77,6 +77,31 @@ static void test_a_refused_key_is_a_state(void **state)
     fx_free(f);
 }
 
+/* Whatever the replica's state is next, that is not its reason. */
+static void test_a_refusal_that_is_over_is_no_error_any_more(void **state)
+{
+    struct fx *f = fx_new();
+    struct replica_status st;
+
+    (void)state;
+    fx_ready(f);
+    struct fx_peer *r = fx_scripted(f, 0);
+    r->pong = true;
+    fx_set(f, "t", "a", "1");
+    refuse(f, r, 1, ERR_NOSPACE, ENOSPC,
+           "table t, key a: write a staged value: No space left");
+    primary_status(f->p, r->replica, f->now_ms, &st);
+    assert_int_equal(st.last_error.id, DR_REPLICA_FULL);
+    buf_clear(&r->heard);
+    while (r->heard.len == 0) {
+        fx_wait(f, 100); /* it is sent again */
+    }
+    fx_ack(f, r, 1);
+    primary_status(f->p, r->replica, f->now_ms, &st);
+    assert_int_equal(st.last_error.code, 0);
+    fx_free(f);
+}
+
 static void test_a_refused_key_that_is_deleted_is_over_with_that(void **state)
 {
     struct fx *f = fx_new();
@@ -207,6 +232,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_refused_key_is_a_state),
+        cmocka_unit_test(test_a_refusal_that_is_over_is_no_error_any_more),
         cmocka_unit_test(test_a_refused_key_that_is_deleted_is_over_with_that),
         cmocka_unit_test(test_a_refused_large_value_counts),
         cmocka_unit_test(
