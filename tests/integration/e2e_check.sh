@@ -353,4 +353,36 @@ replica() {
     is "$(about writing id)" 306 "writing to a disk that is read-only"
 }
 
+# Root asks as the user that owns the copy; and so does the receiver.
+receiver_user() {
+    [ "$(id -u)" = 0 ] || skip "only root can look as another user"
+    getent passwd nobody >/dev/null || skip "no account nobody"
+    chmod 755 "$W"
+    table t.tbl
+    write fill "$P/t.tbl" 0 5 10
+    begin_config
+    add_replica r1
+    mkdir "$W/state-agent" "$W/above" "$W/r1" "$W/r1/a.tbl"
+    mkdir "$W/above/r"
+    chown nobody "$W/state-agent" "$P" "$W/r1" "$W/r1/a.tbl" "$W/above/r"
+    chmod 700 "$W/above"
+    expect_json 1 "$DROVER_REPLICA" check "$W/above/r" --json
+    is "$(about directory id)" 304 "a way that its user may not go"
+    chmod 755 "$W/above"
+    expect_json 0 "$DROVER_REPLICA" check "$W/above/r" --json
+    is "$(about owner level)" ok "whose rights count"
+    (cd "$W/above" && chmod 750 . && chown 0:65534 . && "$DROVER_REPLICA" check r >"$W/out") ||
+        fail "a relative path: $(cat "$W/out")"
+    expect_json 1 "$DROVER_REPLICA" check "$W/above/r" --group root --json
+    is "$(about group id)" 304 "a group that its user is not in"
+
+    chown root "$W/r1/a.tbl"
+    expect_json 1 "$DROVER_REPLICA" check "$W/r1" --json
+    is "$(about rights id)" 313 "a table of root"
+    expect_json 1 check --json
+    is "$(about rights id)" 313 "a table of root, seen by the receiver"
+    case $(about rights text) in *"table a: "*) ;; *) fail "which? $(about rights text)" ;; esac
+    case $(about rights hint) in *"$W/r1/a.tbl"*) ;; *) fail "where? $(about rights hint)" ;; esac
+}
+
 "$scenario"

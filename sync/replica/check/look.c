@@ -111,7 +111,7 @@ static void look_writing(const struct look *l, const struct db *db,
     } else if (err.sys == EOPNOTSUPP || err.sys == EISDIR) {
         finding_ok(out, "writing",
                    "not tried: this file system has no files without a name");
-    } else if (l->confined == NULL && rc == ERR_PERM) {
+    } else if (rc == ERR_PERM && !look_is_receiver(l, db->root_fd)) {
         finding_warn(out, "writing", 0, "",
                      "not tried: only the receiver's user may write there");
     } else {
@@ -187,6 +187,19 @@ static void look_host(const struct look *l, const struct look_files *seen,
     host_clock(out, "how old the copy is cannot be told well");
 }
 
+/* A receiver that lacks it ends at its start, and says so itself. */
+static void look_group(const struct look *l, const struct db *db,
+                       struct findings *out)
+{
+    struct err err = {0};
+
+    if (l->confined == NULL && l->modes != NULL &&
+        look_is_receiver(l, db->root_fd) &&
+        meta_check_group(l->dir, l->modes, &err) < 0) {
+        look_err(l, out, FINDING_FAIL, "group", &err);
+    }
+}
+
 static void look_inside(const struct look *l, const struct meta *m,
                         struct findings *out)
 {
@@ -196,6 +209,7 @@ static void look_inside(const struct look *l, const struct meta *m,
     look_nested(l, &m->db, out);
     look_copy(l, m, out);
     look_files(l, &m->db, &seen, out);
+    look_group(l, &m->db, out);
     look_writing(l, &m->db, out);
     host_space(out, m->db.root_fd, l->dir, seen.largest, DR_REPLICA_FULL);
     look_confinement(l, out);

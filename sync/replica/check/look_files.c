@@ -5,9 +5,12 @@
  * of owners, groups and modes beside the receiver's settings. */
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include "store/base/quote.h"
 #include "store/base/units.h"
@@ -27,6 +30,8 @@ struct walking {
     bool sampled;         /* the key of this table was looked at */
     struct stat dir, key; /* the last ones */
     bool any_dir, any_key;
+    struct look_rights rights;
+    char unread[300]; /* the first that could not be read, and why */
 };
 
 /* By its name, but not behind the sandbox, which allows no such question. */
@@ -84,6 +89,7 @@ static int on_table(void *arg, const char *table, size_t len, int dir_fd)
     if (len == 0 || fstat(dir_fd, &st) != 0) {
         return 0;
     }
+    look_rights_table(&w->rights, table, len, dir_fd, &st);
     w->dir = st;
     w->any_dir = true;
     if (w->look->modes != NULL && is_other(w, &st, w->look->modes->dir_mode)) {
@@ -108,6 +114,7 @@ static int on_key(void *arg, const char *table, size_t len, int dir_fd,
         !S_ISREG(st.st_mode)) {
         return 0;
     }
+    look_rights_value(&w->rights, table, len, dir_fd, key, key_len, &st);
     if ((uint64_t)st.st_size > w->seen->largest) {
         w->seen->largest = (uint64_t)st.st_size;
     }
@@ -117,6 +124,31 @@ static int on_key(void *arg, const char *table, size_t len, int dir_fd,
     }
     w->sampled = w->any_key = true;
     w->key = st;
+    return 0;
+}
+
+static void note_unread(struct walking *w, const char *kind, const char *name,
+                        const struct err *err)
+{
+    if (w->unread[0] == '\0') {
+        (void)snprintf(w->unread, sizeof w->unread, "%s %.180s: %.100s", kind,
+                       name, err != NULL ? err->msg : "not read completely");
+    }
+}
+
+static int on_table_end(void *arg, const char *table, size_t len, bool complete,
+                        const struct err *err)
+{
+    if (!complete) {
+        note_unread(arg, "table", QUOTED_TABLE(table, len), err);
+    }
+    return 0;
+}
+
+static int on_plain_incomplete(void *arg, const char *path,
+                               const struct err *err)
+{
+    note_unread(arg, "directory", QUOTED_STR(path), err);
     return 0;
 }
 
@@ -144,26 +176,58 @@ static void say_modes(const struct walking *w, struct findings *out)
     }
 }
 
+/* Of a group's members, as far as modes tell. */
+static bool enters(const struct stat *st, gid_t group)
+{
+    return (st->st_mode & (st->st_gid == group ? S_IXGRP : S_IXOTH)) != 0;
+}
+
+/* Does a directory on the way keep that group out?  An ACL lets in whom it
+ * names.  To out[PATH_MAX]: which. */
+static bool is_shut_above(const struct look *l, gid_t group, char *out)
+{
+    struct stat st;
+    char *slash;
+
+    /* Behind the sandbox nothing above is to be seen. */
+    if (l->confined != NULL || realpath(l->dir, out) == NULL) {
+        return false;
+    }
+    while ((slash = strrchr(out, '/')) != NULL && slash != out) {
+        *slash = '\0';
+        if (stat(out, &st) == 0 && !enters(&st, group) &&
+            getxattr(out, "system.posix_acl_access", NULL, 0) <= 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A group that was named is there to read. */
 static void say_readers(const struct walking *w, const struct db *db,
                         struct findings *out)
 {
     const struct meta_modes *m = w->look->modes;
     char hint[2 * QUOTE_MSG_BYTES + 60], group[GROUP_BYTES];
+    char above[PATH_MAX];
     struct stat st;
 
     if (m == NULL || m->group == (gid_t)-1 || fstat(db->root_fd, &st) != 0) {
         return;
     }
     (void)group_text(w->look, m->group, group);
-    bool enters = (st.st_mode & S_IXOTH) != 0 ||
-                  (st.st_gid == m->group && (st.st_mode & S_IXGRP) != 0);
-    if (!enters) {
+    if (!enters(&st, m->group)) {
         (void)snprintf(hint, sizeof hint, "ls -ld %s; chgrp %s %s",
                        QUOTED_STR(db->path), group, QUOTED_STR(db->path));
         finding_warn(out, "readers", 0, hint,
                      "group %s may not enter the directory, whose mode is %04o",
                      group, (unsigned)(st.st_mode & MODE_BITS));
+    } else if (is_shut_above(w->look, m->group, above)) {
+        (void)snprintf(hint, sizeof hint, "ls -ld %s", QUOTED_STR(above));
+        finding_warn(out, "readers", 0, hint,
+                     "group %s may not pass %.300s, which is above the "
+                     "directory",
+                     group, QUOTED_STR(above));
     } else if ((m->file_mode & S_IRGRP) == 0) {
         finding_warn(out, "readers", 0, "",
                      "--file-mode %04o: group %s may not read values",
@@ -173,11 +237,36 @@ static void say_readers(const struct walking *w, const struct db *db,
     }
 }
 
+/* Who is not the receiver may be kept out on purpose. */
+static void say_unread(const struct walking *w, uint64_t n,
+                       struct findings *out)
+{
+    struct err err = {0};
+
+    if (n > 0) {
+        (void)err_set(&err, ERR_IO, 0, "%s director%s not be read: %s",
+                      COUNT_TEXT(n), n == 1 ? "y could" : "ies could",
+                      w->unread);
+        err.id = DR_REPLICA_IO;
+        look_err(w->look, out, w->rights.tried ? FINDING_FAIL : FINDING_WARN,
+                 "values", &err);
+    }
+}
+
 void look_files(const struct look *l, const struct db *db,
                 struct look_files *seen, struct findings *out)
 {
-    static const struct walk_ops OPS = {.table_begin = on_table, .key = on_key};
-    struct walking w = {.look = l, .seen = seen};
+    static const struct walk_ops OPS = {
+        .table_begin = on_table,
+        .key = on_key,
+        .table_end = on_table_end,
+        .plain_incomplete = on_plain_incomplete,
+    };
+    struct walking w = {
+        .look = l,
+        .seen = seen,
+        .rights = {.dir = l->dir, .tried = look_is_receiver(l, db->root_fd)},
+    };
     struct walk_counts counts = {0};
     struct err err = {0};
 
@@ -194,13 +283,8 @@ void look_files(const struct look *l, const struct db *db,
                COUNT_TEXT(seen->all ? seen->keys : KEYS_MAX),
                seen->keys == 1 ? "" : "s", COUNT_TEXT(seen->tables),
                seen->tables == 1 ? "" : "s", BYTES_TEXT(seen->largest));
-    if (counts.incomplete > 0 && l->confined != NULL) {
-        (void)err_set(&err, ERR_IO, 0, "%s director%s not be read",
-                      COUNT_TEXT(counts.incomplete),
-                      counts.incomplete == 1 ? "y could" : "ies could");
-        err.id = DR_REPLICA_IO;
-        look_err(l, out, FINDING_FAIL, "values", &err);
-    }
+    say_unread(&w, counts.incomplete, out);
+    look_rights_say(&w.rights, out);
     if (seen->temps > 0) {
         finding_ok(out, "temporaries",
                    "%s left over or being written; a session sweeps the old "

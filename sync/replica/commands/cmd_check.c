@@ -41,11 +41,17 @@ int cmd_check(struct cmdline *line)
     }
     const struct meta_modes modes = {
         .dir_mode = o.dir_mode, .file_mode = o.file_mode, .group = o.group};
+    char whole[PATH_MAX];
     const struct look l = {
-        .dir = line->words[0],
+        /* The directory's owner may not come to where root stands. */
+        .dir = line->words[0][0] == '/'
+                   ? line->words[0]
+                   : commands_whole_path(line->words[0], whole),
         .modes = knows_modes(&r->receive) ? &modes : NULL,
+        .account = "drover-recv",
     };
 
+    look_become(&l, &f);
     look_all(&l, &f);
     print(line, &f);
     return findings_exit(&f, r->strict);

@@ -41,7 +41,8 @@ static int setup(void **state)
     f->modes = (struct meta_modes){
         .dir_mode = 0750, .file_mode = 0640, .group = getegid()};
     f->look = (struct look){.dir = f->path};
-    run(f, "mkdir -p r/.drover r/a.tbl && chmod 755 r && chmod 750 r/a.tbl && "
+    run(f, "chmod 755 . && mkdir -p r/.drover r/a.tbl && chmod 755 r && chmod "
+           "750 r/a.tbl && "
            "echo 12345 >r/a.tbl/k.kv && chmod 640 r/a.tbl/k.kv");
     *state = f;
     return 0;
@@ -167,6 +168,116 @@ static void readers_that_stand_before_the_door(void **state)
     f->modes.file_mode = 0600;
     look_all(&f->look, &f->out);
     assert_int_equal(about(f, "readers")->level, FINDING_WARN);
+}
+
+static void readers_that_cannot_come_to_the_door(void **state)
+{
+    struct fix *f = *state;
+
+    run(f, "chmod 700 .");
+    f->look.modes = &f->modes;
+    look_all(&f->look, &f->out);
+    assert_int_equal(about(f, "readers")->level, FINDING_WARN);
+    assert_non_null(strstr(about(f, "readers")->text, f->dir));
+}
+
+/* --- whose rights count ---------------------------------------------------- */
+
+enum { NOBODY = 65534 };
+
+/* As that user, of a copy that is its own but for what `command` does. */
+static void look_as_nobody(struct fix *f, const char *command)
+{
+    run(f, "chown -R 65534:65534 r");
+    run(f, command);
+    findings_deinit(&f->out);
+    assert_int_equal(setegid(NOBODY), 0);
+    assert_int_equal(seteuid(NOBODY), 0);
+    look_all(&f->look, &f->out);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(setegid(0), 0);
+}
+
+static void what_the_receiver_may_not_write_is_named(void **state)
+{
+    static const struct {
+        const char *command, *what, *named;
+        int id;
+    } ROWS[] = {
+        {"chown 0 r/a.tbl && chmod 2750 r/a.tbl", "rights",
+         "table a:", DR_REPLICA_PERM},
+        {"chown 0:0 r/a.tbl/k.kv && chmod 600 r/a.tbl/k.kv", "rights",
+         "table a, key k:", DR_REPLICA_PERM},
+    };
+    struct fix *f = *state;
+
+    if (geteuid() != 0) {
+        skip();
+    }
+    for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
+        look_as_nobody(f, "chmod 750 r/a.tbl; chmod 640 r/a.tbl/k.kv");
+        assert_null(find(f, "rights"));
+        look_as_nobody(f, ROWS[i].command);
+        assert_int_equal(about(f, ROWS[i].what)->level, FINDING_FAIL);
+        assert_int_equal(about(f, ROWS[i].what)->id, ROWS[i].id);
+        assert_non_null(strstr(about(f, ROWS[i].what)->text, ROWS[i].named));
+    }
+    /* Who is not its user cannot tell. */
+    look_as_nobody(f, "chown 0 r r/a.tbl");
+    assert_null(find(f, "rights"));
+    assert_int_equal(about(f, "writing")->level, FINDING_WARN);
+    /* By its name it is. */
+    f->look.account = "nobody";
+    look_as_nobody(f, "chown 0 r");
+    assert_int_equal(about(f, "writing")->level, FINDING_FAIL);
+}
+
+static void a_table_that_cannot_be_read_is_named(void **state)
+{
+    struct fix *f = *state;
+
+    if (geteuid() != 0) {
+        skip();
+    }
+    look_as_nobody(f, "chmod 0 r/a.tbl");
+    bool named = false;
+    for (size_t i = 0; i < f->out.count; i++) {
+        const struct finding *d = &f->out.list[i];
+        named = named || (d->id == DR_REPLICA_IO && d->level == FINDING_FAIL &&
+                          strstr(d->text, "table a") != NULL);
+    }
+    assert_true(named);
+}
+
+static void a_table_that_is_immutable_is_named(void **state)
+{
+    struct fix *f = *state;
+    char command[200];
+
+    (void)snprintf(command, sizeof command, "chattr +i %s/a.tbl 2>/dev/null",
+                   f->path);
+    if (system(command) != 0) {
+        skip();
+    }
+    look_all(&f->look, &f->out);
+    run(f, "chattr -i r/a.tbl");
+    assert_int_equal(about(f, "rights")->id, DR_REPLICA_PERM);
+    assert_non_null(strstr(about(f, "rights")->text, "immutable"));
+}
+
+static void root_is_told_that_it_owns_what_another_writes(void **state)
+{
+    struct fix *f = *state;
+
+    if (geteuid() != 0) {
+        skip();
+    }
+    look_become(&f->look, &f->out);
+    assert_null(find(f, "owner"));
+    f->look.account = "nobody";
+    look_become(&f->look, &f->out);
+    assert_int_equal(about(f, "owner")->level, FINDING_WARN);
+    assert_int_equal(geteuid(), 0);
 }
 
 static void who_asks_for_another_database_is_told(void **state)
@@ -313,6 +424,11 @@ int main(void)
         CASE(a_directory_that_cannot_be),
         CASE(other_modes_than_the_settings),
         CASE(readers_that_stand_before_the_door),
+        CASE(readers_that_cannot_come_to_the_door),
+        CASE(what_the_receiver_may_not_write_is_named),
+        CASE(a_table_that_cannot_be_read_is_named),
+        CASE(a_table_that_is_immutable_is_named),
+        CASE(root_is_told_that_it_owns_what_another_writes),
         CASE(who_asks_for_another_database_is_told),
         CASE(keys_of_nobody),
         CASE(a_database_in_a_database),
