@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent/base/log.h"
 #include "agent/cli/command.h"
 #include "agent/cli/render/render_field.h"
 #include "agent/config/config.h"
@@ -88,20 +89,31 @@ static void print_time(const struct cli *cli, const json_t *event)
         (void)localtime_r(&at, &tm);
         (void)strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
     }
-    (void)fprintf(cli->line.out, "%s%.4s", when, rest != NULL ? rest : "");
+    bool has_ms =
+        rest != NULL && rest[0] == '.' && strspn(rest + 1, "0123456789") >= 3;
+    (void)fprintf(cli->line.out, "%s%.4s", when, has_ms ? rest : "");
 }
 
-/* What is not there any more, or never was written. */
-static void print_gap(const struct pages *p, uint64_t number)
+/* What was written nowhere. */
+static void print_gap(const struct pages *p, const json_t *event,
+                      uint64_t number)
 {
-    bool all = p->cli->line.count == 0;
+    uint64_t missing = 0;
 
-    if (all && p->seen != 0 && number > p->seen + 1) {
+    if (p->cli->line.count == 0 && field_count(event, "missing", &missing) &&
+        missing > 0 && missing < number) {
         (void)fprintf(p->cli->line.out,
                       "... no record of events %" PRIu64 " to %" PRIu64
                       " (the host or its disk failed)\n",
-                      p->seen + 1, number - 1);
+                      number - missing, number - 1);
     }
+}
+
+static void print_word(const struct pages *p, const char *before,
+                       const char *text)
+{
+    (void)fputs(before, p->cli->line.out);
+    render_clean(p->cli->line.out, text);
 }
 
 static void print_event(struct pages *p, const json_t *event)
@@ -110,20 +122,22 @@ static void print_event(struct pages *p, const json_t *event)
     uint64_t number = (uint64_t)json_integer_value(json_object_get(event, "n"));
     const char *replica = field_text(event, "replica", NULL);
     json_int_t dr = json_integer_value(json_object_get(event, "dr"));
+    int level = log_level_of(field_text(event, "level", ""));
 
-    print_gap(p, number);
+    print_gap(p, event, number);
     p->seen = number;
     print_time(p->cli, event);
-    (void)fprintf(out, " #%" PRIu64 " %-7s  %s", number,
-                  field_text(event, "level", "?"),
-                  field_text(event, "event", "?"));
+    (void)fprintf(out, " #%" PRIu64, number);
+    (void)fprintf(out, " %-7s", level >= 0 ? log_level_word(level) : "?");
+    print_word(p, "  ", field_text(event, "event", "?"));
     if (replica != NULL) {
-        (void)fprintf(out, " replica=%s", replica);
+        print_word(p, " replica=", replica);
     }
     if (dr != 0) {
         (void)fprintf(out, " DR-%03d", (int)dr);
     }
-    (void)fprintf(out, " %s\n", field_text(event, "text", ""));
+    print_word(p, " ", field_text(event, "text", ""));
+    (void)fputc('\n', out);
 }
 
 static void print_page(struct pages *p, const json_t *page)
@@ -183,12 +197,26 @@ static int show_all(struct pages *p)
 
 /* --- without an agent ---------------------------------------------------- */
 
-static int fail_record(struct cli *cli, const struct config *c, int sys)
+static int fail_record(struct cli *cli, const struct config *c,
+                       const struct err *err)
 {
-    return cmdline_fail(&cli->line, sys == EACCES ? EX_NOPERM : EX_UNAVAILABLE,
+    return cmdline_fail(&cli->line,
+                        err->code == ERR_PERM ? EX_NOPERM : EX_UNAVAILABLE,
                         "no agent answers, and its record in %s cannot be "
                         "read: %s",
-                        c->state_dir, strerror(sys));
+                        c->state_dir, err->msg);
+}
+
+/* Some of it may not be there to be read. */
+static int show_what_is_there(struct pages *p, const struct config *c)
+{
+    struct err err;
+    int rc = show_all(p);
+
+    if (rc == EXIT_GOOD && events_trouble(p->record, &err)) {
+        rc = fail_record(p->cli, c, &err);
+    }
+    return rc;
 }
 
 static int show_record(struct pages *p)
@@ -203,14 +231,15 @@ static int show_record(struct pages *p)
     CLEANUP(fd_closep)
     int fd = open(c->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        return fail_record(cli, c, errno);
+        (void)err_sys(&err, errno, "the directory");
+        return fail_record(cli, c, &err);
     }
     p->record = events_open_to_read(fd, &err);
     if (p->record == NULL) {
-        return cli_fail_err(cli, &err);
+        return fail_record(cli, c, &err);
     }
     p->follow = false;
-    int rc = show_all(p);
+    int rc = show_what_is_there(p, c);
     events_close(p->record);
     return rc;
 }

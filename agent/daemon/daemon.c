@@ -114,6 +114,30 @@ static void serve_metrics(struct daemon *d)
     d->metrics_err = rc < 0 ? err : (struct err){0};
 }
 
+static void watch_events(struct daemon *d)
+{
+    struct err err = {0};
+    bool was = d->events_err.code != 0;
+    bool is = d->events != NULL && events_trouble(d->events, &err);
+
+    if (d->events == NULL) {
+        return;
+    }
+    if (is) {
+        err.id = DR_STATE_DIR;
+        (void)err_wrap(&err, "the record of events in %s cannot be written",
+                       d->config->state_dir);
+    }
+    d->events_err = err;
+    if (is && !was) {
+        log_event(LOG_WARNING, "events_not_written", NULL, err.id, "err=\"%s\"",
+                  err.msg);
+    } else if (was && !is) {
+        log_event(LOG_NOTICE, "events_written", NULL, 0,
+                  "the record of events is written again");
+    }
+}
+
 static void on_second(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
@@ -127,6 +151,7 @@ static void on_second(uv_timer_t *timer)
         replica_second(r, d->coverage.index_ready);
     }
     serve_metrics(d);
+    watch_events(d);
     dirids_counts(&d->dirids, false);
     if (daemon_ms() - d->saved.ms >=
         (d->saved.err.code != 0 ? SAVE_AGAIN_MS : SAVE_EVERY_MS)) {
@@ -236,15 +261,23 @@ static int open_state(struct daemon *d, struct err *err)
 /* An agent without a record of what happened works as well. */
 static void open_events(struct daemon *d)
 {
-    struct err err = {0};
+    struct err *err = &d->events_err;
 
-    d->events = events_open(d->state_fd, &err);
+    d->events = events_open(d->state_fd, err);
     if (d->events == NULL) {
-        log_event(LOG_WARNING, "events_not_kept", NULL, err.id, "err=\"%s\"",
-                  err.msg);
+        err->id = DR_STATE_DIR;
+        (void)err_wrap(err, "the record of events");
+        log_event(LOG_WARNING, "events_not_kept", NULL, err->id, "err=\"%s\"",
+                  err->msg);
         return;
     }
     log_set_keeper(events_add, d->events);
+    if (events_was_damaged(d->events)) {
+        log_event(LOG_WARNING, "events_damaged", NULL, DR_STATE_DIR,
+                  "no line of the record in %s was an event; it is events.bad "
+                  "there now, and a new one is begun",
+                  d->config->state_dir);
+    }
 }
 
 static void on_called(void *arg)

@@ -102,6 +102,7 @@ struct daemon {
     struct config *config;
     int state_fd, lock_fd;
     struct events *events; /* NULL: they are not kept */
+    struct err events_err; /* why they are not written; code 0: they are */
     int64_t began_ms;
     int exit_code;
 

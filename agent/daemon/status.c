@@ -323,14 +323,12 @@ static json_t *warnings_json(struct daemon *d, bool with_keys)
     json_t *list = json_array();
 
     primary_counts(d->core, &p);
-    if (d->watch_err.code != 0) {
-        (void)json_array_append_new(list, error_here(d, &d->watch_err));
-    }
-    if (d->saved.err.code != 0) {
-        (void)json_array_append_new(list, error_here(d, &d->saved.err));
-    }
-    if (d->metrics_err.code != 0) {
-        (void)json_array_append_new(list, error_here(d, &d->metrics_err));
+    const struct err *const here[] = {&d->watch_err, &d->saved.err,
+                                      &d->metrics_err, &d->events_err};
+    for (size_t i = 0; i < sizeof here / sizeof *here; i++) {
+        if (here[i]->code != 0) {
+            (void)json_array_append_new(list, error_here(d, here[i]));
+        }
     }
     if (d->last_scan.rc < 0 && d->coverage.root == ROOT_HERE) {
         (void)json_array_append_new(list, scan_error(d));

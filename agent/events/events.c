@@ -74,6 +74,19 @@ static bool is_of(const struct events_query *q, const json_t *event)
     return is;
 }
 
+/* What a query leaves out is in the record all the same, and what is too old
+ * for it is not missing. */
+static void add_missing(json_t *event, const struct events *e,
+                        const struct kept *k)
+{
+    uint64_t before = k != e->list ? k->prev->number + 1 : k->number;
+
+    if (k->number > before) {
+        (void)json_object_set_new(
+            event, "missing", json_integer((json_int_t)(k->number - before)));
+    }
+}
+
 /* NULL: it is not asked for, or no memory. */
 static json_t *event_of(const struct events_query *q, const struct kept *k)
 {
@@ -125,6 +138,7 @@ json_t *events_answer(struct events *e, const struct events_query *q)
             next = k->number;
             json_decref(event);
         } else {
+            add_missing(event, e, k);
             (void)json_array_append_new(list, event);
         }
     }
@@ -135,7 +149,18 @@ json_t *events_answer(struct events *e, const struct events_query *q)
 
 /* --- life ---------------------------------------------------------------- */
 
-struct events *events_open_to_read(int state_fd, struct err *err)
+/* Waits of the thread are by a clock that nobody sets. */
+static void init_changed(pthread_cond_t *changed)
+{
+    pthread_condattr_t attr;
+
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(changed, &attr);
+    (void)pthread_condattr_destroy(&attr);
+}
+
+static struct events *make(int state_fd, bool to_write, struct err *err)
 {
     struct events *e = calloc(1, sizeof *e);
 
@@ -144,18 +169,30 @@ struct events *events_open_to_read(int state_fd, struct err *err)
         return NULL;
     }
     pthread_mutex_init(&e->mutex, NULL);
-    pthread_cond_init(&e->changed, NULL);
+    init_changed(&e->changed);
     e->dir_fd = state_fd;
     e->fd = -1;
     e->next = 1;
-    events_load(e);
+    events_load(e, to_write);
     e->written = e->next - 1;
+    return e;
+}
+
+struct events *events_open_to_read(int state_fd, struct err *err)
+{
+    struct events *e = make(state_fd, false, err);
+
+    if (e != NULL && e->list == NULL && e->read_err.code != 0) {
+        *err = e->read_err;
+        events_close(e);
+        return NULL;
+    }
     return e;
 }
 
 struct events *events_open(int state_fd, struct err *err)
 {
-    struct events *e = events_open_to_read(state_fd, err);
+    struct events *e = make(state_fd, true, err);
     int sys = e != NULL ? events_start(e) : 0;
 
     if (sys != 0) {
@@ -164,6 +201,19 @@ struct events *events_open(int state_fd, struct err *err)
         return NULL;
     }
     return e;
+}
+
+bool events_trouble(struct events *e, struct err *out)
+{
+    pthread_mutex_lock(&e->mutex);
+    *out = e->started ? e->write_err : e->read_err;
+    pthread_mutex_unlock(&e->mutex);
+    return out->code != 0;
+}
+
+bool events_was_damaged(const struct events *e)
+{
+    return e->damaged;
 }
 
 void events_close(struct events *e)

@@ -11,11 +11,17 @@
  * Numbers begin at 1 and are never given twice, so that a number which is
  * missing stands for an event that is: it was written to no disk (which was
  * full, or hung), or is too old.  After a power loss, when nobody knows which
- * were said and not written, EVENTS_SKIPPED numbers are passed over.
+ * were said and not written, EVENTS_SKIPPED numbers are passed over; also where
+ * a file has no event any more, which is moved to "events.bad".
+ *
+ * While they cannot be written (another thing is in the file's place, the disk
+ * is full) they are kept in memory, tried again each second, and
+ * events_trouble() says why.
  */
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,8 +40,14 @@ struct events;
 /* The record in the state directory, with the thread that writes it.  NULL: out
  * of memory, or no thread.  A record that cannot be read is begun anew. */
 struct events *events_open(int state_fd, struct err *err);
-/* The same to read only, for when no agent runs. */
+/* The same to read only, for when no agent runs; one that is there and has no
+ * event that can be read is an error. */
 struct events *events_open_to_read(int state_fd, struct err *err);
+/* Why they are not written now, or where it is only read, why not all of it
+ * could be; false: there is no trouble. */
+bool events_trouble(struct events *e, struct err *out);
+/* What was there had no event, and is "events.bad" now. */
+bool events_was_damaged(const struct events *e);
 /* What is not written yet is written first.  NULL is fine. */
 void events_close(struct events *e);
 
@@ -51,5 +63,7 @@ struct events_query {
 };
 /* {"events": [EVENT], "next": the number to go on with, "more": there are more
  * by now}; EVENT: {"n", "time" (RFC 3339), "level", "event", "replica", "dr",
- * "text"}, the oldest first, at most EVENTS_ANSWER_MAX.  NULL: no memory. */
+ * "text", "missing" (numbers right before it that are not in the record, where
+ * there are some)}, the oldest first, at most EVENTS_ANSWER_MAX.  NULL: no
+ * memory. */
 json_t *events_answer(struct events *e, const struct events_query *q);

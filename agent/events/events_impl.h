@@ -23,9 +23,12 @@ struct events {
     pthread_cond_t changed;
     struct kept *list; /* the oldest first */
     size_t count;
-    uint64_t next;    /* the next number */
-    uint64_t written; /* the last number that the thread took */
+    uint64_t next;        /* the next number */
+    uint64_t written;     /* the last number that is on the disk, or was lost */
+    struct err write_err; /* why it is not written now; code 0: it is */
     bool closing;
+    struct err read_err; /* why a file could not be read; code 0: they were */
+    bool damaged;        /* a file had no event and was moved aside */
     /* the thread's */
     bool started;
     pthread_t thread;
@@ -39,8 +42,9 @@ struct events {
 bool events_keep(struct events *e, uint64_t number, int64_t time_ns,
                  const void *line, size_t len);
 
-/* What the files have, into the list. */
-void events_load(struct events *e);
+/* What the files have, into the list; `to_write`: a file that has no event is
+ * moved out of the way. */
+void events_load(struct events *e, bool to_write);
 /* 0 or an errno. */
 int events_start(struct events *e);
 void events_stop(struct events *e);

@@ -136,6 +136,13 @@ static const struct {
     {DR_STATE_DIR, EROFS, NULL,
      "read-only for the unit? systemctl edit drover@NAME: [Service] "
      "ReadWritePaths=DIR; else: findmnt -T DIR"},
+    {DR_STATE_DIR, 0, "events is no regular file",
+     "what is there? ls -ld DIR/events; take it away: mv DIR/events "
+     "DIR/events.old; a new one is made by itself"},
+    {DR_STATE_DIR, 0, "the record of events",
+     "check space and owner of the state directory: df -h DIR; ls -la DIR; "
+     "drover status says what happens now; what is not written is tried again "
+     "by itself"},
     {DR_NO_IDENTITY, EROFS, NULL,
      "as the database's owner, outside the unit: drover init PRIMARY; or "
      "systemctl edit drover@NAME: [Service] ReadWritePaths=PRIMARY"},

@@ -98,6 +98,43 @@ followed() {
     is $code 69 "the exit status without an agent"
 }
 
+# A record that cannot be written is told of, and one that cannot be read is no
+# empty one.
+broken() {
+    begin
+    stop_agent
+    rm "$W/state-agent/events"
+    mkfifo "$W/state-agent/events"
+    expect 69 by_file events
+    out_has 'events is no regular file'
+    out_lacks 'no events'
+    start_agent
+    must_be r1 streaming
+    must_within "$WAIT" grep -q 'events_not_written DR-106' "$W/agent.log"
+    expect 1 ctl status
+    out_has 'DR-106 the record of events in'
+    out_has "mv $W/state-agent/events $W/state-agent/events.old"
+    mv "$W/state-agent/events" "$W/state-agent/events.old"
+    must_within "$WAIT" grep -q 'events_written' "$W/agent.log"
+    expect 0 ctl status
+    is "$(grep -c events_not_written "$W/agent.log")" 1 "it is said once"
+    stop_agent
+    # Escape sequences do not reach the terminal.
+    printf '{"n":1,"time":"2026-01-31T12:00:00.000Z","level":"info","event":"e","replica":"\\u001b[2J","text":"\\u001b]0;x\\u0007"}\n' \
+        >"$W/state-agent/events"
+    expect 0 by_file events
+    if grep -q "$(printf '\033')" "$W/out"; then fail "an escape sequence"; fi
+    echo damaged >"$W/state-agent/events"
+    expect 69 by_file events
+    out_has 'no line of it is an event'
+    start_agent
+    must_be r1 streaming
+    grep -q 'events_damaged DR-106' "$W/agent.log" || fail "nothing in the log"
+    is "$(cat "$W/state-agent/events.bad")" damaged "what was there"
+    expect 0 ctl events
+    is "$(numbers | head -n 1)" 1001 "the first number"
+}
+
 # Whatever the level and the form of the log.
 logged() {
     table t.tbl

@@ -3,6 +3,7 @@
  * events: numbers that are never given twice, what is kept over restarts and
  * what is shown of it.
  */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -169,11 +170,18 @@ static void what_is_no_event_is_left_out(void **state)
 {
     struct fix *x = *state;
 
-    plant(x, "x\n{}\n[1]\n{\"n\":-1}\n{\"n\":1,\"event\":\"e\",\"text\":1}\n"
-             "{\"n\":5,\"time\":\"?\",\"event\":\"agent_stopped\","
+    plant(x, "x\n{}\n[1]\n{\"n\":-1}\n"
+             "{\"n\":1,\"level\":\"info\",\"event\":\"e\",\"text\":1}\n"
+             "{\"n\":2,\"level\":\"loud\",\"event\":\"e\",\"text\":\"\"}\n"
+             "{\"n\":3,\"level\":\"info\",\"event\":\"\\u001b[2J\","
              "\"text\":\"\"}\n"
-             "{\"n\":4,\"event\":\"e\",\"text\":\"older\"}\n"
-             "{\"n\":6,\"event\":\"e\",\"te");
+             "{\"n\":4,\"level\":\"info\",\"event\":\"e\",\"text\":\"\","
+             "\"replica\":7}\n"
+             "{\"n\":5,\"time\":\"?\",\"level\":\"notice\","
+             "\"event\":\"agent_stopped\",\"text\":\"\"}\n"
+             "{\"n\":4,\"level\":\"info\",\"event\":\"e\","
+             "\"text\":\"older\"}\n"
+             "{\"n\":6,\"level\":\"info\",\"event\":\"e\",\"te");
     shows(x, &ALL, "5;6;");
     /* Half a line at the end takes none with it. */
     add(x, "a", "one");
@@ -212,23 +220,145 @@ static void the_record_is_bounded(void **state)
                                EVENTS_ANSWER_MAX);
 }
 
-/* What cannot be written is missing, and the next one is not. */
-static void a_record_that_cannot_be_written_leaves_a_gap(void **state)
+/* What may be in the file's place. */
+static void put_directory(int fd)
+{
+    assert_int_equal(mkdirat(fd, "events", 0700), 0);
+}
+static void put_fifo(int fd)
+{
+    assert_int_equal(mkfifoat(fd, "events", 0600), 0);
+}
+static void put_dangling_link(int fd)
+{
+    assert_int_equal(symlinkat("nowhere", fd, "events"), 0);
+}
+static void put_link(int fd)
+{
+    assert_int_equal(symlinkat("/etc/passwd", fd, "events"), 0);
+}
+
+static void (*const OTHERS[])(int fd) = {put_directory, put_fifo,
+                                         put_dangling_link, put_link};
+
+/* Until the thread has come to know it. */
+static void must_have_trouble(struct fix *x, bool expected)
+{
+    struct err err;
+
+    while (events_trouble(x->e, &err) != expected) {
+        (void)sched_yield();
+    }
+    if (expected && strstr(err.msg, "events is no regular file") == NULL) {
+        fail_msg("%s", err.msg);
+    }
+}
+
+static void
+a_record_that_cannot_be_written_is_told_and_written_later(void **state)
+{
+    struct fix *x = *state;
+    struct stat st;
+
+    for (size_t i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++) {
+        events_close(x->e);
+        x->e = NULL;
+        assert_int_equal(unlinkat(x->f.fd, "events", 0), 0);
+        OTHERS[i](x->f.fd);
+        reopen(x);
+        add(x, "a", "kept");
+        must_have_trouble(x, true);
+        assert_int_equal(renameat(x->f.fd, "events", x->f.fd, "other"), 0);
+        add(x, "a", "then");
+        must_have_trouble(x, false);
+        assert_int_equal(fstatat(x->f.fd, "events", &st, AT_SYMLINK_NOFOLLOW),
+                         0);
+        assert_true(S_ISREG(st.st_mode));
+        reopen(x);
+        shows(x, &ALL, "1001;1002 a kept;1003 a then;1004;1005;");
+        (void)unlinkat(x->f.fd, "other", i == 0 ? AT_REMOVEDIR : 0);
+    }
+}
+
+static void a_record_that_cannot_be_read_is_no_empty_one(void **state)
 {
     struct fix *x = *state;
 
     events_close(x->e);
-    x->e = NULL;
-    (void)unlinkat(x->f.fd, "events", 0);
-    assert_int_equal(mkdirat(x->f.fd, "events", 0700), 0);
-    reopen(x);
-    add(x, "a", "lost");
-    shows(x, &ALL, "1;2 a lost;");
-    events_close(x->e);
-    x->e = NULL;
-    assert_int_equal(unlinkat(x->f.fd, "events", AT_REMOVEDIR), 0);
-    reopen(x);
-    shows(x, &ALL, "1;");
+    for (size_t i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++) {
+        (void)unlinkat(x->f.fd, "events", i == 1 ? AT_REMOVEDIR : 0);
+        OTHERS[i](x->f.fd);
+        assert_null(events_open_to_read(x->f.fd, &x->f.err));
+        assert_non_null(strstr(x->f.err.msg, "events is no regular file"));
+    }
+    assert_int_equal(unlinkat(x->f.fd, "events", 0), 0);
+    put_text(x->f.fd, "events", "damaged\n");
+    assert_null(events_open_to_read(x->f.fd, &x->f.err));
+    assert_non_null(strstr(x->f.err.msg, "no line of it is an event"));
+    assert_int_equal(unlinkat(x->f.fd, "events", 0), 0);
+    x->e = events_open_to_read(x->f.fd, &x->f.err);
+    assert_non_null(x->e);
+    shows(x, &ALL, "");
+}
+
+static void a_damaged_record_is_moved_aside(void **state)
+{
+    struct fix *x = *state;
+    struct stat st;
+
+    assert_false(events_was_damaged(x->e));
+    for (unsigned i = 0; i < 2; i++) { /* events.bad is replaced */
+        plant(x, "damaged\n");
+        assert_true(events_was_damaged(x->e));
+        add(x, "a", "one");
+        shows(x, &ALL, "1001;1002 a one;");
+        assert_int_equal(fstatat(x->f.fd, "events.bad", &st, 0), 0);
+        assert_int_equal(st.st_size, 8);
+        reopen(x);
+        shows(x, &ALL, "1001;1002 a one;1003;1004;");
+        assert_false(events_was_damaged(x->e));
+    }
+}
+
+/* "1012:1004;": 1004 numbers before 1012. */
+static void gaps_are(struct fix *x, const struct events_query *q,
+                     const char *expected)
+{
+    CLEANUP(json_decrefp) json_t *page = events_answer(x->e, q);
+    const json_t *event;
+    char text[400] = "";
+    size_t i, at = 0;
+
+    json_array_foreach(json_object_get(page, "events"), i, event) {
+        const json_t *missing = json_object_get(event, "missing");
+        at += (size_t)snprintf(
+            text + at, missing != NULL ? sizeof text - at : 0, "%d:%d;",
+            (int)json_integer_value(json_object_get(event, "n")),
+            (int)json_integer_value(missing));
+        at = strlen(text);
+    }
+    assert_string_equal(text, expected);
+}
+
+#define LINE(n, time)                                                          \
+    "{\"n\":" #n ",\"time\":\"" time                                           \
+    "\",\"level\":\"info\",\"event\":\"e\",\"text\":\"\"}\n"
+
+static void what_a_query_leaves_out_is_not_missing(void **state)
+{
+    struct fix *x = *state;
+    const struct events_query late = {
+        .since_ns = INT64_C(1774771200) * NS_PER_S}; /* 2026-03-29T08:00 */
+
+    /* The clock was set back, and later right again. */
+    plant(x, LINE(3, "2026-03-29T09:00:00.000Z")
+                 LINE(4, "2026-03-29T07:00:00.000Z")
+                     LINE(5, "2026-03-29T09:00:01.000Z")
+                         LINE(9, "2026-03-29T09:00:02.000Z"));
+    gaps_are(x, &ALL, "9:3;1010:1000;");
+    gaps_are(x, &late, "9:3;1010:1000;");
+    gaps_are(x, &(struct events_query){.from = 5}, "9:3;1010:1000;");
+    gaps_are(x, &(struct events_query){.last = 1}, "1010:1000;");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -241,7 +371,10 @@ int main(void)
         TEST(after_a_power_loss_numbers_are_passed_over),
         TEST(what_is_no_event_is_left_out),
         TEST(the_record_is_bounded),
-        TEST(a_record_that_cannot_be_written_leaves_a_gap),
+        TEST(a_record_that_cannot_be_written_is_told_and_written_later),
+        TEST(a_record_that_cannot_be_read_is_no_empty_one),
+        TEST(a_damaged_record_is_moved_aside),
+        TEST(what_a_query_leaves_out_is_not_missing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
