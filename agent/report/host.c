@@ -120,11 +120,11 @@ static int print_space(FILE *out, const char *path)
         (void)fprintf(out, "%s\n", strerror(sys));
         return sys;
     }
+    const char *name = filesystem_name(fd, kind, &poor);
     (void)fprintf(out,
                   "%s%s, %" PRIu64 " of %" PRIu64 " bytes free, %" PRIu64
                   " of %" PRIu64 " inodes free%s\n",
-                  filesystem_name(fd, kind, &poor),
-                  poor ? " (changes are not all told of)" : "",
+                  name, poor ? " (changes are not all told of)" : "",
                   (uint64_t)st.f_bavail * st.f_frsize,
                   (uint64_t)st.f_blocks * st.f_frsize, (uint64_t)st.f_favail,
                   (uint64_t)st.f_files,

@@ -148,6 +148,13 @@ static char *copy_text(const json_t *o, const char *name)
     return text != NULL ? strdup(text) : NULL;
 }
 
+/* Takes `text`; what the agent tells stands above what a file does. */
+static void replace(char **at, char *text)
+{
+    free(*at);
+    *at = text;
+}
+
 /* Takes what the rest needs to know. */
 static void learn(struct report *r, const struct buf *text)
 {
@@ -155,8 +162,8 @@ static void learn(struct report *r, const struct buf *text)
     const json_t *database = json_object_get(status, "database");
 
     r->pid = (pid_t)json_integer_value(json_object_get(status, "pid"));
-    r->database = copy_text(database, "path");
-    r->name = copy_text(database, "name");
+    replace(&r->database, copy_text(database, "path"));
+    replace(&r->name, copy_text(database, "name"));
     if (r->file == NULL) {
         r->file = copy_text(database, "file");
     }
