@@ -11,6 +11,7 @@
 #include "store/base/clock.h"
 #include "store/base/units.h"
 #include "store/cmdline/version.h"
+#include "sync/errors/state.h"
 
 static const char *text_of(const json_t *o, const char *name)
 {
@@ -73,6 +74,16 @@ static void agent_blocked(const json_t *status, struct findings *out)
     }
 }
 
+/* What is said, and wrong with nothing, or only late. */
+static bool is_mild(const json_t *warning)
+{
+    json_int_t id = json_integer_value(json_object_get(warning, "id"));
+
+    return id == DR_POOR_FILESYSTEM ||
+           (id == DR_LAG &&
+            strstr(text_of(warning, "text"), "which is paused") == NULL);
+}
+
 void asked_agent(const json_t *status, struct findings *out)
 {
     const json_t *warning;
@@ -81,9 +92,43 @@ void asked_agent(const json_t *status, struct findings *out)
     agent_itself(status, out);
     agent_database(json_object_get(status, "database"), out);
     json_array_foreach(json_object_get(status, "warnings"), i, warning) {
-        remedy_add_json(out, FINDING_WARN, "agent says", warning);
+        remedy_add_json(out, is_mild(warning) ? FINDING_WARN : FINDING_FAIL,
+                        "agent says", warning);
     }
     agent_blocked(status, out);
+}
+
+/* Is something late, which is over by itself? */
+static bool is_late(const json_t *status)
+{
+    const json_t *o;
+    size_t i;
+
+    if (strcmp(text_of(json_object_get(status, "database"), "state"), "ok") !=
+        0) {
+        return true;
+    }
+    json_array_foreach(json_object_get(status, "warnings"), i, o) {
+        if (json_integer_value(json_object_get(o, "id")) == DR_LAG) {
+            return true;
+        }
+    }
+    json_array_foreach(json_object_get(status, "replicas"), i, o) {
+        const char *state = text_of(o, "state");
+        if (strcmp(state, "streaming") != 0 && strcmp(state, "paused") != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void asked_health(const json_t *status, struct findings *out)
+{
+    if (json_is_false(json_object_get(status, "healthy")) &&
+        findings_worst(out) < FINDING_FAIL && !is_late(status)) {
+        finding_fail(out, "agent", 0, "drover status --verbose",
+                     "it says that not everything is well");
+    }
 }
 
 /* --- a replica ------------------------------------------------------------- */

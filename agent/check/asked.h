@@ -11,6 +11,9 @@
 
 /* Of the agent, the database and what concerns all replicas. */
 void asked_agent(const json_t *status, struct findings *out);
+/* The last: what makes `drover status` fail is a failure here, too, but for
+ * what is only late. */
+void asked_health(const json_t *status, struct findings *out);
 /* Of one replica; nothing that `out` has already of it with the same number. */
 void asked_replica(const json_t *status, const char *name,
                    struct findings *out);

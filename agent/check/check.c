@@ -326,4 +326,7 @@ void check_run(struct check *k, struct findings *out)
     for (size_t i = 0; k->count == 0 && (name = name_at(k, i)) != NULL; i++) {
         check_replica(k, name, out);
     }
+    if (k->status != NULL) {
+        asked_health(k->status, out);
+    }
 }

@@ -96,7 +96,15 @@ running() {
     out_lacks '^ok    whole way'
     expect 0 ctl resume r1
     must_within "$WAIT" ctl check r1
+
+    # What status calls unhealthy, a check does as well.
+    rm -f "$P/t.tbl/link.kv"
+    ln -s nowhere "$P/t.tbl/link.kv"
+    must_within "$WAIT" unhealthy
+    expect 1 ctl check
+    out_has '^fail  agent says'
 }
+unhealthy() { ! ctl status >"$W/status" 2>&1; }
 
 # What the receiver would tell an agent, it tells who asks, with no agent there.
 other_side() {

@@ -47,10 +47,10 @@ static void what_is_wrong_with_the_database_has_its_number(void **state)
     assert_int_equal(findings_worst(&f), FINDING_FAIL);
     assert_int_equal(of_id(&f, 104)->level, FINDING_FAIL);
     assert_string_equal(of_id(&f, 104)->hint, "findmnt");
-    assert_int_equal(of_id(&f, 101)->level, FINDING_WARN);
-    assert_non_null(of_id(&f, 109));
-    /* version, locks, and the two */
-    assert_int_equal(findings_count(&f, FINDING_WARN), 4);
+    assert_int_equal(of_id(&f, 101)->level, FINDING_FAIL);
+    assert_int_equal(of_id(&f, 109)->level, FINDING_WARN);
+    /* version, locks, and the one */
+    assert_int_equal(findings_count(&f, FINDING_WARN), 3);
     json_decref(o);
     findings_deinit(&f);
 }
@@ -68,6 +68,46 @@ static void a_good_agent_is_good(void **state)
     assert_int_equal(findings_worst(&f), FINDING_OK);
     json_decref(o);
     findings_deinit(&f);
+}
+
+static void what_status_calls_unhealthy_fails(void **state)
+{
+#define WELL "\"database\": {\"state\": \"ok\"}"
+    static const struct {
+        const char *status;
+        enum finding_level level;
+    } ROWS[] = {
+        {"\"healthy\": true, " WELL, FINDING_OK},
+        {"\"healthy\": false, " WELL, FINDING_FAIL},
+        /* what is only late */
+        {"\"healthy\": false, \"database\": {\"state\": \"starting\"}",
+         FINDING_WARN},
+        {"\"healthy\": false, " WELL
+         ", \"warnings\": [{\"id\": 404, \"text\": \"r1 is behind\"}]",
+         FINDING_WARN},
+        {"\"healthy\": false, " WELL
+         ", \"warnings\": [{\"id\": 404, \"text\": \"r1, which is "
+         "paused\"}]",
+         FINDING_FAIL},
+        {"\"healthy\": false, " WELL
+         ", \"warnings\": [{\"id\": 306, \"text\": \"a link\"}]",
+         FINDING_FAIL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
+        struct findings f = FINDINGS_NULL;
+        char text[400];
+
+        (void)snprintf(text, sizeof text, "{\"version\": \"%s\", %s}",
+                       version_text(), ROWS[i].status);
+        json_t *o = parse(text);
+        asked_agent(o, &f);
+        asked_health(o, &f);
+        assert_int_equal(findings_worst(&f), ROWS[i].level);
+        json_decref(o);
+        findings_deinit(&f);
+    }
 }
 
 static void each_state_of_a_replica(void **state)
@@ -158,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_wrong_with_the_database_has_its_number),
         cmocka_unit_test(a_good_agent_is_good),
+        cmocka_unit_test(what_status_calls_unhealthy_fails),
         cmocka_unit_test(each_state_of_a_replica),
         cmocka_unit_test(a_replica_that_the_agent_lacks),
         cmocka_unit_test(the_trip_is_good_when_it_ended),
