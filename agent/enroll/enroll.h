@@ -67,7 +67,9 @@ struct enroll {
     struct enroll_step steps[ENROLL_STEPS];
     char *public_key; /* a line of a .pub file; NULL: there is none yet */
     /* What this run has done, to be undone. */
-    bool made_key, made_key_dir, made_line, made_dropin, made_dropin_dir;
+    bool made_key, made_key_dir, made_dropin, made_dropin_dir;
+    bool made_there, made_line; /* anything on the other host; the login */
+    bool unsure_there;          /* it is not known what was done there */
     bool pinned;
     off_t pinned_from, pinned_to; /* bytes of the known_hosts file */
 };
@@ -92,11 +94,17 @@ struct enroll_lines {
 bool enroll_find_lines(const char *text, const char *replica,
                        struct enroll_lines *out);
 /* Run the script over ssh VIA.  What it said is appended to `text`, "; "
- * between.  0, or negative: it could not be run, or failed. */
+ * between.  0: all of it was done, by its own word; or negative: it could not
+ * be run, or failed.  *unsure: it is not known what it did; a script that fails
+ * by itself has taken it back. */
 struct script_said;
 int enroll_run_there(const char *via, const char *script,
-                     struct script_said *said, struct buf *text,
+                     struct script_said *said, struct buf *text, bool *unsure,
                      struct err *err) MUSTCHECK;
+/* What ends the login of this key, typed on that host: its line of
+ * authorized_keys goes.  `file` NULL: the user's own. */
+void enroll_by_hand(struct buf *out, const char *public_key, const char *file,
+                    const char *user);
 /* The public half of the plan's key, as a line of a .pub file: a new string. */
 int enroll_public_key(const struct enroll_plan *plan, char **out,
                       struct err *err) MUSTCHECK;

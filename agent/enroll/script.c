@@ -145,6 +145,8 @@ int enroll_script(const struct enroll_plan *plan, enum script_mode mode,
 
 /* --- what it says -------------------------------------------------------- */
 
+static const char END[] = "end: ", MADE_LINE[] = "made: a line in ";
+
 const char *script_take_line(struct script_said *said, const char *line)
 {
     const struct {
@@ -156,6 +158,9 @@ const char *script_take_line(struct script_said *said, const char *line)
         {"left: ", &said->left},
     };
 
+    said->ended = said->ended || strncmp(line, END, strlen(END)) == 0;
+    said->made_line =
+        said->made_line || strncmp(line, MADE_LINE, strlen(MADE_LINE)) == 0;
     for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++) {
         size_t n = strlen(WORDS[i].word);
         if (strncmp(line, WORDS[i].word, n) == 0) {

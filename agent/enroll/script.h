@@ -28,7 +28,9 @@ extern const unsigned long enroll_replica_sh_bytes;
  * take away. */
 struct script_said {
     unsigned made, removed, there, would, left;
+    bool made_line; /* the login is of this run */
+    bool ended;     /* all of it was done */
 };
 /* One of its lines, without its end: counts it, and returns the text behind its
- * word, or NULL when it is none. */
+ * word, or NULL when it is none; so its end mark. */
 const char *script_take_line(struct script_said *said, const char *line);

@@ -41,6 +41,16 @@ add() {
         --known-hosts "$W/known_hosts" --authorized-keys "$W/lab/authorized_keys" \
         --receiver "$DROVER_REPLICA" "$@" </dev/null
 }
+# add_by COMMAND: the other host's login runs this instead.
+add_by() {
+    printf '#!/bin/sh\n%s\n' "$1" >"$W/bin/ssh.other"
+    cp "$W/bin/ssh" "$W/bin/ssh.own"
+    cp "$W/bin/ssh.other" "$W/bin/ssh"
+    code=0
+    add --fingerprint "$print" || code=$?
+    cp "$W/bin/ssh.own" "$W/bin/ssh"
+    return $code
+}
 remove() {
     "$DROVER" --config "$conf" replica remove r1 --authorized-keys "$W/lab/authorized_keys" "$@" </dev/null
 }
@@ -202,6 +212,46 @@ faults() {
     rmdir "$W/there/r1"
     unchanged
     rm -r "$W/agent.d"
+
+    # a login that runs something else, and one that swallows it
+    before=$(tree)
+    expect 1 add_by "cat >/dev/null; echo hello"
+    out_has "on admin: the script was not run to its end, .*: it printed hello"
+    out_has "^host key    undone"
+    unchanged
+    expect 1 add_by "cat >/dev/null"
+    out_has "it printed nothing"
+    expect 1 add_by cat
+    out_has "the script was not run to its end"
+    out_lacks "may have been made"
+    unchanged
+    # it is cut in the middle, or is stopped: what is not known is said
+    expect 75 add_by "cat >/dev/null; echo 'there: group x'; exit 255"
+    out_has "^replica     left: a line of authorized_keys may have been made there; the same command again completes it; if it is not to be, on 127.0.0.1: sed -i --follow-symlinks '.|AAAA"
+    expect 1 add_by 'cat >/dev/null; kill -INT $$'
+    out_has "^replica     left: a line of authorized_keys may have been made"
+    expect 75 add_by "cat >/dev/null; exit 255"
+    out_lacks "may have been made"
+    unchanged
+    # a login that was there before is not taken away with what fails later
+    mkdir "$W/agent.d"
+    cp "$W/lab/authorized_keys" "$W/authorized"
+    expect 0 add --print
+    cp "$W/out" "$W/script"
+    expect 0 sh "$W/script"
+    cp "$W/agent.d.later" "$W/agent.d/z.conf"
+    before=$(tree)
+    expect 78 add --fingerprint "$print"
+    out_has "^drop-in     undone"
+    out_lacks "^replica     undone"
+    unchanged
+    rmdir "$W/there/r1"
+    expect 78 add --fingerprint "$print"
+    out_has "^replica     left: .*made: directory $W/there/r1.*there: line "
+    unchanged
+    cp "$W/authorized" "$W/lab/authorized_keys"
+    rmdir "$W/there/r1"
+    rm -r "$W/agent.d" "$key" "$key.pub"
 
     # the login key cannot be written
     if [ "$(id -u)" != 0 ]; then

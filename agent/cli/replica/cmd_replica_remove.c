@@ -112,6 +112,7 @@ static int remove_login(struct removal *m, struct err *err)
     CLEANUP(buf_deinit) struct buf script = BUF_NULL;
     CLEANUP(buf_deinit) struct buf text = BUF_NULL;
     struct script_said said = {0};
+    bool unsure; /* typed again it goes on from there */
 
     if (take_script(m, &script, err) < 0) {
         return err->code;
@@ -121,7 +122,7 @@ static int remove_login(struct removal *m, struct err *err)
         return 0;
     }
     if (enroll_run_there(m->cli->enroll.via, (const char *)script.data, &said,
-                         &text, err) < 0) {
+                         &text, &unsure, err) < 0) {
         return err->code;
     }
     buf_u8(&text, '\0');
@@ -130,11 +131,9 @@ static int remove_login(struct removal *m, struct err *err)
     return 0;
 }
 
-/* By hand, on that host: the line with this key.  Base 64 has no '|'. */
+/* By hand, on that host. */
 static void say_by_hand(const struct removal *m, struct buf *out)
 {
-    const char *key = m->public_key;
-    const char *file = m->request.authorized_keys;
     const struct config_replica *r = m->r;
 
     if (r->kind != REPLICA_SSH) {
@@ -142,17 +141,9 @@ static void say_by_hand(const struct removal *m, struct buf *out)
         return;
     }
     buf_printf(out, "on %s, directory %s and the login stay", r->host, r->path);
-    if (key == NULL) {
-        return;
-    }
-    key += strcspn(key, " ");
-    key += strspn(key, " ");
-    buf_printf(out, "; to end the login, there: sed -i '\\|%.*s|d' ",
-               (int)strcspn(key, " "), key);
-    if (file != NULL) {
-        enroll_quote(out, file);
-    } else {
-        buf_printf(out, "~%s/.ssh/authorized_keys", r->user);
+    if (m->public_key != NULL) {
+        buf_printf(out, "; to end the login, there: ");
+        enroll_by_hand(out, m->public_key, m->request.authorized_keys, r->user);
     }
 }
 

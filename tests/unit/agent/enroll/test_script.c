@@ -130,6 +130,16 @@ static void what_it_says_is_counted(void **state)
     assert_null(script_take_line(&said, "Welcome to this host"));
     assert_null(script_take_line(&said, "made"));
     assert_int_equal(said.made, 2);
+    assert_false(said.made_line || said.ended);
+    assert_non_null(script_take_line(&said, "there: line 3 of keys"));
+    assert_false(said.made_line);
+    said.there--;
+    assert_non_null(script_take_line(&said, "made: a line in keys"));
+    assert_true(said.made_line);
+    assert_null(script_take_line(&said, "say end x"));
+    assert_false(said.ended);
+    assert_null(script_take_line(&said, "end: add"));
+    assert_true(said.ended);
     assert_int_equal(said.there + said.would + said.left + said.removed, 4);
 }
 
