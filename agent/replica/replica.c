@@ -490,7 +490,11 @@ void replica_second(struct replica *r, bool index_ready)
     }
     behind_second(r, index_ready);
     if (!r->shown_any || st.state != r->shown) {
-        log_event(LOG_NOTICE, "state", r->name, st.last_error.id, "%s -> %s",
+        /* What the operator ordered is no error. */
+        bool ordered = st.state == REPLICA_PAUSED ||
+                       (r->shown_any && r->shown == REPLICA_PAUSED);
+        log_event(LOG_NOTICE, "state", r->name, ordered ? 0 : st.last_error.id,
+                  "%s -> %s",
                   r->shown_any ? replica_state_word(r->shown) : "start",
                   replica_state_word(st.state));
     }

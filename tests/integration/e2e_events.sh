@@ -83,8 +83,9 @@ kept() {
 followed() {
     begin
     follow --follow
+    must_within "$WAIT" grep -q 'state replica=r1 start -> streaming' "$W/followed"
     expect 0 ctl pause r1
-    must_within "$WAIT" grep -q 'state replica=r1 .*paused' "$W/followed"
+    must_within "$WAIT" grep -q 'state replica=r1 streaming -> paused' "$W/followed"
     is "$(grep -c ' #1 ' "$W/followed")" 1 "each event is shown once"
     kill -INT "$follower"
     code=0
