@@ -83,6 +83,9 @@ struct link *link_ssh_new(uv_loop_t *loop, const struct link_ssh_config *config,
 struct link *link_exec_new(uv_loop_t *loop, const char *const *argv,
                            const struct link_events *events, void *arg,
                            struct err *err);
+/* The command of link_exec_new() is OpenSSH's client with this key file (NULL:
+ * keys of an ssh-agent): when it is refused, the key itself may be why. */
+void link_exec_set_key(struct link *l, const char *path);
 
 /* Begin.  Failures are reported through `down`, never before this returns. */
 void link_start(struct link *l);

@@ -40,6 +40,7 @@
 #include "sync/link/child.h"
 #include "sync/link/handles.h"
 #include "sync/link/link_kind.h"
+#include "sync/link/sshkey.h"
 
 enum {
     PIECE_BYTES = 65536,
@@ -58,6 +59,8 @@ struct link_exec {
     struct handles handles;
     uv_loop_t *loop;
     char **argv;
+    bool has_key;     /* it is OpenSSH's client */
+    char *key;        /* with this file; NULL: with those of an ssh-agent */
     uv_idle_t again;  /* "look at it in the next turn": start, more to write */
     uv_timer_t timer; /* LINGER_MS, then the steps of closing */
     uv_process_t process;
@@ -137,6 +140,7 @@ static void on_empty(void *owner)
 
     link_deinit(&l->base);
     free_argv(l->argv);
+    free(l->key);
     free(l);
 }
 
@@ -169,6 +173,19 @@ static void note_end(struct link_exec *l)
     }
 }
 
+/* The client says of a key that it cannot use no more than that the other host
+ * refused it.  Asked afterwards: its configuration may name an ssh-agent
+ * (IdentityAgent) that nobody here knows of. */
+static void explain_refusal(const struct link_exec *l, struct err *err)
+{
+    struct err key;
+
+    if (l->has_key && err->id == DR_AUTH &&
+        sshkey_file_lacks_agent(l->key, &key)) {
+        *err = key;
+    }
+}
+
 static bool say_how_it_ended(struct link_exec *l, struct err *err)
 {
     const char *name = l->base.name;
@@ -191,6 +208,7 @@ static bool say_how_it_ended(struct link_exec *l, struct err *err)
     }
     if (l->exited && l->exit_status == 255 && !l->heard && l->base.said != 0) {
         err->id = l->base.said;
+        explain_refusal(l, err);
         return err->id != DR_CONNECT && err->id != DR_HANDSHAKE;
     }
     /* 64 and 78 are EX_USAGE and EX_CONFIG: it would only say so again. */
@@ -609,4 +627,12 @@ struct link *link_exec_new(uv_loop_t *loop, const char *const *argv,
     l->timer.data = l;
     handles_hold(&l->handles);
     return &l->base;
+}
+
+void link_exec_set_key(struct link *base, const char *path)
+{
+    struct link_exec *l = (struct link_exec *)base;
+
+    l->key = path != NULL ? strdup(path) : NULL;
+    l->has_key = path == NULL || l->key != NULL; /* else it stays unexplained */
 }

@@ -6,54 +6,19 @@
 
 #include <netdb.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
-
-static enum step need_agent(struct link_ssh *l, const char *why)
-{
-    const char *path = getenv("SSH_AUTH_SOCK");
-
-    if (path == NULL || path[0] == '\0') {
-        return link_ssh_fail(
-            l, ERR_INVALID, 0, DR_KEY_FILE, PERMANENT,
-            "%s, and there is no ssh-agent (SSH_AUTH_SOCK is not set)", why);
-    }
-    l->use_agent = true;
-    return STEP_NEXT;
-}
 
 static enum step prepare_key(struct link_ssh *l)
 {
     const char *path = l->config.identity;
-    char why[320];
     struct err err;
 
-    if (path == NULL) {
-        return need_agent(l, "no key file is configured");
-    }
-    if (sshkey_load(&l->key, path, &err) < 0) {
+    if ((path != NULL && sshkey_load(&l->key, path, &err) < 0) ||
+        sshkey_lacks_agent(path, &l->key, &err)) {
         return link_ssh_fail_with(l, &err, PERMANENT);
     }
-    if (l->key.is_public) {
-        (void)snprintf(why, sizeof why,
-                       "key file %.100s is the public half of a key that an "
-                       "ssh-agent is to have (the private one usually has the "
-                       "same name without .pub)",
-                       path);
-        return need_agent(l, why);
-    }
-    if (!l->key.locked) {
-        return STEP_NEXT;
-    }
-    (void)snprintf(why, sizeof why,
-                   "key file %.100s is protected by a passphrase (remove it: "
-                   "ssh-keygen -p -N '' -f %.100s)",
-                   path, path);
-    if (l->key.blob.len == 0) { /* no telling which of the agent's it is */
-        return link_ssh_fail(l, ERR_INVALID, 0, DR_KEY_FILE, PERMANENT, "%s",
-                             why);
-    }
-    return need_agent(l, why);
+    l->use_agent = path == NULL || l->key.is_public || l->key.locked;
+    return STEP_NEXT;
 }
 
 /* Next: link_ssh_st_resolve. */

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <openssl/sha.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -314,4 +315,63 @@ void sshkey_deinit(struct sshkey *key)
 {
     buf_deinit(&key->blob);
     *key = (struct sshkey){.blob = BUF_NULL};
+}
+
+/* Why the file alone is not enough; false: it is. */
+static bool why_agent(const char *path, const struct sshkey *key, char *out,
+                      size_t room)
+{
+    if (path == NULL) {
+        (void)snprintf(out, room, "no key file is configured");
+    } else if (key->is_public) {
+        (void)snprintf(out, room,
+                       "key file %.100s is the public half of a key that an "
+                       "ssh-agent is to have (the private one usually has the "
+                       "same name without .pub)",
+                       path);
+    } else if (key->locked) {
+        (void)snprintf(out, room,
+                       "key file %.100s is protected by a passphrase (remove "
+                       "it: ssh-keygen -p -N '' -f %.100s)",
+                       path, path);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+bool sshkey_lacks_agent(const char *path, const struct sshkey *key,
+                        struct err *err)
+{
+    const char *agent = getenv("SSH_AUTH_SOCK");
+    char why[400];
+
+    if (!why_agent(path, key, why, sizeof why)) {
+        return false;
+    }
+    /* Without its public half there is no telling which of the agent's it is.
+     */
+    bool unknown = path != NULL && key->locked && key->blob.len == 0;
+    if (agent != NULL && agent[0] != '\0' && !unknown) {
+        return false;
+    }
+    (void)err_set(err, ERR_INVALID, 0, "%s%s", why,
+                  unknown ? ""
+                          : ", and there is no ssh-agent (SSH_AUTH_SOCK is not "
+                            "set)");
+    err->id = DR_KEY_FILE;
+    return true;
+}
+
+bool sshkey_file_lacks_agent(const char *path, struct err *err)
+{
+    struct sshkey key = {.blob = BUF_NULL};
+    struct err other;
+
+    if (path != NULL && sshkey_load(&key, path, &other) < 0) {
+        return false;
+    }
+    bool lacks = sshkey_lacks_agent(path, &key, err);
+    sshkey_deinit(&key);
+    return lacks;
 }

@@ -38,6 +38,14 @@ struct sshkey {
 int sshkey_load(struct sshkey *key_out, const char *path,
                 struct err *err) MUSTCHECK;
 void sshkey_deinit(struct sshkey *key);
+/* The key of file `path` (NULL: no file) cannot be used, for it takes an
+ * ssh-agent and there is none (SSH_AUTH_SOCK): *err says so, with DR_KEY_FILE.
+ * `key`: the loaded one. */
+bool sshkey_lacks_agent(const char *path, const struct sshkey *key,
+                        struct err *err);
+/* The same of a file that is not loaded yet; one that cannot be is another
+ * matter: false. */
+bool sshkey_file_lacks_agent(const char *path, struct err *err);
 
 /* "SHA256:..." as ssh-keygen -l shows it. */
 void sshkey_fingerprint(const void *blob, size_t n,

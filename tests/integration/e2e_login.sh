@@ -121,6 +121,8 @@ openssh_errors() {
     broken_ssh revoked 204 "$t" "known-hosts = $W/revoked_hosts"
     broken_ssh stranger 205 "$t" "identity = $W/lab/id_wrong"
     broken_ssh rsa 206 "identity = $W/lab/id_rsa"
+    broken_ssh phrase 207 "$t" "identity = $W/lab/id_pass"
+    broken_ssh noagent 207 "$t" "identity = agent"
     broken_ssh nokey 207 "$t" "identity = $W/lab/nowhere"
     broken_ssh refused 201 "$t" "port = 1"
     broken_ssh noname 201 "$t" "host = no-such-host.invalid"
