@@ -19,6 +19,12 @@
     "(fail2ban, hosts.deny)? on HOST: journalctl -u ssh -n 20; it is tried "   \
     "again by itself"
 
+/* The client says so of a connection that is no socket of its own. */
+#define BEHIND_PROXY "UNKNOWN port 65535"
+#define PROXY                                                                  \
+    "the jump host or ProxyCommand of the client's configuration failed; by "  \
+    "hand, as the agent's user: SSH -v true; then: drover retry REPLICA"
+
 #define LINK_AWAY                                                              \
     "ls -ld DIR/TABLE.tbl; a link or a file: put the directory itself in its " \
     "place (stop its writers, rm the link or file, mv); what it had stays on " \
@@ -41,6 +47,10 @@ static const struct {
     const char *hint; /* NULL: the message says what to do */
 } rows[] = {
     {DR_NOT_OUR_DATABASE, 0, "drover init --id", NULL},
+    {DR_CONNECT, 0, BEHIND_PROXY, PROXY},
+    {DR_HANDSHAKE, 0, BEHIND_PROXY, PROXY},
+    {DR_AUTH, 0, BEHIND_PROXY, PROXY},
+    {DR_HOST_KEY_UNKNOWN, 0, BEHIND_PROXY, PROXY},
     {DR_HANDSHAKE, 0, "no algorithms in common", OTHER_CLIENT},
     {DR_HANDSHAKE, 0, "channel",
      "on HOST: sshd -T | grep -i maxsessions (0 allows no session; each "

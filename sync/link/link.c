@@ -11,6 +11,8 @@
 
 #include "sync/link/openssh.h"
 
+enum { REASON_BYTES = 250 }; /* leaves room for the last line */
+
 void link_start(struct link *l)
 {
     assert(!l->started && !l->closing);
@@ -97,6 +99,16 @@ static void remember_line(struct link *l)
     l->last_line[l->line_len] = '\0';
 }
 
+/* What comes after the reason only follows from it. */
+static void note_reason(struct link *l)
+{
+    if (l->said == 0) {
+        l->said = openssh_says(l->last_line);
+        (void)snprintf(l->said_line, sizeof l->said_line, "%s",
+                       l->said != 0 ? l->last_line : "");
+    }
+}
+
 static void end_line(struct link *l)
 {
     size_t n = l->line_len;
@@ -106,7 +118,7 @@ static void end_line(struct link *l)
     }
     if (n > 0) {
         remember_line(l);
-        l->said = l->said != 0 ? l->said : openssh_says(l->last_line);
+        note_reason(l);
         if (!l->closing && l->events.stderr_line != NULL) {
             l->events.stderr_line(l->arg, l->line, n);
         }
@@ -135,17 +147,29 @@ void link_end_stderr(struct link *l)
     }
 }
 
+static void append(struct err *err, const char *what, const char *line,
+                   int most)
+{
+    size_t used = strnlen(err->msg, sizeof err->msg);
+
+    if (used + 1 < sizeof err->msg) {
+        (void)snprintf(err->msg + used, sizeof err->msg - used, "%s%.*s", what,
+                       most, line);
+    }
+}
+
 void link_notify_down(struct link *l, struct err *err, bool permanent)
 {
     if (l->closing || l->ended) {
         return;
     }
     l->ended = true;
-    size_t used = strnlen(err->msg, sizeof err->msg);
-
-    if (l->last_line[0] != '\0' && used + 1 < sizeof err->msg) {
-        (void)snprintf(err->msg + used, sizeof err->msg - used,
-                       "; last line on stderr: %s", l->last_line);
+    if (l->said != 0 && err->id == l->said &&
+        strcmp(l->said_line, l->last_line) != 0) {
+        append(err, "; it said: ", l->said_line, REASON_BYTES);
+    }
+    if (l->last_line[0] != '\0') {
+        append(err, "; last line on stderr: ", l->last_line, LINK_LINE_BYTES);
     }
     l->events.down(l->arg, err, permanent);
 }

@@ -33,6 +33,7 @@ struct link {
     char line[LINK_LINE_BYTES];
     char last_line[LINK_LINE_BYTES + 1]; /* printable; "" when there was none */
     int said; /* openssh_says() of the first line that says something */
+    char said_line[LINK_LINE_BYTES + 1];
 };
 
 /* Takes `name` (malloc). */
@@ -49,5 +50,6 @@ size_t link_notify_fill(struct link *l, uint8_t *out, size_t room);
 void link_notify_stderr(struct link *l, const uint8_t *p, size_t n);
 /* A last line without its newline also counts. */
 void link_end_stderr(struct link *l);
-/* The last stderr line is put behind the message. */
+/* The last stderr line is put behind the message, and the one that gave the
+ * reason before it. */
 void link_notify_down(struct link *l, struct err *err, bool permanent);

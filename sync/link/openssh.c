@@ -25,6 +25,8 @@ static const struct {
     {"ssh: connect to ", DR_CONNECT},
     {"Unable to negotiate with ", DR_HANDSHAKE},
     {"kex_exchange_identification: ", DR_HANDSHAKE},
+    {"ssh_exchange_identification: ", DR_HANDSHAKE},
+    {"UNKNOWN port 65535", DR_HANDSHAKE},
     {"ssh_dispatch_run_fatal: ", DR_HANDSHAKE},
     {"timed out during banner exchange", DR_HANDSHAKE},
     {"UNPROTECTED PRIVATE KEY FILE", DR_KEY_FILE},

@@ -46,6 +46,15 @@ static void a_hint_is_of_what_happened(void **state)
          "child 7 (ssh) ended with exit status 255; last line on stderr: "
          "Unable to negotiate with 10.0.0.1 port 22: no matching cipher found",
          "SSH -v true", "transport"},
+        {DR_HANDSHAKE, 0,
+         "child 7 (ssh) ended with exit status 255; it said: "
+         "kex_exchange_identification: Connection closed by remote host; last "
+         "line on stderr: Connection closed by UNKNOWN port 65535",
+         "ProxyCommand", "journalctl"},
+        {DR_CONNECT, 0,
+         "it said: ssh: connect to host jump port 22: Connection refused; last "
+         "line on stderr: Connection closed by UNKNOWN port 65535",
+         "jump host", "HOST"},
         {DR_HOST_KEY_CHANGED, 0, "HOST KEY CHANGED",
          "ssh-keygen -R KNOWN -f FILE; ssh-keyscan -p PORT HOST >>FILE", NULL},
         {DR_HOST_KEY_UNKNOWN, 0,

@@ -140,6 +140,24 @@ static void down_names_the_last_stderr_line_printably(void **state)
     peer_deinit(&p);
 }
 
+/* What follows from it does not hide it. */
+static void down_names_the_line_that_gave_the_reason(void **state)
+{
+    (void)state;
+    struct peer p;
+
+    exec_init_sh(&p, "echo 'kex_exchange_identification: Connection closed by "
+                     "remote host' >&2; echo 'Connection closed by UNKNOWN "
+                     "port 65535' >&2; exit 255");
+    peer_start(&p);
+    assert_non_null(strstr(p.err.msg,
+                           "; it said: kex_exchange_identification: Connection "
+                           "closed by remote host; last line on stderr: "
+                           "Connection closed by UNKNOWN port 65535"));
+    assert_int_equal(p.err.id, DR_HANDSHAKE);
+    peer_deinit(&p);
+}
+
 static void long_stderr_lines_are_cut_at_512_bytes(void **state)
 {
     (void)state;
@@ -395,6 +413,7 @@ int main(void)
         cmocka_unit_test(kick_on_an_idle_link_fills_before_it_returns),
         cmocka_unit_test(input_before_an_exit_is_delivered_whole),
         cmocka_unit_test(down_names_the_last_stderr_line_printably),
+        cmocka_unit_test(down_names_the_line_that_gave_the_reason),
         cmocka_unit_test(long_stderr_lines_are_cut_at_512_bytes),
         cmocka_unit_test(missing_program_is_permanent_and_named),
         cmocka_unit_test(exit_status_127_means_no_receiver),

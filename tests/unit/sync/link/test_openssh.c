@@ -25,6 +25,9 @@ static void each_line_has_its_number(void **state)
         {"Connection timed out during banner exchange", DR_HANDSHAKE},
         {"kex_exchange_identification: read: Connection reset by peer",
          DR_HANDSHAKE},
+        {"ssh_exchange_identification: Connection closed by remote host",
+         DR_HANDSHAKE},
+        {"Connection closed by UNKNOWN port 65535", DR_HANDSHAKE},
         {"Unable to negotiate with 10.0.0.1 port 22: no matching host key type "
          "found. Their offer: ssh-rsa",
          DR_HANDSHAKE},
