@@ -320,7 +320,7 @@ replica() {
     begin_config
     add_replica r1 --dir-mode 0755 --file-mode 0644
     expect 0 "$DROVER_REPLICA" check "$W/r1"
-    out_has '^ok    directory .*is made when'
+    out_has '^warn  directory .*is made when'
     [ ! -e "$W/r1" ] || fail "a check has made the replica"
     start_agent
     proven

@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/vfs.h>
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
@@ -38,6 +40,51 @@ void look_err(const struct look *l, struct findings *out,
 
 /* --- the directory --------------------------------------------------------- */
 
+/* What the kernel makes up, and keeps no files for anybody; NULL: none of
+ * these. */
+static const char *pseudo_kind(int fd)
+{
+    static const struct {
+        unsigned long magic;
+        const char *name;
+    } KINDS[] = {
+        {PROC_SUPER_MAGIC, "proc"},
+        {SYSFS_MAGIC, "sysfs"},
+        {CGROUP_SUPER_MAGIC, "cgroup"},
+        {CGROUP2_SUPER_MAGIC, "cgroup2"},
+        {DEVPTS_SUPER_MAGIC, "devpts"},
+        {DEBUGFS_MAGIC, "debugfs"},
+        {SECURITYFS_MAGIC, "securityfs"},
+        {TRACEFS_MAGIC, "tracefs"},
+        {BPF_FS_MAGIC, "bpf"},
+        {PSTOREFS_MAGIC, "pstore"},
+        {EFIVARFS_MAGIC, "efivarfs"},
+        {SELINUX_MAGIC, "selinuxfs"},
+    };
+    struct statfs fs;
+
+    for (size_t i = 0;
+         fstatfs(fd, &fs) == 0 && i < sizeof KINDS / sizeof KINDS[0]; i++) {
+        if (KINDS[i].magic == ((unsigned long)fs.f_type & 0xffffffffUL)) {
+            return KINDS[i].name;
+        }
+    }
+    return NULL;
+}
+
+static void say_pseudo(const struct look *l, const char *kind,
+                       struct findings *out)
+{
+    struct err err = {0};
+
+    (void)err_set(&err, ERR_IO, 0,
+                  "%s is on %s, which the kernel makes up: no replica can be "
+                  "there",
+                  l->dir, kind);
+    err.id = DR_REPLICA_DIR;
+    look_err(l, out, FINDING_FAIL, "directory", &err);
+}
+
 /* Where it would be made. */
 static void look_missing(const struct look *l, struct findings *out)
 {
@@ -61,8 +108,17 @@ static void look_missing(const struct look *l, struct findings *out)
         look_err(l, out, FINDING_FAIL, "directory", &err);
         return;
     }
-    finding_ok(out, "directory", "%s is made when an agent first connects",
-               l->dir);
+    if (pseudo_kind(fd) != NULL) {
+        say_pseudo(l, pseudo_kind(fd), out);
+    } else if (l->confined != NULL) {
+        finding_ok(out, "directory", "%s is made when an agent first connects",
+                   l->dir);
+    } else {
+        finding_warn(out, "directory", 0, "",
+                     "%s is made when an agent first connects; is the path "
+                     "right?",
+                     l->dir);
+    }
     host_space(out, fd, l->dir, 0, DR_REPLICA_FULL);
 }
 
@@ -204,7 +260,12 @@ static void look_inside(const struct look *l, const struct meta *m,
                         struct findings *out)
 {
     struct look_files seen = {.tables = 0};
+    const char *pseudo = pseudo_kind(m->db.root_fd);
 
+    if (pseudo != NULL) {
+        say_pseudo(l, pseudo, out);
+        return;
+    }
     look_kind(&m->db, out);
     look_nested(l, &m->db, out);
     look_copy(l, m, out);

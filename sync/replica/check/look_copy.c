@@ -2,12 +2,16 @@
  *
  * look_copy: what META_DIR tells: whose copy it is and whether the agent that
  * asks may feed it, how fresh it is, who writes it, and what is kept aside. */
+#include <dirent.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/quote.h"
+#include "store/base/sys.h"
 #include "store/base/units.h"
 #include "store/base/utc.h"
 #include "store/layout/fresh_age.h"
@@ -17,7 +21,7 @@
 #include "sync/replica/role/role.h"
 #include "sync/replica/trash/trash.h"
 
-enum { STALE_S = 60 };
+enum { STALE_S = 60, AHEAD_S = 1 };
 
 /* --- whose ------------------------------------------------------------------- */
 
@@ -42,14 +46,68 @@ static bool is_refused(const struct look *l, const struct meta *m,
     return rc < 0;
 }
 
-static void say_role(const struct look *l, const struct role_facts *f,
-                     struct findings *out)
+/* The first entry of the directory that no database has; "": none. */
+static void find_other(int root_fd, char *out, size_t room)
+{
+    int fd = sys_open_dir(root_fd, ".");
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *e;
+
+    out[0] = '\0';
+    if (d == NULL) {
+        fd_closep(&fd);
+        return;
+    }
+    while (out[0] == '\0' && (e = readdir(d)) != NULL) {
+        const char *dot = strrchr(e->d_name, '.');
+        bool ours = strcmp(e->d_name, ".") == 0 ||
+                    strcmp(e->d_name, "..") == 0 ||
+                    strcmp(e->d_name, META_DIR) == 0 ||
+                    strcmp(e->d_name, "lost+found") == 0 ||
+                    (dot != NULL &&
+                     (strcmp(dot, ".tbl") == 0 || strncmp(dot, ".kv", 3) == 0));
+        if (!ours) {
+            (void)snprintf(out, room, "%s", e->d_name);
+        }
+    }
+    (void)closedir(d);
+}
+
+/* No copy of ours: is there nothing at all? */
+static void look_strange(const struct look *l, const struct meta *m,
+                         struct findings *out)
+{
+    struct err err = {0};
+    char other[NAME_MAX + 1];
+
+    if (meta_holds_data(&m->db, &err) == 1) {
+        (void)err_set(&err, ERR_REFUSED, 0,
+                      "%s holds keys or tables, but no database id: an agent "
+                      "that connects is refused",
+                      m->db.path);
+        err.id = DR_REPLICA_NOT_EMPTY;
+        look_err(l, out, FINDING_WARN, "copy", &err);
+        return;
+    }
+    find_other(m->db.root_fd, other, sizeof other);
+    if (other[0] != '\0') {
+        finding_warn(out, "copy", 0, "",
+                     "none yet, but other files, such as %s: is the path "
+                     "right?",
+                     QUOTED_STR(other));
+    } else {
+        finding_ok(out, "copy", "none yet");
+    }
+}
+
+static void say_role(const struct look *l, const struct meta *m,
+                     const struct role_facts *f, struct findings *out)
 {
     char id[META_ID_TEXT];
 
     switch (f->role) {
     case ROLE_NONE:
-        finding_ok(out, "copy", "none yet");
+        look_strange(l, m, out);
         break;
     case ROLE_PRIMARY:
         meta_id_text(f->db_id, id);
@@ -77,7 +135,7 @@ static bool look_role(const struct look *l, const struct meta *m,
         return false;
     }
     if (!refused) {
-        say_role(l, f, out);
+        say_role(l, m, f, out);
     }
     return f->role == ROLE_REPLICA;
 }
@@ -87,6 +145,7 @@ static bool look_role(const struct look *l, const struct meta *m,
 static void say_age(const struct look *l, const struct meta_freshness *f,
                     bool live, struct findings *out)
 {
+    int64_t ahead_ns = f->fresh_ns - clock_real_ns();
     bool differs = strcmp(f->state, replica_state_word(REPLICA_DIFFERS)) == 0;
     /* Who is asked from there need not send anybody back. */
     const char *hint =
@@ -96,6 +155,12 @@ static void say_age(const struct look *l, const struct meta_freshness *f,
         finding_warn(out, "freshness", 0, "",
                      "of unknown age: this host's clock was set back since the "
                      "primary's last word");
+    } else if (ahead_ns > AHEAD_S * NS_PER_S) {
+        finding_warn(out, "freshness", 0, "timedatectl; chronyc tracking",
+                     "%s old by the primary's last word, whose clock is %s "
+                     "ahead, %s",
+                     DURATION_TEXT(f->age_ns), DURATION_TEXT(ahead_ns),
+                     f->state);
     } else if (differs || f->age_ns > STALE_S * NS_PER_S) {
         finding_warn(out, "freshness", 0, hint, "%s old, %s%s",
                      DURATION_TEXT(f->age_ns), f->state,

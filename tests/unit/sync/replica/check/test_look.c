@@ -115,8 +115,13 @@ static void a_directory_that_is_made_later(void **state)
 
     run(f, "rm -r r");
     look_all(&f->look, &f->out);
-    assert_int_equal(about(f, "directory")->level, FINDING_OK);
+    assert_int_equal(about(f, "directory")->level, FINDING_WARN);
     assert_int_equal(access(f->path, F_OK), -1);
+    findings_deinit(&f->out);
+    /* Who was started for it is told nothing of a wrong path. */
+    f->look.confined = f->look.unconfined = "";
+    look_all(&f->look, &f->out);
+    assert_int_equal(about(f, "directory")->level, FINDING_OK);
 }
 
 static void a_directory_that_cannot_be(void **state)
@@ -280,6 +285,41 @@ static void root_is_told_that_it_owns_what_another_writes(void **state)
     assert_int_equal(geteuid(), 0);
 }
 
+static void a_directory_of_something_else(void **state)
+{
+    struct fix *f = *state;
+
+    /* A copy that has lost what says whose it is. */
+    run(f, "rm -r r/.drover");
+    look_all(&f->look, &f->out);
+    assert_int_equal(about(f, "copy")->level, FINDING_WARN);
+    assert_int_equal(about(f, "copy")->id, DR_REPLICA_NOT_EMPTY);
+    findings_deinit(&f->out);
+
+    run(f, "rm -r r/a.tbl && mkdir r/lost+found");
+    look_all(&f->look, &f->out);
+    assert_int_equal(about(f, "copy")->level, FINDING_OK);
+    findings_deinit(&f->out);
+    run(f, "echo 1 >r/passwd");
+    look_all(&f->look, &f->out);
+    assert_int_equal(about(f, "copy")->level, FINDING_WARN);
+    assert_non_null(strstr(about(f, "copy")->text, "passwd"));
+}
+
+static void what_the_kernel_makes_up_is_no_place(void **state)
+{
+    static const char *const DIRS[] = {"/proc", "/proc/no-such", "/sys"};
+    struct fix *f = *state;
+
+    for (size_t i = 0; i < sizeof DIRS / sizeof DIRS[0]; i++) {
+        f->look.dir = DIRS[i];
+        look_all(&f->look, &f->out);
+        assert_int_equal(about(f, "directory")->level, FINDING_FAIL);
+        assert_int_equal(about(f, "directory")->id, DR_REPLICA_DIR);
+        findings_deinit(&f->out);
+    }
+}
+
 static void who_asks_for_another_database_is_told(void **state)
 {
     struct fix *f = *state;
@@ -346,6 +386,9 @@ static void how_fresh_it_is(void **state)
         {"echo db=" ID " epoch=3 seq=1 state=differs >" FRESH, FINDING_WARN},
         {"echo db=" ID " epoch=3 seq=1 state=streaming >" FRESH
          " && touch -d @1700000000 " FRESH,
+         FINDING_WARN},
+        {"echo db=" ID " epoch=3 seq=1 state=streaming >" FRESH
+         " && touch -d 'now + 1 hour' " FRESH,
          FINDING_WARN},
         {"echo nonsense >" FRESH, FINDING_WARN},
     };
@@ -429,6 +472,8 @@ int main(void)
         CASE(a_table_that_cannot_be_read_is_named),
         CASE(a_table_that_is_immutable_is_named),
         CASE(root_is_told_that_it_owns_what_another_writes),
+        CASE(a_directory_of_something_else),
+        CASE(what_the_kernel_makes_up_is_no_place),
         CASE(who_asks_for_another_database_is_told),
         CASE(keys_of_nobody),
         CASE(a_database_in_a_database),
