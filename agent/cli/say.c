@@ -13,6 +13,7 @@
 #include "agent/config/config.h"
 #include "store/base/cleanup.h"
 #include "store/base/quote.h"
+#include "sync/errors/hint.h"
 #include "sync/errors/state.h"
 
 void cli_print_json(struct cli *cli, const json_t *object)
@@ -97,8 +98,10 @@ static struct config *load(struct cli *cli, const char *file)
     struct config *config = config_load(file, &errors);
 
     if (errors.count > 0) {
-        (void)cli_fail_list(cli, EX_CONFIG, DR_CONFIG, dr_hint(DR_CONFIG),
-                            &errors);
+        char hint[HINT_ROOM];
+        const struct hint_names names = {.file = QUOTED_STR(file)};
+        (void)hint_fill(hint, sizeof hint, dr_hint(DR_CONFIG), &names);
+        (void)cli_fail_list(cli, EX_CONFIG, DR_CONFIG, hint, &errors);
     }
     config_errors_deinit(&errors);
     return config;

@@ -175,6 +175,7 @@ database() {
     echo '[databse]' >>"$conf"
     expect 78 check
     out_has DR-501
+    out_has "HINT: .*drover check-config $conf"
     expect 64 "$DROVER" check --config "$conf" --db x
 }
 
@@ -266,6 +267,23 @@ END
     is "$(about receiver level)" warn "an older receiver"
     case $(about receiver text) in *"version 0.0.9 answers"*) ;; *) fail "$(about receiver text)" ;; esac
     case $(about confinement text) in *"without the Landlock sandbox"*) ;; *) fail "its sandbox: $(about confinement text)" ;; esac
+}
+
+# One that is silent and does not heed SIGTERM is killed when its time is over.
+stubborn() {
+    cat >"$W/stubborn" <<END
+#!/bin/sh
+trap 'echo told >$W/told' TERM
+while :; do tail -f /dev/null; done
+END
+    chmod +x "$W/stubborn"
+    table t.tbl
+    begin_config
+    printf '[replica old]\ncommand = %s\n' "$W/stubborn" >>"$conf"
+    expect_json 1 check --timeout 1s --json
+    is "$(about receiver id)" 209 "a silent receiver"
+    [ ! -e "$W/told" ] || fail "it was waited for"
+    out_lacks "$W/told"
 }
 
 # Somebody else hears what the agent says, and no more.
