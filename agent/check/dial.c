@@ -46,6 +46,7 @@ struct dial {
     unsigned found;  /* lines of the receiver */
     char lacks[300]; /* of its sandbox, as it says on stderr; "" */
     bool older;      /* it has refused, and said its version */
+    bool late;       /* it is not waited for any longer */
     bool ended;
 };
 
@@ -106,7 +107,11 @@ static void end(struct dial *d)
     if (!d->ended) {
         d->ended = true;
         uv_close((uv_handle_t *)&d->timer, NULL);
-        link_close(d->link);
+        if (d->late) {
+            link_kill(d->link);
+        } else {
+            link_close(d->link);
+        }
     }
 }
 
@@ -148,6 +153,7 @@ static void on_timeout(uv_timer_t *t)
                   DURATION_TEXT(d->timeout_ms * NS_PER_MS));
     err.id = DR_LINK_LOST;
     tell_noise(d, &err);
+    d->late = true;
     fail(d, &err);
 }
 

@@ -35,6 +35,12 @@ void link_close(struct link *l)
     }
 }
 
+void link_kill(struct link *l)
+{
+    l->hurry = true;
+    link_close(l);
+}
+
 const char *link_describe(const struct link *l)
 {
     return l->name;

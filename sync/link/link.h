@@ -93,5 +93,8 @@ void link_start(struct link *l);
 void link_kick(struct link *l);
 /* End it: no callback but `closed` follows. */
 void link_close(struct link *l);
+/* The same for who did not answer: a child is not waited for, its process group
+ * gets SIGKILL at once. */
+void link_kill(struct link *l);
 /* "ssh user@host:port" or the command; borrowed. */
 const char *link_describe(const struct link *l);

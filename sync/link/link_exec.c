@@ -15,7 +15,8 @@
  *
  * Close: the pipes are closed, which is the polite word to leave.  Whoever of
  * the child's process group is left after TERM_MS gets SIGTERM, after KILL_MS
- * SIGKILL; after GIVE_UP_MS (a process stuck in the kernel) it is left behind.
+ * SIGKILL, or at once with link_kill(); after GIVE_UP_MS (a process stuck in
+ * the kernel) it is left behind.
  *
  * Only our ends of the pipes are non-blocking: each end of a pipe has its own
  * file description.
@@ -554,7 +555,7 @@ static void on_reap(uv_timer_t *t)
 
     if ((l->exited && !group_alive(l)) || ms >= GIVE_UP_MS) {
         finish_close(l);
-    } else if (ms >= KILL_MS) {
+    } else if (ms >= KILL_MS || l->base.hurry) {
         (void)kill(-l->pid, SIGKILL);
     } else if (ms >= TERM_MS && !l->term_sent) {
         l->term_sent = true;

@@ -27,6 +27,7 @@ struct link {
     void *arg;
     char *name; /* link_describe() */
     bool started;
+    bool hurry;   /* link_kill() */
     bool ended;   /* `down` was called */
     bool closing; /* link_close() was called */
     size_t line_len;

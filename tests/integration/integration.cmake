@@ -122,7 +122,7 @@ drover_e2e(verify LINKS exec SCENARIOS blind pending expired edited modes foreig
 drover_e2e(watch LINKS exec SCENARIOS stream terminal)
 drover_e2e(metrics LINKS exec SCENARIOS served known trouble)
 drover_e2e(check LINKS exec ssh SCENARIOS without running other_side)
-drover_e2e(check LINKS exec SCENARIOS database as_user plain adhoc replica older stranger limits receiver_user)
+drover_e2e(check LINKS exec SCENARIOS database as_user plain adhoc replica older stubborn stranger limits receiver_user)
 drover_e2e(events LINKS exec SCENARIOS kept followed broken logged)
 drover_e2e(bugreport LINKS exec SCENARIOS marked without hung plain)
 drover_e2e(key LINKS exec SCENARIOS places names stopped denied plain)
