@@ -29,14 +29,16 @@ struct known {
     bool is_child; /* the receiver runs on this host */
     char *remote_dir;
     struct buf dir, primary, file, known, table, key, covered;
+    struct buf host, user, instance;
     bool is_path; /* the table is named by its directory, or a plain one is */
     char pid[NUMBER_BYTES], epoch[NUMBER_BYTES];
 };
 
 static void known_deinit(struct known *k)
 {
-    struct buf *const all[] = {&k->dir,   &k->primary, &k->file,   &k->known,
-                               &k->table, &k->key,     &k->covered};
+    struct buf *const all[] = {&k->dir,   &k->primary, &k->file,    &k->known,
+                               &k->table, &k->key,     &k->covered, &k->host,
+                               &k->user,  &k->instance};
 
     ssh_line_deinit(&k->ssh);
     free(k->remote_dir);
@@ -110,10 +112,11 @@ static void of_ssh(struct known *k, const struct config_replica *r, int id)
     const char *file = file_for(k, id);
 
     k->n.host = ssh_line_text(&k->ssh.host);
-    k->n.user = ssh_line_text(&k->ssh.user);
+    k->n.user = word(&k->user, ssh_line_text(&k->ssh.user));
     k->n.port = ssh_line_text(&k->ssh.port);
     k->n.port = k->n.port != NULL ? k->n.port : "22";
     k->n.known = known_as(k);
+    k->n.host = word(&k->host, k->n.host);
     k->n.ssh = ssh_line_text(&k->ssh.client);
     k->n.receive = ssh_line_text(&k->ssh.remote);
     k->n.receive = k->n.receive != NULL ? k->n.receive : "receive";
@@ -161,14 +164,51 @@ static const char *find_number(char *out, const char *text, const char *what)
     return out;
 }
 
-/* A name as a message has it, up to a blank or a colon; one in quotes, whole.
- */
+/* Behind the quote that ends a stretch which begins at `at`, with ' or $';
+ * NULL: none does, as where a message was cut. */
+static const char *behind_quote(const char *at)
+{
+    bool escapes = at[0] == '$';
+
+    for (at += escapes ? 2 : 1; *at != '\0' && *at != '\''; at++) {
+        at += escapes && at[0] == '\\' && at[1] != '\0' ? 1 : 0;
+    }
+    return *at != '\0' ? at + 1 : NULL;
+}
+
+static bool is_end(const char *at)
+{
+    bool stops = at[0] == ':' || at[0] == ',';
+
+    return at[0] == '\0' || at[0] == ' ' ||
+           (stops && (at[1] == ' ' || at[1] == '\0'));
+}
+
+/* A name as a message has it: one whole word of the shell, or 0. */
 static size_t name_length(const char *at)
 {
-    size_t len = strcspn(at, " :,");
-    const char *end = at[0] == '\'' ? strchr(at + 1, '\'') : NULL;
+    const char *p = at;
 
-    return end != NULL ? (size_t)(end - at) + 1 : len;
+    while (p != NULL && !is_end(p)) {
+        if (p[0] == '\'' || (p[0] == '$' && p[1] == '\'')) {
+            p = behind_quote(p);
+        } else {
+            p += p[0] == '\\' && p[1] != '\0' ? 2 : 1;
+        }
+    }
+    return p != NULL ? (size_t)(p - at) : 0;
+}
+
+/* The word that ends at `end`; NULL: there is no whole one. */
+static const char *word_before(const char *text, const char *end)
+{
+    for (const char *at = text; at < end; at++) {
+        if ((at == text || at[-1] == ' ') &&
+            name_length(at) == (size_t)(end - at)) {
+            return at;
+        }
+    }
+    return NULL;
 }
 
 static const char *find_name(struct buf *b, const char *text, const char *what)
@@ -211,11 +251,9 @@ static void find_dir(struct known *k, const char *text, int id)
 static const char *find_path(struct buf *b, const char *text)
 {
     static const char TBL[] = ".tbl: ";
-    const char *end = strstr(text, TBL), *at = end;
+    const char *end = strstr(text, TBL);
+    const char *at = end != NULL ? word_before(text, end + 4) : NULL;
 
-    while (at != NULL && at > text && at[-1] != ' ') {
-        at--;
-    }
     if (at == NULL || at == end || at[0] == '/') {
         return NULL;
     }
@@ -229,29 +267,32 @@ static const char *find_path(struct buf *b, const char *text)
  * table's or a plain one. */
 static const char *find_place(struct buf *b, const char *text)
 {
-    const char *end = strstr(text, ": something is mounted there"), *at = end;
+    const char *end = strstr(text, ": something is mounted there");
+    const char *at = end != NULL ? word_before(text, end) : NULL;
 
-    if (at == NULL || at == text) {
+    if (at == NULL) {
         return NULL;
     }
-    bool quoted = at[-1] == '\'';
-    at -= quoted ? 1 : 0;
-    while (at > text && at[-1] != (quoted ? '\'' : ' ')) {
-        at--;
-    }
-    at -= quoted && at > text ? 1 : 0;
     buf_clear(b);
     buf_put(b, at, (size_t)(end - at));
     buf_u8(b, 0);
     return b->bad ? NULL : (const char *)b->data;
 }
 
+/* The table's name may have words of a message in it. */
+static const char *behind_table(const struct known *k, const char *text)
+{
+    const char *at = k->n.table != NULL ? strstr(text, k->n.table) : NULL;
+
+    return at != NULL ? at + strlen(k->n.table) : text;
+}
+
 static void of_message(struct known *k, const char *text)
 {
     k->n.pid = find_number(k->pid, text, "pid ");
     k->n.epoch = find_number(k->epoch, text, "--epoch ");
-    k->n.key = find_name(&k->key, text, " key ");
     k->n.table = find_name(&k->table, text, "table ");
+    k->n.key = find_name(&k->key, behind_table(k, text), " key ");
     if (k->n.table == NULL) {
         k->n.table = find_path(&k->table, text);
     }
@@ -315,7 +356,7 @@ json_t *hint_names_error(const struct err *err, const struct config *c,
     }
     const char *hint = json_string_value(json_object_get(error, "hint"));
     k.n.primary = word(&k.primary, c->path);
-    k.n.name = instance_of(c, instance, sizeof instance);
+    k.n.name = word(&k.instance, instance_of(c, instance, sizeof instance));
     of_message(&k, err->msg);
     if (r != NULL) {
         of_replica(&k, r, err->id);

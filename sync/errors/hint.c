@@ -324,8 +324,9 @@ char *hint_fill(char *out, size_t room, const char *hint,
             len++;
         }
         const char *name = len > 0 ? name_for(names, p, len) : NULL;
-        /* A part of a longer word, as in "User" or "OpenSSH", is none. */
-        if (name != NULL && !is_letter(p[len]) &&
+        /* A part of a longer word, as in "User" or "OpenSSH", is none; and half
+         * a name is no name. */
+        if (name != NULL && strlen(name) < room - at && !is_letter(p[len]) &&
             (p == hint || !is_letter(p[-1]))) {
             append(out, room, &at, name, strlen(name));
         } else {
