@@ -47,9 +47,9 @@ AT_ONCE=$((JOBS * 2))
 NOT_COUNTED='lint|valgrind|chaos|model|soak'
 UNCOUNTABLE='install_lib'
 # What runs on several threads: parts alone, and whole agents and receivers.
-TSAN_TESTS='^unit_.*(threads|share|control|command|reader|scans|watch|fresh|sync_group|disk|link)|'\
+TSAN_TESTS='^unit_.*(threads|share|control|command|reader|scans|watch|fresh|sync_group|disk|link|events)|'\
 '^e2e_(writers_(every_kind|readers)|tables_(huge_value|bursts)|operate_(edited|reload|terminated)|edits_(values|tables)|'\
-'faults_(agent_killed|lock_on_replica|overflow))_exec|^e2e_writers_every_kind_ssh'
+'events_(kept|followed)|faults_(agent_killed|lock_on_replica|overflow))_exec|^e2e_writers_every_kind_ssh'
 
 usage() {
     sed -n '4,34s/^# \{0,1\}//p' "$0"
