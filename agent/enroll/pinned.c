@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/enroll/program.h"
@@ -122,9 +123,15 @@ int pinned_find(const char *file, const char *host, unsigned port,
 {
     char name[PINNED_HOST_BYTES];
 
+    struct stat st;
+
     out->count = 0;
-    if (access(file, R_OK) != 0) {
+    if (access(file, R_OK) != 0 || stat(file, &st) != 0) {
         return errno == ENOENT ? 0 : err_sys(err, errno, "%s", file);
+    }
+    /* ssh-keygen would wait for what comes out of a FIFO. */
+    if (!S_ISREG(st.st_mode)) {
+        return err_set(err, ERR_INVALID, 0, "%s is not a regular file", file);
     }
     pinned_host(host, port, name);
     int rc = find_name(file, name, out, err);

@@ -120,6 +120,19 @@ static int check_modes(const struct enroll_request *q, struct err *err)
     return 0;
 }
 
+/* "agent" in a configuration is the SSH agent. */
+static int check_identity(const char *text, struct err *err)
+{
+    if (strcmp(text, "agent") == 0) {
+        return err_set(err, ERR_INVALID, 0,
+                       "--identity agent: the other host lets in one key, and "
+                       "an SSH agent may have any; name a key's file (for a "
+                       "file of that name: ./agent), or write the replica's "
+                       "section by hand, with identity = agent");
+    }
+    return check_path("--identity", text, err);
+}
+
 static int check_request(const struct enroll_request *q, struct err *err)
 {
     if (!config_name_is_good(q->name)) {
@@ -131,8 +144,7 @@ static int check_request(const struct enroll_request *q, struct err *err)
     if ((q->via != NULL && enroll_check_word("--via", q->via, err) < 0) ||
         (q->fingerprint != NULL &&
          check_fingerprint(q->fingerprint, err) < 0) ||
-        (q->identity != NULL &&
-         check_path("--identity", q->identity, err) < 0) ||
+        (q->identity != NULL && check_identity(q->identity, err) < 0) ||
         (q->known_hosts != NULL &&
          check_path("--known-hosts", q->known_hosts, err) < 0) ||
         (q->authorized_keys != NULL &&

@@ -50,6 +50,13 @@ int enroll_public_key(const struct enroll_plan *plan, char **out,
     const char *const argv[] = {"ssh-keygen", "-y", "-P", "", "-f", file, NULL};
     CLEANUP(program_end_deinit) struct program_end end = PROGRAM_END_NULL;
 
+    struct stat st;
+    if (stat(file, &st) == 0 && !S_ISREG(st.st_mode)) {
+        (void)err_set(err, ERR_INVALID, 0, "key file %s is not a regular file",
+                      file);
+        err->id = DR_KEY_FILE;
+        return err->code;
+    }
     if (run_as_agent(plan, argv, &end, err) < 0) {
         return err->code;
     }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -121,6 +122,10 @@ static void no_file_has_no_host_and_an_unreadable_one_is_an_error(void **state)
     assert_int_equal(find(f, "eu", 22), 0);
     assert_true(pinned_find("/dev/null/x", "eu", 22, &f->found, &err) < 0);
     assert_non_null(strstr(err.msg, "/dev/null/x"));
+    /* Nor is it waited for what never comes. */
+    assert_int_equal(mkfifo(f->file, 0644), 0);
+    assert_true(pinned_find(f->file, "eu", 22, &f->found, &err) < 0);
+    assert_non_null(strstr(err.msg, "is not a regular file"));
 }
 
 static void lines_that_are_no_keys_are_passed_over(void **state)

@@ -248,6 +248,15 @@ a_forced_command_survives_the_quotes_of_authorized_keys(void **state)
               "--file-mode 0660\" T K");
 }
 
+static void the_ssh_agent_is_no_file(void **state)
+{
+    struct plan_fix *f = *state;
+
+    f->request.identity = "agent";
+    assert_int_equal(plan_make(f, "eu"), ERR_INVALID);
+    assert_non_null(strstr(f->err.msg, "identity = agent"));
+}
+
 static void each_step_has_a_name_and_a_goal(void **state)
 {
     struct plan_fix *f = *state;
@@ -284,6 +293,7 @@ int main(void)
         TEST(a_name_is_taken_by_another_target_alone),
         TEST(every_word_comes_through_a_shell_as_it_is),
         TEST(a_forced_command_survives_the_quotes_of_authorized_keys),
+        TEST(the_ssh_agent_is_no_file),
         TEST(each_step_has_a_name_and_a_goal),
     };
 
