@@ -168,6 +168,8 @@ faults() {
     before=$(tree)
     expect 1 add --fingerprint "$print"
     out_has "DR-203 the host key of .* differs from the one that is pinned at $W/known_hosts:2"
+    out_lacks "drover retry"
+    out_has "HINT: .*; drover --config $conf replica add r1 .* --fingerprint $print$"
     unchanged
     sed -i 2d "$W/known_hosts"
     printf '@revoked * %s\n' "$(cut -d' ' -f1,2 "$W/lab/hk_ed25519.pub")" >>"$W/known_hosts"
@@ -286,6 +288,14 @@ faults() {
     out_has "cannot be told: its command leads there"
     expect 0 "$DROVER" --config "$conf" replica remove odd
     [ ! -e "$W/agent.d/odd.conf" ] || fail "the drop-in is still there"
+    # nor does anything wait for a FIFO in the place of a file
+    printf '[replica odd]\nhost = odd\nknown-hosts = %s\nidentity = %s\n' "$W/fifo" "$W/fifo" >"$W/agent.d/odd.conf"
+    mkfifo "$W/fifo"
+    expect 0 timeout 60 "$DROVER" --config "$conf" replica list
+    out_has "^odd .*not pinned"
+    expect 1 timeout 60 "$DROVER" --config "$conf" replica remove odd --print
+    out_has "$W/fifo is not a regular file"
+    rm "$W/agent.d/odd.conf"
     # what is in a file with others is not edited
     cat "$W/agent.d/r1.conf" >>"$W/agent.conf"
     rm "$W/agent.d/r1.conf"
@@ -371,6 +381,32 @@ END
     printf 'yes\n' | script -qefc "sh $W/typing" "$W/screen" >/dev/null 2>&1 || fail "$(cat "$W/screen")"
     grep -q 'first copy  done: streaming' "$W/screen" || fail "$(cat "$W/screen")"
     proven_there
+}
+
+# The same command twice at once: the second comes when the first is done.
+twice() {
+    prepare
+    start_agent
+    add --fingerprint "$print" >"$W/first" 2>&1 &
+    first=$!
+    code=0
+    add --fingerprint "$print" >"$W/second" 2>&1 || code=$?
+    is $code 0 "the exit status, after: $(cat "$W/second");"
+    wait $first || fail "the first ends with $?: $(cat "$W/first")"
+    is "$(grep -c . "$W/known_hosts")" 1 "lines of known_hosts"
+    is "$(cat "$W/first" "$W/second" | grep -c '^drop-in     done')" 1 "drop-ins made"
+    is "$(cat "$W/first" "$W/second" | grep -c '^drop-in     is so')" 1 "drop-ins that were there"
+    proven_there
+    # Who waits says for whom, and works when it is let in.
+    flock "$conf.lock" sh -c "echo 4711 >'$conf.lock'; : >'$W/held'; until [ -e '$W/go' ]; do :; done" &
+    until_ok "$WAIT" test -e "$W/held" || fail "no lock"
+    remove >"$W/second" 2>&1 &
+    second=$!
+    until_ok "$WAIT" grep -q "process 4711 has $conf.lock" "$W/second" || fail "it does not say: $(cat "$W/second")"
+    [ -e "$W/agent.d/r1.conf" ] || fail "it did not wait"
+    : >"$W/go"
+    wait $second || fail "the second ends with $?: $(cat "$W/second")"
+    [ ! -e "$W/agent.d/r1.conf" ] || fail "the drop-in is still there"
 }
 
 # Names that a shell would take apart.

@@ -113,8 +113,8 @@ drover_e2e(delete LINKS exec ONCE
                      readdir_error identity_damaged old_backup)
 drover_e2e(operate LINKS exec ssh SCENARIOS edited reload terminated modes)
 drover_e2e(operate LINKS exec SCENARIOS behind_its_back dropins freshness another_user exit_codes ad_hoc paused)
-drover_e2e(enroll LINKS ssh SCENARIOS from_nothing faults printed odd_names asked
-           bare_hosts)
+drover_e2e(enroll LINKS ssh SCENARIOS from_nothing faults printed twice odd_names
+           asked bare_hosts)
 drover_e2e(enroll_there LINKS exec SCENARIOS planted at_once others nobody_hears looked_at)
 drover_e2e(config LINKS exec SCENARIOS too_many mistakes hints)
 drover_e2e(verify LINKS exec SCENARIOS blind pending expired edited modes foreign lost_found

@@ -9,6 +9,7 @@
 
 #include "agent/base/object.h"
 #include "agent/cli/render/render_field.h"
+#include "agent/enroll/lock.h"
 #include "store/base/cleanup.h"
 
 enum { STATUS_TIMEOUT_MS = 5000, SSH_PORT = 22 };
@@ -78,6 +79,36 @@ struct config *replica_load_config(struct cli *cli, int *rc)
     cli->config_file = was;
     cli->db = db;
     return c;
+}
+
+static void waits(void *arg, const char *text)
+{
+    (void)fprintf(arg, "drover: %s\n", text);
+    (void)fflush(arg);
+}
+
+int replica_lock(struct cli *cli, const char *file, int *lock, struct err *err)
+{
+    *lock = -1;
+    return cli->dry_run || cli->print
+               ? 0
+               : enroll_lock(file, waits, cli->line.err, lock, err);
+}
+
+struct config *replica_load_locked(struct cli *cli, int *lock, int *rc)
+{
+    CLEANUP(freep) char *file = replica_config_file(cli, rc);
+    struct err err = {0};
+
+    *lock = -1;
+    if (file == NULL) {
+        return NULL;
+    }
+    if (replica_lock(cli, file, lock, &err) < 0) {
+        *rc = cmdline_fail_err(&cli->line, EXIT_BAD, &err, "");
+        return NULL;
+    }
+    return replica_load_config(cli, rc);
 }
 
 /* --- its agent ----------------------------------------------------------- */

@@ -28,6 +28,7 @@ struct add {
     struct enroll_plan plan;
     struct buf retype;            /* a hint for the end; empty: none */
     char *identity, *known_hosts; /* made whole; NULL: they were */
+    int *lock; /* of the configuration, until all is set up */
 };
 
 /* --- the question -------------------------------------------------------- */
@@ -216,6 +217,41 @@ static int finish(struct add *a, const struct enroll *e, json_t **more,
 
 /* --- the command --------------------------------------------------------- */
 
+/* The file of host keys may be that of several databases. */
+static int set_up(struct add *a, struct enroll *e, struct err *err)
+{
+    CLEANUP(fd_closep) int lock = -1;
+
+    if (replica_lock(a->cli, a->plan.replica.known_hosts, &lock, err) < 0) {
+        return err->code;
+    }
+    replica_steps_catch_interrupt();
+    int rc = enroll_run(e, err);
+    cli_on_interrupt(NULL);
+    fd_closep(a->lock); /* the first copy may take hours */
+    return rc;
+}
+
+/* Nothing is set up: there is no replica yet that could be tried again. */
+static void hint_again(struct add *a, const struct err *err)
+{
+    const struct config_replica *r = &a->plan.replica;
+    CLEANUP(freep) char *hint = replica_steps_remedy(&a->steps, r, err);
+    CLEANUP(freep) char *retry = NULL;
+
+    if (asprintf(&retry, "drover retry %s", r->name) < 0) {
+        retry = NULL;
+        return;
+    }
+    const char *found = hint != NULL ? strstr(hint, retry) : NULL;
+    if (found != NULL && a->retype.len == 0) {
+        buf_printf(&a->retype, "%.*s", (int)(found - hint), hint);
+        put_command(&a->retype, &a->plan, a->plan.request->fingerprint);
+        buf_printf(&a->retype, "%s", found + strlen(retry));
+        buf_u8(&a->retype, '\0');
+    }
+}
+
 static int run_plan(struct add *a)
 {
     const struct enroll_ops ops = {
@@ -231,11 +267,10 @@ static int run_plan(struct add *a)
     struct err err = {0};
     json_t *more = NULL;
 
-    replica_steps_catch_interrupt();
-    int rc = enroll_run(&e, &err);
-    cli_on_interrupt(NULL);
-    if (rc == 0) {
+    if (set_up(a, &e, &err) == 0) {
         (void)finish(a, &e, &more, &err);
+    } else {
+        hint_again(a, &err);
     }
     return replica_steps_end(&a->steps, &a->plan.replica, more, &err,
                              a->retype.len > 0 ? (const char *)a->retype.data
@@ -258,12 +293,13 @@ static int print_script(struct add *a)
     return replica_print_script(a->cli, &script);
 }
 
-/* What was typed may begin in this directory. */
+/* What was typed may begin in this directory.  The word "agent" is no file. */
 static char *whole_path(const char **path)
 {
     char *whole = NULL;
 
-    if (*path != NULL && (*path)[0] != '/' && (*path)[0] != '\0') {
+    if (*path != NULL && (*path)[0] != '/' && (*path)[0] != '\0' &&
+        strcmp(*path, "agent") != 0) {
         CLEANUP(freep) char *here = realpath(".", NULL);
         if (here != NULL && asprintf(&whole, "%s/%s", here, *path) >= 0) {
             *path = whole;
@@ -272,9 +308,9 @@ static char *whole_path(const char **path)
     return whole;
 }
 
-static int add_to(struct cli *cli, const struct config *config)
+static int add_to(struct cli *cli, const struct config *config, int *lock)
 {
-    struct add a = {.cli = cli};
+    struct add a = {.cli = cli, .lock = lock};
     struct err err = {0};
 
     a.identity = whole_path(&cli->enroll.identity);
@@ -300,13 +336,14 @@ int cmd_replica_add(struct cmdline *line)
 {
     struct cli *cli = cli_of(line);
     int rc = 0;
+    CLEANUP(fd_closep) int lock = -1;
     CLEANUP(config_freep)
-    struct config *c = replica_load_config(cli, &rc);
+    struct config *c = replica_load_locked(cli, &lock, &rc);
 
     if (c == NULL) {
         return rc;
     }
     cli->enroll.name = line->words[0];
     cli->enroll.target = line->words[1];
-    return add_to(cli, c);
+    return add_to(cli, c, &lock);
 }

@@ -261,8 +261,9 @@ int cmd_replica_remove(struct cmdline *line)
 {
     struct cli *cli = cli_of(line);
     int rc = 0;
+    CLEANUP(fd_closep) int lock = -1;
     CLEANUP(config_freep)
-    struct config *c = replica_load_config(cli, &rc);
+    struct config *c = replica_load_locked(cli, &lock, &rc);
 
     if (c == NULL) {
         return rc;

@@ -176,9 +176,9 @@ static void print_steps(struct replica_steps *s, const char *replica,
     json_decref(o);
 }
 
-/* The remedy of the error's number, with the names of this replica. */
-static char *remedy(const struct replica_steps *s,
-                    const struct config_replica *r, const struct err *err)
+char *replica_steps_remedy(const struct replica_steps *s,
+                           const struct config_replica *r,
+                           const struct err *err)
 {
     json_t *error = hint_names_error(err, s->config, r);
     char *hint = strdup(field_text(error, "hint", ""));
@@ -190,7 +190,8 @@ static char *remedy(const struct replica_steps *s,
 int replica_steps_end(struct replica_steps *s, const struct config_replica *r,
                       json_t *more, const struct err *err, const char *hint)
 {
-    CLEANUP(freep) char *own = hint == NULL ? remedy(s, r, err) : NULL;
+    CLEANUP(freep)
+    char *own = hint == NULL ? replica_steps_remedy(s, r, err) : NULL;
     struct cmdline *line = &s->cli->line;
     int code = exit_code(err);
     bool json = line->json;

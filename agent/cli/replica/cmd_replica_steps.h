@@ -30,9 +30,14 @@ int replica_steps_reload(void *arg, char *text, size_t room, struct err *err);
 void replica_steps_catch_interrupt(void);
 bool replica_steps_interrupted(void *arg);
 
+struct config_replica;
+/* The remedy of the error's number, with the names of this replica: a new
+ * string; NULL: out of memory. */
+char *replica_steps_remedy(const struct replica_steps *s,
+                           const struct config_replica *r,
+                           const struct err *err);
 /* With --json: {"replica", "steps", ..., "error"}; `more` (may be NULL) is
  * taken.  Without, the error alone.  The hint is that of the error's number
  * when it is NULL.  Returns the exit code. */
-struct config_replica;
 int replica_steps_end(struct replica_steps *s, const struct config_replica *r,
                       json_t *more, const struct err *err, const char *hint);
