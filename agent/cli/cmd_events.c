@@ -153,9 +153,11 @@ static void print_page(struct pages *p, const json_t *page)
         return;
     }
     json_array_foreach(events, i, event) {
-        print_event(p, event);
+        if (!p->cli->quiet) {
+            print_event(p, event);
+        }
     }
-    if (i == 0 && p->seen == 0 && !p->follow) {
+    if (i == 0 && p->seen == 0 && !p->follow && !p->cli->quiet) {
         (void)fprintf(p->cli->line.out, "no events\n");
     }
 }
@@ -219,6 +221,18 @@ static int show_what_is_there(struct pages *p, const struct config *c)
     return rc;
 }
 
+/* What happens comes from an agent alone. */
+static int fail_to_follow(struct cli *cli)
+{
+    struct err err;
+
+    (void)err_set(&err, ERR_CLOSED, 0,
+                  "no agent answers, so nothing happens that could be "
+                  "followed; what happened: the same without --follow");
+    err.id = DR_NO_AGENT;
+    return cli_fail_err(cli, &err);
+}
+
 static int show_record(struct pages *p)
 {
     struct cli *cli = p->cli;
@@ -238,7 +252,6 @@ static int show_record(struct pages *p)
     if (p->record == NULL) {
         return fail_record(cli, c, &err);
     }
-    p->follow = false;
     int rc = show_what_is_there(p, c);
     events_close(p->record);
     return rc;
@@ -275,5 +288,7 @@ int cmd_events(struct cmdline *line)
     if (cli->follow) {
         cli_on_interrupt(NULL);
     }
-    return has_agent(cli) ? show_all(&p) : show_record(&p);
+    return has_agent(cli) ? show_all(&p)
+           : cli->follow  ? fail_to_follow(cli)
+                          : show_record(&p);
 }

@@ -11,6 +11,8 @@
 #include "store/base/clock.h"
 #include "store/base/quote.h"
 
+enum { DAY_S = 24 * 3600 };
+
 static const struct form {
     const char *form;
     bool dated;
@@ -32,6 +34,25 @@ static time_t a_day_before(struct tm tm)
     return mktime(&tm);
 }
 
+static void set_today_utc(struct tm *tm, time_t now)
+{
+    (void)gmtime_r(&now, tm);
+    tm->tm_hour = tm->tm_min = tm->tm_sec = 0;
+}
+
+static bool has_seconds(const struct form *f)
+{
+    return strstr(f->form, "%S") != NULL;
+}
+
+/* ".758", as the log has it, which is in that second. */
+static const char *behind_fraction(const char *end)
+{
+    size_t digits = *end == '.' ? strspn(end + 1, "0123456789") : 0;
+
+    return digits > 0 ? end + 1 + digits : end;
+}
+
 /* By one of the forms; false: it is written in another. */
 static bool parse_as(const struct form *f, const char *text, time_t now,
                      time_t *out)
@@ -41,15 +62,23 @@ static bool parse_as(const struct form *f, const char *text, time_t now,
     (void)localtime_r(&now, &tm);
     tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
     tm.tm_isdst = -1;
+    size_t len = strlen(text);
+    bool is_utc = len > 0 && text[len - 1] == 'Z';
+    if (is_utc && !f->dated) {
+        set_today_utc(&tm, now);
+    }
     const char *end = strptime(text, f->form, &tm);
-    bool is_utc = end != NULL && strcmp(end, "Z") == 0 && f->dated;
-    if (end == NULL || (*end != '\0' && !is_utc)) {
+    end = end != NULL && has_seconds(f) ? behind_fraction(end) : end;
+    if (end == NULL || strcmp(end, is_utc ? "Z" : "") != 0) {
         return false;
     }
     struct tm given = tm;
     *out = is_utc ? timegm(&tm) : mktime(&tm);
+    if (tm.tm_mday != given.tm_mday) {
+        return false; /* there is no such day */
+    }
     if (!f->dated && *out > now) {
-        *out = a_day_before(given);
+        *out = is_utc ? *out - DAY_S : a_day_before(given);
     }
     return true;
 }

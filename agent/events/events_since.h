@@ -13,7 +13,8 @@ struct events_since {
 };
 
 /* "8h" (ago), "22:00", "2026-01-31 22:00", "2026-01-31" (of this host's zone;
- * with a Z at the end of UTC; a time of day is the last one), or a number.
- * ERR_INVALID says what may be written. */
+ * with a Z at the end of UTC; a time of day is the last one; with a fraction of
+ * a second as the log has it), or a number. ERR_INVALID says what may be
+ * written. */
 int events_since_parse(const char *text, int64_t now_ns,
                        struct events_since *out, struct err *err) MUSTCHECK;

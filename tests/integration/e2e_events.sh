@@ -63,6 +63,10 @@ kept() {
     # Without an agent, from what it left; after a restart, and a kill.
     stop_agent
     expect 69 ctl events
+    expect 69 by_file events --follow
+    out_has 'DR-502'
+    expect 0 by_file events -q
+    is "$(cat "$W/out")" "" "the output of events -q"
     expect 0 by_file events
     out_has agent_stopped
     out_has 'link_down replica=r1'

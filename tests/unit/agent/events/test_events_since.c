@@ -32,6 +32,10 @@ static void each_way_to_write_it(void **state)
         {"2026-03-29T12:00:01", NOW_S + 1},
         {"2026-03-29T10:00:00Z", NOW_S},
         {"2026-03-29T10:00Z", NOW_S},
+        {"10:00Z", NOW_S},
+        {"10:01Z", NOW_S - 24 * 3600 + 60},
+        {"2026-03-29T10:00:00.758Z", NOW_S},
+        {"2026-03-29 12:00:00.758", NOW_S},
         {"2026-03-29", NOW_S - 11 * 3600},
         {"2026-01-31 22:00", INT64_C(1769893200)},
     };
@@ -55,8 +59,9 @@ static void each_way_to_write_it(void **state)
 static void anything_else_is_refused(void **state)
 {
     static const char *const ROWS[] = {
-        "",      "yesterday",  "12:00 x", "12:00Z",
-        "25:00", "2026-13-01", "8",       "99999999999999999999"};
+        "",           "yesterday",  "12:00 x", "2026-02-30 10:00",
+        "2026-02-30", "12:00.5",    "10:00ZZ", "2026-02-29T10:00Z",
+        "25:00",      "2026-13-01", "8",       "99999999999999999999"};
     struct events_since since;
     struct err err;
 
