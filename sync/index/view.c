@@ -92,6 +92,20 @@ static bool holds(const struct seen *s, struct index *ix)
                      e.is_table == s->was.is_table));
 }
 
+/* How many of these still count.  One that does not never does again, so when
+ * there are as many before and after a look at the index, they are the same,
+ * and the index had what they say all the while. */
+static size_t holding(const struct view *v, struct index *ix, size_t from,
+                      size_t to)
+{
+    size_t n = 0;
+
+    for (size_t i = from; i < to; i++) {
+        n += holds(&v->seen[i], ix) ? 1 : 0;
+    }
+    return n;
+}
+
 static void mix(const struct seen *s, struct index *ix, struct digest *sum)
 {
     const struct index_key *k = index_key(ix);
@@ -110,25 +124,33 @@ static void mix(const struct seen *s, struct index *ix, struct digest *sum)
 void view_nodes(const struct view *v, struct index *ix,
                 struct digest out[INDEX_NODES])
 {
-    index_nodes(ix, out);
-    for (size_t i = 0; i < v->n; i++) {
-        const struct seen *s = &v->seen[i];
-        mix(s, ix, &out[index_bucket(s->name) / INDEX_NODES]);
-    }
+    size_t before;
+
+    do {
+        before = holding(v, ix, 0, v->n);
+        index_nodes(ix, out);
+        for (size_t i = 0; i < v->n; i++) {
+            const struct seen *s = &v->seen[i];
+            mix(s, ix, &out[index_bucket(s->name) / INDEX_NODES]);
+        }
+    } while (holding(v, ix, 0, v->n) != before);
 }
 
 void view_buckets(const struct view *v, struct index *ix, unsigned node,
                   struct digest out[INDEX_NODES])
 {
-    index_buckets(ix, node, out);
-    for (size_t i = first_of(v, node * INDEX_NODES); i < v->n; i++) {
-        const struct seen *s = &v->seen[i];
-        unsigned bucket = index_bucket(s->name);
-        if (bucket / INDEX_NODES != node) {
-            break;
+    size_t from = first_of(v, node * INDEX_NODES);
+    size_t to = first_of(v, (node + 1) * INDEX_NODES);
+    size_t before;
+
+    do {
+        before = holding(v, ix, from, to);
+        index_buckets(ix, node, out);
+        for (size_t i = from; i < to; i++) {
+            const struct seen *s = &v->seen[i];
+            mix(s, ix, &out[index_bucket(s->name) % INDEX_NODES]);
         }
-        mix(s, ix, &out[bucket % INDEX_NODES]);
-    }
+    } while (holding(v, ix, from, to) != before);
 }
 
 /* Put, replace or take out one entry of the list; -1: no memory. */
@@ -159,16 +181,15 @@ static int patch(const struct seen *s, struct index_entry **list, size_t *cap,
     return at < n ? (int)n : (int)n + 1;
 }
 
-int view_list(const struct view *v, struct index *ix, unsigned bucket,
-              struct index_entry **out, size_t *cap, struct err *err)
+/* The index's list with what the disk has; < 0: no memory. */
+static int list_once(const struct view *v, struct index *ix, unsigned bucket,
+                     struct index_entry **out, size_t *cap, struct err *err)
 {
+    size_t to = first_of(v, bucket + 1);
     int n = index_list(ix, bucket, out, cap, err);
 
-    for (size_t i = first_of(v, bucket); n >= 0 && i < v->n; i++) {
+    for (size_t i = first_of(v, bucket); n >= 0 && i < to; i++) {
         const struct seen *s = &v->seen[i];
-        if (index_bucket(s->name) != bucket) {
-            break;
-        }
         if (holds(s, ix)) {
             n = patch(s, out, cap, (size_t)n);
             if (n < 0) {
@@ -176,5 +197,19 @@ int view_list(const struct view *v, struct index *ix, unsigned bucket,
             }
         }
     }
+    return n;
+}
+
+int view_list(const struct view *v, struct index *ix, unsigned bucket,
+              struct index_entry **out, size_t *cap, struct err *err)
+{
+    size_t from = first_of(v, bucket), to = first_of(v, bucket + 1);
+    size_t before;
+    int n;
+
+    do {
+        before = holding(v, ix, from, to);
+        n = list_once(v, ix, bucket, out, cap, err);
+    } while (n >= 0 && holding(v, ix, from, to) != before);
     return n;
 }

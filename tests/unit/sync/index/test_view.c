@@ -9,6 +9,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,6 +139,62 @@ static void test_it_answers_for_the_disk(void **state)
     }
 }
 
+/* --- beside who tells the index ------------------------------------------ */
+
+struct teller {
+    struct index *ix;
+    atomic_bool done;
+};
+
+enum { TOLD = 60, ROUNDS = 400 };
+
+/* What was found for the view comes into the index, name by name. */
+static void *tell(void *arg)
+{
+    struct teller *t = arg;
+
+    for (unsigned i = 1; i < TOLD; i++) {
+        put(t->ix, i, 2);
+    }
+    atomic_store(&t->done, true);
+    return NULL;
+}
+
+static void tell_beside(const struct view *v, struct index *ix,
+                        struct index *disk)
+{
+    struct teller t = {.ix = ix};
+    pthread_t thread;
+
+    for (unsigned i = 1; i < TOLD; i++) {
+        put(ix, i, 1);
+    }
+    assert_int_equal(pthread_create(&thread, NULL, tell, &t), 0);
+    while (!atomic_load(&t.done)) {
+        assert_equal(v, ix, disk);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void test_whoever_tells_the_index_the_answer_has_it(void **state)
+{
+    struct index *ix = index_new(), *disk = index_new();
+    struct view *v = view_new();
+
+    (void)state;
+    for (unsigned i = 1; i < TOLD; i++) {
+        put(disk, i, 2);
+        note(v, i, 1, 2);
+    }
+    view_close(v);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        tell_beside(v, ix, disk);
+    }
+    view_free(v);
+    index_free(ix);
+    index_free(disk);
+}
+
 static void test_nothing_found_is_the_index(void **state)
 {
     struct index *ix = index_new();
@@ -154,6 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_it_answers_for_the_disk),
+        cmocka_unit_test(test_whoever_tells_the_index_the_answer_has_it),
         cmocka_unit_test(test_nothing_found_is_the_index),
     };
 
