@@ -195,6 +195,18 @@ size_t lab_descriptors(pid_t pid)
     return pid != 0 ? n : n - 1;
 }
 
+/* Its own place in /proc has another name in each process. */
+static void without_pid(pid_t pid, char name[LAB_PATH])
+{
+    char own[32], rest[LAB_PATH];
+
+    int n = snprintf(own, sizeof own, "/proc/%d/", (int)pid);
+    if (strncmp(name, own, (size_t)n) == 0) {
+        (void)snprintf(rest, sizeof rest, "%s", name + n);
+        (void)snprintf(name, LAB_PATH, "/proc/self/%.*s", LAB_PATH - 12, rest);
+    }
+}
+
 void lab_open_files(pid_t pid, struct lab_files *out)
 {
     char path[64];
@@ -203,6 +215,7 @@ void lab_open_files(pid_t pid, struct lab_files *out)
     for (int fd = 0; fd < LAB_FILES; fd++) {
         (void)snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
         if (readlink(path, out->name[out->n], LAB_PATH - 1) > 0) {
+            without_pid(pid, out->name[out->n]);
             out->n++;
         }
     }

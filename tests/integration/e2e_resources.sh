@@ -24,6 +24,8 @@ the_receiver() {
     [ -n "$1" ] || fail "no receiver is live"
     echo "$1"
 }
+# Its end may be a second old before the status says so.
+has_receiver() { [ -n "$(receivers_of "$W/$1")" ]; }
 state_of_processes() {
     printf 'agent %s KiB, %s descriptors, %s threads' "$(rss_kib "$agent_pid")" \
         "$(descriptors "$agent_pid")" "$(threads "$agent_pid")"
@@ -270,7 +272,10 @@ soak() {
     at_start=''
     while [ $(($(date +%s) - began)) -lt "$seconds" ]; do
         round=$((round + 1))
-        [ $((round % 3)) != 0 ] || kill -KILL "$(the_receiver r1)"
+        if [ $((round % 3)) = 0 ]; then
+            must_within "$WAIT" has_receiver r1
+            kill -KILL "$(the_receiver r1)"
+        fi
         [ $((round % 7)) != 0 ] || { ctl pause r2 && ctl resume r2; } >/dev/null
         ctl status --json >/dev/null || :
         timeout 60 "$DROVER" --socket "$W/agent.sock" wait r2 --timeout 50s >/dev/null 2>&1 || :
