@@ -10,8 +10,9 @@
 
 /* The kernel, the distribution, security modules and limits on inotify. */
 int host_print_system(FILE *out, const void *unused);
-/* Of a process: limits, state, number of descriptors. */
-int host_print_process(FILE *out, const void *pid);
+/* Of a process, whose pid_t is at `arg`: limits, state, number of descriptors.
+ */
+int host_print_process(FILE *out, const void *arg);
 /* Of each of these directories (ends with NULL): its file system, with room and
  * inodes. */
 int host_print_space(FILE *out, const void *paths);

@@ -85,7 +85,7 @@ struct link *link_exec_new(uv_loop_t *loop, const char *const *argv,
                            struct err *err);
 /* The command of link_exec_new() is OpenSSH's client with this key file (NULL:
  * keys of an ssh-agent): when it is refused, the key itself may be why. */
-void link_exec_set_key(struct link *l, const char *path);
+void link_exec_set_key(struct link *base, const char *path);
 
 /* Begin.  Failures are reported through `down`, never before this returns. */
 void link_start(struct link *l);
