@@ -217,6 +217,7 @@ static void what_the_receiver_may_not_write_is_named(void **state)
     struct fix *f = *state;
 
     if (geteuid() != 0) {
+        print_message("skipped: only root can look as another user\n");
         skip();
     }
     for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
@@ -242,6 +243,7 @@ static void a_table_that_cannot_be_read_is_named(void **state)
     struct fix *f = *state;
 
     if (geteuid() != 0) {
+        print_message("skipped: only root can look as another user\n");
         skip();
     }
     look_as_nobody(f, "chmod 0 r/a.tbl");
@@ -262,6 +264,7 @@ static void a_table_that_is_immutable_is_named(void **state)
     (void)snprintf(command, sizeof command, "chattr +i %s/a.tbl 2>/dev/null",
                    f->path);
     if (system(command) != 0) {
+        print_message("skipped: only root can look as another user\n");
         skip();
     }
     look_all(&f->look, &f->out);
@@ -275,6 +278,7 @@ static void root_is_told_that_it_owns_what_another_writes(void **state)
     struct fix *f = *state;
 
     if (geteuid() != 0) {
+        print_message("skipped: only root can look as another user\n");
         skip();
     }
     look_become(&f->look, &f->out);
