@@ -9,23 +9,32 @@
 
 enum { RESTLESS = 10 /* rounds */ };
 
+size_t edit_names_text(char out[EDIT_TEXT_BYTES], const char *table,
+                       size_t table_len, const char *key, size_t key_len)
+{
+    if (table_len > TABLE_MAX_BYTES || key_len > KEY_MAX_BYTES) {
+        return 0;
+    }
+    if (table_len > 0) {
+        memcpy(out, table, table_len);
+    }
+    out[table_len] = key != NULL ? 'k' : 't';
+    if (key != NULL && key_len > 0) {
+        memcpy(out + table_len + 1, key, key_len);
+    }
+    return table_len + 1 + key_len;
+}
+
 struct edit_name *edit_names_add(struct edit_names *n, const char *table,
                                  size_t table_len, const char *key,
                                  size_t key_len)
 {
-    char text[TABLE_MAX_BYTES + 1 + KEY_MAX_BYTES];
-    size_t len = table_len + 1 + key_len;
+    char text[EDIT_TEXT_BYTES];
+    size_t len = edit_names_text(text, table, table_len, key, key_len);
     struct edit_name *name;
 
-    if (table_len > TABLE_MAX_BYTES || key_len > KEY_MAX_BYTES) {
+    if (len == 0) {
         return NULL;
-    }
-    if (table_len > 0) {
-        memcpy(text, table, table_len);
-    }
-    text[table_len] = key != NULL ? 'k' : 't';
-    if (key != NULL && key_len > 0) {
-        memcpy(text + table_len + 1, key, key_len);
     }
     HASH_FIND(hh, n->all, text, len, name);
     if (name != NULL || HASH_COUNT(n->all) >= EDIT_NAMES_MAX) {

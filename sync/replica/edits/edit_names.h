@@ -24,7 +24,15 @@
 #include "store/layout/name.h"
 #include "store/layout/value.h"
 
-enum { EDIT_NAMES_MAX = 8192 };
+enum {
+    EDIT_NAMES_MAX = 8192,
+    EDIT_TEXT_BYTES = TABLE_MAX_BYTES + 1 + KEY_MAX_BYTES
+};
+
+/* A table's name or a key's as one text, by which sets find it: table, 'k' or
+ * 't', key.  Its length; 0: too long for a name of ours. */
+size_t edit_names_text(char out[EDIT_TEXT_BYTES], const char *table,
+                       size_t table_len, const char *key, size_t key_len);
 
 /* What a look at a name says. */
 enum edit_verdict {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "store/base/clock.h"
+#include "sync/replica/edits/edit_names.h"
 
 /* --- the set -------------------------------------------------------------- */
 
@@ -36,20 +37,13 @@ static struct edit_odd *find_or_new(struct edit_odds *o, const char *table,
                                     size_t table_len, const char *key,
                                     size_t key_len, bool *new_out)
 {
-    char text[TABLE_MAX_BYTES + 1 + KEY_MAX_BYTES];
-    size_t len = table_len + 1 + key_len;
+    char text[EDIT_TEXT_BYTES];
+    size_t len = edit_names_text(text, table, table_len, key, key_len);
     struct edit_odd *odd;
 
     *new_out = false;
-    if (table_len > TABLE_MAX_BYTES || key_len > KEY_MAX_BYTES) {
+    if (len == 0) {
         return NULL;
-    }
-    if (table_len > 0) {
-        memcpy(text, table, table_len);
-    }
-    text[table_len] = key != NULL ? 'k' : 't';
-    if (key != NULL && key_len > 0) {
-        memcpy(text + table_len + 1, key, key_len);
     }
     HASH_FIND(hh, o->all, text, len, odd);
     if (odd != NULL) {
