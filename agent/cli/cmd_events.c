@@ -258,37 +258,46 @@ static int show_record(struct pages *p)
 }
 
 /* Whoever named a configuration gets what is there, whether or not an agent
- * runs. */
-static bool has_agent(struct cli *cli)
+ * runs.  0, or the exit code after printing why that cannot be told. */
+static int find_agent(struct cli *cli, bool *there_out)
 {
     CLEANUP(freep) char *path = NULL;
     CLEANUP(json_decrefp) json_t *answer = NULL;
     struct err err;
 
-    if ((cli->config_file == NULL && cli->db == NULL) ||
-        cli_find_socket(cli, true, &path) != 0) {
-        return true;
+    *there_out = true;
+    if (cli->config_file == NULL && cli->db == NULL) {
+        return EXIT_GOOD; /* who asks it finds out */
+    }
+    int code = cli_find_socket(cli, true, &path);
+    if (code != 0) {
+        return code;
     }
     json_t *request = json_pack("{s:s}", "cmd", "version");
     int rc = control_call(path, request, EVENTS_TIMEOUT_MS, NULL, NULL, &answer,
                           &err);
     json_decref(request);
-    return rc >= 0 || err.id != DR_NO_AGENT;
+    *there_out = rc >= 0 || err.id != DR_NO_AGENT;
+    return EXIT_GOOD;
 }
 
 int cmd_events(struct cmdline *line)
 {
     struct cli *cli = cli_of(line);
     struct pages p = {.cli = cli, .follow = cli->follow};
+    bool there;
     int rc = parse_since(cli, &p);
 
+    if (rc == EXIT_GOOD) {
+        rc = find_agent(cli, &there);
+    }
     if (rc != EXIT_GOOD) {
         return rc;
     }
     if (cli->follow) {
         cli_on_interrupt(NULL);
     }
-    return has_agent(cli) ? show_all(&p)
-           : cli->follow  ? fail_to_follow(cli)
-                          : show_record(&p);
+    return there         ? show_all(&p)
+           : cli->follow ? fail_to_follow(cli)
+                         : show_record(&p);
 }

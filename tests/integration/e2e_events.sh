@@ -47,6 +47,8 @@ kept() {
     is "$(numbers | head -n 1)" "$n" "the first number"
     expect 0 ctl events --since '2026-01-31 22:00'
     out_has ' #1 '
+    expect 78 "$DROVER" --config "$W/none.conf" events
+    is "$(grep -c 'DR-501' "$W/out")" 1 "how often a missing file is told"
     expect 64 ctl events --since yesterday
     out_has '8h'
     expect_json 0 ctl events --json
